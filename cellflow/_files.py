@@ -1,0 +1,62 @@
+"""Files appear whole or not at all: written under a temporary name beside the target, then renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cellflow._errors import FileError
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse a `path` that could not be written in the end; called before long work starts."""
+    if path.exists() and not overwrite:
+        raise FileError(f"{path} exists already; choose another name or allow overwriting it")
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        raise FileError(f"cannot write {path}: the folder {parent} does not exist")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise FileError(f"cannot write {path}: the folder {parent} is not writable")
+
+
+@contextmanager
+def new_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yield a temporary file that takes the name `path` if the block ends well."""
+    check_target(path, overwrite=overwrite)
+    if path.is_dir():
+        raise FileError(f"cannot write {path}: a folder stands there")
+    with _scratch_folder(path) as scratch:
+        staged = scratch / path.name
+        yield staged
+        os.replace(staged, path)
+
+
+@contextmanager
+def new_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yield a temporary folder that takes the name `path` if the block ends well."""
+    check_target(path, overwrite=overwrite)
+    with _scratch_folder(path) as scratch:
+        staged = scratch / path.name
+        staged.mkdir()
+        yield staged
+        if path.exists():
+            os.rename(path, scratch / f"{path.name}.replaced")
+        os.rename(staged, path)
+
+
+@contextmanager
+def _scratch_folder(path: Path) -> Iterator[Path]:
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.absolute().parent))
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror or error}") from error
+    try:
+        yield scratch
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,33 @@
+"""Randomness is one generator, passed down; no global state is read or set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cellflow._errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+#: What the public verbs take as `rng`.
+RNG = int | np.random.Generator
+
+_SEEDS = 2**63
+
+
+def seed_of(rng: RNG) -> int:
+    """Return the seed that stands for `rng`: itself, or one drawn from a generator."""
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(_SEEDS))
+    if isinstance(rng, bool) or not isinstance(rng, int | np.integer) or not 0 <= rng < _SEEDS:
+        raise InputError(f"rng must be a whole number from 0 or a numpy Generator, got {rng!r}")
+    return int(rng)
+
+
+def torch_generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a torch generator on `device` that starts from `seed`."""
+    import torch
+
+    return torch.Generator(device=device).manual_seed(seed)

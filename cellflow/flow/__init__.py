@@ -1,0 +1,5 @@
+"""The fitted object: a velocity field with its clock, on disk without pickles."""
+
+from cellflow.flow.flow import Flow
+
+__all__ = ["Flow"]

@@ -1,0 +1,136 @@
+"""Ordinary differential equations dx/dt = v(t, x): fixed steps of our own, adaptive by torchdiffeq."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from cellflow._checks import check_choice, check_positive
+from cellflow._typing import Points, VelocityField
+
+
+@dataclass(frozen=True)
+class Tableau:
+    """An explicit Runge-Kutta method: stage times, stage weights, final weights, order."""
+
+    times: tuple[float, ...]
+    stages: tuple[tuple[float, ...], ...]
+    weights: tuple[float, ...]
+    order: int
+
+
+FIXED_STEP = {
+    "euler": Tableau((0,), ((),), (1,), 1),
+    "midpoint": Tableau((0, 1 / 2), ((), (1 / 2,)), (0, 1), 2),
+    "rk4": Tableau(
+        (0, 1 / 2, 1 / 2, 1),
+        ((), (1 / 2,), (0, 1 / 2), (0, 0, 1)),
+        (1 / 6, 1 / 3, 1 / 3, 1 / 6),
+        4,
+    ),
+}
+
+#: Names of all solvers.
+SOLVERS = (*FIXED_STEP, "dopri5")
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where the points are at the times asked for.
+
+    Attributes
+    ----------
+    x
+        Positions, shape (t, n, d).
+    nfe
+        Number of evaluations of the velocity field.
+    """
+
+    x: Float[Tensor, "t n d"]
+    nfe: int
+
+    @property
+    def end(self) -> Points:
+        """Positions at the last time, shape (n, d)."""
+        return self.x[-1]
+
+
+class _Counted:
+    """A velocity field at one time for all points, which counts its calls."""
+
+    def __init__(self, velocity: VelocityField) -> None:
+        self.velocity = velocity
+        self.calls = 0
+
+    def __call__(self, t: float | Tensor, x: Points) -> Points:
+        self.calls += 1
+        return self.velocity(torch.as_tensor(t).to(x).expand(len(x)), x)
+
+
+@torch.no_grad()
+def solve(
+    velocity: VelocityField,
+    x: Points,
+    times: Sequence[float],
+    *,
+    solver: str = "rk4",
+    n_steps: int = 100,
+    tolerance: float = 1e-5,
+) -> Solution:
+    """Carry points along a velocity field, forward or backward in time.
+
+    Parameters
+    ----------
+    velocity
+        The field v(t, x).
+    x
+        Positions at the first time, shape (n, d).
+    times
+        Flow times at which positions are wanted, the start first; increasing or decreasing.
+    solver
+        One of `euler`, `midpoint`, `rk4` (fixed steps) and `dopri5` (adaptive, torchdiffeq).
+    n_steps
+        Fixed steps between each two consecutive times.
+    tolerance
+        Absolute and relative tolerance of `dopri5`.
+
+    Returns
+    -------
+    Positions at all times and the number of field evaluations.
+    """
+    check_choice(solver, SOLVERS, "solver")
+    check_positive(n_steps, "n_steps")
+    field = _Counted(velocity)
+    if solver == "dopri5":
+        from torchdiffeq import odeint  # noqa: PLC0415 - torchdiffeq pulls in scipy.integrate
+
+        moments = torch.tensor(times, dtype=torch.float64, device=x.device)
+        path = odeint(field, x, moments, rtol=tolerance, atol=tolerance, method="dopri5")
+        return Solution(path, field.calls)
+    tableau = FIXED_STEP[solver]
+    path = [x]
+    for start, stop in zip(times, times[1:], strict=False):
+        step = (stop - start) / n_steps
+        for k in range(n_steps):
+            x = x + _increment(field, tableau, start + k * step, x, step)
+        path.append(x)
+    return Solution(torch.stack(path), field.calls)
+
+
+def _increment(field: _Counted, tableau: Tableau, t: float, x: Points, step: float) -> Points:
+    slopes: list[Tensor] = []
+    for time, weights in zip(tableau.times, tableau.stages, strict=True):
+        inner = x + step * _combine(weights, slopes) if slopes else x
+        slopes.append(field(t + time * step, inner))
+    return step * _combine(tableau.weights, slopes)
+
+
+def _combine(weights: Sequence[float], slopes: Sequence[Tensor]) -> Tensor:
+    terms = [
+        weight * slope for weight, slope in zip(weights, slopes, strict=True) if weight
+    ]
+    return torch.stack(terms).sum(dim=0) if len(terms) > 1 else terms[0]

@@ -1,0 +1,38 @@
+"""A time course: one population a time, in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cellflow._errors import InputError
+from cellflow.marginals.population import Population
+
+
+@dataclass(frozen=True)
+class Marginals:
+    """Populations at increasing flow times.
+
+    Attributes
+    ----------
+    times
+        Flow times, increasing, one a population.
+    populations
+        The populations, all of one dimension.
+    """
+
+    times: tuple[float, ...]
+    populations: tuple[Population, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.times) != len(self.populations) or len(self.times) < 2:
+            raise InputError(
+                f"a time course needs two or more times with one population each, got "
+                f"{len(self.times)} times and {len(self.populations)} populations"
+            )
+        if any(later <= earlier for earlier, later in zip(self.times, self.times[1:], strict=False)):
+            raise InputError(f"times must increase, got {self.times}")
+
+    @property
+    def dim(self) -> int:
+        """Number of dimensions of the points."""
+        return self.populations[0].points.shape[1]

@@ -1,0 +1,47 @@
+"""What a path gives, and what it needs to know of a pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from cellflow._typing import Points, Rows
+
+
+class Endpoints(Protocol):
+    """Pairs of points with their times, as a coupling serves them."""
+
+    @property
+    def x0(self) -> Points: ...
+    @property
+    def x1(self) -> Points: ...
+    @property
+    def t0(self) -> Rows: ...
+    @property
+    def t1(self) -> Rows: ...
+
+
+@dataclass(frozen=True)
+class PathSample:
+    """Points on conditional paths.
+
+    Attributes
+    ----------
+    x
+        Positions x_t, shape (n, d).
+    u
+        Conditional velocities u_t, per unit of flow time, shape (n, d).
+    """
+
+    x: Points
+    u: Points
+
+
+class Path(Protocol):
+    """A conditional probability path between the endpoints of a pair."""
+
+    def sample(self, pairs: Endpoints, t: Rows, generator: torch.Generator) -> PathSample:
+        """Draw x_t for each pair at flow time `t`, with t0 <= t <= t1, and its velocity."""
+        ...

@@ -1,0 +1,114 @@
+"""From populations in time to a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import torch
+
+from cellflow._random import torch_generator
+from cellflow._typing import Marginal
+from cellflow.couplings import (
+    Coupling,
+    IndependentCoupling,
+    MinibatchOTCoupling,
+    PiecewiseCoupling,
+)
+from cellflow.flow import Flow
+from cellflow.marginals import Marginals, Population, TimeAxis
+from cellflow.methods import Recipe
+from cellflow.nets import VelocityMLP
+from cellflow.paths import StraightPath
+from cellflow.training.loop import minimise
+from cellflow.training.objectives import VelocityRegression
+
+Interval = tuple[float, float]
+
+#: How each coupling of `cellflow.methods.COUPLINGS` is made for one interval.
+BUILDERS: dict[str, Callable[[Marginal, Marginal, Interval, Recipe], Coupling]] = {
+    "independent": lambda source, target, interval, recipe: IndependentCoupling(
+        source, target, interval
+    ),
+    "ot": lambda source, target, interval, recipe: MinibatchOTCoupling(
+        source, target, interval, batch_size=recipe.coupling_batch_size, replace=recipe.replace
+    ),
+}
+
+
+def fit_flow(
+    marginals: Marginals,
+    axis: TimeAxis,
+    *,
+    coupling: str,
+    recipe: Recipe,
+    seed: int,
+    device: torch.device,
+    progress: bool = False,
+) -> Flow:
+    """Fit a velocity field to the populations of a time course.
+
+    Parameters
+    ----------
+    marginals
+        Populations at the flow times of `axis`.
+    axis
+        The clock that the flow will carry.
+    coupling
+        Name of the coupling between consecutive times.
+    recipe
+        Every number of the fit.
+    seed
+        Source of all randomness: initial weights, split, pairs, times, noise.
+    device
+        Where to fit.
+    progress
+        Show a progress bar on stderr.
+    """
+    generator = torch_generator(seed, device)
+    net = VelocityMLP(
+        marginals.dim,
+        width=recipe.width,
+        depth=recipe.depth,
+        activation=recipe.activation,
+        generator=torch_generator(seed),
+    ).to(device)
+    populations = [
+        _share(population.to(device), recipe.train_fraction, generator)
+        for population in marginals.populations
+    ]
+    if recipe.standardise:
+        net.standardise(torch.cat([population.points for population in populations]))
+    pieces = [
+        BUILDERS[coupling](source, target, interval, recipe)
+        for (source, target), interval in zip(
+            pairwise(populations), pairwise(marginals.times), strict=True
+        )
+    ]
+    path = StraightPath(sigma=recipe.sigma * float(net.scale))
+    trained = minimise(
+        net,
+        PiecewiseCoupling(pieces),
+        VelocityRegression(path),
+        recipe,
+        generator,
+        progress=progress,
+    )
+    settings: dict[str, Any] = {
+        "coupling": coupling,
+        "path": "straight",
+        "objective": "velocity",
+        "recipe": recipe.model_dump(),
+        "seed": seed,
+        "device": str(device),
+    }
+    return Flow(trained.net, axis, settings, trained.history)
+
+
+def _share(population: Population, fraction: float, generator: torch.Generator) -> Population:
+    """A random share of a population, two points at least; order is kept where it is whole."""
+    if fraction == 1:
+        return population
+    n = max(2, round(fraction * len(population)))
+    return Population(population.sample(n, generator))

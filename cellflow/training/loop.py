@@ -1,0 +1,88 @@
+"""The training loop; it knows a coupling, an objective and a net, and none of their kinds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm.auto import tqdm
+
+from cellflow._errors import SolverError
+from cellflow.couplings import Coupling
+from cellflow.methods import Recipe
+from cellflow.nets import VelocityMLP
+from cellflow.training.objectives import Objective
+from cellflow.training.schedules import SCHEDULES
+
+#: Steps between two readings of the loss, so that a device is not made to wait at every step.
+REPORT_EVERY = 50
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gives.
+
+    Attributes
+    ----------
+    net
+        The net to use: the average of the weights where the recipe asks for it, else the last.
+    history
+        `step` and the mean `loss` of the steps since the one before.
+    """
+
+    net: VelocityMLP
+    history: dict[str, list[float]]
+
+
+def minimise(
+    net: VelocityMLP,
+    coupling: Coupling,
+    objective: Objective,
+    recipe: Recipe,
+    generator: torch.Generator,
+    *,
+    progress: bool = False,
+) -> Trained:
+    """Minimise an objective over the weights of `net`, in place, by AdamW.
+
+    Raises
+    ------
+    SolverError
+        If the loss stops being a finite number.
+    """
+    optimiser = torch.optim.AdamW(
+        net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+    )
+    factor = SCHEDULES[recipe.schedule]
+    schedule = LambdaLR(optimiser, lambda step: factor(step / recipe.n_steps))
+    average = _average_of(net, recipe.ema_decay)
+    losses = torch.zeros(recipe.n_steps, device=generator.device)
+    history: dict[str, list[float]] = {"step": [], "loss": []}
+    seen = 0
+    with tqdm(total=recipe.n_steps, disable=not progress, desc="fit", unit="step") as bar:
+        for step in range(1, recipe.n_steps + 1):
+            pairs = coupling.sample(recipe.batch_size, generator)
+            loss = objective.loss(net, pairs, generator)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            if average is not None:
+                average.update_parameters(net)
+            losses[step - 1] = loss.detach()
+            if step % REPORT_EVERY == 0 or step == recipe.n_steps:
+                mean = float(losses[seen:step].mean())
+                if not mean < float("inf"):
+                    raise SolverError(f"the loss became {mean} at step {step}")
+                history["step"].append(step)
+                history["loss"].append(mean)
+                bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
+                bar.update(step - seen)
+                seen = step
+    return Trained((net if average is None else average.module).eval(), history)
+
+
+def _average_of(net: VelocityMLP, decay: float) -> AveragedModel | None:
+    return AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None

@@ -1,0 +1,27 @@
+"""Ground costs between two sets of points."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial.distance import cdist
+from torch import Tensor
+
+from cellflow._typing import Points
+
+
+def squared_distances(x: Points, y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+    """Squared Euclidean distances, on the device and in the precision of the points.
+
+    Differences are taken by matrix products of centred points, so that a cloud far from the
+    origin does not lose its digits.
+    """
+    centre = y.mean(dim=0)
+    x, y = x - centre, y - centre
+    norms = x.square().sum(dim=1)[:, None] + y.square().sum(dim=1)
+    return (norms - 2 * x @ y.T).clamp(min=0)
+
+
+def distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Euclidean distances (n, m) in float64, by direct differences."""
+    return cdist(x.astype(np.float64), y.astype(np.float64))
