@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from cellflow import datasets, pl, pp, tl
     from cellflow._errors import CellflowError, CellflowWarning, FileError, InputError, SolverError
     from cellflow.flow import Flow
+    from cellflow.methods import Recipe
+    from cellflow.methods import recipe_of as recipe
 
 __version__ = "0.1.0"
 
@@ -22,24 +24,38 @@ __all__ = [
     "FileError",
     "Flow",
     "InputError",
+    "Recipe",
     "SolverError",
     "datasets",
     "pl",
     "pp",
+    "recipe",
     "tl",
 ]
 
-_PACKAGES = {"datasets", "pl", "pp", "tl"}
+#: Where each public name is defined; a package stands for itself.
+_HOMES = {
+    "datasets": "cellflow.datasets",
+    "pl": "cellflow.pl",
+    "pp": "cellflow.pp",
+    "tl": "cellflow.tl",
+    "Flow": "cellflow.flow:Flow",
+    "Recipe": "cellflow.methods:Recipe",
+    "recipe": "cellflow.methods:recipe_of",
+    "CellflowError": "cellflow._errors:CellflowError",
+    "CellflowWarning": "cellflow._errors:CellflowWarning",
+    "FileError": "cellflow._errors:FileError",
+    "InputError": "cellflow._errors:InputError",
+    "SolverError": "cellflow._errors:SolverError",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PACKAGES:
-        return importlib.import_module(f"cellflow.{name}")
-    if name == "Flow":
-        return importlib.import_module("cellflow.flow").Flow
-    if name in __all__:
-        return getattr(importlib.import_module("cellflow._errors"), name)
-    raise AttributeError(f"module 'cellflow' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cellflow' has no attribute {name!r}")
+    module, _, attribute = _HOMES[name].partition(":")
+    home = importlib.import_module(module)
+    return getattr(home, attribute) if attribute else home
 
 
 def __dir__() -> list[str]:

@@ -7,7 +7,7 @@ COUPLINGS = {
     "independent": "source and target drawn apart (I-CFM, Tong et al. 2024)",
 }
 
-PROTOCOLS = {
-    "strict": "nothing of the held-out cells enters; real time axis",
-    "paper": "as published: whitening sees all cells, index time axis, previous cells pushed by Euler",
+TIME_AXES = {
+    "real": "elapsed time, in proportion",
+    "index": "time points counted 0, 1, 2, ...",
 }

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from cellflow._random import torch_generator
-from cellflow._typing import Marginal
 from cellflow.couplings import (
     Coupling,
     IndependentCoupling,
@@ -27,12 +26,17 @@ from cellflow.training.objectives import VelocityRegression
 Interval = tuple[float, float]
 
 #: How each coupling of `cellflow.methods.COUPLINGS` is made for one interval.
-BUILDERS: dict[str, Callable[[Marginal, Marginal, Interval, Recipe], Coupling]] = {
+BUILDERS: dict[str, Callable[[Population, Population, Interval, Recipe], Coupling]] = {
     "independent": lambda source, target, interval, recipe: IndependentCoupling(
         source, target, interval
     ),
     "ot": lambda source, target, interval, recipe: MinibatchOTCoupling(
-        source, target, interval, batch_size=recipe.coupling_batch_size, replace=recipe.replace
+        source,
+        target,
+        interval,
+        # A batch of more points than there are cells would only repeat cells.
+        batch_size=min(recipe.coupling_batch_size, len(source), len(target)),
+        replace=recipe.replace,
     ),
 }
 

@@ -1,0 +1,14 @@
+"""Between files, slots and populations in time."""
+
+from cellflow.io.h5ad import read_h5ad, write_h5ad
+from cellflow.io.slots import populations, time_points_of
+from cellflow.io.times import TimePoints, parse_times
+
+__all__ = [
+    "TimePoints",
+    "parse_times",
+    "populations",
+    "read_h5ad",
+    "time_points_of",
+    "write_h5ad",
+]

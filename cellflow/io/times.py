@@ -1,0 +1,188 @@
+"""When cells were taken: numbers, ordered categories, and labels such as `day 3`, `E12.5`, `24h`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cellflow._checks import listed
+from cellflow._errors import InputError
+
+#: Words before or after the number, and the unit that each stands for.
+UNITS = {
+    "minute": ("min", "mins", "minute", "minutes"),
+    "hour": ("h", "hr", "hrs", "hour", "hours", "hpf"),
+    "day": ("d", "day", "days", "e", "embryonic day", "dpf"),
+    "week": ("w", "wk", "wks", "week", "weeks"),
+    "month": ("mo", "month", "months"),
+    "year": ("y", "yr", "yrs", "year", "years"),
+    "": ("", "t", "time", "timepoint", "time point", "tp"),
+}
+
+#: How many days one unit has; months and years have no fixed length and do not mix with others.
+_DAYS = {"minute": 1 / 1440, "hour": 1 / 24, "day": 1.0, "week": 7.0}
+
+_UNIT_OF_WORD = {word: unit for unit, words in UNITS.items() for word in words}
+
+#: `day-3` is day 3 and `day -3` is three days before day 0.
+_LABEL = re.compile(
+    r"^(?P<before>[a-z ]*?)(?:(?<=[a-z])-|[ _.:]*)(?P<number>-?\d+(?:\.\d+)?)"
+    r"[ _-]*(?P<after>[a-z ]*)$"
+)
+_EXAMPLES = "numbers, ordered categories, or labels such as 'day 3', 'd3', 'E12.5', '24h', '72hr'"
+
+
+@dataclass(frozen=True)
+class TimePoints:
+    """The times of a course.
+
+    Attributes
+    ----------
+    elapsed
+        Time of each cell, shape (n,), float64.
+    times
+        The distinct times, increasing.
+    labels
+        What stood in the column for each of `times`, as text.
+    unit
+        `hour`, `day`, ...; empty where the column did not tell; `rank` for ordered categories
+        without numbers, whose elapsed time nobody stated.
+    """
+
+    elapsed: np.ndarray
+    times: tuple[float, ...]
+    labels: tuple[str, ...]
+    unit: str
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Number of cells at each of `times`."""
+        return tuple(int((self.elapsed == time).sum()) for time in self.times)
+
+    def find(self, wanted: float | str) -> float:
+        """Return the time that a number or a label of the column stands for.
+
+        Raises
+        ------
+        InputError
+            If no cells were taken then.
+        """
+        moment = self.moment(wanted)
+        for time in self.times:
+            if np.isclose(moment, time, rtol=1e-9, atol=1e-12):
+                return time
+        raise InputError(f"no cells at time {wanted!s}; times in the data: {self.described()}")
+
+    def moment(self, wanted: float | str) -> float:
+        """Return the elapsed time that a number or a label stands for, with cells or without.
+
+        Raises
+        ------
+        InputError
+            If it is no time, or of a unit that the column does not use.
+        """
+        text = str(wanted).strip()
+        if text in self.labels:
+            return self.times[self.labels.index(text)]
+        number, unit = _parse(text) or (float("nan"), "")
+        if unit and unit != self.unit and {unit, self.unit} <= set(_DAYS):
+            number, unit = number * _DAYS[unit] / _DAYS[self.unit], self.unit
+        if not np.isfinite(number) or unit not in ("", self.unit):
+            raise InputError(f"{text!r} is no time; times in the data: {self.described()}")
+        return number
+
+    def described(self) -> str:
+        """The times as text, with their unit."""
+        numbers = listed(f"{time:g}" for time in self.times)
+        return f"{numbers} ({self.unit}s)" if self.unit not in ("", "rank") else numbers
+
+
+def parse_times(column: pd.Series) -> TimePoints:
+    """Read the times of all cells from an `obs` column.
+
+    Parameters
+    ----------
+    column
+        Numbers, an ordered categorical, or text with one number and a unit before or after it.
+        Units of one column may differ (`24h`, `day 2`); all are then told in the smallest.
+
+    Raises
+    ------
+    InputError
+        For missing or infinite values, labels without a number, two labels that mean one time,
+        fewer than two times, or a time with fewer than two cells.
+    """
+    name = column.name
+    if missing := int(column.isna().sum()):
+        first = column.index[column.isna()][0]
+        raise InputError(
+            f"obs[{name!r}] has no time for {missing} of {len(column)} cells (first: {first})"
+        )
+    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+        raise InputError(f"obs[{name!r}] is of type {column.dtype}; expected {_EXAMPLES}")
+    codes, values = pd.factorize(column, use_na_sentinel=False)
+    numbers, unit = _numbers(column, list(values))
+    _check_distinct(name, values, numbers)
+    counts = np.bincount(codes, minlength=len(values))
+    if len(values) < 2:
+        raise InputError(
+            f"obs[{name!r}] has {len(values)} time only ({listed(values)}); a course needs two"
+        )
+    if few := [f"{values[k]} ({counts[k]} cell)" for k in np.flatnonzero(counts < 2)]:
+        raise InputError(f"obs[{name!r}] has times with fewer than 2 cells: {listed(few)}")
+    order = np.argsort(numbers)
+    return TimePoints(
+        elapsed=numbers[codes],
+        times=tuple(float(number) for number in numbers[order]),
+        labels=tuple(str(values[k]) for k in order),
+        unit=unit,
+    )
+
+
+def _numbers(column: pd.Series, values: list[Hashable]) -> tuple[np.ndarray, str]:
+    """Number of each distinct value, and the common unit."""
+    parsed = [_parse(value) for value in values]
+    if bad := [value for value, result in zip(values, parsed, strict=True) if result is None]:
+        if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered:
+            rank = {category: float(k) for k, category in enumerate(column.cat.categories)}
+            return np.array([rank[value] for value in values]), "rank"
+        raise InputError(
+            f"obs[{column.name!r}] has values that are no times: {listed(repr(v) for v in bad)}; "
+            f"expected {_EXAMPLES}"
+        )
+    found = [result for result in parsed if result is not None]
+    units = {unit for _, unit in found}
+    if len(units) == 1:
+        return np.array([number for number, _ in found]), units.pop()
+    if not units <= set(_DAYS):
+        told = listed(sorted(unit or "no unit" for unit in units))
+        raise InputError(f"obs[{column.name!r}] mixes units that do not convert: {told}")
+    smallest = min(units, key=_DAYS.__getitem__)
+    scaled = [round(number * _DAYS[unit] / _DAYS[smallest], 9) for number, unit in found]
+    return np.array(scaled), smallest
+
+
+def _parse(value: Hashable) -> tuple[float, str] | None:
+    """Number and unit of one value, or None where it is no time."""
+    if isinstance(value, int | float | np.number):
+        return (float(value), "") if np.isfinite(value) else None
+    match = _LABEL.match(str(value).strip().lower())
+    if match is None:
+        return None
+    words = [word for word in (match["before"].strip(), match["after"].strip()) if word]
+    units = {_UNIT_OF_WORD.get(word) for word in words} - {""}
+    if None in units or len(units) > 1:
+        return None
+    return float(match["number"]), units.pop() if units else ""  # type: ignore[return-value]
+
+
+def _check_distinct(name: Hashable, values: pd.Index, numbers: np.ndarray) -> None:
+    distinct, counts = np.unique(numbers, return_counts=True)
+    if (counts > 1).any():
+        time = distinct[counts > 1][0]
+        same = [repr(value) for value, number in zip(values, numbers, strict=True) if number == time]
+        raise InputError(f"obs[{name!r}] has several labels for the time {time:g}: {listed(same)}")

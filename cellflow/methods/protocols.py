@@ -1,0 +1,46 @@
+"""Protocols of held-out evaluation; they say nothing about how a flow is fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Rules of one evaluation.
+
+    Attributes
+    ----------
+    summary
+        What it is.
+    time_axis
+        The clock, where the caller names none.
+    representation_sees_held_out
+        Whether scaling and components are fitted to all cells or to the kept ones.
+    solver, n_steps
+        How cells are carried from the time before to the held-out time.
+    """
+
+    summary: str
+    time_axis: str
+    representation_sees_held_out: bool
+    solver: str
+    n_steps: int
+
+
+PROTOCOLS = {
+    "strict": Protocol(
+        "nothing of the held-out cells enters, real time axis",
+        time_axis="real",
+        representation_sees_held_out=False,
+        solver="rk4",
+        n_steps=20,
+    ),
+    "paper": Protocol(
+        "as published: whitening sees all cells, index time axis, 100 Euler steps",
+        time_axis="index",
+        representation_sees_held_out=True,
+        solver="euler",
+        n_steps=100,
+    ),
+}

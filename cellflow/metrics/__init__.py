@@ -1,0 +1,29 @@
+"""Distances between predicted and real populations, and what to hold them against."""
+
+from cellflow.metrics.cloud import Cloud
+from cellflow.metrics.held_out import (
+    BASELINES,
+    HeldOutScore,
+    Score,
+    make_baselines,
+    score_held_out,
+)
+from cellflow.metrics.kernels import energy_distance, mmd
+from cellflow.metrics.moments import cov_error, mean_error, var_ratio
+from cellflow.metrics.wasserstein import midpoint, wasserstein
+
+__all__ = [
+    "BASELINES",
+    "Cloud",
+    "HeldOutScore",
+    "Score",
+    "cov_error",
+    "energy_distance",
+    "make_baselines",
+    "mean_error",
+    "midpoint",
+    "mmd",
+    "score_held_out",
+    "var_ratio",
+    "wasserstein",
+]

@@ -1,0 +1,78 @@
+"""A weighted point cloud, which every metric compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cellflow._errors import InputError
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Points with masses that sum to one.
+
+    Attributes
+    ----------
+    points
+        Coordinates, shape (n, d), float64.
+    weights
+        Masses, shape (n,); uniform where made by `Cloud.of` without any.
+    """
+
+    points: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def of(cls, points: np.ndarray, weights: np.ndarray | None = None) -> Cloud:
+        """Make a cloud of any numbers; weights are normalised."""
+        points = np.asarray(points, dtype=np.float64)
+        if points.ndim != 2 or not len(points):
+            raise InputError(f"a cloud needs points of shape (n, d), got {points.shape}")
+        if weights is None:
+            weights = np.ones(len(points))
+        weights = np.asarray(weights, dtype=np.float64)
+        if weights.shape != (len(points),) or not (weights >= 0).all() or not weights.sum() > 0:
+            raise InputError(
+                f"weights must be {len(points)} non-negative numbers with a positive sum"
+            )
+        return cls(points, weights / weights.sum())
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all points weigh the same."""
+        return bool(np.ptp(self.weights) == 0)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Weighted mean, shape (d,)."""
+        return self.weights @ self.points
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Weighted covariance with divisor one, shape (d, d)."""
+        centred = self.points - self.mean
+        return (centred * self.weights[:, None]).T @ centred
+
+    def uniform(self) -> Cloud:
+        """The same points, equally heavy."""
+        return Cloud.of(self.points)
+
+    def shrunken(self, factor: float) -> Cloud:
+        """Points moved towards the mean: `factor` 1 leaves them, 0 collapses them."""
+        return Cloud(self.mean + factor * (self.points - self.mean), self.weights)
+
+    def drawn(self, n: int, rng: np.random.Generator) -> Cloud:
+        """`n` equally heavy points drawn by mass; all points where there are no more than `n`.
+
+        Points are distinct as long as enough of them have mass.
+        """
+        if self.is_uniform and n >= len(self):
+            return self
+        enough = np.count_nonzero(self.weights) >= n
+        rows = rng.choice(len(self), size=n, replace=not enough, p=self.weights)
+        return Cloud.of(self.points[rows])

@@ -1,0 +1,25 @@
+"""The space that flows live in, as an object fitted to cells."""
+
+from cellflow.representation.fitting import KINDS, Settings, fit_representation
+from cellflow.representation.representation import Representation
+from cellflow.representation.slots import (
+    current_representation,
+    from_context,
+    read_slots,
+    to_context,
+    write_map,
+    write_slots,
+)
+
+__all__ = [
+    "KINDS",
+    "Representation",
+    "Settings",
+    "current_representation",
+    "fit_representation",
+    "from_context",
+    "read_slots",
+    "to_context",
+    "write_map",
+    "write_slots",
+]

@@ -1,0 +1,220 @@
+"""Fitting a representation to cells."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from anndata import AnnData
+from scipy import sparse
+
+from cellflow._checks import check_choice, check_positive
+from cellflow._errors import CellflowWarning, InputError
+from cellflow._log import tell
+from cellflow.representation.matrix import Matrix, coordinates, expression, is_counts
+from cellflow.representation.representation import Kind, Linear, Representation, log_normalise
+
+KINDS = ("auto", "counts", "normalised", "other")
+
+#: Above this many genes, only as many of the most variable are used.
+MAX_GENES = 2000
+
+#: Principal components where the caller does not say how many.
+DEFAULT_DIMS = 50
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a caller asks of a representation.
+
+    Attributes
+    ----------
+    use_rep
+        An `obsm` key to take as it is; None embeds expression.
+    layer
+        Layer with the expression; None takes `X`.
+    kind
+        What the expression is; `auto` looks.
+    n_dims
+        Dimensions to keep, exactly.
+    max_dims
+        Dimensions to keep at most where `n_dims` is None; None keeps all of an `obsm`, and 50
+        components of expression.
+    whiten
+        Scale each dimension to variance one.
+    """
+
+    use_rep: str | None = None
+    layer: str | None = None
+    kind: str = "auto"
+    n_dims: int | None = None
+    max_dims: int | None = None
+    whiten: bool = False
+
+
+def fit_representation(adata: AnnData, settings: Settings) -> Representation:
+    """Fit a representation to all cells of `adata`.
+
+    Raises
+    ------
+    InputError
+        For missing keys, NaN, an unknown kind, or more dimensions than there are.
+    """
+    check_choice(settings.kind, KINDS, "kind of expression")
+    if settings.n_dims is not None:
+        check_positive(settings.n_dims, "n_dims")
+    if settings.use_rep is None:
+        fitted, components = _fit_expression(adata, settings)
+    elif settings.layer is not None or settings.kind != "auto":
+        raise InputError("use_rep takes an embedding as it is; layer and kind do not apply to it")
+    else:
+        fitted, components = _fit_obsm(adata, settings.use_rep, settings)
+    return _whitened(fitted, components) if settings.whiten else fitted
+
+
+def _fit_expression(adata: AnnData, settings: Settings) -> tuple[Representation, np.ndarray]:
+    if not adata.var_names.is_unique:
+        raise InputError("gene names repeat; call adata.var_names_make_unique() first")
+    x = expression(adata, settings.layer)
+    kind = _detect(adata, x) if settings.kind == "auto" else settings.kind
+    target_sum = 0.0
+    if kind == "counts":
+        target_sum = _target_sum(x)
+        x = log_normalise(x, target_sum)
+    genes = _informative(x, log_scale=kind != "other")
+    x = x[:, genes]
+    mean, variance = _moments(x)
+    scale = np.ones_like(mean) if kind == "counts" else np.sqrt(np.where(variance > 0, variance, 1))
+    n_dims = _dims(settings, min(x.shape) - 1, DEFAULT_DIMS, "expression")
+    linear = Linear(
+        genes=tuple(adata.var_names[genes]),
+        mean=mean,
+        scale=scale,
+        loadings=_principal_axes(x, scale, n_dims),
+    )
+    fitted = Representation(
+        kind=kind,
+        source=settings.layer or "",
+        target_sum=target_sum,
+        linear=linear,
+        centre=np.zeros(n_dims),
+        spread=np.ones(n_dims),
+        whitened=False,
+    )
+    return fitted, linear.encode(x)
+
+
+def _fit_obsm(
+    adata: AnnData, key: str, settings: Settings
+) -> tuple[Representation, np.ndarray]:
+    values = coordinates(adata, key)
+    n_dims = _dims(settings, values.shape[1], values.shape[1], f"obsm[{key!r}]")
+    fitted = Representation(
+        kind="obsm",
+        source=key,
+        target_sum=0.0,
+        linear=_loadings_of(adata, key, values, n_dims),
+        centre=np.zeros(n_dims),
+        spread=np.ones(n_dims),
+        whitened=False,
+    )
+    return fitted, values[:, :n_dims]
+
+
+def _whitened(fitted: Representation, components: np.ndarray) -> Representation:
+    spread = components.std(axis=0)
+    return Representation(
+        kind=fitted.kind,
+        source=fitted.source,
+        target_sum=fitted.target_sum,
+        linear=fitted.linear,
+        centre=components.mean(axis=0),
+        spread=np.where(spread > 0, spread, 1.0),
+        whitened=True,
+    )
+
+
+def _detect(adata: AnnData, x: Matrix) -> Kind:
+    """Kind of expression: counts by their values; scanpy leaves a mark when it takes logarithms."""
+    if is_counts(x):
+        return "counts"
+    return "normalised" if "log1p" in adata.uns else "other"
+
+
+def _target_sum(x: Matrix) -> float:
+    """Median depth of the cells that have any counts; tells how many have none."""
+    if not is_counts(x):
+        raise InputError("kind 'counts' needs whole, non-negative numbers; these are not")
+    depth = np.asarray(x.sum(axis=1)).ravel()
+    if empty := int((depth == 0).sum()):
+        if empty == len(depth):
+            raise InputError("no cell has any counts")
+        warnings.warn(
+            f"{empty} of {len(depth)} cells have no counts; they are embedded as cells that "
+            "express nothing, consider removing them",
+            CellflowWarning,
+            stacklevel=2,
+        )
+    return float(np.median(depth[depth > 0]))
+
+
+def _informative(x: Matrix, *, log_scale: bool) -> np.ndarray:
+    """Columns to use: all, or the most variable where there are many on a logarithmic scale."""
+    if x.shape[1] <= MAX_GENES or not log_scale:
+        return np.arange(x.shape[1])
+    import scanpy as sc  # noqa: PLC0415 - takes seconds to import
+
+    table = sc.pp.highly_variable_genes(AnnData(x), n_top_genes=MAX_GENES, inplace=False)
+    return np.flatnonzero(table["highly_variable"])
+
+
+def _moments(x: Matrix) -> tuple[np.ndarray, np.ndarray]:
+    mean = np.asarray(x.mean(axis=0), dtype=np.float64).ravel()
+    if sparse.issparse(x):
+        square = np.asarray(x.multiply(x).mean(axis=0), dtype=np.float64).ravel()
+        return mean, np.maximum(square - mean**2, 0)
+    return mean, np.asarray(x, dtype=np.float64).var(axis=0)
+
+
+def _principal_axes(x: Matrix, scale: np.ndarray, n_dims: int) -> np.ndarray:
+    """Loadings (g, d) of the scaled matrix, by scanpy."""
+    import scanpy as sc  # noqa: PLC0415 - takes seconds to import
+
+    scaled = x @ sparse.diags(1 / scale) if sparse.issparse(x) else x / scale
+    work = AnnData(scaled)
+    sc.pp.pca(work, n_comps=n_dims, random_state=0, dtype="float64")
+    return np.asarray(work.varm["PCs"], dtype=np.float64)
+
+
+def _dims(settings: Settings, available: int, default: int, where: str) -> int:
+    """Dimensions to keep of those available."""
+    if available < 1:
+        raise InputError(f"{where} is too small to embed")
+    if settings.n_dims is None:
+        return min(settings.max_dims or default, available)
+    if settings.n_dims > available:
+        raise InputError(
+            f"n_dims {settings.n_dims} is more than the {available} dimensions of {where}"
+        )
+    return settings.n_dims
+
+
+def _loadings_of(adata: AnnData, key: str, values: np.ndarray, n_dims: int) -> Linear | None:
+    """scanpy's loadings of `X_pca`, where they still reproduce it from `X`."""
+    if key != "X_pca" or "PCs" not in adata.varm or adata.X is None:
+        return None
+    loadings = np.asarray(adata.varm["PCs"], dtype=np.float64)[:, :n_dims]
+    x = expression(adata, None)
+    linear = Linear(
+        genes=tuple(adata.var_names),
+        mean=_moments(x)[0],
+        scale=np.ones(adata.n_vars),
+        loadings=loadings,
+    )
+    if loadings.shape[1] == n_dims and np.allclose(
+        linear.encode(x), values[:, :n_dims], rtol=1e-3, atol=1e-3 * values.std()
+    ):
+        return linear
+    tell("varm['PCs'] does not reproduce obsm['X_pca'] from X: predictions stay in the embedding")
+    return None

@@ -1,0 +1,83 @@
+"""The numbers of an AnnData that a representation starts from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+from scipy import sparse
+
+from cellflow._checks import check_finite, listed
+from cellflow._errors import InputError
+
+#: A dense or sparse matrix of cells by genes.
+Matrix = Any
+
+
+def expression(adata: AnnData, layer: str | None) -> Matrix:
+    """Cells by genes, from `X` or a layer; CSR where sparse.
+
+    Raises
+    ------
+    InputError
+        If there is no such layer, no genes, or a NaN or infinite value.
+    """
+    if layer is not None and layer not in adata.layers:
+        raise InputError(f"no layer {layer!r}; there are: {listed(adata.layers) or 'none'}")
+    x = adata.X if layer is None else adata.layers[layer]
+    if x is None or adata.n_vars == 0:
+        raise InputError(
+            f"the data has no expression matrix to embed; name an embedding with use_rep, there "
+            f"are: {listed(adata.obsm) or 'none'}"
+        )
+    if sparse.issparse(x):
+        x = sparse.csr_matrix(x)
+        if not np.isfinite(x.data).all():
+            check_finite(x.toarray(), "the expression matrix")
+        return x
+    x = np.asarray(x)
+    check_finite(x, "the expression matrix")
+    return x
+
+
+def coordinates(adata: AnnData, key: str) -> np.ndarray:
+    """Cells by dimensions from `obsm`, float64.
+
+    Raises
+    ------
+    InputError
+        If there is no such key, it is no table of numbers, or it has NaN or infinite values.
+    """
+    if key not in adata.obsm:
+        raise InputError(f"no obsm key {key!r}; there are: {listed(adata.obsm) or 'none'}")
+    values = adata.obsm[key]
+    values = values.toarray() if sparse.issparse(values) else np.asarray(values)
+    if values.ndim != 2 or not np.issubdtype(values.dtype, np.number) or not values.shape[1]:
+        raise InputError(f"obsm[{key!r}] is no table of numbers: {values.shape}, {values.dtype}")
+    check_finite(values, f"obsm[{key!r}]")
+    return values.astype(np.float64)
+
+
+def is_counts(x: Matrix) -> bool:
+    """Whether all values are whole and none is negative."""
+    values = x.data if sparse.issparse(x) else x
+    return bool((values >= 0).all() and (values == np.round(values)).all())
+
+
+def take_genes(adata: AnnData, x: Matrix, genes: tuple[str, ...]) -> Matrix:
+    """Columns of the named genes, in that order.
+
+    Raises
+    ------
+    InputError
+        If some of them are missing.
+    """
+    where = adata.var_names.get_indexer(list(genes))
+    if (where < 0).any():
+        missing = [gene for gene, column in zip(genes, where, strict=True) if column < 0]
+        raise InputError(
+            f"{len(missing)} of the {len(genes)} genes of the representation are missing: "
+            f"{listed(missing)}"
+        )
+    return x[:, where]

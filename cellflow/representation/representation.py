@@ -1,0 +1,128 @@
+"""A fitted representation: an affine map from cells to points, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from anndata import AnnData
+
+from cellflow.representation.matrix import Matrix, coordinates, expression, take_genes
+
+Kind = Literal["counts", "normalised", "other", "obsm"]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The part between genes and components: y = (x - mean) / scale @ loadings.
+
+    Attributes
+    ----------
+    genes
+        Names of the genes, g.
+    mean, scale
+        Of each gene, shape (g,).
+    loadings
+        Orthonormal columns, shape (g, d).
+    """
+
+    genes: tuple[str, ...]
+    mean: np.ndarray
+    scale: np.ndarray
+    loadings: np.ndarray
+
+    def encode(self, x: Matrix) -> np.ndarray:
+        """Components (n, d) of expression (n, g); sparse input stays sparse on the way."""
+        weights = self.loadings / self.scale[:, None]
+        return np.asarray(x @ weights, dtype=np.float64) - self.mean @ weights
+
+    def decode(self, y: np.ndarray) -> np.ndarray:
+        """Expression (n, g) of components (n, d): the point of their plane, not of all genes."""
+        return y @ self.loadings.T * self.scale + self.mean
+
+
+@dataclass(frozen=True)
+class Representation:
+    """How cells become points, fitted to some cells and applicable to others.
+
+    Attributes
+    ----------
+    kind
+        What it was fitted to: `counts` (normalised to `target_sum` a cell and log1p), `normalised`
+        or `other` expression (each gene scaled), or `obsm` (an embedding that came with the data).
+    source
+        The layer or the `obsm` key; empty for `X`.
+    target_sum
+        Counts that each cell is scaled to; 0 unless `kind` is `counts`.
+    linear
+        The map between genes and components; None where an `obsm` came without loadings.
+    centre, spread
+        Subtracted from components, then divided by, shape (d,); zeros and ones unless whitened.
+    whitened
+        Whether `centre` and `spread` were fitted.
+    """
+
+    kind: Kind
+    source: str
+    target_sum: float
+    linear: Linear | None
+    centre: np.ndarray
+    spread: np.ndarray
+    whitened: bool
+
+    @property
+    def n_dims(self) -> int:
+        """Number of dimensions of its points."""
+        return len(self.centre)
+
+    def transform(self, adata: AnnData) -> np.ndarray:
+        """Points of cells, shape (n, d), float64.
+
+        Raises
+        ------
+        InputError
+            If the genes or the `obsm` key that it needs are not there.
+        """
+        return (self.components(adata) - self.centre) / self.spread
+
+    def components(self, adata: AnnData) -> np.ndarray:
+        """Components of cells before whitening, shape (n, d)."""
+        if self.kind == "obsm":
+            return coordinates(adata, self.source)[:, : self.n_dims]
+        assert self.linear is not None
+        x = expression(adata, self.source or None)
+        if self.kind == "counts":
+            x = log_normalise(x, self.target_sum)
+        return self.linear.encode(take_genes(adata, x, self.linear.genes))
+
+    def decode(self, points: np.ndarray) -> np.ndarray | None:
+        """Expression (n, g) of points (n, d), on the scale after normalisation and log1p.
+
+        None where the representation has no way back to genes.
+        """
+        if self.linear is None:
+            return None
+        return self.linear.decode(points * self.spread + self.centre)
+
+    def describe(self) -> str:
+        """One line on what it does."""
+        origin = {
+            "counts": "counts: normalised to {:.6g} a cell, log1p, PCA".format(self.target_sum),
+            "normalised": "normalised expression: each gene scaled, PCA",
+            "other": "values that are no counts: taken as they are, each gene scaled, PCA",
+            "obsm": f"obsm[{self.source!r}] as it came",
+        }[self.kind]
+        genes = f" of {len(self.linear.genes)} genes" if self.kind != "obsm" and self.linear else ""
+        whitened = ", whitened" if self.whitened else ""
+        return f"{origin}{genes}, {self.n_dims} dimensions{whitened}"
+
+
+def log_normalise(x: Matrix, target_sum: float) -> Matrix:
+    """Scale each cell to `target_sum` counts, then log(1 + x), by scanpy; empty cells stay zero."""
+    import scanpy as sc  # noqa: PLC0415 - takes seconds to import
+
+    work = AnnData(x.astype(np.float64))
+    sc.pp.normalize_total(work, target_sum=target_sum)
+    sc.pp.log1p(work)
+    return work.X

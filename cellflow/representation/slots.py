@@ -1,0 +1,118 @@
+"""A representation in the slots of an AnnData, and in the context of a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from anndata import AnnData
+
+from cellflow._errors import InputError
+from cellflow._keys import REPRESENTATION, record, recorded
+from cellflow._log import tell
+from cellflow.flow import Context
+from cellflow.representation.fitting import Settings, fit_representation
+from cellflow.representation.representation import Linear, Representation
+
+_ARRAYS = ("mean", "scale", "loadings", "centre", "spread")
+
+
+def write_slots(adata: AnnData, fitted: Representation, key: str) -> None:
+    """Write points to `obsm[key]` (float32) and the map to `uns["cellflow"][key]`."""
+    adata.obsm[key] = fitted.transform(adata).astype(np.float32)
+    write_map(adata, fitted, key)
+
+
+def write_map(adata: AnnData, fitted: Representation, key: str) -> None:
+    """Write the map alone to `uns["cellflow"][key]`."""
+    values = _to_values(fitted)
+    values["genes"] = np.array(values["genes"], dtype=object)
+    record(adata.uns, key, values)
+
+
+def read_slots(adata: AnnData, key: str) -> Representation | None:
+    """The representation whose points stand in `obsm[key]`; None where cellflow made none."""
+    values = recorded(adata.uns, key)
+    return None if values is None or key not in adata.obsm else _from_values(values)
+
+
+def current_representation(adata: AnnData, settings: Settings) -> Representation:
+    """The representation to fit in: the recorded one, or a new one where there is none.
+
+    With nothing asked for, `obsm["X_cellflow"]` is used, and made with the defaults of `pp.embed`
+    where it is missing. An `obsm` key that cellflow made keeps its way back to genes.
+    """
+    key = settings.use_rep or REPRESENTATION
+    if settings == Settings(use_rep=settings.use_rep):
+        fitted = read_slots(adata, key)
+        if fitted is not None:
+            return fitted
+    fitted = fit_representation(adata, settings)
+    if settings.use_rep is None:
+        write_slots(adata, fitted, REPRESENTATION)
+    tell(fitted.describe())
+    return fitted
+
+
+def to_context(fitted: Representation) -> Context:
+    """What a flow keeps of its representation."""
+    values = _to_values(fitted)
+    arrays = {name: torch.tensor(values.pop(name).copy()) for name in _ARRAYS if name in values}
+    return Context({"representation": values}, arrays)
+
+
+def from_context(context: Context) -> Representation:
+    """The representation that a flow keeps.
+
+    Raises
+    ------
+    InputError
+        If it keeps none.
+    """
+    settings = context.settings.get("representation")
+    if settings is None:
+        raise InputError("this flow was not fitted to an AnnData; it has no representation")
+    return _from_values(settings | {name: a.numpy() for name, a in context.arrays.items()})
+
+
+def _to_values(fitted: Representation) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "kind": fitted.kind,
+        "source": fitted.source,
+        "target_sum": fitted.target_sum,
+        "whitened": fitted.whitened,
+        "genes": [],
+        "centre": fitted.centre,
+        "spread": fitted.spread,
+    }
+    if fitted.linear is not None:
+        linear = fitted.linear
+        values |= {
+            "genes": list(linear.genes),
+            "mean": linear.mean,
+            "scale": linear.scale,
+            "loadings": linear.loadings,
+        }
+    return values
+
+
+def _from_values(values: Mapping[str, Any]) -> Representation:
+    linear = None
+    if len(values["genes"]):
+        linear = Linear(
+            genes=tuple(str(gene) for gene in values["genes"]),
+            mean=np.asarray(values["mean"]),
+            scale=np.asarray(values["scale"]),
+            loadings=np.asarray(values["loadings"]),
+        )
+    return Representation(
+        kind=values["kind"],
+        source=str(values["source"]),
+        target_sum=float(values["target_sum"]),
+        linear=linear,
+        centre=np.asarray(values["centre"]),
+        spread=np.asarray(values["spread"]),
+        whitened=bool(values["whitened"]),
+    )

@@ -1,0 +1,224 @@
+"""The verb `tl.holdout`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+
+from cellflow._checks import check_choice
+from cellflow._keys import HOLDOUT, TIME_POINTS, record, recorded
+from cellflow._log import tell
+from cellflow._random import RNG, seed_of
+from cellflow._versions import versions
+from cellflow.flow import Flow
+from cellflow.io import populations, time_points_of
+from cellflow.marginals import TimeAxis
+from cellflow.methods import COUPLINGS, PROTOCOLS, TIME_AXES, Protocol, Recipe, recipe_of
+from cellflow.metrics import HeldOutScore, make_baselines, score_held_out
+from cellflow.representation import Settings
+from cellflow.tl._folds import Fold, interior_times, make_fold
+from cellflow.training import fit_flow, resolve_device
+
+#: Seed of the splits and draws of scoring, the same for every method and every seed of a fit.
+_SCORING_SEED = 0
+
+#: Dimensions that published single-cell benchmarks score in.
+_BENCHMARK_DIMS = 5
+
+
+def holdout(
+    adata: AnnData,
+    *,
+    time_key: str | None = None,
+    times: Sequence[float | str] | None = None,
+    use_rep: str | None = None,
+    layer: str | None = None,
+    kind: str = "auto",
+    n_dims: int | None = None,
+    whiten: bool = True,
+    protocol: str = "strict",
+    time_axis: str | None = None,
+    coupling: str = "ot",
+    recipe: str | Recipe = "default",
+    rng: RNG = 0,
+    device: str = "auto",
+    progress: bool = True,
+    key_added: str = HOLDOUT,
+) -> pd.DataFrame:
+    """Hold out one time after the other, predict its cells, and score them.
+
+    Each fold fits a flow without the cells of one interior time, carries the cells of the time
+    before to it, and compares them with the real ones by exact Wasserstein distance. What needs
+    no model (the neighbours, the optimal transport midpoint, shrunken midpoints) and the distance
+    of one half of the real cells from the other stand beside every score.
+
+    Parameters
+    ----------
+    adata
+        Cells of three or more times.
+    time_key
+        Column of `obs` with the times; None takes the one that `pp.time_points` recorded.
+    times
+        Interior times to hold out, each a fold of its own; None takes every one.
+    use_rep, layer, kind, whiten
+        The representation, as in `pp.embed`; expression is embedded where `use_rep` is None.
+    n_dims
+        Dimensions to fit and score in; None takes 5, as published benchmarks do, or as many as
+        there are.
+    protocol
+        `strict`: nothing of the held-out cells enters; scaling and principal components are
+        fitted to the kept cells. `paper`: as published; the representation is fitted to all cells
+        and Euler takes 100 steps.
+    time_axis
+        `real` or `index`; None takes the protocol's, real for `strict` and index for `paper`.
+    coupling, recipe, device, progress
+        As in `tl.fit`.
+    rng
+        Seed of the fits, or a numpy generator that one is drawn from.
+    key_added
+        Name of the record in `uns`.
+
+    Returns
+    -------
+    One row a fold, distances in the units of the all-cell whitening (of the representation where
+    `whiten` is off):
+
+    `time`, `n_predicted`, `n_true`
+        The held-out time, and cells on both sides.
+    `w1`, `w1_uniform`, `w2`, `mmd`, `energy`
+        Of all predicted cells, with the model's weights, against all real ones; `w1_uniform` with
+        equal weights.
+    `mean_error`, `cov_error`, `var_ratio`
+        Distance of means, Frobenius distance of covariances, total variance over the real one.
+    `w1_half`, `reference`, `gap_closed`
+        W1 with as many cells as half of the real ones; one real half against the other; and how
+        much of the way from the midpoint to it the prediction goes, all at that size.
+    `{score}_{baseline}`
+        `w1`, `w1_half`, `energy`, `mean_error`, `cov_error`, `var_ratio` of `previous`, `next`,
+        `midpoint`, `midpoint_0.7`, `midpoint_0.8`, `midpoint_0.9`.
+    `seconds`, `score_seconds`
+        Wall time of representation, fit and prediction, and of scoring.
+
+    Written is:
+
+    `uns["cellflow"][key_added]`
+        `scores`, this table; `settings`; `versions`.
+
+    Raises
+    ------
+    InputError
+        For a time that is not an interior one, fewer than three times, fewer than four cells at a
+        held-out time, missing keys, or unknown names.
+
+    Notes
+    -----
+    A representation that came with the data (`use_rep`) may have seen the held-out cells whatever
+    the protocol; `settings["representation_may_have_seen_held_out"]` says so.
+    """
+    check_choice(protocol, PROTOCOLS, "protocol")
+    rules = PROTOCOLS[protocol]
+    clock = rules.time_axis if time_axis is None else time_axis
+    check_choice(clock, TIME_AXES, "time axis")
+    check_choice(coupling, COUPLINGS, "coupling")
+    recipe = recipe_of(recipe)
+    target = resolve_device(device)
+    points = time_points_of(adata, time_key)
+    axis = TimeAxis(clock, points.times)
+    asked = Settings(use_rep, layer, kind, n_dims, _BENCHMARK_DIMS, whiten)
+    seed = seed_of(rng)
+
+    rows = []
+    for time in interior_times(points, times):
+        started = perf_counter()
+        fold = make_fold(
+            adata, points, time, asked, fit_to_all=rules.representation_sees_held_out
+        )
+        flow = fit_flow(
+            populations(fold.cells, points.elapsed, fold.kept, axis),
+            axis,
+            coupling=coupling,
+            recipe=recipe,
+            seed=seed,
+            device=target,
+            progress=progress,
+        )
+        predicted = _predict(flow, fold, rules)
+        fitted = perf_counter()
+        score = _score(fold, predicted, axis, progress=progress)
+        row = {
+            "time": time,
+            "n_predicted": len(predicted),
+            "n_true": len(fold.at(time)),
+            **_columns(score),
+            "seconds": fitted - started,
+            "score_seconds": perf_counter() - fitted,
+        }
+        rows.append(row)
+        tell(
+            f"time {time:g} held out: w1 {row['w1']:.3f}, midpoint {row['w1_midpoint']:.3f}, "
+            f"previous {row['w1_previous']:.3f}"
+        )
+    scores = pd.DataFrame(rows)
+    settings = {
+        "time_key": time_key or recorded(adata.uns, TIME_POINTS)["time_key"],
+        "times": scores["time"].to_numpy(),
+        "use_rep": use_rep or "",
+        "layer": layer or "",
+        "kind": kind,
+        "n_dims": fold.cells.shape[1],
+        "whiten": whiten,
+        "protocol": protocol,
+        "time_axis": clock,
+        "coupling": coupling,
+        "recipe": recipe.model_dump(),
+        "seed": seed,
+        "device": str(target),
+        "representation_may_have_seen_held_out": (
+            rules.representation_sees_held_out or use_rep is not None
+        ),
+    }
+    record(
+        adata.uns, key_added, {"scores": scores, "settings": settings, "versions": versions()}
+    )
+    return scores
+
+
+def _predict(flow: Flow, fold: Fold, rules: Protocol) -> np.ndarray:
+    """Cells of the time before, carried to the held-out time."""
+    start = torch.as_tensor(fold.at(fold.before), dtype=torch.float32)
+    moved = flow.push(start, fold.before, fold.time, solver=rules.solver, n_steps=rules.n_steps)
+    return moved.cpu().numpy()
+
+
+def _score(fold: Fold, predicted: np.ndarray, axis: TimeAxis, *, progress: bool) -> HeldOutScore:
+    baselines = make_baselines(
+        fold.cloud(fold.at(fold.before)), fold.cloud(fold.at(fold.after)), fold.fraction(axis)
+    )
+    return score_held_out(
+        fold.cloud(predicted),
+        baselines,
+        fold.cloud(fold.at(fold.time)),
+        np.random.default_rng(_SCORING_SEED),
+        progress=progress,
+    )
+
+
+def _columns(score: HeldOutScore) -> dict[str, float]:
+    """A score as columns of the table."""
+    columns = {
+        **asdict(score.method),
+        "w1_uniform": score.w1_uniform,
+        "w2": score.w2,
+        "mmd": score.mmd,
+        "reference": score.reference,
+        "gap_closed": score.gap_closed,
+    }
+    for name, baseline in score.baselines.items():
+        columns |= {f"{metric}_{name}": value for metric, value in asdict(baseline).items()}
+    return columns
