@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from cellflow import datasets, pl, pp, tl
     from cellflow._errors import CellflowError, CellflowWarning, FileError, InputError, SolverError
     from cellflow.flow import Flow
-    from cellflow.methods import Recipe
-    from cellflow.methods import recipe_of as recipe
+    from cellflow.methods.recipes import Recipe
+    from cellflow.methods.recipes import recipe_of as recipe
 
 __version__ = "0.1.0"
 
@@ -40,8 +40,8 @@ _HOMES = {
     "pp": "cellflow.pp",
     "tl": "cellflow.tl",
     "Flow": "cellflow.flow:Flow",
-    "Recipe": "cellflow.methods:Recipe",
-    "recipe": "cellflow.methods:recipe_of",
+    "Recipe": "cellflow.methods.recipes:Recipe",
+    "recipe": "cellflow.methods.recipes:recipe_of",
     "CellflowError": "cellflow._errors:CellflowError",
     "CellflowWarning": "cellflow._errors:CellflowWarning",
     "FileError": "cellflow._errors:FileError",

@@ -1,7 +1,8 @@
 """Between files, slots and populations in time."""
 
 from cellflow.io.h5ad import read_h5ad, write_h5ad
-from cellflow.io.slots import populations, time_points_of
+from cellflow.io.scores import read_scores, write_scores
+from cellflow.io.slots import populations, time_key_of, time_points_of
 from cellflow.io.times import TimePoints, parse_times
 
 __all__ = [
@@ -9,6 +10,9 @@ __all__ = [
     "parse_times",
     "populations",
     "read_h5ad",
+    "read_scores",
+    "time_key_of",
     "time_points_of",
     "write_h5ad",
+    "write_scores",
 ]

@@ -15,33 +15,33 @@ from cellflow.io.times import TimePoints, parse_times
 from cellflow.marginals import Marginals, Population, TimeAxis
 
 
-def time_points_of(adata: AnnData, time_key: str | None = None) -> TimePoints:
-    """Read the times of all cells.
+#: Column names that are taken for times where nothing else says which column holds them.
+USUAL_TIME_KEYS = ("time", "day", "days", "hour", "hours", "timepoint", "time_point", "age", "stage")
 
-    Parameters
-    ----------
-    adata
-        Cells with a time column in `obs`.
-    time_key
-        That column; where None, the one that `pp.time_points` recorded.
+
+def time_key_of(adata: AnnData, time_key: str | None = None) -> str:
+    """Name of the `obs` column with the times: the given, the recorded, or one of a usual name.
 
     Raises
     ------
     InputError
-        If there is no such column or its values are no times.
+        If there is no such column, or none can be told.
     """
+    columns = listed(adata.obs.columns) or "none"
     if time_key is None:
         time_key = (recorded(adata.uns, TIME_POINTS) or {}).get("time_key")
-        if time_key is None:
-            raise InputError(
-                f"which obs column holds the times? give time_key; there are: "
-                f"{listed(adata.obs.columns) or 'none'}"
-            )
+    if time_key is None:
+        time_key = next((name for name in USUAL_TIME_KEYS if name in adata.obs), None)
+    if time_key is None:
+        raise InputError(f"which obs column holds the times? give a time key; there are: {columns}")
     if time_key not in adata.obs:
-        raise InputError(
-            f"no obs column {time_key!r}; there are: {listed(adata.obs.columns) or 'none'}"
-        )
-    return parse_times(adata.obs[time_key])
+        raise InputError(f"no obs column {time_key!r}; there are: {columns}")
+    return str(time_key)
+
+
+def time_points_of(adata: AnnData, time_key: str | None = None) -> TimePoints:
+    """Read the times of all cells from the column that `time_key_of` finds."""
+    return parse_times(adata.obs[time_key_of(adata, time_key)])
 
 
 def populations(

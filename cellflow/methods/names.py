@@ -11,3 +11,8 @@ TIME_AXES = {
     "real": "elapsed time, in proportion",
     "index": "time points counted 0, 1, 2, ...",
 }
+
+RECIPES = {
+    "default": "what a user gets",
+    "torchcfm": "every number of the reference implementation's single-cell runner",
+}

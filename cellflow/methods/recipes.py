@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt
 
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
+from cellflow.methods.names import RECIPES
 
 
 class Recipe(BaseModel):
@@ -54,7 +55,7 @@ class Recipe(BaseModel):
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
 
 
-RECIPES = {
+_RECIPES = {
     "default": Recipe(),
     # The runner of github.com/atong01/conditional-flow-matching at commit cacd4dc, OT-CFM on
     # single cells. Its epochs depend on the data; 11,100 steps are its 300 epochs on the 29,394
@@ -88,7 +89,7 @@ def recipe_of(recipe: str | Recipe, **changes: Any) -> Recipe:
     """
     if isinstance(recipe, str):
         check_choice(recipe, RECIPES, "recipe")
-        recipe = RECIPES[recipe]
+        recipe = _RECIPES[recipe]
     for name in changes:
         check_choice(name, Recipe.model_fields, "recipe setting")
     try:

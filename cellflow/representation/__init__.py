@@ -1,7 +1,7 @@
 """The space that flows live in, as an object fitted to cells."""
 
-from cellflow.representation.fitting import KINDS, Settings, fit_representation
-from cellflow.representation.representation import Representation
+from cellflow.representation.fitting import KINDS, Settings, fit_representation, kind_of
+from cellflow.representation.representation import Representation, check_components
 from cellflow.representation.slots import (
     current_representation,
     from_context,
@@ -15,9 +15,11 @@ __all__ = [
     "KINDS",
     "Representation",
     "Settings",
+    "check_components",
     "current_representation",
     "fit_representation",
     "from_context",
+    "kind_of",
     "read_slots",
     "to_context",
     "write_map",

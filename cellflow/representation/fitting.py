@@ -142,6 +142,13 @@ def _detect(adata: AnnData, x: Matrix) -> Kind:
     return "normalised" if "log1p" in adata.uns else "other"
 
 
+def kind_of(adata: AnnData) -> str:
+    """What `X` is taken for, in words; none where there is no expression matrix."""
+    if adata.X is None or adata.n_vars == 0:
+        return "none"
+    return _detect(adata, expression(adata, None))
+
+
 def _target_sum(x: Matrix) -> float:
     """Median depth of the cells that have any counts; tells how many have none."""
     if not is_counts(x):

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from anndata import AnnData
 
+from cellflow._errors import InputError
 from cellflow.representation.matrix import Matrix, coordinates, expression, take_genes
 
 Kind = Literal["counts", "normalised", "other", "obsm"]
@@ -126,3 +127,12 @@ def log_normalise(x: Matrix, target_sum: float) -> Matrix:
     sc.pp.normalize_total(work, target_sum=target_sum)
     sc.pp.log1p(work)
     return work.X
+
+
+def check_components(fitted: Representation, components: tuple[int, int]) -> None:
+    """Refuse a pair of dimensions, counted from 0, that a representation does not have."""
+    if any(not 0 <= component < fitted.n_dims for component in components):
+        raise InputError(
+            f"no components {components}: the representation has dimensions 0 to "
+            f"{fitted.n_dims - 1}"
+        )

@@ -14,7 +14,8 @@ from cellflow._versions import versions
 from cellflow.flow import Flow
 from cellflow.io import populations, time_points_of
 from cellflow.marginals import TimeAxis
-from cellflow.methods import COUPLINGS, TIME_AXES, Recipe, recipe_of
+from cellflow.methods.names import COUPLINGS, TIME_AXES
+from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.representation import Settings, current_representation, to_context
 from cellflow.training import fit_flow, resolve_device
 
@@ -39,7 +40,8 @@ def fit(
     adata
         Cells of two or more times.
     time_key
-        Column of `obs` with the times; None takes the one that `pp.time_points` recorded.
+        Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
+        of a usual name (`time`, `day`, ...).
     use_rep
         `obsm` key to fit in. None takes `X_cellflow`, and makes it with the defaults of
         `pp.embed` where it is missing.

@@ -12,14 +12,16 @@ import torch
 from anndata import AnnData
 
 from cellflow._checks import check_choice
-from cellflow._keys import HOLDOUT, TIME_POINTS, record, recorded
+from cellflow._keys import HOLDOUT, record
 from cellflow._log import tell
 from cellflow._random import RNG, seed_of
 from cellflow._versions import versions
 from cellflow.flow import Flow
-from cellflow.io import populations, time_points_of
+from cellflow.io import populations, time_key_of, time_points_of
 from cellflow.marginals import TimeAxis
-from cellflow.methods import COUPLINGS, PROTOCOLS, TIME_AXES, Protocol, Recipe, recipe_of
+from cellflow.methods.names import COUPLINGS, TIME_AXES
+from cellflow.methods.protocols import PROTOCOLS, Protocol
+from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.metrics import HeldOutScore, make_baselines, score_held_out
 from cellflow.representation import Settings
 from cellflow.tl._folds import Fold, interior_times, make_fold
@@ -63,7 +65,8 @@ def holdout(
     adata
         Cells of three or more times.
     time_key
-        Column of `obs` with the times; None takes the one that `pp.time_points` recorded.
+        Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
+        of a usual name (`time`, `day`, ...).
     times
         Interior times to hold out, each a fold of its own; None takes every one.
     use_rep, layer, kind, whiten
@@ -166,7 +169,7 @@ def holdout(
         )
     scores = pd.DataFrame(rows)
     settings = {
-        "time_key": time_key or recorded(adata.uns, TIME_POINTS)["time_key"],
+        "time_key": time_key_of(adata, time_key),
         "times": scores["time"].to_numpy(),
         "use_rep": use_rep or "",
         "layer": layer or "",

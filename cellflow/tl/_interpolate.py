@@ -32,7 +32,8 @@ def interpolate(
         Elapsed time in the unit of the course, or a label such as `day 3`; at a time of the course
         the answer is its own cells.
     time_key
-        Column of `obs` with the times; None takes the one that `pp.time_points` recorded.
+        Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
+        of a usual name (`time`, `day`, ...).
 
     Returns
     -------

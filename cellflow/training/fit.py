@@ -17,7 +17,7 @@ from cellflow.couplings import (
 )
 from cellflow.flow import Flow
 from cellflow.marginals import Marginals, Population, TimeAxis
-from cellflow.methods import Recipe
+from cellflow.methods.recipes import Recipe
 from cellflow.nets import VelocityMLP
 from cellflow.paths import StraightPath
 from cellflow.training.loop import minimise

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from cellflow._errors import SolverError
 from cellflow.couplings import Coupling
-from cellflow.methods import Recipe
+from cellflow.methods.recipes import Recipe
 from cellflow.nets import VelocityMLP
 from cellflow.training.objectives import Objective
 from cellflow.training.schedules import SCHEDULES

@@ -1,0 +1,74 @@
+"""The command `cellflow` and what its exit code means."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import rich_click as click
+
+from cellflow import __version__
+from cellflow._errors import InputError
+from cellflow.cli.demo import demo
+from cellflow.cli.embed import embed
+from cellflow.cli.fit import fit
+from cellflow.cli.holdout import holdout
+from cellflow.cli.info import info
+from cellflow.cli.interpolate import interpolate
+from cellflow.cli.plot import plot
+
+#: Exit codes: wrong use or bad input; a fault of ours; stopped by the user.
+USAGE, FAULT, INTERRUPTED = 2, 1, 130
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True
+)
+@click.version_option(__version__, prog_name="cellflow")
+@click.pass_context
+def app(ctx: click.Context) -> None:
+    """From single-cell snapshots to the film between them.
+
+    cellflow learns how a population of cells moves between the times at which it was measured,
+    predicts the cells of any time in between, and says how far a prediction can be trusted.
+
+    A first look: cellflow demo. On your own data: cellflow info FILE, cellflow fit FILE
+    --output FLOW, cellflow interpolate FILE --flow FLOW --time 3.5 --output CELLS.h5ad.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+for command in (demo, info, embed, fit, interpolate, holdout, plot):
+    app.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 wrong use or bad input, 1 a fault of ours.
+
+    Errors are one line on stderr; `--verbose` adds the traceback of a fault.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.exit(app.main(words, prog_name="cellflow", standalone_mode=False) or 0)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        _fail("stopped", INTERRUPTED)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "cellflow"
+        _fail(f"{error.format_message()} (see {command} --help)", USAGE)
+    except click.ClickException as error:
+        _fail(error.format_message(), USAGE)
+    except InputError as error:
+        _fail(str(error), USAGE)
+    except Exception as error:  # the last door: whatever comes here is a fault of ours
+        if "--verbose" in words:
+            traceback.print_exc()
+        _fail(f"{type(error).__name__}: {error} (--verbose shows where)", FAULT)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"cellflow: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    sys.exit(code)

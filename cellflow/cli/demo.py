@@ -1,0 +1,76 @@
+"""`cellflow demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from cellflow.cli import options
+
+#: Hours held out; its neighbours are 24 and 48 h.
+_HELD_OUT = 36.0
+
+
+@click.command()
+@click.option(
+    "--output",
+    type=options.PATH,
+    default=Path("cellflow-demo"),
+    show_default=True,
+    metavar="FOLDER",
+    panel=options.DATA,
+    help="Folder that the results go to.",
+)
+@click.option(
+    "--force", is_flag=True, panel=options.DATA, help="Replace the results of an earlier demo."
+)
+@options.seed
+@options.device
+@options.run_options
+def demo(output: Path, force: bool, seed: int, device: str, progress: bool) -> None:
+    """Fit, predict and score the data set that ships with cellflow.
+
+    Mouse embryonic stem cells under retinoic acid were measured at nine times (Semrau 2017). The
+    cells of 36 h are held out, predicted from the others, and compared with the real ones.
+    """
+    from matplotlib import pyplot as plt
+
+    from cellflow import datasets, pl, pp, tl
+    from cellflow._errors import FileError
+    from cellflow._files import check_target, new_folder
+    from cellflow.cli.tables import print_scores
+    from cellflow.io import write_h5ad, write_scores
+
+    check_target(output, overwrite=force)
+    if output.exists() and not (output / "scores.json").is_file():
+        raise FileError(f"{output} is not the folder of an earlier demo; choose another --output")
+
+    course = datasets.semrau2017()
+    course = course[course.X.getnnz(axis=1) > 0].copy()
+    pp.time_points(course, "time")
+    kept = course[course.obs["time"] != _HELD_OUT].copy()
+    pp.embed(kept, n_dims=5, whiten=True)
+    flow = tl.fit(kept, rng=seed, device=device, progress=progress)
+    predicted = tl.interpolate(kept, flow, _HELD_OUT)
+    scores = tl.holdout(course, times=[_HELD_OUT], rng=seed, device=device, progress=progress)
+
+    plt.switch_backend("agg")
+    with new_folder(output, overwrite=force) as staged:
+        kept.uns["cellflow"]["holdout"] = course.uns["cellflow"]["holdout"]
+        write_h5ad(kept, staged / "course.h5ad")
+        write_h5ad(predicted, staged / "predicted.h5ad")
+        flow.save(staged / "flow")
+        write_scores(course.uns["cellflow"]["holdout"], staged / "scores.json")
+        figures = {
+            "interpolation": pl.interpolation(course, predicted, show=False),
+            "trajectories": pl.trajectories(kept, flow, show=False),
+            "holdout": pl.holdout(scores, show=False),
+            "loss": pl.loss(flow, show=False),
+        }
+        for name, axes in figures.items():
+            axes.figure.savefig(staged / f"{name}.png", dpi=150)
+            plt.close(axes.figure)
+    if progress:
+        print_scores(scores)
+    click.echo(f"wrote {output}: course.h5ad, predicted.h5ad, flow, scores.json, four figures")

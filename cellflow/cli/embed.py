@@ -1,0 +1,38 @@
+"""`cellflow embed`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from cellflow.cli import options
+
+
+@click.command()
+@options.course
+@options.output(metavar="FILE.h5ad", help="Where the embedded copy goes.")
+@options.time_key
+@options.force
+@options.use_rep
+@options.n_dims(help="Dimensions to keep. [default: all of --use-rep, else up to 50]")
+@options.whiten(default=False, show_default=True, help="Scale each dimension to variance one.")
+@options.expression
+@options.run_options
+def embed(file: Path, output: Path, time_key: str | None, force: bool, **settings: Any) -> None:
+    """Make the representation that flows live in, with its way back to genes.
+
+    Counts are normalised, log-transformed and projected on principal components; other values
+    are scaled as they are. The times are read too, and the result is a copy of FILE.
+    """
+    from cellflow import pp
+    from cellflow._files import check_target
+    from cellflow.io import read_h5ad, time_key_of, write_h5ad
+
+    check_target(output, overwrite=force)
+    adata = read_h5ad(file)
+    pp.time_points(adata, time_key_of(adata, time_key))
+    pp.embed(adata, **settings)
+    write_h5ad(adata, output, overwrite=force)
+    click.echo(f"wrote {output}")

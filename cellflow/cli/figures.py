@@ -1,0 +1,31 @@
+"""Figures to files, without a display."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from cellflow._checks import check_choice
+from cellflow._files import check_target, new_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Endings that a figure can have.
+FORMATS = (".png", ".pdf", ".svg")
+
+
+def draw(output: Path, plot: Callable[[], Axes], *, force: bool) -> None:
+    """Save what `plot` draws, whole or not at all."""
+    import matplotlib as mpl
+
+    check_choice(output.suffix, FORMATS, "figure format")
+    check_target(output, overwrite=force)
+    mpl.use("agg")
+    figure = plot().figure
+    with new_file(output, overwrite=force) as staged:
+        figure.savefig(staged, dpi=150)
+    click.echo(f"wrote {output}")

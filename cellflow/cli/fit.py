@@ -1,0 +1,75 @@
+"""`cellflow fit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from cellflow.cli import options
+
+
+@click.command()
+@options.course
+@options.output(metavar="FLOW", help="Folder that the fitted flow goes to.")
+@options.time_key
+@options.force
+@options.use_rep
+@options.n_dims(help="Dimensions to keep. [default: all of --use-rep, else up to 50]")
+@options.whiten(default=False, show_default=True, help="Scale each dimension to variance one.")
+@options.expression
+@options.coupling
+@options.recipe
+@options.time_axis(
+    default="real", show_default=True, help="Elapsed time, or time points counted 0, 1, 2, ..."
+)
+@options.seed
+@options.device
+@options.run_options
+def fit(
+    file: Path,
+    output: Path,
+    time_key: str | None,
+    force: bool,
+    use_rep: str | None,
+    n_dims: int | None,
+    whiten: bool,
+    layer: str | None,
+    kind: str,
+    coupling: str,
+    recipe: str,
+    n_steps: int | None,
+    time_axis: str,
+    seed: int,
+    device: str,
+    progress: bool,
+) -> None:
+    """Fit a flow to the time course in FILE.
+
+    The flow lives in the representation that cellflow embed made; where FILE has none, or one is
+    asked for by the options, it is made on the way. FILE itself is left as it is.
+    """
+    from cellflow import pp, tl
+    from cellflow._files import check_target
+    from cellflow.io import read_h5ad
+    from cellflow.representation import Settings
+
+    check_target(output, overwrite=force)
+    adata = read_h5ad(file)
+    asked = Settings(use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
+    if asked != Settings():
+        pp.embed(
+            adata, use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten
+        )
+    flow = tl.fit(
+        adata,
+        time_key=time_key,
+        coupling=coupling,
+        recipe=options.recipe_from(recipe, n_steps),
+        time_axis=time_axis,
+        rng=seed,
+        device=device,
+        progress=progress,
+    )
+    flow.save(output, overwrite=force)
+    click.echo(f"wrote {output}")

@@ -1,0 +1,80 @@
+"""`cellflow info`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from cellflow.cli import options
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from cellflow.flow import Flow
+
+
+@click.command()
+@click.argument("path", type=options.PATH)
+@options.time_key
+@options.run_options
+def info(path: Path, time_key: str | None) -> None:
+    """Say what PATH holds: an .h5ad file or the folder of a fitted flow.
+
+    For a file: its cells and genes, which columns can be read as times, and what is there to fit
+    in. For a flow: the times it spans and how it was fitted.
+    """
+    from cellflow import Flow
+    from cellflow.cli.tables import print_pairs
+    from cellflow.io import read_h5ad
+
+    if path.is_dir():
+        print_pairs(str(path), _of_flow(Flow.load(path)))
+    else:
+        print_pairs(str(path), _of_file(read_h5ad(path), time_key))
+
+
+def _of_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
+    from cellflow._checks import listed
+    from cellflow._errors import InputError
+    from cellflow.io import parse_times, time_points_of
+    from cellflow.representation import kind_of
+
+    pairs = {"cells": f"{adata.n_obs:,}", "genes": f"{adata.n_vars:,}", "X": kind_of(adata)}
+    pairs["obsm"] = (
+        listed(f"{key} ({value.shape[1]})" for key, value in adata.obsm.items()) or "none"
+    )
+    pairs["layers"] = listed(adata.layers) or "none"
+    columns = list(adata.obs) if time_key is None else [time_key]
+    for column in columns:
+        try:
+            points = (
+                parse_times(adata.obs[column]) if time_key is None
+                else time_points_of(adata, time_key)
+            )
+        except InputError:
+            if time_key is not None:
+                raise
+            continue
+        counts = ", ".join(
+            f"{time:g}: {count:,}" for time, count in zip(points.times, points.counts, strict=True)
+        )
+        unit = f" {points.unit}s" if points.unit not in ("", "rank") else ""
+        if len(points.times) <= adata.n_obs // 2:
+            pairs[f"times in {column}"] = f"{len(points.times)}{unit} ({counts} cells)"
+    return pairs
+
+
+def _of_flow(flow: Flow) -> dict[str, str]:
+    from cellflow._checks import listed
+    from cellflow.representation import from_context
+
+    return {
+        "times": f"{listed(f'{time:g}' for time in flow.axis.times)} ({flow.axis.kind} axis)",
+        "space": from_context(flow.context).describe(),
+        "coupling": str(flow.settings["coupling"]),
+        "seed": str(flow.settings["seed"]),
+        "steps": str(flow.history["step"][-1]),
+        "last loss": f"{flow.history['loss'][-1]:.4f}",
+    }

@@ -1,0 +1,58 @@
+"""`cellflow interpolate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from cellflow.cli import options
+
+
+@click.command()
+@options.course
+@click.option(
+    "--flow",
+    "flow_path",
+    type=options.PATH,
+    metavar="FLOW",
+    required=True,
+    panel=options.DATA,
+    help="Folder of the fitted flow.",
+)
+@click.option(
+    "--time",
+    metavar="TIME",
+    required=True,
+    panel=options.DATA,
+    help="Time to predict, a number in the unit of the course or a label such as 'day 3'.",
+)
+@options.output(metavar="FILE.h5ad", help="Where the predicted cells go.")
+@options.time_key
+@options.force
+@options.device
+@options.run_options
+def interpolate(
+    file: Path,
+    flow_path: Path,
+    time: str,
+    output: Path,
+    time_key: str | None,
+    force: bool,
+    device: str,
+) -> None:
+    """Predict the cells of any time between the snapshots in FILE.
+
+    Cells of the time before are carried along the flow. The result has their points in
+    obsm X_cellflow and, where the representation has a way back, decoded expression in X.
+    """
+    from cellflow import Flow, tl
+    from cellflow._files import check_target
+    from cellflow.io import read_h5ad, write_h5ad
+    from cellflow.training import resolve_device
+
+    check_target(output, overwrite=force)
+    flow = Flow.load(flow_path, device=resolve_device(device))
+    predicted = tl.interpolate(read_h5ad(file), flow, time, time_key=time_key)
+    write_h5ad(predicted, output, overwrite=force)
+    click.echo(f"wrote {output}: {predicted.n_obs} cells at time {time}")

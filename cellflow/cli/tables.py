@@ -1,0 +1,45 @@
+"""Tables on the terminal."""
+
+from __future__ import annotations
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+#: Column of the held-out table and its heading.
+_COLUMNS = {
+    "w1": "cellflow",
+    "w1_midpoint": "midpoint",
+    "w1_previous": "previous",
+    "w1_next": "next",
+    "w1_half": "cellflow, half",
+    "reference": "real half",
+    "gap_closed": "gap closed",
+}
+
+
+def print_scores(scores: pd.DataFrame) -> None:
+    """Print the held-out W1 of each fold and the mean."""
+    table = Table(
+        title="W1 to the held-out cells, lower is better",
+        caption="'real half': one half of the real cells against the other, to hold against\n"
+        "'cellflow, half'. 'gap closed': share of the way from the midpoint to it.",
+    )
+    table.add_column("held out", justify="right")
+    for heading in _COLUMNS.values():
+        table.add_column(heading, justify="right")
+    for _, row in scores.iterrows():
+        table.add_row(f"{row['time']:g}", *(f"{row[column]:.3f}" for column in _COLUMNS))
+    table.add_section()
+    table.add_row("mean", *(f"{scores[column].mean():.3f}" for column in _COLUMNS))
+    Console().print(table)
+
+
+def print_pairs(title: str, pairs: dict[str, str]) -> None:
+    """Print names and values, one a line."""
+    table = Table(title=title, show_header=False, box=None, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column()
+    for name, value in pairs.items():
+        table.add_row(name, value)
+    Console().print(table)

@@ -1,0 +1,86 @@
+"""Held-out scores as JSON: what other programs read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellflow._errors import FileError
+from cellflow._files import new_file
+from cellflow.metrics import BASELINES
+
+
+def write_scores(entry: Mapping[str, Any], path: str | Path, *, overwrite: bool = False) -> None:
+    """Write what `tl.holdout` recorded in `uns`, whole or not at all.
+
+    The file has `settings`, `folds`, `mean_w1` and `versions`. A fold has the columns of the
+    table; those of baselines are gathered: `baselines` holds the W1 of each, `baseline_scores` all
+    of their scores.
+    """
+    folds = [_nest(row) for row in entry["scores"].to_dict("records")]
+    document = {
+        "settings": entry["settings"],
+        "folds": folds,
+        "mean_w1": float(np.mean([fold["w1"] for fold in folds])),
+        "versions": entry["versions"],
+    }
+    text = json.dumps(document, indent=1, default=_plain)
+    with new_file(Path(path), overwrite=overwrite) as staged:
+        staged.write_text(text + "\n", encoding="utf-8")
+
+
+def read_scores(path: str | Path) -> pd.DataFrame:
+    """Read the table back.
+
+    Raises
+    ------
+    FileError
+        If the file is missing or holds no scores.
+    """
+    path = Path(path)
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return pd.DataFrame([_flatten(fold) for fold in document["folds"]])
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileError(f"{path} holds no held-out scores") from error
+
+
+def _nest(row: Mapping[str, Any]) -> dict[str, Any]:
+    fold = dict(row)
+    scores: dict[str, dict[str, float]] = {name: {} for name in BASELINES}
+    for column in row:
+        metric, name = _split(column)
+        if name:
+            scores[name][metric] = fold.pop(column)
+    fold["baselines"] = {name: values["w1"] for name, values in scores.items()}
+    fold["baseline_scores"] = scores
+    return fold
+
+
+def _flatten(fold: Mapping[str, Any]) -> dict[str, Any]:
+    nested = {"baselines", "baseline_scores"}
+    row = {name: value for name, value in fold.items() if name not in nested}
+    for name, values in fold["baseline_scores"].items():
+        row |= {f"{metric}_{name}": value for metric, value in values.items()}
+    return row
+
+
+def _split(column: str) -> tuple[str, str]:
+    """Metric and baseline of a column; no baseline where it is the method's own."""
+    for name in BASELINES:
+        if column.endswith(f"_{name}"):
+            return column.removesuffix(f"_{name}"), name
+    return column, ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"no JSON for {type(value)}")

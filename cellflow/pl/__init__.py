@@ -1,0 +1,8 @@
+"""Figures. Each function returns its Axes and takes `ax` and `show`."""
+
+from cellflow.pl._holdout import holdout
+from cellflow.pl._interpolation import interpolation
+from cellflow.pl._loss import loss
+from cellflow.pl._trajectories import trajectories
+
+__all__ = ["holdout", "interpolation", "loss", "trajectories"]

@@ -1,0 +1,60 @@
+"""What all figures share: axes, colours, and when they are shown."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+#: Colour of what a model predicts, apart from every colour of the time scale.
+PREDICTED = "#d1275a"
+#: Colours of cells and lines that stand in the background.
+PALE = "#c9ccd3"
+INK = "#33363f"
+
+_TIMES = "viridis"
+
+
+def canvas(ax: Axes | None, size: tuple[float, float] = (6.0, 4.6)) -> Axes:
+    """Return the given axes, or new ones on a new figure."""
+    if ax is not None:
+        return ax
+    return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def finish(ax: Axes, *, show: bool | None) -> Axes:
+    """Show the figure where asked for; None shows it where the backend is interactive."""
+    if show or (show is None and mpl.is_interactive()):
+        plt.show()
+    return ax
+
+
+def time_scale(times: np.ndarray) -> ScalarMappable:
+    """Colours for elapsed times."""
+    return ScalarMappable(Normalize(float(np.min(times)), float(np.max(times))), cmap=_TIMES)
+
+
+def frame(ax: Axes, label: str, components: tuple[int, int]) -> None:
+    """Label the axes of a scatter plot; coordinates of an embedding need no ticks."""
+    ax.set_xlabel(f"{label} {components[0] + 1}")
+    ax.set_ylabel(f"{label} {components[1] + 1}")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def time_bar(ax: Axes, scale: ScalarMappable, unit: str, times: np.ndarray) -> None:
+    """Add a colour bar that marks the times of the course."""
+    bar = ax.figure.colorbar(scale, ax=ax, shrink=0.8, pad=0.02)
+    bar.set_label(f"time ({unit}s)" if unit not in ("", "rank") else "time")
+    bar.set_ticks(list(times))
+    bar.ax.tick_params(labelsize="small")
+    bar.outline.set_visible(False)
+
+
+def dot_size(n: int) -> float:
+    """Area of a dot that keeps a cloud of `n` cells readable."""
+    return float(np.clip(12_000 / max(n, 1), 2.0, 14.0))

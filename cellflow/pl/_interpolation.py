@@ -1,0 +1,89 @@
+"""Predicted cells among the snapshots."""
+
+from __future__ import annotations
+
+import numpy as np
+from anndata import AnnData
+from matplotlib.axes import Axes
+
+from cellflow._errors import InputError
+from cellflow._keys import INTERPOLATE, REPRESENTATION, recorded
+from cellflow.io import time_points_of
+from cellflow.pl._canvas import PALE, PREDICTED, canvas, dot_size, finish, frame, time_scale
+from cellflow.representation import check_components, read_slots
+
+
+def interpolation(
+    adata: AnnData,
+    predicted: AnnData,
+    *,
+    time_key: str | None = None,
+    components: tuple[int, int] = (0, 1),
+    ax: Axes | None = None,
+    show: bool | None = None,
+) -> Axes:
+    """Draw predicted cells over the snapshots before and after them.
+
+    Parameters
+    ----------
+    adata
+        The time course.
+    predicted
+        What `tl.interpolate` returned.
+    time_key
+        Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
+        of a usual name (`time`, `day`, ...).
+    components
+        Dimensions to draw, counted from 0.
+    ax
+        Axes to draw on; None makes a figure.
+    show
+        Show the figure at once; None does so where the backend is interactive.
+
+    Returns
+    -------
+    The axes. Cells of other times are pale; where `adata` has cells of the predicted time, they
+    are drawn as open circles.
+
+    Raises
+    ------
+    InputError
+        If `predicted` is no prediction, or there are not that many dimensions.
+    """
+    entry = recorded(predicted.uns, INTERPOLATE)
+    representation = read_slots(predicted, REPRESENTATION)
+    if entry is None or representation is None:
+        raise InputError("these cells are no prediction of cellflow.tl.interpolate")
+    check_components(representation, components)
+    ax = canvas(ax)
+    points = time_points_of(adata, time_key)
+    shown = list(components)
+    cells = representation.transform(adata)[:, shown]
+    moment, size = float(entry["time"]), dot_size(adata.n_obs)
+    before = [t for t in points.times if t < moment][-1:]
+    after = [t for t in points.times if t > moment][:1]
+    real = points.elapsed == moment
+    other = ~np.isin(points.elapsed, [*before, *after, moment])
+    ax.scatter(*cells[other].T, s=size, c=PALE, linewidths=0, alpha=0.5, label="other times")
+    scale = time_scale(np.array(points.times))
+    for time in [*before, *after]:
+        chosen = cells[points.elapsed == time]
+        ax.scatter(
+            *chosen.T, s=size, color=scale.to_rgba(time), linewidths=0, alpha=0.8,
+            label=f"observed, {time:g}",
+        )
+    if real.any():
+        ax.scatter(
+            *cells[real].T, s=2 * size, facecolors="none", edgecolors="black", linewidths=0.6,
+            label=f"observed, {moment:g}",
+        )
+    ax.scatter(
+        *predicted.obsm[REPRESENTATION][:, shown].T, s=size, c=PREDICTED, linewidths=0, alpha=0.8,
+        label=f"predicted, {moment:g}",
+    )
+    frame(ax, "component", components)
+    unit = str(entry["unit"])
+    suffix = f" {unit}s" if unit not in ("", "rank") else ""
+    ax.set_title(f"Cells predicted at {moment:g}{suffix}", fontsize="medium")
+    ax.legend(frameon=False, fontsize="small", markerscale=1.8, loc="best")
+    return finish(ax, show=show)

@@ -1,0 +1,87 @@
+"""Paths of single cells along a flow."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+
+from cellflow._checks import check_positive
+from cellflow._random import RNG, seed_of
+from cellflow.flow import Flow
+from cellflow.io import time_points_of
+from cellflow.pl._canvas import PALE, canvas, dot_size, finish, frame, time_bar, time_scale
+from cellflow.representation import check_components, from_context
+
+#: Points along each path, enough for smooth lines.
+_FRAMES = 60
+
+
+def trajectories(
+    adata: AnnData,
+    flow: Flow,
+    *,
+    n_cells: int = 80,
+    time_key: str | None = None,
+    components: tuple[int, int] = (0, 1),
+    rng: RNG = 0,
+    ax: Axes | None = None,
+    show: bool | None = None,
+) -> Axes:
+    """Draw the paths of cells of the first time along a flow, coloured by time.
+
+    Parameters
+    ----------
+    adata
+        The time course.
+    flow
+        The fitted flow.
+    n_cells
+        Cells of the first time to follow, drawn at random.
+    time_key
+        Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
+        of a usual name (`time`, `day`, ...).
+    components
+        Dimensions to draw, counted from 0.
+    rng
+        Seed of the draw, or a numpy generator.
+    ax
+        Axes to draw on; None makes a figure.
+    show
+        Show the figure at once; None does so where the backend is interactive.
+
+    Returns
+    -------
+    The axes, with observed cells pale behind the paths.
+    """
+    check_positive(n_cells, "n_cells")
+    representation = from_context(flow.context)
+    check_components(representation, components)
+    points = time_points_of(adata, time_key)
+    cells = representation.transform(adata)
+    first = max(points.times[0], flow.axis.times[0])
+    start = cells[points.elapsed == first]
+    chosen = np.random.default_rng(seed_of(rng)).permutation(len(start))[:n_cells]
+    times = np.linspace(first, flow.axis.times[-1], _FRAMES)
+    moved = flow.trajectory(
+        torch.as_tensor(start[chosen], dtype=torch.float32), times.tolist(), n_steps=2
+    )
+    paths = moved.x.cpu().numpy()[:, :, list(components)].swapaxes(0, 1)
+
+    ax = canvas(ax)
+    scale = time_scale(np.array(points.times))
+    ax.scatter(
+        *cells[:, list(components)].T, s=dot_size(len(cells)), c=PALE, linewidths=0, alpha=0.5
+    )
+    segments = np.stack([paths[:, :-1], paths[:, 1:]], axis=2).reshape(-1, 2, 2)
+    colours = np.tile((times[:-1] + times[1:]) / 2, len(paths))
+    ax.add_collection(
+        LineCollection(segments, cmap=scale.cmap, norm=scale.norm, array=colours, linewidths=1.1)
+    )
+    ax.scatter(*paths[:, 0].T, s=9, color=scale.to_rgba(first), zorder=3)
+    frame(ax, "component", components)
+    time_bar(ax, scale, points.unit, np.array(points.times))
+    ax.set_title(f"Paths of {len(paths)} cells from time {first:g}", fontsize="medium")
+    return finish(ax, show=show)
