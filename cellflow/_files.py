@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: written under a temporary name beside the target, then renamed."""
+"""Files appear whole or not at all: written under a temporary name beside them, then renamed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cellflow._errors import FileError
 def check_target(path: Path, *, overwrite: bool) -> None:
     """Refuse a `path` that could not be written in the end; called before long work starts."""
     if path.exists() and not overwrite:
-        raise FileError(f"{path} exists already; choose another name or allow overwriting it")
+        raise FileError(f"{path} exists already; overwrite it with --force or overwrite=True")
     parent = path.absolute().parent
     if not parent.is_dir():
         raise FileError(f"cannot write {path}: the folder {parent} does not exist")
@@ -32,7 +32,7 @@ def new_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     with _scratch_folder(path) as scratch:
         staged = scratch / path.name
         yield staged
-        os.replace(staged, path)
+        staged.replace(path)
 
 
 @contextmanager
@@ -44,8 +44,8 @@ def new_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
         staged.mkdir()
         yield staged
         if path.exists():
-            os.rename(path, scratch / f"{path.name}.replaced")
-        os.rename(staged, path)
+            path.rename(scratch / f"{path.name}.replaced")
+        staged.rename(path)
 
 
 @contextmanager

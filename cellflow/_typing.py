@@ -1,6 +1,6 @@
 """Shapes of tensors in signatures, and the protocols that the packages of the engine share.
 
-Axes: `n` rows (cells), `d` dimensions of the representation, `t` time points.
+Axes: `n` rows (cells), `d` dimensions of the representation, `t` time points; `m` rows of another cloud.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 Points = Float[Tensor, "n d"]
+OtherPoints = Float[Tensor, "m d"]
+Costs = Float[Tensor, "n m"]
+Paths = Float[Tensor, "t n d"]
 Rows = Float[Tensor, " n"]
 Scalar = Float[Tensor, ""]
 

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 
 import rich_click as click
+from click.exceptions import Abort, Exit
 
 from cellflow import __version__
 from cellflow._errors import InputError
@@ -22,9 +23,7 @@ from cellflow.cli.plot import plot
 USAGE, FAULT, INTERRUPTED = 2, 1, 130
 
 
-@click.group(
-    context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True
-)
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(__version__, prog_name="cellflow")
 @click.pass_context
 def app(ctx: click.Context) -> None:
@@ -52,9 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         sys.exit(app.main(words, prog_name="cellflow", standalone_mode=False) or 0)
-    except click.exceptions.Exit as stop:
+    except Exit as stop:
         sys.exit(stop.exit_code)
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, Abort):
         _fail("stopped", INTERRUPTED)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "cellflow"
@@ -70,5 +69,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"cellflow: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    click.echo(f"cellflow: {' '.join(message.split())}", err=True)
     sys.exit(code)

@@ -69,8 +69,7 @@ def demo(output: Path, force: bool, seed: int, device: str, progress: bool) -> N
             "loss": pl.loss(flow, show=False),
         }
         for name, axes in figures.items():
-            axes.figure.savefig(staged / f"{name}.png", dpi=150)
-            plt.close(axes.figure)
+            pl.save(axes, staged / f"{name}.png")
     if progress:
         print_scores(scores)
     click.echo(f"wrote {output}: course.h5ad, predicted.h5ad, flow, scores.json, four figures")

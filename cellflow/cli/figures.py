@@ -22,10 +22,12 @@ def draw(output: Path, plot: Callable[[], Axes], *, force: bool) -> None:
     """Save what `plot` draws, whole or not at all."""
     import matplotlib as mpl
 
+    from cellflow.pl import save
+
     check_choice(output.suffix, FORMATS, "figure format")
     check_target(output, overwrite=force)
     mpl.use("agg")
-    figure = plot().figure
+    axes = plot()
     with new_file(output, overwrite=force) as staged:
-        figure.savefig(staged, dpi=150)
+        save(axes, staged)
     click.echo(f"wrote {output}")

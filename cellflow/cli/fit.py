@@ -58,9 +58,7 @@ def fit(
     adata = read_h5ad(file)
     asked = Settings(use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
     if asked != Settings():
-        pp.embed(
-            adata, use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten
-        )
+        pp.embed(adata, use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
     flow = tl.fit(
         adata,
         time_key=time_key,

@@ -50,7 +50,8 @@ def _of_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
     for column in columns:
         try:
             points = (
-                parse_times(adata.obs[column]) if time_key is None
+                parse_times(adata.obs[column])
+                if time_key is None
                 else time_points_of(adata, time_key)
             )
         except InputError:

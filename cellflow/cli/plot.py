@@ -57,7 +57,11 @@ def interpolation(
 @_figure
 @options.time_key
 @click.option(
-    "--n-cells", type=click.IntRange(min=1), default=80, show_default=True, panel=options.DATA,
+    "--n-cells",
+    type=click.IntRange(min=1),
+    default=80,
+    show_default=True,
+    panel=options.DATA,
     help="Cells of the first time to follow.",
 )
 @options.force

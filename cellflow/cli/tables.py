@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -12,7 +13,7 @@ _COLUMNS = {
     "w1_midpoint": "midpoint",
     "w1_previous": "previous",
     "w1_next": "next",
-    "w1_half": "cellflow, half",
+    "w1_half": "at half",
     "reference": "real half",
     "gap_closed": "gap closed",
 }
@@ -22,8 +23,9 @@ def print_scores(scores: pd.DataFrame) -> None:
     """Print the held-out W1 of each fold and the mean."""
     table = Table(
         title="W1 to the held-out cells, lower is better",
-        caption="'real half': one half of the real cells against the other, to hold against\n"
-        "'cellflow, half'. 'gap closed': share of the way from the midpoint to it.",
+        caption="'real half': one half of the real cells against the other; 'at half': cellflow\n"
+        "with as many cells. 'gap closed': share of the way from the midpoint to 'real half'.",
+        box=SIMPLE_HEAD,
     )
     table.add_column("held out", justify="right")
     for heading in _COLUMNS.values():

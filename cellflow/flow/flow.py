@@ -65,7 +65,7 @@ class Flow:
     @property
     def dim(self) -> int:
         """Dimensions of the points that it moves."""
-        return int(self.net.settings["dim"])
+        return len(self.net.centre)
 
     def velocity(self, t: Rows, x: Points) -> Points:
         """Velocity at flow times `t`, shape (n,), and positions `x`, shape (n, d)."""
@@ -132,5 +132,3 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, value in tensors.items()
         if name.startswith(prefix)
     }
-
-

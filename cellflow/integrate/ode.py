@@ -1,16 +1,16 @@
-"""Ordinary differential equations dx/dt = v(t, x): fixed steps of our own, adaptive by torchdiffeq."""
+"""Ordinary differential equations dx/dt = v(t, x): fixed steps of ours, adaptive by torchdiffeq."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from cellflow._checks import check_choice, check_positive
-from cellflow._typing import Points, VelocityField
+from cellflow._typing import Paths, Points, VelocityField
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Solution:
         Number of evaluations of the velocity field.
     """
 
-    x: Float[Tensor, "t n d"]
+    x: Paths
     nfe: int
 
     @property
@@ -106,14 +106,14 @@ def solve(
     check_positive(n_steps, "n_steps")
     field = _Counted(velocity)
     if solver == "dopri5":
-        from torchdiffeq import odeint  # noqa: PLC0415 - torchdiffeq pulls in scipy.integrate
+        from torchdiffeq import odeint
 
         moments = torch.tensor(times, dtype=torch.float64, device=x.device)
         path = odeint(field, x, moments, rtol=tolerance, atol=tolerance, method="dopri5")
         return Solution(path, field.calls)
     tableau = FIXED_STEP[solver]
     path = [x]
-    for start, stop in zip(times, times[1:], strict=False):
+    for start, stop in pairwise(times):
         step = (stop - start) / n_steps
         for k in range(n_steps):
             x = x + _increment(field, tableau, start + k * step, x, step)
@@ -130,7 +130,5 @@ def _increment(field: _Counted, tableau: Tableau, t: float, x: Points, step: flo
 
 
 def _combine(weights: Sequence[float], slopes: Sequence[Tensor]) -> Tensor:
-    terms = [
-        weight * slope for weight, slope in zip(weights, slopes, strict=True) if weight
-    ]
+    terms = [weight * slope for weight, slope in zip(weights, slopes, strict=True) if weight]
     return torch.stack(terms).sum(dim=0) if len(terms) > 1 else terms[0]

@@ -14,9 +14,18 @@ from cellflow._keys import TIME_POINTS, recorded
 from cellflow.io.times import TimePoints, parse_times
 from cellflow.marginals import Marginals, Population, TimeAxis
 
-
 #: Column names that are taken for times where nothing else says which column holds them.
-USUAL_TIME_KEYS = ("time", "day", "days", "hour", "hours", "timepoint", "time_point", "age", "stage")
+USUAL_TIME_KEYS = (
+    "time",
+    "day",
+    "days",
+    "hour",
+    "hours",
+    "timepoint",
+    "time_point",
+    "age",
+    "stage",
+)
 
 
 def time_key_of(adata: AnnData, time_key: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""When cells were taken: numbers, ordered categories, and labels such as `day 3`, `E12.5`, `24h`."""
+"""When cells were taken: numbers, ordered categories, labels such as `day 3`, `E12.5`, `24h`."""
 
 from __future__ import annotations
 
@@ -124,8 +124,9 @@ def parse_times(column: pd.Series) -> TimePoints:
         )
     if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         raise InputError(f"obs[{name!r}] is of type {column.dtype}; expected {_EXAMPLES}")
-    codes, values = pd.factorize(column, use_na_sentinel=False)
-    numbers, unit = _numbers(column, list(values))
+    codes, uniques = pd.factorize(column, use_na_sentinel=False)
+    values = list(uniques)
+    numbers, unit = _numbers(column, values)
     _check_distinct(name, values, numbers)
     counts = np.bincount(codes, minlength=len(values))
     if len(values) < 2:
@@ -180,9 +181,11 @@ def _parse(value: Hashable) -> tuple[float, str] | None:
     return float(match["number"]), units.pop() if units else ""  # type: ignore[return-value]
 
 
-def _check_distinct(name: Hashable, values: pd.Index, numbers: np.ndarray) -> None:
+def _check_distinct(name: Hashable, values: list[Hashable], numbers: np.ndarray) -> None:
     distinct, counts = np.unique(numbers, return_counts=True)
     if (counts > 1).any():
         time = distinct[counts > 1][0]
-        same = [repr(value) for value, number in zip(values, numbers, strict=True) if number == time]
+        same = [
+            repr(value) for value, number in zip(values, numbers, strict=True) if number == time
+        ]
         raise InputError(f"obs[{name!r}] has several labels for the time {time:g}: {listed(same)}")

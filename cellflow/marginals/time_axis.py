@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from cellflow._checks import check_choice
 from cellflow._errors import InputError
 
-Kind = Literal["real", "index"]
+KINDS = ("real", "index")
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,11 @@ class TimeAxis:
         since when it was taken is known.
     """
 
-    kind: Kind
+    kind: str
     times: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        check_choice(self.kind, KINDS, "time axis")
         if len(self.times) < 2 or not all(np.diff(self.times) > 0):
             raise InputError(f"a time axis needs two or more increasing times, got {self.times}")
 

@@ -29,7 +29,9 @@ class Marginals:
                 f"a time course needs two or more times with one population each, got "
                 f"{len(self.times)} times and {len(self.populations)} populations"
             )
-        if any(later <= earlier for earlier, later in zip(self.times, self.times[1:], strict=False)):
+        if any(
+            later <= earlier for earlier, later in zip(self.times, self.times[1:], strict=False)
+        ):
             raise InputError(f"times must increase, got {self.times}")
 
     @property

@@ -35,7 +35,7 @@ def mmd(x: Cloud, y: Cloud) -> float:
 
     def kernel(distance: np.ndarray) -> np.ndarray:
         square = distance**2
-        return sum(np.exp(square / (-2 * width**2)) for width in widths) / len(widths)
+        return np.mean([np.exp(square / (-2 * width**2)) for width in widths], axis=0)
 
     square = (
         _expectation(x, x, kernel) + _expectation(y, y, kernel) - 2 * _expectation(x, y, kernel)

@@ -70,7 +70,9 @@ class VelocityMLP(nn.Module):
 
 def _linear(fan_in: int, fan_out: int, generator: torch.Generator | None) -> nn.Linear:
     """A linear layer whose weights come from `generator`, not from the global one."""
-    layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
+    layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+        nn.Linear, fan_in, fan_out
+    )
     bound = 1 / math.sqrt(fan_in)
     nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
     nn.init.uniform_(layer.bias, -bound, bound, generator=generator)

@@ -14,13 +14,24 @@ class Endpoints(Protocol):
     """Pairs of points with their times, as a coupling serves them."""
 
     @property
-    def x0(self) -> Points: ...
+    def x0(self) -> Points:
+        """Source points."""
+        ...
+
     @property
-    def x1(self) -> Points: ...
+    def x1(self) -> Points:
+        """Target points."""
+        ...
+
     @property
-    def t0(self) -> Rows: ...
+    def t0(self) -> Rows:
+        """Flow times of the source points."""
+        ...
+
     @property
-    def t1(self) -> Rows: ...
+    def t1(self) -> Rows:
+        """Flow times of the target points."""
+        ...
 
 
 @dataclass(frozen=True)

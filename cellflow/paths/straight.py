@@ -12,7 +12,7 @@ from cellflow.paths.sample import Endpoints, PathSample
 
 @dataclass(frozen=True)
 class StraightPath:
-    """x_t ~ N((1 - s) x0 + s x1, sigma^2) with s = (t - t0) / (t1 - t0), u_t = (x1 - x0) / (t1 - t0).
+    """x_t ~ N((1 - s) x0 + s x1, sigma^2), s = (t - t0) / (t1 - t0); u_t = (x1 - x0) / (t1 - t0).
 
     Source: Tong et al. 2024, arXiv 2302.00482, equations 14 and 15, for unit intervals.
 

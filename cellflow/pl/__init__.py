@@ -1,8 +1,9 @@
 """Figures. Each function returns its Axes and takes `ax` and `show`."""
 
+from cellflow.pl._canvas import save
 from cellflow.pl._holdout import holdout
 from cellflow.pl._interpolation import interpolation
 from cellflow.pl._loss import loss
 from cellflow.pl._trajectories import trajectories
 
-__all__ = ["holdout", "interpolation", "loss", "trajectories"]
+__all__ = ["holdout", "interpolation", "loss", "save", "trajectories"]

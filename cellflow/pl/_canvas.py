@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
@@ -35,6 +38,24 @@ def finish(ax: Axes, *, show: bool | None) -> Axes:
 def time_scale(times: np.ndarray) -> ScalarMappable:
     """Colours for elapsed times."""
     return ScalarMappable(Normalize(float(np.min(times)), float(np.max(times))), cmap=_TIMES)
+
+
+def scatter(ax: Axes, points: np.ndarray, **style: Any) -> None:
+    """Draw points, shape (n, 2), as dots without outlines where the style names none."""
+    ax.scatter(points[:, 0], points[:, 1], **{"linewidths": 0, **style})
+
+
+def colour_of(scale: ScalarMappable, time: float) -> tuple[float, ...]:
+    """Colour of one time."""
+    return tuple(scale.to_rgba(np.array([time]))[0])
+
+
+def save(ax: Axes, path: str | Path) -> None:
+    """Write the figure of the axes to a file and forget it."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
 
 
 def frame(ax: Axes, label: str, components: tuple[int, int]) -> None:

@@ -48,11 +48,22 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     place = np.arange(len(scores))
     for column, label, marker, colour in _SERIES:
         ax.scatter(
-            place, scores[column], marker=marker, s=46, color=colour, label=label,
-            edgecolors="white", linewidths=0.6, zorder=3,
+            place,
+            scores[column],
+            marker=marker,
+            s=46,
+            color=colour,
+            label=label,
+            edgecolors="white",
+            linewidths=0.6,
+            zorder=3,
         )
     ax.hlines(
-        scores["reference"], place - 0.28, place + 0.28, color=INK, linewidth=1.6,
+        scores["reference"],
+        place - 0.28,
+        place + 0.28,
+        color=INK,
+        linewidth=1.6,
         label="real half against real half",
     )
     ax.set_xticks(place, [f"{time:g}" for time in scores["time"]])

@@ -9,7 +9,17 @@ from matplotlib.axes import Axes
 from cellflow._errors import InputError
 from cellflow._keys import INTERPOLATE, REPRESENTATION, recorded
 from cellflow.io import time_points_of
-from cellflow.pl._canvas import PALE, PREDICTED, canvas, dot_size, finish, frame, time_scale
+from cellflow.pl._canvas import (
+    PALE,
+    PREDICTED,
+    canvas,
+    colour_of,
+    dot_size,
+    finish,
+    frame,
+    scatter,
+    time_scale,
+)
 from cellflow.representation import check_components, read_slots
 
 
@@ -64,21 +74,34 @@ def interpolation(
     after = [t for t in points.times if t > moment][:1]
     real = points.elapsed == moment
     other = ~np.isin(points.elapsed, [*before, *after, moment])
-    ax.scatter(*cells[other].T, s=size, c=PALE, linewidths=0, alpha=0.5, label="other times")
+    scatter(ax, cells[other], s=size, c=PALE, alpha=0.5, label="other times")
     scale = time_scale(np.array(points.times))
     for time in [*before, *after]:
         chosen = cells[points.elapsed == time]
-        ax.scatter(
-            *chosen.T, s=size, color=scale.to_rgba(time), linewidths=0, alpha=0.8,
+        scatter(
+            ax,
+            chosen,
+            s=size,
+            color=colour_of(scale, time),
+            alpha=0.8,
             label=f"observed, {time:g}",
         )
     if real.any():
-        ax.scatter(
-            *cells[real].T, s=2 * size, facecolors="none", edgecolors="black", linewidths=0.6,
+        scatter(
+            ax,
+            cells[real],
+            s=2 * size,
+            facecolors="none",
+            edgecolors="black",
+            linewidths=0.6,
             label=f"observed, {moment:g}",
         )
-    ax.scatter(
-        *predicted.obsm[REPRESENTATION][:, shown].T, s=size, c=PREDICTED, linewidths=0, alpha=0.8,
+    scatter(
+        ax,
+        predicted.obsm[REPRESENTATION][:, shown],
+        s=size,
+        c=PREDICTED,
+        alpha=0.8,
         label=f"predicted, {moment:g}",
     )
     frame(ax, "component", components)

@@ -12,7 +12,17 @@ from cellflow._checks import check_positive
 from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
 from cellflow.io import time_points_of
-from cellflow.pl._canvas import PALE, canvas, dot_size, finish, frame, time_bar, time_scale
+from cellflow.pl._canvas import (
+    PALE,
+    canvas,
+    colour_of,
+    dot_size,
+    finish,
+    frame,
+    scatter,
+    time_bar,
+    time_scale,
+)
 from cellflow.representation import check_components, from_context
 
 #: Points along each path, enough for smooth lines.
@@ -72,15 +82,15 @@ def trajectories(
 
     ax = canvas(ax)
     scale = time_scale(np.array(points.times))
-    ax.scatter(
-        *cells[:, list(components)].T, s=dot_size(len(cells)), c=PALE, linewidths=0, alpha=0.5
-    )
+    scatter(ax, cells[:, list(components)], s=dot_size(len(cells)), c=PALE, alpha=0.5)
     segments = np.stack([paths[:, :-1], paths[:, 1:]], axis=2).reshape(-1, 2, 2)
     colours = np.tile((times[:-1] + times[1:]) / 2, len(paths))
     ax.add_collection(
-        LineCollection(segments, cmap=scale.cmap, norm=scale.norm, array=colours, linewidths=1.1)
+        LineCollection(
+            list(segments), cmap=scale.cmap, norm=scale.norm, array=colours, linewidths=1.1
+        )
     )
-    ax.scatter(*paths[:, 0].T, s=9, color=scale.to_rgba(first), zorder=3)
+    scatter(ax, paths[:, 0], s=9, color=colour_of(scale, first), zorder=3)
     frame(ax, "component", components)
     time_bar(ax, scale, points.unit, np.array(points.times))
     ax.set_title(f"Paths of {len(paths)} cells from time {first:g}", fontsize="medium")

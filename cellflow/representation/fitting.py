@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from anndata import AnnData
@@ -13,7 +13,7 @@ from cellflow._checks import check_choice, check_positive
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import tell
 from cellflow.representation.matrix import Matrix, coordinates, expression, is_counts
-from cellflow.representation.representation import Kind, Linear, Representation, log_normalise
+from cellflow.representation.representation import Linear, Representation, log_normalise
 
 KINDS = ("auto", "counts", "normalised", "other")
 
@@ -93,49 +93,36 @@ def _fit_expression(adata: AnnData, settings: Settings) -> tuple[Representation,
         scale=scale,
         loadings=_principal_axes(x, scale, n_dims),
     )
-    fitted = Representation(
-        kind=kind,
-        source=settings.layer or "",
-        target_sum=target_sum,
-        linear=linear,
-        centre=np.zeros(n_dims),
-        spread=np.ones(n_dims),
-        whitened=False,
-    )
+    fitted = _unwhitened(kind, settings.layer or "", target_sum, linear, n_dims)
     return fitted, linear.encode(x)
 
 
-def _fit_obsm(
-    adata: AnnData, key: str, settings: Settings
-) -> tuple[Representation, np.ndarray]:
+def _fit_obsm(adata: AnnData, key: str, settings: Settings) -> tuple[Representation, np.ndarray]:
     values = coordinates(adata, key)
     n_dims = _dims(settings, values.shape[1], values.shape[1], f"obsm[{key!r}]")
-    fitted = Representation(
-        kind="obsm",
-        source=key,
-        target_sum=0.0,
-        linear=_loadings_of(adata, key, values, n_dims),
-        centre=np.zeros(n_dims),
-        spread=np.ones(n_dims),
-        whitened=False,
+    linear = _loadings_of(adata, key, values, n_dims)
+    return _unwhitened("obsm", key, 0.0, linear, n_dims), values[:, :n_dims]
+
+
+def _unwhitened(
+    kind: str, source: str, target_sum: float, linear: Linear | None, n_dims: int
+) -> Representation:
+    return Representation(
+        kind, source, target_sum, linear, np.zeros(n_dims), np.ones(n_dims), whitened=False
     )
-    return fitted, values[:, :n_dims]
 
 
 def _whitened(fitted: Representation, components: np.ndarray) -> Representation:
     spread = components.std(axis=0)
-    return Representation(
-        kind=fitted.kind,
-        source=fitted.source,
-        target_sum=fitted.target_sum,
-        linear=fitted.linear,
+    return replace(
+        fitted,
         centre=components.mean(axis=0),
         spread=np.where(spread > 0, spread, 1.0),
         whitened=True,
     )
 
 
-def _detect(adata: AnnData, x: Matrix) -> Kind:
+def _detect(adata: AnnData, x: Matrix) -> str:
     """Kind of expression: counts by their values; scanpy leaves a mark when it takes logarithms."""
     if is_counts(x):
         return "counts"
@@ -170,7 +157,7 @@ def _informative(x: Matrix, *, log_scale: bool) -> np.ndarray:
     """Columns to use: all, or the most variable where there are many on a logarithmic scale."""
     if x.shape[1] <= MAX_GENES or not log_scale:
         return np.arange(x.shape[1])
-    import scanpy as sc  # noqa: PLC0415 - takes seconds to import
+    import scanpy as sc
 
     table = sc.pp.highly_variable_genes(AnnData(x), n_top_genes=MAX_GENES, inplace=False)
     return np.flatnonzero(table["highly_variable"])
@@ -186,7 +173,7 @@ def _moments(x: Matrix) -> tuple[np.ndarray, np.ndarray]:
 
 def _principal_axes(x: Matrix, scale: np.ndarray, n_dims: int) -> np.ndarray:
     """Loadings (g, d) of the scaled matrix, by scanpy."""
-    import scanpy as sc  # noqa: PLC0415 - takes seconds to import
+    import scanpy as sc
 
     scaled = x @ sparse.diags(1 / scale) if sparse.issparse(x) else x / scale
     work = AnnData(scaled)
@@ -208,7 +195,7 @@ def _dims(settings: Settings, available: int, default: int, where: str) -> int:
 
 
 def _loadings_of(adata: AnnData, key: str, values: np.ndarray, n_dims: int) -> Linear | None:
-    """scanpy's loadings of `X_pca`, where they still reproduce it from `X`."""
+    """Loadings that scanpy left for `X_pca`, where they still reproduce it from `X`."""
     if key != "X_pca" or "PCs" not in adata.varm or adata.X is None:
         return None
     loadings = np.asarray(adata.varm["PCs"], dtype=np.float64)[:, :n_dims]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from anndata import AnnData
 
 from cellflow._errors import InputError
 from cellflow.representation.matrix import Matrix, coordinates, expression, take_genes
-
-Kind = Literal["counts", "normalised", "other", "obsm"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class Representation:
         Whether `centre` and `spread` were fitted.
     """
 
-    kind: Kind
+    kind: str
     source: str
     target_sum: float
     linear: Linear | None
@@ -109,7 +106,7 @@ class Representation:
     def describe(self) -> str:
         """One line on what it does."""
         origin = {
-            "counts": "counts: normalised to {:.6g} a cell, log1p, PCA".format(self.target_sum),
+            "counts": f"counts: normalised to {self.target_sum:.6g} a cell, log1p, PCA",
             "normalised": "normalised expression: each gene scaled, PCA",
             "other": "values that are no counts: taken as they are, each gene scaled, PCA",
             "obsm": f"obsm[{self.source!r}] as it came",
@@ -121,7 +118,7 @@ class Representation:
 
 def log_normalise(x: Matrix, target_sum: float) -> Matrix:
     """Scale each cell to `target_sum` counts, then log(1 + x), by scanpy; empty cells stay zero."""
-    import scanpy as sc  # noqa: PLC0415 - takes seconds to import
+    import scanpy as sc
 
     work = AnnData(x.astype(np.float64))
     sc.pp.normalize_total(work, target_sum=target_sum)

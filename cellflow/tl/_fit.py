@@ -14,7 +14,7 @@ from cellflow._versions import versions
 from cellflow.flow import Flow
 from cellflow.io import populations, time_points_of
 from cellflow.marginals import TimeAxis
-from cellflow.methods.names import COUPLINGS, TIME_AXES
+from cellflow.methods.names import COUPLINGS
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.representation import Settings, current_representation, to_context
 from cellflow.training import fit_flow, resolve_device
@@ -88,7 +88,6 @@ def fit(
     3
     """
     check_choice(coupling, COUPLINGS, "coupling")
-    check_choice(time_axis, TIME_AXES, "time axis")
     recipe = recipe_of(recipe)
     target = resolve_device(device)
     points = time_points_of(adata, time_key)

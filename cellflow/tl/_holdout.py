@@ -19,7 +19,7 @@ from cellflow._versions import versions
 from cellflow.flow import Flow
 from cellflow.io import populations, time_key_of, time_points_of
 from cellflow.marginals import TimeAxis
-from cellflow.methods.names import COUPLINGS, TIME_AXES
+from cellflow.methods.names import COUPLINGS
 from cellflow.methods.protocols import PROTOCOLS, Protocol
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.metrics import HeldOutScore, make_baselines, score_held_out
@@ -127,7 +127,6 @@ def holdout(
     check_choice(protocol, PROTOCOLS, "protocol")
     rules = PROTOCOLS[protocol]
     clock = rules.time_axis if time_axis is None else time_axis
-    check_choice(clock, TIME_AXES, "time axis")
     check_choice(coupling, COUPLINGS, "coupling")
     recipe = recipe_of(recipe)
     target = resolve_device(device)
@@ -139,9 +138,7 @@ def holdout(
     rows = []
     for time in interior_times(points, times):
         started = perf_counter()
-        fold = make_fold(
-            adata, points, time, asked, fit_to_all=rules.representation_sees_held_out
-        )
+        fold = make_fold(adata, points, time, asked, fit_to_all=rules.representation_sees_held_out)
         flow = fit_flow(
             populations(fold.cells, points.elapsed, fold.kept, axis),
             axis,
@@ -186,9 +183,7 @@ def holdout(
             rules.representation_sees_held_out or use_rep is not None
         ),
     }
-    record(
-        adata.uns, key_added, {"scores": scores, "settings": settings, "versions": versions()}
-    )
+    record(adata.uns, key_added, {"scores": scores, "settings": settings, "versions": versions()})
     return scores
 
 

@@ -20,24 +20,31 @@ from cellflow.marginals import Marginals, Population, TimeAxis
 from cellflow.methods.recipes import Recipe
 from cellflow.nets import VelocityMLP
 from cellflow.paths import StraightPath
+from cellflow.training.devices import single_thread
 from cellflow.training.loop import minimise
 from cellflow.training.objectives import VelocityRegression
 
 Interval = tuple[float, float]
 
-#: How each coupling of `cellflow.methods.COUPLINGS` is made for one interval.
+
+def _independent(
+    source: Population, target: Population, interval: Interval, _recipe: Recipe
+) -> Coupling:
+    return IndependentCoupling(source, target, interval)
+
+
+def _minibatch_ot(
+    source: Population, target: Population, interval: Interval, recipe: Recipe
+) -> Coupling:
+    # A batch of more points than there are cells would only repeat cells.
+    batch_size = min(recipe.coupling_batch_size, len(source), len(target))
+    return MinibatchOTCoupling(source, target, interval, batch_size, recipe.replace)
+
+
+#: How each coupling of `cellflow.methods.names.COUPLINGS` is made for one interval.
 BUILDERS: dict[str, Callable[[Population, Population, Interval, Recipe], Coupling]] = {
-    "independent": lambda source, target, interval, recipe: IndependentCoupling(
-        source, target, interval
-    ),
-    "ot": lambda source, target, interval, recipe: MinibatchOTCoupling(
-        source,
-        target,
-        interval,
-        # A batch of more points than there are cells would only repeat cells.
-        batch_size=min(recipe.coupling_batch_size, len(source), len(target)),
-        replace=recipe.replace,
-    ),
+    "independent": _independent,
+    "ot": _minibatch_ot,
 }
 
 
@@ -91,14 +98,15 @@ def fit_flow(
         )
     ]
     path = StraightPath(sigma=recipe.sigma * float(net.scale))
-    trained = minimise(
-        net,
-        PiecewiseCoupling(pieces),
-        VelocityRegression(path),
-        recipe,
-        generator,
-        progress=progress,
-    )
+    with single_thread():
+        trained = minimise(
+            net,
+            PiecewiseCoupling(pieces),
+            VelocityRegression(path),
+            recipe,
+            generator,
+            progress=progress,
+        )
     settings: dict[str, Any] = {
         "coupling": coupling,
         "path": "straight",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
@@ -66,7 +67,7 @@ def minimise(
             pairs = coupling.sample(recipe.batch_size, generator)
             loss = objective.loss(net, pairs, generator)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
             if average is not None:
@@ -81,8 +82,12 @@ def minimise(
                 bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
                 bar.update(step - seen)
                 seen = step
-    return Trained((net if average is None else average.module).eval(), history)
+    final = net if average is None else cast("VelocityMLP", average.module)
+    return Trained(final.eval(), history)
 
 
 def _average_of(net: VelocityMLP, decay: float) -> AveragedModel | None:
-    return AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay else None
+    if not decay:
+        return None
+    rule = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(net, multi_avg_fn=rule)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 from scipy.spatial.distance import cdist
-from torch import Tensor
 
-from cellflow._typing import Points
+from cellflow._typing import Costs, OtherPoints, Points
 
 
-def squared_distances(x: Points, y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
+def squared_distances(x: Points, y: OtherPoints) -> Costs:
     """Squared Euclidean distances, on the device and in the precision of the points.
 
     Differences are taken by matrix products of centred points, so that a cloud far from the
