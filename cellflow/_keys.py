@@ -7,6 +7,8 @@ from typing import Any
 
 #: `obs` column with the elapsed time of each cell, as numbers.
 TIME = "cellflow_time"
+#: `obs` column with how much each predicted cell counts.
+WEIGHT = "cellflow_weight"
 #: `obsm` key with the representation that flows live in.
 REPRESENTATION = "X_cellflow"
 #: `uns` key under which everything else stands, a mapping for each verb.

@@ -1,11 +1,11 @@
 """Shapes of tensors in signatures, and the protocols that the packages of the engine share.
 
-Axes: `n` rows (cells), `d` dimensions of the representation, `t` time points; `m` rows of another cloud.
+Axes: `n` rows (cells), `m` rows of another cloud, `d` dimensions, `t` time points.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ Rows = Float[Tensor, " n"]
 Scalar = Float[Tensor, ""]
 
 
+@runtime_checkable
 class Marginal(Protocol):
     """A law that can be sampled: a time slice, noise, a set of images."""
 
@@ -27,6 +28,7 @@ class Marginal(Protocol):
         ...
 
 
+@runtime_checkable
 class VelocityField(Protocol):
     """A velocity `v(t, x)`; `t` has one entry a row of `x`."""
 

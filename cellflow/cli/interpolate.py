@@ -7,6 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from cellflow.cli import options
+from cellflow.methods.names import STARTS
 
 
 @click.command()
@@ -28,6 +29,16 @@ from cellflow.cli import options
     help="Time to predict, a number in the unit of the course or a label such as 'day 3'.",
 )
 @options.output(metavar="FILE.h5ad", help="Where the predicted cells go.")
+@click.option(
+    "--start",
+    type=click.Choice(list(STARTS)),
+    default="both",
+    show_default=True,
+    panel=options.DATA,
+    help="Which cells are carried; "
+    + "; ".join(f"{name}: {summary}" for name, summary in STARTS.items())
+    + ".",
+)
 @options.time_key
 @options.force
 @options.device
@@ -37,14 +48,16 @@ def interpolate(
     flow_path: Path,
     time: str,
     output: Path,
+    start: str,
     time_key: str | None,
     force: bool,
     device: str,
 ) -> None:
     """Predict the cells of any time between the snapshots in FILE.
 
-    Cells of the time before are carried along the flow. The result has their points in
-    obsm X_cellflow and, where the representation has a way back, decoded expression in X.
+    Observed cells of the neighbouring times are carried along the flow. The result has their
+    points in obsm X_cellflow, their weights in obs, and, where the representation has a way
+    back, decoded expression in X.
     """
     from cellflow import Flow, tl
     from cellflow._files import check_target
@@ -53,6 +66,6 @@ def interpolate(
 
     check_target(output, overwrite=force)
     flow = Flow.load(flow_path, device=resolve_device(device))
-    predicted = tl.interpolate(read_h5ad(file), flow, time, time_key=time_key)
+    predicted = tl.interpolate(read_h5ad(file), flow, time, time_key=time_key, start=start)
     write_h5ad(predicted, output, overwrite=force)
     click.echo(f"wrote {output}: {predicted.n_obs} cells at time {time}")

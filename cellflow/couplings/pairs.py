@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -49,6 +49,7 @@ class Pairs:
         return Pairs(x0, x1, x0.new_full((len(x0),), start), x0.new_full((len(x0),), stop))
 
 
+@runtime_checkable
 class Coupling(Protocol):
     """A joint law of endpoints."""
 

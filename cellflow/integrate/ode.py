@@ -15,22 +15,20 @@ from cellflow._typing import Paths, Points, VelocityField
 
 @dataclass(frozen=True)
 class Tableau:
-    """An explicit Runge-Kutta method: stage times, stage weights, final weights, order."""
+    """An explicit Runge-Kutta method: stage times, stage weights, final weights."""
 
     times: tuple[float, ...]
     stages: tuple[tuple[float, ...], ...]
     weights: tuple[float, ...]
-    order: int
 
 
 FIXED_STEP = {
-    "euler": Tableau((0,), ((),), (1,), 1),
-    "midpoint": Tableau((0, 1 / 2), ((), (1 / 2,)), (0, 1), 2),
+    "euler": Tableau((0,), ((),), (1,)),
+    "midpoint": Tableau((0, 1 / 2), ((), (1 / 2,)), (0, 1)),
     "rk4": Tableau(
         (0, 1 / 2, 1 / 2, 1),
         ((), (1 / 2,), (0, 1 / 2), (0, 0, 1)),
         (1 / 6, 1 / 3, 1 / 3, 1 / 6),
-        4,
     ),
 }
 

@@ -95,6 +95,22 @@ class TimePoints:
             raise InputError(f"{text!r} is no time; times in the data: {self.described()}")
         return number
 
+    def around(self, moment: float) -> tuple[float, float]:
+        """The last time at or before `moment` and the first at or after it.
+
+        Raises
+        ------
+        InputError
+            If `moment` is outside the range of the times.
+        """
+        before = [time for time in self.times if time <= moment]
+        after = [time for time in self.times if time >= moment]
+        if not before or not after:
+            raise InputError(
+                f"time {moment:g} is outside the times of the data: {self.described()}"
+            )
+        return before[-1], after[0]
+
     def described(self) -> str:
         """The times as text, with their unit."""
         numbers = listed(f"{time:g}" for time in self.times)

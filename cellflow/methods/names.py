@@ -12,6 +12,11 @@ TIME_AXES = {
     "index": "time points counted 0, 1, 2, ...",
 }
 
+STARTS = {
+    "both": "cells of both neighbouring times, carried forward and backward, the nearer weigh more",
+    "previous": "cells of the time before, carried forward",
+}
+
 RECIPES = {
     "default": "what a user gets",
     "torchcfm": "every number of the reference implementation's single-cell runner",

@@ -17,13 +17,16 @@ class Protocol:
         The clock, where the caller names none.
     representation_sees_held_out
         Whether scaling and components are fitted to all cells or to the kept ones.
+    start
+        Which cells are carried to the held-out time.
     solver, n_steps
-        How cells are carried from the time before to the held-out time.
+        How they are carried.
     """
 
     summary: str
     time_axis: str
     representation_sees_held_out: bool
+    start: str
     solver: str
     n_steps: int
 
@@ -33,13 +36,15 @@ PROTOCOLS = {
         "nothing of the held-out cells enters, real time axis",
         time_axis="real",
         representation_sees_held_out=False,
+        start="both",
         solver="rk4",
         n_steps=20,
     ),
     "paper": Protocol(
-        "as published: whitening sees all cells, index time axis, 100 Euler steps",
+        "as published: whitening sees all cells, index time axis, cells before by 100 Euler steps",
         time_axis="index",
         representation_sees_held_out=True,
+        start="previous",
         solver="euler",
         n_steps=100,
     ),

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
 
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
@@ -16,8 +24,9 @@ class Recipe(BaseModel):
 
     Attributes
     ----------
-    width, depth, activation
-        The velocity net: units of a hidden layer, hidden layers, nonlinearity.
+    width, depth, activation, time_features
+        The velocity net: units of a hidden layer, hidden layers, nonlinearity, and periods of
+        flow time that it sees as waves.
     standardise
         Let the net work in units of the training cells' spread.
     sigma
@@ -42,13 +51,14 @@ class Recipe(BaseModel):
     width: PositiveInt = 128
     depth: PositiveInt = 3
     activation: Literal["selu", "silu", "relu"] = "silu"
+    time_features: NonNegativeInt = 4
     standardise: bool = True
     sigma: NonNegativeFloat = 0.1
     batch_size: PositiveInt = 256
-    coupling_batch_size: PositiveInt = 512
+    coupling_batch_size: PositiveInt = 256
     replace: bool = False
     train_fraction: float = Field(default=1.0, gt=0, le=1)
-    n_steps: PositiveInt = 3000
+    n_steps: PositiveInt = 2000
     learning_rate: float = Field(default=2e-3, gt=0)
     schedule: Literal["constant", "cosine"] = "cosine"
     weight_decay: NonNegativeFloat = 1e-5
@@ -64,6 +74,7 @@ _RECIPES = {
         width=64,
         depth=3,
         activation="selu",
+        time_features=0,
         standardise=False,
         sigma=0.1,
         batch_size=128,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
 from cellflow._typing import Points, Rows
 
 
+@runtime_checkable
 class Endpoints(Protocol):
     """Pairs of points with their times, as a coupling serves them."""
 
@@ -50,6 +51,7 @@ class PathSample:
     u: Points
 
 
+@runtime_checkable
 class Path(Protocol):
     """A conditional probability path between the endpoints of a pair."""
 

@@ -56,9 +56,9 @@ class Fold:
         """Cells of one time, shape (n, d)."""
         return self.cells[self.points.elapsed == time]
 
-    def cloud(self, cells: np.ndarray) -> Cloud:
+    def cloud(self, cells: np.ndarray, weights: np.ndarray | None = None) -> Cloud:
         """Cells in the units of the score."""
-        return Cloud.of(cells / self.unit)
+        return Cloud.of(cells / self.unit, weights)
 
     def fraction(self, axis: TimeAxis) -> float:
         """How far the held-out time is on the way between its neighbours, on a clock."""

@@ -8,7 +8,6 @@ from time import perf_counter
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 
 from cellflow._checks import check_choice
@@ -24,6 +23,7 @@ from cellflow.methods.protocols import PROTOCOLS, Protocol
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.metrics import HeldOutScore, make_baselines, score_held_out
 from cellflow.representation import Settings
+from cellflow.tl._carry import Carried, carry
 from cellflow.tl._folds import Fold, interior_times, make_fold
 from cellflow.training import fit_flow, resolve_device
 
@@ -55,8 +55,8 @@ def holdout(
 ) -> pd.DataFrame:
     """Hold out one time after the other, predict its cells, and score them.
 
-    Each fold fits a flow without the cells of one interior time, carries the cells of the time
-    before to it, and compares them with the real ones by exact Wasserstein distance. What needs
+    Each fold fits a flow without the cells of one interior time, carries kept cells to that time,
+    and compares them with the real ones by exact Wasserstein distance. What needs
     no model (the neighbours, the optimal transport midpoint, shrunken midpoints) and the distance
     of one half of the real cells from the other stand beside every score.
 
@@ -76,8 +76,9 @@ def holdout(
         there are.
     protocol
         `strict`: nothing of the held-out cells enters; scaling and principal components are
-        fitted to the kept cells. `paper`: as published; the representation is fitted to all cells
-        and Euler takes 100 steps.
+        fitted to the kept cells, and cells of both neighbouring times are carried, the nearer
+        with more weight. `paper`: as published; the representation is fitted to all cells, and
+        those of the time before are carried by 100 Euler steps.
     time_axis
         `real` or `index`; None takes the protocol's, real for `strict` and index for `paper`.
     coupling, recipe, device, progress
@@ -153,7 +154,7 @@ def holdout(
         score = _score(fold, predicted, axis, progress=progress)
         row = {
             "time": time,
-            "n_predicted": len(predicted),
+            "n_predicted": len(predicted.points),
             "n_true": len(fold.at(time)),
             **_columns(score),
             "seconds": fitted - started,
@@ -187,19 +188,24 @@ def holdout(
     return scores
 
 
-def _predict(flow: Flow, fold: Fold, rules: Protocol) -> np.ndarray:
-    """Cells of the time before, carried to the held-out time."""
-    start = torch.as_tensor(fold.at(fold.before), dtype=torch.float32)
-    moved = flow.push(start, fold.before, fold.time, solver=rules.solver, n_steps=rules.n_steps)
-    return moved.cpu().numpy()
+def _predict(flow: Flow, fold: Fold, rules: Protocol) -> Carried:
+    return carry(
+        flow,
+        fold.at,
+        (fold.before, fold.after),
+        fold.time,
+        start=rules.start,
+        solver=rules.solver,
+        n_steps=rules.n_steps,
+    )
 
 
-def _score(fold: Fold, predicted: np.ndarray, axis: TimeAxis, *, progress: bool) -> HeldOutScore:
+def _score(fold: Fold, predicted: Carried, axis: TimeAxis, *, progress: bool) -> HeldOutScore:
     baselines = make_baselines(
         fold.cloud(fold.at(fold.before)), fold.cloud(fold.at(fold.after)), fold.fraction(axis)
     )
     return score_held_out(
-        fold.cloud(predicted),
+        fold.cloud(predicted.points, predicted.weights),
         baselines,
         fold.cloud(fold.at(fold.time)),
         np.random.default_rng(_SCORING_SEED),

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 
-from cellflow._errors import InputError
-from cellflow._keys import INTERPOLATE, REPRESENTATION, TIME, record
+from cellflow._checks import check_choice
+from cellflow._keys import INTERPOLATE, REPRESENTATION, TIME, WEIGHT, record
 from cellflow.flow import Flow
 from cellflow.io import time_points_of
+from cellflow.methods.names import STARTS
 from cellflow.representation import from_context, write_map
+from cellflow.tl._carry import carry
 
 
 def interpolate(
-    adata: AnnData, flow: Flow, time: float | str, *, time_key: str | None = None
+    adata: AnnData,
+    flow: Flow,
+    time: float | str,
+    *,
+    time_key: str | None = None,
+    start: str = "both",
 ) -> AnnData:
     """Predict the cells of any time inside the range of a flow.
 
-    The cells of the last time at or before `time` are carried forward along the flow.
+    Observed cells of the neighbouring times are carried to `time` along the flow.
 
     Parameters
     ----------
@@ -34,6 +40,9 @@ def interpolate(
     time_key
         Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
         of a usual name (`time`, `day`, ...).
+    start
+        `both` carries the cells of the time before forward and those of the time after backward;
+        each side weighs as much as it is near. `previous` carries the cells before only.
 
     Returns
     -------
@@ -44,8 +53,10 @@ def interpolate(
         normalisation and log1p); no genes where the representation has no way back.
     `obsm["X_cellflow"]`
         Predicted points, float32.
-    `obs["cellflow_time"]`, `obs["start_cell"]`, `obs["start_time"]`
-        The time asked for, and the cell that each comes from with its time.
+    `obs["cellflow_time"]`, `obs["cellflow_weight"]`
+        The time asked for, and how much each cell counts; weights sum to one.
+    `obs["start_cell"]`, `obs["start_time"]`
+        The cell that each comes from, and its time.
     `uns["cellflow"]`
         The time, and the map of the representation.
 
@@ -63,30 +74,34 @@ def interpolate(
     >>> short = cf.recipe("default", n_steps=10)
     >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
     >>> cf.tl.interpolate(adata, flow, 30, time_key="time").shape
-    (276, 41)
+    (566, 41)
     """
+    check_choice(start, STARTS, "start")
     points = time_points_of(adata, time_key)
     moment = points.moment(time)
-    flow.axis.to_flow(moment)
-    earlier = [t for t in points.times if t <= moment]
-    if not earlier:
-        raise InputError(f"no cells at or before time {time}; times: {points.described()}")
-    start = earlier[-1]
-    source = adata[points.elapsed == start]
+    neighbours = points.around(moment)
     representation = from_context(flow.context)
-    cells = torch.as_tensor(representation.transform(source), dtype=torch.float32)
-    predicted = flow.push(cells, start, moment).cpu().numpy()
-    expression = representation.decode(predicted.astype(np.float64))
+    cells = representation.transform(adata)
+    carried = carry(flow, lambda t: cells[points.elapsed == t], neighbours, moment, start=start)
+    expression = representation.decode(carried.points.astype(np.float64))
     genes = () if representation.linear is None else representation.linear.genes
+    names = np.concatenate(
+        [adata.obs_names[points.elapsed == t] for t in dict.fromkeys(carried.starts)]
+    )
     result = AnnData(
         X=None if expression is None else expression.astype(np.float32),
         obs=pd.DataFrame(
-            {TIME: moment, "start_cell": source.obs_names, "start_time": start},
-            index=[f"{name}@{moment:g}" for name in source.obs_names],
+            {
+                TIME: moment,
+                WEIGHT: carried.weights,
+                "start_cell": names,
+                "start_time": carried.starts,
+            },
+            index=[f"{name}@{moment:g}" for name in names],
         ),
         var=pd.DataFrame(index=list(genes)),
-        obsm={REPRESENTATION: predicted},
+        obsm={REPRESENTATION: carried.points},
     )
     write_map(result, representation, REPRESENTATION)
-    record(result.uns, INTERPOLATE, {"time": moment, "start_time": start, "unit": points.unit})
+    record(result.uns, INTERPOLATE, {"time": moment, "start": start, "unit": points.unit})
     return result

@@ -83,6 +83,7 @@ def fit_flow(
         width=recipe.width,
         depth=recipe.depth,
         activation=recipe.activation,
+        time_features=recipe.time_features,
         generator=torch_generator(seed),
     ).to(device)
     populations = [

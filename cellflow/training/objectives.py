@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -12,6 +12,7 @@ from cellflow.couplings import Pairs
 from cellflow.paths import Path
 
 
+@runtime_checkable
 class Objective(Protocol):
     """A loss to minimise over the weights of a net."""
 

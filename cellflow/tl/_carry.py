@@ -1,0 +1,75 @@
+"""Cells of the neighbouring times, carried to a time between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from cellflow.flow import Flow
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Predicted cells.
+
+    Attributes
+    ----------
+    points
+        Where they are, shape (n, d).
+    weights
+        How much each counts, shape (n,), summing to one.
+    starts
+        The time that each was carried from, shape (n,).
+    """
+
+    points: np.ndarray
+    weights: np.ndarray
+    starts: np.ndarray
+
+
+def carry(
+    flow: Flow,
+    cells_at: Callable[[float], np.ndarray],
+    neighbours: tuple[float, float],
+    time: float,
+    *,
+    start: str,
+    **options: Any,
+) -> Carried:
+    """Carry cells to `time`: of the time before, or of both neighbours.
+
+    From both, the cells before are carried forward and those after backward, and each side
+    weighs as much as it is near. Errors of the flow grow on the way, so the nearer side is the
+    better one, and the two err to opposite sides.
+
+    Parameters
+    ----------
+    flow
+        The fitted flow.
+    cells_at
+        Gives the cells of a time, shape (n, d).
+    neighbours
+        The times before and after; equal to `time` where cells were taken then.
+    start
+        `previous` or `both`.
+    options
+        Of `Flow.push`.
+    """
+    before, after = neighbours
+    if start == "previous" or before == time:
+        shares = {before: 1.0}
+    else:
+        here, low, high = (flow.axis.to_flow(t) for t in (time, before, after))
+        later = (here - low) / (high - low)
+        shares = {before: 1 - later, after: later}
+    points, weights, starts = [], [], []
+    for origin, share in shares.items():
+        cells = torch.as_tensor(cells_at(origin), dtype=torch.float32)
+        points.append(flow.push(cells, origin, time, **options).cpu().numpy())
+        weights.append(np.full(len(cells), share / len(cells)))
+        starts.append(np.full(len(cells), origin))
+    return Carried(*(np.concatenate(parts) for parts in (points, weights, starts)))

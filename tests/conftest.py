@@ -1,0 +1,90 @@
+"""Fixtures shared by all tests, and the check of tensor shapes in the engine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from anndata import AnnData
+from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
+
+mpl.use("agg")
+
+settings.register_profile(
+    "cellflow",
+    deadline=None,
+    max_examples=40,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("cellflow")
+
+with install_import_hook(
+    [
+        "cellflow.transport",
+        "cellflow.couplings",
+        "cellflow.paths",
+        "cellflow.nets",
+        "cellflow.integrate",
+        "cellflow.training",
+    ],
+    "tests.shapes.check",
+):
+    import cellflow as cf
+    import cellflow.training
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """A fresh generator with a fixed seed."""
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def quick() -> cf.Recipe:
+    """A recipe that trains for a moment, where only the way matters."""
+    return cf.recipe("default", n_steps=30, width=16, batch_size=32)
+
+
+@pytest.fixture(scope="session")
+def _semrau() -> AnnData:
+    adata = cf.datasets.semrau2017()
+    return adata[adata.X.getnnz(axis=1) > 0].copy()
+
+
+@pytest.fixture
+def semrau(_semrau: AnnData) -> AnnData:
+    """The embedded data set without its empty cells, as integer counts."""
+    return _semrau.copy()
+
+
+@pytest.fixture
+def course(rng: np.random.Generator) -> AnnData:
+    """A population that moves at constant speed along the first axis, at days 0, 1, 2 and 4."""
+    days = np.array([0.0, 1.0, 2.0, 4.0])
+    cells = rng.normal(size=(4, 60, 3)) * 0.3
+    cells[:, :, 0] += days[:, None]
+    return AnnData(
+        obs=pd.DataFrame({"day": np.repeat(days, 60)}, index=[f"cell{k}" for k in range(240)]),
+        obsm={"X_pca": cells.reshape(-1, 3)},
+    )
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of larger real data sets."""
+    folder = os.environ.get("CELLFLOW_DATA")
+    if not folder:
+        pytest.skip("CELLFLOW_DATA names no folder of larger data sets")
+    return Path(folder)

@@ -1,0 +1,77 @@
+"""Solvers against fields whose solutions are known."""
+
+import math
+
+import pytest
+import torch
+
+from cellflow import InputError
+from cellflow.integrate import SOLVERS, solve
+
+ORDERS = {"euler": 1, "midpoint": 2, "rk4": 4}
+EVALUATIONS = {"euler": 1, "midpoint": 2, "rk4": 4}
+
+
+def rotation(t, x):
+    """Rotation with angular velocity t: the angle after time T is T^2 / 2."""
+    return t[:, None] * torch.stack([-x[:, 1], x[:, 0]], dim=1)
+
+
+def rotated(x, time):
+    c, s = math.cos(time**2 / 2), math.sin(time**2 / 2)
+    return x @ torch.tensor([[c, s], [-s, c]], dtype=x.dtype)
+
+
+@pytest.fixture
+def x(generator):
+    return torch.randn((5, 2), generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_solution_is_met_at_every_time(solver, x):
+    times = [0.0, 0.5, 1.5]
+    solution = solve(rotation, x, times, solver=solver, n_steps=2_000, tolerance=1e-8)
+    assert solution.x.shape == (3, 5, 2)
+    for k, time in enumerate(times):
+        torch.testing.assert_close(solution.x[k], rotated(x, time), rtol=0, atol=3e-3)
+    assert torch.equal(solution.end, solution.x[-1])
+
+
+@pytest.mark.parametrize("solver", ORDERS)
+def test_error_falls_with_the_order_of_the_solver(solver, x):
+    errors = [
+        float((solve(rotation, x, [0, 1.0], solver=solver, n_steps=n).end - rotated(x, 1)).norm())
+        for n in (20, 40)
+    ]
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(ORDERS[solver], abs=0.15)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_backward_undoes_forward(solver, x):
+    there = solve(rotation, x, [0.2, 1.4], solver=solver, n_steps=400, tolerance=1e-9).end
+    back = solve(rotation, there, [1.4, 0.2], solver=solver, n_steps=400, tolerance=1e-9).end
+    torch.testing.assert_close(back, x, rtol=0, atol=1e-2 if solver == "euler" else 1e-5)
+
+
+@pytest.mark.parametrize("solver", EVALUATIONS)
+def test_evaluations_are_counted(solver, x):
+    solution = solve(rotation, x, [0, 1, 2], solver=solver, n_steps=10)
+    assert solution.nfe == 20 * EVALUATIONS[solver]
+
+
+def test_euler_never_looks_at_the_end(x):
+    seen = []
+
+    def field(t, y):
+        seen.append(float(t[0]))
+        return y
+
+    solve(field, x, [0, 1], solver="euler", n_steps=4)
+    assert seen == pytest.approx([0, 0.25, 0.5, 0.75])
+
+
+def test_unknown_solver_and_steps_are_refused(x):
+    with pytest.raises(InputError, match="unknown solver 'heun'; valid: euler"):
+        solve(rotation, x, [0, 1], solver="heun")
+    with pytest.raises(InputError, match="n_steps must be positive"):
+        solve(rotation, x, [0, 1], n_steps=0)
