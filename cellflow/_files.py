@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,8 +18,8 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     parent = path.absolute().parent
     if not parent.is_dir():
         raise FileError(f"cannot write {path}: the folder {parent} does not exist")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise FileError(f"cannot write {path}: the folder {parent} is not writable")
+    with _scratch_folder(path):
+        pass
 
 
 @contextmanager

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import logging
-from typing import TextIO
+import sys
+from typing import Literal
 
 logger = logging.getLogger("cellflow")
+
+
+class _Console(logging.Handler):
+    """Prints to what is stdout or stderr at the time, so that notebooks and tests may swap them."""
+
+    def __init__(self, stream: Literal["stdout", "stderr"]) -> None:
+        super().__init__()
+        self.stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        stream = getattr(sys, self.stream)
+        stream.write(self.format(record) + "\n")
+        stream.flush()
 
 
 def tell(message: str) -> None:
@@ -13,13 +27,11 @@ def tell(message: str) -> None:
     logger.info(message)
 
 
-def show(level: int, stream: TextIO | None = None) -> None:
-    """Show messages from `level` on, on `stream` (stderr where None), and nowhere else."""
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger.handlers[:] = [handler]
+def show(level: int, stream: Literal["stdout", "stderr"]) -> None:
+    """Show messages from `level` on, on one stream and nowhere else."""
+    logger.handlers[:] = [_Console(stream)]
     logger.setLevel(level)
     logger.propagate = False
 
 
-show(logging.INFO)
+show(logging.INFO, "stderr")

@@ -14,6 +14,8 @@ from anndata import AnnData
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
+import tests.shapes
+
 mpl.use("agg")
 
 settings.register_profile(
@@ -34,7 +36,7 @@ with install_import_hook(
         "cellflow.integrate",
         "cellflow.training",
     ],
-    "tests.shapes.check",
+    f"{tests.shapes.__name__}.check",
 ):
     import cellflow as cf
     import cellflow.training

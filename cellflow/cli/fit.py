@@ -50,11 +50,11 @@ def fit(
     asked for by the options, it is made on the way. FILE itself is left as it is.
     """
     from cellflow import pp, tl
-    from cellflow._files import check_target
+    from cellflow.flow import check_flow_target
     from cellflow.io import read_h5ad
     from cellflow.representation import Settings
 
-    check_target(output, overwrite=force)
+    check_flow_target(output, overwrite=force)
     adata = read_h5ad(file)
     asked = Settings(use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
     if asked != Settings():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -153,7 +152,7 @@ def _route_messages(*, quiet: bool, verbose: bool) -> None:
     """Messages go to stdout, so that stderr holds progress and the line of an error only."""
     from cellflow import _log
 
-    _log.show(logging.ERROR if quiet else logging.INFO, sys.stdout)
+    _log.show(logging.ERROR if quiet else logging.INFO, "stdout")
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         if issubclass(category, CellflowWarning) or verbose:

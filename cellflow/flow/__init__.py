@@ -1,5 +1,6 @@
 """The fitted object: a velocity field with its clock, on disk without pickles."""
 
 from cellflow.flow.flow import Context, Flow
+from cellflow.flow.storage import check_flow_target
 
-__all__ = ["Context", "Flow"]
+__all__ = ["Context", "Flow", "check_flow_target"]

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cellflow._checks import listed
 from cellflow._errors import FileError
-from cellflow._files import new_folder
+from cellflow._files import check_target, new_folder
 
 FORMAT = "cellflow-flow"
 SCHEMA_VERSION = 1
@@ -35,10 +35,16 @@ class Stored:
     tensors: Mapping[str, Tensor]
 
 
-def write_folder(path: Path, stored: Stored, *, overwrite: bool) -> None:
-    """Write a flow folder, whole or not at all; only a flow may be overwritten."""
-    if path.exists() and overwrite:
+def check_flow_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse a `path` that a flow could not be saved to; only a flow may be overwritten."""
+    check_target(path, overwrite=overwrite)
+    if path.exists():
         _check_is_flow(path)
+
+
+def write_folder(path: Path, stored: Stored, *, overwrite: bool) -> None:
+    """Write a flow folder, whole or not at all."""
+    check_flow_target(path, overwrite=overwrite)
     blob = save({name: tensor.contiguous().cpu() for name, tensor in stored.tensors.items()})
     description = {
         "format": FORMAT,

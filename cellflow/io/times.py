@@ -92,7 +92,7 @@ class TimePoints:
         if unit and unit != self.unit and {unit, self.unit} <= set(_DAYS):
             number, unit = number * _DAYS[unit] / _DAYS[self.unit], self.unit
         if not np.isfinite(number) or unit not in ("", self.unit):
-            raise InputError(f"{text!r} is no time; times in the data: {self.described()}")
+            raise InputError(f"{text!r} is no time here; times in the data: {self.described()}")
         return number
 
     def around(self, moment: float) -> tuple[float, float]:

@@ -129,13 +129,15 @@ def score_held_out(
     tasks["w2", ""] = (predicted, real, 2)
     if not predicted.is_uniform:
         tasks["uniform", ""] = (predicted.uniform(), real, 1)
+    # A stream for each, so that splits and baselines are the same whatever is scored.
+    splitting, *drawing = rng.spawn(1 + len(candidates))
     for split in range(N_SPLITS):
-        order = rng.permutation(len(real))
+        order = splitting.permutation(len(real))
         one = Cloud.of(real.points[order[:half]])
         other = Cloud.of(real.points[order[half : 2 * half]])
         tasks["reference", str(split)] = (one, other, 1)
-        for name, cloud in candidates.items():
-            tasks["half", name, str(split)] = (cloud.drawn(half, rng), one, 1)
+        for (name, cloud), stream in zip(candidates.items(), drawing, strict=True):
+            tasks["half", name, str(split)] = (cloud.drawn(half, stream), one, 1)
     solved = _solve_all(tasks, progress=progress)
 
     def mean_of(*key: str) -> float:

@@ -51,7 +51,15 @@ def colour_of(scale: ScalarMappable, time: float) -> tuple[float, ...]:
 
 
 def save(ax: Axes, path: str | Path) -> None:
-    """Write the figure of the axes to a file and forget it."""
+    """Write the figure of the axes to a file and forget it.
+
+    Parameters
+    ----------
+    ax
+        What a figure function returned.
+    path
+        File to write; its ending decides the format.
+    """
     figure = ax.get_figure(root=True)
     assert figure is not None
     figure.savefig(path, dpi=150)

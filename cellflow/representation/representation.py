@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,7 +122,10 @@ def log_normalise(x: Matrix, target_sum: float) -> Matrix:
     import scanpy as sc
 
     work = AnnData(x.astype(np.float64))
-    sc.pp.normalize_total(work, target_sum=target_sum)
+    with warnings.catch_warnings():
+        # Fitting tells of empty cells, once and with what becomes of them.
+        warnings.filterwarnings("ignore", message="Some cells have zero counts")
+        sc.pp.normalize_total(work, target_sum=target_sum)
     sc.pp.log1p(work)
     return work.X
 

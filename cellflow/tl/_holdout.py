@@ -69,11 +69,13 @@ def holdout(
         of a usual name (`time`, `day`, ...).
     times
         Interior times to hold out, each a fold of its own; None takes every one.
-    use_rep, layer, kind, whiten
+    use_rep, layer, kind
         The representation, as in `pp.embed`; expression is embedded where `use_rep` is None.
     n_dims
         Dimensions to fit and score in; None takes 5, as published benchmarks do, or as many as
         there are.
+    whiten
+        Scale each dimension to variance one.
     protocol
         `strict`: nothing of the held-out cells enters; scaling and principal components are
         fitted to the kept cells, and cells of both neighbouring times are carried, the nearer
@@ -81,10 +83,12 @@ def holdout(
         those of the time before are carried by 100 Euler steps.
     time_axis
         `real` or `index`; None takes the protocol's, real for `strict` and index for `paper`.
-    coupling, recipe, device, progress
+    coupling, recipe
         As in `tl.fit`.
     rng
         Seed of the fits, or a numpy generator that one is drawn from.
+    device, progress
+        As in `tl.fit`.
     key_added
         Name of the record in `uns`.
 

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import torch
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from cellflow._errors import SolverError
 from cellflow.couplings import Coupling
 from cellflow.methods.recipes import Recipe
-from cellflow.nets import VelocityMLP
 from cellflow.training.objectives import Objective
 from cellflow.training.schedules import SCHEDULES
+
+Net = TypeVar("Net", bound=nn.Module)
 
 #: Steps between two readings of the loss, so that a device is not made to wait at every step.
 REPORT_EVERY = 50
 
 
 @dataclass(frozen=True)
-class Trained:
+class Trained(Generic[Net]):
     """What training gives.
 
     Attributes
@@ -33,19 +35,19 @@ class Trained:
         `step` and the mean `loss` of the steps since the one before.
     """
 
-    net: VelocityMLP
+    net: Net
     history: dict[str, list[float]]
 
 
 def minimise(
-    net: VelocityMLP,
+    net: Net,
     coupling: Coupling,
     objective: Objective,
     recipe: Recipe,
     generator: torch.Generator,
     *,
     progress: bool = False,
-) -> Trained:
+) -> Trained[Net]:
     """Minimise an objective over the weights of `net`, in place, by AdamW.
 
     Raises
@@ -82,12 +84,21 @@ def minimise(
                 bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
                 bar.update(step - seen)
                 seen = step
-    final = net if average is None else cast("VelocityMLP", average.module)
+    final = net if average is None else cast("Net", average.module)
     return Trained(final.eval(), history)
 
 
-def _average_of(net: VelocityMLP, decay: float) -> AveragedModel | None:
+def _average_of(net: nn.Module, decay: float) -> AveragedModel | None:
+    """Exponential moving average of the weights, which forgets the first steps quickly.
+
+    After n steps at most (1 + n) / (10 + n) of the old average stays, so a short training is not
+    averaged with its initial weights.
+    """
     if not decay:
         return None
-    rule = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-    return AveragedModel(net, multi_avg_fn=rule)
+
+    def blend(average: Tensor, current: Tensor, n: Tensor | int) -> Tensor:
+        kept = min(decay, (1 + int(n)) / (10 + int(n)))
+        return average.lerp(current, 1 - kept)
+
+    return AveragedModel(net, avg_fn=blend)

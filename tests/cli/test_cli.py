@@ -1,0 +1,245 @@
+"""The command line: the same results as the API, and one line for every mistake."""
+
+import json
+import subprocess
+import sys
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+import cellflow as cf
+from cellflow.cli import main
+
+FAST = ["--n-steps", "30"]
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Run a command in an empty folder: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        import warnings
+
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
+            main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return stop.value.code or 0, out, err
+
+    return call
+
+
+@pytest.fixture
+def file(course, tmp_path):
+    course.write_h5ad(tmp_path / "course.h5ad")
+    return "course.h5ad"
+
+
+@pytest.fixture
+def genes(semrau, tmp_path):
+    semrau.write_h5ad(tmp_path / "genes.h5ad")
+    return "genes.h5ad"
+
+
+def test_the_way_of_a_user_from_file_to_figures(run, genes, tmp_path):
+    for words in (
+        ["info", genes],
+        ["embed", genes, "--output", "embedded.h5ad", "--n-dims", "5", "--whiten"],
+        ["fit", "embedded.h5ad", "--output", "flow", *FAST],
+        ["info", "flow"],
+        ["interpolate", "embedded.h5ad", "--flow", "flow", "--time", "30", "--output", "p.h5ad"],
+        ["holdout", genes, "--time", "24", "--time", "48", "--output", "s.json", *FAST],
+        ["plot", "interpolation", genes, "--predicted", "p.h5ad", "--output", "i.png"],
+        ["plot", "trajectories", genes, "--flow", "flow", "--output", "t.png"],
+        ["plot", "holdout", "s.json", "--output", "h.svg"],
+        ["plot", "loss", "--flow", "flow", "--output", "l.pdf"],
+    ):
+        code, out, err = run(*words)
+        assert code == 0, (words, err)
+        assert out
+    assert anndata.read_h5ad(tmp_path / "p.h5ad").n_vars == 41
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "embedded.h5ad", "flow", "genes.h5ad", "h.svg", "i.png", "l.pdf", "p.h5ad", "s.json",
+        "t.png",
+    ]  # fmt: skip
+
+
+def test_fit_and_interpolate_agree_with_the_api(run, file, course, tmp_path):
+    run("fit", file, "--output", "flow", "--use-rep", "X_pca", "--seed", "3", "--quiet", *FAST)
+    run("interpolate", file, "--flow", "flow", "--time", "1.5", "--output", "p.h5ad")
+    flow = cf.tl.fit(
+        course, use_rep="X_pca", recipe=cf.recipe("default", n_steps=30), rng=3, progress=False
+    )
+    expected = cf.tl.interpolate(course, flow, 1.5).obsm["X_cellflow"]
+    ours = anndata.read_h5ad(tmp_path / "p.h5ad").obsm["X_cellflow"]
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+def test_the_call_that_others_script_against(run, file, course, tmp_path):
+    code, _, _ = run(
+        "holdout", file, "--time-key", "day", "--use-rep", "X_pca", "--n-dims", "2", "--whiten",
+        "--protocol", "paper", "--recipe", "torchcfm", "--coupling", "ot", "--seed", "0",
+        "--output", "scores.json", *FAST,
+    )  # fmt: skip
+    assert code == 0
+    document = json.loads((tmp_path / "scores.json").read_text())
+    assert set(document) == {"settings", "folds", "mean_w1", "versions"}
+    assert [fold["time"] for fold in document["folds"]] == [1.0, 2.0]
+    wanted = "time n_predicted n_true w1 w1_uniform w1_half w2 mmd energy mean_error cov_error"
+    wanted += " var_ratio reference baselines seconds"
+    for fold in document["folds"]:
+        assert set(wanted.split()) <= set(fold)
+        assert {"previous", "next", "midpoint"} <= set(fold["baselines"])
+    expected = cf.tl.holdout(
+        course, time_key="day", use_rep="X_pca", n_dims=2, protocol="paper",
+        recipe=cf.recipe("torchcfm", n_steps=30), progress=False,
+    )  # fmt: skip
+    assert document["mean_w1"] == pytest.approx(expected["w1"].mean())
+    assert document["settings"]["protocol"] == "paper"
+    assert document["settings"]["recipe"]["replace"] is True
+
+
+def test_quiet_says_one_line_at_most_and_results_are_the_same(run, file, tmp_path):
+    options = ["--use-rep", "X_pca", "--time", "1", *FAST]
+    _, loud, bar = run("holdout", file, "--output", "a.json", *options)
+    _, quiet, silence = run("holdout", file, "--output", "b.json", "--quiet", *options)
+    assert "held out" in loud
+    assert "fit" in bar
+    assert silence == ""
+    assert quiet.splitlines() == ["wrote b.json"]
+    first, second = (json.loads((tmp_path / f"{n}.json").read_text()) for n in "ab")
+    assert first["mean_w1"] == second["mean_w1"]
+
+
+def damaged(course, tmp_path):
+    """Files that a user may hand in by mistake."""
+    course.write_h5ad(tmp_path / "good.h5ad")
+    blob = (tmp_path / "good.h5ad").read_bytes()
+    (tmp_path / "cut.h5ad").write_bytes(blob[: len(blob) // 2])
+    (tmp_path / "text.h5ad").write_text("not cells")
+    for name, change in {
+        "nan": lambda a: a.obsm["X_pca"].__setitem__((3, 0), np.nan),
+        "single": lambda a: a.obs.__setitem__("day", np.r_[5.0, np.zeros(119), np.ones(120)]),
+        "words": lambda a: a.obs.__setitem__("day", ["soon", "late"] * 120),
+        "missing": lambda a: a.obs.__setitem__("day", pd.Series(np.nan, a.obs_names)),
+    }.items():
+        copy = course.copy()
+        change(copy)
+        copy.write_h5ad(tmp_path / f"{name}.h5ad")
+
+
+FIT = ["--output", "flow", "--use-rep", "X_pca", *FAST]
+SCORE = ["--output", "s.json", "--use-rep", "X_pca", *FAST]
+MISTAKES = {
+    "no such file": (["fit", "none.h5ad", *FIT], "none.h5ad does not exist"),
+    "missing key": (["fit", "good.h5ad", "--time-key", "dya", *FIT], "no obs column 'dya'"),
+    "missing rep": (["fit", "good.h5ad", "--output", "f", "--use-rep", "X_u"], "no obsm key 'X_u'"),
+    "nothing to embed": (["fit", "good.h5ad", "--output", "f"], "no expression matrix"),
+    "NaN": (["fit", "nan.h5ad", *FIT], "NaN or infinite values in 1 of 240 cells"),
+    "words for times": (["fit", "words.h5ad", *FIT], "no times: 'soon', 'late'"),
+    "NaN times": (["fit", "missing.h5ad", *FIT], "no time for 240 of 240 cells"),
+    "one cell": (["holdout", "single.h5ad", *SCORE], "fewer than 2 cells: 5.0 (1 cell)"),
+    "cut short": (["fit", "cut.h5ad", *FIT], "cut.h5ad cannot be read"),
+    "text": (["info", "text.h5ad"], "text.h5ad is no .h5ad file"),
+    "dimensions": (["fit", "good.h5ad", *FIT, "--n-dims", "9"], "n_dims 9 is more than the 3"),
+    "coupling": (["fit", "good.h5ad", *FIT, "--coupling", "emd"], "'emd' is not one of 'ot'"),
+    "held-out time": (["holdout", "good.h5ad", *SCORE, "--time", "3"], "no cells at time 3"),
+    "edge time": (["holdout", "good.h5ad", *SCORE, "--time", "0"], "no neighbours on both sides"),
+    "device": (["fit", "good.h5ad", *FIT, "--device", "gpu9"], "device 'gpu9' is not available"),
+    "no flow": (
+        ["interpolate", "good.h5ad", "--flow", "x", "--time", "1", "--output", "p.h5ad"],
+        "x does not exist",
+    ),
+    "no folder to write to": (
+        ["fit", "good.h5ad", "--output", "no/flow", "--use-rep", "X_pca"], "no does not exist",
+    ),
+    "in the way": (["embed", "good.h5ad", "--output", "text.h5ad"], "exists already; overwrite"),
+    "foreign folder": (["fit", "good.h5ad", "--output", ".", "--force"], "flow.json is missing"),
+    "unwritable": (["embed", "good.h5ad", "--output", "/proc/a.h5ad"], "cannot write /proc/a.h5ad"),
+    "unknown option": (["fit", "good.h5ad", *FIT, "--sede", "1"], "No such option '--sede'"),
+    "missing option": (["fit", "good.h5ad"], "Missing option '--output'"),
+    "unknown command": (["fitt"], "No such command 'fitt'"),
+    "no number": (["fit", "good.h5ad", *FIT, "--seed", "x"], "'x' is not a valid integer"),
+    "both": (["info", "good.h5ad", "--quiet", "--verbose"], "exclude each other"),
+    "figure format": (
+        ["plot", "holdout", "scores.json", "--output", "a.gif"], "holds no held-out scores",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_one_line_and_exit_2_and_leave_nothing(mistake, run, course, tmp_path):
+    damaged(course, tmp_path)
+    (tmp_path / "scores.json").write_text("{}")
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    words, message = MISTAKES[mistake]
+    code, _, err = run(*words)
+    assert code == 2
+    assert len(err.splitlines()) == 1
+    assert err.startswith("cellflow: ")
+    assert message in err
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_figure_formats_are_named(run, file, tmp_path):
+    run("fit", file, *FIT, "--quiet")
+    code, _, err = run("plot", "loss", "--flow", "flow", "--output", "loss.gif")
+    assert code == 2
+    assert "unknown figure format '.gif'; valid: .png, .pdf, .svg" in err
+
+
+def test_force_overwrites_what_would_be_refused(run, file):
+    assert run("fit", file, *FIT)[0] == 0
+    code, _, err = run("fit", file, *FIT)
+    assert (code, err.count("\n")) == (2, 1)
+    assert run("fit", file, *FIT, "--force")[0] == 0
+
+
+def test_a_fault_of_ours_is_one_line_and_exit_1(run, file, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr("cellflow.tl.fit", broken)
+    code, _, err = run("fit", file, *FIT)
+    assert code == 1
+    assert err == "cellflow: RuntimeError: two lines (--verbose shows where)\n"
+    assert "Traceback" in run("fit", file, *FIT, "--verbose")[2]
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["fit", "--help"], ["plot", "--help"], ["-h"]])
+def test_help_is_no_mistake(words, run):
+    code, out, err = run(*words)
+    assert (code, err) == (0, "")
+    assert "Usage" in out
+
+
+def test_demo_leaves_a_whole_folder(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "cellflow.methods.recipes._RECIPES", {"default": cf.recipe("default", n_steps=20)}
+    )
+    assert run("demo")[0] == 0
+    names = sorted(p.name for p in (tmp_path / "cellflow-demo").iterdir())
+    assert names == [
+        "course.h5ad", "flow", "holdout.png", "interpolation.png", "loss.png", "predicted.h5ad",
+        "scores.json", "trajectories.png",
+    ]  # fmt: skip
+    course = anndata.read_h5ad(tmp_path / "cellflow-demo" / "course.h5ad")
+    assert {"time_points", "X_cellflow", "fit", "holdout"} <= set(course.uns["cellflow"])
+    assert 36 not in set(course.obs["time"])
+    assert run("demo")[0] == 2
+    assert run("demo", "--force")[0] == 0
+    (tmp_path / "mine").mkdir()
+    code, _, err = run("demo", "--output", "mine", "--force")
+    assert code == 2
+    assert "not the folder of an earlier demo" in err
+
+
+def test_as_a_process_of_its_own(tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-m", "cellflow", "info", "none.h5ad"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert result.stderr == "cellflow: none.h5ad does not exist\n"

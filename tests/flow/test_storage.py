@@ -1,0 +1,124 @@
+"""Flows on disk: the round trip, and every way in which a folder can be wrong."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from cellflow import FileError, Flow
+from cellflow.flow import Context
+from cellflow.marginals import TimeAxis
+from cellflow.nets import VelocityMLP
+
+
+@pytest.fixture
+def flow(generator):
+    net = VelocityMLP(3, width=8, depth=2, time_features=2, generator=generator)
+    net.standardise(torch.randn((20, 3), generator=generator) * 4)
+    return Flow(
+        net=net.eval(),
+        axis=TimeAxis("real", (0.0, 6.0, 24.0)),
+        settings={"coupling": "ot", "seed": 5},
+        history={"step": [1, 2], "loss": [0.5, 0.25]},
+        context=Context({"representation": {"kind": "obsm"}}, {"centre": torch.ones(3).double()}),
+    )
+
+
+@pytest.fixture
+def folder(flow, tmp_path):
+    flow.save(tmp_path / "flow")
+    return tmp_path / "flow"
+
+
+def test_round_trip_keeps_everything(flow, folder, generator):
+    loaded = Flow.load(folder)
+    x = torch.randn((9, 3), generator=generator)
+    assert torch.equal(loaded.push(x, 0, 20), flow.push(x, 0, 20))
+    assert loaded.axis == flow.axis
+    assert loaded.settings == flow.settings
+    assert loaded.history == flow.history
+    assert loaded.context.settings == flow.context.settings
+    assert torch.equal(loaded.context.arrays["centre"], flow.context.arrays["centre"])
+
+
+def test_folder_holds_json_and_safetensors_only(folder):
+    assert sorted(p.name for p in folder.iterdir()) == ["flow.json", "tensors.safetensors"]
+    assert json.loads((folder / "flow.json").read_text())["schema_version"] == 1
+
+
+def test_going_there_and_back_and_a_time_of_its_own(flow, generator):
+    x = torch.randn((9, 3), generator=generator)
+    torch.testing.assert_close(flow.push(flow.push(x, 6, 20), 20, 6), x, atol=1e-4, rtol=1e-4)
+    assert torch.equal(flow.push(x, 6, 6), x)
+    path = flow.trajectory(x, [0, 6, 24]).x
+    torch.testing.assert_close(path[1], flow.push(x, 0, 6))
+
+
+def rewrite(folder, **changes):
+    path = folder / "flow.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def flip_a_bit(folder):
+    blob = bytearray((folder / "tensors.safetensors").read_bytes())
+    blob[-1] ^= 1
+    (folder / "tensors.safetensors").write_bytes(blob)
+
+
+DAMAGE = {
+    "missing description": (lambda f: (f / "flow.json").unlink(), "flow.json is missing"),
+    "missing tensors": (lambda f: (f / "tensors.safetensors").unlink(), "tensors.* is missing"),
+    "altered tensors": (flip_a_bit, "was altered or belongs to another flow"),
+    "altered description": (lambda f: rewrite(f, settings={"seed": 6}), "flow.json was altered"),
+    "unknown schema": (lambda f: rewrite(f, schema_version=99), "schema version 99.*version 1"),
+    "another program's JSON": (lambda f: rewrite(f, format="x"), "has another format"),
+    "a list for JSON": (lambda f: (f / "flow.json").write_text("[1]"), "has another format"),
+    "text for JSON": (lambda f: (f / "flow.json").write_text("hello"), "cannot be read"),
+    "bytes for JSON": (lambda f: (f / "flow.json").write_bytes(b"\xff\xfe"), "cannot be read"),
+    "foreign file": (lambda f: (f / "notes.txt").write_text("x"), "no part of a flow: notes.txt"),
+    "no folder": (shutil.rmtree, "does not exist"),
+    "a file": (lambda f: (shutil.rmtree(f), f.write_text("x")), "is no folder"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_folders_are_refused_with_the_reason(damage, folder):
+    harm, message = DAMAGE[damage]
+    harm(folder)
+    with pytest.raises(FileError, match=message):
+        Flow.load(folder)
+
+
+def test_hidden_files_of_file_managers_do_no_harm(folder):
+    (folder / ".DS_Store").write_text("x")
+    assert Flow.load(folder).dim == 3
+
+
+def test_saving_refuses_to_overwrite_unless_told(flow, folder):
+    with pytest.raises(FileError, match="exists already"):
+        flow.save(folder)
+    flow.save(folder, overwrite=True)
+    assert Flow.load(folder).dim == 3
+    assert [p.name for p in folder.parent.iterdir()] == ["flow"]
+
+
+def test_overwriting_never_takes_what_is_no_flow(flow, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.txt").write_text("years of work")
+    with pytest.raises(FileError, match="is no saved flow"):
+        flow.save(tmp_path / "thesis", overwrite=True)
+    assert (tmp_path / "thesis" / "chapter1.txt").read_text() == "years of work"
+
+
+def test_failed_save_leaves_the_old_flow_and_nothing_else(flow, folder, monkeypatch):
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+
+    def disk_full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", disk_full)
+    with pytest.raises(FileError, match="No space left on device"):
+        flow.save(folder, overwrite=True)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert [p.name for p in folder.parent.iterdir()] == ["flow"]

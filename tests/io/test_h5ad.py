@@ -1,0 +1,94 @@
+"""Files in and out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cellflow import FileError, InputError
+from cellflow.io import read_h5ad, read_scores, time_key_of, write_h5ad, write_scores
+from cellflow.metrics import BASELINES
+
+
+def test_round_trip(course, tmp_path):
+    write_h5ad(course, tmp_path / "a.h5ad")
+    again = read_h5ad(tmp_path / "a.h5ad")
+    np.testing.assert_array_equal(again.obsm["X_pca"], course.obsm["X_pca"])
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5ad"]
+
+
+def test_missing_foreign_and_truncated_files_are_refused(course, tmp_path):
+    with pytest.raises(FileError, match="does not exist"):
+        read_h5ad(tmp_path / "none.h5ad")
+    with pytest.raises(FileError, match=r"is no file"):
+        read_h5ad(tmp_path)
+    text = tmp_path / "text.h5ad"
+    text.write_text("these are no cells")
+    with pytest.raises(FileError, match="not HDF5"):
+        read_h5ad(text)
+    whole = tmp_path / "whole.h5ad"
+    write_h5ad(course, whole)
+    for share in (0.3, 0.9):
+        cut = tmp_path / "cut.h5ad"
+        cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
+        with pytest.raises(FileError, match="cannot be read"):
+            read_h5ad(cut)
+
+
+def test_writing_refuses_to_overwrite_unless_told(course, tmp_path):
+    path = tmp_path / "a.h5ad"
+    path.write_text("mine")
+    with pytest.raises(FileError, match="exists already"):
+        write_h5ad(course, path)
+    assert path.read_text() == "mine"
+    write_h5ad(course, path, overwrite=True)
+    assert read_h5ad(path).n_obs == course.n_obs
+
+
+def test_unwritable_places_are_named(course, tmp_path):
+    with pytest.raises(FileError, match=r"the folder .* does not exist"):
+        write_h5ad(course, tmp_path / "no" / "a.h5ad")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FileError, match="a folder stands there"):
+        write_h5ad(course, tmp_path / "folder", overwrite=True)
+
+
+def test_a_write_that_fails_half_way_leaves_nothing(course, tmp_path):
+    course.uns["unwritable"] = object()
+    with pytest.raises(Exception, match=r"unwritable|No method registered"):
+        write_h5ad(course, tmp_path / "a.h5ad")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_time_column_is_the_given_the_recorded_or_a_usual_one(course):
+    assert time_key_of(course) == "day"
+    course.obs["other"] = 1
+    assert time_key_of(course, "other") == "other"
+    with pytest.raises(InputError, match="no obs column 'dya'; there are: day, other"):
+        time_key_of(course, "dya")
+    with pytest.raises(InputError, match=r"which obs column holds the times.*there are: x"):
+        time_key_of(type(course)(obs=pd.DataFrame({"x": [1, 2]}, index=["a", "b"])))
+
+
+def test_scores_as_json_and_back(tmp_path):
+    row = {"time": 3.0, "n_true": 5, "w1": 0.5, "w1_half": 0.6, "reference": 0.4}
+    for k, name in enumerate(BASELINES):
+        row |= {f"w1_{name}": float(k), f"energy_{name}": k / 2}
+    table = pd.DataFrame([row, {**row, "time": 4.0, "w1": 0.7}])
+    path = tmp_path / "scores.json"
+    write_scores({"scores": table, "settings": {"a": np.arange(2)}, "versions": {}}, path)
+    pd.testing.assert_frame_equal(read_scores(path), table, check_like=True)
+    import json
+
+    document = json.loads(path.read_text())
+    assert document["mean_w1"] == pytest.approx(0.6)
+    assert document["folds"][0]["baselines"]["next"] == 1.0
+    assert document["settings"] == {"a": [0, 1]}
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", '{"folds": 3}', '{"folds": [{"time": 1}]}'])
+def test_files_without_scores_are_refused(text, tmp_path):
+    (tmp_path / "s.json").write_text(text)
+    with pytest.raises(FileError, match="holds no held-out scores"):
+        read_scores(tmp_path / "s.json")
+    with pytest.raises(FileError, match="cannot be read"):
+        read_scores(tmp_path / "none.json")

@@ -1,0 +1,108 @@
+"""Reading times from whatever a column holds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cellflow import InputError
+from cellflow.io import parse_times
+
+
+def column(values, repeat=2, **kwargs):
+    return pd.Series(np.repeat(np.array(values, dtype=object), repeat), name="t", **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("values", "times", "unit"),
+    [
+        ([0, 2, 7], (0, 2, 7), ""),
+        ([7.0, 2.5, 0.0], (0, 2.5, 7), ""),
+        (["2", "10", "1"], (1, 2, 10), ""),
+        (["day 3", "day 10"], (3, 10), "day"),
+        (["Day_3", "DAY-4", "day.5", "day:6"], (3, 4, 5, 6), "day"),
+        (["d3", "D7"], (3, 7), "day"),
+        (["E12.5", "E13.5"], (12.5, 13.5), "day"),
+        (["24h", "72hr", "96 hours"], (24, 72, 96), "hour"),
+        (["0min", "30 min"], (0, 30), "minute"),
+        (["week 1", "2 wks"], (1, 2), "week"),
+        (["3 months", "12 months"], (3, 12), "month"),
+        (["t0", "T1", "timepoint 2"], (0, 1, 2), ""),
+        (["day -1", "day 0", "day 2"], (-1, 0, 2), "day"),
+        (["24h", "d2", "week 1"], (24, 48, 168), "hour"),
+        ([" day 3 ", "day 4"], (3, 4), "day"),
+    ],
+)
+def test_what_columns_say(values, times, unit):
+    points = parse_times(column(values))
+    assert points.times == pytest.approx(times)
+    assert points.unit == unit
+    assert points.counts == (2,) * len(times)
+
+
+def test_ordered_categories_with_numbers_are_times_and_without_are_ranks():
+    days = pd.Categorical(["day 10", "day 2"] * 2, ["day 2", "day 10"], ordered=True)
+    assert parse_times(pd.Series(days, name="t")).times == (2, 10)
+    stages = pd.Categorical(["late", "early"] * 2, ["early", "mid", "late"], ordered=True)
+    points = parse_times(pd.Series(stages, name="t"))
+    assert points.times == (0, 2)
+    assert points.labels == ("early", "late")
+    assert points.unit == "rank"
+
+
+@given(st.lists(st.floats(-1e4, 1e4), min_size=2, max_size=8, unique=True), st.randoms())
+def test_numbers_come_back_whatever_the_order_of_cells(values, random):
+    cells = list(values) * 2
+    random.shuffle(cells)
+    points = parse_times(pd.Series(cells, name="t"))
+    assert points.times == tuple(sorted(values))
+    np.testing.assert_array_equal(points.elapsed, cells)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.0, np.nan], r"no time for 2 of 4 cells \(first: 2\)"),
+        ([None, "day 1"], "no time for 2 of 4 cells"),
+        ([1.0, np.inf], "no times: inf"),
+        (["day 3"], r"1 time only \(day 3\)"),
+        (["d3", "day 3", "d4"], "several labels for the time 3: 'd3', 'day 3'"),
+        (["24h", "d1", "d2"], "several labels for the time 24"),
+        (["early", "late"], r"no times: 'early', 'late'; expected numbers, ordered categories"),
+        (["day 3", "day three"], "no times: 'day three'"),
+        (["day 3 rep 1", "day 4 rep 1"], "no times: 'day 3 rep 1'"),
+        (["3 apples", "4 apples"], "no times: '3 apples'"),
+        (["h3d", "h4d"], "no times: 'h3d'"),
+        (["1 month", "2 weeks"], "units that do not convert: month, week"),
+        (["3", "24h"], "units that do not convert: hour, no unit"),
+    ],
+)
+def test_columns_that_say_nothing_clear_are_refused(values, message):
+    with pytest.raises(InputError, match=message):
+        parse_times(column(values))
+
+
+def test_a_time_with_one_cell_is_named():
+    with pytest.raises(InputError, match=r"fewer than 2 cells: 4.0 \(1 cell\)"):
+        parse_times(pd.Series([1.0, 1.0, 4.0], name="t"))
+
+
+@pytest.mark.parametrize("values", [[True, False], pd.to_datetime(["2020-01-01", "2020-01-02"])])
+def test_types_that_are_no_times_are_refused(values):
+    with pytest.raises(InputError, match="is of type"):
+        parse_times(pd.Series(values, name="t").repeat(2))
+
+
+def test_finding_times_by_number_and_label():
+    points = parse_times(column(["day 3", "day 4", "day 7"]))
+    assert points.find("day 4") == points.find(4) == points.find("4.0") == points.find("d4") == 4
+    assert points.moment("day 5.5") == points.moment("132h") == 5.5
+    assert points.around(5.5) == (4, 7)
+    assert points.around(4) == (4, 4)
+    with pytest.raises(InputError, match=r"no cells at time 5; .* 3, 4, 7 \(days\)"):
+        points.find(5)
+    with pytest.raises(InputError, match="'soon' is no time here"):
+        points.moment("soon")
+    with pytest.raises(InputError, match="time 8 is outside"):
+        points.around(8)

@@ -1,0 +1,51 @@
+"""Weighted point clouds and their moments."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cellflow import InputError
+from cellflow.metrics import Cloud, cov_error, mean_error, var_ratio
+
+
+def test_a_weight_of_two_is_the_point_twice(rng):
+    points = rng.normal(size=(4, 3))
+    weighted = Cloud.of(points, np.array([2, 1, 1, 1]))
+    repeated = Cloud.of(points[[0, 0, 1, 2, 3]])
+    np.testing.assert_allclose(weighted.mean, repeated.mean)
+    np.testing.assert_allclose(weighted.covariance, repeated.covariance)
+    assert repeated.is_uniform
+    assert not weighted.is_uniform
+
+
+@given(st.floats(0.1, 1.5))
+def test_shrinking_keeps_the_mean_and_scales_the_variance(factor):
+    cloud = Cloud.of(np.random.default_rng(0).normal(size=(30, 2)) + 4)
+    shrunken = cloud.shrunken(factor)
+    assert mean_error(shrunken, cloud) == pytest.approx(0, abs=1e-12)
+    assert var_ratio(shrunken, cloud) == pytest.approx(factor**2)
+    change = abs(factor**2 - 1) * np.linalg.norm(cloud.covariance)
+    assert cov_error(shrunken, cloud) == pytest.approx(change)
+
+
+def test_drawing_is_by_mass_and_without_repeats_while_points_last(rng):
+    cloud = Cloud.of(np.arange(10.0)[:, None], np.r_[np.zeros(4), np.ones(6)])
+    assert sorted(cloud.drawn(6, rng).points[:, 0]) == [4, 5, 6, 7, 8, 9]
+    assert len(cloud.drawn(9, rng)) == 9
+    assert cloud.uniform().drawn(20, rng).points.shape == (10, 1)
+
+
+@pytest.mark.parametrize(
+    ("points", "weights"),
+    [
+        (np.zeros((0, 2)), None),
+        (np.zeros(3), None),
+        (np.zeros((2, 2)), [1]),
+        (np.zeros((2, 2)), [-1, 2]),
+        (np.zeros((2, 2)), [0, 0]),
+    ],
+)
+def test_malformed_clouds_are_refused(points, weights):
+    with pytest.raises(InputError):
+        Cloud.of(points, None if weights is None else np.array(weights))

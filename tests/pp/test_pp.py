@@ -1,0 +1,58 @@
+"""Preprocessing verbs and their slots."""
+
+import anndata
+import numpy as np
+import pytest
+
+import cellflow as cf
+
+
+def test_time_points_writes_elapsed_times(course):
+    course.obs["label"] = [f"day {day:g}" for day in course.obs["day"]]
+    assert cf.pp.time_points(course, "label") is None
+    np.testing.assert_array_equal(course.obs["cellflow_time"], course.obs["day"])
+    entry = course.uns["cellflow"]["time_points"]
+    assert entry["unit"] == "day"
+    assert entry["labels"].tolist() == ["day 0", "day 1", "day 2", "day 4"]
+    assert entry["counts"].tolist() == [60] * 4
+
+
+def test_copies_leave_the_original_alone(course):
+    timed = cf.pp.time_points(course, "day", copy=True)
+    embedded = cf.pp.embed(timed, use_rep="X_pca", copy=True)
+    assert "cellflow" not in course.uns
+    assert "cellflow_time" not in course.obs
+    assert "X_cellflow" not in timed.obsm
+    assert "X_cellflow" in embedded.obsm
+
+
+def test_embed_says_what_it_did(semrau, course, capsys):
+    cf.pp.embed(semrau, n_dims=4, whiten=True)
+    course.X = np.zeros((240, 0))
+    cf.pp.embed(course, use_rep="X_pca", n_dims=2)
+    told = capsys.readouterr().err
+    assert "counts: normalised to 12 a cell, log1p, PCA of 41 genes, 4 dimensions, whitened" in told
+    assert "obsm['X_pca'] as it came, 2 dimensions" in told
+
+
+def test_embed_writes_where_it_is_told(course):
+    cf.pp.embed(course, use_rep="X_pca", n_dims=2, key_added="X_two")
+    assert course.obsm["X_two"].shape == (240, 2)
+    assert course.obsm["X_two"].dtype == np.float32
+    assert course.uns["cellflow"]["X_two"]["source"] == "X_pca"
+
+
+@pytest.mark.parametrize("whiten", [True, False])
+def test_slots_survive_h5ad(semrau, tmp_path, whiten):
+    cf.pp.time_points(semrau, "time")
+    cf.pp.embed(semrau, n_dims=4, whiten=whiten)
+    semrau.write_h5ad(tmp_path / "a.h5ad")
+    again = anndata.read_h5ad(tmp_path / "a.h5ad")
+    from cellflow.representation import read_slots
+
+    first, second = (read_slots(a, "X_cellflow") for a in (semrau, again))
+    np.testing.assert_allclose(first.transform(semrau), second.transform(again))
+    np.testing.assert_allclose(
+        again.obsm["X_cellflow"], first.transform(semrau), rtol=1e-4, atol=1e-4
+    )
+    assert first.describe() == second.describe()
