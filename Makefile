@@ -1,0 +1,42 @@
+# make demo, make test: the two commands of a newcomer. Everything lives in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Versions are pinned for us, also those that build the package; the package itself takes ranges.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint results clean
+
+demo: $(VENV)/.base
+	$(BIN)/cellflow demo --force
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+# The table of docs/results.md: about half an hour on two cores, and needs CELLFLOW_DATA.
+results: $(VENV)/.base
+	$(BIN)/python scripts/measure_results.py results
+
+clean:
+	rm -rf $(VENV) cellflow-demo build dist
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cellflow needs Python 3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	@touch $@
