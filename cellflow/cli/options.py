@@ -104,13 +104,15 @@ recipe = together(
 time_axis = functools.partial(
     click.option, "--time-axis", type=click.Choice(list(TIME_AXES)), panel=FIT
 )
-seed = click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    panel=FIT,
-    help="Source of all randomness: same seed, same result.",
+_seed = functools.partial(
+    click.option, "--seed", type=click.IntRange(min=0), show_default=True, panel=FIT
+)
+seed = _seed(default=0, help="Source of all randomness: same seed, same result.")
+seeds = _seed(
+    "seeds",
+    default=[0],
+    multiple=True,
+    help="Source of all randomness: same seed, same result. Repeatable, a fit for each.",
 )
 device = click.option(
     "--device",

@@ -3,10 +3,10 @@
 from cellflow.metrics.cloud import Cloud
 from cellflow.metrics.held_out import (
     BASELINES,
-    HeldOutScore,
+    PredictionScore,
     Score,
+    Yardstick,
     make_baselines,
-    score_held_out,
 )
 from cellflow.metrics.kernels import energy_distance, mmd
 from cellflow.metrics.moments import cov_error, mean_error, var_ratio
@@ -15,15 +15,15 @@ from cellflow.metrics.wasserstein import midpoint, wasserstein
 __all__ = [
     "BASELINES",
     "Cloud",
-    "HeldOutScore",
+    "PredictionScore",
     "Score",
+    "Yardstick",
     "cov_error",
     "energy_distance",
     "make_baselines",
     "mean_error",
     "midpoint",
     "mmd",
-    "score_held_out",
     "var_ratio",
     "wasserstein",
 ]

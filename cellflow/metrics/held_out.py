@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -23,9 +23,6 @@ BASELINES = ("previous", "next", "midpoint", *(f"midpoint_{factor}" for factor i
 
 #: Random splits of the real cells into halves that the reference is a mean of.
 N_SPLITS = 5
-
-#: Memory that transport problems solved side by side may take together.
-_MEMORY = 8 * 2**30
 
 
 @dataclass(frozen=True)
@@ -53,34 +50,22 @@ class Score:
 
 
 @dataclass(frozen=True)
-class HeldOutScore:
-    """The score of one fold.
+class PredictionScore(Score):
+    """What is measured of a prediction alone, on top of what baselines get too.
 
     Attributes
     ----------
-    method
-        Of the prediction.
     w1_uniform, w2, mmd
-        Of the prediction: W1 with equal weights, Wasserstein-2, maximum mean discrepancy.
-    baselines
-        Of each of `BASELINES`.
-    reference
-        W1 of one half of the real cells against the other, mean of the splits. Not a lower bound:
-        in 50 or more dimensions points nearer to the mean score lower.
+        W1 with equal weights, Wasserstein-2, maximum mean discrepancy.
+    gap_closed
+        Share of the way from the midpoint's W1 to the reference that the prediction goes, all at
+        half size.
     """
 
-    method: Score
     w1_uniform: float
     w2: float
     mmd: float
-    baselines: Mapping[str, Score]
-    reference: float
-
-    @property
-    def gap_closed(self) -> float:
-        """Share of the way from the midpoint's W1 to the reference that the prediction goes."""
-        start = self.baselines["midpoint"].w1_half
-        return (start - self.method.w1_half) / (start - self.reference)
+    gap_closed: float
 
 
 def make_baselines(previous: Cloud, following: Cloud, fraction: float) -> dict[str, Cloud]:
@@ -98,78 +83,115 @@ def make_baselines(previous: Cloud, following: Cloud, fraction: float) -> dict[s
     return {"previous": previous, "next": following, "midpoint": middle, **shrunken}
 
 
-def score_held_out(
-    predicted: Cloud,
-    baselines: Mapping[str, Cloud],
-    real: Cloud,
-    rng: np.random.Generator,
-    *,
-    progress: bool = False,
-) -> HeldOutScore:
-    """Score a prediction and the baselines against the real cells of a held-out time.
+@dataclass(frozen=True)
+class Yardstick:
+    """What predictions of one held-out time are measured with: made once, used for many.
 
-    Parameters
+    Attributes
     ----------
-    predicted
-        Predicted cells with the model's weights.
-    baselines
-        Named predictions to stand beside it, `midpoint` among them.
     real
         The cells that were held out.
-    rng
-        Draws the splits and, for the scores at half size, the cells.
-    progress
-        Show a progress bar on stderr.
+    halves
+        Random splits of them, each two equally large clouds.
+    baselines
+        Score of each of `BASELINES`.
+    reference
+        W1 of one half of the real cells against the other, mean of the splits. Not a lower bound:
+        in 50 or more dimensions points nearer to the mean score lower.
     """
-    candidates = {"": predicted, **baselines}
-    half = len(real) // 2
-    tasks: dict[tuple[str, ...], tuple[Cloud, Cloud, int]] = {
-        ("w1", name): (cloud, real, 1) for name, cloud in candidates.items()
-    }
-    tasks["w2", ""] = (predicted, real, 2)
-    if not predicted.is_uniform:
-        tasks["uniform", ""] = (predicted.uniform(), real, 1)
-    # A stream for each, so that splits and baselines are the same whatever is scored.
-    splitting, *drawing = rng.spawn(1 + len(candidates))
-    for split in range(N_SPLITS):
-        order = splitting.permutation(len(real))
-        one = Cloud.of(real.points[order[:half]])
-        other = Cloud.of(real.points[order[half : 2 * half]])
-        tasks["reference", str(split)] = (one, other, 1)
-        for (name, cloud), stream in zip(candidates.items(), drawing, strict=True):
-            tasks["half", name, str(split)] = (cloud.drawn(half, stream), one, 1)
-    solved = _solve_all(tasks, progress=progress)
 
-    def mean_of(*key: str) -> float:
-        return float(np.mean([solved[(*key, str(split))] for split in range(N_SPLITS)]))
+    real: Cloud
+    halves: tuple[tuple[Cloud, Cloud], ...]
+    baselines: Mapping[str, Score]
+    reference: float
 
-    def score_of(name: str) -> Score:
-        cloud = candidates[name]
-        return Score(
-            w1=solved["w1", name],
-            w1_half=mean_of("half", name),
-            energy=energy_distance(cloud, real),
-            mean_error=mean_error(cloud, real),
-            cov_error=cov_error(cloud, real),
-            var_ratio=var_ratio(cloud, real),
+    @classmethod
+    def make(
+        cls, real: Cloud, baselines: Mapping[str, Cloud], seed: int, *, progress: bool = False
+    ) -> Yardstick:
+        """Split the real cells and score the baselines, `midpoint` among them.
+
+        Parameters
+        ----------
+        real
+            The cells that were held out, four at least.
+        baselines
+            Named predictions that need no model.
+        seed
+            Of the splits; and, at half size, of the draws of cells.
+        progress
+            Show a progress bar on stderr.
+        """
+        halves = _halves(real, np.random.default_rng(seed))
+        tasks: Tasks = {("reference", k): (*pair, 1) for k, pair in enumerate(halves)}
+        for name, cloud in baselines.items():
+            tasks |= _tasks(name, cloud, real, halves)
+        solved = _solve_all(tasks, progress=progress)
+        return cls(
+            real,
+            halves,
+            {name: _score(name, cloud, real, solved) for name, cloud in baselines.items()},
+            float(np.mean([solved["reference", k] for k in range(N_SPLITS)])),
         )
 
-    return HeldOutScore(
-        method=score_of(""),
-        w1_uniform=solved.get(("uniform", ""), solved["w1", ""]),
-        w2=solved["w2", ""],
-        mmd=mmd(predicted, real),
-        baselines={name: score_of(name) for name in baselines},
-        reference=mean_of("reference"),
+    def measure(self, predicted: Cloud, *, progress: bool = False) -> PredictionScore:
+        """Score predicted cells with the model's weights."""
+        tasks = _tasks("", predicted, self.real, self.halves)
+        tasks["w2", ""] = (predicted, self.real, 2)
+        if not predicted.is_uniform:
+            tasks["w1_uniform", ""] = (predicted.uniform(), self.real, 1)
+        solved = _solve_all(tasks, progress=progress)
+        score = _score("", predicted, self.real, solved)
+        start = self.baselines["midpoint"].w1_half
+        return PredictionScore(
+            **asdict(score),
+            w1_uniform=solved.get(("w1_uniform", ""), score.w1),
+            w2=solved["w2", ""],
+            mmd=mmd(predicted, self.real),
+            gap_closed=(start - score.w1_half) / (start - self.reference),
+        )
+
+
+#: Transport problems by name: two clouds and the power of the distance.
+Tasks = dict[tuple[str, str | int], tuple[Cloud, Cloud, int]]
+
+
+def _halves(real: Cloud, rng: np.random.Generator) -> tuple[tuple[Cloud, Cloud], ...]:
+    half = len(real) // 2
+    splits = []
+    for _ in range(N_SPLITS):
+        order = rng.permutation(len(real))
+        parts = order[:half], order[half : 2 * half]
+        splits.append((Cloud.of(real.points[parts[0]]), Cloud.of(real.points[parts[1]])))
+    return tuple(splits)
+
+
+def _tasks(name: str, cloud: Cloud, real: Cloud, halves: Sequence[tuple[Cloud, Cloud]]) -> Tasks:
+    """The problems behind one score: all cells, and as many as half of the real ones."""
+    tasks: Tasks = {("w1", name): (cloud, real, 1)}
+    for k, (one, _) in enumerate(halves):
+        drawn = cloud.drawn(len(one), np.random.default_rng(k))
+        tasks[f"half of {name}", k] = (drawn, one, 1)
+    return tasks
+
+
+def _score(
+    name: str, cloud: Cloud, real: Cloud, solved: Mapping[tuple[str, str | int], float]
+) -> Score:
+    return Score(
+        w1=solved["w1", name],
+        w1_half=float(np.mean([solved[f"half of {name}", k] for k in range(N_SPLITS)])),
+        energy=energy_distance(cloud, real),
+        mean_error=mean_error(cloud, real),
+        cov_error=cov_error(cloud, real),
+        var_ratio=var_ratio(cloud, real),
     )
 
 
-def _solve_all(
-    tasks: Mapping[tuple[str, ...], tuple[Cloud, Cloud, int]], *, progress: bool
-) -> dict[tuple[str, ...], float]:
+def _solve_all(tasks: Tasks, *, progress: bool) -> dict[tuple[str, str | int], float]:
     """Solve transport problems side by side; the solver works outside Python's lock."""
     largest = max(len(x) * len(y) for x, y, _ in tasks.values())
-    workers = max(1, min(os.cpu_count() or 1, _MEMORY // (4 * 8 * largest)))
+    workers = max(1, min(os.cpu_count() or 1, _memory() // (4 * 8 * largest)))
 
     def solve(task: tuple[Cloud, Cloud, int]) -> float:
         x, y, power = task
@@ -184,3 +206,11 @@ def _solve_all(
             unit="plan",
         )
         return dict(zip(tasks, values, strict=True))
+
+
+def _memory() -> int:
+    """Bytes that problems solved side by side may take: half of the machine's, where it tells."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, ValueError, OSError):
+        return 0

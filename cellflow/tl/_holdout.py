@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from time import perf_counter
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 
@@ -21,7 +20,7 @@ from cellflow.marginals import TimeAxis
 from cellflow.methods.names import COUPLINGS
 from cellflow.methods.protocols import PROTOCOLS, Protocol
 from cellflow.methods.recipes import Recipe, recipe_of
-from cellflow.metrics import HeldOutScore, make_baselines, score_held_out
+from cellflow.metrics import Yardstick, make_baselines
 from cellflow.representation import Settings
 from cellflow.tl._carry import Carried, carry
 from cellflow.tl._folds import Fold, interior_times, make_fold
@@ -48,7 +47,7 @@ def holdout(
     time_axis: str | None = None,
     coupling: str = "ot",
     recipe: str | Recipe = "default",
-    rng: RNG = 0,
+    rng: RNG | Sequence[int] = 0,
     device: str = "auto",
     progress: bool = True,
     key_added: str = HOLDOUT,
@@ -86,7 +85,8 @@ def holdout(
     coupling, recipe
         As in `tl.fit`.
     rng
-        Seed of the fits, or a numpy generator that one is drawn from.
+        Seed of the fits, or a numpy generator that one is drawn from; several seeds give several
+        fits a fold, measured with the same splits and baselines.
     device, progress
         As in `tl.fit`.
     key_added
@@ -94,11 +94,11 @@ def holdout(
 
     Returns
     -------
-    One row a fold, distances in the units of the all-cell whitening (of the representation where
-    `whiten` is off):
+    One row a fold and seed, distances in the units of the all-cell whitening (of the
+    representation where `whiten` is off):
 
-    `time`, `n_predicted`, `n_true`
-        The held-out time, and cells on both sides.
+    `time`, `seed`, `n_predicted`, `n_true`
+        The held-out time, the seed of the fit, and cells on both sides.
     `w1`, `w1_uniform`, `w2`, `mmd`, `energy`
         Of all predicted cells, with the model's weights, against all real ones; `w1_uniform` with
         equal weights.
@@ -106,12 +106,13 @@ def holdout(
         Distance of means, Frobenius distance of covariances, total variance over the real one.
     `w1_half`, `reference`, `gap_closed`
         W1 with as many cells as half of the real ones; one real half against the other; and how
-        much of the way from the midpoint to it the prediction goes, all at that size.
+        much of the way from the midpoint to it the prediction goes, all at that size; it says
+        little where the midpoint is near the reference already.
     `{score}_{baseline}`
         `w1`, `w1_half`, `energy`, `mean_error`, `cov_error`, `var_ratio` of `previous`, `next`,
         `midpoint`, `midpoint_0.7`, `midpoint_0.8`, `midpoint_0.9`.
-    `seconds`, `score_seconds`
-        Wall time of representation, fit and prediction, and of scoring.
+    `seconds`
+        Wall time of fit and prediction.
 
     Written is:
 
@@ -138,41 +139,44 @@ def holdout(
     points = time_points_of(adata, time_key)
     axis = TimeAxis(clock, points.times)
     asked = Settings(use_rep, layer, kind, n_dims, _BENCHMARK_DIMS, whiten)
-    seed = seed_of(rng)
+    seeds = [seed_of(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
 
     rows = []
     for time in interior_times(points, times):
-        started = perf_counter()
         fold = make_fold(adata, points, time, asked, fit_to_all=rules.representation_sees_held_out)
-        flow = fit_flow(
-            populations(fold.cells, points.elapsed, fold.kept, axis),
-            axis,
-            coupling=coupling,
-            recipe=recipe,
-            seed=seed,
-            device=target,
-            progress=progress,
-        )
-        predicted = _predict(flow, fold, rules)
-        fitted = perf_counter()
-        score = _score(fold, predicted, axis, progress=progress)
-        row = {
-            "time": time,
-            "n_predicted": len(predicted.points),
-            "n_true": len(fold.at(time)),
-            **_columns(score),
-            "seconds": fitted - started,
-            "score_seconds": perf_counter() - fitted,
-        }
-        rows.append(row)
-        tell(
-            f"time {time:g} held out: w1 {row['w1']:.3f}, midpoint {row['w1_midpoint']:.3f}, "
-            f"previous {row['w1_previous']:.3f}"
-        )
+        yardstick = _yardstick(fold, axis, progress=progress)
+        for seed in seeds:
+            started = perf_counter()
+            flow = fit_flow(
+                populations(fold.cells, points.elapsed, fold.kept, axis),
+                axis,
+                coupling=coupling,
+                recipe=recipe,
+                seed=seed,
+                device=target,
+                progress=progress,
+            )
+            predicted = _predict(flow, fold, rules)
+            seconds = perf_counter() - started
+            cloud = fold.cloud(predicted.points, predicted.weights)
+            row = {
+                "time": time,
+                "seed": seed,
+                "n_predicted": len(predicted.points),
+                "n_true": len(yardstick.real),
+                **asdict(yardstick.measure(cloud, progress=progress)),
+                **_columns(yardstick),
+                "seconds": seconds,
+            }
+            rows.append(row)
+            tell(
+                f"time {time:g} held out: w1 {row['w1']:.3f}, midpoint {row['w1_midpoint']:.3f}, "
+                f"previous {row['w1_previous']:.3f}"
+            )
     scores = pd.DataFrame(rows)
     settings = {
         "time_key": time_key_of(adata, time_key),
-        "times": scores["time"].to_numpy(),
+        "times": scores["time"].unique(),
         "use_rep": use_rep or "",
         "layer": layer or "",
         "kind": kind,
@@ -182,7 +186,7 @@ def holdout(
         "time_axis": clock,
         "coupling": coupling,
         "recipe": recipe.model_dump(),
-        "seed": seed,
+        "seeds": seeds,
         "device": str(target),
         "representation_may_have_seen_held_out": (
             rules.representation_sees_held_out or use_rep is not None
@@ -204,29 +208,16 @@ def _predict(flow: Flow, fold: Fold, rules: Protocol) -> Carried:
     )
 
 
-def _score(fold: Fold, predicted: Carried, axis: TimeAxis, *, progress: bool) -> HeldOutScore:
-    baselines = make_baselines(
-        fold.cloud(fold.at(fold.before)), fold.cloud(fold.at(fold.after)), fold.fraction(axis)
-    )
-    return score_held_out(
-        fold.cloud(predicted.points, predicted.weights),
-        baselines,
-        fold.cloud(fold.at(fold.time)),
-        np.random.default_rng(_SCORING_SEED),
-        progress=progress,
-    )
+def _yardstick(fold: Fold, axis: TimeAxis, *, progress: bool) -> Yardstick:
+    previous, following = (fold.cloud(fold.at(time)) for time in (fold.before, fold.after))
+    baselines = make_baselines(previous, following, fold.fraction(axis))
+    real = fold.cloud(fold.at(fold.time))
+    return Yardstick.make(real, baselines, _SCORING_SEED, progress=progress)
 
 
-def _columns(score: HeldOutScore) -> dict[str, float]:
-    """A score as columns of the table."""
-    columns = {
-        **asdict(score.method),
-        "w1_uniform": score.w1_uniform,
-        "w2": score.w2,
-        "mmd": score.mmd,
-        "reference": score.reference,
-        "gap_closed": score.gap_closed,
-    }
-    for name, baseline in score.baselines.items():
+def _columns(yardstick: Yardstick) -> dict[str, float]:
+    """Reference and baselines as columns of the table."""
+    columns = {"reference": yardstick.reference}
+    for name, baseline in yardstick.baselines.items():
         columns |= {f"{metric}_{name}": value for metric, value in asdict(baseline).items()}
     return columns

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cellflow.metrics import BASELINES, Cloud, make_baselines, score_held_out, wasserstein
+from cellflow.metrics import BASELINES, Cloud, Yardstick, make_baselines, wasserstein
 
 
 @pytest.fixture
@@ -12,42 +12,62 @@ def times(rng):
     return [Cloud.of(rng.normal(size=(40, 2)) * 0.2 + [k, 0]) for k in range(3)]
 
 
-def test_midpoint_is_nearest_where_cells_move_straight(times, rng):
+@pytest.fixture
+def yardstick(times):
     before, real, after = times
-    baselines = make_baselines(before, after, 0.5)
-    score = score_held_out(baselines["midpoint"], baselines, real, rng)
-    assert tuple(score.baselines) == BASELINES
-    assert score.method.w1 == score.baselines["midpoint"].w1
+    return Yardstick.make(real, make_baselines(before, after, 0.5), seed=0)
+
+
+def test_midpoint_is_nearest_where_cells_move_straight(times, yardstick):
+    assert tuple(yardstick.baselines) == BASELINES
+    middle = yardstick.baselines["midpoint"]
     for name in ("previous", "next"):
-        assert score.baselines[name].w1 == pytest.approx(1, abs=0.1)
-        assert score.baselines["midpoint"].w1 < score.baselines[name].w1
-    assert score.baselines["midpoint_0.7"].var_ratio == pytest.approx(
-        0.49 * score.baselines["midpoint"].var_ratio
-    )
+        assert yardstick.baselines[name].w1 == pytest.approx(1, abs=0.1)
+        assert middle.w1 < yardstick.baselines[name].w1
+    shrunken = yardstick.baselines["midpoint_0.7"]
+    assert shrunken.var_ratio == pytest.approx(0.49 * middle.var_ratio)
+    assert shrunken.mean_error == pytest.approx(middle.mean_error)
 
 
-def test_the_real_cells_themselves_close_the_whole_gap(times, rng):
+def test_a_baseline_measured_as_a_prediction_scores_the_same(times, yardstick):
+    before, _, after = times
+    score = yardstick.measure(make_baselines(before, after, 0.5)["midpoint"])
+    middle = yardstick.baselines["midpoint"]
+    assert (score.w1, score.w1_half, score.energy) == (middle.w1, middle.w1_half, middle.energy)
+    assert score.gap_closed == 0
+
+
+def test_the_real_cells_themselves_close_the_whole_gap(times):
     before, real, after = times
-    baselines = make_baselines(before, after, 0.3)
-    score = score_held_out(real, baselines, real, rng)
-    assert score.method.w1 == pytest.approx(0, abs=1e-12)
+    yardstick = Yardstick.make(real, make_baselines(before, after, 0.2), seed=0)
+    score = yardstick.measure(real)
+    assert score.w1 == pytest.approx(0, abs=1e-12)
     assert score.w2 == pytest.approx(0, abs=1e-6)
     assert score.mmd == pytest.approx(0, abs=1e-7)
     assert score.gap_closed > 0.9
 
 
-def test_weights_count_and_uniform_stands_beside(times, rng):
-    before, real, after = times
+def test_reference_is_the_mean_distance_of_the_halves(yardstick):
+    distances = [wasserstein(*pair) for pair in yardstick.halves]
+    assert yardstick.reference == pytest.approx(np.mean(distances))
+    for one, other in yardstick.halves:
+        assert len(one) == len(other) == 20
+        joined = np.concatenate([one.points, other.points])
+        np.testing.assert_array_equal(np.sort(joined, 0), np.sort(yardstick.real.points, 0))
+
+
+def test_weights_count_and_uniform_stands_beside(times, yardstick):
+    before, real, _ = times
     both = np.concatenate([before.points, real.points])
     weights = np.r_[np.zeros(len(before)), np.ones(len(real))]
-    score = score_held_out(Cloud.of(both, weights), make_baselines(before, after, 0.5), real, rng)
-    assert score.method.w1 == pytest.approx(0, abs=1e-12)
+    score = yardstick.measure(Cloud.of(both, weights))
+    assert score.w1 == pytest.approx(0, abs=1e-12)
     assert score.w1_uniform == pytest.approx(wasserstein(Cloud.of(both), real))
     assert score.w1_uniform > 0.3
 
 
-def test_same_generator_same_score(times):
+def test_same_seed_same_yardstick(times, yardstick):
     before, real, after = times
-    baselines = make_baselines(before, after, 0.5)
-    scores = [score_held_out(before, baselines, real, np.random.default_rng(3)) for _ in range(2)]
-    assert scores[0] == scores[1]
+    again = Yardstick.make(real, make_baselines(before, after, 0.5), seed=0)
+    assert again.baselines == yardstick.baselines
+    assert again.reference == yardstick.reference

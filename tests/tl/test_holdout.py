@@ -39,6 +39,16 @@ def test_time_axis_decides_where_the_midpoint_stands(course, quick):
     assert real["w1_midpoint"] < index["w1_midpoint"]
 
 
+def test_several_seeds_are_measured_with_one_yardstick(course, quick):
+    both = holdout(course, quick, use_rep="X_pca", times=[1], rng=[3, 5])
+    alone = holdout(course, quick, use_rep="X_pca", times=[1], rng=5)
+    assert both["seed"].tolist() == [3, 5]
+    assert both["w1_midpoint"].nunique() == both["reference"].nunique() == 1
+    assert both["w1"].nunique() == 2
+    columns = [column for column in alone if column != "seconds"]
+    np.testing.assert_array_equal(both[columns].iloc[1], alone[columns].iloc[0])
+
+
 def test_strict_folds_do_not_see_the_held_out_cells(course, quick):
     """Moving the held-out cells changes neither the prediction nor what it is scored in... but
     the score's unit, so the test compares raw predictions through an unwhitened score."""
