@@ -26,6 +26,10 @@ from cellflow.training.objectives import VelocityRegression
 
 Interval = tuple[float, float]
 
+#: Which share of the cells is trained on does not depend on the seed of a fit, as in the reference
+#: runner, so that seeds differ by training alone.
+SPLIT_SEED = 42
+
 
 def _independent(
     source: Population, target: Population, interval: Interval, _recipe: Recipe
@@ -86,8 +90,9 @@ def fit_flow(
         time_features=recipe.time_features,
         generator=torch_generator(seed),
     ).to(device)
+    split = torch_generator(SPLIT_SEED)
     populations = [
-        _share(population.to(device), recipe.train_fraction, generator)
+        _share(population, recipe.train_fraction, split).to(device)
         for population in marginals.populations
     ]
     if recipe.standardise:
