@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -123,37 +123,86 @@ class Yardstick:
             Show a progress bar on stderr.
         """
         halves = _halves(real, np.random.default_rng(seed))
-        tasks: Tasks = {("reference", k): (*pair, 1) for k, pair in enumerate(halves)}
-        for name, cloud in baselines.items():
-            tasks |= _tasks(name, cloud, real, halves)
-        solved = _solve_all(tasks, progress=progress)
+        with _Solvers([*baselines.values(), real], real, progress=progress) as solvers:
+            pending = {name: solvers.begin(cloud, halves) for name, cloud in baselines.items()}
+            references = [solvers.distance(one, other) for one, other in halves]
         return cls(
             real,
             halves,
-            {name: _score(name, cloud, real, solved) for name, cloud in baselines.items()},
-            float(np.mean([solved["reference", k] for k in range(N_SPLITS)])),
+            {name: one.score(real) for name, one in pending.items()},
+            _mean(references),
         )
 
     def measure(self, predicted: Cloud, *, progress: bool = False) -> PredictionScore:
         """Score predicted cells with the model's weights."""
-        tasks = _tasks("", predicted, self.real, self.halves)
-        tasks["w2", ""] = (predicted, self.real, 2)
-        if not predicted.is_uniform:
-            tasks["w1_uniform", ""] = (predicted.uniform(), self.real, 1)
-        solved = _solve_all(tasks, progress=progress)
-        score = _score("", predicted, self.real, solved)
+        with _Solvers([predicted], self.real, progress=progress) as solvers:
+            pending = solvers.begin(predicted, self.halves)
+            w2 = solvers.distance(predicted, self.real, power=2)
+            uniform = (
+                None if predicted.is_uniform else solvers.distance(predicted.uniform(), self.real)
+            )
+        score = pending.score(self.real)
         start = self.baselines["midpoint"].w1_half
         return PredictionScore(
             **asdict(score),
-            w1_uniform=solved.get(("w1_uniform", ""), score.w1),
-            w2=solved["w2", ""],
+            w1_uniform=score.w1 if uniform is None else uniform.result(),
+            w2=w2.result(),
             mmd=mmd(predicted, self.real),
             gap_closed=(start - score.w1_half) / (start - self.reference),
         )
 
 
-#: Transport problems by name: two clouds and the power of the distance.
-Tasks = dict[tuple[str, str | int], tuple[Cloud, Cloud, int]]
+@dataclass(frozen=True)
+class _Pending:
+    """Transport problems behind one score, being solved."""
+
+    cloud: Cloud
+    whole: Future[float]
+    halves: list[Future[float]]
+
+    def score(self, real: Cloud) -> Score:
+        return Score(
+            w1=self.whole.result(),
+            w1_half=_mean(self.halves),
+            energy=energy_distance(self.cloud, real),
+            mean_error=mean_error(self.cloud, real),
+            cov_error=cov_error(self.cloud, real),
+            var_ratio=var_ratio(self.cloud, real),
+        )
+
+
+class _Solvers:
+    """Solves transport problems side by side; the solver works outside Python's lock."""
+
+    def __init__(self, clouds: Iterable[Cloud], real: Cloud, *, progress: bool) -> None:
+        largest = max(len(cloud) for cloud in clouds) * len(real)
+        # A problem takes about four matrices of its costs, see `transport.exact_plan`.
+        workers = max(1, min(os.cpu_count() or 1, _memory() // (4 * 8 * largest)))
+        self.real = real
+        self.pool = ThreadPoolExecutor(workers)
+        self.bar = tqdm(total=0, disable=not progress, desc="score", unit="plan")
+
+    def __enter__(self) -> _Solvers:
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        self.pool.shutdown(cancel_futures=failed is not None)
+        self.bar.close()
+
+    def begin(self, cloud: Cloud, halves: Iterable[tuple[Cloud, Cloud]]) -> _Pending:
+        """Begin what one score needs: all cells, and as many as half of the real ones."""
+        drawn = [
+            self.distance(cloud.drawn(len(one), np.random.default_rng(k)), one)
+            for k, (one, _) in enumerate(halves)
+        ]
+        return _Pending(cloud, self.distance(cloud, self.real), drawn)
+
+    def distance(self, x: Cloud, y: Cloud, *, power: int = 1) -> Future[float]:
+        """Begin one problem."""
+        self.bar.total = (self.bar.total or 0) + 1
+        solving = self.pool.submit(wasserstein, x, y, power=power)
+        solving.add_done_callback(lambda _: self.bar.update())
+        return solving
 
 
 def _halves(real: Cloud, rng: np.random.Generator) -> tuple[tuple[Cloud, Cloud], ...]:
@@ -166,46 +215,8 @@ def _halves(real: Cloud, rng: np.random.Generator) -> tuple[tuple[Cloud, Cloud],
     return tuple(splits)
 
 
-def _tasks(name: str, cloud: Cloud, real: Cloud, halves: Sequence[tuple[Cloud, Cloud]]) -> Tasks:
-    """The problems behind one score: all cells, and as many as half of the real ones."""
-    tasks: Tasks = {("w1", name): (cloud, real, 1)}
-    for k, (one, _) in enumerate(halves):
-        drawn = cloud.drawn(len(one), np.random.default_rng(k))
-        tasks[f"half of {name}", k] = (drawn, one, 1)
-    return tasks
-
-
-def _score(
-    name: str, cloud: Cloud, real: Cloud, solved: Mapping[tuple[str, str | int], float]
-) -> Score:
-    return Score(
-        w1=solved["w1", name],
-        w1_half=float(np.mean([solved[f"half of {name}", k] for k in range(N_SPLITS)])),
-        energy=energy_distance(cloud, real),
-        mean_error=mean_error(cloud, real),
-        cov_error=cov_error(cloud, real),
-        var_ratio=var_ratio(cloud, real),
-    )
-
-
-def _solve_all(tasks: Tasks, *, progress: bool) -> dict[tuple[str, str | int], float]:
-    """Solve transport problems side by side; the solver works outside Python's lock."""
-    largest = max(len(x) * len(y) for x, y, _ in tasks.values())
-    workers = max(1, min(os.cpu_count() or 1, _memory() // (4 * 8 * largest)))
-
-    def solve(task: tuple[Cloud, Cloud, int]) -> float:
-        x, y, power = task
-        return wasserstein(x, y, power=power)
-
-    with ThreadPoolExecutor(workers) as pool:
-        values = tqdm(
-            pool.map(solve, tasks.values()),
-            total=len(tasks),
-            disable=not progress,
-            desc="score",
-            unit="plan",
-        )
-        return dict(zip(tasks, values, strict=True))
+def _mean(values: Iterable[Future[float]]) -> float:
+    return float(np.mean([value.result() for value in values]))
 
 
 def _memory() -> int:
