@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 import numpy as np
 
 from cellflow._errors import InputError
 
-_SHOWN = 8
+_SHOWN = 12
 
 
 def listed(values: Iterable[object]) -> str:
@@ -35,12 +35,12 @@ def check_positive(value: float, what: str) -> None:
         raise InputError(f"{what} must be positive, got {value}")
 
 
-def check_finite(array: np.ndarray, what: str) -> None:
+def check_finite(array: np.ndarray, what: str, names: Sequence[str]) -> None:
     """Refuse NaN and infinities, naming how many rows have them and the first."""
     bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
     if bad.any():
-        first = int(np.flatnonzero(bad)[0])
+        first = names[int(np.flatnonzero(bad)[0])]
         raise InputError(
             f"{what} has NaN or infinite values in {int(bad.sum())} of {len(array)} cells "
-            f"(first: cell {first}); remove or impute them first"
+            f"(first: {first}); remove or impute them first"
         )

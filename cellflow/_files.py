@@ -11,8 +11,15 @@ from pathlib import Path
 from cellflow._errors import FileError
 
 
+def check_file_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse a `path` that no file could be written to; called before long work starts."""
+    check_target(path, overwrite=overwrite)
+    if path.exists() and not path.is_file():
+        raise FileError(f"cannot write {path}: what stands there is no file")
+
+
 def check_target(path: Path, *, overwrite: bool) -> None:
-    """Refuse a `path` that could not be written in the end; called before long work starts."""
+    """Refuse a `path` that could not be written in the end."""
     if path.exists() and not overwrite:
         raise FileError(f"{path} exists already; overwrite it with --force or overwrite=True")
     parent = path.absolute().parent
@@ -25,9 +32,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
 @contextmanager
 def new_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary file that takes the name `path` if the block ends well."""
-    check_target(path, overwrite=overwrite)
-    if path.is_dir():
-        raise FileError(f"cannot write {path}: a folder stands there")
+    check_file_target(path, overwrite=overwrite)
     with _scratch_folder(path) as scratch:
         staged = scratch / path.name
         yield staged

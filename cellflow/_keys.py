@@ -5,27 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-#: `obs` column with the elapsed time of each cell, as numbers.
+from cellflow._errors import InputError
+
+#: `obs` columns: elapsed time of each cell, as numbers.
 TIME = "cellflow_time"
-#: `obs` column with how much each predicted cell counts.
+#: How much each predicted cell counts.
 WEIGHT = "cellflow_weight"
+#: The observed cell that a predicted one was carried from, and its time.
+START_CELL, START_TIME = "start_cell", "start_time"
 #: `obsm` key with the representation that flows live in.
 REPRESENTATION = "X_cellflow"
 #: `uns` key under which everything else stands, a mapping for each verb.
 UNS = "cellflow"
-#: `uns["cellflow"]` entries.
+#: `uns["cellflow"]` entries; that of representations holds a map for each `obsm` key.
 TIME_POINTS = "time_points"
-EMBED = "embed"
-HOLDOUT = "holdout"
-INTERPOLATE = "interpolate"
+REPRESENTATIONS = "representations"
 FIT = "fit"
+INTERPOLATE = "interpolate"
+HOLDOUT = "holdout"
 
 
 def record(uns: MutableMapping[str, Any], key: str, entry: object) -> None:
     """Write `entry` to `uns["cellflow"][key]`."""
-    uns[UNS] = {**uns.get(UNS, {}), key: entry}
+    uns[UNS] = {**_ours(uns), key: entry}
 
 
 def recorded(uns: Mapping[str, Any], key: str) -> Any | None:
     """Return `uns["cellflow"][key]`, or None where nothing was recorded."""
-    return uns.get(UNS, {}).get(key)
+    return _ours(uns).get(key)
+
+
+def _ours(uns: Mapping[str, Any]) -> Mapping[str, Any]:
+    entry = uns.get(UNS, {})
+    if not isinstance(entry, Mapping):
+        raise InputError(f"uns[{UNS!r}] was not written by cellflow; rename or remove it")
+    return entry

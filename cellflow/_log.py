@@ -34,4 +34,5 @@ def show(level: int, stream: Literal["stdout", "stderr"]) -> None:
     logger.propagate = False
 
 
-show(logging.INFO, "stderr")
+if not logger.handlers:
+    show(logging.INFO, "stderr")

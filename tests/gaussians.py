@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 
@@ -28,11 +27,9 @@ def optimal_velocity(t, x, m, s):
     return m + (s - 1) / (1 - t + t * s) * (x - t * m)
 
 
-def regress(coupling, path, objective_time, n, generator):
-    """Least-squares line of conditional velocities on positions: (intercept, slope)."""
+def samples(coupling, path, time, n, generator):
+    """Positions and conditional velocities on the path at one time, two arrays of length n."""
     pairs = coupling.sample(n, generator)
-    t = torch.full((len(pairs),), objective_time, dtype=torch.float64)
+    t = torch.full((len(pairs),), time, dtype=torch.float64)
     sample = path.sample(pairs, t, generator)
-    x, u = sample.x[:, 0].numpy(), sample.u[:, 0].numpy()
-    slope, intercept = np.polyfit(x, u, 1)
-    return intercept, slope
+    return sample.x[:, 0].numpy(), sample.u[:, 0].numpy()

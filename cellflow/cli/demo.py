@@ -39,6 +39,8 @@ def demo(output: Path, force: bool, seed: int, device: str, progress: bool) -> N
     from cellflow import datasets, pl, pp, tl
     from cellflow._errors import FileError
     from cellflow._files import check_target, new_folder
+    from cellflow._keys import HOLDOUT, record, recorded
+    from cellflow._log import tell
     from cellflow.cli.tables import print_scores
     from cellflow.io import write_h5ad, write_scores
 
@@ -57,11 +59,11 @@ def demo(output: Path, force: bool, seed: int, device: str, progress: bool) -> N
 
     plt.switch_backend("agg")
     with new_folder(output, overwrite=force) as staged:
-        kept.uns["cellflow"]["holdout"] = course.uns["cellflow"]["holdout"]
+        record(kept.uns, HOLDOUT, recorded(course.uns, HOLDOUT))
         write_h5ad(kept, staged / "course.h5ad")
         write_h5ad(predicted, staged / "predicted.h5ad")
         flow.save(staged / "flow")
-        write_scores(course.uns["cellflow"]["holdout"], staged / "scores.json")
+        write_scores(course, staged / "scores.json")
         figures = {
             "interpolation": pl.interpolation(course, predicted, show=False),
             "trajectories": pl.trajectories(kept, flow, show=False),
@@ -72,4 +74,4 @@ def demo(output: Path, force: bool, seed: int, device: str, progress: bool) -> N
             pl.save(axes, staged / f"{name}.png")
     if progress:
         print_scores(scores)
-    click.echo(f"wrote {output}: course.h5ad, predicted.h5ad, flow, scores.json, four figures")
+    tell(f"wrote {output}: course.h5ad, predicted.h5ad, flow, scores.json, four figures")

@@ -27,12 +27,13 @@ def embed(file: Path, output: Path, time_key: str | None, force: bool, **setting
     are scaled as they are. The times are read too, and the result is a copy of FILE.
     """
     from cellflow import pp
-    from cellflow._files import check_target
+    from cellflow._files import check_file_target
+    from cellflow._log import tell
     from cellflow.io import read_h5ad, time_key_of, write_h5ad
 
-    check_target(output, overwrite=force)
+    check_file_target(output, overwrite=force)
     adata = read_h5ad(file)
     pp.time_points(adata, time_key_of(adata, time_key))
     pp.embed(adata, **settings)
     write_h5ad(adata, output, overwrite=force)
-    click.echo(f"wrote {output}")
+    tell(f"wrote {output}")

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rich_click as click
-
 from cellflow._checks import check_choice
-from cellflow._files import check_target, new_file
+from cellflow._files import check_file_target, new_file
+from cellflow._log import tell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,9 +24,9 @@ def draw(output: Path, plot: Callable[[], Axes], *, force: bool) -> None:
     from cellflow.pl import save
 
     check_choice(output.suffix, FORMATS, "figure format")
-    check_target(output, overwrite=force)
+    check_file_target(output, overwrite=force)
     mpl.use("agg")
     axes = plot()
     with new_file(output, overwrite=force) as staged:
         save(axes, staged)
-    click.echo(f"wrote {output}")
+    tell(f"wrote {output}")

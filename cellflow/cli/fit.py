@@ -50,18 +50,21 @@ def fit(
     asked for by the options, it is made on the way. FILE itself is left as it is.
     """
     from cellflow import pp, tl
+    from cellflow._log import tell
     from cellflow.flow import check_flow_target
     from cellflow.io import read_h5ad
     from cellflow.representation import Settings
 
     check_flow_target(output, overwrite=force)
     adata = read_h5ad(file)
-    asked = Settings(use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
+    asked = Settings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
     if asked != Settings():
         pp.embed(adata, use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
+        use_rep = None
     flow = tl.fit(
         adata,
         time_key=time_key,
+        use_rep=use_rep,
         coupling=coupling,
         recipe=options.recipe_from(recipe, n_steps),
         time_axis=time_axis,
@@ -70,4 +73,4 @@ def fit(
         progress=progress,
     )
     flow.save(output, overwrite=force)
-    click.echo(f"wrote {output}")
+    tell(f"wrote {output}")

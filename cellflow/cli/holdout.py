@@ -60,11 +60,12 @@ def holdout(
     seconds for hundreds of cells a time, minutes and some 10 GB for 8,000.
     """
     from cellflow import tl
-    from cellflow._files import check_target
+    from cellflow._files import check_file_target
+    from cellflow._log import tell
     from cellflow.cli.tables import print_scores
     from cellflow.io import read_h5ad, write_scores
 
-    check_target(output, overwrite=force)
+    check_file_target(output, overwrite=force)
     adata = read_h5ad(file)
     scores = tl.holdout(
         adata,
@@ -74,7 +75,7 @@ def holdout(
         progress=progress,
         **settings,
     )
-    write_scores(adata.uns["cellflow"]["holdout"], output, overwrite=force)
+    write_scores(adata, output, overwrite=force)
     if progress:
         print_scores(scores)
-    click.echo(f"wrote {output}")
+    tell(f"wrote {output}")

@@ -38,7 +38,7 @@ def info(path: Path, time_key: str | None) -> None:
 def _of_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
     from cellflow._checks import listed
     from cellflow._errors import InputError
-    from cellflow.io import parse_times, time_points_of
+    from cellflow.io import in_words, parse_times, time_points_of
     from cellflow.representation import kind_of
 
     pairs = {"cells": f"{adata.n_obs:,}", "genes": f"{adata.n_vars:,}", "X": kind_of(adata)}
@@ -61,9 +61,9 @@ def _of_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
         counts = ", ".join(
             f"{time:g}: {count:,}" for time, count in zip(points.times, points.counts, strict=True)
         )
-        unit = f" {points.unit}s" if points.unit not in ("", "rank") else ""
         if len(points.times) <= adata.n_obs // 2:
-            pairs[f"times in {column}"] = f"{len(points.times)}{unit} ({counts} cells)"
+            unit = in_words(points.unit) or "times"
+            pairs[f"times in {column}"] = f"{len(points.times)} {unit} ({counts} cells)"
     return pairs
 
 

@@ -12,15 +12,7 @@ from cellflow.methods.names import STARTS
 
 @click.command()
 @options.course
-@click.option(
-    "--flow",
-    "flow_path",
-    type=options.PATH,
-    metavar="FLOW",
-    required=True,
-    panel=options.DATA,
-    help="Folder of the fitted flow.",
-)
+@options.flow
 @click.option(
     "--time",
     metavar="TIME",
@@ -60,12 +52,13 @@ def interpolate(
     back, decoded expression in X.
     """
     from cellflow import Flow, tl
-    from cellflow._files import check_target
+    from cellflow._files import check_file_target
+    from cellflow._log import tell
     from cellflow.io import read_h5ad, write_h5ad
     from cellflow.training import resolve_device
 
-    check_target(output, overwrite=force)
+    check_file_target(output, overwrite=force)
     flow = Flow.load(flow_path, device=resolve_device(device))
     predicted = tl.interpolate(read_h5ad(file), flow, time, time_key=time_key, start=start)
     write_h5ad(predicted, output, overwrite=force)
-    click.echo(f"wrote {output}: {predicted.n_obs} cells at time {time}")
+    tell(f"wrote {output}: {predicted.n_obs} cells at time {time}")

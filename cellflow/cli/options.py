@@ -12,7 +12,7 @@ from typing import Any
 import rich_click as click
 
 from cellflow._errors import CellflowWarning
-from cellflow.methods.names import COUPLINGS, RECIPES, TIME_AXES
+from cellflow.methods.names import COUPLINGS, EXPRESSION_KINDS, RECIPES, TIME_AXES
 
 Command = Callable[..., Any]
 
@@ -34,6 +34,16 @@ def together(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
 
 
 course = click.argument("file", type=PATH)
+
+flow = click.option(
+    "--flow",
+    "flow_path",
+    type=PATH,
+    metavar="FLOW",
+    required=True,
+    panel=DATA,
+    help="Folder of the fitted flow.",
+)
 
 time_key = click.option(
     "--time-key",
@@ -63,12 +73,13 @@ expression = together(
     ),
     click.option(
         "--kind",
-        type=click.Choice(["auto", "counts", "normalised", "other"]),
+        type=click.Choice(list(EXPRESSION_KINDS)),
         default="auto",
         show_default=True,
         panel=SPACE,
-        help="What the expression is: counts are normalised and log-transformed, other values "
-        "are scaled as they are.",
+        help="What the expression is; "
+        + "; ".join(f"{name}: {summary}" for name, summary in EXPRESSION_KINDS.items())
+        + ".",
     ),
 )
 

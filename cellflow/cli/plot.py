@@ -9,15 +9,6 @@ import rich_click as click
 from cellflow.cli import options
 
 _figure = options.output(metavar="FIGURE", help="Where the figure goes: .png, .pdf or .svg.")
-_flow = click.option(
-    "--flow",
-    "flow_path",
-    type=options.PATH,
-    metavar="FLOW",
-    required=True,
-    panel=options.DATA,
-    help="Folder of the fitted flow.",
-)
 
 
 @click.group()
@@ -53,7 +44,7 @@ def interpolation(
 
 @plot.command()
 @options.course
-@_flow
+@options.flow
 @_figure
 @options.time_key
 @click.option(
@@ -107,7 +98,7 @@ def holdout(scores: Path, output: Path, force: bool) -> None:
 
 
 @plot.command()
-@_flow
+@options.flow
 @_figure
 @options.force
 @options.run_options

@@ -5,43 +5,46 @@ from __future__ import annotations
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 #: Column of the held-out table and its heading.
 _COLUMNS = {
     "w1": "cellflow",
     "w1_midpoint": "midpoint",
-    "w1_previous": "previous",
-    "w1_next": "next",
+    "w1_previous": "before",
+    "w1_next": "after",
     "w1_half": "at half",
     "reference": "real half",
-    "gap_closed": "gap closed",
+    "gap_closed": "gap",
 }
 
 
 def print_scores(scores: pd.DataFrame) -> None:
-    """Print the held-out W1 of each fold and the mean."""
+    """Print the held-out W1 of each time, mean over seeds, and the mean over times."""
     table = Table(
         title="W1 to the held-out cells, lower is better",
         caption="'real half': one half of the real cells against the other; 'at half': cellflow\n"
-        "with as many cells. 'gap closed': share of the way from the midpoint to 'real half'.",
+        "with as many cells. 'gap': share of the way from the midpoint to 'real half' gone.",
         box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     table.add_column("held out", justify="right")
     for heading in _COLUMNS.values():
         table.add_column(heading, justify="right")
-    for _, row in scores.iterrows():
-        table.add_row(f"{row['time']:g}", *(f"{row[column]:.3f}" for column in _COLUMNS))
+    folds = scores.groupby("time")[list(_COLUMNS)].mean()
+    for time, row in folds.iterrows():
+        table.add_row(f"{time:g}", *(f"{row[column]:.3f}" for column in _COLUMNS))
     table.add_section()
-    table.add_row("mean", *(f"{scores[column].mean():.3f}" for column in _COLUMNS))
+    table.add_row("mean", *(f"{folds[column].mean():.3f}" for column in _COLUMNS))
     Console().print(table)
 
 
 def print_pairs(title: str, pairs: dict[str, str]) -> None:
     """Print names and values, one a line."""
-    table = Table(title=title, show_header=False, box=None, title_justify="left")
+    table = Table(title=escape(title), show_header=False, box=None, title_justify="left")
     table.add_column(style="bold")
     table.add_column()
     for name, value in pairs.items():
-        table.add_row(name, value)
+        table.add_row(escape(name), escape(value))
     Console().print(table)

@@ -23,7 +23,7 @@ class PiecewiseCoupling:
     intervals: Sequence[Coupling]
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
-        """Draw `n` pairs; their order tells nothing about their interval's share."""
+        """Draw `n` pairs, those of one interval after those of another."""
         draws = torch.randint(
             len(self.intervals), (n,), generator=generator, device=generator.device
         )

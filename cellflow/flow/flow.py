@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cellflow._typing import Points, Rows
-from cellflow.flow.storage import Stored, read_folder, write_folder
+from cellflow.flow.storage import Stored, fingerprint, read_folder, write_folder
 from cellflow.integrate import Solution, solve
 from cellflow.marginals import TimeAxis
 from cellflow.nets import VelocityMLP
@@ -66,6 +66,16 @@ class Flow:
     def dim(self) -> int:
         """Dimensions of the points that it moves."""
         return len(self.net.centre)
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the weights: equal for equal nets."""
+        return fingerprint(self.net.state_dict())
+
+    @property
+    def time_key(self) -> str | None:
+        """Column of `obs` that the times were read from, where it was fitted to an AnnData."""
+        return self.context.settings.get("time_key")
 
     def velocity(self, t: Rows, x: Points) -> Points:
         """Velocity at flow times `t`, shape (n,), and positions `x`, shape (n, d)."""

@@ -45,7 +45,7 @@ def check_flow_target(path: Path, *, overwrite: bool) -> None:
 def write_folder(path: Path, stored: Stored, *, overwrite: bool) -> None:
     """Write a flow folder, whole or not at all."""
     check_flow_target(path, overwrite=overwrite)
-    blob = save({name: tensor.contiguous().cpu() for name, tensor in stored.tensors.items()})
+    blob = _blob(stored.tensors)
     description = {
         "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
@@ -86,6 +86,15 @@ def read_folder(path: Path) -> Stored:
         return Stored(description, load(blob))
     except SafetensorError as error:
         raise FileError(f"{path / TENSORS} is no safetensors file: {error}") from error
+
+
+def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    """Digest of named tensors, 16 hexadecimal digits."""
+    return hashlib.sha256(_blob(tensors)).hexdigest()[:16]
+
+
+def _blob(tensors: Mapping[str, Tensor]) -> bytes:
+    return save({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()})
 
 
 def _check_is_flow(path: Path) -> None:

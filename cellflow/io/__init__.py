@@ -3,10 +3,11 @@
 from cellflow.io.h5ad import read_h5ad, write_h5ad
 from cellflow.io.scores import read_scores, write_scores
 from cellflow.io.slots import populations, time_key_of, time_points_of
-from cellflow.io.times import TimePoints, parse_times
+from cellflow.io.times import TimePoints, in_words, parse_times
 
 __all__ = [
     "TimePoints",
+    "in_words",
     "parse_times",
     "populations",
     "read_h5ad",

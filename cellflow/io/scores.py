@@ -9,19 +9,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
-from cellflow._errors import FileError
+from cellflow._errors import FileError, InputError
 from cellflow._files import new_file
+from cellflow._keys import HOLDOUT, recorded
 from cellflow.metrics import BASELINES
 
 
-def write_scores(entry: Mapping[str, Any], path: str | Path, *, overwrite: bool = False) -> None:
+def write_scores(
+    adata: AnnData, path: str | Path, *, key: str = HOLDOUT, overwrite: bool = False
+) -> None:
     """Write what `tl.holdout` recorded in `uns`, whole or not at all.
 
     The file has `settings`, `folds`, `mean_w1` and `versions`. A fold has the columns of the
     table; those of baselines are gathered: `baselines` holds the W1 of each, `baseline_scores` all
     of their scores.
     """
+    entry = recorded(adata.uns, key)
+    if entry is None:
+        raise InputError(f"no held-out scores under {key!r}; run cellflow.tl.holdout first")
     folds = [_nest(row) for row in entry["scores"].to_dict("records")]
     document = {
         "settings": entry["settings"],
@@ -29,7 +36,7 @@ def write_scores(entry: Mapping[str, Any], path: str | Path, *, overwrite: bool 
         "mean_w1": float(np.mean([fold["w1"] for fold in folds])),
         "versions": entry["versions"],
     }
-    text = json.dumps(document, indent=1, default=_plain)
+    text = json.dumps(document, indent=1, default=_plain, allow_nan=False)
     with new_file(Path(path), overwrite=overwrite) as staged:
         staged.write_text(text + "\n", encoding="utf-8")
 
@@ -53,8 +60,8 @@ def read_scores(path: str | Path) -> pd.DataFrame:
 
 
 def _nest(row: Mapping[str, Any]) -> dict[str, Any]:
-    fold = dict(row)
-    scores: dict[str, dict[str, float]] = {name: {} for name in BASELINES}
+    fold: dict[str, Any] = {name: _or_null(value) for name, value in row.items()}
+    scores: dict[str, dict[str, float | None]] = {name: {} for name in BASELINES}
     for column in row:
         metric, name = _split(column)
         if name:
@@ -78,6 +85,11 @@ def _split(column: str) -> tuple[str, str]:
         if column.endswith(f"_{name}"):
             return column.removesuffix(f"_{name}"), name
     return column, ""
+
+
+def _or_null(value: Any) -> Any:
+    """NaN has no JSON."""
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +30,8 @@ _UNIT_OF_WORD = {word: unit for unit, words in UNITS.items() for word in words}
 
 #: `day-3` is day 3 and `day -3` is three days before day 0.
 _LABEL = re.compile(
-    r"^(?P<before>[a-z ]*?)(?:(?<=[a-z])-|[ _.:]*)(?P<number>-?\d+(?:\.\d+)?)"
-    r"[ _-]*(?P<after>[a-z ]*)$"
+    r"^(?P<before>[a-z ]*?)(?:(?<=[a-z])[-.]|[ _:]*)"
+    r"(?P<number>-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)[ _-]*(?P<after>[a-z ]*)$"
 )
 _EXAMPLES = "numbers, ordered categories, or labels such as 'day 3', 'd3', 'E12.5', '24h', '72hr'"
 
@@ -72,10 +72,9 @@ class TimePoints:
             If no cells were taken then.
         """
         moment = self.moment(wanted)
-        for time in self.times:
-            if np.isclose(moment, time, rtol=1e-9, atol=1e-12):
-                return time
-        raise InputError(f"no cells at time {wanted!s}; times in the data: {self.described()}")
+        if moment not in self.times:
+            raise InputError(f"no cells at time {wanted!s}; times in the data: {self.described()}")
+        return moment
 
     def moment(self, wanted: float | str) -> float:
         """Return the elapsed time that a number or a label stands for, with cells or without.
@@ -85,36 +84,47 @@ class TimePoints:
         InputError
             If it is no time, or of a unit that the column does not use.
         """
-        text = str(wanted).strip()
+        text = wanted.strip() if isinstance(wanted, str) else wanted
         if text in self.labels:
-            return self.times[self.labels.index(text)]
+            return self.times[self.labels.index(str(text))]
         number, unit = _parse(text) or (float("nan"), "")
         if unit and unit != self.unit and {unit, self.unit} <= set(_DAYS):
             number, unit = number * _DAYS[unit] / _DAYS[self.unit], self.unit
         if not np.isfinite(number) or unit not in ("", self.unit):
             raise InputError(f"{text!r} is no time here; times in the data: {self.described()}")
-        return number
+        near = [time for time in self.times if np.isclose(number, time, rtol=1e-9, atol=1e-12)]
+        return near[0] if near else number
 
-    def around(self, moment: float) -> tuple[float, float]:
+    def around(self, moment: float, among: Iterable[float]) -> tuple[float, float]:
         """The last time at or before `moment` and the first at or after it.
+
+        Only those times count that are `among` the given ones, such as those of a flow.
 
         Raises
         ------
         InputError
-            If `moment` is outside the range of the times.
+            If there is none before or none after.
         """
-        before = [time for time in self.times if time <= moment]
-        after = [time for time in self.times if time >= moment]
+        wanted = set(among)
+        usable = [time for time in self.times if time in wanted]
+        before = [time for time in usable if time <= moment]
+        after = [time for time in usable if time >= moment]
         if not before or not after:
             raise InputError(
-                f"time {moment:g} is outside the times of the data: {self.described()}"
+                f"time {moment:g} is not between times that have cells and belong to the flow: "
+                f"{listed(f'{time:g}' for time in usable) or 'none'}"
             )
         return before[-1], after[0]
 
     def described(self) -> str:
         """The times as text, with their unit."""
         numbers = listed(f"{time:g}" for time in self.times)
-        return f"{numbers} ({self.unit}s)" if self.unit not in ("", "rank") else numbers
+        return f"{numbers} ({unit})" if (unit := in_words(self.unit)) else numbers
+
+
+def in_words(unit: str) -> str:
+    """Plural of a unit; empty where there is none to tell."""
+    return "" if unit in ("", "rank") else f"{unit}s"
 
 
 def parse_times(column: pd.Series) -> TimePoints:
@@ -141,7 +151,7 @@ def parse_times(column: pd.Series) -> TimePoints:
     if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         raise InputError(f"obs[{name!r}] is of type {column.dtype}; expected {_EXAMPLES}")
     codes, uniques = pd.factorize(column, use_na_sentinel=False)
-    values = list(uniques)
+    values = list(uniques.to_numpy())
     numbers, unit = _numbers(column, values)
     _check_distinct(name, values, numbers)
     counts = np.bincount(codes, minlength=len(values))
@@ -171,6 +181,7 @@ def _numbers(column: pd.Series, values: list[Hashable]) -> tuple[np.ndarray, str
             f"obs[{column.name!r}] has values that are no times: {listed(repr(v) for v in bad)}; "
             f"expected {_EXAMPLES}"
         )
+    _check_hyphens(column.name, values)
     found = [result for result in parsed if result is not None]
     units = {unit for _, unit in found}
     if len(units) == 1:
@@ -183,10 +194,21 @@ def _numbers(column: pd.Series, values: list[Hashable]) -> tuple[np.ndarray, str
     return np.array(scaled), smallest
 
 
+def _check_hyphens(name: Hashable, values: list[Hashable]) -> None:
+    """Refuse `day-1` beside `day0`, where the hyphen may well be a minus."""
+    hyphened = [value for value in values if re.match(r"\s*[a-zA-Z ]*[a-zA-Z]-[\d.]", str(value))]
+    if hyphened and len(hyphened) < len(values):
+        raise InputError(
+            f"obs[{name!r}] has labels with a hyphen and without: {listed(hyphened)} may be after "
+            "or before time 0; write 'day 1' or 'day -1'"
+        )
+
+
 def _parse(value: Hashable) -> tuple[float, str] | None:
     """Number and unit of one value, or None where it is no time."""
     if isinstance(value, int | float | np.number):
-        return (float(value), "") if np.isfinite(value) else None
+        # Through text, so that 0.1 in single precision is the 0.1 that people write.
+        return (float(str(value)), "") if np.isfinite(value) else None
     match = _LABEL.match(str(value).strip().lower())
     if match is None:
         return None

@@ -11,7 +11,7 @@ from cellflow._typing import Points
 
 @dataclass(frozen=True)
 class Population:
-    """Equally heavy points, sampled with replacement.
+    """Equally heavy points.
 
     Attributes
     ----------

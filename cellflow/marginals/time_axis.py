@@ -8,8 +8,7 @@ import numpy as np
 
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
-
-KINDS = ("real", "index")
+from cellflow.methods.names import TIME_AXES
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class TimeAxis:
     times: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        check_choice(self.kind, KINDS, "time axis")
+        check_choice(self.kind, TIME_AXES, "time axis")
         if len(self.times) < 2 or not all(np.diff(self.times) > 0):
             raise InputError(f"a time axis needs two or more increasing times, got {self.times}")
 

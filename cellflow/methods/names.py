@@ -12,6 +12,13 @@ TIME_AXES = {
     "index": "time points counted 0, 1, 2, ...",
 }
 
+EXPRESSION_KINDS = {
+    "auto": "what the values look like",
+    "counts": "whole numbers, to be normalised and log-transformed",
+    "normalised": "on a logarithmic scale already",
+    "other": "anything else, scaled as it is",
+}
+
 STARTS = {
     "both": "cells of both neighbouring times, carried forward and backward, the nearer weigh more",
     "previous": "cells of the time before, carried forward",

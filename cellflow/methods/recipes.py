@@ -69,7 +69,7 @@ _RECIPES = {
     "default": Recipe(),
     # The runner of github.com/atong01/conditional-flow-matching at commit cacd4dc, OT-CFM on
     # single cells. Its epochs depend on the data; 11,100 steps are its 300 epochs on the 29,394
-    # CITE-seq cells that the reference scores in docs/results.md come from.
+    # CITE-seq cells of docs/results.md.
     "torchcfm": Recipe(
         width=64,
         depth=3,
@@ -101,6 +101,8 @@ def recipe_of(recipe: str | Recipe, **changes: Any) -> Recipe:
     if isinstance(recipe, str):
         check_choice(recipe, RECIPES, "recipe")
         recipe = _RECIPES[recipe]
+    if not isinstance(recipe, Recipe):
+        raise InputError(f"recipe must be a name or a Recipe, got {recipe!r}")
     for name in changes:
         check_choice(name, Recipe.model_fields, "recipe setting")
     try:

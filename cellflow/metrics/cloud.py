@@ -69,10 +69,12 @@ class Cloud:
     def drawn(self, n: int, rng: np.random.Generator) -> Cloud:
         """`n` equally heavy points drawn by mass; all points where there are no more than `n`.
 
-        Points are distinct as long as enough of them have mass.
+        Systematic resampling in random order: a point of mass w is drawn n w times, rounded up
+        or down at random, so points are distinct as long as none weighs more than 1 / n.
         """
         if self.is_uniform and n >= len(self):
             return self
-        enough = np.count_nonzero(self.weights) >= n
-        rows = rng.choice(len(self), size=n, replace=not enough, p=self.weights)
-        return Cloud.of(self.points[rows])
+        order = rng.permutation(len(self))
+        ends = np.cumsum(self.weights[order])
+        marks = (np.arange(n) + rng.random()) / n * ends[-1]
+        return Cloud.of(self.points[order[np.searchsorted(ends, marks, side="right")]])

@@ -59,7 +59,7 @@ class PredictionScore(Score):
         W1 with equal weights, Wasserstein-2, maximum mean discrepancy.
     gap_closed
         Share of the way from the midpoint's W1 to the reference that the prediction goes, all at
-        half size.
+        half size; NaN where the midpoint is at the reference.
     """
 
     w1_uniform: float
@@ -118,7 +118,7 @@ class Yardstick:
         baselines
             Named predictions that need no model.
         seed
-            Of the splits; and, at half size, of the draws of cells.
+            Of the splits.
         progress
             Show a progress bar on stderr.
         """
@@ -143,12 +143,13 @@ class Yardstick:
             )
         score = pending.score(self.real)
         start = self.baselines["midpoint"].w1_half
+        gap = start - self.reference
         return PredictionScore(
             **asdict(score),
             w1_uniform=score.w1 if uniform is None else uniform.result(),
             w2=w2.result(),
             mmd=mmd(predicted, self.real),
-            gap_closed=(start - score.w1_half) / (start - self.reference),
+            gap_closed=(start - score.w1_half) / gap if gap else float("nan"),
         )
 
 

@@ -18,5 +18,6 @@ def cov_error(x: Cloud, y: Cloud) -> float:
 
 
 def var_ratio(x: Cloud, y: Cloud) -> float:
-    """Total variance of `x` over that of `y`; under 1 where `x` is too narrow."""
-    return float(np.trace(x.covariance) / np.trace(y.covariance))
+    """Total variance of `x` over that of `y`, under 1 where too narrow; NaN if `y` has none."""
+    real = float(np.trace(y.covariance))
+    return float(np.trace(x.covariance)) / real if real else float("nan")

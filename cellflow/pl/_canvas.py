@@ -78,7 +78,7 @@ def frame(ax: Axes, label: str, components: tuple[int, int]) -> None:
 def time_bar(ax: Axes, scale: ScalarMappable, unit: str, times: np.ndarray) -> None:
     """Add a colour bar that marks the times of the course."""
     bar = ax.figure.colorbar(scale, ax=ax, shrink=0.8, pad=0.02)
-    bar.set_label(f"time ({unit}s)" if unit not in ("", "rank") else "time")
+    bar.set_label(f"time ({unit})" if unit else "time")
     bar.set_ticks(list(times))
     bar.ax.tick_params(labelsize="small")
     bar.outline.set_visible(False)

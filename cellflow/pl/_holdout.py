@@ -33,7 +33,8 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
 
     Returns
     -------
-    The axes. All values are at half the real cells' number, where they compare with the reference,
+    The axes, with one dot of cellflow for each seed. All values are at half the real cells' number,
+    where they compare with the reference,
     which is drawn as a dash: one half of the real cells against the other.
 
     Raises
@@ -44,8 +45,8 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     needed = ["time", "reference", *(column for column, *_ in _SERIES)]
     if missing := [column for column in needed if column not in scores]:
         raise InputError(f"this is no table of cellflow.tl.holdout; missing: {listed(missing)}")
-    ax = canvas(ax, (max(4.5, 1.5 + 0.8 * len(scores)), 4.0))
-    place = np.arange(len(scores))
+    ax = canvas(ax, (max(4.5, 1.5 + 0.8 * scores["time"].nunique()), 4.0))
+    times, place = np.unique(scores["time"], return_inverse=True)
     for column, label, marker, colour in _SERIES:
         ax.scatter(
             place,
@@ -66,8 +67,8 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
         linewidth=1.6,
         label="real half against real half",
     )
-    ax.set_xticks(place, [f"{time:g}" for time in scores["time"]])
-    ax.set_xlim(-0.6, len(scores) - 0.4)
+    ax.set_xticks(range(len(times)), [f"{time:g}" for time in times])
+    ax.set_xlim(-0.6, len(times) - 0.4)
     ax.set_ylim(bottom=0)
     ax.set_xlabel("held-out time")
     ax.set_ylabel("W1 to the real cells (lower is better)")

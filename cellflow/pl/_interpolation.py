@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from cellflow._errors import InputError
 from cellflow._keys import INTERPOLATE, REPRESENTATION, recorded
-from cellflow.io import time_points_of
+from cellflow.io import in_words, time_points_of
 from cellflow.pl._canvas import (
     PALE,
     PREDICTED,
@@ -105,8 +105,7 @@ def interpolation(
         label=f"predicted, {moment:g}",
     )
     frame(ax, "component", components)
-    unit = str(entry["unit"])
-    suffix = f" {unit}s" if unit not in ("", "rank") else ""
-    ax.set_title(f"Cells predicted at {moment:g}{suffix}", fontsize="medium")
+    unit = in_words(str(entry["unit"]))
+    ax.set_title(f"Cells predicted at {moment:g} {unit}".rstrip(), fontsize="medium")
     ax.legend(frameon=False, fontsize="small", markerscale=1.8, loc="best")
     return finish(ax, show=show)

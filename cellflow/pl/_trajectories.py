@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 from cellflow._checks import check_positive
 from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
-from cellflow.io import time_points_of
+from cellflow.io import in_words, time_points_of
 from cellflow.pl._canvas import (
     PALE,
     canvas,
@@ -51,8 +51,7 @@ def trajectories(
     n_cells
         Cells of the first time to follow, drawn at random.
     time_key
-        Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
-        of a usual name (`time`, `day`, ...).
+        Column of `obs` with the times; None takes the one that the flow was fitted to.
     components
         Dimensions to draw, counted from 0.
     rng
@@ -69,9 +68,9 @@ def trajectories(
     check_positive(n_cells, "n_cells")
     representation = from_context(flow.context)
     check_components(representation, components)
-    points = time_points_of(adata, time_key)
+    points = time_points_of(adata, time_key or flow.time_key)
     cells = representation.transform(adata)
-    first = max(points.times[0], flow.axis.times[0])
+    first, _ = points.around(flow.axis.times[0], flow.axis.times)
     start = cells[points.elapsed == first]
     chosen = np.random.default_rng(seed_of(rng)).permutation(len(start))[:n_cells]
     times = np.linspace(first, flow.axis.times[-1], _FRAMES)
@@ -92,6 +91,6 @@ def trajectories(
     )
     scatter(ax, paths[:, 0], s=9, color=colour_of(scale, first), zorder=3)
     frame(ax, "component", components)
-    time_bar(ax, scale, points.unit, np.array(points.times))
+    time_bar(ax, scale, in_words(points.unit), np.array(points.times))
     ax.set_title(f"Paths of {len(paths)} cells from time {first:g}", fontsize="medium")
     return finish(ax, show=show)

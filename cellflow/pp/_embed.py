@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from anndata import AnnData
 
+from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION
 from cellflow._log import tell
 from cellflow.representation import Settings, fit_representation, write_slots
@@ -54,9 +55,9 @@ def embed(
 
     `obsm[key_added]`
         Points, shape (cells, n_dims), float32.
-    `uns["cellflow"][key_added]`
-        The map: `kind`, `source`, `target_sum`, `genes`, `mean`, `scale`, `loadings`, `centre`,
-        `spread`, `whitened`.
+    `uns["cellflow"]["representations"][key_added]`
+        The map: `kind`, `source`, `target_sum`, `n_genes`, `genes`, `mean`, `scale`, `loadings`,
+        `centre`, `spread`, `whitened`.
 
     Raises
     ------
@@ -78,6 +79,8 @@ def embed(
     >>> adata.obsm["X_cellflow"].shape
     (2434, 5)
     """
+    if use_rep == key_added:
+        raise InputError(f"use_rep and key_added are both {use_rep!r}; write to another key")
     adata = adata.copy() if copy else adata
     settings = Settings(use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
     fitted = fit_representation(adata, settings)

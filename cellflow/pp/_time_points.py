@@ -59,6 +59,4 @@ def time_points(adata: AnnData, time_key: str, *, copy: bool = False) -> AnnData
     }
     record(adata.uns, TIME_POINTS, entry)
     tell(f"times from obs[{time_key!r}]: {points.described()}")
-    if points.unit == "rank":
-        tell("the categories have no numbers: their ranks stand for elapsed time")
     return adata if copy else None

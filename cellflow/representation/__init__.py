@@ -1,6 +1,6 @@
 """The space that flows live in, as an object fitted to cells."""
 
-from cellflow.representation.fitting import KINDS, Settings, fit_representation, kind_of
+from cellflow.representation.fitting import Settings, fit_representation, kind_of
 from cellflow.representation.representation import Representation, check_components
 from cellflow.representation.slots import (
     current_representation,
@@ -12,7 +12,6 @@ from cellflow.representation.slots import (
 )
 
 __all__ = [
-    "KINDS",
     "Representation",
     "Settings",
     "check_components",

@@ -12,10 +12,9 @@ from scipy import sparse
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import tell
+from cellflow.methods.names import EXPRESSION_KINDS
 from cellflow.representation.matrix import Matrix, coordinates, expression, is_counts
 from cellflow.representation.representation import Linear, Representation, log_normalise
-
-KINDS = ("auto", "counts", "normalised", "other")
 
 #: Above this many genes, only as many of the most variable are used.
 MAX_GENES = 2000
@@ -61,7 +60,7 @@ def fit_representation(adata: AnnData, settings: Settings) -> Representation:
     InputError
         For missing keys, NaN, an unknown kind, or more dimensions than there are.
     """
-    check_choice(settings.kind, KINDS, "kind of expression")
+    check_choice(settings.kind, EXPRESSION_KINDS, "kind of expression")
     if settings.n_dims is not None:
         check_positive(settings.n_dims, "n_dims")
     if settings.use_rep is None:
@@ -85,6 +84,8 @@ def _fit_expression(adata: AnnData, settings: Settings) -> tuple[Representation,
     genes = _informative(x, log_scale=kind != "other")
     x = x[:, genes]
     mean, variance = _moments(x)
+    if not variance.any():
+        raise InputError("the expression is the same in all cells; there is nothing to embed")
     scale = np.ones_like(mean) if kind == "counts" else np.sqrt(np.where(variance > 0, variance, 1))
     n_dims = _dims(settings, min(x.shape) - 1, DEFAULT_DIMS, "expression")
     linear = Linear(
@@ -93,7 +94,9 @@ def _fit_expression(adata: AnnData, settings: Settings) -> tuple[Representation,
         scale=scale,
         loadings=_principal_axes(x, scale, n_dims),
     )
-    fitted = _unwhitened(kind, settings.layer or "", target_sum, linear, n_dims)
+    fitted = _unwhitened(kind, settings.layer or "", linear, n_dims)
+    if kind == "counts":
+        fitted = replace(fitted, target_sum=target_sum, n_genes=adata.n_vars)
     return fitted, linear.encode(x)
 
 
@@ -101,14 +104,19 @@ def _fit_obsm(adata: AnnData, key: str, settings: Settings) -> tuple[Representat
     values = coordinates(adata, key)
     n_dims = _dims(settings, values.shape[1], values.shape[1], f"obsm[{key!r}]")
     linear = _loadings_of(adata, key, values, n_dims)
-    return _unwhitened("obsm", key, 0.0, linear, n_dims), values[:, :n_dims]
+    return _unwhitened("obsm", key, linear, n_dims), values[:, :n_dims]
 
 
-def _unwhitened(
-    kind: str, source: str, target_sum: float, linear: Linear | None, n_dims: int
-) -> Representation:
+def _unwhitened(kind: str, source: str, linear: Linear | None, n_dims: int) -> Representation:
     return Representation(
-        kind, source, target_sum, linear, np.zeros(n_dims), np.ones(n_dims), whitened=False
+        kind=kind,
+        source=source,
+        target_sum=0.0,
+        n_genes=0,
+        linear=linear,
+        centre=np.zeros(n_dims),
+        spread=np.ones(n_dims),
+        whitened=False,
     )
 
 
@@ -199,7 +207,10 @@ def _loadings_of(adata: AnnData, key: str, values: np.ndarray, n_dims: int) -> L
     if key != "X_pca" or "PCs" not in adata.varm or adata.X is None:
         return None
     loadings = np.asarray(adata.varm["PCs"], dtype=np.float64)[:, :n_dims]
-    x = expression(adata, None)
+    try:
+        x = expression(adata, None)
+    except InputError:  # X is not what was asked for, so its faults are none here
+        return None
     linear = Linear(
         genes=tuple(adata.var_names),
         mean=_moments(x)[0],

@@ -31,13 +31,15 @@ def expression(adata: AnnData, layer: str | None) -> Matrix:
             f"the data has no expression matrix to embed; name an embedding with use_rep, there "
             f"are: {listed(adata.obsm) or 'none'}"
         )
-    if sparse.issparse(x):
-        x = sparse.csr_matrix(x)
-        if not np.isfinite(x.data).all():
-            check_finite(x.toarray(), "the expression matrix")
+    if hasattr(x, "to_memory"):
+        x = x.to_memory()
+    if not sparse.issparse(x):
+        x = np.asarray(x)
+        check_finite(x, "the expression matrix", adata.obs_names)
         return x
-    x = np.asarray(x)
-    check_finite(x, "the expression matrix")
+    x = sparse.csr_matrix(x)
+    if not np.isfinite(x.data).all():
+        check_finite(x.toarray(), "the expression matrix", adata.obs_names)
     return x
 
 
@@ -55,7 +57,7 @@ def coordinates(adata: AnnData, key: str) -> np.ndarray:
     values = values.toarray() if sparse.issparse(values) else np.asarray(values)
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.number) or not values.shape[1]:
         raise InputError(f"obsm[{key!r}] is no table of numbers: {values.shape}, {values.dtype}")
-    check_finite(values, f"obsm[{key!r}]")
+    check_finite(values, f"obsm[{key!r}]", adata.obs_names)
     return values.astype(np.float64)
 
 
@@ -65,7 +67,7 @@ def is_counts(x: Matrix) -> bool:
     return bool((values >= 0).all() and (values == np.round(values)).all())
 
 
-def take_genes(adata: AnnData, x: Matrix, genes: tuple[str, ...]) -> Matrix:
+def find_genes(adata: AnnData, genes: tuple[str, ...]) -> np.ndarray:
     """Columns of the named genes, in that order.
 
     Raises
@@ -73,11 +75,11 @@ def take_genes(adata: AnnData, x: Matrix, genes: tuple[str, ...]) -> Matrix:
     InputError
         If some of them are missing.
     """
-    where = adata.var_names.get_indexer(list(genes))
-    if (where < 0).any():
-        missing = [gene for gene, column in zip(genes, where, strict=True) if column < 0]
+    columns = adata.var_names.get_indexer(list(genes))
+    if (columns < 0).any():
+        missing = [gene for gene, column in zip(genes, columns, strict=True) if column < 0]
         raise InputError(
             f"{len(missing)} of the {len(genes)} genes of the representation are missing: "
             f"{listed(missing)}"
         )
-    return x[:, where]
+    return columns

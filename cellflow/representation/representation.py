@@ -9,7 +9,7 @@ import numpy as np
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow.representation.matrix import Matrix, coordinates, expression, take_genes
+from cellflow.representation.matrix import Matrix, coordinates, expression, find_genes, is_counts
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Representation:
         The layer or the `obsm` key; empty for `X`.
     target_sum
         Counts that each cell is scaled to; 0 unless `kind` is `counts`.
+    n_genes
+        Genes that a cell's depth is summed over, 0 unless `kind` is `counts`.
     linear
         The map between genes and components; None where an `obsm` came without loadings.
     centre, spread
@@ -65,6 +67,7 @@ class Representation:
     kind: str
     source: str
     target_sum: float
+    n_genes: int
     linear: Linear | None
     centre: np.ndarray
     spread: np.ndarray
@@ -81,7 +84,7 @@ class Representation:
         Raises
         ------
         InputError
-            If the genes or the `obsm` key that it needs are not there.
+            If the genes or the `obsm` key that it needs are not there, or counts are none any more.
         """
         return (self.components(adata) - self.centre) / self.spread
 
@@ -91,9 +94,24 @@ class Representation:
             return coordinates(adata, self.source)[:, : self.n_dims]
         assert self.linear is not None
         x = expression(adata, self.source or None)
+        columns = find_genes(adata, self.linear.genes)
         if self.kind == "counts":
+            self._check_depth(x)
             x = log_normalise(x, self.target_sum)
-        return self.linear.encode(take_genes(adata, x, self.linear.genes))
+        return self.linear.encode(x[:, columns])
+
+    def _check_depth(self, x: Matrix) -> None:
+        """Refuse expression whose depth is not that of the counts it was fitted to."""
+        if not is_counts(x):
+            raise InputError(
+                "the representation was fitted to counts, and the expression is none (any more?); "
+                "embed again, or from a layer with the counts"
+            )
+        if x.shape[1] != self.n_genes:
+            raise InputError(
+                f"the representation normalises depth over {self.n_genes} genes, and the data has "
+                f"{x.shape[1]}; hand in the same genes"
+            )
 
     def decode(self, points: np.ndarray) -> np.ndarray | None:
         """Expression (n, g) of points (n, d), on the scale after normalisation and log1p.

@@ -10,7 +10,7 @@ import torch
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow._keys import REPRESENTATION, record, recorded
+from cellflow._keys import REPRESENTATION, REPRESENTATIONS, record, recorded
 from cellflow._log import tell
 from cellflow.flow import Context
 from cellflow.representation.fitting import Settings, fit_representation
@@ -20,47 +20,45 @@ _ARRAYS = ("mean", "scale", "loadings", "centre", "spread")
 
 
 def write_slots(adata: AnnData, fitted: Representation, key: str) -> None:
-    """Write points to `obsm[key]` (float32) and the map to `uns["cellflow"][key]`."""
+    """Write points to `obsm[key]` (float32) and its map to `uns`."""
     adata.obsm[key] = fitted.transform(adata).astype(np.float32)
     write_map(adata, fitted, key)
 
 
 def write_map(adata: AnnData, fitted: Representation, key: str) -> None:
-    """Write the map alone to `uns["cellflow"][key]`."""
+    """Write the map alone to `uns["cellflow"]["representations"][key]`."""
     values = _to_values(fitted)
     values["genes"] = np.array(values["genes"], dtype=object)
-    record(adata.uns, key, values)
+    maps = recorded(adata.uns, REPRESENTATIONS) or {}
+    record(adata.uns, REPRESENTATIONS, {**maps, key: values})
 
 
 def read_slots(adata: AnnData, key: str) -> Representation | None:
     """The representation whose points stand in `obsm[key]`; None where cellflow made none."""
-    values = recorded(adata.uns, key)
+    values = (recorded(adata.uns, REPRESENTATIONS) or {}).get(key)
     return None if values is None or key not in adata.obsm else _from_values(values)
 
 
-def current_representation(adata: AnnData, settings: Settings) -> Representation:
+def current_representation(adata: AnnData, use_rep: str | None) -> Representation:
     """The representation to fit in: the recorded one, or a new one where there is none.
 
     With nothing asked for, `obsm["X_cellflow"]` is used, and made with the defaults of `pp.embed`
     where it is missing. An `obsm` key that cellflow made keeps its way back to genes.
     """
-    key = settings.use_rep or REPRESENTATION
-    if settings == Settings(use_rep=settings.use_rep):
-        fitted = read_slots(adata, key)
-        if fitted is not None:
-            return fitted
-    fitted = fit_representation(adata, settings)
-    if settings.use_rep is None:
-        write_slots(adata, fitted, REPRESENTATION)
-    tell(fitted.describe())
+    fitted = read_slots(adata, use_rep or REPRESENTATION)
+    if fitted is None:
+        fitted = fit_representation(adata, Settings(use_rep=use_rep))
+        tell(fitted.describe())
+        if use_rep is None:
+            write_slots(adata, fitted, REPRESENTATION)
     return fitted
 
 
-def to_context(fitted: Representation) -> Context:
-    """What a flow keeps of its representation."""
+def to_context(fitted: Representation, time_key: str) -> Context:
+    """What a flow keeps of the AnnData it was fitted to: its representation and time column."""
     values = _to_values(fitted)
     arrays = {name: torch.tensor(values.pop(name).copy()) for name in _ARRAYS if name in values}
-    return Context({"representation": values}, arrays)
+    return Context({"representation": values, "time_key": time_key}, arrays)
 
 
 def from_context(context: Context) -> Representation:
@@ -82,6 +80,7 @@ def _to_values(fitted: Representation) -> dict[str, Any]:
         "kind": fitted.kind,
         "source": fitted.source,
         "target_sum": fitted.target_sum,
+        "n_genes": fitted.n_genes,
         "whitened": fitted.whitened,
         "genes": [],
         "centre": fitted.centre,
@@ -111,6 +110,7 @@ def _from_values(values: Mapping[str, Any]) -> Representation:
         kind=values["kind"],
         source=str(values["source"]),
         target_sum=float(values["target_sum"]),
+        n_genes=int(values["n_genes"]),
         linear=linear,
         centre=np.asarray(values["centre"]),
         spread=np.asarray(values["spread"]),

@@ -10,13 +10,12 @@ from anndata import AnnData
 from cellflow._checks import check_choice
 from cellflow._keys import FIT, record
 from cellflow._random import RNG, seed_of
-from cellflow._versions import versions
 from cellflow.flow import Flow
-from cellflow.io import populations, time_points_of
+from cellflow.io import populations, time_key_of, time_points_of
 from cellflow.marginals import TimeAxis
 from cellflow.methods.names import COUPLINGS
 from cellflow.methods.recipes import Recipe, recipe_of
-from cellflow.representation import Settings, current_representation, to_context
+from cellflow.representation import current_representation, to_context
 from cellflow.training import fit_flow, resolve_device
 
 
@@ -65,7 +64,7 @@ def fit(
     The flow, which keeps its map between genes and representation. Written is:
 
     `uns["cellflow"][key_added]`
-        Settings, versions, and the loss curve (`step`, `loss`).
+        Settings, versions, the loss curve (`step`, `loss`), and the `flow_id` of the flow.
 
     Raises
     ------
@@ -90,8 +89,9 @@ def fit(
     check_choice(coupling, COUPLINGS, "coupling")
     recipe = recipe_of(recipe)
     target = resolve_device(device)
+    time_key = time_key_of(adata, time_key)
     points = time_points_of(adata, time_key)
-    representation = current_representation(adata, Settings(use_rep=use_rep))
+    representation = current_representation(adata, use_rep)
     axis = TimeAxis(time_axis, points.times)
     flow = fit_flow(
         populations(representation.transform(adata), points.elapsed, points.times, axis),
@@ -102,13 +102,14 @@ def fit(
         device=target,
         progress=progress,
     )
-    flow = replace(flow, context=to_context(representation))
+    flow = replace(flow, context=to_context(representation, time_key))
     entry = {
         **flow.settings,
         "time_axis": time_axis,
+        "flow_id": flow.fingerprint,
+        "time_key": time_key,
         "times": np.array(points.times),
         "history": {name: np.array(values) for name, values in flow.history.items()},
-        "versions": versions(),
     }
     record(adata.uns, key_added, entry)
     return flow

@@ -10,10 +10,14 @@ from anndata import AnnData
 
 from cellflow._checks import listed
 from cellflow._errors import InputError
+from cellflow._log import tell
 from cellflow.io import TimePoints
 from cellflow.marginals import TimeAxis
 from cellflow.metrics import Cloud
 from cellflow.representation import Settings, fit_representation
+
+#: Cells that a held-out time needs, so that its halves have two each.
+_FEWEST = 4
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,15 @@ class Fold:
         All cells in the fold's representation, shape (n, d).
     unit
         What a coordinate is divided by before scoring, shape (d,).
+    space
+        The representation in words.
     """
 
     time: float
     points: TimePoints
     cells: np.ndarray
     unit: np.ndarray
+    space: str
 
     @property
     def kept(self) -> tuple[float, ...]:
@@ -80,9 +87,10 @@ def make_fold(
     scores compare whichever cells the fit has seen.
     """
     seen = np.full(adata.n_obs, True) if fit_to_all else points.elapsed != time
-    cells = fit_representation(adata[seen], settings).transform(adata)
+    fitted = fit_representation(adata[seen], settings)
+    cells = fitted.transform(adata)
     unit = cells.std(axis=0) if settings.whiten else np.ones(cells.shape[1])
-    return Fold(time, points, cells, np.where(unit > 0, unit, 1.0))
+    return Fold(time, points, cells, np.where(unit > 0, unit, 1.0), fitted.describe())
 
 
 def interior_times(points: TimePoints, wanted: Sequence[float | str] | None) -> list[float]:
@@ -93,20 +101,24 @@ def interior_times(points: TimePoints, wanted: Sequence[float | str] | None) -> 
     InputError
         For a time without cells, without a neighbour on each side, or with fewer than four cells.
     """
-    interior = points.times[1:-1]
-    if not interior:
+    if len(points.times) < 3:
         raise InputError(
             f"holding a time out needs three times or more; there are {points.described()}"
         )
-    if wanted is None:
-        return list(interior)
-    found = [points.find(time) for time in wanted]
+    counts = dict(zip(points.times, points.counts, strict=True))
+    interior = points.times[1:-1]
+    usable = [time for time in interior if counts[time] >= _FEWEST]
+    if wanted is None and usable:
+        if few := [f"{time:g}" for time in interior if time not in usable]:
+            tell(f"times with fewer than {_FEWEST} cells are not held out: {listed(few)}")
+        return usable
+    found = [points.find(time) for time in (interior if wanted is None else wanted)]
     for time in found:
         if time not in interior:
             raise InputError(
                 f"time {time:g} has no neighbours on both sides; times that can be held out: "
                 f"{listed(f'{t:g}' for t in interior)}"
             )
-        if points.counts[points.times.index(time)] < 4:
-            raise InputError(f"time {time:g} has fewer than four cells, too few to score")
+        if time not in usable:
+            raise InputError(f"time {time:g} has fewer than {_FEWEST} cells, too few to score")
     return sorted(set(found))

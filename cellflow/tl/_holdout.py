@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from cellflow._checks import check_choice
+from cellflow._errors import InputError
 from cellflow._keys import HOLDOUT, record
 from cellflow._log import tell
 from cellflow._random import RNG, seed_of
@@ -37,7 +38,7 @@ def holdout(
     adata: AnnData,
     *,
     time_key: str | None = None,
-    times: Sequence[float | str] | None = None,
+    times: float | str | Sequence[float | str] | None = None,
     use_rep: str | None = None,
     layer: str | None = None,
     kind: str = "auto",
@@ -67,7 +68,8 @@ def holdout(
         Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
         of a usual name (`time`, `day`, ...).
     times
-        Interior times to hold out, each a fold of its own; None takes every one.
+        Interior time to hold out, or several, each a fold of its own; None takes every one that
+        has four cells or more.
     use_rep, layer, kind
         The representation, as in `pp.embed`; expression is embedded where `use_rep` is None.
     n_dims
@@ -140,6 +142,10 @@ def holdout(
     axis = TimeAxis(clock, points.times)
     asked = Settings(use_rep, layer, kind, n_dims, _BENCHMARK_DIMS, whiten)
     seeds = [seed_of(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
+    if not seeds:
+        raise InputError("rng is empty; give one seed or more")
+    if isinstance(times, str | float | int):
+        times = [times]
 
     rows = []
     for time in interior_times(points, times):
@@ -181,6 +187,7 @@ def holdout(
         "layer": layer or "",
         "kind": kind,
         "n_dims": fold.cells.shape[1],
+        "representation": fold.space,
         "whiten": whiten,
         "protocol": protocol,
         "time_axis": clock,

@@ -7,7 +7,15 @@ import pandas as pd
 from anndata import AnnData
 
 from cellflow._checks import check_choice
-from cellflow._keys import INTERPOLATE, REPRESENTATION, TIME, WEIGHT, record
+from cellflow._keys import (
+    INTERPOLATE,
+    REPRESENTATION,
+    START_CELL,
+    START_TIME,
+    TIME,
+    WEIGHT,
+    record,
+)
 from cellflow.flow import Flow
 from cellflow.io import time_points_of
 from cellflow.methods.names import STARTS
@@ -35,11 +43,10 @@ def interpolate(
     flow
         The fitted flow.
     time
-        Elapsed time in the unit of the course, or a label such as `day 3`; at a time of the course
-        the answer is its own cells.
+        Elapsed time in the unit of the course, or a label such as `day 3`. At a time that the flow
+        was fitted to, the answer is its own cells; cells of other times are left aside.
     time_key
-        Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
-        of a usual name (`time`, `day`, ...).
+        Column of `obs` with the times; None takes the one that the flow was fitted to.
     start
         `both` carries the cells of the time before forward and those of the time after backward;
         each side weighs as much as it is near. `previous` carries the cells before only.
@@ -74,12 +81,12 @@ def interpolate(
     >>> short = cf.recipe("default", n_steps=10)
     >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
     >>> cf.tl.interpolate(adata, flow, 30, time_key="time").shape
-    (566, 41)
+    (621, 41)
     """
     check_choice(start, STARTS, "start")
-    points = time_points_of(adata, time_key)
+    points = time_points_of(adata, time_key or flow.time_key)
     moment = points.moment(time)
-    neighbours = points.around(moment)
+    neighbours = points.around(moment, flow.axis.times)
     representation = from_context(flow.context)
     cells = representation.transform(adata)
     carried = carry(flow, lambda t: cells[points.elapsed == t], neighbours, moment, start=start)
@@ -94,8 +101,8 @@ def interpolate(
             {
                 TIME: moment,
                 WEIGHT: carried.weights,
-                "start_cell": names,
-                "start_time": carried.starts,
+                START_CELL: names,
+                START_TIME: carried.starts,
             },
             index=[f"{name}@{moment:g}" for name in names],
         ),
@@ -103,5 +110,6 @@ def interpolate(
         obsm={REPRESENTATION: carried.points},
     )
     write_map(result, representation, REPRESENTATION)
-    record(result.uns, INTERPOLATE, {"time": moment, "start": start, "unit": points.unit})
+    entry = {"time": moment, "start": start, "unit": points.unit}
+    record(result.uns, INTERPOLATE, entry)
     return result

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from cellflow._random import torch_generator
+from cellflow._versions import versions
 from cellflow.couplings import (
     Coupling,
     IndependentCoupling,
@@ -75,7 +76,7 @@ def fit_flow(
     recipe
         Every number of the fit.
     seed
-        Source of all randomness: initial weights, split, pairs, times, noise.
+        Of the generators that initial weights, and pairs, times and noise, are drawn from.
     device
         Where to fit.
     progress
@@ -120,6 +121,7 @@ def fit_flow(
         "recipe": recipe.model_dump(),
         "seed": seed,
         "device": str(device),
+        "versions": versions(),
     }
     return Flow(trained.net, axis, settings, trained.history)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,9 @@ MAX_ITER = 10**9
 
 #: Largest gap between cost and dual bound, as a share of the mean cost, that still counts as exact.
 TOLERANCE = 1e-9
+
+#: Mean costs that the solver takes as they are.
+_MILD = (1e-3, 1e6)
 
 
 @dataclass(frozen=True)
@@ -77,22 +79,24 @@ def exact_plan(
         raise InputError("the cost matrix has NaN or infinite entries")
     a = _masses(a, cost.shape[0])
     b = _masses(b, cost.shape[1])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an early stop is caught below, by its missing proof
-        dense, log = ot.emd(a, b, cost, numItermax=max_iter, log=True)
+    unit = float(cost.mean()) or 1.0
+    if not _MILD[0] < unit < _MILD[1]:
+        cost = cost / unit  # the solver's own tolerance is absolute
+    else:
+        unit = 1.0
+    dense, log = ot.emd(a, b, cost, numItermax=max_iter, log=True)
     rows, columns = np.nonzero(dense)
     mass = dense[rows, columns]
     value = float(mass @ cost[rows, columns])
     gap = value - lower_bound(cost, a, b, log["u"])
     misplaced = _misplaced(rows, columns, mass, a, b)
-    scale = float(cost.mean())
-    if not (gap <= TOLERANCE * scale and misplaced <= TOLERANCE):
+    if not (gap <= TOLERANCE * cost.mean() and misplaced <= TOLERANCE):
         raise SolverError(
             f"optimal transport of {cost.shape[0]} x {cost.shape[1]} points is not proven optimal "
-            f"after at most {max_iter:.0e} pivots: cost {value:.6g}, gap {gap:.3g}, "
+            f"after at most {max_iter:.0e} pivots: cost {value * unit:.6g}, gap {gap * unit:.3g}, "
             f"misplaced mass {misplaced:.3g}"
         )
-    return Plan(rows, columns, mass, value, gap)
+    return Plan(rows, columns, mass, value * unit, gap * unit)
 
 
 def lower_bound(cost: np.ndarray, a: np.ndarray, b: np.ndarray, potential: np.ndarray) -> float:

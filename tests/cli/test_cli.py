@@ -1,6 +1,7 @@
 """The command line: the same results as the API, and one line for every mistake."""
 
 import json
+import logging
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 import cellflow as cf
+from cellflow import _log
 from cellflow.cli import main
 
 FAST = ["--n-steps", "30"]
@@ -28,7 +30,8 @@ def run(capsys, monkeypatch, tmp_path):
         out, err = capsys.readouterr()
         return stop.value.code or 0, out, err
 
-    return call
+    yield call
+    _log.show(logging.INFO, "stderr")
 
 
 @pytest.fixture
@@ -101,14 +104,14 @@ def test_the_call_that_others_script_against(run, file, course, tmp_path):
     assert document["settings"]["recipe"]["replace"] is True
 
 
-def test_quiet_says_one_line_at_most_and_results_are_the_same(run, file, tmp_path):
+def test_quiet_says_nothing_and_results_are_the_same(run, file, tmp_path):
     options = ["--use-rep", "X_pca", "--time", "1", *FAST]
     _, loud, bar = run("holdout", file, "--output", "a.json", *options)
     _, quiet, silence = run("holdout", file, "--output", "b.json", "--quiet", *options)
     assert "held out" in loud
     assert "fit" in bar
-    assert silence == ""
-    assert quiet.splitlines() == ["wrote b.json"]
+    assert silence == quiet == ""
+    assert loud.splitlines()[-1] == "wrote a.json"
     first, second = (json.loads((tmp_path / f"{n}.json").read_text()) for n in "ab")
     assert first["mean_w1"] == second["mean_w1"]
 
@@ -123,9 +126,12 @@ def damaged(course, tmp_path):
         "nan": lambda a: a.obsm["X_pca"].__setitem__((3, 0), np.nan),
         "single": lambda a: a.obs.__setitem__("day", np.r_[5.0, np.zeros(119), np.ones(120)]),
         "words": lambda a: a.obs.__setitem__("day", ["soon", "late"] * 120),
+        "constant": lambda a: None,
         "missing": lambda a: a.obs.__setitem__("day", pd.Series(np.nan, a.obs_names)),
     }.items():
         copy = course.copy()
+        if name == "constant":
+            copy = anndata.AnnData(np.ones((240, 5)), obs=course.obs)
         change(copy)
         copy.write_h5ad(tmp_path / f"{name}.h5ad")
 
@@ -158,6 +164,10 @@ MISTAKES = {
     "in the way": (["embed", "good.h5ad", "--output", "text.h5ad"], "exists already; overwrite"),
     "foreign folder": (["fit", "good.h5ad", "--output", ".", "--force"], "flow.json is missing"),
     "unwritable": (["embed", "good.h5ad", "--output", "/proc/a.h5ad"], "cannot write /proc/a.h5ad"),
+    "a folder for a file": (
+        ["holdout", "good.h5ad", *SCORE[2:], "--output", ".", "--force"], "there is no file",
+    ),
+    "constant": (["fit", "constant.h5ad", "--output", "f"], "is the same in all cells"),
     "unknown option": (["fit", "good.h5ad", *FIT, "--sede", "1"], "No such option '--sede'"),
     "missing option": (["fit", "good.h5ad"], "Missing option '--output'"),
     "unknown command": (["fitt"], "No such command 'fitt'"),
@@ -181,6 +191,14 @@ def test_mistakes_are_one_line_and_exit_2_and_leave_nothing(mistake, run, course
     assert err.startswith("cellflow: ")
     assert message in err
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_names_with_brackets_are_told_as_they_are(run, course, tmp_path):
+    course.obs["x[/b]"] = course.obs["day"]
+    course.write_h5ad(tmp_path / "odd.h5ad")
+    code, out, _ = run("info", "odd.h5ad")
+    assert code == 0
+    assert "times in x[/b]" in out
 
 
 def test_figure_formats_are_named(run, file, tmp_path):
@@ -226,7 +244,7 @@ def test_demo_leaves_a_whole_folder(run, tmp_path, monkeypatch):
         "scores.json", "trajectories.png",
     ]  # fmt: skip
     course = anndata.read_h5ad(tmp_path / "cellflow-demo" / "course.h5ad")
-    assert {"time_points", "X_cellflow", "fit", "holdout"} <= set(course.uns["cellflow"])
+    assert {"time_points", "representations", "fit", "holdout"} <= set(course.uns["cellflow"])
     assert 36 not in set(course.obs["time"])
     assert run("demo")[0] == 2
     assert run("demo", "--force")[0] == 0

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
 
 from cellflow import FileError, InputError
 from cellflow.io import read_h5ad, read_scores, time_key_of, write_h5ad, write_scores
@@ -48,7 +49,7 @@ def test_unwritable_places_are_named(course, tmp_path):
     with pytest.raises(FileError, match=r"the folder .* does not exist"):
         write_h5ad(course, tmp_path / "no" / "a.h5ad")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(FileError, match="a folder stands there"):
+    with pytest.raises(FileError, match="what stands there is no file"):
         write_h5ad(course, tmp_path / "folder", overwrite=True)
 
 
@@ -73,9 +74,10 @@ def test_scores_as_json_and_back(tmp_path):
     row = {"time": 3.0, "n_true": 5, "w1": 0.5, "w1_half": 0.6, "reference": 0.4}
     for k, name in enumerate(BASELINES):
         row |= {f"w1_{name}": float(k), f"energy_{name}": k / 2}
-    table = pd.DataFrame([row, {**row, "time": 4.0, "w1": 0.7}])
+    table = pd.DataFrame([row, {**row, "time": 4.0, "w1": 0.7, "reference": np.nan}])
     path = tmp_path / "scores.json"
-    write_scores({"scores": table, "settings": {"a": np.arange(2)}, "versions": {}}, path)
+    entry = {"scores": table, "settings": {"a": np.arange(2)}, "versions": {}}
+    write_scores(AnnData(uns={"cellflow": {"holdout": entry}}), path)
     pd.testing.assert_frame_equal(read_scores(path), table, check_like=True)
     import json
 
@@ -83,6 +85,9 @@ def test_scores_as_json_and_back(tmp_path):
     assert document["mean_w1"] == pytest.approx(0.6)
     assert document["folds"][0]["baselines"]["next"] == 1.0
     assert document["settings"] == {"a": [0, 1]}
+    assert document["folds"][1]["reference"] is None
+    with pytest.raises(InputError, match="no held-out scores under 'other'"):
+        write_scores(AnnData(), path, key="other", overwrite=True)
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", '{"folds": 3}', '{"folds": [{"time": 1}]}'])

@@ -21,7 +21,8 @@ def column(values, repeat=2, **kwargs):
         ([7.0, 2.5, 0.0], (0, 2.5, 7), ""),
         (["2", "10", "1"], (1, 2, 10), ""),
         (["day 3", "day 10"], (3, 10), "day"),
-        (["Day_3", "DAY-4", "day.5", "day:6"], (3, 4, 5, 6), "day"),
+        (["Day_3", "DAY4", "day.5", "day:6"], (3, 4, 5, 6), "day"),
+        (["day-3", "DAY-4"], (3, 4), "day"),
         (["d3", "D7"], (3, 7), "day"),
         (["E12.5", "E13.5"], (12.5, 13.5), "day"),
         (["24h", "72hr", "96 hours"], (24, 72, 96), "hour"),
@@ -30,6 +31,8 @@ def column(values, repeat=2, **kwargs):
         (["3 months", "12 months"], (3, 12), "month"),
         (["t0", "T1", "timepoint 2"], (0, 1, 2), ""),
         (["day -1", "day 0", "day 2"], (-1, 0, 2), "day"),
+        ([".5h", "1h"], (0.5, 1), "hour"),
+        (["1e-1", "2e2"], (0.1, 200), ""),
         (["24h", "d2", "week 1"], (24, 48, 168), "hour"),
         ([" day 3 ", "day 4"], (3, 4), "day"),
     ],
@@ -74,6 +77,7 @@ def test_numbers_come_back_whatever_the_order_of_cells(values, random):
         (["day 3 rep 1", "day 4 rep 1"], "no times: 'day 3 rep 1'"),
         (["3 apples", "4 apples"], "no times: '3 apples'"),
         (["h3d", "h4d"], "no times: 'h3d'"),
+        (["day-1", "day0", "day1"], "with a hyphen and without: day-1 may be after"),
         (["1 month", "2 weeks"], "units that do not convert: month, week"),
         (["3", "24h"], "units that do not convert: hour, no unit"),
     ],
@@ -98,11 +102,19 @@ def test_finding_times_by_number_and_label():
     points = parse_times(column(["day 3", "day 4", "day 7"]))
     assert points.find("day 4") == points.find(4) == points.find("4.0") == points.find("d4") == 4
     assert points.moment("day 5.5") == points.moment("132h") == 5.5
-    assert points.around(5.5) == (4, 7)
-    assert points.around(4) == (4, 4)
+    assert points.around(5.5, points.times) == (4, 7)
+    assert points.around(4, points.times) == (4, 4)
+    assert points.around(4, [3, 7]) == (3, 7)
+    assert points.moment(1e-5) == points.moment("1e-5") == 1e-5
     with pytest.raises(InputError, match=r"no cells at time 5; .* 3, 4, 7 \(days\)"):
         points.find(5)
     with pytest.raises(InputError, match="'soon' is no time here"):
         points.moment("soon")
-    with pytest.raises(InputError, match="time 8 is outside"):
-        points.around(8)
+    with pytest.raises(InputError, match=r"time 8 is not between times .* flow: 3, 4"):
+        points.around(8, [3, 4])
+
+
+def test_single_precision_times_are_those_that_people_write():
+    points = parse_times(pd.Series([0.1, 0.1, 0.2, 0.2], dtype="float32", name="t"))
+    assert points.times == (0.1, 0.2)
+    assert points.find(0.1) == points.find("0.1") == points.find(np.float32(0.1)) == 0.1

@@ -5,6 +5,7 @@ import pytest
 from cellflow import InputError, recipe
 from cellflow.methods.names import COUPLINGS, RECIPES, TIME_AXES
 from cellflow.methods.protocols import PROTOCOLS
+from cellflow.training.fit import BUILDERS
 
 
 def test_torchcfm_is_every_number_of_the_reference_runner():
@@ -35,7 +36,7 @@ def test_changes_leave_the_named_recipe_alone():
 def test_every_name_has_what_it_names():
     assert all(recipe(name) for name in RECIPES)
     assert set(PROTOCOLS["strict"].time_axis.split()) <= set(TIME_AXES)
-    assert set(COUPLINGS) == {"ot", "independent"}
+    assert set(COUPLINGS) == set(BUILDERS)
 
 
 @pytest.mark.parametrize(

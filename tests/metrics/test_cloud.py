@@ -36,6 +36,18 @@ def test_drawing_is_by_mass_and_without_repeats_while_points_last(rng):
     assert cloud.uniform().drawn(20, rng).points.shape == (10, 1)
 
 
+def test_draws_have_the_mass_of_the_cloud(rng):
+    """Half of the mass in 1000 points and half in 200: half of every draw comes from each."""
+    points = np.r_[np.zeros(1000), np.ones(200)][:, None]
+    cloud = Cloud.of(points, np.r_[np.full(1000, 1 / 2000), np.full(200, 1 / 400)])
+    for n in (100, 300, 500):
+        shares = [cloud.drawn(n, rng).points.mean() for _ in range(400)]
+        assert np.mean(shares) == pytest.approx(0.5, abs=0.01)
+    spread = Cloud.of(rng.normal(size=(50, 1)), rng.random(50) + 0.5)
+    means = [spread.drawn(20, rng).mean[0] for _ in range(3000)]
+    assert np.mean(means) == pytest.approx(spread.mean[0], abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("points", "weights"),
     [

@@ -66,6 +66,22 @@ def test_weights_count_and_uniform_stands_beside(times, yardstick):
     assert score.w1_uniform > 0.3
 
 
+def test_a_midpoint_at_the_reference_leaves_no_gap_to_close():
+    same = Cloud.of(np.zeros((8, 2)))
+    yardstick = Yardstick.make(same, make_baselines(same, same, 0.5), seed=0)
+    assert np.isnan(yardstick.measure(same).gap_closed)
+
+
+def test_filters_of_warnings_are_left_alone(times):
+    import warnings
+
+    before, real, after = times
+    filters = list(warnings.filters)
+    for seed in range(5):
+        Yardstick.make(real, make_baselines(before, after, 0.5), seed=seed)
+    assert warnings.filters == filters
+
+
 def test_same_seed_same_yardstick(times, yardstick):
     before, real, after = times
     again = Yardstick.make(real, make_baselines(before, after, 0.5), seed=0)

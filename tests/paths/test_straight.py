@@ -11,36 +11,42 @@ from hypothesis import strategies as st
 from cellflow.couplings import IndependentCoupling, MinibatchOTCoupling, Pairs, PiecewiseCoupling
 from cellflow.marginals import Population
 from cellflow.paths import StraightPath
-from tests.gaussians import Normal, independent_velocity, optimal_velocity, regress
+from tests.gaussians import Normal, independent_velocity, optimal_velocity, samples
 
 M, S = 2.0, 0.5
-COUPLINGS = {
-    "independent": (IndependentCoupling(Normal(), Normal(M, S)), independent_velocity),
-    "ot": (MinibatchOTCoupling(Normal(), Normal(M, S), batch_size=1024), optimal_velocity),
-}
+ENDS = Normal(), Normal(M, S)
+
+
+def coupling_of(name):
+    if name == "independent":
+        return IndependentCoupling(*ENDS)
+    return MinibatchOTCoupling(*ENDS, batch_size=256)
+
+
+VELOCITY = {"independent": independent_velocity, "ot": optimal_velocity}
 
 
 @pytest.mark.parametrize(("name", "slope"), [("independent", -1.25), ("ot", -0.625)])
 def test_regression_on_gaussians_recovers_the_marginal_velocity(name, slope, generator):
-    coupling, velocity = COUPLINGS[name]
-    intercept, fitted = regress(coupling, StraightPath(sigma=0), 0.4, 60 * 1024, generator)
+    velocity = VELOCITY[name]
+    x, u = samples(coupling_of(name), StraightPath(sigma=0), 0.4, 60 * 1024, generator)
+    fitted, intercept = np.polyfit(x, u, 1)
     assert velocity(0.4, 1.0, M, S) - velocity(0.4, 0.0, M, S) == pytest.approx(slope)
     assert fitted == pytest.approx(slope, abs=0.02)
     assert intercept == pytest.approx(velocity(0.4, 0.0, M, S), abs=0.02)
 
 
 @pytest.mark.parametrize(("name", "energy"), [("independent", 4.464602), ("ot", 4.25)])
-def test_path_energy_of_the_marginal_velocity(name, energy):
+def test_path_energy_of_the_regressed_velocity(name, energy, generator):
     """E|v|^2 over time; for optimal transport it is W2^2, so its normalised excess is zero."""
-    _, velocity = COUPLINGS[name]
-    nodes, weights = np.polynomial.legendre.leggauss(40)
-    noise, mass = np.polynomial.hermite_e.hermegauss(20)
+    coupling = coupling_of(name)
+    nodes, weights = np.polynomial.legendre.leggauss(6)
     total = 0.0
     for t, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
-        std = np.hypot(1 - t, t * S) if name == "independent" else 1 - t + t * S
-        v = velocity(t, t * M + std * noise, M, S)
-        total += weight * (mass @ v**2) / mass.sum()
-    assert total == pytest.approx(energy, abs=1e-6)
+        x, u = samples(coupling, StraightPath(sigma=0), t, 16 * 1024, generator)
+        velocity = np.polyval(np.polyfit(x, u, 1), x)
+        total += weight * (velocity**2).mean()
+    assert total == pytest.approx(energy, abs=0.05)
 
 
 @given(seed=st.integers(0, 2**31), start=st.floats(-5, 5), length=st.floats(0.1, 10))

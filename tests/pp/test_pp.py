@@ -39,7 +39,24 @@ def test_embed_writes_where_it_is_told(course):
     cf.pp.embed(course, use_rep="X_pca", n_dims=2, key_added="X_two")
     assert course.obsm["X_two"].shape == (240, 2)
     assert course.obsm["X_two"].dtype == np.float32
-    assert course.uns["cellflow"]["X_two"]["source"] == "X_pca"
+    assert course.uns["cellflow"]["representations"]["X_two"]["source"] == "X_pca"
+
+
+def test_embedding_over_its_own_source_is_refused(course):
+    with pytest.raises(cf.InputError, match="use_rep and key_added are both 'X_pca'"):
+        cf.pp.embed(course, use_rep="X_pca", key_added="X_pca")
+
+
+def test_names_of_other_slots_can_be_keys(course, quick):
+    cf.pp.embed(course, use_rep="X_pca", key_added="fit")
+    cf.tl.fit(course, use_rep="fit", recipe=quick, progress=False)
+    assert cf.tl.fit(course, use_rep="fit", recipe=quick, progress=False).dim == 3
+
+
+def test_a_foreign_slot_of_our_name_is_refused(course):
+    course.uns["cellflow"] = "mine"
+    with pytest.raises(cf.InputError, match="was not written by cellflow"):
+        cf.pp.time_points(course, "day")
 
 
 @pytest.mark.parametrize("whiten", [True, False])

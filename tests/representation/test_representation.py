@@ -36,16 +36,11 @@ def test_dense_and_sparse_give_the_same(semrau):
         np.testing.assert_allclose(first, second * signs, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["counts", "normalised", "other"])
-def test_all_components_decode_to_the_expression_that_was_encoded(kind, rng):
-    """With as many components as the data has directions, nothing is lost on the way back."""
-    x = np.round(np.exp(rng.normal(size=(60, 3)) @ rng.normal(size=(3, 5)) + 2))
-    adata = AnnData(x)
-    fitted = fit_representation(adata, Settings(kind=kind, n_dims=4, whiten=True))
-    decoded = fitted.decode(fitted.transform(adata))
-    back = fitted.linear.encode(decoded)
-    np.testing.assert_allclose((back - fitted.centre) / fitted.spread, fitted.transform(adata))
-    assert decoded.shape == x.shape
+@pytest.mark.parametrize("kind", ["normalised", "other"])
+def test_expression_of_low_rank_comes_back_whole(kind, rng):
+    adata = AnnData(rng.normal(size=(60, 3)) @ rng.normal(size=(3, 8)) * 5 + 2)
+    fitted = fit_representation(adata, Settings(kind=kind, n_dims=3, whiten=True))
+    np.testing.assert_allclose(fitted.decode(fitted.transform(adata)), adata.X, atol=1e-5)
 
 
 def test_decoding_is_the_nearest_point_of_the_plane(semrau):
@@ -150,7 +145,7 @@ def test_bad_requests_are_named(case, course):
 
 def test_bad_values_are_named(semrau, course):
     course.obsm["X_pca"][3, 1] = np.nan
-    with pytest.raises(InputError, match=r"'X_pca'.* NaN .* 1 of 240 cells \(first: cell 3\)"):
+    with pytest.raises(InputError, match=r"'X_pca'.* NaN .* 1 of 240 cells \(first: cell3\)"):
         fit_representation(course, Settings(use_rep="X_pca"))
     semrau.X = semrau.X.toarray()
     semrau.X[5, 5] = np.inf
@@ -159,11 +154,11 @@ def test_bad_values_are_named(semrau, course):
     semrau.X[5, 5] = 0.5
     with pytest.raises(InputError, match="'counts' needs whole, non-negative numbers"):
         fit_representation(semrau, Settings(kind="counts"))
+    with pytest.raises(InputError, match="n_dims 41 is more than the 40"):
+        fit_representation(semrau, Settings(kind="other", n_dims=41))
     semrau.X[:] = 0
     with pytest.raises(InputError, match="no cell has any counts"):
         fit_representation(semrau, Settings())
-    with pytest.raises(InputError, match="n_dims 41 is more than the 40"):
-        fit_representation(semrau, Settings(kind="other", n_dims=41))
 
 
 def test_missing_and_repeated_genes_are_named(semrau):

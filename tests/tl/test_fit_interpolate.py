@@ -91,6 +91,38 @@ def test_same_seed_same_prediction(course, quick):
     assert not np.array_equal(ends[0], ends[2])
 
 
+def test_flow_remembers_its_time_column(course, quick, tmp_path):
+    course.obs["time"] = 10 - course.obs["day"]
+    flow = cf.tl.fit(course, time_key="day", use_rep="X_pca", recipe=quick, progress=False)
+    flow.save(tmp_path / "flow")
+    del course.uns["cellflow"]
+    predicted = cf.tl.interpolate(course, cf.Flow.load(tmp_path / "flow"), 1.5)
+    assert set(predicted.obs["start_time"]) == {1, 2}
+    assert (course.obs.loc[predicted.obs["start_cell"], "day"] < 3).all()
+
+
+def test_cells_of_times_that_the_flow_has_not_seen_are_left_aside(course, quick):
+    kept = course[course.obs["day"] != 2].copy()
+    flow = cf.tl.fit(kept, use_rep="X_pca", recipe=quick, progress=False)
+    predicted = cf.tl.interpolate(course, flow, 2)
+    assert set(predicted.obs["start_time"]) == {1, 4}
+
+
+def test_record_names_the_flow(course, fitted, tmp_path):
+    fitted.save(tmp_path / "flow")
+    entry = course.uns["cellflow"]["fit"]
+    assert entry["flow_id"] == fitted.fingerprint == cf.Flow.load(tmp_path / "flow").fingerprint
+
+
+def test_counts_that_were_normalised_since_are_refused(semrau, quick):
+    import scanpy as sc
+
+    cf.pp.embed(semrau)
+    sc.pp.log1p(semrau)
+    with pytest.raises(cf.InputError, match="fitted to counts, and the expression is none"):
+        cf.tl.fit(semrau, recipe=quick, progress=False)
+
+
 BAD_FITS = {
     "coupling": ({"coupling": "otcfm"}, "unknown coupling 'otcfm'.*valid: ot, independent"),
     "recipe": ({"recipe": "best"}, "unknown recipe 'best'"),
@@ -111,9 +143,9 @@ def test_bad_fits_are_named(case, course):
 
 
 def test_bad_times_to_predict_are_named(course, fitted):
-    with pytest.raises(cf.InputError, match=r"time 9 is outside the times of the data: 0, 1, 2, 4"):
+    with pytest.raises(cf.InputError, match=r"time 9 is not between times .*: 0, 1, 2, 4"):
         cf.tl.interpolate(course, fitted, 9)
-    with pytest.raises(cf.InputError, match="'noon' is no time"):
+    with pytest.raises(cf.InputError, match="'noon' is no time here"):
         cf.tl.interpolate(course, fitted, "noon")
     with pytest.raises(cf.InputError, match="unknown start 'next'; valid: both, previous"):
         cf.tl.interpolate(course, fitted, 1.5, start="next")

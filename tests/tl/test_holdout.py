@@ -49,23 +49,41 @@ def test_several_seeds_are_measured_with_one_yardstick(course, quick):
     np.testing.assert_array_equal(both[columns].iloc[1], alone[columns].iloc[0])
 
 
-def test_strict_folds_do_not_see_the_held_out_cells(course, quick):
-    """Moving the held-out cells changes neither the prediction nor what it is scored in... but
-    the score's unit, so the test compares raw predictions through an unwhitened score."""
-    from cellflow.io import time_points_of
-    from cellflow.representation import Settings
-    from cellflow.tl._folds import make_fold
+def predicted_points(adata, recipe, monkeypatch, **options):
+    """What a fold predicts, in its own space."""
+    from cellflow.tl import _holdout
 
-    other = course.copy()
-    other.obsm["X_pca"][(other.obs["day"] == 2).to_numpy()] *= 7
-    settings = Settings(use_rep="X_pca", whiten=True)
-    kept = (course.obs["day"] != 2).to_numpy()
-    for fit_to_all, same in ((False, True), (True, False)):
-        cells = [
-            make_fold(a, time_points_of(a), 2.0, settings, fit_to_all=fit_to_all).cells[kept]
-            for a in (course, other)
-        ]
-        assert np.allclose(*cells) is same
+    seen = []
+    predict = _holdout._predict
+    monkeypatch.setattr(
+        _holdout, "_predict", lambda *args: seen.append(predict(*args).points) or predict(*args)
+    )
+    holdout(adata, recipe, **options)
+    monkeypatch.undo()
+    return seen[0]
+
+
+@pytest.mark.parametrize(("protocol", "same"), [("strict", True), ("paper", False)])
+def test_nothing_of_the_held_out_cells_reaches_a_strict_prediction(
+    protocol, same, semrau, course, quick, monkeypatch
+):
+    """Other held-out cells, the same prediction: from an embedding, and from counts."""
+    semrau.X = semrau.X.toarray()
+    for adata, time, options in (
+        (course, 2, {"time_key": "day", "use_rep": "X_pca"}),
+        (semrau, 24, {"time_key": "time"}),
+    ):
+        other = adata.copy()
+        held_out = (other.obs[options["time_key"]] == time).to_numpy()
+        if "use_rep" in options:
+            other.obsm["X_pca"][held_out] *= 7
+        else:
+            other.X[held_out] = 5 * other.X[held_out][:, ::-1] + 3
+        first, second = (
+            predicted_points(a, quick, monkeypatch, times=[time], protocol=protocol, **options)
+            for a in (adata, other)
+        )
+        assert np.array_equal(first, second) is same
 
 
 def test_score_is_in_units_of_all_cells_under_both_protocols(course):
@@ -108,14 +126,22 @@ def test_record_says_what_was_done_and_survives_h5ad(semrau, quick, tmp_path):
     np.testing.assert_allclose(again["scores"]["w1"], scores["w1"])
 
 
-def test_representations_that_may_have_seen_everything_are_marked(course, quick):
-    for options, seen in (
-        ({"use_rep": "X_pca"}, True),
-        ({"use_rep": "X_pca", "protocol": "paper"}, True),
-    ):
-        holdout(course, quick, times=[1], **options)
-        settings = course.uns["cellflow"]["holdout"]["settings"]
-        assert settings["representation_may_have_seen_held_out"] is seen
+@pytest.mark.parametrize(
+    ("options", "seen"),
+    [({"use_rep": "X_pca"}, True), ({"protocol": "paper"}, True), ({}, False)],
+)
+def test_representations_that_may_have_seen_everything_are_marked(options, seen, semrau, quick):
+    semrau.obsm["X_pca"] = semrau.X.toarray()[:, :3]
+    holdout(semrau, quick, times=24, **options)
+    settings = semrau.uns["cellflow"]["holdout"]["settings"]
+    assert settings["representation_may_have_seen_held_out"] is seen
+
+
+def test_times_with_too_few_cells_are_not_scored(course, quick):
+    course = course[np.r_[0:63, 120:240]].copy()
+    assert holdout(course, quick, use_rep="X_pca")["time"].tolist() == [2]
+    with pytest.raises(cf.InputError, match="time 1 has fewer than 4 cells"):
+        holdout(course, quick, use_rep="X_pca", times=[1])
 
 
 BAD = {

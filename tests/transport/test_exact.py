@@ -52,10 +52,17 @@ def test_lower_bound_holds_for_any_potential(seed, n, m):
     assert lower_bound(cost, a, b, potential) <= exact_plan(cost, a, b).cost + 1e-12
 
 
+@pytest.mark.filterwarnings("ignore:numItermax reached")
 def test_a_solver_that_stops_early_does_not_pass_for_exact(rng):
     cost = distances(rng.normal(size=(60, 2)), rng.normal(size=(60, 2)))
     with pytest.raises(SolverError, match="not proven optimal"):
         exact_plan(cost, max_iter=20)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e-4, 1.0, 1e9])
+def test_units_of_the_cost_do_not_matter(unit, rng):
+    cost = distances(rng.normal(size=(30, 2)), rng.normal(size=(20, 2)))
+    assert exact_plan(cost * unit).cost == pytest.approx(exact_plan(cost).cost * unit, rel=1e-9)
 
 
 def test_a_solver_that_lies_about_its_plan_is_caught(rng, monkeypatch):
