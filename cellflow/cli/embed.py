@@ -15,10 +15,7 @@ from cellflow.cli import options
 @options.output(metavar="FILE.h5ad", help="Where the embedded copy goes.")
 @options.time_key
 @options.force
-@options.use_rep
-@options.n_dims(help="Dimensions to keep. [default: all of --use-rep, else up to 50]")
-@options.whiten(default=False, show_default=True, help="Scale each dimension to variance one.")
-@options.expression
+@options.space
 @options.run_options
 def embed(file: Path, output: Path, time_key: str | None, force: bool, **settings: Any) -> None:
     """Make the representation that flows live in, with its way back to genes.

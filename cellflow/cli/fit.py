@@ -14,10 +14,7 @@ from cellflow.cli import options
 @options.output(metavar="FLOW", help="Folder that the fitted flow goes to.")
 @options.time_key
 @options.force
-@options.use_rep
-@options.n_dims(help="Dimensions to keep. [default: all of --use-rep, else up to 50]")
-@options.whiten(default=False, show_default=True, help="Scale each dimension to variance one.")
-@options.expression
+@options.space
 @options.coupling
 @options.recipe
 @options.time_axis(

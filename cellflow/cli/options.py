@@ -83,6 +83,14 @@ expression = together(
     ),
 )
 
+#: How a representation is made, with the defaults of `pp.embed`.
+space = together(
+    use_rep,
+    n_dims(help="Dimensions to keep. [default: all of --use-rep, else up to 50]"),
+    whiten(default=False, show_default=True, help="Scale each dimension to variance one."),
+    expression,
+)
+
 coupling = click.option(
     "--coupling",
     type=click.Choice(list(COUPLINGS)),

@@ -24,8 +24,8 @@ def print_scores(scores: pd.DataFrame) -> None:
     """Print the held-out W1 of each time, mean over seeds, and the mean over times."""
     table = Table(
         title="W1 to the held-out cells, lower is better",
-        caption="'real half': one half of the real cells against the other; 'at half': cellflow\n"
-        "with as many cells. 'gap': share of the way from the midpoint to 'real half' gone.",
+        caption="real half: half of the real cells against the rest; at half: cellflow with as\n"
+        "many cells; gap: share of the way from the midpoint to real half that it goes",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
