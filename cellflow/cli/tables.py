@@ -19,13 +19,16 @@ _COLUMNS = {
     "gap_closed": "gap",
 }
 
+_LEGEND = """\
+at half    cellflow with half as many cells as there are real ones
+real half  one half of the real cells against the other
+gap        share of the way from the midpoint to real half that cellflow goes"""
+
 
 def print_scores(scores: pd.DataFrame) -> None:
     """Print the held-out W1 of each time, mean over seeds, and the mean over times."""
     table = Table(
         title="W1 to the held-out cells, lower is better",
-        caption="real half: half of the real cells against the rest; at half: cellflow with as\n"
-        "many cells; gap: share of the way from the midpoint to real half that it goes",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
@@ -37,7 +40,9 @@ def print_scores(scores: pd.DataFrame) -> None:
         table.add_row(f"{time:g}", *(f"{row[column]:.3f}" for column in _COLUMNS))
     table.add_section()
     table.add_row("mean", *(f"{folds[column].mean():.3f}" for column in _COLUMNS))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    console.print(_LEGEND, style="dim")
 
 
 def print_pairs(title: str, pairs: dict[str, str]) -> None:
