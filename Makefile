@@ -22,7 +22,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-# The table of docs/results.md: about half an hour on two cores, and needs CELLFLOW_DATA.
+# The table of docs/results.md: about an hour on two cores, and needs CELLFLOW_DATA.
 results: $(VENV)/.base
 	$(BIN)/python scripts/measure_results.py results
 

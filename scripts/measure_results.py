@@ -25,7 +25,6 @@ SEMRAU = "semrau2017_ra41"
 RUNS = {
     "OT-CFM, paper": (CITE, ["--use-rep", "X_pca", *PAPER, "--coupling", "ot"]),
     "I-CFM, paper": (CITE, ["--use-rep", "X_pca", *PAPER, "--coupling", "independent"]),
-    "cite, default": (CITE, ["--use-rep", "X_pca"]),
     "semrau, default": (SEMRAU, []),
     "bargaje, default": (BARGAJE, []),
     "EMT, default": (EMT, ["--use-rep", "X_latent"]),
