@@ -34,7 +34,7 @@ from cellflow.methods.protocols import PROTOCOLS
     default="strict",
     show_default=True,
     panel=options.FIT,
-    help="; ".join(f"{name}: {rules.summary}" for name, rules in PROTOCOLS.items()) + ".",
+    help=options.explained({name: rules.summary for name, rules in PROTOCOLS.items()}) + ".",
 )
 @options.coupling
 @options.recipe

@@ -27,9 +27,7 @@ from cellflow.methods.names import STARTS
     default="both",
     show_default=True,
     panel=options.DATA,
-    help="Which cells are carried; "
-    + "; ".join(f"{name}: {summary}" for name, summary in STARTS.items())
-    + ".",
+    help="Which cells are carried; " + options.explained(STARTS) + ".",
 )
 @options.time_key
 @options.force

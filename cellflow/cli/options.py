@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,11 @@ DATA, SPACE, FIT, RUN = "Data", "Representation", "Fit", "Run"
 
 #: A path that the command itself checks, with errors that name the file.
 PATH = click.Path(path_type=Path)
+
+
+def explained(summaries: Mapping[str, str]) -> str:
+    """Choices with what each is, as a part of a sentence."""
+    return "; ".join(f"{name}: {summary}" for name, summary in summaries.items())
 
 
 def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -77,9 +82,7 @@ expression = together(
         default="auto",
         show_default=True,
         panel=SPACE,
-        help="What the expression is; "
-        + "; ".join(f"{name}: {summary}" for name, summary in EXPRESSION_KINDS.items())
-        + ".",
+        help="What the expression is; " + explained(EXPRESSION_KINDS) + ".",
     ),
 )
 
@@ -97,9 +100,7 @@ coupling = click.option(
     default="ot",
     show_default=True,
     panel=FIT,
-    help="How cells of consecutive times are paired: "
-    + "; ".join(f"{name}: {summary}" for name, summary in COUPLINGS.items())
-    + ".",
+    help="How cells of consecutive times are paired: " + explained(COUPLINGS) + ".",
 )
 recipe = together(
     click.option(
@@ -108,9 +109,7 @@ recipe = together(
         default="default",
         show_default=True,
         panel=FIT,
-        help="Every number of the fit; "
-        + "; ".join(f"{name}: {summary}" for name, summary in RECIPES.items())
-        + ".",
+        help="Every number of the fit; " + explained(RECIPES) + ".",
     ),
     click.option(
         "--n-steps",

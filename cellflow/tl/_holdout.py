@@ -140,7 +140,14 @@ def holdout(
     target = resolve_device(device)
     points = time_points_of(adata, time_key)
     axis = TimeAxis(clock, points.times)
-    asked = Settings(use_rep, layer, kind, n_dims, _BENCHMARK_DIMS, whiten)
+    asked = Settings(
+        use_rep=use_rep,
+        layer=layer,
+        kind=kind,
+        n_dims=n_dims,
+        max_dims=_BENCHMARK_DIMS,
+        whiten=whiten,
+    )
     seeds = [seed_of(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
     if not seeds:
         raise InputError("rng is empty; give one seed or more")
@@ -151,10 +158,11 @@ def holdout(
     for time in interior_times(points, times):
         fold = make_fold(adata, points, time, asked, fit_to_all=rules.representation_sees_held_out)
         yardstick = _yardstick(fold, axis, progress=progress)
+        marginals = populations(fold.cells, points.elapsed, fold.kept, axis)
         for seed in seeds:
             started = perf_counter()
             flow = fit_flow(
-                populations(fold.cells, points.elapsed, fold.kept, axis),
+                marginals,
                 axis,
                 coupling=coupling,
                 recipe=recipe,
