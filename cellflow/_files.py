@@ -47,9 +47,15 @@ def new_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
         staged = scratch / path.name
         staged.mkdir()
         yield staged
+        replaced = scratch / f"{path.name}.replaced"
         if path.exists():
-            path.rename(scratch / f"{path.name}.replaced")
-        staged.rename(path)
+            path.rename(replaced)
+        try:
+            staged.rename(path)
+        except OSError:
+            if replaced.exists():
+                replaced.rename(path)
+            raise
 
 
 @contextmanager
