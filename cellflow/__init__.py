@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from cellflow import datasets, pl, pp, tl
     from cellflow._errors import CellflowError, CellflowWarning, FileError, InputError, SolverError
     from cellflow.flow import Flow
+    from cellflow.methods.config import Config, read_config
+    from cellflow.methods.method import Method
+    from cellflow.methods.method import method_of as method
     from cellflow.methods.recipes import Recipe
     from cellflow.methods.recipes import recipe_of as recipe
 
@@ -21,14 +24,18 @@ __version__ = "0.1.0"
 __all__ = [
     "CellflowError",
     "CellflowWarning",
+    "Config",
     "FileError",
     "Flow",
     "InputError",
+    "Method",
     "Recipe",
     "SolverError",
     "datasets",
+    "method",
     "pl",
     "pp",
+    "read_config",
     "recipe",
     "tl",
 ]
@@ -40,6 +47,10 @@ _HOMES = {
     "pp": "cellflow.pp",
     "tl": "cellflow.tl",
     "Flow": "cellflow.flow:Flow",
+    "Config": "cellflow.methods.config:Config",
+    "read_config": "cellflow.methods.config:read_config",
+    "Method": "cellflow.methods.method:Method",
+    "method": "cellflow.methods.method:method_of",
     "Recipe": "cellflow.methods.recipes:Recipe",
     "recipe": "cellflow.methods.recipes:recipe_of",
     "CellflowError": "cellflow._errors:CellflowError",

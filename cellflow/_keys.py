@@ -11,6 +11,10 @@ from cellflow._errors import InputError
 TIME = "cellflow_time"
 #: How much each predicted cell counts.
 WEIGHT = "cellflow_weight"
+#: Growth rate of each cell, births minus deaths per unit of elapsed time.
+GROWTH = "cellflow_growth"
+#: Scores of the two gene sets that growth rates come from.
+PROLIFERATION, APOPTOSIS = "cellflow_proliferation", "cellflow_apoptosis"
 #: The observed cell that a predicted one was carried from, and its time.
 START_CELL, START_TIME = "start_cell", "start_time"
 #: `obsm` key with the representation that flows live in.
@@ -19,6 +23,7 @@ REPRESENTATION = "X_cellflow"
 UNS = "cellflow"
 #: `uns["cellflow"]` entries; that of representations holds a map for each `obsm` key.
 TIME_POINTS = "time_points"
+GROWTH_SETTINGS = "growth"
 REPRESENTATIONS = "representations"
 FIT = "fit"
 INTERPOLATE = "interpolate"
@@ -26,8 +31,8 @@ HOLDOUT = "holdout"
 
 
 def record(uns: MutableMapping[str, Any], key: str, entry: object) -> None:
-    """Write `entry` to `uns["cellflow"][key]`."""
-    uns[UNS] = {**_ours(uns), key: entry}
+    """Write `entry` to `uns["cellflow"][key]`; values that are None are left out."""
+    uns[UNS] = {**_ours(uns), key: _without_none(entry)}
 
 
 def recorded(uns: Mapping[str, Any], key: str) -> Any | None:
@@ -40,3 +45,9 @@ def _ours(uns: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(entry, Mapping):
         raise InputError(f"uns[{UNS!r}] was not written by cellflow; rename or remove it")
     return entry
+
+
+def _without_none(entry: object) -> object:
+    if not isinstance(entry, Mapping):
+        return entry
+    return {key: _without_none(value) for key, value in entry.items() if value is not None}

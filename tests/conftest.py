@@ -34,6 +34,8 @@ with install_import_hook(
         "cellflow.paths",
         "cellflow.nets",
         "cellflow.integrate",
+        "cellflow.objectives",
+        "cellflow.marginals",
         "cellflow.training",
     ],
     f"{tests.shapes.__name__}.check",

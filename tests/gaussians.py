@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+from cellflow._batch import Batch
+
 
 @dataclass(frozen=True)
 class Normal:
@@ -14,7 +16,7 @@ class Normal:
 
     def sample(self, n, generator):
         noise = torch.randn((n, 1), generator=generator, dtype=torch.float64)
-        return self.mean + self.std * noise
+        return Batch(self.mean + self.std * noise)
 
 
 def independent_velocity(t, x, m, s):

@@ -14,9 +14,11 @@ from cellflow._errors import InputError
 from cellflow.cli.demo import demo
 from cellflow.cli.embed import embed
 from cellflow.cli.fit import fit
+from cellflow.cli.growth import growth
 from cellflow.cli.holdout import holdout
 from cellflow.cli.info import info
 from cellflow.cli.interpolate import interpolate
+from cellflow.cli.methods import methods
 from cellflow.cli.plot import plot
 
 #: Exit codes: wrong use or bad input; a fault of ours; stopped by the user.
@@ -39,7 +41,7 @@ def app(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in (demo, info, embed, fit, interpolate, holdout, plot):
+for command in (demo, info, embed, growth, fit, interpolate, holdout, methods, plot):
     app.add_command(command)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
@@ -15,8 +16,14 @@ from cellflow.cli import options
 @options.time_key
 @options.force
 @options.space
-@options.coupling
-@options.recipe
+@options.fit_options
+@click.option(
+    "--prior",
+    type=options.PATH,
+    metavar="FLOW",
+    panel=options.FIT,
+    help="Folder of a flow fitted before, for coupling acceleration.",
+)
 @options.time_axis(
     default="real", show_default=True, help="Elapsed time, or time points counted 0, 1, 2, ..."
 )
@@ -26,27 +33,23 @@ from cellflow.cli import options
 def fit(
     file: Path,
     output: Path,
-    time_key: str | None,
     force: bool,
     use_rep: str | None,
     n_dims: int | None,
     whiten: bool,
     layer: str | None,
     kind: str,
-    coupling: str,
-    recipe: str,
-    n_steps: int | None,
-    time_axis: str,
+    prior: Path | None,
     seed: int,
-    device: str,
     progress: bool,
+    **settings: Any,
 ) -> None:
     """Fit a flow to the time course in FILE.
 
     The flow lives in the representation that cellflow embed made; where FILE has none, or one is
     asked for by the options, it is made on the way. FILE itself is left as it is.
     """
-    from cellflow import pp, tl
+    from cellflow import Flow, pp, tl
     from cellflow._log import tell
     from cellflow.flow import check_flow_target
     from cellflow.io import read_h5ad
@@ -60,14 +63,11 @@ def fit(
         use_rep = None
     flow = tl.fit(
         adata,
-        time_key=time_key,
         use_rep=use_rep,
-        coupling=coupling,
-        recipe=options.recipe_from(recipe, n_steps),
-        time_axis=time_axis,
+        prior=None if prior is None else Flow.load(prior),
         rng=seed,
-        device=device,
         progress=progress,
+        **settings,
     )
     flow.save(output, overwrite=force)
     tell(f"wrote {output}")

@@ -36,8 +36,14 @@ from cellflow.methods.protocols import PROTOCOLS
     panel=options.FIT,
     help=options.explained({name: rules.summary for name, rules in PROTOCOLS.items()}) + ".",
 )
-@options.coupling
-@options.recipe
+@options.fit_options
+@click.option(
+    "--max-cells",
+    type=click.IntRange(min=4),
+    metavar="N",
+    panel=options.FIT,
+    help="Score N cells a side at most, drawn once. [default: all]",
+)
 @options.time_axis(help="[default: the protocol's]")
 @options.seeds
 @options.device
@@ -47,8 +53,6 @@ def holdout(
     output: Path,
     times: tuple[str, ...],
     force: bool,
-    recipe: str,
-    n_steps: int | None,
     seeds: tuple[int, ...],
     progress: bool,
     **settings: Any,
@@ -70,7 +74,6 @@ def holdout(
     scores = tl.holdout(
         adata,
         times=times or None,
-        recipe=options.recipe_from(recipe, n_steps),
         rng=seeds,
         progress=progress,
         **settings,

@@ -74,7 +74,10 @@ def _of_flow(flow: Flow) -> dict[str, str]:
     return {
         "times": f"{listed(f'{time:g}' for time in flow.axis.times)} ({flow.axis.kind} axis)",
         "space": from_context(flow.context).describe(),
-        "coupling": str(flow.settings["coupling"]),
+        "method": ", ".join(
+            f"{part} {flow.settings['method'][part]}"
+            for part in ("coupling", "path", "objective", "growth")
+        ),
         "seed": str(flow.settings["seed"]),
         "steps": str(flow.history["step"][-1]),
         "last loss": f"{flow.history['loss'][-1]:.4f}",

@@ -12,9 +12,14 @@ from typing import Any
 import rich_click as click
 
 from cellflow._errors import CellflowWarning
-from cellflow.methods.names import COUPLINGS, EXPRESSION_KINDS, RECIPES, TIME_AXES
+from cellflow.methods.names import EXPRESSION_KINDS, RECIPES, TIME_AXES
+from cellflow.methods.parts import COUPLINGS, GROWTH, OBJECTIVES, PATHS
+from cellflow.methods.presets import PRESETS
 
 Command = Callable[..., Any]
+
+#: Options that change a part of the method.
+_PARTS = ("coupling", "path", "objective", "growth", "sigma")
 
 DATA, SPACE, FIT, RUN = "Data", "Representation", "Fit", "Run"
 
@@ -94,22 +99,79 @@ space = together(
     expression,
 )
 
-coupling = click.option(
-    "--coupling",
-    type=click.Choice(list(COUPLINGS)),
-    default="ot",
-    show_default=True,
-    panel=FIT,
-    help="How cells of consecutive times are paired: " + explained(COUPLINGS) + ".",
+_method = together(
+    click.option(
+        "--method",
+        type=click.Choice(list(PRESETS)),
+        panel=FIT,
+        help="Named combination of coupling, path and objective; cellflow methods explains them. "
+        "[default: ot-cfm]",
+    ),
+    *(
+        click.option(
+            f"--{name}",
+            type=click.Choice(list(parts)),
+            panel=FIT,
+            help=f"{says} [default: the method's]",
+        )
+        for name, parts, says in (
+            ("coupling", COUPLINGS, "How cells of consecutive times are paired."),
+            ("path", PATHS, "How a pair moves."),
+            ("objective", OBJECTIVES, "What is learned."),
+            ("growth", GROWTH, "Whether mass changes, and how that is known."),
+        )
+    ),
+    click.option(
+        "--sigma",
+        type=click.FloatRange(min=0),
+        metavar="S",
+        panel=FIT,
+        help="Noise of the path, in units of the spread of the cells. [default: the method's]",
+    ),
+    click.option(
+        "--config",
+        type=PATH,
+        metavar="FILE.yaml",
+        panel=FIT,
+        help="Settings of method and recipe; options given beside it come first.",
+    ),
 )
-recipe = together(
+_side_columns = together(
+    click.option(
+        "--condition-key",
+        "condition_keys",
+        metavar="COLUMN",
+        multiple=True,
+        panel=DATA,
+        help="Column of obs that the velocity depends on, repeatable; cells of different categories "
+        "are not coupled.",
+    ),
+    click.option(
+        "--label-key",
+        metavar="COLUMN",
+        panel=DATA,
+        help="Column of obs, such as donor; only cells of the same value are coupled.",
+    ),
+    click.option(
+        "--lineage-key",
+        metavar="KEY",
+        panel=DATA,
+        help="Column of obs with clones, or obsm key with a matrix of them; coupling costs less "
+        "between clonal relatives.",
+    ),
+    click.option(
+        "--cost-rep",
+        metavar="KEY",
+        panel=DATA,
+        help="The obsm key that coupling costs are taken on. [default: what is fitted in]",
+    ),
+)
+_recipe = together(
     click.option(
         "--recipe",
         type=click.Choice(list(RECIPES)),
-        default="default",
-        show_default=True,
         panel=FIT,
-        help="Every number of the fit; " + explained(RECIPES) + ".",
+        help="Every number of the fit; " + explained(RECIPES) + ". [default: default]",
     ),
     click.option(
         "--n-steps",
@@ -161,11 +223,35 @@ def run_options(command: Command) -> Command:
     )(run)
 
 
-def recipe_from(name: str, n_steps: int | None) -> Any:
-    """The recipe of that name, with another number of steps where one is given."""
-    from cellflow.methods.recipes import recipe_of
+def fit_options(command: Command) -> Command:
+    """Add what says how to fit; the command gets a `method` and a `recipe` with every number."""
 
-    return recipe_of(name) if n_steps is None else recipe_of(name, n_steps=n_steps)
+    @functools.wraps(command)
+    def run(
+        *args: Any,
+        config: Path | None,
+        method: str | None,
+        recipe: str | None,
+        n_steps: int | None,
+        **kwargs: Any,
+    ) -> Any:
+        from cellflow.methods.config import read_config
+        from cellflow.methods.method import method_of
+        from cellflow.methods.recipes import recipe_of
+
+        read = None if config is None else read_config(config)
+        parts = {name: kwargs.pop(name) for name in _PARTS}
+        base = method or (read.method if read else "ot-cfm")
+        numbers = recipe or (read.recipe if read else "default")
+        changes = {} if n_steps is None else {"n_steps": n_steps}
+        return command(
+            *args,
+            method=method_of(base, **parts),
+            recipe=recipe_of(numbers, **changes),
+            **kwargs,
+        )
+
+    return together(_method, _recipe, _side_columns)(run)
 
 
 def _route_messages(*, quiet: bool, verbose: bool) -> None:

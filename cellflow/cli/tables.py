@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -52,4 +54,16 @@ def print_pairs(title: str, pairs: dict[str, str]) -> None:
     table.add_column()
     for name, value in pairs.items():
         table.add_row(escape(name), escape(value))
+    Console().print(table)
+
+
+def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under headings; columns that are empty throughout are left out."""
+    cells = [tuple(row) for row in rows]
+    shown = [k for k in range(len(headings)) if any(row[k] for row in cells)]
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
+    for k in shown:
+        table.add_column(headings[k], no_wrap=k == 0)
+    for row in cells:
+        table.add_row(*(escape(row[k]) for k in shown))
     Console().print(table)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from cellflow._typing import Marginal
-from cellflow.couplings.pairs import Pairs
+from cellflow._batch import Interval, Marginal, Pairs
 
 
 @dataclass(frozen=True)
@@ -24,10 +23,9 @@ class IndependentCoupling:
 
     source: Marginal
     target: Marginal
-    interval: tuple[float, float] = (0.0, 1.0)
+    interval: Interval = (0.0, 1.0)
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
         """Draw `n` independent pairs."""
-        x0 = self.source.sample(n, generator)
-        x1 = self.target.sample(n, generator)
-        return Pairs.over(self.interval, x0, x1)
+        source = self.source.sample(n, generator)
+        return Pairs.over(self.interval, source, self.target.sample(n, generator))

@@ -1,24 +1,35 @@
-"""Minibatch optimal transport, the coupling of OT-CFM."""
+"""Optimal transport between minibatches, the couplings of OT-CFM and its kin."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from cellflow._typing import Marginal, Points
-from cellflow.couplings.pairs import Pairs
-from cellflow.transport import assign, squared_distances
+from cellflow.couplings.costs import Cost, squared_euclidean
+from cellflow._batch import Interval, Marginal, Pairs
+from cellflow.transport import Plan, assign
+
+#: A plan of a cost matrix (n, m) between equally heavy rows and columns.
+Solver = Callable[[np.ndarray], Plan]
+
+
+def exact(cost: np.ndarray) -> Plan:
+    """The optimal permutation."""
+    return Plan.of_permutation(assign(cost))
 
 
 @dataclass
-class MinibatchOTCoupling:
-    """Exact optimal transport, squared Euclidean cost, between batches of the marginals.
+class MinibatchCoupling:
+    """Optimal transport between batches of the marginals.
 
     One problem of `batch_size` points a side is solved at a time, and all of its pairs are served
     before the next, however many are asked for at once (Tong et al. 2024, arXiv 2302.00482,
-    section 3.3, OT-CFM).
+    section 3.3: OT-CFM with the exact solver, SB-CFM with the entropic one of epsilon =
+    2 sigma^2; Eyring et al. 2024, arXiv 2311.15100: UOT-FM with an unbalanced one).
 
     Attributes
     ----------
@@ -31,14 +42,21 @@ class MinibatchOTCoupling:
         grows; the time to solve grows with about its cube.
     replace
         Draw pairs from the plan with replacement, as published, which leaves about 1/e of the
-        points out of each batch; without, every point is served exactly once.
+        points out of each batch; without, each pair is served as often as its mass says, so a
+        permutation serves every point once.
+    solver
+        Makes the plan from the costs.
+    cost
+        Ground cost between rows of source and target.
     """
 
     source: Marginal
     target: Marginal
-    interval: tuple[float, float] = (0.0, 1.0)
+    interval: Interval = (0.0, 1.0)
     batch_size: int = 256
     replace: bool = False
+    solver: Solver = exact
+    cost: Cost = squared_euclidean
     _ready: list[Pairs] = field(default_factory=list, init=False, repr=False)
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
@@ -53,16 +71,30 @@ class MinibatchOTCoupling:
         return Pairs.cat(parts)
 
     def _solve(self, generator: torch.Generator) -> Pairs:
-        x0 = self.source.sample(self.batch_size, generator)
-        x1 = self.target.sample(self.batch_size, generator)
-        partner = optimal_partners(x0, x1)
-        if self.replace:
-            rows = torch.randint(len(x0), (len(x0),), generator=generator, device=x0.device)
-            x0, partner = x0[rows], partner[rows]
-        return Pairs.over(self.interval, x0, x1[partner])
+        source = self.source.sample(self.batch_size, generator)
+        target = self.target.sample(self.batch_size, generator)
+        plan = self.solver(self.cost(source, target).cpu().numpy())
+        rows, columns = drawn(plan, self.batch_size, generator, replace=self.replace)
+        return Pairs.over(self.interval, source[rows], target[columns])
 
 
-def optimal_partners(x0: Points, x1: Points) -> Tensor:
-    """Row of `x1` that each row of `x0` is sent to by the exact plan, shape (n,)."""
-    cost = squared_distances(x0, x1).cpu().numpy()
-    return torch.from_numpy(assign(cost)).to(x0.device)
+def drawn(
+    plan: Plan, n: int, generator: torch.Generator, *, replace: bool
+) -> tuple[Tensor, Tensor]:
+    """Rows and columns of `n` pairs drawn by the masses of a plan.
+
+    Without replacement the draw is systematic: an entry of n times its mass w is drawn w times,
+    rounded up or down at random, so a permutation of n rows comes out whole.
+    """
+    device = generator.device
+    rows, columns = (torch.from_numpy(index).to(device) for index in (plan.rows, plan.columns))
+    mass = torch.from_numpy(plan.mass).to(device)
+    if replace:
+        entries = torch.multinomial(mass, n, replacement=True, generator=generator)
+    elif len(mass) == n and bool((mass == mass[0]).all()):
+        return rows, columns
+    else:
+        start = torch.rand(1, generator=generator, device=device, dtype=mass.dtype)
+        marks = (torch.arange(n, device=device) + start) / n * mass.sum()
+        entries = torch.searchsorted(mass.cumsum(0), marks).clamp(max=len(mass) - 1)
+    return rows[entries], columns[entries]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cellflow._typing import Points, Rows
+from cellflow._errors import InputError
+from cellflow._typing import Condition, Points, Rows
 from cellflow.flow.storage import Stored, fingerprint, read_folder, write_folder
-from cellflow.integrate import Solution, solve
+from cellflow.integrate import Solution, accumulate, solve, solve_sde
 from cellflow.marginals import TimeAxis
-from cellflow.nets import VelocityMLP
+from cellflow.nets import Fields
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Flow:
 
     Attributes
     ----------
-    net
-        The velocity v(t, x) in flow time.
+    nets
+        The velocity in flow time, and what was learned with it.
     axis
         The clock: elapsed time to flow time.
     settings
@@ -51,7 +53,7 @@ class Flow:
         What the caller attached, such as the map between genes and representation.
     """
 
-    net: VelocityMLP
+    nets: Fields
     axis: TimeAxis
     settings: Mapping[str, Any]
     history: Mapping[str, Sequence[float]]
@@ -60,38 +62,128 @@ class Flow:
     @property
     def device(self) -> torch.device:
         """Where the net is."""
-        return self.net.centre.device
+        return next(self.nets.parameters()).device
 
     @property
     def dim(self) -> int:
         """Dimensions of the points that it moves."""
-        return len(self.net.centre)
+        return int(next(iter(self.nets.settings.values()))["dim"])
 
     @property
     def fingerprint(self) -> str:
         """Digest of the weights: equal for equal nets."""
-        return fingerprint(self.net.state_dict())
+        return fingerprint(self.nets.state_dict())
 
     @property
     def time_key(self) -> str | None:
         """Column of `obs` that the times were read from, where it was fitted to an AnnData."""
         return self.context.settings.get("time_key")
 
-    def velocity(self, t: Rows, x: Points) -> Points:
-        """Velocity at flow times `t`, shape (n,), and positions `x`, shape (n, d)."""
-        return self.net(t, x)
+    @property
+    def changes_mass(self) -> bool:
+        """Whether mass grows and shrinks along it."""
+        return "growth" in self.nets.roles
 
-    def trajectory(self, x: Points, times: Sequence[float], **options: Any) -> Solution:
+    def velocity(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:
+        """Velocity at flow times `t`, shape (n,), and positions `x`, shape (n, d)."""
+        return self.nets.velocity(t, x, condition)
+
+    def trajectory(
+        self,
+        x: Points,
+        times: Sequence[float],
+        *,
+        condition: Condition | None = None,
+        **options: Any,
+    ) -> Solution:
         """Carry points through elapsed `times`, forward or backward; the first is their own.
 
-        Options are those of `cellflow.integrate.solve`.
+        Options are those of `cellflow.integrate.solve`. A flow of average velocities needs none: it
+        goes from the first time to each of the others in one step.
         """
+        x, condition = self._here(x), self._here(condition)
         moments = [self.axis.to_flow(time) for time in times]
-        return solve(self.velocity, x.to(self.device), moments, **options)
+        if "average" in self.nets.roles:
+            return self._leaps(x, moments, condition)
+        return solve(partial(self._velocity, condition), x, moments, **options)
 
     def push(self, x: Points, start: float, stop: float, **options: Any) -> Points:
         """Where points at elapsed time `start` are at elapsed time `stop`, shape (n, d)."""
         return x if start == stop else self.trajectory(x, [start, stop], **options).end
+
+    @torch.no_grad()
+    def log_growth(
+        self,
+        x: Points,
+        start: float,
+        stop: float,
+        *,
+        condition: Condition | None = None,
+        **options: Any,
+    ) -> Rows:
+        """How much the mass of points at `start` grows until `stop`, log(m_stop / m_start).
+
+        Zeros where the flow keeps mass. Backward in time it is the growth undone.
+        """
+        x, condition = self._here(x), self._here(condition)
+        if start == stop or not self.changes_mass:
+            return x.new_zeros(len(x))
+        ends = self.axis.to_flow(start), self.axis.to_flow(stop)
+        rate = partial(self._growth, condition)
+        return accumulate(partial(self._velocity, condition), rate, x, *ends, **options)[1]
+
+    @torch.no_grad()
+    def simulate(
+        self,
+        x: Points,
+        times: Sequence[float],
+        generator: torch.Generator,
+        *,
+        condition: Condition | None = None,
+        n_steps: int = 100,
+    ) -> Solution:
+        """Carry points through elapsed `times` by the stochastic process, forward or backward.
+
+        With velocity v, scaled score s and diffusion g, forward dX = (v + s) dt + g dW, and backward
+        in time dX = (s - v) dr + g dW ([SF]2M, Tong et al. 2024, arXiv 2307.03672).
+
+        Raises
+        ------
+        InputError
+            If the flow has no score.
+        """
+        if "score" not in self.nets.roles:
+            raise InputError(
+                "this flow has no score, so it cannot be simulated with noise; "
+                "fit with objective 'velocity-score' (method 'sf2m')"
+            )
+        x, condition = self._here(x), self._here(condition)
+        moments = [self.axis.to_flow(time) for time in times]
+        sign = 1.0 if moments[-1] >= moments[0] else -1.0
+
+        def drift(t: Rows, here: Points) -> Points:
+            forward = self.nets.velocity(t, here, condition)
+            return sign * forward + self.nets.score(t, here, condition)
+
+        return solve_sde(drift, self.settings["diffusion"], x, moments, generator, n_steps=n_steps)
+
+    def _here(self, values: Any) -> Any:
+        return None if values is None else values.to(self.device)
+
+    def _velocity(self, condition: Condition | None, t: Rows, x: Points) -> Points:
+        return self.nets.velocity(t, x, condition)
+
+    def _growth(self, condition: Condition | None, t: Rows, x: Points) -> Rows:
+        return self.nets.growth(t, x, condition)
+
+    @torch.no_grad()
+    def _leaps(self, x: Points, moments: Sequence[float], condition: Condition | None) -> Solution:
+        start = x.new_full((len(x),), moments[0])
+        path = [x]
+        for moment in moments[1:]:
+            stop = torch.full_like(start, moment)
+            path.append(x + (moment - moments[0]) * self.nets.average(start, stop, x, condition))
+        return Solution(torch.stack(path), len(moments) - 1)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the flow as a folder of safetensors and JSON, whole or not at all.
@@ -102,10 +194,10 @@ class Flow:
             If `path` cannot be written, exists while `overwrite` is off, or is anything other
             than an older flow.
         """
-        weights = {f"net.{name}": value for name, value in self.net.state_dict().items()}
+        weights = {f"nets.{name}": value for name, value in self.nets.state_dict().items()}
         arrays = {f"context.{name}": value for name, value in self.context.arrays.items()}
         description = {
-            "net": self.net.settings,
+            "nets": self.nets.settings,
             "axis": {"kind": self.axis.kind, "times": list(self.axis.times)},
             "settings": dict(self.settings),
             "history": {name: list(values) for name, values in self.history.items()},
@@ -124,11 +216,11 @@ class Flow:
         """
         stored = read_folder(Path(path))
         description = stored.description
-        net = VelocityMLP(**description["net"])
-        net.load_state_dict(_under("net.", stored.tensors))
+        nets = Fields.from_settings(description["nets"])
+        nets.load_state_dict(_under("nets.", stored.tensors))
         axis = description["axis"]
         return cls(
-            net=net.to(device).eval(),
+            nets=nets.to(device).eval(),
             axis=TimeAxis(axis["kind"], tuple(axis["times"])),
             settings=description["settings"],
             history=description["history"],

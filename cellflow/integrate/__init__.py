@@ -1,5 +1,7 @@
-"""Integration of velocity fields: only a callable `v(t, x)` is needed."""
+"""Integration of ordinary and stochastic differential equations."""
 
+from cellflow.integrate.augmented import TRACES, accumulate, log_density
 from cellflow.integrate.ode import SOLVERS, Solution, solve
+from cellflow.integrate.sde import solve_sde
 
-__all__ = ["SOLVERS", "Solution", "solve"]
+__all__ = ["SOLVERS", "TRACES", "Solution", "accumulate", "log_density", "solve", "solve_sde"]

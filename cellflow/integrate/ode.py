@@ -32,8 +32,11 @@ FIXED_STEP = {
     ),
 }
 
+#: Adaptive solvers, all of torchdiffeq.
+ADAPTIVE = ("dopri5", "dopri8", "bosh3", "adaptive_heun")
+
 #: Names of all solvers.
-SOLVERS = (*FIXED_STEP, "dopri5")
+SOLVERS = (*FIXED_STEP, *ADAPTIVE)
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,12 @@ def solve(
     times
         Flow times at which positions are wanted, the start first; increasing or decreasing.
     solver
-        One of `euler`, `midpoint`, `rk4` (fixed steps) and `dopri5` (adaptive, torchdiffeq).
+        One of `euler`, `midpoint`, `rk4` (fixed steps), `dopri5`, `dopri8`, `bosh3` and
+        `adaptive_heun` (torchdiffeq).
     n_steps
         Fixed steps between each two consecutive times.
     tolerance
-        Absolute and relative tolerance of `dopri5`.
+        Absolute and relative tolerance of the adaptive solvers.
 
     Returns
     -------
@@ -103,11 +107,11 @@ def solve(
     check_choice(solver, SOLVERS, "solver")
     check_positive(n_steps, "n_steps")
     field = _Counted(velocity)
-    if solver == "dopri5":
+    if solver in ADAPTIVE:
         from torchdiffeq import odeint
 
         moments = torch.tensor(times, dtype=torch.float64, device=x.device)
-        path = odeint(field, x, moments, rtol=tolerance, atol=tolerance, method="dopri5")
+        path = odeint(field, x, moments, rtol=tolerance, atol=tolerance, method=solver)
         return Solution(path, field.calls)
     tableau = FIXED_STEP[solver]
     path = [x]

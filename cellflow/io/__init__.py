@@ -1,11 +1,14 @@
 """Between files, slots and populations in time."""
 
+from cellflow.io.covariates import Conditions, SideColumns
 from cellflow.io.h5ad import read_h5ad, write_h5ad
 from cellflow.io.scores import read_scores, write_scores
 from cellflow.io.slots import populations, time_key_of, time_points_of
 from cellflow.io.times import TimePoints, in_words, parse_times
 
 __all__ = [
+    "Conditions",
+    "SideColumns",
     "TimePoints",
     "in_words",
     "parse_times",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from anndata import AnnData
 
+from cellflow._batch import Batch
 from cellflow._checks import listed
 from cellflow._errors import InputError
 from cellflow._keys import TIME_POINTS, recorded
@@ -58,12 +60,21 @@ def time_points_of(adata: AnnData, time_key: str | None = None) -> TimePoints:
 
 
 def populations(
-    cells: np.ndarray, elapsed: np.ndarray, times: Iterable[float], axis: TimeAxis
+    cells: Batch, elapsed: np.ndarray, times: Iterable[float], axis: TimeAxis
 ) -> Marginals:
-    """Split cells (n, d) into float32 populations at the flow times of `times`."""
-    points = torch.as_tensor(cells, dtype=torch.float32)
+    """Split cells into populations at the flow times of `times`.
+
+    Growth rates per unit of elapsed time become rates per unit of flow time, by the length of the
+    interval that follows (the last one has none after it).
+    """
     kept = list(times)
-    return Marginals(
-        times=tuple(axis.to_flow(time) for time in kept),
-        populations=tuple(Population(points[torch.as_tensor(elapsed == time)]) for time in kept),
-    )
+    moments = [axis.to_flow(time) for time in kept]
+    parts = []
+    for k, time in enumerate(kept):
+        part = cells[torch.as_tensor(np.flatnonzero(elapsed == time))]
+        if part.rate is not None:
+            low = min(k, len(kept) - 2)
+            pace = (kept[low + 1] - kept[low]) / (moments[low + 1] - moments[low])
+            part = replace(part, rate=part.rate * pace)
+        parts.append(Population(part))
+    return Marginals(tuple(moments), tuple(parts))

@@ -1,7 +1,8 @@
 """The populations in time that a flow is fitted to."""
 
+from cellflow.marginals.gaussian import Gaussian
 from cellflow.marginals.population import Population
 from cellflow.marginals.time_axis import TimeAxis
 from cellflow.marginals.time_course import Marginals
 
-__all__ = ["Marginals", "Population", "TimeAxis"]
+__all__ = ["Gaussian", "Marginals", "Population", "TimeAxis"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from cellflow._errors import InputError
 from cellflow.marginals.population import Population
 
@@ -38,3 +40,13 @@ class Marginals:
     def dim(self) -> int:
         """Number of dimensions of the points."""
         return self.populations[0].points.shape[1]
+
+    @property
+    def condition_dim(self) -> int:
+        """Number of covariates of each point."""
+        condition = self.populations[0].cells.condition
+        return 0 if condition is None else condition.shape[1]
+
+    def to(self, device: torch.device | str) -> Marginals:
+        """The same time course on `device`."""
+        return Marginals(self.times, tuple(each.to(device) for each in self.populations))

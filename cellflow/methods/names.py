@@ -1,11 +1,6 @@
-"""Names that users choose from, each with one line on what it is and its source."""
+"""Names that users choose from, each with one line on what it is."""
 
 from __future__ import annotations
-
-COUPLINGS = {
-    "ot": "exact optimal transport between minibatches (OT-CFM, Tong et al. 2024)",
-    "independent": "source and target drawn apart (I-CFM, Tong et al. 2024)",
-}
 
 TIME_AXES = {
     "real": "elapsed time, in proportion",

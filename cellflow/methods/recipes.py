@@ -10,13 +10,14 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     NonNegativeInt,
+    PositiveFloat,
     PositiveInt,
-    ValidationError,
 )
 
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
 from cellflow.methods.names import RECIPES
+from cellflow.methods.validation import validated
 
 
 class Recipe(BaseModel):
@@ -24,20 +25,23 @@ class Recipe(BaseModel):
 
     Attributes
     ----------
-    width, depth, activation, time_features
-        The velocity net: units of a hidden layer, hidden layers, nonlinearity, and periods of
-        flow time that it sees as waves.
+    width, depth, residual, activation, time_features
+        The nets: units of a hidden layer, hidden layers, whether each adds its input, nonlinearity,
+        and periods of flow time that they see as waves.
     standardise
         Let the net work in units of the training cells' spread.
-    sigma
-        Noise of the path, in units of the spread of the training cells where `standardise` is
-        set, else of the representation.
     batch_size, coupling_batch_size
         Pairs a training step; points a side of each transport problem.
     replace
         Draw pairs from the transport plan with replacement.
     train_fraction
         Share of each time's cells that training sees.
+    patience
+        Stop early: the number of checks, each after 50 steps, that the loss on the cells that
+        training does not see may go without a new low; the weights of the lowest become the flow.
+        None trains to the end. Needs `train_fraction` under 1.
+    clip
+        Largest norm of the gradient; None leaves it.
     n_steps, learning_rate, schedule, weight_decay
         AdamW's steps, step size, whether it stays constant or falls to zero along a cosine, and
         decoupled weight decay.
@@ -50,14 +54,16 @@ class Recipe(BaseModel):
 
     width: PositiveInt = 128
     depth: PositiveInt = 3
+    residual: bool = False
     activation: Literal["selu", "silu", "relu"] = "silu"
     time_features: NonNegativeInt = 4
     standardise: bool = True
-    sigma: NonNegativeFloat = 0.1
     batch_size: PositiveInt = 256
     coupling_batch_size: PositiveInt = 256
     replace: bool = False
     train_fraction: float = Field(default=1.0, gt=0, le=1)
+    patience: PositiveInt | None = None
+    clip: PositiveFloat | None = None
     n_steps: PositiveInt = 2000
     learning_rate: float = Field(default=2e-3, gt=0)
     schedule: Literal["constant", "cosine"] = "cosine"
@@ -76,7 +82,6 @@ _RECIPES = {
         activation="selu",
         time_features=0,
         standardise=False,
-        sigma=0.1,
         batch_size=128,
         coupling_batch_size=128,
         replace=True,
@@ -105,9 +110,10 @@ def recipe_of(recipe: str | Recipe, **changes: Any) -> Recipe:
         raise InputError(f"recipe must be a name or a Recipe, got {recipe!r}")
     for name in changes:
         check_choice(name, Recipe.model_fields, "recipe setting")
-    try:
-        return Recipe.model_validate({**recipe.model_dump(), **changes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"recipe setting {name}={first['input']!r}: {first['msg']}") from error
+    changed = validated(Recipe, {**recipe.model_dump(), **changes}, "recipe setting")
+    if changed.patience is not None and changed.train_fraction == 1:
+        raise InputError(
+            f"recipe setting patience={changed.patience} needs cells to check on: "
+            "set train_fraction under 1"
+        )
+    return changed

@@ -1,5 +1,6 @@
-"""Networks for velocity fields."""
+"""Networks for velocity fields and what goes with them."""
 
-from cellflow.nets.mlp import VelocityMLP
+from cellflow.nets.fields import ROLES, Fields
+from cellflow.nets.mlp import MLP
 
-__all__ = ["VelocityMLP"]
+__all__ = ["MLP", "ROLES", "Fields"]

@@ -1,35 +1,44 @@
-"""A multilayer perceptron v(t, x) for points of a few to a few hundred dimensions."""
+"""A multilayer perceptron of time, position and covariates, for a few to a few hundred dimensions."""
 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from cellflow._checks import check_choice
-from cellflow._typing import Points, Rows
+from cellflow._typing import Condition, Points, Rows
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"selu": nn.SELU, "silu": nn.SiLU, "relu": nn.ReLU}
 
 
-class VelocityMLP(nn.Module):
-    """Time and position in, velocity out; time comes first, as a number and as waves.
+class MLP(nn.Module):
+    """Time first, as a number and as waves, then position and covariates.
 
-    The couplings of a time course change from interval to interval, and so does the velocity. Sines
-    and cosines of flow time, with periods of 2, 4, 8, ... mean intervals, let the net follow.
+    The couplings of a time course change from interval to interval, and so do the fields that are
+    learned. Sines and cosines of flow time, with periods of 2, 4, 8, ... mean intervals, let the
+    net follow.
 
-    Positions are centred and divided by one common scale before the first layer, and the last
-    layer's output is multiplied by that scale, so the net works in units of the data whatever they
-    are. Centre and scale are buffers, saved with the weights.
+    Positions are centred and divided by one common scale before the first layer, and an output in
+    units of the data is multiplied by that scale, so the net works in units of the data whatever
+    they are. Centre and scale are buffers, saved with the weights.
 
     Parameters
     ----------
     dim
         Dimensions of the points.
+    out_dim
+        Dimensions of the output; None takes `dim`.
+    condition_dim
+        Number of covariates.
+    in_units
+        Whether the output is in units of the data (a velocity) or none (a rate).
     width, depth
         Units of a hidden layer and number of hidden layers.
+    residual
+        Add the input of each hidden layer but the first to its output.
     activation
         One of `selu`, `silu`, `relu`.
     time_features
@@ -46,38 +55,58 @@ class VelocityMLP(nn.Module):
         self,
         dim: int,
         *,
+        out_dim: int | None = None,
+        condition_dim: int = 0,
+        in_units: bool = True,
         width: int = 64,
         depth: int = 3,
+        residual: bool = False,
         activation: str = "selu",
         time_features: int = 0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         check_choice(activation, ACTIVATIONS, "activation")
+        out_dim = dim if out_dim is None else out_dim
         self.settings = {
             "dim": dim,
+            "out_dim": out_dim,
+            "condition_dim": condition_dim,
+            "in_units": in_units,
             "width": width,
             "depth": depth,
+            "residual": residual,
             "activation": activation,
             "time_features": time_features,
         }
-        sizes = [dim + 1 + 2 * time_features, *[width] * depth, dim]
-        layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise(sizes):
-            layers += [_linear(fan_in, fan_out, generator), ACTIVATIONS[activation]()]
-        self.layers = nn.Sequential(*layers[:-1])
+        self.in_units, self.residual = in_units, residual
+        sizes = [dim + 1 + 2 * time_features + condition_dim, *[width] * depth]
+        self.hidden = nn.ModuleList(
+            _linear(fan_in, fan_out, generator)
+            for fan_in, fan_out in zip(sizes, sizes[1:], strict=False)
+        )
+        self.last = _linear(width, out_dim, generator)
+        self.activation = ACTIVATIONS[activation]()
         periods = 2.0 ** torch.arange(1, time_features + 1)
         self.register_buffer("frequencies", 2 * math.pi / periods, persistent=False)
         self.register_buffer("centre", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(()))
 
-    def forward(self, t: Rows, x: Points) -> Points:
-        """Velocity at flow times `t`, shape (n,), and positions `x`, shape (n, d)."""
+    def forward(
+        self, t: Rows, x: Points, condition: Condition | None = None
+    ) -> Float[Tensor, "n o"]:
+        """Output at flow times `t`, shape (n,), positions `x`, shape (n, d), and covariates."""
         time = t[:, None]
         phase = time * self.frequencies
-        position = (x - self.centre) / self.scale
-        inputs = torch.cat([time, phase.sin(), phase.cos(), position], dim=1)
-        return self.layers(inputs) * self.scale
+        inputs = [time, phase.sin(), phase.cos(), (x - self.centre) / self.scale]
+        if condition is not None:
+            inputs.append(condition)
+        h = self.activation(self.hidden[0](torch.cat(inputs, dim=1)))
+        for layer in self.hidden[1:]:
+            inner = self.activation(layer(h))
+            h = h + inner if self.residual else inner
+        out = self.last(h)
+        return out * self.scale if self.in_units else out
 
     def standardise(self, points: Points) -> None:
         """Take the centre and the common scale of `points`, shape (n, d), for the net's units."""

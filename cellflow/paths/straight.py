@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+from cellflow._batch import Pairs
 from cellflow._typing import Rows
-from cellflow.paths.sample import Endpoints, PathSample
+from cellflow.paths.sample import PathSample, blurred, progress, steady_growth
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,9 @@ class StraightPath:
 
     sigma: float = 0.1
 
-    def sample(self, pairs: Endpoints, t: Rows, generator: torch.Generator) -> PathSample:
+    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
         """Draw x_t for each pair; with sigma = 0 no noise is drawn."""
-        u = (pairs.x1 - pairs.x0) / (pairs.t1 - pairs.t0)[:, None]
-        x = pairs.x0 + (t - pairs.t0)[:, None] * u
-        if self.sigma:
-            noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-            x = x + self.sigma * noise
-        return PathSample(x, u)
+        s, length = progress(pairs, t)
+        way = pairs.x1 - pairs.x0
+        x = blurred(pairs.x0 + s * way, self.sigma, generator)
+        return PathSample(x, way / length, **steady_growth(pairs, t))

@@ -26,9 +26,14 @@ def loss(flow: Flow, *, ax: Axes | None = None, show: bool | None = None) -> Axe
     spread of conditional velocities at one point.
     """
     ax = canvas(ax, (5.2, 3.4))
-    ax.plot(flow.history["step"], flow.history["loss"], color=PREDICTED, linewidth=1.3)
+    steps = flow.history["step"]
+    ax.plot(steps, flow.history["loss"], color=PREDICTED, linewidth=1.3)
+    if "check" in flow.history:
+        ax.plot(steps, flow.history["check"], color="0.4", linewidth=1.0, label="unseen cells")
+        ax.legend(frameon=False, fontsize="small")
     ax.set_xlabel("training step")
-    ax.set_ylabel("mean squared velocity error")
+    ax.set_ylabel("loss")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.set_title(f"Loss, coupling {flow.settings['coupling']}", fontsize="medium")
+    method = flow.settings["method"]
+    ax.set_title(f"Loss, coupling {method['coupling']}, path {method['path']}", fontsize="medium")
     return finish(ax, show=show)

@@ -23,7 +23,7 @@ from cellflow.pl._canvas import (
     time_bar,
     time_scale,
 )
-from cellflow.representation import check_components, from_context
+from cellflow.representation import cells_of, check_components, from_context
 
 #: Points along each path, enough for smooth lines.
 _FRAMES = 60
@@ -69,19 +69,19 @@ def trajectories(
     representation = from_context(flow.context)
     check_components(representation, components)
     points = time_points_of(adata, time_key or flow.time_key)
-    cells = representation.transform(adata)
+    cells = cells_of(adata, flow.context)
     first, _ = points.around(flow.axis.times[0], flow.axis.times)
-    start = cells[points.elapsed == first]
-    chosen = np.random.default_rng(seed_of(rng)).permutation(len(start))[:n_cells]
+    start = np.flatnonzero(points.elapsed == first)
+    chosen = cells[torch.as_tensor(np.random.default_rng(seed_of(rng)).permutation(start)[:n_cells])]
     times = np.linspace(first, flow.axis.times[-1], _FRAMES)
     moved = flow.trajectory(
-        torch.as_tensor(start[chosen], dtype=torch.float32), times.tolist(), n_steps=2
+        chosen.x, times.tolist(), condition=chosen.condition, n_steps=2
     )
     paths = moved.x.cpu().numpy()[:, :, list(components)].swapaxes(0, 1)
 
     ax = canvas(ax)
     scale = time_scale(np.array(points.times))
-    scatter(ax, cells[:, list(components)], s=dot_size(len(cells)), c=PALE, alpha=0.5)
+    scatter(ax, cells.x.numpy()[:, list(components)], s=dot_size(len(cells)), c=PALE, alpha=0.5)
     segments = np.stack([paths[:, :-1], paths[:, 1:]], axis=2).reshape(-1, 2, 2)
     colours = np.tile((times[:-1] + times[1:]) / 2, len(paths))
     ax.add_collection(

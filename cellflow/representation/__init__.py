@@ -4,6 +4,7 @@ from cellflow.representation.fitting import Settings, fit_representation, kind_o
 from cellflow.representation.representation import Representation, check_components
 from cellflow.representation.slots import (
     current_representation,
+    cells_of,
     from_context,
     read_slots,
     to_context,
@@ -14,6 +15,7 @@ from cellflow.representation.slots import (
 __all__ = [
     "Representation",
     "Settings",
+    "cells_of",
     "check_components",
     "current_representation",
     "fit_representation",

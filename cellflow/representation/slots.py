@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from anndata import AnnData
 
+from cellflow._batch import Batch
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, REPRESENTATIONS, record, recorded
 from cellflow._log import tell
 from cellflow.flow import Context
+from cellflow.io import Conditions, SideColumns
 from cellflow.representation.fitting import Settings, fit_representation
 from cellflow.representation.representation import Linear, Representation
 
@@ -54,11 +56,11 @@ def current_representation(adata: AnnData, use_rep: str | None) -> Representatio
     return fitted
 
 
-def to_context(fitted: Representation, time_key: str) -> Context:
-    """What a flow keeps of the AnnData it was fitted to: its representation and time column."""
+def to_context(fitted: Representation, **settings: Any) -> Context:
+    """What a flow keeps of the AnnData it was fitted to: its representation, and other values."""
     values = _to_values(fitted)
     arrays = {name: torch.tensor(values.pop(name).copy()) for name in _ARRAYS if name in values}
-    return Context({"representation": values, "time_key": time_key}, arrays)
+    return Context({"representation": values, **settings}, arrays)
 
 
 def from_context(context: Context) -> Representation:
@@ -73,6 +75,12 @@ def from_context(context: Context) -> Representation:
     if settings is None:
         raise InputError("this flow was not fitted to an AnnData; it has no representation")
     return _from_values(settings | {name: a.numpy() for name, a in context.arrays.items()})
+
+
+def cells_of(adata: AnnData, context: Context) -> Batch:
+    """The cells of an AnnData as a flow sees them: points in its representation, covariates."""
+    conditions = Conditions(tuple(context.settings.get("conditions", ())))
+    return SideColumns().batch(adata, from_context(context).transform(adata), conditions)
 
 
 def _to_values(fitted: Representation) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
+from cellflow._batch import Batch
 from cellflow.flow import Flow
 
 
@@ -33,7 +33,7 @@ class Carried:
 
 def carry(
     flow: Flow,
-    cells_at: Callable[[float], np.ndarray],
+    cells_at: Callable[[float], Batch],
     neighbours: tuple[float, float],
     time: float,
     *,
@@ -44,14 +44,15 @@ def carry(
 
     From both, the cells before are carried forward and those after backward, and each side
     weighs as much as it is near. Errors of the flow grow on the way, so the nearer side is the
-    better one, and the two err to opposite sides.
+    better one, and the two err to opposite sides. Inside a side cells weigh as much as their
+    mass grows on the way.
 
     Parameters
     ----------
     flow
         The fitted flow.
     cells_at
-        Gives the cells of a time, shape (n, d).
+        Gives the cells of a time.
     neighbours
         The times before and after; equal to `time` where cells were taken then.
     start
@@ -68,8 +69,10 @@ def carry(
         shares = {before: 1 - later, after: later}
     points, weights, starts = [], [], []
     for origin, share in shares.items():
-        cells = torch.as_tensor(cells_at(origin), dtype=torch.float32)
-        points.append(flow.push(cells, origin, time, **options).cpu().numpy())
-        weights.append(np.full(len(cells), share / len(cells)))
+        cells = cells_at(origin)
+        way = {"condition": cells.condition, **options}
+        points.append(flow.push(cells.x, origin, time, **way).cpu().numpy())
+        mass = flow.log_growth(cells.x, origin, time, **way).double().softmax(dim=0)
+        weights.append(share * mass.cpu().numpy())
         starts.append(np.full(len(cells), origin))
     return Carried(*(np.concatenate(parts) for parts in (points, weights, starts)))

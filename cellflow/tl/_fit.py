@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from anndata import AnnData
 
-from cellflow._checks import check_choice
 from cellflow._keys import FIT, record
 from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
-from cellflow.io import populations, time_key_of, time_points_of
+from cellflow.io import Conditions, SideColumns, populations, time_key_of, time_points_of
 from cellflow.marginals import TimeAxis
-from cellflow.methods.names import COUPLINGS
+from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.representation import current_representation, to_context
 from cellflow.training import fit_flow, resolve_device
@@ -24,7 +24,17 @@ def fit(
     *,
     time_key: str | None = None,
     use_rep: str | None = None,
-    coupling: str = "ot",
+    method: str | Method = "ot-cfm",
+    coupling: str | None = None,
+    path: str | None = None,
+    objective: str | None = None,
+    growth: str | None = None,
+    sigma: float | None = None,
+    condition_keys: str | Sequence[str] = (),
+    label_key: str | None = None,
+    lineage_key: str | None = None,
+    cost_rep: str | None = None,
+    prior: Flow | None = None,
     recipe: str | Recipe = "default",
     time_axis: str = "real",
     rng: RNG = 0,
@@ -44,8 +54,25 @@ def fit(
     use_rep
         `obsm` key to fit in. None takes `X_cellflow`, and makes it with the defaults of
         `pp.embed` where it is missing.
-    coupling
-        How cells of consecutive times are paired: `ot` (OT-CFM) or `independent` (I-CFM).
+    method
+        A named combination of coupling, path and objective (`cellflow methods` lists them), or a
+        `Method` with every number (`cellflow.method`).
+    coupling, path, objective, growth, sigma
+        What to change in the method: how cells of consecutive times are paired, how a pair moves,
+        what is learned, whether mass changes, and the noise of the path in units of the spread of
+        the cells.
+    condition_keys
+        `obs` columns that the velocity depends on, categories or numbers. Cells of different
+        categories are not coupled.
+    label_key
+        `obs` column, such as donor or batch; cells are coupled with cells of the same value only.
+    lineage_key
+        `obs` column with the clone of each cell, or `obsm` key with a matrix of cells and clones;
+        coupling costs less between clonal relatives.
+    cost_rep
+        `obsm` key that coupling costs are taken on, where it is not the one that is fitted in.
+    prior
+        A flow fitted before, for the coupling `acceleration`.
     recipe
         Every number of the fit: `default`, `torchcfm`, or a `Recipe` (`cellflow.recipe`).
     time_axis
@@ -86,23 +113,33 @@ def fit(
     >>> flow.dim
     3
     """
-    check_choice(coupling, COUPLINGS, "coupling")
+    chosen = method_of(
+        method, coupling=coupling, path=path, objective=objective, growth=growth, sigma=sigma
+    )
     recipe = recipe_of(recipe)
     target = resolve_device(device)
     time_key = time_key_of(adata, time_key)
     points = time_points_of(adata, time_key)
     representation = current_representation(adata, use_rep)
     axis = TimeAxis(time_axis, points.times)
+    keys = [condition_keys] if isinstance(condition_keys, str) else condition_keys
+    conditions = Conditions.fit(adata.obs, keys)
+    known = SideColumns(label_key, lineage_key, cost_rep, growth=chosen.growth == "gene-sets")
+    cells = known.batch(adata, representation.transform(adata), conditions)
     flow = fit_flow(
-        populations(representation.transform(adata), points.elapsed, points.times, axis),
+        populations(cells, points.elapsed, points.times, axis),
         axis,
-        coupling=coupling,
+        method=chosen,
         recipe=recipe,
         seed=seed_of(rng),
         device=target,
+        prior=prior,
         progress=progress,
     )
-    flow = replace(flow, context=to_context(representation, time_key))
+    context = to_context(
+        representation, time_key=time_key, conditions=[dict(c) for c in conditions.columns]
+    )
+    flow = replace(flow, context=context)
     entry = {
         **flow.settings,
         "time_axis": time_axis,

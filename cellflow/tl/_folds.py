@@ -6,15 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from anndata import AnnData
 
+from cellflow._batch import Batch
 from cellflow._checks import listed
 from cellflow._errors import InputError
 from cellflow._log import tell
-from cellflow.io import TimePoints
+from cellflow.io import Conditions, SideColumns, TimePoints
 from cellflow.marginals import TimeAxis
 from cellflow.metrics import Cloud
 from cellflow.representation import Settings, fit_representation
+
+#: Seed of the splits and draws of scoring, the same for every method and every seed of a fit.
+SCORING_SEED = 0
 
 #: Cells that a held-out time needs, so that its halves have two each.
 _FEWEST = 4
@@ -31,18 +36,21 @@ class Fold:
     points
         The times of all cells.
     cells
-        All cells in the fold's representation, shape (n, d).
+        All cells, with points in the fold's representation.
     unit
         What a coordinate is divided by before scoring, shape (d,).
     space
         The representation in words.
+    max_cells
+        Cells a side that are scored at most, drawn with a fixed seed; None scores all.
     """
 
     time: float
     points: TimePoints
-    cells: np.ndarray
+    cells: Batch
     unit: np.ndarray
     space: str
+    max_cells: int | None = None
 
     @property
     def kept(self) -> tuple[float, ...]:
@@ -59,13 +67,20 @@ class Fold:
         """The kept time after."""
         return min(time for time in self.kept if time > self.time)
 
-    def at(self, time: float) -> np.ndarray:
-        """Cells of one time, shape (n, d)."""
-        return self.cells[self.points.elapsed == time]
+    def at(self, time: float) -> Batch:
+        """Cells of one time."""
+        return self.cells[torch.as_tensor(np.flatnonzero(self.points.elapsed == time))]
 
-    def cloud(self, cells: np.ndarray, weights: np.ndarray | None = None) -> Cloud:
-        """Cells in the units of the score."""
-        return Cloud.of(cells / self.unit, weights)
+    def cloud(self, points: np.ndarray, weights: np.ndarray | None = None) -> Cloud:
+        """Points in the units of the score, no more than are to be scored."""
+        cloud = Cloud.of(points / self.unit, weights)
+        if self.max_cells is None or len(cloud) <= self.max_cells:
+            return cloud
+        return cloud.drawn(self.max_cells, np.random.default_rng(SCORING_SEED))
+
+    def observed(self, time: float) -> Cloud:
+        """The cells of one time in the units of the score."""
+        return self.cloud(self.at(time).x.double().numpy())
 
     def fraction(self, axis: TimeAxis) -> float:
         """How far the held-out time is on the way between its neighbours, on a clock."""
@@ -78,8 +93,11 @@ def make_fold(
     points: TimePoints,
     time: float,
     settings: Settings,
+    known: SideColumns,
     *,
+    condition_keys: Sequence[str] = (),
     fit_to_all: bool,
+    max_cells: int | None = None,
 ) -> Fold:
     """Fit the representation to the kept cells, or to all, and apply it to all.
 
@@ -88,9 +106,17 @@ def make_fold(
     """
     seen = np.full(adata.n_obs, True) if fit_to_all else points.elapsed != time
     fitted = fit_representation(adata[seen], settings)
-    cells = fitted.transform(adata)
-    unit = cells.std(axis=0) if settings.whiten else np.ones(cells.shape[1])
-    return Fold(time, points, cells, np.where(unit > 0, unit, 1.0), fitted.describe())
+    space = fitted.transform(adata)
+    unit = space.std(axis=0) if settings.whiten else np.ones(space.shape[1])
+    conditions = Conditions.fit(adata.obs[seen], condition_keys)
+    return Fold(
+        time,
+        points,
+        known.batch(adata, space, conditions),
+        np.where(unit > 0, unit, 1.0),
+        fitted.describe(),
+        max_cells,
+    )
 
 
 def interior_times(points: TimePoints, wanted: Sequence[float | str] | None) -> list[float]:

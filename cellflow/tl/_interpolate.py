@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import torch
 from anndata import AnnData
 
+from cellflow._batch import Batch
 from cellflow._checks import check_choice
 from cellflow._keys import (
     INTERPOLATE,
@@ -19,7 +21,7 @@ from cellflow._keys import (
 from cellflow.flow import Flow
 from cellflow.io import time_points_of
 from cellflow.methods.names import STARTS
-from cellflow.representation import from_context, write_map
+from cellflow.representation import cells_of, from_context, write_map
 from cellflow.tl._carry import carry
 
 
@@ -88,8 +90,12 @@ def interpolate(
     moment = points.moment(time)
     neighbours = points.around(moment, flow.axis.times)
     representation = from_context(flow.context)
-    cells = representation.transform(adata)
-    carried = carry(flow, lambda t: cells[points.elapsed == t], neighbours, moment, start=start)
+    cells = cells_of(adata, flow.context)
+
+    def cells_at(time: float) -> Batch:
+        return cells[torch.as_tensor(np.flatnonzero(points.elapsed == time))]
+
+    carried = carry(flow, cells_at, neighbours, moment, start=start)
     expression = representation.decode(carried.points.astype(np.float64))
     genes = () if representation.linear is None else representation.linear.genes
     names = np.concatenate(

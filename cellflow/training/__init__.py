@@ -1,8 +1,7 @@
-"""Objectives and the loop that minimises them."""
+"""The loop that minimises objectives, and the way from populations in time to a flow."""
 
 from cellflow.training.devices import resolve_device
 from cellflow.training.fit import fit_flow
 from cellflow.training.loop import minimise
-from cellflow.training.objectives import Objective, VelocityRegression
 
-__all__ = ["Objective", "VelocityRegression", "fit_flow", "minimise", "resolve_device"]
+__all__ = ["fit_flow", "minimise", "resolve_device"]

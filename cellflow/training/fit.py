@@ -2,68 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from cellflow._random import torch_generator
 from cellflow._versions import versions
-from cellflow.couplings import (
-    Coupling,
-    IndependentCoupling,
-    MinibatchOTCoupling,
-    PiecewiseCoupling,
-)
 from cellflow.flow import Flow
 from cellflow.marginals import Marginals, Population, TimeAxis
+from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
-from cellflow.nets import VelocityMLP
-from cellflow.paths import StraightPath
+from cellflow.nets import Fields
+from cellflow.training import couplings, objectives, paths
+from cellflow.training.build import Build
 from cellflow.training.devices import single_thread
 from cellflow.training.loop import minimise
-from cellflow.training.objectives import VelocityRegression
-
-Interval = tuple[float, float]
 
 #: Which share of the cells is trained on does not depend on the seed of a fit, as in the reference
 #: runner, so that seeds differ by training alone.
 SPLIT_SEED = 42
 
 
-def _independent(
-    source: Population, target: Population, interval: Interval, _recipe: Recipe
-) -> Coupling:
-    return IndependentCoupling(source, target, interval)
-
-
-def _minibatch_ot(
-    source: Population, target: Population, interval: Interval, recipe: Recipe
-) -> Coupling:
-    # A batch of more points than there are cells would only repeat cells.
-    batch_size = min(recipe.coupling_batch_size, len(source), len(target))
-    return MinibatchOTCoupling(source, target, interval, batch_size, recipe.replace)
-
-
-#: How each coupling of `cellflow.methods.names.COUPLINGS` is made for one interval.
-BUILDERS: dict[str, Callable[[Population, Population, Interval, Recipe], Coupling]] = {
-    "independent": _independent,
-    "ot": _minibatch_ot,
-}
-
-
 def fit_flow(
     marginals: Marginals,
     axis: TimeAxis,
     *,
-    coupling: str,
+    method: Method,
     recipe: Recipe,
     seed: int,
     device: torch.device,
+    prior: Flow | None = None,
     progress: bool = False,
 ) -> Flow:
-    """Fit a velocity field to the populations of a time course.
+    """Fit a velocity field, and what goes with it, to the populations of a time course.
 
     Parameters
     ----------
@@ -71,54 +43,60 @@ def fit_flow(
         Populations at the flow times of `axis`.
     axis
         The clock that the flow will carry.
-    coupling
-        Name of the coupling between consecutive times.
+    method
+        Coupling, path and objective.
     recipe
-        Every number of the fit.
+        Net and optimisation.
     seed
         Of the generators that initial weights, and pairs, times and noise, are drawn from.
     device
         Where to fit.
+    prior
+        A fitted flow for couplings that ask one.
     progress
         Show a progress bar on stderr.
     """
     generator = torch_generator(seed, device)
-    net = VelocityMLP(
+    seen, unseen = _split(marginals, recipe.train_fraction, device)
+    fields = Fields.of_mlps(
+        objectives.ROLES[method.objective],
         marginals.dim,
+        condition_dim=marginals.condition_dim,
         width=recipe.width,
         depth=recipe.depth,
+        residual=recipe.residual,
         activation=recipe.activation,
         time_features=recipe.time_features,
         generator=torch_generator(seed),
     ).to(device)
-    split = torch_generator(SPLIT_SEED)
-    populations = [
-        _share(population, recipe.train_fraction, split).to(device)
-        for population in marginals.populations
-    ]
     if recipe.standardise:
-        net.standardise(torch.cat([population.points for population in populations]))
-    pieces = [
-        BUILDERS[coupling](source, target, interval, recipe)
-        for (source, target), interval in zip(
-            pairwise(populations), pairwise(marginals.times), strict=True
-        )
-    ]
-    path = StraightPath(sigma=recipe.sigma * float(net.scale))
+        fields.standardise(torch.cat([population.points for population in seen.populations]))
+    net = next(iter(fields.nets.values()))
+    build = Build(
+        method,
+        recipe,
+        net.centre,
+        float(net.scale),
+        generator,
+        prior,
+        progress,  # type: ignore[arg-type]
+    )
     with single_thread():
+        coupling = couplings.course_coupling(build, seen)
+        path = paths.BUILDERS[method.path](build, coupling, seen)
         trained = minimise(
-            net,
-            PiecewiseCoupling(pieces),
-            VelocityRegression(path),
+            fields,
+            coupling,
+            objectives.BUILDERS[method.objective](build, path),
             recipe,
             generator,
+            check=None if recipe.patience is None else couplings.course_coupling(build, unseen),
             progress=progress,
         )
     settings: dict[str, Any] = {
-        "coupling": coupling,
-        "path": "straight",
-        "objective": "velocity",
+        "method": method.model_dump(),
         "recipe": recipe.model_dump(),
+        "diffusion": build.sigma,
         "seed": seed,
         "device": str(device),
         "versions": versions(),
@@ -126,9 +104,19 @@ def fit_flow(
     return Flow(trained.net, axis, settings, trained.history)
 
 
-def _share(population: Population, fraction: float, generator: torch.Generator) -> Population:
-    """A random share of a population, two points at least; order is kept where it is whole."""
+def _split(
+    marginals: Marginals, fraction: float, device: torch.device
+) -> tuple[Marginals, Marginals]:
+    """A random share of each population and the rest of it; for a share of 1, all of it twice."""
     if fraction == 1:
-        return population
-    n = max(2, round(fraction * len(population)))
-    return Population(population.sample(n, generator))
+        return marginals.to(device), marginals.to(device)
+    generator = torch_generator(SPLIT_SEED)
+    parts: list[tuple[Population, Population]] = []
+    for population in marginals.populations:
+        order = torch.randperm(len(population), generator=generator)
+        n = min(max(2, round(fraction * len(population))), len(population) - 1)
+        parts.append((population[order[:n]], population[order[n:]]))
+    seen, unseen = (
+        replace(marginals, populations=tuple(side)).to(device) for side in zip(*parts, strict=True)
+    )
+    return seen, unseen

@@ -1,45 +1,34 @@
-"""Objectives: they draw their own times and turn pairs and a net into a loss."""
+"""Which nets each objective of the settings trains, and how it is made."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
 
-import torch
-
-from cellflow._typing import Scalar, VelocityField
-from cellflow.couplings import Pairs
+from cellflow.objectives import MeanFlow, Objective, VelocityRegression
 from cellflow.paths import Path
+from cellflow.training.build import Build
+
+#: Fields that each objective of `cellflow.methods.parts.OBJECTIVES` learns.
+ROLES: dict[str, tuple[str, ...]] = {
+    "velocity": ("velocity",),
+    "velocity-score": ("velocity", "score"),
+    "growth": ("velocity", "growth"),
+    "mean-flow": ("average",),
+}
 
 
-@runtime_checkable
-class Objective(Protocol):
-    """A loss to minimise over the weights of a net."""
-
-    def loss(self, net: VelocityField, pairs: Pairs, generator: torch.Generator) -> Scalar:
-        """Loss of one batch."""
-        ...
+def _regression(build: Build, path: Path) -> Objective:
+    return VelocityRegression(path, build.method.score_weight, build.method.growth_weight)
 
 
-@dataclass(frozen=True)
-class VelocityRegression:
-    """Conditional flow matching: E |v(t, x_t) - u_t|^2 with t uniform over each pair's interval.
+def _mean_flow(build: Build, path: Path) -> Objective:
+    return MeanFlow(path, build.method.anchored, unit=build.scale)
 
-    The norm is a mean over rows and dimensions (Tong et al. 2024, arXiv 2302.00482, equation 10).
 
-    Attributes
-    ----------
-    path
-        Gives x_t and u_t.
-    """
-
-    path: Path
-
-    def loss(self, net: VelocityField, pairs: Pairs, generator: torch.Generator) -> Scalar:
-        """Mean squared error of the velocity on one batch."""
-        share = torch.rand(
-            len(pairs), generator=generator, device=pairs.t0.device, dtype=pairs.t0.dtype
-        )
-        t = pairs.t0 + share * (pairs.t1 - pairs.t0)
-        sample = self.path.sample(pairs, t, generator)
-        return (net(t, sample.x) - sample.u).square().mean()
+#: How each objective is made.
+BUILDERS: dict[str, Callable[[Build, Path], Objective]] = {
+    "velocity": _regression,
+    "velocity-score": _regression,
+    "growth": _regression,
+    "mean-flow": _mean_flow,
+}

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import ot
 
-from cellflow._errors import InputError, SolverError
+from cellflow._errors import SolverError
+from cellflow.transport.plan import Plan, checked_cost, normalised
 
 #: Pivots the network simplex may take. POT's own default, 1e5, ends before the optimum from about
 #: 2,000 points on.
@@ -21,26 +22,22 @@ _MILD = (1e-3, 1e6)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A sparse transport plan: `mass[k]` goes from `rows[k]` to `columns[k]`.
+class ExactPlan(Plan):
+    """An optimal plan, at most n + m - 1 entries, with the proof of its optimality.
 
     Attributes
     ----------
-    rows, columns
-        Indices of the support, shape (k,); at most n + m - 1 pairs.
-    mass
-        Positive masses that sum to one, shape (k,).
     cost
         Total cost, the sum of mass times ground cost.
     gap
         `cost` minus a lower bound that the duals prove, in units of the cost.
+    potentials
+        Duals of rows and columns, shapes (n,) and (m,), in units of the cost.
     """
 
-    rows: np.ndarray
-    columns: np.ndarray
-    mass: np.ndarray
     cost: float
     gap: float
+    potentials: tuple[np.ndarray, np.ndarray]
 
 
 def exact_plan(
@@ -49,7 +46,7 @@ def exact_plan(
     b: np.ndarray | None = None,
     *,
     max_iter: int = MAX_ITER,
-) -> Plan:
+) -> ExactPlan:
     """Solve optimal transport by the network simplex and prove the answer optimal.
 
     The proof does not trust the solver's own report: feasible duals are made from its potentials
@@ -74,11 +71,8 @@ def exact_plan(
     SolverError
         If the solver stopped early or its answer is not proven optimal.
     """
-    cost = np.ascontiguousarray(cost, dtype=np.float64)
-    if not np.isfinite(cost).all():
-        raise InputError("the cost matrix has NaN or infinite entries")
-    a = _masses(a, cost.shape[0])
-    b = _masses(b, cost.shape[1])
+    cost = checked_cost(cost)
+    a, b = normalised(a, cost.shape[0]), normalised(b, cost.shape[1])
     unit = float(cost.mean()) or 1.0
     if not _MILD[0] < unit < _MILD[1]:
         cost = cost / unit  # the solver's own tolerance is absolute
@@ -96,7 +90,8 @@ def exact_plan(
             f"after at most {max_iter:.0e} pivots: cost {value * unit:.6g}, gap {gap * unit:.3g}, "
             f"misplaced mass {misplaced:.3g}"
         )
-    return Plan(rows, columns, mass, value * unit, gap * unit)
+    potentials = log["u"] * unit, log["v"] * unit
+    return ExactPlan(rows, columns, mass, value * unit, gap * unit, potentials)
 
 
 def lower_bound(cost: np.ndarray, a: np.ndarray, b: np.ndarray, potential: np.ndarray) -> float:
@@ -117,15 +112,6 @@ def _row_minimum(cost: np.ndarray, potential: np.ndarray, chunk: int = 256) -> n
         for start in range(0, len(cost), chunk)
     ]
     return np.concatenate(parts)
-
-
-def _masses(weights: np.ndarray | None, n: int) -> np.ndarray:
-    if weights is None:
-        return np.full(n, 1 / n)
-    weights = np.asarray(weights, dtype=np.float64)
-    if weights.shape != (n,) or not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
-        raise InputError(f"masses must be {n} non-negative numbers with a positive sum")
-    return weights / weights.sum()
 
 
 def _misplaced(

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellflow.couplings import IndependentCoupling, MinibatchOTCoupling, PiecewiseCoupling
+from cellflow.couplings import IndependentCoupling, MinibatchCoupling, MixtureCoupling
 from cellflow.marginals import Population
 from tests.gaussians import Normal
 
@@ -15,14 +15,14 @@ def populations(seed: int, n: int = 24, d: int = 2) -> tuple[Population, Populat
     points = torch.randn(
         (2, n, d), generator=torch.Generator().manual_seed(seed), dtype=torch.float64
     )
-    return Population(points[0]), Population(points[1] + 1)
+    return Population.of(points[0]), Population.of(points[1] + 1)
 
 
 MAKERS = {
     "independent": IndependentCoupling,
-    "ot": lambda *a: MinibatchOTCoupling(*a, batch_size=16),
-    "ot, replaced": lambda *a: MinibatchOTCoupling(*a, batch_size=16, replace=True),
-    "piecewise": lambda *a: PiecewiseCoupling([MinibatchOTCoupling(*a, batch_size=16)] * 2),
+    "ot": lambda *a: MinibatchCoupling(*a, batch_size=16),
+    "ot, replaced": lambda *a: MinibatchCoupling(*a, batch_size=16, replace=True),
+    "piecewise": lambda *a: MixtureCoupling([MinibatchCoupling(*a, batch_size=16)] * 2),
 }
 
 
@@ -61,7 +61,7 @@ def test_pairs_keep_the_marginal_moments(name, generator):
 @given(seed=st.integers(0, 2**31), n=st.integers(2, 40))
 def test_without_replacement_every_point_of_the_batch_is_served_once(seed, n):
     source, target = populations(seed, n)
-    pairs = MinibatchOTCoupling(source, target, batch_size=n).sample(
+    pairs = MinibatchCoupling(source, target, batch_size=n).sample(
         n, torch.Generator().manual_seed(seed)
     )
     for served, points in ((pairs.x0, source.points), (pairs.x1, target.points)):
@@ -70,17 +70,17 @@ def test_without_replacement_every_point_of_the_batch_is_served_once(seed, n):
 
 def test_with_replacement_about_one_in_e_points_are_left_out(generator):
     source, target = populations(0, 500)
-    pairs = MinibatchOTCoupling(source, target, batch_size=500, replace=True).sample(500, generator)
+    pairs = MinibatchCoupling(source, target, batch_size=500, replace=True).sample(500, generator)
     assert len(torch.unique(pairs.x0, dim=0)) / 500 == pytest.approx(1 - 1 / np.e, abs=0.06)
 
 
 def test_one_plan_is_served_whole_before_the_next_is_solved(generator, monkeypatch):
     source, target = populations(0, 60)
-    coupling = MinibatchOTCoupling(source, target, batch_size=60)
+    coupling = MinibatchCoupling(source, target, batch_size=60)
     solved = []
-    solve = MinibatchOTCoupling._solve
+    solve = MinibatchCoupling._solve
     monkeypatch.setattr(
-        MinibatchOTCoupling, "_solve", lambda self, g: solved.append(1) or solve(self, g)
+        MinibatchCoupling, "_solve", lambda self, g: solved.append(1) or solve(self, g)
     )
     served = torch.cat([coupling.sample(20, generator).x0 for _ in range(3)])
     assert len(solved) == 1
@@ -93,14 +93,14 @@ def test_transport_cost_falls_with_the_batch_and_is_under_the_independent_one(ge
         return float((pairs.x1 - pairs.x0).square().sum(dim=1).mean())
 
     ends = Normal(), Normal(2.0, 0.5)
-    costs = [cost(MinibatchOTCoupling(*ends, batch_size=size)) for size in (2, 8, 64)]
+    costs = [cost(MinibatchCoupling(*ends, batch_size=size)) for size in (2, 8, 64)]
     assert cost(IndependentCoupling(*ends)) > costs[0] > costs[1] > costs[2] > 4.25 - 0.1
 
 
 def test_intervals_are_drawn_equally_often(generator):
     source, target = populations(0)
     spans = [(0.0, 1.0), (1.0, 2.0), (2.0, 5.0)]
-    coupling = PiecewiseCoupling([IndependentCoupling(source, target, span) for span in spans])
+    coupling = MixtureCoupling([IndependentCoupling(source, target, span) for span in spans])
     starts = coupling.sample(9_000, generator).t0
     for start, _ in spans:
         assert float((starts == start).double().mean()) == pytest.approx(1 / 3, abs=0.02)

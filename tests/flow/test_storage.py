@@ -9,15 +9,17 @@ import torch
 from cellflow import FileError, Flow
 from cellflow.flow import Context
 from cellflow.marginals import TimeAxis
-from cellflow.nets import VelocityMLP
+from cellflow.nets import Fields
 
 
 @pytest.fixture
 def flow(generator):
-    net = VelocityMLP(3, width=8, depth=2, time_features=2, generator=generator)
-    net.standardise(torch.randn((20, 3), generator=generator) * 4)
+    nets = Fields.of_mlps(
+        ("velocity", "growth"), 3, width=8, depth=2, time_features=2, generator=generator
+    )
+    nets.standardise(torch.randn((20, 3), generator=generator) * 4)
     return Flow(
-        net=net.eval(),
+        nets=nets.eval(),
         axis=TimeAxis("real", (0.0, 6.0, 24.0)),
         settings={"coupling": "ot", "seed": 5},
         history={"step": [1, 2], "loss": [0.5, 0.25]},
@@ -44,7 +46,7 @@ def test_round_trip_keeps_everything(flow, folder, generator):
 
 def test_folder_holds_json_and_safetensors_only(folder):
     assert sorted(p.name for p in folder.iterdir()) == ["flow.json", "tensors.safetensors"]
-    assert json.loads((folder / "flow.json").read_text())["schema_version"] == 1
+    assert json.loads((folder / "flow.json").read_text())["schema_version"] == 2
 
 
 def test_going_there_and_back_and_a_time_of_its_own(flow, generator):
@@ -71,7 +73,7 @@ DAMAGE = {
     "missing tensors": (lambda f: (f / "tensors.safetensors").unlink(), "tensors.* is missing"),
     "altered tensors": (flip_a_bit, "was altered or belongs to another flow"),
     "altered description": (lambda f: rewrite(f, settings={"seed": 6}), "flow.json was altered"),
-    "unknown schema": (lambda f: rewrite(f, schema_version=99), "schema version 99.*version 1"),
+    "unknown schema": (lambda f: rewrite(f, schema_version=99), "schema version 99.*version 2"),
     "another program's JSON": (lambda f: rewrite(f, format="x"), "has another format"),
     "a list for JSON": (lambda f: (f / "flow.json").write_text("[1]"), "has another format"),
     "text for JSON": (lambda f: (f / "flow.json").write_text("hello"), "cannot be read"),

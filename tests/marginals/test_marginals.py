@@ -50,13 +50,13 @@ def test_unknown_axis_is_refused():
 
 
 def test_population_gives_distinct_points_while_there_are_enough(generator):
-    population = Population(torch.arange(10.0)[:, None])
-    assert len(torch.unique(population.sample(10, generator))) == 10
-    assert population.sample(25, generator).shape == (25, 1)
+    population = Population.of(torch.arange(10.0)[:, None])
+    assert len(torch.unique(population.sample(10, generator).x)) == 10
+    assert population.sample(25, generator).x.shape == (25, 1)
 
 
 def test_a_course_needs_as_many_populations_as_times_in_order():
-    one = Population(torch.zeros(2, 1))
+    one = Population.of(torch.zeros(2, 1))
     with pytest.raises(InputError, match="2 times and 1 populations"):
         Marginals((0.0, 1.0), (one,))
     with pytest.raises(InputError, match="times must increase"):

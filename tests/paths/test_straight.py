@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellflow.couplings import IndependentCoupling, MinibatchOTCoupling, Pairs, PiecewiseCoupling
+from cellflow._batch import Batch, Pairs
+from cellflow.couplings import IndependentCoupling, MinibatchCoupling, MixtureCoupling
 from cellflow.marginals import Population
 from cellflow.paths import StraightPath
 from tests.gaussians import Normal, independent_velocity, optimal_velocity, samples
@@ -20,7 +21,7 @@ ENDS = Normal(), Normal(M, S)
 def coupling_of(name):
     if name == "independent":
         return IndependentCoupling(*ENDS)
-    return MinibatchOTCoupling(*ENDS, batch_size=256)
+    return MinibatchCoupling(*ENDS, batch_size=256)
 
 
 VELOCITY = {"independent": independent_velocity, "ot": optimal_velocity}
@@ -53,7 +54,7 @@ def test_path_energy_of_the_regressed_velocity(name, energy, generator):
 def test_without_noise_the_rest_of_the_way_leads_to_the_target(seed, start, length):
     g = torch.Generator().manual_seed(seed)
     ends = torch.randn((2, 9, 3), generator=g, dtype=torch.float64)
-    pairs = Pairs.over((start, start + length), ends[0], ends[1])
+    pairs = Pairs.over((start, start + length), Batch(ends[0]), Batch(ends[1]))
     t = pairs.t0 + torch.rand(9, generator=g, dtype=torch.float64) * length
     sample = StraightPath(sigma=0).sample(pairs, t, g)
     reached = sample.x + (pairs.t1 - t)[:, None] * sample.u
@@ -62,7 +63,7 @@ def test_without_noise_the_rest_of_the_way_leads_to_the_target(seed, start, leng
 
 def test_noise_has_constant_width_and_leaves_the_velocity(generator):
     x0 = torch.zeros((50_000, 1), dtype=torch.float64)
-    pairs = Pairs.over((0.0, 2.0), x0, x0 + 3)
+    pairs = Pairs.over((0.0, 2.0), Batch(x0), Batch(x0 + 3))
     for t in (0.0, 1.0, 2.0):
         sample = StraightPath(sigma=0.4).sample(pairs, torch.full_like(pairs.t0, t), generator)
         assert float(sample.x.std()) == pytest.approx(0.4, rel=0.02)
@@ -75,9 +76,9 @@ def test_cells_at_constant_speed_have_that_velocity_on_every_interval(times, gen
     """With X_k = X_0 + k c the target is c, also on the doubled interval around a held-out time."""
     first = torch.randn((30, 3), generator=generator, dtype=torch.float64)
     speed = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
-    cells = {time: Population(first + time * speed) for time in times}
-    coupling = PiecewiseCoupling(
-        [MinibatchOTCoupling(cells[a], cells[b], (a, b), batch_size=30) for a, b in pairwise(times)]
+    cells = {time: Population.of(first + time * speed) for time in times}
+    coupling = MixtureCoupling(
+        [MinibatchCoupling(cells[a], cells[b], (a, b), batch_size=30) for a, b in pairwise(times)]
     )
     pairs = coupling.sample(90, generator)
     u = StraightPath(sigma=0).sample(pairs, pairs.t0, generator).u

@@ -4,16 +4,18 @@ import pytest
 import torch
 from torch import nn
 
-from cellflow import InputError, SolverError, recipe
+from cellflow import InputError, SolverError, method, recipe
 from cellflow.couplings import IndependentCoupling
 from cellflow.marginals import Marginals, Population, TimeAxis
-from cellflow.nets import VelocityMLP
+from cellflow.nets import Fields
 from cellflow.paths import StraightPath
-from cellflow.training import VelocityRegression, fit_flow, minimise, resolve_device
+from cellflow.objectives import VelocityRegression
+from cellflow.training import fit_flow, minimise, resolve_device
 from cellflow.training.schedules import cosine
 from tests.gaussians import Normal, independent_velocity
 
 CPU = torch.device("cpu")
+WEIGHT = "nets.velocity.last.weight"
 
 
 def moving(times, speed=1.0, n=200, spread=0.2):
@@ -22,7 +24,7 @@ def moving(times, speed=1.0, n=200, spread=0.2):
     for cell, time in zip(cells, times, strict=True):
         cell[:, 0] += speed * time
     axis = TimeAxis("index", tuple(float(k) for k in range(int(max(times)) + 1)))
-    return Marginals(tuple(map(float, times)), tuple(map(Population, cells))), axis
+    return Marginals(tuple(map(float, times)), tuple(map(Population.of, cells))), axis
 
 
 @pytest.mark.parametrize("coupling", ["ot", "independent"])
@@ -30,7 +32,7 @@ def test_held_out_time_of_a_moving_population_is_met(coupling):
     """Times 0, 1, 3 with 2 held out: carried from 1, cells arrive where they would have been."""
     marginals, axis = moving([0, 1, 3])
     flow = fit_flow(
-        marginals, axis, coupling=coupling, recipe=recipe("default", n_steps=400, width=32),
+        marginals, axis, method=method(coupling=coupling), recipe=recipe("default", n_steps=400, width=32),
         seed=0, device=CPU,
     )  # fmt: skip
     start = marginals.populations[1].points
@@ -49,13 +51,13 @@ def test_trained_net_meets_the_closed_form_velocity(generator):
             self.mean = nn.Parameter(torch.tensor(0.0, dtype=torch.float64))
             self.log_std = nn.Parameter(torch.tensor(0.0, dtype=torch.float64))
 
-        def forward(self, t, x):
+        def forward(self, t, x, condition=None):
             t = t[:, None]
             return independent_velocity(t, x, self.mean, self.log_std.exp())
 
     net = Net()
     minimise(
-        net,
+        Fields({"velocity": net}),
         IndependentCoupling(Normal(), Normal(2.0, 0.5)),
         VelocityRegression(StraightPath(sigma=0)),
         recipe("default", n_steps=600, learning_rate=0.02, batch_size=512, ema_decay=0),
@@ -70,13 +72,18 @@ def test_same_seed_same_flow_and_another_seed_another(name):
     marginals, axis = moving([0, 1, 2], n=40)
     flows = [
         fit_flow(
-            marginals, axis, coupling="ot", recipe=recipe(name, n_steps=20), seed=seed, device=CPU
+            marginals,
+            axis,
+            method=method("ot-cfm"),
+            recipe=recipe(name, n_steps=20),
+            seed=seed,
+            device=CPU,
         )
         for seed in (3, 3, 4)
     ]
-    first, again, other = (flow.net.state_dict() for flow in flows)
+    first, again, other = (flow.nets.state_dict() for flow in flows)
     assert all(torch.equal(first[key], again[key]) for key in first)
-    assert not torch.equal(first["layers.0.weight"], other["layers.0.weight"])
+    assert not torch.equal(first[WEIGHT], other[WEIGHT])
     assert flows[0].history == flows[1].history
 
 
@@ -84,7 +91,12 @@ def test_global_randomness_and_threads_are_left_alone():
     marginals, axis = moving([0, 1], n=10)
     state, threads = torch.random.get_rng_state(), torch.get_num_threads()
     fit_flow(
-        marginals, axis, coupling="ot", recipe=recipe("default", n_steps=3), seed=0, device=CPU
+        marginals,
+        axis,
+        method=method("ot-cfm"),
+        recipe=recipe("default", n_steps=3),
+        seed=0,
+        device=CPU,
     )
     assert torch.equal(torch.random.get_rng_state(), state)
     assert torch.get_num_threads() == threads
@@ -93,32 +105,39 @@ def test_global_randomness_and_threads_are_left_alone():
 def test_loss_curve_covers_all_steps_and_falls():
     marginals, axis = moving([0, 1, 2])
     flow = fit_flow(
-        marginals, axis, coupling="ot", recipe=recipe("default", n_steps=230), seed=0, device=CPU
+        marginals,
+        axis,
+        method=method("ot-cfm"),
+        recipe=recipe("default", n_steps=230),
+        seed=0,
+        device=CPU,
     )
     assert flow.history["step"] == [50, 100, 150, 200, 230]
     assert flow.history["loss"][-1] < flow.history["loss"][0]
 
 
 def test_a_loss_that_is_no_number_stops_the_fit():
-    cells = [Population(torch.full((4, 1), float(k) * 1e30)) for k in range(2)]
+    cells = [Population.of(torch.full((4, 1), float(k) * 1e30)) for k in range(2)]
     marginals = Marginals((0.0, 1.0), tuple(cells))
     with pytest.raises(SolverError, match="the loss became"):
         fit_flow(
-            marginals, TimeAxis("index", (0.0, 1.0)), coupling="independent",
+            marginals, TimeAxis("index", (0.0, 1.0)), method=method("i-cfm"),
             recipe=recipe("torchcfm", n_steps=60), seed=0, device=CPU,
         )  # fmt: skip
 
 
 def test_average_of_the_weights_is_what_is_used(generator):
-    net = VelocityMLP(1, width=4, generator=torch.Generator().manual_seed(0))
-    coupling = IndependentCoupling(Population(torch.zeros(4, 1)), Population(torch.ones(4, 1)))
+    net = Fields.of_mlps(("velocity",), 1, width=4, generator=generator)
+    coupling = IndependentCoupling(
+        Population.of(torch.zeros(4, 1)), Population.of(torch.ones(4, 1))
+    )
     trained = minimise(
         net, coupling, VelocityRegression(StraightPath(0.1)),
         recipe("default", n_steps=50, batch_size=4, ema_decay=0.99), generator,
     )  # fmt: skip
     assert trained.net is not net
     last, average = net.state_dict(), trained.net.state_dict()
-    assert not torch.equal(last["layers.0.weight"], average["layers.0.weight"])
+    assert not torch.equal(last[WEIGHT], average[WEIGHT])
 
 
 def test_cosine_falls_from_one_to_zero():
@@ -137,7 +156,7 @@ def test_fit_on_a_gpu_predicts_what_the_cpu_predicts():
     ends = []
     for device in ("cpu", "cuda"):
         flow = fit_flow(
-            marginals, axis, coupling="ot", recipe=recipe("default", n_steps=400, width=32),
+            marginals, axis, method=method("ot-cfm"), recipe=recipe("default", n_steps=400, width=32),
             seed=0, device=torch.device(device),
         )  # fmt: skip
         ends.append(flow.push(marginals.populations[1].points, 1.0, 2.0).cpu().mean(dim=0))

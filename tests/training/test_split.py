@@ -2,14 +2,28 @@
 
 import torch
 
-from cellflow.marginals import Population
-from cellflow.training.fit import _share
+from cellflow.marginals import Marginals, Population
+from cellflow.training.fit import _split
+
+CPU = torch.device("cpu")
 
 
-def test_a_share_is_some_of_the_cells_and_the_whole_is_itself(generator):
-    population = Population(torch.arange(50.0)[:, None])
-    share = _share(population, 0.8, generator)
-    assert len(share) == 40
-    assert len(torch.unique(share.points)) == 40
-    assert _share(population, 1.0, generator) is population
-    assert len(_share(Population(torch.zeros(3, 1)), 0.1, generator)) == 2
+def course(n):
+    cells = torch.arange(float(n))[:, None]
+    return Marginals((0.0, 1.0), (Population.of(cells), Population.of(cells + 0.5)))
+
+
+def test_a_share_and_the_rest_are_all_cells():
+    seen, unseen = _split(course(50), 0.8, CPU)
+    for part, rest, offset in zip(seen.populations, unseen.populations, (0, 0.5), strict=True):
+        assert (len(part), len(rest)) == (40, 10)
+        both = torch.cat([part.points, rest.points])[:, 0].sort().values
+        assert torch.equal(both, torch.arange(50.0) + offset)
+
+
+def test_the_whole_keeps_its_order_and_a_tiny_share_has_two_cells():
+    whole = course(50)
+    seen, _ = _split(whole, 1.0, CPU)
+    assert torch.equal(seen.populations[0].points, whole.populations[0].points)
+    few, _ = _split(course(4), 0.1, CPU)
+    assert [len(population) for population in few.populations] == [2, 2]

@@ -1,0 +1,161 @@
+"""Rows of points with what is known of each, the law they are drawn from, and pairs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol, Self, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from cellflow._typing import Condition, Points, Rows
+
+Interval = tuple[float, float]
+
+
+class Columns:
+    """Base of dataclasses whose fields are tensors with one entry a row, or None throughout."""
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns().values())))
+
+    def __getitem__(self, rows: slice | Tensor) -> Self:
+        return self._each(lambda column: column[rows])
+
+    def columns(self) -> dict[str, Tensor]:
+        """Those of the fields that are there."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {name: column for name, column in named.items() if column is not None}
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same rows on `device`."""
+        return self._each(lambda column: column.to(device))
+
+    @classmethod
+    def cat(cls, parts: Sequence[Self]) -> Self:
+        """Stack rows of parts that have the same columns."""
+        if len(parts) == 1:
+            return parts[0]
+        names = parts[0].columns()
+        return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
+    def _each(self, change: Any) -> Self:
+        changed = {name: change(column) for name, column in self.columns().items()}
+        return replace(self, **changed)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class Batch(Columns):
+    """Points of a marginal.
+
+    Attributes
+    ----------
+    x
+        Coordinates that paths live in, shape (n, d).
+    features
+        Coordinates that transport costs are taken on, shape (n, f); None takes `x`.
+    condition
+        Covariates that the nets see, shape (n, c).
+    label
+        Group that coupling partners share, shape (n,).
+    clones
+        Clones that each belongs to, shape (n, p), filled up with -1.
+    rate
+        Growth rate of mass per unit of flow time, shape (n,).
+    """
+
+    x: Points
+    features: Float[Tensor, "n f"] | None = None
+    condition: Condition | None = None
+    label: Int[Tensor, " n"] | None = None
+    clones: Int[Tensor, "n p"] | None = None
+    rate: Rows | None = None
+
+    @property
+    def seen(self) -> Float[Tensor, "n f"]:
+        """Coordinates that costs are taken on."""
+        return self.x if self.features is None else self.features
+
+
+@dataclass(frozen=True)
+class Pairs(Columns):
+    """Coupled endpoints; each row has its own interval, so one batch can span a time course.
+
+    Attributes
+    ----------
+    x0, x1
+        Source and target, shape (n, d).
+    t0, t1
+        Their flow times, shape (n,), t0 < t1.
+    c0, c1
+        Covariates of source and target, shape (n, c).
+    m0, m1
+        Masses at both ends, shape (n,), where mass changes on the way; the scale is such that a
+        pair was drawn in proportion to a mass of 1.
+    v0, v1
+        Velocities at both ends, shape (n, d), where the coupling knows them.
+    chain, knots
+        Points of the whole chain that the pair is a link of, shape (n, k, d), and their flow times,
+        shape (n, k).
+    """
+
+    x0: Points
+    x1: Points
+    t0: Rows
+    t1: Rows
+    c0: Condition | None = None
+    c1: Condition | None = None
+    m0: Rows | None = None
+    m1: Rows | None = None
+    v0: Points | None = None
+    v1: Points | None = None
+    chain: Float[Tensor, "n k d"] | None = None
+    knots: Float[Tensor, "n k"] | None = None
+
+    @staticmethod
+    def over(interval: Interval, source: Batch, target: Batch, **columns: Any) -> Pairs:
+        """Pair the rows of `source` and `target`, all over one interval of flow time.
+
+        A source with growth rates was drawn by the mass that it grows to, so that mass is 1 at
+        the end. Noise, which has no covariates, takes those of its target.
+        """
+        start, stop = interval
+        x0 = source.x
+        if source.rate is not None and "m0" not in columns:
+            columns["m0"] = torch.exp(-source.rate * (stop - start))
+            columns["m1"] = torch.ones_like(source.rate)
+        return Pairs(
+            x0,
+            target.x,
+            x0.new_full((len(x0),), start),
+            x0.new_full((len(x0),), stop),
+            target.condition if source.condition is None else source.condition,
+            target.condition,
+            **columns,
+        )
+
+
+@runtime_checkable
+class Marginal(Protocol):
+    """A law that can be sampled: a time slice, noise, a set of images."""
+
+    def sample(self, n: int, generator: torch.Generator) -> Batch:
+        """Draw `n` points of the law."""
+        ...
+
+
+@runtime_checkable
+class FiniteMarginal(Marginal, Protocol):
+    """A marginal of finitely many points, all of which can be seen."""
+
+    @property
+    def cells(self) -> Batch:
+        """All of its points."""
+        ...
+
+    @property
+    def masses(self) -> Rows:
+        """Their masses, which sum to one."""
+        ...

@@ -1,0 +1,324 @@
+"""Potentials of semidiscrete transport: one number for each atom says which points it takes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from cellflow._errors import FileError, InputError
+from cellflow._files import new_file
+from cellflow._typing import Rows, Scalar
+
+Atoms = Float[Tensor, "N f"]
+Values = Float[Tensor, " N"]
+Features = Float[Tensor, "n f"]
+Indices = Int[Tensor, " n"]
+Coordinates = Float[Tensor, " f"]
+
+_FORMAT = "cellflow-potentials-1"
+_TENSORS = ("atoms", "origin", "g", "masses")
+_VALUES = ("epsilon", "fingerprint", "reached", "n_steps", "chunk")
+
+#: Scores that are held at a time: on a CPU as many as its cache takes, so that memory does not
+#: slow the products down.
+_TILE = {"cpu": 2**19}
+_LARGE_TILE = 2**26
+
+
+@dataclass(frozen=True, eq=False)
+class Potentials:
+    """Which atoms the points of a continuous law go to, in optimal transport to finitely many.
+
+    With the score of atom y_j at x, g_j + <x, y_j>, a point goes to the atom of the highest score
+    or, with entropy, to atom j in proportion to b_j exp(score_j / epsilon). This is optimal for
+    the cost -<x, y>, and so for squared distances, if the atoms take their masses b
+    (Mousavi-Hosseini et al. 2025, arXiv 2509.25519). Coordinates are measured from the mean of
+    the atoms, which changes nothing but the rounding. Scores are made tile by tile; the matrix of
+    all points and atoms is never held.
+
+    Attributes
+    ----------
+    atoms
+        The atoms, less `origin`, shape (N, f).
+    origin
+        Their mean, shape (f,).
+    g
+        Potentials, shape (N,), for the cost -<x, y>; -inf at atoms without mass. Those for the
+        squared distance are 2 g + |y|^2, and their epsilon is twice this one.
+    masses
+        Masses b of the atoms, shape (N,), which sum to one.
+    epsilon
+        Strength of the entropy, in the units of <x, y>.
+    fingerprint
+        Digest of the atoms as they were given.
+    reached
+        Chi-squared, by `chi_squared`, at the end of the optimisation.
+    n_steps
+        Steps that it took.
+    chunk
+        Atoms scored at a time.
+    """
+
+    atoms: Atoms
+    origin: Coordinates
+    g: Values
+    masses: Values
+    epsilon: float
+    fingerprint: str
+    reached: float = float("nan")
+    n_steps: int = 0
+    chunk: int = 8192
+
+    @classmethod
+    def of(
+        cls, atoms: Atoms, masses: Values | None = None, epsilon: float = 0.0, chunk: int = 8192
+    ) -> Potentials:
+        """Start from g = 0 for atoms (N, f) with masses (N,) of any scale, None for equal ones."""
+        masses = atoms.new_ones(len(atoms)) if masses is None else masses.to(atoms.dtype)
+        origin, masses = atoms.mean(dim=0), masses / masses.sum()
+        g = torch.zeros_like(masses).masked_fill(masses == 0, -torch.inf)
+        return cls(atoms - origin, origin, g, masses, epsilon, fingerprint(atoms), chunk=chunk)
+
+    def assign(self, x: Features) -> Indices:
+        """Atom of the highest score for each row."""
+        return torch.cat([self._best(rows) for rows in self.tiles(x)])
+
+    def draw(self, x: Features, generator: torch.Generator) -> Indices:
+        """Draw an atom for each row; without entropy it is that of the highest score."""
+        if self.epsilon == 0:
+            return self.assign(x)
+        u = torch.rand(len(x), generator=generator, device=x.device, dtype=x.dtype)
+        tiles = zip(self.tiles(x), u.split(self._tile_rows), strict=True)
+        return torch.cat([self._at_quantile(rows, marks) for rows, marks in tiles])
+
+    def marginal(self, x: Features) -> Values:
+        """Mass that each atom takes of equally heavy rows, shape (N,)."""
+        if self.epsilon == 0:
+            return torch.bincount(self.assign(x), minlength=len(self.g)).to(self.g) / len(x)
+        total = torch.zeros_like(self.g)
+        for rows in self.tiles(x):
+            for atoms, shares in self._shares(rows):
+                total[atoms] += shares.sum(dim=0)
+        return total / len(x)
+
+    def barycentre(self, x: Features) -> Features:
+        """Mean of the atoms that each row goes to, E[x1 | x0]."""
+        if self.epsilon == 0:
+            return self.atoms[self.assign(x)] + self.origin
+        means = []
+        for rows in self.tiles(x):
+            mean = self.origin.repeat(len(rows), 1)
+            for atoms, shares in self._shares(rows):
+                mean += shares @ self.atoms[atoms]
+            means.append(mean)
+        return torch.cat(means)
+
+    def semidual(self, x: Features) -> Scalar:
+        """Value of the semidual estimated from the rows; its maximum over g is the cost of OT.
+
+        That is the mean of -<x, y>, with both measured from `origin`, plus epsilon times the
+        divergence of the plan from the product of its marginals.
+        """
+        heavy = self.masses > 0
+        if self.epsilon == 0:
+            taken = self.assign(x)
+            best = ((x - self.origin) * self.atoms[taken]).sum(dim=1) + self.g[taken]
+        else:
+            sums = [self._log_sums(rows).logsumexp(dim=1) for rows in self.tiles(x)]
+            best = self.epsilon * torch.cat(sums)
+        return self.masses[heavy] @ self.g[heavy] - best.mean()
+
+    def chi_squared(self, x: Features, weights: Rows | None = None) -> float:
+        """Chi-squared divergence of what the atoms take from their masses.
+
+        Unbiased from independent rows, so it can be negative: with s_ij the share of row i that
+        goes to atom j it is sum_j ((sum_i s_ij)^2 - sum_i s_ij^2) / (b_j n (n - 1)) - 1. With
+        `weights`, which sum to one, the rows are all points of the source and it is exact.
+        """
+        if weights is None and len(x) < 2:
+            raise InputError(f"chi-squared needs at least 2 points, got {len(x)}")
+        first, second = self._sums(x, x.new_ones(len(x)) if weights is None else weights)
+        if weights is not None:
+            return self._over_masses(first.square()) - 1
+        return self._over_masses(first.square() - second) / (len(x) * (len(x) - 1)) - 1
+
+    def hit_entropy(self, x: Features) -> float:
+        """Entropy of what the atoms take of the rows, as a share of its highest value.
+
+        It is 1 where all atoms take the same and 0 where one takes all; few rows an atom lower it
+        by chance.
+        """
+        n_atoms = int((self.masses > 0).sum())
+        entropy = float(torch.special.entr(self.marginal(x)).sum())
+        return entropy / math.log(n_atoms) if n_atoms > 1 else 1.0
+
+    def check_atoms(self, atoms: Atoms, masses: Values) -> None:
+        """Refuse atoms or masses other than those that the potentials were made for."""
+        if fingerprint(atoms) != self.fingerprint:
+            raise InputError(
+                f"these potentials belong to other atoms: {len(self.atoms)} with fingerprint "
+                f"{self.fingerprint}, got {len(atoms)} with {fingerprint(atoms)}"
+            )
+        if not torch.allclose(masses / masses.sum(), self.masses, rtol=1e-4, atol=0):
+            raise InputError("these potentials belong to the same atoms with other masses")
+
+    def to(self, device: torch.device | str) -> Potentials:
+        """Return the same potentials on `device`."""
+        return replace(self, **{name: getattr(self, name).to(device) for name in _TENSORS})
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write one safetensors file, whole or not at all.
+
+        Raises
+        ------
+        FileError
+            If `path` exists and may not be overwritten, or cannot be written.
+        """
+        tensors = {name: getattr(self, name).contiguous().cpu() for name in _TENSORS}
+        values = json.dumps({name: getattr(self, name) for name in _VALUES}, sort_keys=True)
+        metadata = {"format": _FORMAT, "values": values, "sha256": _digest(tensors, values)}
+        with new_file(Path(path), overwrite=overwrite) as staged:
+            staged.write_bytes(save(tensors, metadata))
+
+    @classmethod
+    def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Potentials:
+        """Read potentials that `save` wrote.
+
+        Raises
+        ------
+        FileError
+            For a file that is missing, damaged or of another kind.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise FileError(f"{path} is no safetensors file: {error}") from error
+        if metadata.get("format") != _FORMAT:
+            raise FileError(f"{path} holds no semidiscrete potentials of this version")
+        values = metadata.get("values", "")
+        if metadata.get("sha256") != _digest(tensors, values):
+            raise FileError(f"{path} was altered after the potentials were saved")
+        _check_shapes(tensors, path)
+        return cls(**tensors, **json.loads(values)).to(device)
+
+    def _sums(self, x: Features, weights: Rows) -> tuple[Values, Values]:
+        """Sums over the rows of w_i s_ij and of their squares."""
+        first, second = torch.zeros_like(self.masses), torch.zeros_like(self.masses)
+        if self.epsilon == 0:
+            taken = self.assign(x)
+            return first.index_add_(0, taken, weights), second.index_add_(0, taken, weights**2)
+        for rows, w in zip(self.tiles(x), weights.split(self._tile_rows), strict=True):
+            for atoms, shares in self._shares(rows):
+                first[atoms] += w @ shares
+                second[atoms] += w.square() @ shares.square_()
+        return first, second
+
+    def _over_masses(self, values: Values) -> float:
+        heavy = self.masses > 0
+        return float((values[heavy] / self.masses[heavy]).sum())
+
+    @property
+    def _tile_rows(self) -> int:
+        held = _TILE.get(self.atoms.device.type, _LARGE_TILE)
+        return max(1, held // min(len(self.atoms), self.chunk))
+
+    def tiles(self, x: Features) -> tuple[Tensor, ...]:
+        """Rows of a tile each, measured from the origin, in units of epsilon where it is > 0."""
+        return ((x - self.origin) / (self.epsilon or 1.0)).split(self._tile_rows)
+
+    def chunks(self) -> list[slice]:
+        """Atoms that are scored at a time."""
+        return [slice(k, k + self.chunk) for k in range(0, len(self.atoms), self.chunk)]
+
+    def scores(self, rows: Features, atoms: slice) -> Tensor:
+        """Scores of some atoms; with entropy, the logarithms of their shares but for a constant."""
+        g = self.g[atoms]
+        if self.epsilon:
+            g = g / self.epsilon + self.masses[atoms].log()
+        return torch.addmm(g, rows, self.atoms[atoms].T)
+
+    def _best(self, rows: Features) -> Indices:
+        best = rows.new_full((len(rows),), -torch.inf)
+        index = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
+        for atoms in self.chunks():
+            scores = self.scores(rows, atoms)
+            there = _argmax(scores)
+            value = scores.gather(1, there[:, None])[:, 0]
+            index = torch.where(value > best, there + atoms.start, index)
+            best = torch.maximum(value, best)
+        return index
+
+    def _log_sums(self, rows: Features) -> Tensor:
+        """Logarithm of the sum of exp(score) over each chunk, shape (n, chunks)."""
+        return torch.stack(
+            [self.scores(rows, atoms).logsumexp(dim=1) for atoms in self.chunks()], dim=1
+        )
+
+    def _shares(self, rows: Features) -> Iterator[tuple[slice, Tensor]]:
+        """Rows of the plan, chunk by chunk."""
+        chunks = self.chunks()
+        if len(chunks) == 1:
+            yield chunks[0], self.scores(rows, chunks[0]).softmax(dim=1)
+            return
+        total = self._log_sums(rows).logsumexp(dim=1, keepdim=True)
+        for atoms in chunks:
+            yield atoms, self.scores(rows, atoms).sub_(total).exp_()
+
+    def _at_quantile(self, rows: Features, u: Rows) -> Indices:
+        """Atoms at the quantiles `u` of the rows' laws, whatever the chunks are."""
+        sums = self._log_sums(rows)
+        total = sums.logsumexp(dim=1, keepdim=True)
+        chosen, before = _quantile((sums - total).exp(), u)
+        index = torch.empty_like(chosen)
+        for k, atoms in enumerate(self.chunks()):
+            here = torch.nonzero(chosen == k)[:, 0]
+            shares = (self.scores(rows[here], atoms) - total[here]).exp()
+            index[here] = _quantile(shares, (u - before)[here])[0] + atoms.start
+        return index
+
+
+def fingerprint(atoms: Tensor) -> str:
+    """Digest of the shape, precision and numbers of `atoms`, 16 hexadecimal digits."""
+    return _digest({"atoms": atoms.contiguous().cpu()}, "")[:16]
+
+
+def _digest(tensors: Mapping[str, Tensor], values: str) -> str:
+    return hashlib.sha256(save(dict(tensors)) + values.encode()).hexdigest()
+
+
+def _check_shapes(tensors: Mapping[str, Tensor], path: Path) -> None:
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    n, f = (*shapes.get("atoms", ()), None, None)[:2]
+    if shapes != {"atoms": (n, f), "origin": (f,), "g": (n,), "masses": (n,)}:
+        raise FileError(f"{path} holds no semidiscrete potentials: its tensors are {shapes}")
+
+
+def _argmax(scores: Tensor) -> Tensor:
+    # On a CPU, torch takes longer to find the maxima than to multiply the matrices.
+    if scores.device.type == "cpu":
+        return torch.from_numpy(scores.detach().numpy().argmax(axis=1))
+    return scores.argmax(dim=1)
+
+
+def _quantile(shares: Tensor, marks: Rows) -> tuple[Tensor, Rows]:
+    """Index at which the sum of a row's shares passes its mark, and the sum before it."""
+    sums = shares.cumsum(dim=1)
+    index = torch.searchsorted(sums, marks[:, None], right=True)[:, 0]
+    # Where rounding leaves the whole sum below the mark, the last entry with a share is taken.
+    index = index.minimum(sums.argmax(dim=1))
+    return index, (sums - shares).gather(1, index[:, None])[:, 0]

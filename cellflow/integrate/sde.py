@@ -1,0 +1,58 @@
+"""Stochastic differential equations dx = f(t, x) dt + g dW with constant g."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+
+from cellflow._checks import check_positive
+from cellflow._typing import Points, VelocityField
+from cellflow.integrate.ode import Solution
+
+
+@torch.no_grad()
+def solve_sde(
+    drift: VelocityField,
+    diffusion: float,
+    x: Points,
+    times: Sequence[float],
+    generator: torch.Generator,
+    *,
+    n_steps: int = 100,
+) -> Solution:
+    """Carry points along a drift with noise, by Euler-Maruyama.
+
+    Parameters
+    ----------
+    drift
+        The field f(t, x), in the direction of the times: backward in time it is what is added per
+        unit of time that passes backward.
+    diffusion
+        The constant g, in units of the points per square root of time.
+    x
+        Positions at the first time, shape (n, d).
+    times
+        Times at which positions are wanted, the start first; increasing or decreasing.
+    generator
+        Source of the noise.
+    n_steps
+        Steps between each two consecutive times.
+
+    Returns
+    -------
+    Positions at all times and the number of drift evaluations.
+    """
+    check_positive(n_steps, "n_steps")
+    path = [x]
+    for start, stop in pairwise(times):
+        step = (stop - start) / n_steps
+        length = abs(step)
+        for k in range(n_steps):
+            t = x.new_full((len(x),), start + k * step)
+            noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+            x = x + length * drift(t, x) + diffusion * math.sqrt(length) * noise
+        path.append(x)
+    return Solution(torch.stack(path), n_steps * (len(times) - 1))

@@ -1,0 +1,163 @@
+"""Columns of an AnnData as numbers: what nets are told of a cell, and what couplings know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from torch import Tensor
+
+from cellflow._batch import Batch
+from cellflow._checks import check_choice, check_finite, listed
+from cellflow._errors import InputError
+from cellflow._keys import GROWTH
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How `obs` columns become covariates: categories one-hot, numbers standardised.
+
+    Attributes
+    ----------
+    columns
+        For each column its `key`, and `categories`, or `centre` and `spread`.
+    """
+
+    columns: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def fit(cls, obs: pd.DataFrame, keys: Sequence[str]) -> Conditions:
+        """Learn categories and spreads of columns.
+
+        Raises
+        ------
+        InputError
+            For a column that is missing, has one value only, or gaps.
+        """
+        return cls(tuple(_described(_column(obs, key), key) for key in keys))
+
+    def transform(self, obs: pd.DataFrame) -> Tensor | None:
+        """Covariates of all cells, shape (n, c), float32; None without columns."""
+        if not self.columns:
+            return None
+        parts = [_encoded(_column(obs, column["key"]), column) for column in self.columns]
+        return torch.as_tensor(np.hstack(parts), dtype=torch.float32)
+
+    @property
+    def categorical(self) -> list[str]:
+        """Keys of the columns with categories."""
+        return [column["key"] for column in self.columns if "categories" in column]
+
+
+@dataclass(frozen=True)
+class SideColumns:
+    """Names of what couplings are to know of cells beside their points and covariates.
+
+    Attributes
+    ----------
+    label_key
+        `obs` column; cells are coupled with cells of the same value only.
+    lineage_key
+        `obs` column with the clone of each cell (empty or missing for none), or `obsm` key with a
+        matrix of cells and clones.
+    cost_rep
+        `obsm` key with the coordinates that costs are taken on.
+    growth
+        Whether growth rates in `obs["cellflow_growth"]` are used.
+    """
+
+    label_key: str | None = None
+    lineage_key: str | None = None
+    cost_rep: str | None = None
+    growth: bool = False
+
+    def batch(self, adata: AnnData, points: np.ndarray, conditions: Conditions) -> Batch:
+        """All cells as rows with these columns."""
+        return Batch(
+            torch.as_tensor(points, dtype=torch.float32),
+            features=self._features(adata),
+            condition=conditions.transform(adata.obs),
+            label=self._labels(adata.obs, conditions),
+            clones=self._clones(adata),
+            rate=self._rates(adata.obs),
+        )
+
+    def _features(self, adata: AnnData) -> Tensor | None:
+        if self.cost_rep is None:
+            return None
+        check_choice(self.cost_rep, adata.obsm, "obsm key for costs")
+        values = np.asarray(adata.obsm[self.cost_rep], dtype=np.float32)
+        check_finite(values, f"obsm[{self.cost_rep!r}]", list(adata.obs_names))
+        return torch.as_tensor(values)
+
+    def _labels(self, obs: pd.DataFrame, conditions: Conditions) -> Tensor | None:
+        keys = [*conditions.categorical, *([self.label_key] if self.label_key else [])]
+        if not keys:
+            return None
+        groups = pd.DataFrame({key: _column(obs, key).astype(str) for key in keys})
+        return torch.as_tensor(groups.groupby(keys).ngroup().to_numpy())
+
+    def _clones(self, adata: AnnData) -> Tensor | None:
+        if self.lineage_key is None:
+            return None
+        if self.lineage_key in adata.obsm:
+            return _padded(adata.obsm[self.lineage_key])
+        check_choice(self.lineage_key, [*adata.obs, *adata.obsm], "obs or obsm key of clones")
+        clones = adata.obs[self.lineage_key]
+        known = clones.notna() & (clones.astype(str) != "")
+        return torch.as_tensor(pd.factorize(clones.where(known))[0][:, None])
+
+    def _rates(self, obs: pd.DataFrame) -> Tensor | None:
+        if not self.growth:
+            return None
+        if GROWTH not in obs:
+            raise InputError(
+                f"growth by gene sets needs obs[{GROWTH!r}]; run pp.growth (cellflow growth) first"
+            )
+        return torch.as_tensor(obs[GROWTH].to_numpy(), dtype=torch.float32)
+
+
+def _column(obs: pd.DataFrame, key: str) -> pd.Series:
+    check_choice(key, obs, "obs column")
+    column = obs[key]
+    if column.isna().any():
+        raise InputError(f"obs[{key!r}] has no value for {int(column.isna().sum())} cells")
+    return column
+
+
+def _described(column: pd.Series, key: str) -> dict[str, Any]:
+    if column.nunique() < 2:
+        raise InputError(f"obs[{key!r}] has one value only; a condition needs two or more")
+    if is_numeric_dtype(column) and not is_bool_dtype(column):
+        return {"key": key, "centre": float(column.mean()), "spread": float(column.std())}
+    return {"key": key, "categories": sorted(column.astype(str).unique().tolist())}
+
+
+def _encoded(column: pd.Series, how: Mapping[str, Any]) -> np.ndarray:
+    if "categories" not in how:
+        return ((column.to_numpy(dtype=np.float64) - how["centre"]) / how["spread"])[:, None]
+    values = column.astype(str)
+    if foreign := sorted(set(values) - set(how["categories"])):
+        raise InputError(
+            f"obs[{how['key']!r}] has values that the flow does not know: {listed(foreign)}; "
+            f"known: {listed(how['categories'])}"
+        )
+    return np.stack([(values == category).to_numpy() for category in how["categories"]], axis=1)
+
+
+def _padded(matrix: Any) -> Tensor:
+    """Columns with an entry in each row of a matrix, dense or sparse, filled up with -1."""
+    rows, clones = matrix.nonzero()
+    n = matrix.shape[0]
+    counts = np.bincount(rows, minlength=n)
+    ids = np.full((n, max(1, int(counts.max(initial=0)))), -1)
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    order = np.argsort(rows, kind="stable")
+    ids[rows[order], place] = clones[order]
+    return torch.as_tensor(ids)

@@ -1,0 +1,33 @@
+"""Noise as a marginal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from cellflow._batch import Batch
+from cellflow._typing import Points
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """N(centre, scale^2 I).
+
+    Attributes
+    ----------
+    centre
+        Mean, shape (1, d); its device and precision are those of what is drawn.
+    scale
+        Standard deviation of each coordinate.
+    """
+
+    centre: Points
+    scale: float = 1.0
+
+    def sample(self, n: int, generator: torch.Generator) -> Batch:
+        """Draw `n` points."""
+        centre = self.centre
+        shape = (n, centre.shape[1])
+        noise = torch.randn(shape, generator=generator, device=centre.device, dtype=centre.dtype)
+        return Batch(centre + self.scale * noise)

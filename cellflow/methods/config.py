@@ -1,0 +1,82 @@
+"""A fit's settings as a YAML file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cellflow._checks import check_choice
+from cellflow._errors import FileError, InputError
+from cellflow.methods.method import Method, method_of
+from cellflow.methods.recipes import Recipe, recipe_of
+
+
+@dataclass(frozen=True)
+class Config:
+    """A method and a recipe.
+
+    Attributes
+    ----------
+    method
+        Coupling, path, objective and their numbers.
+    recipe
+        Net and optimisation.
+    """
+
+    method: Method
+    recipe: Recipe
+
+    def to_yaml(self) -> str:
+        """Every number, as text that `read_config` reads."""
+        values = {"method": self.method.model_dump(), "recipe": self.recipe.model_dump()}
+        return yaml.safe_dump(values, sort_keys=False)
+
+
+def read_config(path: str | Path) -> Config:
+    """Read settings of a fit from a YAML file.
+
+    Under `method` and `recipe` stands a name, or a mapping with the settings that differ from
+    those of the name under `preset` (defaults: `ot-cfm` and `default`); both may be left out.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read or is no YAML mapping.
+    InputError
+        For unknown names and settings, values out of range, or parts that do not go together.
+
+    Examples
+    --------
+    A file with
+
+        method: {preset: sb-cfm, sigma: 0.3}
+        recipe: {n_steps: 500}
+
+    is SB-CFM with less noise and fewer steps.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise FileError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise FileError(f"{path} is no YAML mapping with the keys method and recipe")
+    for key in values:
+        check_choice(key, ("method", "recipe"), f"key in {path}")
+    method, changes = _named(values.get("method"), "ot-cfm", "method")
+    recipe, numbers = _named(values.get("recipe"), "default", "recipe")
+    return Config(method_of(method, **changes), recipe_of(recipe, **numbers))
+
+
+def _named(value: Any, default: str, what: str) -> tuple[str, dict[str, Any]]:
+    """Name and changes that an entry stands for."""
+    if value is None:
+        return default, {}
+    if isinstance(value, str):
+        return value, {}
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        changes = dict(value)
+        return str(changes.pop("preset", default)), changes
+    raise InputError(f"{what} must be a name or a mapping of settings, got {value!r}")

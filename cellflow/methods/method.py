@@ -1,0 +1,149 @@
+"""Methods: a coupling, a path and an objective that go together, with the numbers they take."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from cellflow._checks import check_choice, listed
+from cellflow._errors import InputError
+from cellflow.methods.parts import COUPLINGS, GROWTH, OBJECTIVES, PATHS
+from cellflow.methods.presets import PRESETS
+from cellflow.methods.validation import validated
+
+
+class Method(BaseModel):
+    """What is learned, and from which pairs.
+
+    Lengths are in units of the spread of the training cells where the recipe standardises, else
+    of the representation; costs in those units squared; times in mean intervals.
+
+    Attributes
+    ----------
+    coupling, path, objective, growth
+        The parts, by name (`cellflow methods` lists them).
+    sigma
+        Noise of the path; of a bridge, its diffusion.
+    epsilon
+        Strength of the entropy of `entropic`, `unbalanced`, `low-rank` and `semidiscrete`. None
+        takes 2 sigma^2 times the length of the interval for `entropic`, 0.01 times the mean cost
+        for `unbalanced`, none for the others.
+    tau_a, tau_b
+        How firmly `unbalanced` holds the marginals: 1 exactly, less below.
+    mass_share
+        Share of the mass that `partial` moves.
+    block_size
+        Cells a side of a block of `blockwise` and `wfr`.
+    rank
+        Rank of `low-rank`.
+    max_memory
+        Largest memory of a whole-dataset plan, in GB.
+    lineage_strength
+        Share of the cost that cells of one clone are spared, where clones are given.
+    semidiscrete_steps
+        Steps of the potentials' optimisation at most.
+    metric, land_gamma, land_rho, land_alpha, rbf_centres, rbf_kappa
+        Of the path `metric`: `land` or `rbf` or, for None, land up to 10 dimensions; width,
+        offset and power of the metric; number and width of the radial basis functions.
+    geopath_steps
+        Training steps of the net that bends the path `metric`.
+    delta
+        Length scale of `wfr`: mass is not moved farther than pi delta. None takes twice the mean
+        distance of optimally coupled cells, or what the farthest need.
+    score_weight, growth_weight
+        Weights of these errors beside that of the velocity.
+    anchored
+        Of `mean-flow`: share of rows where plain flow matching is learned.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    coupling: str = "ot"
+    path: str = "straight"
+    objective: str = "velocity"
+    growth: str = "none"
+    sigma: NonNegativeFloat = 0.1
+    epsilon: NonNegativeFloat | None = None
+    tau_a: float = Field(default=0.95, gt=0, le=1)
+    tau_b: float = Field(default=0.95, gt=0, le=1)
+    mass_share: float = Field(default=0.9, gt=0, le=1)
+    block_size: PositiveInt = 2000
+    rank: PositiveInt = 50
+    max_memory: PositiveFloat = 4.0
+    lineage_strength: float = Field(default=0.5, ge=0, le=1)
+    semidiscrete_steps: PositiveInt = 20_000
+    metric: Literal["land", "rbf"] | None = None
+    land_gamma: PositiveFloat = 0.25
+    land_rho: PositiveFloat = 1e-3
+    land_alpha: PositiveFloat = 2.0
+    rbf_centres: PositiveInt = 150
+    rbf_kappa: PositiveFloat = 1.5
+    geopath_steps: PositiveInt = 1000
+    delta: PositiveFloat | None = None
+    score_weight: NonNegativeFloat = 1.0
+    growth_weight: NonNegativeFloat = 1.0
+    anchored: float = Field(default=0.5, ge=0, le=1)
+
+
+def method_of(method: str | Method = "ot-cfm", **changes: Any) -> Method:
+    """Return the method of that name with some of its parts and numbers changed.
+
+    Changes that are None leave what is there.
+
+    Raises
+    ------
+    InputError
+        For an unknown name or setting, a number out of range, or parts that do not go together.
+    """
+    if isinstance(method, str):
+        check_choice(method, PRESETS, "method")
+        method = Method(**PRESETS[method].settings)
+    if not isinstance(method, Method):
+        raise InputError(f"method must be a name or a Method, got {method!r}")
+    changes = {name: value for name, value in changes.items() if value is not None}
+    for name in changes:
+        check_choice(name, Method.model_fields, "method setting")
+    merged = validated(Method, {**method.model_dump(), **changes}, "method setting")
+    check_parts(merged)
+    return merged
+
+
+def check_parts(method: Method) -> None:
+    """Refuse parts that do not go together, naming those that would."""
+    for name, choices in (
+        ("coupling", COUPLINGS),
+        ("path", PATHS),
+        ("objective", OBJECTIVES),
+        ("growth", GROWTH),
+    ):
+        check_choice(getattr(method, name), choices, name)
+    paths = COUPLINGS[method.coupling].paths
+    if method.path not in paths:
+        suited = [name for name, part in COUPLINGS.items() if method.path in part.paths]
+        raise InputError(
+            f"coupling {method.coupling!r} does not go with path {method.path!r}: its pairs take "
+            f"{listed(paths)}; couplings for this path: {listed(suited)}"
+        )
+    objectives = PATHS[method.path].objectives
+    if method.objective not in objectives:
+        raise InputError(
+            f"objective {method.objective!r} cannot be learned on path {method.path!r}; "
+            f"valid there: {listed(objectives)}"
+        )
+    _check_growth(method)
+    if method.path == "bridge" and not method.sigma > 0:
+        raise InputError("path 'bridge' needs sigma over 0: without noise take path 'straight'")
+
+
+def _check_growth(method: Method) -> None:
+    if (method.objective == "growth") != (method.growth != "none"):
+        raise InputError(
+            f"growth {method.growth!r} and objective {method.objective!r} do not go together: "
+            "growth is learned by objective 'growth', which needs growth 'gene-sets' or 'learned'"
+        )
+    if (method.coupling == "wfr") != (method.growth == "learned"):
+        raise InputError(
+            f"growth {method.growth!r} and coupling {method.coupling!r} do not go together: "
+            "growth 'learned' is that of coupling 'wfr'"
+        )

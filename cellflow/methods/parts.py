@@ -1,0 +1,135 @@
+"""The parts that methods are made of, with their sources, and which go together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Part:
+    """A coupling, a path, an objective or a way of growth.
+
+    Attributes
+    ----------
+    summary
+        What it is.
+    source
+        Where it comes from.
+    paths
+        For couplings: the paths that its pairs can take.
+    objectives
+        For paths: the objectives that can be learned on it.
+    """
+
+    summary: str
+    source: str
+    paths: tuple[str, ...] = ()
+    objectives: tuple[str, ...] = ()
+
+
+_CFM = "Tong et al. 2024, arXiv 2302.00482"
+_POINTWISE = ("straight", "vp", "bridge", "metric")
+
+COUPLINGS = {
+    "ot": Part("exact optimal transport between minibatches", _CFM, paths=(*_POINTWISE, "spline")),
+    "independent": Part(
+        "source and target drawn apart", _CFM, paths=(*_POINTWISE, "target", "spline")
+    ),
+    "entropic": Part(
+        "entropic transport between minibatches, epsilon = 2 sigma^2: the Schrödinger bridge's",
+        _CFM,
+        paths=(*_POINTWISE, "spline"),
+    ),
+    "unbalanced": Part(
+        "entropic transport between minibatches with soft marginals",
+        "Eyring et al. 2024, arXiv 2311.15100",
+        paths=_POINTWISE,
+    ),
+    "partial": Part(
+        "transport of a share of the mass between minibatches",
+        "Caffarelli and McCann 2010",
+        paths=_POINTWISE,
+    ),
+    "exact-full": Part(
+        "exact optimal transport between all cells, once", "Bonneel et al. 2011", paths=_POINTWISE
+    ),
+    "blockwise": Part(
+        "exact optimal transport inside large random blocks of cells, once",
+        "Fatras et al. 2020",
+        paths=_POINTWISE,
+    ),
+    "low-rank": Part(
+        "low-rank optimal transport between all cells, once",
+        "Scetbon et al. 2021, arXiv 2103.04737",
+        paths=_POINTWISE,
+    ),
+    "semidiscrete": Part(
+        "optimal transport of the source law to all target cells by one potential each",
+        "Mousavi-Hosseini et al. 2025, arXiv 2509.25519",
+        paths=_POINTWISE,
+    ),
+    "wfr": Part(
+        "unbalanced transport with the Wasserstein-Fisher-Rao cost, mass at both ends",
+        "Peng et al. 2026, arXiv 2601.06810",
+        paths=("wfr",),
+    ),
+    "acceleration": Part(
+        "transport between minibatches that bends a fitted flow least",
+        "Yue et al. 2025, arXiv 2509.24936",
+        paths=_POINTWISE,
+    ),
+    "auto": Part(
+        "exact-full where the plan is cheap, ot elsewhere", "this package", paths=_POINTWISE
+    ),
+}
+
+_VELOCITIES = ("velocity", "growth", "mean-flow")
+
+PATHS = {
+    "straight": Part("straight lines with constant noise", _CFM, objectives=_VELOCITIES),
+    "target": Part(
+        "from noise to the cells of the later time",
+        "Lipman et al. 2023, arXiv 2210.02747",
+        objectives=("velocity", "mean-flow"),
+    ),
+    "vp": Part(
+        "trigonometric, keeps the variance of independent ends",
+        "Albergo and Vanden-Eijnden 2023, arXiv 2209.15571",
+        objectives=_VELOCITIES,
+    ),
+    "bridge": Part(
+        "Brownian bridges",
+        _CFM,
+        objectives=("velocity", "velocity-score", "growth", "mean-flow"),
+    ),
+    "metric": Part(
+        "learned geodesics through the data",
+        "Kapuśniak et al. 2024, arXiv 2405.14780",
+        objectives=_VELOCITIES,
+    ),
+    "spline": Part(
+        "cubic splines through chains over all times", _CFM, objectives=("velocity", "mean-flow")
+    ),
+    "wfr": Part(
+        "travelling Dirac masses", "Peng et al. 2026, arXiv 2601.06810", objectives=("growth",)
+    ),
+}
+
+OBJECTIVES = {
+    "velocity": Part("regression on velocities", _CFM),
+    "velocity-score": Part(
+        "velocity and score, for simulation with noise", "Tong et al. 2024, arXiv 2307.03672"
+    ),
+    "growth": Part("velocity and growth rate", "Peng et al. 2026, arXiv 2601.06810"),
+    "mean-flow": Part(
+        "average velocities, which predict in one step", "Geng et al. 2025, arXiv 2505.13447"
+    ),
+}
+
+GROWTH = {
+    "none": Part("mass is kept", ""),
+    "gene-sets": Part(
+        "rates from proliferation and apoptosis genes", "Schiebinger et al. 2019 (the idea)"
+    ),
+    "learned": Part("rates from unbalanced transport", "Peng et al. 2026, arXiv 2601.06810"),
+}

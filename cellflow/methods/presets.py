@@ -1,0 +1,80 @@
+"""Named methods: combinations of parts, as their papers have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named method.
+
+    Attributes
+    ----------
+    summary
+        What it is.
+    source
+        The paper.
+    settings
+        Of `Method`, where they differ from its defaults.
+    """
+
+    summary: str
+    source: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+_CFM = "Tong et al. 2024, arXiv 2302.00482"
+
+PRESETS = {
+    "ot-cfm": Preset("straight paths between optimally coupled cells", _CFM),
+    "i-cfm": Preset("straight paths between cells drawn apart", _CFM, {"coupling": "independent"}),
+    "fm": Preset(
+        "from noise to the cells of each time; a generator, not a course of cells",
+        "Lipman et al. 2023, arXiv 2210.02747",
+        {"coupling": "independent", "path": "target"},
+    ),
+    "vp": Preset(
+        "trigonometric paths between cells drawn apart",
+        "Albergo and Vanden-Eijnden 2023, arXiv 2209.15571",
+        {"coupling": "independent", "path": "vp"},
+    ),
+    "sb-cfm": Preset(
+        "Schrödinger bridge: Brownian bridges between entropically coupled cells",
+        _CFM,
+        {"coupling": "entropic", "path": "bridge", "sigma": 0.5},
+    ),
+    "sf2m": Preset(
+        "Schrödinger bridge with its score, for simulation with noise",
+        "Tong et al. 2024, arXiv 2307.03672",
+        {"coupling": "entropic", "path": "bridge", "objective": "velocity-score", "sigma": 0.25},
+    ),
+    "ot-mfm": Preset(
+        "geodesics of a metric learned from the cells, between optimally coupled ones",
+        "Kapuśniak et al. 2024, arXiv 2405.14780",
+        {"path": "metric"},
+    ),
+    "wfr-fm": Preset(
+        "cells that move, divide and die: Wasserstein-Fisher-Rao geodesics",
+        "Peng et al. 2026, arXiv 2601.06810",
+        {
+            "coupling": "wfr",
+            "path": "wfr",
+            "objective": "growth",
+            "growth": "learned",
+            "sigma": 0.0,
+        },
+    ),
+    "sd-fm": Preset(
+        "straight paths between semidiscretely coupled cells",
+        "Mousavi-Hosseini et al. 2025, arXiv 2509.25519",
+        {"coupling": "semidiscrete"},
+    ),
+    "uot-fm": Preset(
+        "straight paths between cells coupled with soft marginals",
+        "Eyring et al. 2024, arXiv 2311.15100",
+        {"coupling": "unbalanced"},
+    ),
+}

@@ -1,0 +1,22 @@
+"""Settings checked by pydantic, with errors of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from cellflow._errors import InputError
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def validated(model: type[Settings], values: Mapping[str, Any], what: str) -> Settings:
+    """Make settings of values, or name the first that is wrong."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{what} {name}={first['input']!r}: {first['msg']}") from error

@@ -1,0 +1,40 @@
+"""What an objective is, and what objectives have in common."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+from cellflow._batch import Pairs
+from cellflow._typing import Condition, Rows, Scalar
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """A loss to minimise over the weights of a net."""
+
+    def loss(self, net: nn.Module, pairs: Pairs, generator: torch.Generator) -> Scalar:
+        """Loss of one batch."""
+        ...
+
+
+def uniform_times(pairs: Pairs, generator: torch.Generator) -> Rows:
+    """One time for each pair, uniform over its interval."""
+    t0 = pairs.t0
+    share = torch.rand(len(t0), generator=generator, device=t0.device, dtype=t0.dtype)
+    return t0 + share * (pairs.t1 - t0)
+
+
+def condition_at(pairs: Pairs, t: Rows) -> Condition | None:
+    """Covariates on the way: those of the source turn into those of the target in proportion."""
+    if pairs.c0 is None or pairs.c1 is None:
+        return None
+    s = ((t - pairs.t0) / (pairs.t1 - pairs.t0))[:, None]
+    return (1 - s) * pairs.c0 + s * pairs.c1
+
+
+def weighted_mean(values: Rows, weight: Rows | None) -> Scalar:
+    """Mean over rows, each counting as much as its weight where there is one."""
+    return values.mean() if weight is None else (weight * values).mean()

@@ -1,0 +1,61 @@
+"""What the builders of couplings and paths are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cellflow._typing import Rows
+from cellflow.couplings import Cost, LineageCost, squared_euclidean
+from cellflow.flow import Flow
+from cellflow.methods.method import Method
+from cellflow.methods.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Build:
+    """Settings of one fit and the units that they are in.
+
+    Attributes
+    ----------
+    method, recipe
+        Parts and numbers.
+    centre, scale
+        Mean of the training cells, shape (d,), and the unit of lengths.
+    generator
+        Source of randomness, on the device of the fit.
+    prior
+        A fitted flow that couplings may ask.
+    progress
+        Show progress bars.
+    """
+
+    method: Method
+    recipe: Recipe
+    centre: Tensor
+    scale: float
+    generator: torch.Generator
+    prior: Flow | None = None
+    progress: bool = False
+
+    @property
+    def sigma(self) -> float:
+        """Noise of the path, in units of the representation."""
+        return self.method.sigma * self.scale
+
+    @property
+    def cost(self) -> Cost:
+        """Ground cost between cells; where clones are known, lower between relatives."""
+        return LineageCost(squared_euclidean, self.method.lineage_strength)
+
+    @property
+    def area(self) -> float:
+        """Unit of squared distances."""
+        return self.scale**2
+
+
+def grown(rate: Rows, length: float) -> Rows:
+    """Factor by which masses grow over a time."""
+    return torch.exp(rate * length)

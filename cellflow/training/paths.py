@@ -1,0 +1,35 @@
+"""How each path is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cellflow.couplings import Coupling
+from cellflow.marginals import Marginals
+from cellflow.paths import BridgePath, Path, StraightPath, TargetPath, VariancePreservingPath
+from cellflow.training.build import Build
+
+
+def _straight(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:
+    return StraightPath(build.sigma)
+
+
+def _target(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:
+    return TargetPath(build.method.sigma)
+
+
+def _vp(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:
+    return VariancePreservingPath(build.sigma, build.centre)
+
+
+def _bridge(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:
+    return BridgePath(build.sigma)
+
+
+#: How each path of `cellflow.methods.parts.PATHS` is made, given the coupling of the course.
+BUILDERS: dict[str, Callable[[Build, Coupling, Marginals], Path]] = {
+    "straight": _straight,
+    "target": _target,
+    "vp": _vp,
+    "bridge": _bridge,
+}

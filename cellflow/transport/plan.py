@@ -1,0 +1,72 @@
+"""A transport plan as a list of its entries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cellflow._errors import InputError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A transport plan: `mass[k]` goes from `rows[k]` to `columns[k]`.
+
+    Attributes
+    ----------
+    rows, columns
+        Indices of the support, shape (k,), in the order of the rows.
+    mass
+        Positive masses, shape (k,); they sum to one unless the plan is unbalanced.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    mass: np.ndarray
+
+    @classmethod
+    def of_matrix(cls, matrix: np.ndarray) -> Plan:
+        """The positive entries of a matrix (n, m)."""
+        rows, columns = np.nonzero(matrix > 0)
+        return cls(rows, columns, matrix[rows, columns])
+
+    @classmethod
+    def of_permutation(cls, partner: np.ndarray) -> Plan:
+        """Equal masses from each row i to the column `partner[i]`."""
+        n = len(partner)
+        return cls(np.arange(n), partner, np.full(n, 1 / n))
+
+    @classmethod
+    def stacked(cls, parts: list[Plan]) -> Plan:
+        """The sum of plans."""
+        rows, columns, mass = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("rows", "columns", "mass")
+        )
+        order = np.argsort(rows, kind="stable")
+        return cls(rows[order], columns[order], mass[order])
+
+    def matrix(self, n: int, m: int) -> np.ndarray:
+        """The dense plan, shape (n, m)."""
+        dense = np.zeros((n, m))
+        np.add.at(dense, (self.rows, self.columns), self.mass)
+        return dense
+
+
+def normalised(weights: np.ndarray | None, n: int) -> np.ndarray:
+    """Masses of `n` points that sum to one; equal ones for None."""
+    if weights is None:
+        return np.full(n, 1 / n)
+    weights = np.asarray(weights, dtype=np.float64)
+    if weights.shape != (n,) or not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
+        raise InputError(f"masses must be {n} non-negative numbers with a positive sum")
+    return weights / weights.sum()
+
+
+def checked_cost(cost: np.ndarray) -> np.ndarray:
+    """The cost matrix in float64, refused where it is not finite."""
+    cost = np.ascontiguousarray(cost, dtype=np.float64)
+    if cost.ndim != 2 or not np.isfinite(cost).all():
+        raise InputError("the cost matrix has NaN or infinite entries")
+    return cost

@@ -1,0 +1,138 @@
+"""Optimal transport that may create and destroy mass, or leave some where it is."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import ot
+
+from cellflow._checks import check_positive
+from cellflow._errors import InputError, SolverError
+from cellflow.transport.plan import Plan, checked_cost, normalised
+
+_MAX_ITER = 2000
+_TOLERANCE = 1e-6
+
+
+def unbalanced_plan(
+    cost: np.ndarray,
+    epsilon: float,
+    tau_a: float,
+    tau_b: float,
+    a: np.ndarray | None = None,
+    b: np.ndarray | None = None,
+) -> Plan:
+    """Entropic plan whose marginals are held by Kullback-Leibler penalties instead of equality.
+
+    Parameters
+    ----------
+    cost
+        Ground costs, shape (n, m).
+    epsilon
+        Strength of the entropy, in units of the cost.
+    tau_a, tau_b
+        How firmly rows and columns are held: tau = lambda / (lambda + epsilon) for a penalty of
+        weight lambda, so 1 holds them exactly and smaller numbers less.
+    a, b
+        Masses of rows and columns; uniform where None.
+
+    Returns
+    -------
+    The plan; its total mass is free.
+
+    Raises
+    ------
+    SolverError
+        If the iterations end in numbers that are not finite or without mass.
+
+    References
+    ----------
+    Chizat et al. 2018, Scaling algorithms for unbalanced transport problems; Eyring et al. 2024,
+    arXiv 2311.15100 (tau).
+    """
+    check_positive(epsilon, "epsilon")
+    for name, tau in (("tau_a", tau_a), ("tau_b", tau_b)):
+        if not 0 < tau <= 1:
+            raise InputError(f"{name} must be over 0 and at most 1, got {tau}")
+    cost = checked_cost(cost)
+    a, b = normalised(a, cost.shape[0]), normalised(b, cost.shape[1])
+    weights = tuple(np.inf if tau == 1 else epsilon * tau / (1 - tau) for tau in (tau_a, tau_b))
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # the answer is checked below
+        matrix = ot.unbalanced.sinkhorn_unbalanced(
+            a,
+            b,
+            cost,
+            epsilon,
+            weights,
+            method="sinkhorn_stabilized",
+            numItermax=_MAX_ITER,
+            stopThr=_TOLERANCE,
+        )
+    return _solved(matrix, cost, "raise epsilon or tau_a and tau_b")
+
+
+def partial_plan(
+    cost: np.ndarray,
+    share: float,
+    a: np.ndarray | None = None,
+    b: np.ndarray | None = None,
+) -> Plan:
+    """Cheapest plan that moves only a `share` of the mass (Caffarelli and McCann 2010).
+
+    Parameters
+    ----------
+    cost
+        Ground costs, shape (n, m).
+    share
+        Mass to move, over 0 and at most 1.
+    a, b
+        Masses of rows and columns; uniform where None.
+    """
+    if not 0 < share <= 1:
+        raise InputError(f"the share of mass to move must be over 0 and at most 1, got {share}")
+    cost = checked_cost(cost)
+    a, b = normalised(a, cost.shape[0]), normalised(b, cost.shape[1])
+    matrix = ot.partial.partial_wasserstein(a, b, cost, m=share)
+    return _solved(matrix, cost, "raise the share of mass")
+
+
+def relaxed_plan(
+    cost: np.ndarray,
+    weight: float,
+    a: np.ndarray,
+    b: np.ndarray,
+    *,
+    max_iter: int = _MAX_ITER,
+) -> Plan:
+    """Plan without entropy whose marginals are held by Kullback-Leibler penalties.
+
+    Solved by majorisation and minimisation (Chapel et al. 2021); masses are taken as they are,
+    not normalised.
+
+    Parameters
+    ----------
+    cost
+        Ground costs, shape (n, m).
+    weight
+        Weight of both penalties.
+    a, b
+        Masses of rows and columns, any positive total.
+    """
+    check_positive(weight, "weight")
+    cost = checked_cost(cost)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        matrix = ot.unbalanced.mm_unbalanced(
+            a, b, cost, weight, div="kl", numItermax=max_iter, stopThr=_TOLERANCE
+        )
+    return _solved(matrix, cost, "use points that are nearer to each other")
+
+
+def _solved(matrix: np.ndarray, cost: np.ndarray, advice: str) -> Plan:
+    if not np.isfinite(matrix).all() or not matrix.sum() > 0:
+        raise SolverError(
+            f"unbalanced transport failed on costs of mean {cost.mean():.3g}: {advice}"
+        )
+    return Plan.of_matrix(matrix)
