@@ -1,28 +1,50 @@
 """Couplings: joint laws of endpoints, and the objects that sample them."""
 
+from cellflow._batch import Interval, Pairs
 from cellflow.couplings.acceleration import (
     AccelerationCost,
     AccelerationCoupling,
     acceleration_cost,
 )
+from cellflow.couplings.chain import ChainCoupling
 from cellflow.couplings.costs import Cost, LineageCost, squared_euclidean
+from cellflow.couplings.coupling import Coupling
 from cellflow.couplings.independent import IndependentCoupling
 from cellflow.couplings.minibatch import MinibatchCoupling
 from cellflow.couplings.mixture import MixtureCoupling
-from cellflow._batch import Interval, Pairs
-from cellflow.couplings.coupling import Coupling
+from cellflow.couplings.plan import (
+    LowRankCoupling,
+    PlanCoupling,
+    blockwise_coupling,
+    exact_full_coupling,
+    low_rank_coupling,
+)
+from cellflow.couplings.potentials import Potentials
+from cellflow.couplings.semidiscrete import SemidiscreteCoupling, fit_potentials
+from cellflow.couplings.wfr import default_delta, wfr_coupling
 
 __all__ = [
     "AccelerationCost",
     "AccelerationCoupling",
+    "ChainCoupling",
     "Cost",
     "Coupling",
     "IndependentCoupling",
     "Interval",
     "LineageCost",
+    "LowRankCoupling",
     "MinibatchCoupling",
     "MixtureCoupling",
     "Pairs",
+    "PlanCoupling",
+    "Potentials",
+    "SemidiscreteCoupling",
     "acceleration_cost",
+    "blockwise_coupling",
+    "default_delta",
+    "exact_full_coupling",
+    "fit_potentials",
+    "low_rank_coupling",
     "squared_euclidean",
+    "wfr_coupling",
 ]

@@ -35,7 +35,7 @@ class ChainCoupling:
     batch_size
         Points a time of each transport problem.
     solver
-        Makes a plan from costs, with mass in every row.
+        Makes a plan from costs, with mass in every row; several make those of each link, in order.
     cost
         Ground cost between rows of two batches.
     """
@@ -43,7 +43,7 @@ class ChainCoupling:
     populations: Sequence[Marginal]
     times: Sequence[float]
     batch_size: int = 256
-    solver: Solver = exact
+    solver: Solver | Sequence[Solver] = exact
     cost: Cost = squared_euclidean
     _ready: list[Pairs] = field(default_factory=list, init=False, repr=False)
 
@@ -55,6 +55,15 @@ class ChainCoupling:
             )
         if any(later <= earlier for earlier, later in pairwise(self.times)):
             raise InputError(f"times must increase, got {tuple(self.times)}")
+        if len(self._solvers) != len(self.times) - 1:
+            raise InputError(
+                f"a chain of {len(self.times)} times needs one solver, or {len(self.times) - 1}; "
+                f"got {len(self._solvers)}"
+            )
+
+    @property
+    def _solvers(self) -> Sequence[Solver]:
+        return [self.solver] * (len(self.times) - 1) if callable(self.solver) else self.solver
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
         """Draw `n` pairs with their chains, solving as many transport problems as that takes."""
@@ -73,9 +82,7 @@ class ChainCoupling:
         chain = torch.stack([batch.x for batch in batches], dim=1)
         knots = chain.new_tensor(self.times).expand(self.batch_size, -1)
         parts = []
-        for k, (span, ends) in enumerate(
-            zip(pairwise(self.times), pairwise(batches), strict=True)
-        ):
+        for k, (span, ends) in enumerate(zip(pairwise(self.times), pairwise(batches), strict=True)):
             rows = torch.nonzero(links == k)[:, 0]
             source, target = (batch[rows] for batch in ends)
             parts.append(Pairs.over(span, source, target, chain=chain[rows], knots=knots[rows]))
@@ -87,8 +94,8 @@ class ChainCoupling:
         batches = [each.sample(self.batch_size, generator) for each in self.populations]
         chained = batches[:1]
         rows = torch.arange(self.batch_size, device=generator.device)
-        for source, target in pairwise(batches):
-            plan = self.solver(self.cost(source, target).cpu().numpy())
+        for solver, (source, target) in zip(self._solvers, pairwise(batches), strict=True):
+            plan = solver(self.cost(source, target).cpu().numpy())
             rows = _next_rows(plan, rows, self.batch_size, generator)
             chained.append(target[rows])
         return chained

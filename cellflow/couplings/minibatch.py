@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cellflow.couplings.costs import Cost, squared_euclidean
 from cellflow._batch import Interval, Marginal, Pairs
+from cellflow.couplings.costs import Cost, squared_euclidean
 from cellflow.transport import Plan, assign
 
 #: A plan of a cost matrix (n, m) between equally heavy rows and columns.
@@ -83,7 +83,7 @@ def drawn(
 ) -> tuple[Tensor, Tensor]:
     """Rows and columns of `n` pairs drawn by the masses of a plan.
 
-    Without replacement the draw is systematic: an entry of n times its mass w is drawn w times,
+    Without replacement the draw is stratified: each row is drawn as often as its mass says,
     rounded up or down at random, so a permutation of n rows comes out whole.
     """
     device = generator.device
@@ -94,7 +94,9 @@ def drawn(
     elif len(mass) == n and bool((mass == mass[0]).all()):
         return rows, columns
     else:
-        start = torch.rand(1, generator=generator, device=device, dtype=mass.dtype)
-        marks = (torch.arange(n, device=device) + start) / n * mass.sum()
+        # Each stratum has a random place of its own: a common one would make all rows of a dense
+        # plan draw the same columns.
+        place = torch.rand(n, generator=generator, device=device, dtype=mass.dtype)
+        marks = (torch.arange(n, device=device) + place) / n * mass.sum()
         entries = torch.searchsorted(mass.cumsum(0), marks).clamp(max=len(mass) - 1)
     return rows[entries], columns[entries]

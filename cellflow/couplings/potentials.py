@@ -29,11 +29,6 @@ _FORMAT = "cellflow-potentials-1"
 _TENSORS = ("atoms", "origin", "g", "masses")
 _VALUES = ("epsilon", "fingerprint", "reached", "n_steps", "chunk")
 
-#: Scores that are held at a time: on a CPU as many as its cache takes, so that memory does not
-#: slow the products down.
-_TILE = {"cpu": 2**19}
-_LARGE_TILE = 2**26
-
 
 @dataclass(frozen=True, eq=False)
 class Potentials:
@@ -98,30 +93,12 @@ class Potentials:
         if self.epsilon == 0:
             return self.assign(x)
         u = torch.rand(len(x), generator=generator, device=x.device, dtype=x.dtype)
-        tiles = zip(self.tiles(x), u.split(self._tile_rows), strict=True)
+        tiles = zip(self.tiles(x), torch.split(u, self._tile_rows), strict=True)
         return torch.cat([self._at_quantile(rows, marks) for rows, marks in tiles])
 
     def marginal(self, x: Features) -> Values:
         """Mass that each atom takes of equally heavy rows, shape (N,)."""
-        if self.epsilon == 0:
-            return torch.bincount(self.assign(x), minlength=len(self.g)).to(self.g) / len(x)
-        total = torch.zeros_like(self.g)
-        for rows in self.tiles(x):
-            for atoms, shares in self._shares(rows):
-                total[atoms] += shares.sum(dim=0)
-        return total / len(x)
-
-    def barycentre(self, x: Features) -> Features:
-        """Mean of the atoms that each row goes to, E[x1 | x0]."""
-        if self.epsilon == 0:
-            return self.atoms[self.assign(x)] + self.origin
-        means = []
-        for rows in self.tiles(x):
-            mean = self.origin.repeat(len(rows), 1)
-            for atoms, shares in self._shares(rows):
-                mean += shares @ self.atoms[atoms]
-            means.append(mean)
-        return torch.cat(means)
+        return self._total(x, x.new_full((len(x),), 1 / len(x)))
 
     def semidual(self, x: Features) -> Scalar:
         """Value of the semidual estimated from the rows; its maximum over g is the cost of OT.
@@ -147,10 +124,12 @@ class Potentials:
         """
         if weights is None and len(x) < 2:
             raise InputError(f"chi-squared needs at least 2 points, got {len(x)}")
-        first, second = self._sums(x, x.new_ones(len(x)) if weights is None else weights)
         if weights is not None:
-            return self._over_masses(first.square()) - 1
-        return self._over_masses(first.square() - second) / (len(x) * (len(x) - 1)) - 1
+            return self._over_masses(self._total(x, weights).square()) - 1
+        ones = x.new_ones(len(x))
+        sums = self._total(x, ones)
+        squares = sums if self.epsilon == 0 else self._total(x, ones, power=2)
+        return self._over_masses(sums.square() - squares) / (len(x) * (len(x) - 1)) - 1
 
     def hit_entropy(self, x: Features) -> float:
         """Entropy of what the atoms take of the rows, as a share of its highest value.
@@ -169,7 +148,8 @@ class Potentials:
                 f"these potentials belong to other atoms: {len(self.atoms)} with fingerprint "
                 f"{self.fingerprint}, got {len(atoms)} with {fingerprint(atoms)}"
             )
-        if not torch.allclose(masses / masses.sum(), self.masses, rtol=1e-4, atol=0):
+        shares = (masses / masses.sum()).to(self.masses.dtype)
+        if not torch.allclose(shares, self.masses, rtol=1e-4, atol=0):
             raise InputError("these potentials belong to the same atoms with other masses")
 
     def to(self, device: torch.device | str) -> Potentials:
@@ -199,34 +179,32 @@ class Potentials:
         FileError
             For a file that is missing, damaged or of another kind.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise FileError(f"{path} is no safetensors file: {error}") from error
+            raise FileError(f"{path} cannot be read as a safetensors file: {error}") from error
         if metadata.get("format") != _FORMAT:
             raise FileError(f"{path} holds no semidiscrete potentials of this version")
         values = metadata.get("values", "")
         if metadata.get("sha256") != _digest(tensors, values):
             raise FileError(f"{path} was altered after the potentials were saved")
-        _check_shapes(tensors, path)
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        n, f = (*shapes.get("atoms", ()), None, None)[:2]
+        if shapes != {"atoms": (n, f), "origin": (f,), "g": (n,), "masses": (n,)}:
+            raise FileError(f"{path} holds no semidiscrete potentials: its tensors are {shapes}")
         return cls(**tensors, **json.loads(values)).to(device)
 
-    def _sums(self, x: Features, weights: Rows) -> tuple[Values, Values]:
-        """Sums over the rows of w_i s_ij and of their squares."""
-        first, second = torch.zeros_like(self.masses), torch.zeros_like(self.masses)
+    def _total(self, x: Features, weights: Rows, power: int = 1) -> Values:
+        """Sums over the rows of w_i s_ij^power, s_ij the share of row i that atom j takes."""
+        total = torch.zeros_like(self.g)
         if self.epsilon == 0:
-            taken = self.assign(x)
-            return first.index_add_(0, taken, weights), second.index_add_(0, taken, weights**2)
-        for rows, w in zip(self.tiles(x), weights.split(self._tile_rows), strict=True):
-            for atoms, shares in self._shares(rows):
-                first[atoms] += w @ shares
-                second[atoms] += w.square() @ shares.square_()
-        return first, second
+            return total.index_add_(0, self.assign(x), weights)
+        for rows, w in zip(self.tiles(x), torch.split(weights, self._tile_rows), strict=True):
+            for atoms, shares in self.shares(rows):
+                total[atoms] += w @ (shares if power == 1 else shares.pow(power))
+        return total
 
     def _over_masses(self, values: Values) -> float:
         heavy = self.masses > 0
@@ -234,12 +212,14 @@ class Potentials:
 
     @property
     def _tile_rows(self) -> int:
-        held = _TILE.get(self.atoms.device.type, _LARGE_TILE)
-        return max(1, held // min(len(self.atoms), self.chunk))
+        # What the cache of a CPU holds, so that memory does not slow the products down.
+        scores = 2**19 if self.atoms.device.type == "cpu" else 2**26
+        return max(1, scores // min(len(self.atoms), self.chunk))
 
     def tiles(self, x: Features) -> tuple[Tensor, ...]:
         """Rows of a tile each, measured from the origin, in units of epsilon where it is > 0."""
-        return ((x - self.origin) / (self.epsilon or 1.0)).split(self._tile_rows)
+        x = x.to(self.origin.dtype) - self.origin
+        return torch.split(x / (self.epsilon or 1.0), self._tile_rows)
 
     def chunks(self) -> list[slice]:
         """Atoms that are scored at a time."""
@@ -269,7 +249,7 @@ class Potentials:
             [self.scores(rows, atoms).logsumexp(dim=1) for atoms in self.chunks()], dim=1
         )
 
-    def _shares(self, rows: Features) -> Iterator[tuple[slice, Tensor]]:
+    def shares(self, rows: Features) -> Iterator[tuple[slice, Tensor]]:
         """Rows of the plan, chunk by chunk."""
         chunks = self.chunks()
         if len(chunks) == 1:
@@ -299,13 +279,6 @@ def fingerprint(atoms: Tensor) -> str:
 
 def _digest(tensors: Mapping[str, Tensor], values: str) -> str:
     return hashlib.sha256(save(dict(tensors)) + values.encode()).hexdigest()
-
-
-def _check_shapes(tensors: Mapping[str, Tensor], path: Path) -> None:
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    n, f = (*shapes.get("atoms", ()), None, None)[:2]
-    if shapes != {"atoms": (n, f), "origin": (f,), "g": (n,), "masses": (n,)}:
-        raise FileError(f"{path} holds no semidiscrete potentials: its tensors are {shapes}")
 
 
 def _argmax(scores: Tensor) -> Tensor:

@@ -7,30 +7,27 @@ import warnings
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from cellflow._batch import FiniteMarginal, Interval, Marginal, Pairs
 from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._typing import Rows
-from cellflow.couplings.potentials import Atoms, Features, Potentials, Values
-
-#: Steps are this many leads of the best atom over the second, times the number of points that an
-#: atom takes of the batch; see `_Ascent`.
-LEARNING_RATE = 3.0
+from cellflow.couplings.potentials import Atoms, Features, Potentials
 
 #: Strength of the entropy where the source is finite, as a share of the standard deviation of the
 #: costs (arXiv 2509.25519 compares 0, 0.01 and 0.1).
 ENTROPY_SHARE = 0.01
 
-_DECAY = 0.6
-#: Shares of the Gaussian start that are tried.
-_STARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-#: Rows that moments, starts and leads are estimated from.
+#: Default factor of the steps, and the power of the points an atom at which they decay.
+_RATE, _DECAY = 3.0, 0.6
+#: Points an atom after which the entropy of the first steps has halved, and the share of a lead
+#: below which it is none.
+_HALVING, _NO_ENTROPY = 2.0, 0.1
+#: Rows that moments and leads are estimated from.
 _ROWS = 1024
-#: Largest dimension whose covariances are diagonalised.
-_SPECTRAL = 1024
+#: Fewest and most points that chi-squared is estimated from.
+_PROBED = (4096, 65_536)
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class SemidiscreteCoupling:
 def fit_potentials(
     source: Marginal,
     atoms: Atoms,
-    masses: Values | None = None,
+    masses: Rows | None = None,
     *,
     generator: torch.Generator,
     epsilon: float | None = None,
@@ -87,10 +84,12 @@ def fit_potentials(
     of a potential that changes what its atom takes by as much as it takes, so the steps suit data
     of any scale and dimension. eta_k = min(1, a h (1 + k h)^-0.6), with a the `learning_rate` and
     h = n / N, falls with the points that an atom has seen on average, k h. The average is over the
-    last half to three quarters of the steps, and restarts as they double. The start is optimal
-    between Gaussians with the moments of source and atoms, shrunken towards 0 by what the
-    semidual says. About 50 points an atom bring chi-squared to 0.05, where 20 are the least
-    possible: N / n is its limit after n points whatever the steps are.
+    last half to three quarters of the steps. The entropy starts at the standard deviation of the
+    costs and halves with every two points an atom until it is `epsilon`, so that distant parts
+    of the data settle their masses first (Genans et al. 2025, NeurIPS, decrease it by a power).
+
+    About 35 points an atom bring chi-squared to 0.05. No method can do with fewer than 20: after
+    n points, N / n is the limit of an optimal average.
 
     Parameters
     ----------
@@ -116,7 +115,7 @@ def fit_potentials(
         Chi-squared of what the atoms take from their masses at which to stop.
     check_every
         Steps between two estimates of it, always from the same points: all of a finite source,
-        else so many that its standard error is a quarter of the threshold.
+        else so many that its standard error is a sixth of the threshold.
     chunk
         Atoms scored at a time; more memory than for this many a point is not taken.
     progress
@@ -131,20 +130,30 @@ def fit_potentials(
     InputError
         For atoms, masses or numbers that no problem can have.
     """
-    for value, what in (
-        (max_steps, "max_steps"),
-        (batch_size, "batch_size"),
-        (threshold, "threshold"),
-        (check_every, "check_every"),
-        (chunk, "chunk"),
-    ):
-        check_positive(value, what)
+    _check(atoms, masses, epsilon)
+    rate = _RATE if learning_rate is None else learning_rate
+    numbers = {"max_steps": max_steps, "batch_size": batch_size, "learning_rate": rate}
+    numbers |= {"threshold": threshold, "check_every": check_every, "chunk": chunk}
+    for name, value in numbers.items():
+        check_positive(value, name)
+    potentials = Potentials.of(atoms, masses, epsilon or 0.0, chunk)
+    x = source.sample(_ROWS, generator).seen
+    if x.shape[1] != atoms.shape[1]:
+        raise InputError(
+            f"costs need source and atoms in the same space, got {x.shape[1]} and "
+            f"{atoms.shape[1]} dimensions"
+        )
+    spread = _cost_spread(potentials, x)
+    if epsilon is None and isinstance(source, FiniteMarginal):
+        potentials = replace(potentials, epsilon=ENTROPY_SHARE * spread)
+    # The optimum where the atoms are the source, moved.
+    shift = x.mean(dim=0) - potentials.origin
+    potentials = replace(potentials, g=potentials.g - potentials.atoms @ shift)
     probe = _Probe.of(source, len(atoms), threshold, generator)
-    potentials = _start(source, probe, atoms, masses, epsilon, chunk, generator)
-    ascent = _Ascent(potentials, learning_rate or LEARNING_RATE, batch_size)
+    ascent = _Ascent(potentials, spread, batch_size, rate)
     reached = probe.chi_squared(potentials)
     with tqdm(total=max_steps, disable=not progress, desc="potentials", unit="step") as bar:
-        while reached > threshold and ascent.n_steps < max_steps:
+        while not reached <= threshold and ascent.n_steps < max_steps:
             ascent.step(source.sample(batch_size, generator).seen)
             bar.update()
             if ascent.n_steps % check_every == 0 or ascent.n_steps == max_steps:
@@ -152,37 +161,122 @@ def fit_potentials(
                 reached = probe.chi_squared(potentials)
                 bar.set_postfix(chi_squared=f"{reached:.3f}", refresh=False)
     if not reached <= threshold:
-        _warn(potentials, source, reached, threshold, ascent.n_steps)
+        _warn(source, potentials, reached, threshold)
     return replace(potentials, reached=reached, n_steps=ascent.n_steps)
 
 
 class _Ascent:
-    """Iterates, the response of the atoms, and the average of the last iterates."""
+    """The iterate, and the average of the last half to three quarters of them."""
 
-    def __init__(self, potentials: Potentials, rate: float, batch_size: int) -> None:
-        self.current = potentials
-        self.heavy = potentials.masses > 0
+    def __init__(self, start: Potentials, spread: float, batch_size: int, rate: float) -> None:
+        self.iterate = start
+        self.epsilon, self.spread = start.epsilon, spread
         self.rate = rate
-        self.hits = batch_size / int(self.heavy.sum())
-        self.response = 0.0
+        self.hits = batch_size / int((start.masses > 0).sum())
+        self.lead = 0.0
         self.n_steps = 0
-        self.restart = 1
-        self.older = self.newer = torch.zeros_like(potentials.g)
+        self.window = 1
+        self.older = self.newer = torch.zeros_like(start.g)
 
     def step(self, x: Features) -> None:
         """Move the potentials by one batch."""
-        if self.n_steps in (0, 2 * self.restart):
-            self.response = _lead(self.current, x[:_ROWS]) + self.current.epsilon
-        if self.n_steps == 2 * self.restart:
-            self.restart = self.n_steps
-            self.older, self.newer = self.newer, torch.zeros_like(self.newer)
+        epsilon = self._entropy()
+        iterate = replace(self.iterate, epsilon=epsilon)
         self.n_steps += 1
+        if self.n_steps in {1, 2 * self.window}:
+            self.lead = _lead(iterate, x[:_ROWS])
+            self.older, self.newer = self.newer, torch.zeros_like(self.newer)
+            self.window = self.n_steps
         eta = min(1.0, self.rate * self.hits * (1 + self.n_steps * self.hits) ** -_DECAY)
-        b = self.current.masses
-        excess = self.current.marginal(x) / b - 1
-        g = self.current.g - eta * self.response * excess.where(self.heavy, 0.0)
-        self.current = replace(self.current, g=g)
-        # The mean of this window so far; the one before it has half as many steps as came before.
-        self.newer = self.newer + (g.where(self.heavy, 0.0) - self.newer) / (
-            self.n_steps - self.restart + 1
+        b = iterate.masses
+        excess = torch.where(b > 0, iterate.marginal(x) / b - 1, 0.0)
+        self.iterate = replace(iterate, g=iterate.g - eta * (self.lead + epsilon) * excess)
+        self.newer = self.newer + self.iterate.g
+
+    def average(self) -> Potentials:
+        """The potentials in the mean of this window of steps and the one before it."""
+        g = (self.older + self.newer) / (self.n_steps - (self.window + 1) // 2 + 1)
+        heavy = g.isfinite()
+        level = self.iterate.masses[heavy] @ g[heavy]
+        return replace(self.iterate, g=g - level, epsilon=self.epsilon)
+
+    def _entropy(self) -> float:
+        epsilon = self.spread * 0.5 ** (self.n_steps * min(self.hits, 1.0) / _HALVING)
+        return epsilon if epsilon > max(self.epsilon, _NO_ENTROPY * self.lead) else self.epsilon
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """Points of the source that chi-squared is estimated from; with weights, all of its points."""
+
+    points: Features
+    weights: Rows | None = None
+
+    @classmethod
+    def of(
+        cls, source: Marginal, n_atoms: int, threshold: float, generator: torch.Generator
+    ) -> _Probe:
+        # The standard error of chi-squared from n points is about sqrt(2 N) / n.
+        n = int(min(max(6 * math.sqrt(2 * n_atoms) / threshold, _PROBED[0]), _PROBED[1]))
+        if not isinstance(source, FiniteMarginal):
+            return cls(source.sample(n, generator).seen)
+        cells, masses = source.cells.seen, source.masses
+        if len(cells) <= 4 * n:
+            return cls(cells, masses)
+        # What the source serves may be distinct points, from which chi-squared would be too low.
+        return cls(cells[torch.multinomial(masses, n, replacement=True, generator=generator)])
+
+    def chi_squared(self, potentials: Potentials) -> float:
+        return potentials.chi_squared(self.points, self.weights)
+
+
+def _check(atoms: Atoms, masses: Rows | None, epsilon: float | None) -> None:
+    """Refuse atoms, masses and strengths that no problem can have."""
+    if epsilon is not None and not 0 <= epsilon < math.inf:
+        raise InputError(f"epsilon must be 0 or positive, got {epsilon}")
+    if not len(atoms) or not atoms.isfinite().all():
+        raise InputError("atoms must be at least one, all with finite coordinates")
+    if masses is None:
+        return
+    if masses.shape != (len(atoms),):
+        raise InputError(f"{len(atoms)} atoms need as many masses, got shape {tuple(masses.shape)}")
+    if not (masses.isfinite().all() and masses.min() >= 0 and masses.sum() > 0):
+        raise InputError("masses must be finite, none negative and not all 0")
+
+
+def _cost_spread(potentials: Potentials, x: Features) -> float:
+    """Standard deviation of <x, y> beside what x or y alone add to it."""
+    x = x - x.mean(dim=0)
+    centre = potentials.masses @ potentials.atoms
+    parts = [
+        ((x @ (potentials.atoms[part] - centre).T).square() @ potentials.masses[part]).mean()
+        for part in potentials.chunks()
+    ]
+    return math.sqrt(float(sum(parts)))
+
+
+def _lead(potentials: Potentials, x: Features) -> float:
+    """Mean lead of the highest score over the second, in the units of <x, y>."""
+    leads = []
+    for rows in potentials.tiles(x):
+        top = rows.new_empty((len(rows), 0))
+        for part in potentials.chunks():
+            merged = torch.cat([top, potentials.scores(rows, part)], dim=1)
+            top = merged.topk(min(2, merged.shape[1]), dim=1).values
+        leads.append(top[:, 0] - top[:, -1])
+    return float(torch.cat(leads).mean()) * (potentials.epsilon or 1.0)
+
+
+def _warn(source: Marginal, potentials: Potentials, reached: float, threshold: float) -> None:
+    advice = "raise max_steps"
+    if potentials.epsilon == 0 and isinstance(source, FiniteMarginal):
+        advice = (
+            f"take epsilon over 0 (None chooses it): without entropy no point of the source is "
+            f"split, and {len(source.masses)} of them cannot fill {len(potentials.g)} atoms evenly"
         )
+    warnings.warn(
+        f"semidiscrete potentials stopped at chi-squared {reached:.3g} from the masses of the "
+        f"atoms, above {threshold:g}: {advice}",
+        CellflowWarning,
+        stacklevel=3,
+    )

@@ -161,9 +161,8 @@ class Flow:
         moments = [self.axis.to_flow(time) for time in times]
         sign = 1.0 if moments[-1] >= moments[0] else -1.0
 
-        def drift(t: Rows, here: Points) -> Points:
-            forward = self.nets.velocity(t, here, condition)
-            return sign * forward + self.nets.score(t, here, condition)
+        def drift(t: Rows, x: Points) -> Points:
+            return sign * self.nets.velocity(t, x, condition) + self.nets.score(t, x, condition)
 
         return solve_sde(drift, self.settings["diffusion"], x, moments, generator, n_steps=n_steps)
 

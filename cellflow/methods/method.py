@@ -28,7 +28,8 @@ class Method(BaseModel):
     epsilon
         Strength of the entropy of `entropic`, `unbalanced`, `low-rank` and `semidiscrete`. None
         takes 2 sigma^2 times the length of the interval for `entropic`, 0.01 times the mean cost
-        for `unbalanced`, none for the others.
+        for `unbalanced`, about 0.01 times the costs' standard deviation for `semidiscrete`, none
+        for `low-rank`.
     tau_a, tau_b
         How firmly `unbalanced` holds the marginals: 1 exactly, less below.
     mass_share
@@ -43,6 +44,9 @@ class Method(BaseModel):
         Share of the cost that cells of one clone are spared, where clones are given.
     semidiscrete_steps
         Steps of the potentials' optimisation at most.
+    potentials
+        Folder that the potentials of `semidiscrete` are kept in and read from, a file for each
+        pair of populations; None keeps none.
     metric, land_gamma, land_rho, land_alpha, rbf_centres, rbf_kappa
         Of the path `metric`: `land` or `rbf` or, for None, land up to 10 dimensions; width,
         offset and power of the metric; number and width of the radial basis functions.
@@ -65,14 +69,15 @@ class Method(BaseModel):
     growth: str = "none"
     sigma: NonNegativeFloat = 0.1
     epsilon: NonNegativeFloat | None = None
-    tau_a: float = Field(default=0.95, gt=0, le=1)
-    tau_b: float = Field(default=0.95, gt=0, le=1)
+    tau_a: float = Field(default=0.99, gt=0, le=1)
+    tau_b: float = Field(default=0.99, gt=0, le=1)
     mass_share: float = Field(default=0.9, gt=0, le=1)
     block_size: PositiveInt = 2000
     rank: PositiveInt = 50
     max_memory: PositiveFloat = 4.0
     lineage_strength: float = Field(default=0.5, ge=0, le=1)
     semidiscrete_steps: PositiveInt = 20_000
+    potentials: str | None = None
     metric: Literal["land", "rbf"] | None = None
     land_gamma: PositiveFloat = 0.25
     land_rho: PositiveFloat = 1e-3

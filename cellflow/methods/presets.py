@@ -77,4 +77,14 @@ PRESETS = {
         "Eyring et al. 2024, arXiv 2311.15100",
         {"coupling": "unbalanced"},
     ),
+    "mean-flow": Preset(
+        "average velocities between optimally coupled cells: predictions in one step",
+        "Geng et al. 2025, arXiv 2505.13447",
+        {"objective": "mean-flow"},
+    ),
+    "spline-cfm": Preset(
+        "cubic splines through chains of optimally coupled cells of all times",
+        _CFM,
+        {"path": "spline"},
+    ),
 }

@@ -27,9 +27,7 @@ class GeopathNet(nn.Module):
         Width, depth, activation and so on of `MLP`.
     """
 
-    def __init__(
-        self, dim: int, *, generator: torch.Generator | None = None, **sizes: Any
-    ) -> None:
+    def __init__(self, dim: int, *, generator: torch.Generator | None = None, **sizes: Any) -> None:
         super().__init__()
         self.mlp = MLP(dim, condition_dim=dim, generator=generator, **sizes)
         for weights in self.mlp.last.parameters():

@@ -1,7 +1,15 @@
 """Objectives: they draw their own times and turn pairs and a net into a loss."""
 
 from cellflow.objectives.mean_flow import MeanFlow
+from cellflow.objectives.metric_energy import MetricEnergy
 from cellflow.objectives.objective import Objective, condition_at, uniform_times
 from cellflow.objectives.velocity import VelocityRegression
 
-__all__ = ["MeanFlow", "Objective", "VelocityRegression", "condition_at", "uniform_times"]
+__all__ = [
+    "MeanFlow",
+    "MetricEnergy",
+    "Objective",
+    "VelocityRegression",
+    "condition_at",
+    "uniform_times",
+]

@@ -56,7 +56,7 @@ class MeanFlow:
 
         with torch.no_grad():
             tangents = (torch.ones_like(t), sample.u)
-            _, slope = torch.func.jvp(average, (t, sample.x), tangents)
+            slope = torch.func.jvp(average, (t, sample.x), tangents)[1]
             target = sample.u + (r - t)[:, None] * slope
         error = ((average(t, sample.x) - target) / self.unit).square().sum(dim=1)
         weight = (error.detach() + self.offset) ** -self.power

@@ -19,9 +19,11 @@ from cellflow.paths.straight import StraightPath
 
 @runtime_checkable
 class MetricField(Protocol):
-    """The diagonal of a metric tensor at `x` in the intervals that start at `t0`."""
+    """A diagonal metric tensor that differs from interval to interval."""
 
-    def __call__(self, x: Points, t0: Rows) -> Points: ...
+    def __call__(self, x: Points, t0: Rows) -> Points:
+        """Diagonal at `x`, shape (n, d), in the intervals that start at `t0`, shape (n,)."""
+        ...
 
 
 @dataclass(frozen=True)

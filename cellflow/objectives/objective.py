@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import nn
 
 from cellflow._batch import Pairs
 from cellflow._typing import Condition, Rows, Scalar
@@ -13,9 +12,9 @@ from cellflow._typing import Condition, Rows, Scalar
 
 @runtime_checkable
 class Objective(Protocol):
-    """A loss to minimise over the weights of a net."""
+    """A loss to minimise over the weights of a net, of the kind that the objective knows."""
 
-    def loss(self, net: nn.Module, pairs: Pairs, generator: torch.Generator) -> Scalar:
+    def loss(self, net: Any, pairs: Pairs, generator: torch.Generator) -> Scalar:
         """Loss of one batch."""
         ...
 

@@ -15,18 +15,21 @@ from cellflow.paths.sample import PathSample, blurred, progress, steady_growth
 
 @runtime_checkable
 class Geopath(Protocol):
-    """How far the path between `x0` and `x1` is bent at flow time `t`, row by row."""
+    """A function that bends paths, each row on its own."""
 
-    def __call__(self, t: Rows, x0: Points, x1: Points) -> Points: ...
+    def __call__(self, t: Rows, x0: Points, x1: Points) -> Points:
+        """Bend of the path from `x0` to `x1` at flow times `t`, shape (n, d)."""
+        ...
 
 
 @dataclass(frozen=True)
 class MetricPath:
-    """x_t ~ N((1 - s) x0 + s x1 + gamma phi, sigma^2), gamma = 2 s (1 - s), s = (t - t0) / (t1 - t0).
+    """x_t ~ N((1 - s) x0 + s x1 + gamma phi, sigma^2) with gamma = 2 s (1 - s).
 
-    The velocity (x1 - x0) / (t1 - t0) + gamma' phi + gamma dphi/dt is that of the mean. A net phi
-    trained to the least energy in a metric makes the paths its geodesics; phi = 0 gives straight
-    lines (metric flow matching, Kapuśniak et al. 2024, arXiv 2405.14780).
+    Here s = (t - t0) / (t1 - t0). The velocity (x1 - x0) / (t1 - t0) + gamma' phi + gamma dphi/dt
+    is that of the mean. A net phi trained to the least energy in a metric makes the paths its
+    geodesics; phi = 0 gives straight lines (metric flow matching, Kapuśniak et al. 2024, arXiv
+    2405.14780).
 
     Attributes
     ----------
@@ -49,7 +52,9 @@ class MetricPath:
         s, length = progress(pairs, t)
         way = pairs.x1 - pairs.x0
         # Rows do not see each other, so a tangent of ones gives each its own derivative.
-        phi, slope = torch.func.jvp(bend, (t,), (torch.ones_like(t),))
+        phi, slope = torch.func.jvp(  # type: ignore[misc]  # three values only with `has_aux`
+            bend, (t,), (torch.ones_like(t),)
+        )
         gamma = 2 * s * (1 - s)
         x = blurred(pairs.x0 + s * way + gamma * phi, self.sigma, generator)
         u = (way + 2 * (1 - 2 * s) * phi) / length + gamma * slope

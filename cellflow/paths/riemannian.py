@@ -33,9 +33,11 @@ _LARGEST_ERROR = 0.99
 
 @runtime_checkable
 class Metric(Protocol):
-    """The diagonal of a metric tensor at each point."""
+    """A diagonal metric tensor."""
 
-    def __call__(self, x: Points) -> Points: ...
+    def __call__(self, x: Points) -> Points:
+        """Diagonal at `x`, shape (n, d)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -216,10 +218,10 @@ class IntervalMetrics:
         return values
 
 
-def _some(cells: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """Draw `n` of the cells, all different."""
-    order = torch.randperm(len(cells), generator=generator, device=generator.device)
-    return cells[order[:n]]
+def _some(rows: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Draw `n` of the rows, all different, in random order."""
+    order = torch.randperm(len(rows), generator=generator, device=generator.device)
+    return rows[order[:n]]
 
 
 def _kernels(x: Tensor, centres: Tensor, widths: Tensor) -> Tensor:
@@ -268,9 +270,7 @@ def _fitted_weights(functions: Tensor, generator: torch.Generator) -> tuple[Tens
     Adam on the mean of (1 - h)^2 until it stops falling on cells held back, with its last value
     there.
     """
-    functions = functions[
-        torch.randperm(len(functions), generator=generator, device=generator.device)
-    ]
+    functions = _some(functions, len(functions), generator)
     held_back = max(1, round(_VALIDATION * len(functions)))
     unseen, seen = functions[:held_back], functions[held_back:]
     weights = torch.rand(
@@ -280,7 +280,7 @@ def _fitted_weights(functions: Tensor, generator: torch.Generator) -> tuple[Tens
     errors: list[float] = []
     while len(errors) < _EPOCHS and _still_falls(errors):
         order = torch.randperm(len(seen), generator=generator, device=generator.device)
-        for rows in order.split(_BATCH):
+        for rows in torch.split(order, _BATCH):
             optimiser.zero_grad()
             _error(seen[rows], weights).backward()  # type: ignore[no-untyped-call]
             optimiser.step()

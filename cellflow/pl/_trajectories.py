@@ -72,11 +72,11 @@ def trajectories(
     cells = cells_of(adata, flow.context)
     first, _ = points.around(flow.axis.times[0], flow.axis.times)
     start = np.flatnonzero(points.elapsed == first)
-    chosen = cells[torch.as_tensor(np.random.default_rng(seed_of(rng)).permutation(start)[:n_cells])]
+    chosen = cells[
+        torch.as_tensor(np.random.default_rng(seed_of(rng)).permutation(start)[:n_cells])
+    ]
     times = np.linspace(first, flow.axis.times[-1], _FRAMES)
-    moved = flow.trajectory(
-        chosen.x, times.tolist(), condition=chosen.condition, n_steps=2
-    )
+    moved = flow.trajectory(chosen.x, times.tolist(), condition=chosen.condition, n_steps=2)
     paths = moved.x.cpu().numpy()[:, :, list(components)].swapaxes(0, 1)
 
     ax = canvas(ax)

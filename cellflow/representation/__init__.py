@@ -3,8 +3,8 @@
 from cellflow.representation.fitting import Settings, fit_representation, kind_of
 from cellflow.representation.representation import Representation, check_components
 from cellflow.representation.slots import (
-    current_representation,
     cells_of,
+    current_representation,
     from_context,
     read_slots,
     to_context,

@@ -26,6 +26,8 @@ class Build:
         Mean of the training cells, shape (d,), and the unit of lengths.
     generator
         Source of randomness, on the device of the fit.
+    delta
+        Length scale of unbalanced transport, in units of the representation.
     prior
         A fitted flow that couplings may ask.
     progress
@@ -37,6 +39,7 @@ class Build:
     centre: Tensor
     scale: float
     generator: torch.Generator
+    delta: float = 1.0
     prior: Flow | None = None
     progress: bool = False
 

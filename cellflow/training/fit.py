@@ -72,14 +72,16 @@ def fit_flow(
     if recipe.standardise:
         fields.standardise(torch.cat([population.points for population in seen.populations]))
     net = next(iter(fields.nets.values()))
+    scale = float(net.scale)  # type: ignore[arg-type]
     build = Build(
         method,
         recipe,
-        net.centre,
-        float(net.scale),
+        net.centre,  # type: ignore[arg-type]
+        scale,
         generator,
+        couplings.reach(method, seen, scale, generator),
         prior,
-        progress,  # type: ignore[arg-type]
+        progress,
     )
     with single_thread():
         coupling = couplings.course_coupling(build, seen)

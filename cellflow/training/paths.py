@@ -6,8 +6,17 @@ from collections.abc import Callable
 
 from cellflow.couplings import Coupling
 from cellflow.marginals import Marginals
-from cellflow.paths import BridgePath, Path, StraightPath, TargetPath, VariancePreservingPath
+from cellflow.paths import (
+    BridgePath,
+    Path,
+    SplinePath,
+    StraightPath,
+    TargetPath,
+    VariancePreservingPath,
+    WFRPath,
+)
 from cellflow.training.build import Build
+from cellflow.training.geodesics import metric_path
 
 
 def _straight(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:
@@ -26,10 +35,21 @@ def _bridge(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:
     return BridgePath(build.sigma)
 
 
+def _spline(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:
+    return SplinePath(build.sigma)
+
+
+def _wfr(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:
+    return WFRPath(build.delta, build.sigma)
+
+
 #: How each path of `cellflow.methods.parts.PATHS` is made, given the coupling of the course.
 BUILDERS: dict[str, Callable[[Build, Coupling, Marginals], Path]] = {
     "straight": _straight,
     "target": _target,
     "vp": _vp,
     "bridge": _bridge,
+    "metric": metric_path,
+    "spline": _spline,
+    "wfr": _wfr,
 }

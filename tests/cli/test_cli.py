@@ -261,3 +261,77 @@ def test_as_a_process_of_its_own(tmp_path):
     )  # fmt: skip
     assert result.returncode == 2
     assert result.stderr == "cellflow: none.h5ad does not exist\n"
+
+
+def test_methods_are_listed_with_their_parts_and_sources(run):
+    code, out, err = run("methods")
+    assert (code, err) == (0, "")
+    flat = " ".join(out.split())
+    for word in ("ot-cfm", "sf2m", "wfr-fm", "exact-full", "spline", "velocity-score", "gene-sets"):
+        assert word in flat
+    assert "arXiv" in flat
+
+
+def test_a_method_printed_as_yaml_is_a_config_that_fits(run, file, tmp_path):
+    code, out, _ = run("methods", "sb-cfm")
+    (tmp_path / "config.yaml").write_text(out.replace("n_steps: 2000", "n_steps: 20"))
+    assert code == 0
+    words = ["fit", file, "--use-rep", "X_pca", "--config", "config.yaml", "--output", "flow"]
+    assert run(*words, "--sigma", "0.7")[0] == 0
+    settings = cf.Flow.load("flow").settings
+    assert (settings["method"]["path"], settings["method"]["sigma"]) == ("bridge", 0.7)
+    assert settings["recipe"]["n_steps"] == 20
+
+
+def test_parts_that_do_not_go_together_are_one_line(run, file):
+    words = ["fit", file, "--use-rep", "X_pca", "--output", "flow"]
+    code, _, err = run(*words, "--path", "bridge", "--objective", "growth")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "growth is learned by objective 'growth'" in err
+    code, _, err = run(*words, "--coupling", "acceleration")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "give it as prior" in err
+
+
+def test_columns_beside_the_points_reach_the_fit(run, course, tmp_path):
+    course.obs["donor"] = np.tile(["a", "b"], 120)
+    course.obs["dose"] = np.tile([0.0, 1.0, 2.0], 80)
+    course.write_h5ad(tmp_path / "c.h5ad")
+    words = ["c.h5ad", "--use-rep", "X_pca", "--condition-key", "dose", "--label-key", "donor"]
+    assert run("fit", *words, "--output", "flow", *FAST)[0] == 0
+    code, out, _ = run(
+        "interpolate", "c.h5ad", "--flow", "flow", "--time", "1.5", "--output", "p.h5ad"
+    )
+    assert code == 0
+    assert "120 cells" in out
+    code, _, err = run("fit", *words[:-1], "patient", "--output", "other", *FAST)
+    assert code == 2
+    assert "unknown obs column 'patient'" in err
+
+
+def test_growth_by_gene_sets_from_file_to_weights(run, semrau, tmp_path):
+    """The embedded panel lacks the cell-cycle genes: refused with the share that was found."""
+    semrau.write_h5ad(tmp_path / "genes.h5ad")
+    code, _, err = run("growth", "genes.h5ad", "--per", "hour", "--output", "g.h5ad")
+    assert code == 2
+    assert "proliferation" in err
+    assert "%" in err
+    semrau.obs["cellflow_growth"] = np.linspace(0, 0.02, semrau.n_obs)
+    semrau.write_h5ad(tmp_path / "grown.h5ad")
+    words = ["fit", "grown.h5ad", "--n-dims", "5", "--output", "flow", *FAST]
+    growth = ["--growth", "gene-sets", "--objective", "growth"]
+    assert run(*words, *growth)[0] == 0
+    words = ["interpolate", "grown.h5ad", "--flow", "flow", "--time", "30", "--output", "p.h5ad"]
+    assert run(*words)[0] == 0
+    weights = anndata.read_h5ad("p.h5ad").obs["cellflow_weight"]
+    assert weights.nunique() > 10
+    assert float(weights.sum()) == pytest.approx(1)
+
+
+def test_holdout_scores_no_more_cells_than_are_asked_for(run, file, tmp_path):
+    words = ["holdout", file, "--use-rep", "X_pca", "--time", "1", "--output", "s.json", *FAST]
+    assert run(*words, "--max-cells", "20", "--method", "i-cfm")[0] == 0
+    document = json.loads((tmp_path / "s.json").read_text())
+    assert document["folds"][0]["n_true"] == 20
+    assert document["settings"]["method"]["coupling"] == "independent"

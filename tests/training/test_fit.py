@@ -8,8 +8,8 @@ from cellflow import InputError, SolverError, method, recipe
 from cellflow.couplings import IndependentCoupling
 from cellflow.marginals import Marginals, Population, TimeAxis
 from cellflow.nets import Fields
-from cellflow.paths import StraightPath
 from cellflow.objectives import VelocityRegression
+from cellflow.paths import StraightPath
 from cellflow.training import fit_flow, minimise, resolve_device
 from cellflow.training.schedules import cosine
 from tests.gaussians import Normal, independent_velocity
@@ -156,8 +156,8 @@ def test_fit_on_a_gpu_predicts_what_the_cpu_predicts():
     ends = []
     for device in ("cpu", "cuda"):
         flow = fit_flow(
-            marginals, axis, method=method("ot-cfm"), recipe=recipe("default", n_steps=400, width=32),
-            seed=0, device=torch.device(device),
+            marginals, axis, method=method("ot-cfm"),
+            recipe=recipe("default", n_steps=400, width=32), seed=0, device=torch.device(device),
         )  # fmt: skip
         ends.append(flow.push(marginals.populations[1].points, 1.0, 2.0).cpu().mean(dim=0))
     torch.testing.assert_close(ends[0], ends[1], atol=0.05, rtol=0)

@@ -1,0 +1,134 @@
+"""The Wasserstein-Fisher-Rao coupling: cells that move, divide and die."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import torch
+
+from cellflow._batch import FiniteMarginal, Interval
+from cellflow._checks import check_positive
+from cellflow._errors import CellflowWarning, InputError
+from cellflow.couplings.plan import PlanCoupling
+from cellflow.transport import Plan, distances, exact_plan
+from cellflow.transport.blocks import random_blocks
+from cellflow.transport.whole import soft_plan
+
+#: Keeps costs finite where cells are out of each other's reach.
+_CLIP = 1e-10
+
+#: Cells a side that a length scale is read from.
+_SAMPLE = 1000
+
+
+def wfr_cost(distance: np.ndarray, delta: float) -> np.ndarray:
+    """Cost -log cos^2(min(d / 2 delta, pi / 2)) of transport that may destroy and create mass.
+
+    Half the squared Wasserstein-Fisher-Rao distance, in units of delta^2, is the least of this
+    cost plus Kullback-Leibler penalties of weight 1 on both marginals (Liero, Mielke and Savaré
+    2018; Peng et al. 2026, arXiv 2601.06810).
+    """
+    angle = np.minimum(distance / (2 * delta), math.pi / 2)
+    return -np.log(np.maximum(np.cos(angle) ** 2, _CLIP))
+
+
+def wfr_coupling(
+    source: FiniteMarginal,
+    target: FiniteMarginal,
+    interval: Interval = (0.0, 1.0),
+    *,
+    delta: float,
+    generator: torch.Generator,
+    block_size: int = 2000,
+) -> PlanCoupling:
+    """Couple all cells by unbalanced transport, each pair with its masses at both ends.
+
+    A cell counts as one, or by its weight in units of the mean weight, so populations of n and m
+    cells grow by m / n. Scaling the rows of the plan to the masses of the source gives g0, scaling
+    its columns to those of the target g1 (Peng et al. 2026, arXiv 2601.06810); pairs are drawn in
+    proportion to g0, with mass 1 at the start and g1 / g0 at the end. Distances are those of the
+    coordinates that paths live in.
+
+    Parameters
+    ----------
+    source, target
+        The two marginals.
+    interval
+        Flow times of source and target.
+    delta
+        Length scale, in units of the coordinates: mass is not moved farther than pi delta.
+    generator
+        Draws the blocks.
+    block_size
+        Most cells of a side in a block; plans are solved inside random blocks.
+    """
+    check_positive(delta, "delta")
+    x, y = (each.cells.x.double().cpu().numpy() for each in (source, target))
+    a, b = (each.masses.double().cpu().numpy() * len(each.cells) for each in (source, target))
+    parts = []
+    for rows, columns in random_blocks(len(x), len(y), block_size, generator):
+        distance = distances(x[rows], y[columns])
+        soft = soft_plan(wfr_cost(distance, delta), 1.0, a[rows], b[columns])
+        near = distance[soft.rows, soft.columns] < math.pi * delta
+        parts.append(Plan(rows[soft.rows[near]], columns[soft.columns[near]], soft.mass[near]))
+    plan = Plan.stacked(parts)
+    _check_reach(plan, len(x), len(y), delta)
+    return _with_masses(plan, source, target, interval, (a, b))
+
+
+def _with_masses(
+    plan: Plan,
+    source: FiniteMarginal,
+    target: FiniteMarginal,
+    interval: Interval,
+    masses: tuple[np.ndarray, np.ndarray],
+) -> PlanCoupling:
+    """The coupling of both scalings of a plan, to the masses of its rows and of its columns."""
+    rows, columns, mass = plan.rows, plan.columns, plan.mass
+    at_start, at_end = (
+        mass / np.bincount(index, mass)[index] * each[index]
+        for index, each in zip((rows, columns), masses, strict=True)
+    )
+    m1 = torch.from_numpy(at_end / at_start).to(source.cells.x.dtype)
+    drawn = Plan(rows, columns, at_start / at_start.sum())
+    return PlanCoupling(source, target, interval, drawn, m0=torch.ones_like(m1), m1=m1)
+
+
+def _check_reach(plan: Plan, n: int, m: int, delta: float) -> None:
+    """Tell of cells that no pair has."""
+    if not len(plan.mass):
+        raise InputError(
+            f"no two cells are nearer than pi delta = {math.pi * delta:.3g}: raise delta"
+        )
+    alone = n - len(np.unique(plan.rows)), m - len(np.unique(plan.columns))
+    if any(alone):
+        warnings.warn(
+            f"{alone[0]} of {n} source cells and {alone[1]} of {m} target cells have no partner "
+            f"within pi delta = {math.pi * delta:.3g} and are left out: raise delta",
+            CellflowWarning,
+            stacklevel=3,
+        )
+
+
+def default_delta(
+    source: FiniteMarginal, target: FiniteMarginal, generator: torch.Generator
+) -> float:
+    """Length scale read from the cells, in their units.
+
+    Twice the mean distance of optimally coupled cells, so that the typical pair turns by a quarter
+    radian and mostly moves, and at least what keeps the farthest such pair in the inner half of
+    the reach pi delta. Up to 1,000 cells a side are coupled.
+    """
+    x, y = (
+        each.sample(min(_SAMPLE, len(each.cells)), generator).x.double().cpu().numpy()
+        for each in (source, target)
+    )
+    distance = distances(x, y)
+    plan = exact_plan(distance**2)
+    moved = distance[plan.rows, plan.columns]
+    delta = max(2 * float(plan.mass @ moved), 2 * float(moved.max()) / math.pi)
+    if not delta > 0:
+        raise InputError("source and target are the same points, so delta must be given")
+    return delta

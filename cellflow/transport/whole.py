@@ -1,0 +1,232 @@
+"""Plans of whole populations: sparse, and with a proof of how near to the optimum they are."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+import ot
+from scipy.optimize import minimize_scalar
+from scipy.spatial.distance import cdist
+
+from cellflow._checks import check_positive
+from cellflow._errors import CellflowWarning, SolverError
+from cellflow.transport.exact import MAX_ITER, TOLERANCE, ExactPlan, exact_plan
+from cellflow.transport.plan import Plan, checked_cost, normalised
+from cellflow.transport.unbalanced import relaxed_plan
+
+#: Gap between a soft plan's value and its bound, as a share of the value, that ends the search.
+SOFT_TOLERANCE = 1e-3
+
+#: Gap that ends it where the value is next to nothing, as a share of all mass.
+_NEGLIGIBLE = 1e-5
+
+#: Rows of costs that a proof makes at a time.
+_CHUNK = 256
+
+#: Iterations of majorisation and minimisation that give the first duals of soft plans. They are
+#: quick where mass hardly travels, which is where the steps after them are slow.
+_FIRST = 100
+
+#: Peak memory of `exact_plan` in numbers of 8 bytes for each entry of its cost matrix, measured
+#: from 1,000 to 8,000 points: the costs, the plan and the solver's own copies.
+_COPIES = 5
+
+#: Potentials of rows and columns.
+Duals = tuple[np.ndarray, np.ndarray]
+
+
+def plan_memory(n: int, m: int) -> float:
+    """GB that `exact_plan` takes for a cost matrix of `n` rows and `m` columns: 40 n m bytes."""
+    return 8 * _COPIES * n * m / 1e9
+
+
+def lazy_plan(
+    x: np.ndarray,
+    y: np.ndarray,
+    a: np.ndarray | None = None,
+    b: np.ndarray | None = None,
+) -> ExactPlan:
+    """Exact plan of squared Euclidean costs, in memory that grows with n + m.
+
+    The network simplex takes each cost anew from the coordinates. In 5 dimensions that is about
+    1.6 times slower than `exact_plan`, in 50 about 10 times.
+
+    Parameters
+    ----------
+    x, y
+        Coordinates, shapes (n, d) and (m, d).
+    a, b
+        Masses of rows and columns; uniform where None.
+
+    Returns
+    -------
+    The plan with its proof, as that of `exact_plan`.
+
+    Raises
+    ------
+    SolverError
+        If the answer is not proven optimal.
+    """
+    a, b = normalised(a, len(x)), normalised(b, len(y))
+    x, y, unit = _scaled(x, y)
+    inside, outside = a > 0, b > 0
+    _, log = ot.lp.emd2_lazy(
+        x[inside], y[outside], a[inside], b[outside], numItermax=MAX_ITER, log=True
+    )
+    entries = log["G"].tocsr().tocoo()
+    rows, columns = np.flatnonzero(inside)[entries.row], np.flatnonzero(outside)[entries.col]
+    mass = entries.data
+    value = float(mass @ np.square(x[rows] - y[columns]).sum(axis=1))
+    v = _least(y, x[inside], log["u"])
+    u = _least(x, y, v)
+    gap = value - float(a @ u + b @ v)
+    misplaced = np.abs(np.bincount(rows, mass, len(a)) - a).sum()
+    misplaced += np.abs(np.bincount(columns, mass, len(b)) - b).sum()
+    if not (gap <= TOLERANCE and misplaced <= TOLERANCE):
+        raise SolverError(
+            f"optimal transport of {len(x)} x {len(y)} points is not proven optimal: cost "
+            f"{value * unit:.6g}, gap {gap * unit:.3g}, misplaced mass {misplaced:.3g}"
+        )
+    return ExactPlan(rows, columns, mass, value * unit, gap * unit, (u * unit, v * unit))
+
+
+def _scaled(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Centred coordinates whose mean squared distance is one, and what it was."""
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    centre = x.mean(axis=0)
+    x, y = x - centre, y - centre
+    unit = float(x.var(axis=0).sum() + y.var(axis=0).sum() + np.square(y.mean(axis=0)).sum()) or 1.0
+    return x / np.sqrt(unit), y / np.sqrt(unit), unit
+
+
+def _least(x: np.ndarray, y: np.ndarray, potential: np.ndarray) -> np.ndarray:
+    """The c-transform min_j |x_i - y_j|^2 - potential_j, shape (n,)."""
+    parts = [
+        (cdist(x[start : start + _CHUNK], y, "sqeuclidean") - potential).min(axis=1)
+        for start in range(0, len(x), _CHUNK)
+    ]
+    return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class SoftPlan(Plan):
+    """A plan whose marginals are free at a price, with a proof of how good it is.
+
+    Attributes
+    ----------
+    value
+        Transport cost plus penalties.
+    gap
+        `value` minus a lower bound of every plan's value.
+    """
+
+    value: float
+    gap: float
+
+
+def soft_plan(
+    cost: np.ndarray,
+    weight: float,
+    a: np.ndarray,
+    b: np.ndarray,
+    *,
+    max_iter: int = 50,
+) -> SoftPlan:
+    """Plan without entropy whose marginals are held by Kullback-Leibler penalties.
+
+    The same problem as that of `relaxed_plan`, by Frank-Wolfe steps on its dual: at duals u, v the
+    best feasible direction is the pair of potentials of the exact plan between the masses
+    a exp(-u) and b exp(-v), levelled to equal totals (Séjourné, Vialard and Peyré 2022, arXiv
+    2201.00730). Each step gives a plan of at most n + m - 1 entries and a bound. First duals come
+    from a few iterations of `relaxed_plan`, which alone needs some hundred times more of them.
+
+    Parameters
+    ----------
+    cost
+        Ground costs, shape (n, m), non-negative.
+    weight
+        Weight of both penalties, in units of the cost.
+    a, b
+        Masses of rows and columns, any positive totals; they are not normalised.
+    max_iter
+        Steps after which the best plan so far is returned, with a warning.
+
+    Returns
+    -------
+    The plan. Unless it warns, its gap is proven to be under 0.1 % of its value plus 0.001 % of
+    all mass.
+    """
+    check_positive(weight, "weight")
+    cost = checked_cost(cost) / weight
+    negligible = _NEGLIGIBLE * float(a.sum() + b.sum())
+    none = np.zeros(len(a)), np.zeros(len(b))
+    duals = min((none, _first_duals(cost, a, b)), key=lambda duals: _held(*duals, a, b))
+    best = None
+    for _ in range(max_iter):
+        duals = _levelled(*duals, a, b)
+        found, towards = _held_plan(cost, duals, a, b)
+        bound = found.value - found.gap
+        best = found if best is None or found.value < best.value else best
+        best = replace(best, gap=best.value - bound)
+        if best.gap <= SOFT_TOLERANCE * best.value + negligible:
+            break
+        duals = _stepped(duals, towards, a, b)
+    else:
+        assert best is not None
+        warnings.warn(
+            f"transport with soft marginals of {len(a)} x {len(b)} points is only proven to be "
+            f"within {best.gap / best.value:.1%} of the optimum after {max_iter} steps",
+            CellflowWarning,
+            stacklevel=2,
+        )
+    return replace(best, value=best.value * weight, gap=best.gap * weight)
+
+
+def _held_plan(
+    cost: np.ndarray, duals: Duals, a: np.ndarray, b: np.ndarray
+) -> tuple[SoftPlan, Duals]:
+    """The exact plan between the masses that levelled duals hold, and its potentials."""
+    u, v = duals
+    rows, columns = a * np.exp(-u), b * np.exp(-v)
+    total = rows.sum()
+    plan = exact_plan(cost, rows, columns)
+    gap = float(total * plan.cost - rows @ u - columns @ v)
+    value = float(a.sum() + b.sum() - rows.sum() - columns.sum()) + gap
+    return SoftPlan(plan.rows, plan.columns, plan.mass * total, value, gap), plan.potentials
+
+
+def _first_duals(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> Duals:
+    """Feasible duals near those of a rough plan, whose row sums would be a exp(-u)."""
+    rough = relaxed_plan(cost, 1.0, a, b, max_iter=_FIRST)
+    tiny = np.finfo(np.float64).tiny
+    held = np.bincount(rough.rows, rough.mass, len(a))
+    u = np.log(np.maximum(a, tiny) / np.maximum(held, tiny))
+    v = (cost - u[:, None]).min(axis=0)
+    return (cost - v).min(axis=1), v
+
+
+def _levelled(u: np.ndarray, v: np.ndarray, a: np.ndarray, b: np.ndarray) -> Duals:
+    """The duals u + s and v - s of largest value, where both held masses have one total."""
+    s = np.log((a @ np.exp(-u)) / (b @ np.exp(-v))) / 2
+    return u + s, v - s
+
+
+def _held(u: np.ndarray, v: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
+    """Logarithm of the squared mass that duals hold when levelled; the best hold least."""
+    return float(np.log(a @ np.exp(-u)) + np.log(b @ np.exp(-v)))
+
+
+def _stepped(here: Duals, there: Duals, a: np.ndarray, b: np.ndarray) -> Duals:
+    """The best duals between two pairs of them."""
+
+    def at(share: float) -> Duals:
+        u, v = ((1 - share) * old + share * new for old, new in zip(here, there, strict=True))
+        return u, v
+
+    def held(share: float) -> float:
+        return _held(*at(share), a, b)
+
+    inner = minimize_scalar(held, bounds=(0, 1), method="bounded").x
+    return at(min((inner, 1.0), key=held))

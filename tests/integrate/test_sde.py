@@ -1,0 +1,53 @@
+"""Euler-Maruyama against processes whose laws are known."""
+
+import math
+
+import pytest
+import torch
+
+from cellflow.integrate import solve, solve_sde
+
+
+def test_ornstein_uhlenbeck_reaches_its_law(generator):
+    """dX = -X dt + g dW from a point: mean x e^-T, variance g^2 (1 - e^-2T) / 2."""
+    x = torch.full((40_000, 1), 2.0, dtype=torch.float64)
+    end = solve_sde(lambda t, x: -x, 0.8, x, [0.0, 1.0], generator, n_steps=200).end
+    assert float(end.mean()) == pytest.approx(2 * math.exp(-1), abs=0.02)
+    assert float(end.var()) == pytest.approx(0.32 * (1 - math.exp(-2)), rel=0.03)
+
+
+def test_schroedinger_bridge_goes_forward_and_back(generator):
+    """With its exact flow and score, sigma = 1, from N(-.1, 1) to N(.1, 1) and back."""
+
+    def variance(t):
+        return (1 - t) ** 2 + t**2 + t * (1 - t) * math.sqrt(5)
+
+    def flow(t, x):
+        t = t[:, None]
+        slope = (2 * t - 2 * (1 - t) + (1 - 2 * t) * math.sqrt(5)) / (2 * variance(t))
+        return 0.2 + slope * (x - (2 * t - 1) * 0.1)
+
+    def score(t, x):
+        t = t[:, None]
+        return -0.5 * (x - (2 * t - 1) * 0.1) / variance(t)
+
+    x = torch.randn((40_000, 1), generator=generator, dtype=torch.float64) - 0.1
+    times = [0.0, 0.3, 1.0]
+    there = solve_sde(lambda t, x: flow(t, x) + score(t, x), 1.0, x, times, generator).x
+    for t, at in zip(times, there, strict=True):
+        assert float(at.mean()) == pytest.approx((2 * t - 1) * 0.1, abs=0.02)
+        assert float(at.var()) == pytest.approx(variance(t), rel=0.03)
+    back = solve_sde(
+        lambda t, x: score(t, x) - flow(t, x), 1.0, there[-1], times[::-1], generator
+    ).x
+    assert float(back[1].var()) == pytest.approx(1.049574, rel=0.03)
+    assert float(back[-1].mean()) == pytest.approx(-0.1, abs=0.02)
+
+
+def test_without_noise_it_is_euler_and_evaluations_are_counted(generator):
+    x = torch.randn((5, 2), generator=generator, dtype=torch.float64)
+    times = [0.0, 0.5, 2.0]
+    still = solve_sde(lambda t, x: t[:, None] * x, 0.0, x, times, generator, n_steps=7)
+    euler = solve(lambda t, x: t[:, None] * x, x, times, solver="euler", n_steps=7)
+    torch.testing.assert_close(still.x, euler.x)
+    assert still.nfe == euler.nfe == 14

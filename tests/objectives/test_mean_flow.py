@@ -1,0 +1,119 @@
+"""Mean flows against average velocities that are known."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from cellflow import recipe
+from cellflow.couplings import IndependentCoupling
+from cellflow.marginals import Gaussian, Population
+from cellflow.nets import Fields
+from cellflow.objectives import MeanFlow, VelocityRegression
+from cellflow.paths import StraightPath
+from cellflow.training import minimise
+
+
+def spread(t, s):
+    """Standard deviation between N(0, 1) at t = 0 and N(0, s^2) at t = 1, coupled independently."""
+    return ((1 - t) ** 2 + t**2 * s**2) ** 0.5
+
+
+def average(t, r, x, s):
+    """Average velocity from t, where the points are at x, to r."""
+    return x * (spread(r, s) / spread(t, s) - 1) / (r - t)
+
+
+class Net(nn.Module):
+    """A net that is the closed form, with one free number, the last standard deviation."""
+
+    def __init__(self, s):
+        super().__init__()
+        self.log_s = nn.Parameter(torch.tensor(math.log(s), dtype=torch.float64))
+
+    def forward(self, t, x, condition):
+        # Where r meets t the average is the velocity; half a thousandth away it is that to 1e-6.
+        span = torch.where(condition.abs() < 1e-3, 1e-3, condition)
+        return average(t[:, None], t[:, None] + span, x, self.log_s.exp())
+
+
+def fields(s):
+    return Fields({"average": Net(s)})
+
+
+def test_closed_form_has_the_value_of_the_specification():
+    """Noise at 1 and data at 0 there: t = .9 from noise is t = .1 here, and signs turn."""
+    x, one = torch.tensor([[1.3]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
+    assert float(-average(0.1 * one, 0.8 * one, x, 0.5)) == pytest.approx(0.935742, abs=1e-6)
+
+
+def test_identity_that_is_regressed_on_holds_for_the_closed_form():
+    """u = v + (r - t) du/dt with the marginal velocity v."""
+    t, r, s = torch.tensor([0.1, 0.3, 0.8]).double(), torch.tensor([0.8, 0.9, 0.2]).double(), 0.5
+    x = torch.tensor([[1.3], [-0.4], [2.0]], dtype=torch.float64)
+    here = t[:, None]
+    v = x * (here * s**2 - (1 - here)) / spread(here, s) ** 2
+
+    def u(t, x):
+        return average(t[:, None], r[:, None], x, s)
+
+    value, slope = torch.func.jvp(u, (t, x), (torch.ones_like(t), v))
+    torch.testing.assert_close(value, v + (r - t)[:, None] * slope, rtol=1e-9, atol=1e-9)
+
+
+def test_training_finds_the_closed_form_and_one_step_its_spread(generator):
+    ends = [Gaussian(torch.zeros(1, 1, dtype=torch.float64), scale) for scale in (1.0, 0.5)]
+    net = fields(1.3)
+    minimise(
+        net, IndependentCoupling(*ends), MeanFlow(StraightPath(0.0), power=0.0),
+        recipe("default", n_steps=400, learning_rate=0.02, batch_size=1024, ema_decay=0), generator,
+    )  # fmt: skip
+    assert float(net.nets["average"].log_s.detach().exp()) == pytest.approx(0.5, abs=0.05)
+    x = ends[0].sample(20_000, generator).x
+    start = torch.zeros(len(x), dtype=torch.float64)
+    reached = x + net.average(start, torch.ones_like(start), x).detach()
+    assert float(reached.std()) == pytest.approx(0.5, abs=0.05)
+
+
+def test_where_both_times_agree_it_is_flow_matching(generator):
+    """With all rows anchored and no adaptive weight the loss is the sum over dimensions."""
+    ends = (Population.of(torch.randn((50, 3), generator=generator)),) * 2
+    net = Fields.of_mlps(("average",), 3, width=8, generator=generator)
+    pairs = IndependentCoupling(*ends).sample(40, generator)
+    mean = MeanFlow(StraightPath(0.0), anchored=1.0, power=0.0)
+
+    def loss(objective):
+        return objective.loss(net, pairs, torch.Generator().manual_seed(3))
+
+    expected = 3 * loss(VelocityRegression(StraightPath(0.0)))
+    torch.testing.assert_close(loss(mean), expected)
+
+
+def test_adaptive_weight_bounds_the_loss_of_each_row(generator):
+    ends = (Population.of(torch.randn((50, 3), generator=generator) * 100),) * 2
+    net = Fields.of_mlps(("average",), 3, width=8, generator=generator)
+    pairs = IndependentCoupling(*ends).sample(40, generator)
+    assert float(MeanFlow(StraightPath(0.0)).loss(net, pairs, generator).detach()) <= 1
+
+
+def test_derivative_of_an_affine_net_is_that_of_its_coefficients(generator):
+    """u = A x + b t + c r has du/dt = A v + b, so the target is v + (r - t) (A v + b)."""
+    a, b, c = torch.randn((3,), generator=generator, dtype=torch.float64)
+
+    class Affine(nn.Module):
+        def forward(self, t, x, condition):
+            return a * x + b * t[:, None] + c * (t[:, None] + condition)
+
+    pairs = IndependentCoupling(
+        *(Gaussian(torch.full((1, 1), k, dtype=torch.float64)) for k in (0.0, 2.0))
+    ).sample(30, generator)
+    seed = torch.Generator().manual_seed(5)
+    share, other, draw = (torch.rand(30, generator=seed, dtype=torch.float64) for _ in range(3))
+    free = MeanFlow(StraightPath(0.0), anchored=0.0, power=0.0)
+    loss = free.loss(Fields({"average": Affine()}), pairs, torch.Generator().manual_seed(5))
+    t, r, v = share[:, None], other[:, None], pairs.x1 - pairs.x0
+    x = pairs.x0 + t * v
+    error = a * x + b * t + c * r - (v + (r - t) * (a * v + b))
+    assert draw.min() >= 0
+    torch.testing.assert_close(loss, error.square().sum(dim=1).mean())

@@ -1,0 +1,87 @@
+"""Unbalanced and partial plans at the ends of what they range over."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cellflow import InputError, SolverError
+from cellflow.transport import (
+    distances,
+    entropic_plan,
+    exact_plan,
+    partial_plan,
+    relaxed_plan,
+    unbalanced_plan,
+)
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def problem(seed: int, n: int = 12, m: int = 15) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return distances(rng.normal(size=(n, 2)), rng.normal(size=(m, 2))) ** 2
+
+
+@given(seeds)
+def test_firm_marginals_give_the_balanced_entropic_plan(seed):
+    cost = problem(seed)
+    free = unbalanced_plan(cost, 0.5, 1.0, 1.0).matrix(*cost.shape)
+    held = entropic_plan(cost, 0.5, tolerance=1e-9).matrix(*cost.shape)
+    np.testing.assert_allclose(free, held, atol=1e-6)
+
+
+def test_the_softer_the_marginals_the_less_mass_travels(rng):
+    cost = 1 + problem(0)
+    masses = [unbalanced_plan(cost, 0.05, tau, tau).mass.sum() for tau in (1, 0.95, 0.7, 0.3)]
+    assert masses[0] == pytest.approx(1)
+    assert masses == sorted(masses, reverse=True)
+    assert masses[-1] < 0.01
+
+
+def test_one_soft_side_leaves_the_other_exact():
+    cost = problem(1)
+    plan = unbalanced_plan(cost, 0.5, 1.0, 0.5)
+    np.testing.assert_allclose(np.bincount(plan.rows, plan.mass), 1 / 12, rtol=1e-5)
+    assert np.ptp(np.bincount(plan.columns, plan.mass)) > 0.01
+
+
+@given(seeds)
+def test_relaxed_marginals_at_a_huge_price_give_the_exact_plan(seed):
+    cost = problem(seed, 6, 6)
+    a = b = np.full(6, 1 / 6)
+    exact = exact_plan(cost, a, b)
+    plan = relaxed_plan(cost, 100.0, a, b, max_iter=20_000)
+    paid = plan.mass @ cost[plan.rows, plan.columns]
+    assert paid == pytest.approx(exact.cost, rel=0.1)
+    np.testing.assert_allclose(np.bincount(plan.rows, plan.mass, 6), a, rtol=0.1)
+
+
+@given(seeds, st.floats(0.1, 1.0))
+def test_a_partial_plan_moves_its_share_and_overfills_nothing(seed, share):
+    cost = problem(seed)
+    plan = partial_plan(cost, share)
+    assert plan.mass.sum() == pytest.approx(share)
+    assert np.bincount(plan.rows, plan.mass, 12).max() <= 1 / 12 + 1e-9
+    assert np.bincount(plan.columns, plan.mass, 15).max() <= 1 / 15 + 1e-9
+    assert plan.mass @ cost[plan.rows, plan.columns] <= share * exact_plan(cost).cost + 1e-9
+
+
+@given(m0=st.floats(0.1, 5), m1=st.floats(0.1, 5), cost=st.floats(0, 5))
+def test_the_relaxed_plan_of_two_points_is_known(m0, m1, cost):
+    """Minimising g c + KL(g | m0) + KL(g | m1) gives g = sqrt(m0 m1) exp(-c / 2)."""
+    plan = relaxed_plan(np.array([[cost]]), 1.0, np.array([m0]), np.array([m1]))
+    assert plan.mass.sum() == pytest.approx(math.sqrt(m0 * m1) * math.exp(-cost / 2), rel=1e-5)
+
+
+@pytest.mark.parametrize("tau", [0, -1, 1.1, math.nan])
+def test_tau_must_be_between_zero_and_one(tau):
+    with pytest.raises(InputError, match="tau_b"):
+        unbalanced_plan(problem(0), 0.5, 1.0, tau)
+
+
+def test_a_plan_without_mass_is_an_error():
+    with pytest.raises(SolverError, match="raise epsilon"):
+        unbalanced_plan(1e6 + problem(0), 1e-3, 0.5, 0.5)
