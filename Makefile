@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint results clean
+.PHONY: demo test lint results methods toys clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -25,6 +25,13 @@ lint: $(VENV)/.dev
 # The table of docs/results.md: about an hour on two cores, and needs CELLFLOW_DATA.
 results: $(VENV)/.base
 	$(BIN)/python scripts/measure_results.py results
+
+# The table of docs/methods.md (about two hours on two cores, needs CELLFLOW_DATA), and docs/toys.md.
+methods: $(VENV)/.base
+	$(BIN)/python scripts/measure_methods.py results/methods
+
+toys: $(VENV)/.base
+	$(BIN)/python scripts/measure_toys.py results/toys docs/images
 
 clean:
 	rm -rf $(VENV) cellflow-demo build dist

@@ -143,8 +143,8 @@ _side_columns = together(
         metavar="COLUMN",
         multiple=True,
         panel=DATA,
-        help="Column of obs that the velocity depends on, repeatable; cells of different categories "
-        "are not coupled.",
+        help="Column of obs that the velocity depends on, repeatable; cells of different "
+        "categories are not coupled.",
     ),
     click.option(
         "--label-key",

@@ -12,7 +12,7 @@ from torch import Tensor
 from cellflow._batch import Batch, Marginal, Pairs
 from cellflow._errors import InputError
 from cellflow.couplings.costs import Cost, squared_euclidean
-from cellflow.couplings.minibatch import Solver, exact
+from cellflow.couplings.minibatch import Solver, exact, served
 from cellflow.transport import Plan
 
 
@@ -67,11 +67,7 @@ class ChainCoupling:
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
         """Draw `n` pairs with their chains, solving as many transport problems as that takes."""
-        while sum(map(len, self._ready)) < n:
-            self._ready.append(self._solve(generator))
-        pairs = Pairs.cat(self._ready)
-        self._ready = [pairs[n:]]
-        return pairs[:n]
+        return served(self._ready, n, lambda: self._solve(generator))
 
     def _solve(self, generator: torch.Generator) -> Pairs:
         batches = self._chained(generator)

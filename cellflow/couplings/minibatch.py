@@ -61,14 +61,7 @@ class MinibatchCoupling:
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
         """Draw `n` pairs, solving as many transport problems as that takes."""
-        parts: list[Pairs] = []
-        while n > 0:
-            pairs = self._ready.pop() if self._ready else self._solve(generator)
-            parts.append(pairs[:n])
-            if len(pairs) > n:
-                self._ready.append(pairs[n:])
-            n -= len(parts[-1])
-        return Pairs.cat(parts)
+        return served(self._ready, n, lambda: self._solve(generator))
 
     def _solve(self, generator: torch.Generator) -> Pairs:
         source = self.source.sample(self.batch_size, generator)
@@ -76,6 +69,15 @@ class MinibatchCoupling:
         plan = self.solver(self.cost(source, target).cpu().numpy())
         rows, columns = drawn(plan, self.batch_size, generator, replace=self.replace)
         return Pairs.over(self.interval, source[rows], target[columns])
+
+
+def served(ready: list[Pairs], n: int, solve: Callable[[], Pairs]) -> Pairs:
+    """Take `n` pairs of those that are ready, solving for more where needed; the rest stays."""
+    while sum(map(len, ready)) < n:
+        ready.append(solve())
+    pairs = Pairs.cat(ready)
+    ready[:] = [pairs[n:]] if len(pairs) > n else []
+    return pairs[:n]
 
 
 def drawn(

@@ -144,8 +144,8 @@ class Flow:
     ) -> Solution:
         """Carry points through elapsed `times` by the stochastic process, forward or backward.
 
-        With velocity v, scaled score s and diffusion g, forward dX = (v + s) dt + g dW, and backward
-        in time dX = (s - v) dr + g dW ([SF]2M, Tong et al. 2024, arXiv 2307.03672).
+        With velocity v, scaled score s and diffusion g, forward dX = (v + s) dt + g dW, and
+        backward in time dX = (s - v) dr + g dW ([SF]2M, Tong et al. 2024, arXiv 2307.03672).
 
         Raises
         ------

@@ -44,8 +44,8 @@ def accumulate(
     Positions at `stop` and the integrals of the rate.
     """
 
-    def field(t: Rows, state: Tensor) -> Tensor:
-        here = state[:, :-1]
+    def field(t: Rows, x: Tensor) -> Tensor:
+        here = x[:, :-1]
         return torch.cat([velocity(t, here), rate(t, here)[:, None]], dim=1)
 
     state = torch.cat([x, x.new_zeros((len(x), 1))], dim=1)
@@ -100,7 +100,7 @@ def log_density(
         directions = torch.eye(here.shape[1]).to(here)[:, None] if signs is None else signs[None]
 
         def along(direction: Tensor) -> Tensor:
-            _, change = torch.func.jvp(lambda p: velocity(t, p), (here,), (direction,))
+            change = torch.func.jvp(lambda p: velocity(t, p), (here,), (direction,))[1]
             return (change * direction).sum(dim=1)
 
         return torch.stack([along(d.expand_as(here).contiguous()) for d in directions]).sum(dim=0)

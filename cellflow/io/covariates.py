@@ -124,7 +124,7 @@ class SideColumns:
 
 
 def _column(obs: pd.DataFrame, key: str) -> pd.Series:
-    check_choice(key, obs, "obs column")
+    check_choice(key, [str(name) for name in obs], "obs column")
     column = obs[key]
     if column.isna().any():
         raise InputError(f"obs[{key!r}] has no value for {int(column.isna().sum())} cells")

@@ -60,7 +60,7 @@ class Population:
         return replace(self, weights=self.masses * factor)
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
-        """Draw `n` of the points by mass; equally heavy ones are distinct while there are so many."""
+        """Draw `n` of the points by mass; equally heavy ones are distinct while they last."""
         device = self.points.device
         if self.weights is not None:
             rows = torch.multinomial(self.weights, n, replacement=True, generator=generator)

@@ -1,8 +1,9 @@
-"""A multilayer perceptron of time, position and covariates, for a few to a few hundred dimensions."""
+"""A multilayer perceptron of time, position and covariates, for up to some hundred dimensions."""
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -82,8 +83,7 @@ class MLP(nn.Module):
         self.in_units, self.residual = in_units, residual
         sizes = [dim + 1 + 2 * time_features + condition_dim, *[width] * depth]
         self.hidden = nn.ModuleList(
-            _linear(fan_in, fan_out, generator)
-            for fan_in, fan_out in zip(sizes, sizes[1:], strict=False)
+            _linear(fan_in, fan_out, generator) for fan_in, fan_out in pairwise(sizes)
         )
         self.last = _linear(width, out_dim, generator)
         self.activation = ACTIVATIONS[activation]()

@@ -21,7 +21,8 @@ class VelocityRegression:
     Where the path carries a score, w E |lambda(t) s(t, x_t) + noise|^2 joins for nets that have
     one ([SF]2M, arXiv 2307.03672); lambda = 2 sigma_t / g^2 makes the score that is learned
     (g^2 / 2) grad log p. Where mass changes on the path, rows count by their mass, and
-    E (g(t, x_t) - d log m / dt)^2 joins for nets that have a growth rate (WFR-FM, arXiv 2601.06810).
+    E (g(t, x_t) - d log m / dt)^2 joins for nets that have a growth rate (WFR-FM, arXiv
+    2601.06810).
 
     Attributes
     ----------

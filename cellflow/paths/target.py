@@ -27,7 +27,7 @@ class TargetPath:
 
     sigma: float = 0.1
 
-    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
+    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:  # noqa: ARG002
         """Draw x_t for each pair; the noise is in x0, so none is drawn here."""
         s, length = progress(pairs, t)
         kept = 1 - self.sigma

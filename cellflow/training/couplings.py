@@ -128,28 +128,40 @@ def _acceleration(build: Build, source: Population, target: Population, span: In
 
 
 def _semidiscrete(build: Build, source: Population, target: Population, span: Interval) -> Coupling:
-    atoms, method = target.cells.seen, build.method
-    kept = None
-    if method.potentials is not None:
-        name = f"{fingerprint(source.cells.seen)}-{fingerprint(atoms)}.safetensors"
-        kept = Path(method.potentials) / name
+    # The potentials' unit is <x, y>, half a squared distance.
+    epsilon = build.method.epsilon
+    epsilon = None if epsilon is None else epsilon * build.area / 2
+    kept = _kept_potentials(build, source, target, epsilon)
     if kept is not None and kept.exists():
         potentials = Potentials.load(kept, build.generator.device)
-    else:
-        potentials = fit_potentials(
-            source,
-            atoms,
-            target.masses,
-            generator=build.generator,
-            # The potentials' unit is <x, y>, half a squared distance.
-            epsilon=None if method.epsilon is None else method.epsilon * build.area / 2,
-            max_steps=method.semidiscrete_steps,
-            progress=build.progress,
-        )
-        if kept is not None:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            potentials.save(kept, overwrite=True)
+        return SemidiscreteCoupling(source, target, span, potentials)
+    potentials = fit_potentials(
+        source,
+        target.cells.seen,
+        target.masses,
+        generator=build.generator,
+        epsilon=epsilon,
+        max_steps=build.method.semidiscrete_steps,
+        progress=build.progress,
+    )
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        potentials.save(kept, overwrite=True)
     return SemidiscreteCoupling(source, target, span, potentials)
+
+
+def _kept_potentials(
+    build: Build, source: Population, target: Population, epsilon: float | None
+) -> Path | None:
+    """File of the potentials between two populations; its name tells all that they depend on."""
+    if build.method.potentials is None:
+        return None
+    sides = (
+        fingerprint(torch.cat([side.cells.seen, side.masses[:, None]], dim=1))
+        for side in (source, target)
+    )
+    strength = "auto" if epsilon is None else f"{epsilon:.9g}"
+    return Path(build.method.potentials) / f"{'-'.join(sides)}-{strength}.safetensors"
 
 
 def _exact_full(build: Build, source: Population, target: Population, span: Interval) -> Coupling:

@@ -52,5 +52,5 @@ def test_random_trace_is_right_in_the_mean(generator):
 
 
 def test_unknown_trace_is_named_with_the_valid_ones():
-    with pytest.raises(InputError, match="unknown trace 'skilling'.*exact, hutchinson"):
+    with pytest.raises(InputError, match=r"unknown trace 'skilling'.*exact, hutchinson"):
         log_density(linear, standard, torch.zeros(1, 2), 0, 1, trace="skilling")

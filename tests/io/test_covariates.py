@@ -99,5 +99,5 @@ def test_conditions_that_say_nothing_or_are_unknown_are_refused(cells):
     with pytest.raises(InputError, match="does not know: c; known: a, b"):
         conditions.transform(cells.obs)
     del cells.obs["cellflow_growth"]
-    with pytest.raises(InputError, match="run pp.growth"):
+    with pytest.raises(InputError, match=r"run pp\.growth"):
         batch(cells, growth=True)

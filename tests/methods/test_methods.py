@@ -97,7 +97,7 @@ def test_parts_that_do_not_go_together_are_refused_with_the_reason(changes, mess
 
 
 def test_unknown_methods_are_named_with_the_nearest():
-    with pytest.raises(InputError, match="unknown method 'ot-fm' .did you mean"):
+    with pytest.raises(InputError, match=r"unknown method 'ot-fm' .did you mean"):
         method("ot-fm")
     with pytest.raises(InputError, match="must be a name or a Method"):
         method(3)

@@ -10,7 +10,8 @@ from cellflow.methods.protocols import PROTOCOLS
 def test_torchcfm_is_every_number_of_the_reference_runner():
     numbers = recipe("torchcfm").model_dump()
     expected = {
-        "width": 64, "depth": 3, "residual": False, "activation": "selu", "time_features": 0, "patience": None,
+        "width": 64, "depth": 3, "residual": False, "activation": "selu",
+        "time_features": 0, "patience": None,
         "batch_size": 128, "coupling_batch_size": 128, "replace": True, "train_fraction": 0.8,
         "learning_rate": 1e-3, "schedule": "constant", "weight_decay": 1e-5, "ema_decay": 0,
         "standardise": False, "n_steps": 11_100, "clip": None,

@@ -26,9 +26,7 @@ def dirac(m0, m1, distance, n=1, interval=(0.0, 1.0), dtype=torch.float64):
     """Pairs in two dimensions, `n` times the same, moving along (0.6, 0.8)."""
     x0 = torch.tensor([[0.5, -1.0]], dtype=dtype).expand(n, 2)
     x1 = x0 + distance * torch.tensor([[0.6, 0.8]], dtype=dtype)
-    masses = {
-        name: torch.full((n,), mass, dtype=dtype) for name, mass in (("m0", m0), ("m1", m1))
-    }
+    masses = {name: torch.full((n,), mass, dtype=dtype) for name, mass in (("m0", m0), ("m1", m1))}
     return Pairs.over(interval, Batch(x0), Batch(x1), **masses)
 
 
@@ -82,9 +80,9 @@ def test_energy_of_the_path_is_the_squared_distance(m0, m1, distance, delta, squ
     sample = at(pairs, (nodes + 1) / 2, delta, generator)
     rate = sample.u.square().sum(dim=1) + delta**2 * sample.growth.square()
     energy = float((rate * sample.weight) @ torch.as_tensor(weights / 2)) / 2
-    assert energy == pytest.approx(squared, abs=5e-10)
+    assert energy == pytest.approx(squared, abs=1e-9)
     ends = (torch.tensor([float(value)], dtype=torch.float64) for value in (distance, m0, m1))
-    assert float(wfr_squared(*ends, delta)) == pytest.approx(squared, abs=5e-10)
+    assert float(wfr_squared(*ends, delta)) == pytest.approx(squared, abs=1e-9)
     speed = sample.u @ torch.tensor([0.6, 0.8], dtype=torch.float64)
     assert float(speed @ torch.as_tensor(weights / 2)) == pytest.approx(distance, abs=1e-10)
 

@@ -32,8 +32,8 @@ def test_held_out_time_of_a_moving_population_is_met(coupling):
     """Times 0, 1, 3 with 2 held out: carried from 1, cells arrive where they would have been."""
     marginals, axis = moving([0, 1, 3])
     flow = fit_flow(
-        marginals, axis, method=method(coupling=coupling), recipe=recipe("default", n_steps=400, width=32),
-        seed=0, device=CPU,
+        marginals, axis, method=method(coupling=coupling),
+        recipe=recipe("default", n_steps=400, width=32), seed=0, device=CPU,
     )  # fmt: skip
     start = marginals.populations[1].points
     moved = flow.push(start, 1.0, 2.0)

@@ -230,3 +230,16 @@ def test_clipping_bounds_the_first_step():
     ]
     name = "nets.velocity.last.weight"
     assert not torch.equal(nets[0][name], nets[1][name])
+
+
+def test_potentials_are_kept_and_used_again(tmp_path, monkeypatch):
+    marginals = moving(n=60)
+    chosen = method("sd-fm", potentials=str(tmp_path / "kept"))
+    first = fitted(marginals, chosen)
+    assert len(list((tmp_path / "kept").iterdir())) == 2
+    monkeypatch.setattr(
+        "cellflow.training.couplings.fit_potentials", lambda *_, **__: pytest.fail("made anew")
+    )
+    again = fitted(marginals, chosen)
+    start = marginals.populations[0].points
+    torch.testing.assert_close(again.push(start, 0, 1), first.push(start, 0, 1), atol=0.1, rtol=0)

@@ -120,7 +120,7 @@ def test_a_soft_plan_is_no_worse_than_the_slow_one_and_sparse(weight, seed):
     assert fast.value == pytest.approx(value)
     assert reached - 1e-9 >= fast.value - fast.gap
     assert value <= reached * 1.001
-    assert 0 <= fast.gap <= 1.001e-3 * value
+    assert -1e-9 <= fast.gap <= 1e-3 * value + 3e-5 * (a.sum() + b.sum())
     assert len(fast.mass) <= 40 + 50 - 1
     for quick, patient in zip(sums(fast, 40, 50), sums(slow, 40, 50), strict=True):
         np.testing.assert_allclose(quick, patient, atol=0.05)
@@ -152,10 +152,25 @@ def test_points_without_mass_take_none():
 
 
 def test_a_soft_plan_that_is_not_done_says_so():
-    cost = squared(*(20 * each for each in clouds(0, 60, 60)[:2])).clip(max=23)
+    cost = squared(*clouds(0, 60, 60)[:2])
     with pytest.warns(CellflowWarning, match="within .*% of the optimum after 1 steps"):
         plan = soft_plan(cost, 1.0, np.ones(60), np.ones(60), max_iter=1)
     assert plan.gap > 1e-3 * plan.value
+
+
+def test_points_out_of_reach_are_left_alone():
+    """Two near pairs, a hundred apart: each is coupled as if the other were not there."""
+    x, y = np.array([[0.0], [100.0]]), np.array([[1.0], [100.5]])
+    plan = soft_plan(squared(x, y), 1.0, np.ones(2), np.ones(2))
+    near = np.exp([-0.5, -0.125])
+    np.testing.assert_allclose(plan.matrix(2, 2), np.diag(near), atol=2e-3)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_units_of_cost_and_weight_do_not_matter(unit):
+    cost, ones = squared(*clouds(0, 30, 30)[:2]), np.ones(30)
+    here, there = soft_plan(cost, 1.0, ones, ones), soft_plan(unit * cost, unit, ones, ones)
+    assert there.value == pytest.approx(unit * here.value, rel=1e-6)
 
 
 # --- blocks ---
