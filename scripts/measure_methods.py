@@ -28,7 +28,7 @@ DATA = {
     "semrau": ("semrau2017_ra41", []),
 }
 
-#: Test file of each method beside `tests/training/test_methods.py`, which fits them all.
+#: Test file of each method beside `tests/training/test_every_method.py`, which fits them all.
 FILES = {
     "ot-cfm": ("couplings/minibatch.py", "couplings/test_couplings.py"),
     "i-cfm": ("couplings/independent.py", "couplings/test_couplings.py"),
@@ -37,7 +37,7 @@ FILES = {
     "sb-cfm": ("paths/bridge.py", "paths/test_paths.py"),
     "sf2m": ("paths/bridge.py", "paths/test_paths.py"),
     "ot-mfm": ("paths/geodesic.py", "paths/test_geodesic.py"),
-    "wfr-fm": ("paths/wfr.py", "paths/test_wfr.py"),
+    "wfr-fm": ("couplings/wfr.py", "couplings/test_wfr_coupling.py"),
     "sd-fm": ("couplings/semidiscrete.py", "couplings/test_semidiscrete.py"),
     "uot-fm": ("transport/unbalanced.py", "transport/test_unbalanced.py"),
     "mean-flow": ("objectives/mean_flow.py", "objectives/test_mean_flow.py"),

@@ -70,6 +70,12 @@ class Recipe(BaseModel):
     weight_decay: NonNegativeFloat = 1e-5
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
 
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """What a net is made of."""
+        names = ("width", "depth", "residual", "activation", "time_features")
+        return {name: getattr(self, name) for name in names}
+
 
 _RECIPES = {
     "default": Recipe(),

@@ -42,7 +42,7 @@ from cellflow.transport import Plan, entropic_plan, partial_plan, unbalanced_pla
 _UNBALANCED_EPSILON = 0.01
 
 #: Cells times cells up to which the exact plan of all of them takes about a second.
-_SMALL = 2_000_000
+_SMALL = 4_000_000
 
 Builder = Callable[[Build, Population, Population, Interval], Coupling]
 

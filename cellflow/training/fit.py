@@ -62,11 +62,7 @@ def fit_flow(
         objectives.ROLES[method.objective],
         marginals.dim,
         condition_dim=marginals.condition_dim,
-        width=recipe.width,
-        depth=recipe.depth,
-        residual=recipe.residual,
-        activation=recipe.activation,
-        time_features=recipe.time_features,
+        **recipe.sizes,
         generator=torch_generator(seed),
     ).to(device)
     if recipe.standardise:

@@ -71,15 +71,8 @@ def _geopath(build: Build, marginals: Marginals) -> GeopathNet:
     recipe, generator = build.recipe, build.generator
     # Weights are made on the CPU, as those of the fields, so that they are the same everywhere.
     seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
-    net = GeopathNet(
-        marginals.dim,
-        width=recipe.width,
-        depth=recipe.depth,
-        residual=recipe.residual,
-        activation=recipe.activation,
-        time_features=recipe.time_features,
-        generator=torch_generator(seed),
-    ).to(generator.device)
+    net = GeopathNet(marginals.dim, generator=torch_generator(seed), **recipe.sizes)
+    net = net.to(generator.device)
     if recipe.standardise:
         net.standardise(torch.cat([each.points for each in marginals.populations]))
     return net

@@ -55,7 +55,7 @@ def exact_plan(
     Parameters
     ----------
     cost
-        Ground costs, shape (n, m). Memory is about four times that of this matrix in float64.
+        Ground costs, shape (n, m). Memory is about five times that of this matrix in float64.
     a, b
         Masses of rows and columns, non-negative; uniform where None. Each is normalised to sum
         to one.

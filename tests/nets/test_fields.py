@@ -1,0 +1,67 @@
+"""The fields of a flow, by role."""
+
+import pytest
+import torch
+
+from cellflow.nets import ROLES, Fields
+
+
+def points(generator, n=6, d=3):
+    return torch.rand(n, generator=generator), torch.randn((n, d), generator=generator)
+
+
+@pytest.mark.parametrize("condition_dim", [0, 2])
+def test_each_role_gives_what_it_is_for(condition_dim, generator):
+    fields = Fields.of_mlps(
+        ROLES, 3, condition_dim=condition_dim, width=8, depth=2, generator=generator
+    )
+    t, x = points(generator)
+    condition = torch.randn((6, 2), generator=generator) if condition_dim else None
+    assert fields.velocity(t, x, condition).shape == (6, 3)
+    assert fields.average(t, t + 1, x, condition).shape == (6, 3)
+    assert fields.score(t, x, condition).shape == (6, 3)
+    assert fields.growth(t, x, condition).shape == (6,)
+
+
+def test_an_average_over_no_time_is_the_velocity(generator):
+    fields = Fields.of_mlps(("average",), 3, width=8, generator=generator)
+    t, x = points(generator)
+    assert torch.equal(fields.velocity(t, x), fields.average(t, t, x))
+
+
+def test_settings_make_the_same_fields_again(generator):
+    fields = Fields.of_mlps(("velocity", "growth"), 3, width=8, residual=True, generator=generator)
+    again = Fields.from_settings(fields.settings)
+    again.load_state_dict(fields.state_dict())
+    t, x = points(generator)
+    assert torch.equal(again.velocity(t, x), fields.velocity(t, x))
+    assert torch.equal(again.growth(t, x), fields.growth(t, x))
+
+
+def test_residual_layers_start_from_what_they_are_given(generator):
+    """With hidden layers after the first at zero, a residual net is that of one hidden layer."""
+    fields = Fields.of_mlps(
+        ("velocity",), 3, width=8, depth=3, residual=True, activation="relu", generator=generator
+    )
+    net = fields.nets["velocity"]
+    with torch.no_grad():
+        for layer in net.hidden[1:]:
+            layer.weight.zero_()
+            layer.bias.zero_()
+    t, x = points(generator)
+    first = torch.relu(net.hidden[0](torch.cat([t[:, None], x], dim=1)))
+    torch.testing.assert_close(net(t, x), net.last(first))
+
+
+def test_velocities_have_units_and_growth_rates_have_none(generator):
+    """Cells twice as wide and shifted: velocities double, rates stay."""
+    t, x = points(generator, n=40)
+    first, second = (
+        Fields.of_mlps(("velocity", "growth"), 3, generator=torch.Generator().manual_seed(1))
+        for _ in range(2)
+    )
+    first.standardise(x)
+    second.standardise(2 * x + 5)
+    moved = 2 * x + 5
+    torch.testing.assert_close(2 * first.velocity(t, x), second.velocity(t, moved))
+    torch.testing.assert_close(first.growth(t, x), second.growth(t, moved))

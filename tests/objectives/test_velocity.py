@@ -1,0 +1,86 @@
+"""Regression on velocities, scores and growth rates, against what the best nets would leave."""
+
+import pytest
+import torch
+from torch import nn
+
+from cellflow._batch import Batch, Pairs
+from cellflow.nets import Fields
+from cellflow.objectives import VelocityRegression, condition_at, uniform_times
+from cellflow.paths import BridgePath, StraightPath
+
+
+class Fixed(nn.Module):
+    """A net that gives one number everywhere."""
+
+    def __init__(self, value, width=2):
+        super().__init__()
+        self.value, self.width = value, width
+
+    def forward(self, t, x, condition=None):
+        return torch.full((len(t), self.width), self.value, dtype=x.dtype)
+
+
+def pairs_of(rate=None, n=400):
+    """Everything moves by (2, 2) in two units of time."""
+    x0 = torch.zeros((n, 2), dtype=torch.float64)
+    return Pairs.over((1.0, 3.0), Batch(x0, rate=rate), Batch(x0 + 2))
+
+
+def test_the_right_velocity_leaves_nothing(generator):
+    objective = VelocityRegression(StraightPath(0.1))
+    right, wrong = (
+        objective.loss(Fields({"velocity": Fixed(value)}), pairs_of(), generator)
+        for value in (1.0, 1.5)
+    )
+    assert float(right) == 0
+    assert float(wrong) == pytest.approx(0.25)
+
+
+def test_a_score_adds_its_error_where_there_is_a_net_for_it(generator):
+    """A score of zero leaves the variance of the noise, which is one."""
+    net = {"velocity": Fixed(1.0)}
+    path = BridgePath(0.5)
+
+    def loss(nets, weight=1.0):
+        g = torch.Generator().manual_seed(2)
+        return float(VelocityRegression(path, score_weight=weight).loss(Fields(nets), PAIRS, g))
+
+    PAIRS = pairs_of(n=20_000)
+    extra = loss({**net, "score": Fixed(0.0)}) - loss(net)
+    assert extra == pytest.approx(1, abs=0.02)
+    double = loss({**net, "score": Fixed(0.0)}, weight=2.0) - loss(net)
+    assert double == pytest.approx(2 * extra)
+
+
+def test_growth_is_learned_and_rows_count_by_their_mass(generator):
+    """Rates 0 and 1: a net that says 1 errs on the first rows, which weigh 1 throughout."""
+    rate = torch.cat([torch.zeros(200), torch.ones(200)]).double()
+    nets = {"velocity": Fixed(1.0), "growth": Fixed(1.0, width=1)}
+    objective = VelocityRegression(StraightPath(0.0))
+    loss = objective.loss(Fields(nets), pairs_of(rate), generator)
+    assert float(loss) == pytest.approx(0.5)
+    nets["growth"] = Fixed(0.0, width=1)
+    # The others weigh exp(t - 3), a mean of (1 - e^-2) / 2 over the interval.
+    loss = objective.loss(Fields(nets), pairs_of(rate), generator)
+    assert float(loss) == pytest.approx(0.5 * 0.4323, abs=0.03)
+
+
+def test_a_score_cannot_be_learned_where_the_path_has_no_noise(generator):
+    nets = Fields({"velocity": Fixed(1.0), "score": Fixed(0.0)})
+    with pytest.raises(TypeError, match="gives its noise"):
+        VelocityRegression(StraightPath(0.1)).loss(nets, pairs_of(), generator)
+
+
+def test_times_are_uniform_over_each_interval(generator):
+    t = uniform_times(pairs_of(n=20_000), generator)
+    assert 1 <= float(t.min()) <= float(t.max()) <= 3
+    assert float(t.mean()) == pytest.approx(2, abs=0.02)
+    assert float(t.var()) == pytest.approx(4 / 12, abs=0.02)
+
+
+def test_covariates_go_from_those_of_the_source_to_those_of_the_target():
+    ends = (Batch(torch.zeros(1, 2), condition=torch.tensor([[k, 1.0]])) for k in (0.0, 4.0))
+    pairs = Pairs.over((0.0, 2.0), *ends)
+    assert condition_at(pairs, torch.tensor([0.5])).tolist() == [[1.0, 1.0]]
+    assert condition_at(pairs_of(), pairs_of().t0) is None
