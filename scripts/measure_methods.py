@@ -25,7 +25,7 @@ MAX_CELLS, N_STEPS = 2000, 1000
 DATA = {
     "cite": ("cite_pca100", ["--use-rep", "X_pca", "--n-dims", "5"]),
     "bargaje": ("bargaje2017_qpcr", []),
-    "semrau": ("semrau2017_ra41", []),
+    "semrau": ("semrau2017_ra41", ["--time", "12", "--time", "36", "--time", "60"]),
 }
 
 #: Test file of each method beside `tests/training/test_every_method.py`, which fits them all.

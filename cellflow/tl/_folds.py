@@ -35,8 +35,10 @@ class Fold:
         The held-out time.
     points
         The times of all cells.
-    cells
-        All cells, with points in the fold's representation.
+    cells, elapsed
+        The kept cells, with points in the fold's representation, and their times.
+    real
+        Points of the held-out cells, shape (m, d).
     unit
         What a coordinate is divided by before scoring, shape (d,).
     space
@@ -48,6 +50,8 @@ class Fold:
     time: float
     points: TimePoints
     cells: Batch
+    elapsed: np.ndarray
+    real: np.ndarray
     unit: np.ndarray
     space: str
     max_cells: int | None = None
@@ -68,8 +72,8 @@ class Fold:
         return min(time for time in self.kept if time > self.time)
 
     def at(self, time: float) -> Batch:
-        """Cells of one time."""
-        return self.cells[torch.as_tensor(np.flatnonzero(self.points.elapsed == time))]
+        """Cells of one kept time."""
+        return self.cells[torch.as_tensor(np.flatnonzero(self.elapsed == time))]
 
     def cloud(self, points: np.ndarray, weights: np.ndarray | None = None) -> Cloud:
         """Points in the units of the score, no more than are to be scored."""
@@ -80,7 +84,8 @@ class Fold:
 
     def observed(self, time: float) -> Cloud:
         """The cells of one time in the units of the score."""
-        return self.cloud(self.at(time).x.double().numpy())
+        points = self.real if time == self.time else self.at(time).x.double().numpy()
+        return self.cloud(points)
 
     def fraction(self, axis: TimeAxis) -> float:
         """How far the held-out time is on the way between its neighbours, on a clock."""
@@ -102,17 +107,21 @@ def make_fold(
     """Fit the representation to the kept cells, or to all, and apply it to all.
 
     With whitening, the score's unit is the spread of all cells in that representation, so that
-    scores compare whichever cells the fit has seen.
+    scores compare whichever cells the fit has seen. Of the held-out cells no more than their
+    points is taken.
     """
-    seen = np.full(adata.n_obs, True) if fit_to_all else points.elapsed != time
+    kept = points.elapsed != time
+    seen = np.full(adata.n_obs, True) if fit_to_all else kept
     fitted = fit_representation(adata[seen], settings)
     space = fitted.transform(adata)
     unit = space.std(axis=0) if settings.whiten else np.ones(space.shape[1])
-    conditions = Conditions.fit(adata.obs[seen], condition_keys)
+    conditions = Conditions.fit(adata.obs[kept], condition_keys)
     return Fold(
         time,
         points,
-        known.batch(adata, space, conditions),
+        known.batch(adata[kept], space[kept], conditions),
+        points.elapsed[kept],
+        space[~kept],
         np.where(unit > 0, unit, 1.0),
         fitted.describe(),
         max_cells,

@@ -97,8 +97,8 @@ def holdout(
         As in `tl.fit`; of the held-out cells none of them is used.
     max_cells
         Score this many cells a side at most, of the real ones, the predicted ones and the
-        baselines alike, drawn once; None scores all. Exact scores of 8,000 cells take minutes,
-        of 2,000 seconds.
+        baselines alike, drawn once and by weight (so `w1_uniform` is `w1`); None scores all.
+        Exact scores of 8,000 cells take minutes, of 2,000 seconds.
     rng
         Seed of the fits, or a numpy generator that one is drawn from; several seeds give several
         fits a fold, measured with the same splits and baselines.
@@ -184,7 +184,7 @@ def holdout(
             max_cells=max_cells,
         )
         yardstick = _yardstick(fold, axis, progress=progress)
-        marginals = populations(fold.cells, points.elapsed, fold.kept, axis)
+        marginals = populations(fold.cells, fold.elapsed, fold.kept, axis)
         for seed in seeds:
             started = perf_counter()
             flow = fit_flow(

@@ -175,3 +175,36 @@ def test_protocol_of_the_paper_on_real_cells(shared_data):
     ).iloc[0]  # fmt: skip
     assert scores["w1_midpoint"] == pytest.approx(0.82, abs=0.06)
     assert scores["w1_previous"] == pytest.approx(0.98, abs=0.06)
+
+
+def test_covariates_of_the_held_out_cells_are_never_looked_at(course, quick):
+    """A category, a gap and a clone that only they have change nothing."""
+    course.obs["drug"] = np.tile(["a", "b"], 120)
+    course.obs["donor"] = np.tile(["x", "y", "z"], 80)
+    other = course.copy()
+    held_out = (other.obs["day"] == 1).to_numpy()
+    other.obs["drug"] = other.obs["drug"].astype(object).where(~held_out, "foreign")
+    other.obs["donor"] = other.obs["donor"].astype(object).where(~held_out, None)
+    first, second = (
+        holdout(adata, quick, use_rep="X_pca", times=[1], condition_keys="drug", label_key="donor")
+        for adata in (course, other)
+    )
+    assert first["w1"].iloc[0] == second["w1"].iloc[0]
+
+
+def test_fewer_cells_are_scored_on_every_side(course, quick):
+    few = holdout(course, quick, use_rep="X_pca", times=[1], max_cells=30)
+    row = few.iloc[0]
+    assert (row["n_true"], row["n_predicted"]) == (30, 120)
+    assert row["w1"] == row["w1_uniform"]
+    all_cells = holdout(course, quick, use_rep="X_pca", times=[1]).iloc[0]
+    assert row["w1_midpoint"] != all_cells["w1_midpoint"]
+
+
+def test_methods_are_named_and_changed_as_in_fit(course, quick):
+    scores = holdout(course, quick, use_rep="X_pca", times=[1], method="sf2m", sigma=0.4)
+    assert len(scores) == 1
+    settings = course.uns["cellflow"]["holdout"]["settings"]["method"]
+    assert (settings["objective"], settings["sigma"]) == ("velocity-score", 0.4)
+    with pytest.raises(cf.InputError, match="does not go with path"):
+        holdout(course, quick, use_rep="X_pca", path="wfr")
