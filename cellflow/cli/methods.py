@@ -12,7 +12,7 @@ from cellflow.methods.presets import PRESETS
 
 
 @click.command()
-@click.argument("name", required=False, type=click.Choice(list(PRESETS)))
+@click.argument("name", required=False, type=click.Choice(list(PRESETS)), metavar="NAME")
 @options.run_options
 def methods(name: str | None) -> None:
     """List the methods and their parts; with NAME, print that method's settings as YAML.

@@ -70,6 +70,12 @@ class Flow:
         return int(next(iter(self.nets.settings.values()))["dim"])
 
     @property
+    def condition_dim(self) -> int:
+        """Number of covariates of each cell that it needs."""
+        role, sizes = next(iter(self.nets.settings.items()))
+        return int(sizes["condition_dim"]) - (role == "average")
+
+    @property
     def fingerprint(self) -> str:
         """Digest of the weights: equal for equal nets."""
         return fingerprint(self.nets.state_dict())
@@ -99,9 +105,10 @@ class Flow:
         """Carry points through elapsed `times`, forward or backward; the first is their own.
 
         Options are those of `cellflow.integrate.solve`. A flow of average velocities needs none: it
-        goes from the first time to each of the others in one step.
+        takes one step to a time inside an interval between time points, and one for each of
+        these that it passes.
         """
-        x, condition = self._here(x), self._here(condition)
+        x, condition = self._here(x), self._condition(condition)
         moments = [self.axis.to_flow(time) for time in times]
         if "average" in self.nets.roles:
             return self._leaps(x, moments, condition)
@@ -112,7 +119,7 @@ class Flow:
         return x if start == stop else self.trajectory(x, [start, stop], **options).end
 
     @torch.no_grad()
-    def log_growth(
+    def push_with_growth(
         self,
         x: Points,
         start: float,
@@ -120,17 +127,22 @@ class Flow:
         *,
         condition: Condition | None = None,
         **options: Any,
-    ) -> Rows:
-        """How much the mass of points at `start` grows until `stop`, log(m_stop / m_start).
+    ) -> tuple[Points, Rows]:
+        """Where points are at `stop`, and how much their mass grows: log(m_stop / m_start).
 
-        Zeros where the flow keeps mass. Backward in time it is the growth undone.
+        Growth is zero where the flow keeps mass; backward in time it is undone.
         """
-        x, condition = self._here(x), self._here(condition)
         if start == stop or not self.changes_mass:
-            return x.new_zeros(len(x))
+            moved = self.push(x, start, stop, condition=condition, **options)
+            return moved, moved.new_zeros(len(x))
+        x, condition = self._here(x), self._condition(condition)
         ends = self.axis.to_flow(start), self.axis.to_flow(stop)
         rate = partial(self._growth, condition)
-        return accumulate(partial(self._velocity, condition), rate, x, *ends, **options)[1]
+        return accumulate(partial(self._velocity, condition), rate, x, *ends, **options)
+
+    def log_growth(self, x: Points, start: float, stop: float, **options: Any) -> Rows:
+        """The growth alone of `push_with_growth`."""
+        return self.push_with_growth(x, start, stop, **options)[1]
 
     @torch.no_grad()
     def simulate(
@@ -157,7 +169,7 @@ class Flow:
                 "this flow has no score, so it cannot be simulated with noise; "
                 "fit with objective 'velocity-score' (method 'sf2m')"
             )
-        x, condition = self._here(x), self._here(condition)
+        x, condition = self._here(x), self._condition(condition)
         moments = [self.axis.to_flow(time) for time in times]
         sign = 1.0 if moments[-1] >= moments[0] else -1.0
 
@@ -166,8 +178,17 @@ class Flow:
 
         return solve_sde(drift, self.settings["diffusion"], x, moments, generator, n_steps=n_steps)
 
-    def _here(self, values: Any) -> Any:
-        return None if values is None else values.to(self.device)
+    def _here(self, x: Points) -> Points:
+        return x.to(self.device)
+
+    def _condition(self, condition: Condition | None) -> Condition | None:
+        """The covariates, on the device and as many as the flow was fitted with."""
+        given = 0 if condition is None else condition.shape[1]
+        if given != self.condition_dim:
+            raise InputError(
+                f"this flow needs {self.condition_dim} covariates a cell as condition, got {given}"
+            )
+        return None if condition is None else condition.to(self.device)
 
     def _velocity(self, condition: Condition | None, t: Rows, x: Points) -> Points:
         return self.nets.velocity(t, x, condition)
@@ -177,12 +198,29 @@ class Flow:
 
     @torch.no_grad()
     def _leaps(self, x: Points, moments: Sequence[float], condition: Condition | None) -> Solution:
-        start = x.new_full((len(x),), moments[0])
+        """One step from the start, or the last time point passed, to each moment.
+
+        Averages are learned inside an interval between time points, so none reaches over one.
+        """
+        origin, anchor, nfe = moments[0], x, 0
         path = [x]
         for moment in moments[1:]:
-            stop = torch.full_like(start, moment)
-            path.append(x + (moment - moments[0]) * self.nets.average(start, stop, x, condition))
-        return Solution(torch.stack(path), len(moments) - 1)
+            for knot in self._knots_between(origin, moment):
+                anchor = self._leap(anchor, origin, knot, condition)
+                origin, nfe = knot, nfe + 1
+            path.append(self._leap(anchor, origin, moment, condition))
+            nfe += 1
+        return Solution(torch.stack(path), nfe)
+
+    def _leap(self, x: Points, start: float, stop: float, condition: Condition | None) -> Points:
+        t, r = (x.new_full((len(x),), moment) for moment in (start, stop))
+        return x + (stop - start) * self.nets.average(t, r, x, condition)
+
+    def _knots_between(self, start: float, stop: float) -> list[float]:
+        """Flow times of time points strictly between two moments, in the order of the way."""
+        low, high = sorted((start, stop))
+        inside = [float(knot) for knot in self.axis.positions if low < knot < high]
+        return inside if start < stop else inside[::-1]
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the flow as a folder of safetensors and JSON, whole or not at all.

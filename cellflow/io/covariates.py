@@ -92,7 +92,7 @@ class SideColumns:
         if self.cost_rep is None:
             return None
         check_choice(self.cost_rep, adata.obsm, "obsm key for costs")
-        values = np.asarray(adata.obsm[self.cost_rep], dtype=np.float32)
+        values = _dense(adata.obsm[self.cost_rep]).astype(np.float32)
         check_finite(values, f"obsm[{self.cost_rep!r}]", list(adata.obs_names))
         return torch.as_tensor(values)
 
@@ -120,7 +120,9 @@ class SideColumns:
             raise InputError(
                 f"growth by gene sets needs obs[{GROWTH!r}]; run pp.growth (cellflow growth) first"
             )
-        return torch.as_tensor(obs[GROWTH].to_numpy(), dtype=torch.float32)
+        rates = pd.to_numeric(obs[GROWTH], errors="coerce").to_numpy(dtype=np.float64)
+        check_finite(rates, f"obs[{GROWTH!r}]", list(obs.index))
+        return torch.as_tensor(rates, dtype=torch.float32)
 
 
 def _column(obs: pd.DataFrame, key: str) -> pd.Series:
@@ -135,6 +137,7 @@ def _described(column: pd.Series, key: str) -> dict[str, Any]:
     if column.nunique() < 2:
         raise InputError(f"obs[{key!r}] has one value only; a condition needs two or more")
     if is_numeric_dtype(column) and not is_bool_dtype(column):
+        check_finite(column.to_numpy(dtype=np.float64), f"obs[{key!r}]", list(column.index))
         return {"key": key, "centre": float(column.mean()), "spread": float(column.std())}
     return {"key": key, "categories": sorted(column.astype(str).unique().tolist())}
 
@@ -151,8 +154,14 @@ def _encoded(column: pd.Series, how: Mapping[str, Any]) -> np.ndarray:
     return np.stack([(values == category).to_numpy() for category in how["categories"]], axis=1)
 
 
+def _dense(values: Any) -> np.ndarray:
+    return values.toarray() if hasattr(values, "toarray") else np.asarray(values)
+
+
 def _padded(matrix: Any) -> Tensor:
     """Columns with an entry in each row of a matrix, dense or sparse, filled up with -1."""
+    if isinstance(matrix, pd.DataFrame):
+        matrix = matrix.to_numpy()
     rows, clones = matrix.nonzero()
     n = matrix.shape[0]
     counts = np.bincount(rows, minlength=n)

@@ -17,7 +17,8 @@ class Method(BaseModel):
     """What is learned, and from which pairs.
 
     Lengths are in units of the spread of the training cells where the recipe standardises, else
-    of the representation; costs in those units squared; times in mean intervals.
+    of the representation; costs in those units squared, or in those of the coordinates that costs
+    are taken on where these are others; times in mean intervals.
 
     Attributes
     ----------
@@ -27,9 +28,9 @@ class Method(BaseModel):
         Noise of the path; of a bridge, its diffusion.
     epsilon
         Strength of the entropy of `entropic`, `unbalanced`, `low-rank` and `semidiscrete`. None
-        takes 2 sigma^2 times the length of the interval for `entropic`, 0.01 times the mean cost
-        for `unbalanced`, about 0.01 times the costs' standard deviation for `semidiscrete`, none
-        for `low-rank`.
+        takes 2 sigma^2 times the length of the interval for `entropic` (not with `cost_rep`),
+        0.01 times the mean cost for `unbalanced`, about 0.01 times the costs' standard deviation
+        for `semidiscrete`, none for `low-rank`.
     tau_a, tau_b
         How firmly `unbalanced` holds the marginals: 1 exactly, less below.
     mass_share
@@ -94,7 +95,7 @@ class Method(BaseModel):
 def method_of(method: str | Method = "ot-cfm", **changes: Any) -> Method:
     """Return the method of that name with some of its parts and numbers changed.
 
-    Changes that are None leave what is there.
+    Changes that are None leave what is there. Growth alone takes objective `growth` with it.
 
     Raises
     ------
@@ -109,6 +110,8 @@ def method_of(method: str | Method = "ot-cfm", **changes: Any) -> Method:
     changes = {name: value for name, value in changes.items() if value is not None}
     for name in changes:
         check_choice(name, Method.model_fields, "method setting")
+    if changes.get("growth", "none") != "none" and method.objective == "velocity":
+        changes.setdefault("objective", "growth")
     merged = validated(Method, {**method.model_dump(), **changes}, "method setting")
     check_parts(merged)
     return merged
@@ -139,6 +142,10 @@ def check_parts(method: Method) -> None:
     _check_growth(method)
     if method.path == "bridge" and not method.sigma > 0:
         raise InputError("path 'bridge' needs sigma over 0: without noise take path 'straight'")
+    if method.coupling == "entropic" and not (method.epsilon or method.sigma) > 0:
+        raise InputError(
+            "coupling 'entropic' takes epsilon from sigma, which is 0: give either, or take 'ot'"
+        )
 
 
 def _check_growth(method: Method) -> None:

@@ -19,12 +19,16 @@ class Part:
         For couplings: the paths that its pairs can take.
     objectives
         For paths: the objectives that can be learned on it.
+    sees_costs, sees_clones
+        For couplings: whether costs may be taken on other coordinates, and be lower in a clone.
     """
 
     summary: str
     source: str
     paths: tuple[str, ...] = ()
     objectives: tuple[str, ...] = ()
+    sees_costs: bool = True
+    sees_clones: bool = True
 
 
 _CFM = "Tong et al. 2024, arXiv 2302.00482"
@@ -33,10 +37,14 @@ _POINTWISE = ("straight", "vp", "bridge", "metric")
 COUPLINGS = {
     "ot": Part("exact optimal transport between minibatches", _CFM, paths=(*_POINTWISE, "spline")),
     "independent": Part(
-        "source and target drawn apart", _CFM, paths=(*_POINTWISE, "target", "spline")
+        "source and target drawn apart",
+        _CFM,
+        paths=(*_POINTWISE, "target", "spline"),
+        sees_costs=False,
+        sees_clones=False,
     ),
     "entropic": Part(
-        "entropic transport between minibatches, epsilon = 2 sigma^2: the Schrödinger bridge's",
+        "entropic transport between minibatches, epsilon = 2 sigma^2 T: the Schrödinger bridge's",
         _CFM,
         paths=(*_POINTWISE, "spline"),
     ),
@@ -62,21 +70,27 @@ COUPLINGS = {
         "low-rank optimal transport between all cells, once",
         "Scetbon et al. 2021, arXiv 2103.04737",
         paths=_POINTWISE,
+        sees_clones=False,
     ),
     "semidiscrete": Part(
         "optimal transport of the source law to all target cells by one potential each",
         "Mousavi-Hosseini et al. 2025, arXiv 2509.25519",
         paths=_POINTWISE,
+        sees_clones=False,
     ),
     "wfr": Part(
         "unbalanced transport with the Wasserstein-Fisher-Rao cost, mass at both ends",
         "Peng et al. 2026, arXiv 2601.06810",
         paths=("wfr",),
+        sees_costs=False,
+        sees_clones=False,
     ),
     "acceleration": Part(
         "transport between minibatches that bends a fitted flow least",
         "Yue et al. 2025, arXiv 2509.24936",
         paths=_POINTWISE,
+        sees_costs=False,
+        sees_clones=False,
     ),
     "auto": Part(
         "exact-full where the plan is cheap, ot elsewhere", "this package", paths=_POINTWISE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -69,19 +68,18 @@ def trajectories(
     representation = from_context(flow.context)
     check_components(representation, components)
     points = time_points_of(adata, time_key or flow.time_key)
-    cells = cells_of(adata, flow.context)
+    cells = representation.transform(adata)
     first, _ = points.around(flow.axis.times[0], flow.axis.times)
     start = np.flatnonzero(points.elapsed == first)
-    chosen = cells[
-        torch.as_tensor(np.random.default_rng(seed_of(rng)).permutation(start)[:n_cells])
-    ]
+    rows = np.random.default_rng(seed_of(rng)).permutation(start)[:n_cells]
+    chosen = cells_of(adata[rows], flow.context)
     times = np.linspace(first, flow.axis.times[-1], _FRAMES)
     moved = flow.trajectory(chosen.x, times.tolist(), condition=chosen.condition, n_steps=2)
     paths = moved.x.cpu().numpy()[:, :, list(components)].swapaxes(0, 1)
 
     ax = canvas(ax)
     scale = time_scale(np.array(points.times))
-    scatter(ax, cells.x.numpy()[:, list(components)], s=dot_size(len(cells)), c=PALE, alpha=0.5)
+    scatter(ax, cells[:, list(components)], s=dot_size(len(cells)), c=PALE, alpha=0.5)
     segments = np.stack([paths[:, :-1], paths[:, 1:]], axis=2).reshape(-1, 2, 2)
     colours = np.tile((times[:-1] + times[1:]) / 2, len(paths))
     ax.add_collection(

@@ -71,8 +71,8 @@ def carry(
     for origin, share in shares.items():
         cells = cells_at(origin)
         way = {"condition": cells.condition, **options}
-        points.append(flow.push(cells.x, origin, time, **way).cpu().numpy())
-        mass = flow.log_growth(cells.x, origin, time, **way).double().softmax(dim=0)
-        weights.append(share * mass.cpu().numpy())
+        moved, gained = flow.push_with_growth(cells.x, origin, time, **way)
+        points.append(moved.cpu().numpy())
+        weights.append(share * gained.double().softmax(dim=0).cpu().numpy())
         starts.append(np.full(len(cells), origin))
     return Carried(*(np.concatenate(parts) for parts in (points, weights, starts)))

@@ -136,10 +136,18 @@ def fit(
         prior=prior,
         progress=progress,
     )
+    columns = {
+        "use_rep": use_rep,
+        "condition_keys": list(keys),
+        "label_key": label_key,
+        "lineage_key": lineage_key,
+        "cost_rep": cost_rep,
+        "prior": None if prior is None else prior.fingerprint,
+    }
     context = to_context(
         representation, time_key=time_key, conditions=[dict(c) for c in conditions.columns]
     )
-    flow = replace(flow, context=context)
+    flow = replace(flow, context=context, settings={**flow.settings, **columns})
     entry = {
         **flow.settings,
         "time_axis": time_axis,

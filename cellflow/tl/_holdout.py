@@ -142,8 +142,9 @@ def holdout(
 
     Notes
     -----
-    A representation that came with the data (`use_rep`) may have seen the held-out cells whatever
-    the protocol; `settings["representation_may_have_seen_held_out"]` says so.
+    A representation that came with the data (`use_rep`, `cost_rep`) and growth rates by gene sets,
+    which are scored against all cells, may have seen the held-out cells whatever the protocol;
+    `settings["representation_may_have_seen_held_out"]` says so.
     """
     check_choice(protocol, PROTOCOLS, "protocol")
     rules = PROTOCOLS[protocol]
@@ -151,6 +152,11 @@ def holdout(
     chosen = method_of(
         method, coupling=coupling, path=path, objective=objective, growth=growth, sigma=sigma
     )
+    if chosen.coupling == "acceleration":
+        raise InputError(
+            "coupling 'acceleration' asks a flow fitted before, which would have seen the held-out "
+            "cells; it is for tl.fit"
+        )
     recipe = recipe_of(recipe)
     target = resolve_device(device)
     points = time_points_of(adata, time_key)
@@ -235,7 +241,10 @@ def holdout(
         "seeds": seeds,
         "device": str(target),
         "representation_may_have_seen_held_out": (
-            rules.representation_sees_held_out or use_rep is not None
+            rules.representation_sees_held_out
+            or use_rep is not None
+            or cost_rep is not None
+            or known.growth
         ),
     }
     record(adata.uns, key_added, {"scores": scores, "settings": settings, "versions": versions()})

@@ -90,10 +90,11 @@ def interpolate(
     moment = points.moment(time)
     neighbours = points.around(moment, flow.axis.times)
     representation = from_context(flow.context)
-    cells = cells_of(adata, flow.context)
+    used = np.isin(points.elapsed, neighbours)
+    cells, elapsed = cells_of(adata[used], flow.context), points.elapsed[used]
 
     def cells_at(time: float) -> Batch:
-        return cells[torch.as_tensor(np.flatnonzero(points.elapsed == time))]
+        return cells[torch.as_tensor(np.flatnonzero(elapsed == time))]
 
     carried = carry(flow, cells_at, neighbours, moment, start=start)
     expression = representation.decode(carried.points.astype(np.float64))

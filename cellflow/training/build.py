@@ -26,6 +26,8 @@ class Build:
         Mean of the training cells, shape (d,), and the unit of lengths.
     generator
         Source of randomness, on the device of the fit.
+    area
+        Unit of costs.
     delta
         Length scale of unbalanced transport, in units of the representation.
     prior
@@ -39,6 +41,7 @@ class Build:
     centre: Tensor
     scale: float
     generator: torch.Generator
+    area: float = 1.0
     delta: float = 1.0
     prior: Flow | None = None
     progress: bool = False
@@ -52,11 +55,6 @@ class Build:
     def cost(self) -> Cost:
         """Ground cost between cells; where clones are known, lower between relatives."""
         return LineageCost(squared_euclidean, self.method.lineage_strength)
-
-    @property
-    def area(self) -> float:
-        """Unit of squared distances."""
-        return self.scale**2
 
 
 def grown(rate: Rows, length: float) -> Rows:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +13,8 @@ import numpy as np
 import torch
 
 from cellflow._batch import Interval, Marginal
-from cellflow._errors import InputError
+from cellflow._errors import CellflowWarning, InputError
+from cellflow._random import torch_generator
 from cellflow.couplings import (
     AccelerationCost,
     AccelerationCoupling,
@@ -34,6 +37,7 @@ from cellflow.couplings.minibatch import Solver, exact
 from cellflow.couplings.potentials import fingerprint
 from cellflow.marginals import Gaussian, Marginals, Population
 from cellflow.methods.method import Method
+from cellflow.methods.parts import COUPLINGS
 from cellflow.training.build import Build, grown
 from cellflow.transport import Plan, entropic_plan, partial_plan, unbalanced_plan
 
@@ -119,8 +123,7 @@ def _independent(_build: Build, source: Marginal, target: Marginal, span: Interv
 
 
 def _acceleration(build: Build, source: Population, target: Population, span: Interval) -> Coupling:
-    if build.prior is None:
-        raise InputError("coupling 'acceleration' asks a flow fitted before: give it as prior")
+    assert build.prior is not None
     velocity = build.prior.nets.velocity
     cost = AccelerationCost(velocity, span)
     batches = _minibatch(build, source, target, span, name="ot", cost=cost)
@@ -131,6 +134,8 @@ def _semidiscrete(build: Build, source: Population, target: Population, span: In
     # The potentials' unit is <x, y>, half a squared distance.
     epsilon = build.method.epsilon
     epsilon = None if epsilon is None else epsilon * build.area / 2
+    # Drawn in any case, so that what follows is the same with kept potentials and with new ones.
+    seed = int(torch.randint(2**62, (1,), generator=build.generator, device=build.generator.device))
     kept = _kept_potentials(build, source, target, epsilon)
     if kept is not None and kept.exists():
         potentials = Potentials.load(kept, build.generator.device)
@@ -139,13 +144,12 @@ def _semidiscrete(build: Build, source: Population, target: Population, span: In
         source,
         target.cells.seen,
         target.masses,
-        generator=build.generator,
+        generator=torch_generator(seed, build.generator.device),
         epsilon=epsilon,
         max_steps=build.method.semidiscrete_steps,
         progress=build.progress,
     )
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
         potentials.save(kept, overwrite=True)
     return SemidiscreteCoupling(source, target, span, potentials)
 
@@ -153,15 +157,20 @@ def _semidiscrete(build: Build, source: Population, target: Population, span: In
 def _kept_potentials(
     build: Build, source: Population, target: Population, epsilon: float | None
 ) -> Path | None:
-    """File of the potentials between two populations; its name tells all that they depend on."""
+    """File of the potentials between two populations; its name tells all that decides them."""
     if build.method.potentials is None:
         return None
+    folder = Path(build.method.potentials)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"method setting potentials={str(folder)!r} is a file; name a folder")
+    folder.mkdir(parents=True, exist_ok=True)
     sides = (
         fingerprint(torch.cat([side.cells.seen, side.masses[:, None]], dim=1))
         for side in (source, target)
     )
     strength = "auto" if epsilon is None else f"{epsilon:.9g}"
-    return Path(build.method.potentials) / f"{'-'.join(sides)}-{strength}.safetensors"
+    name = "-".join([*sides, strength, str(build.method.semidiscrete_steps)])
+    return folder / f"{name}.safetensors"
 
 
 def _exact_full(build: Build, source: Population, target: Population, span: Interval) -> Coupling:
@@ -227,45 +236,86 @@ BUILDERS: dict[str, Builder] = {
 
 def course_coupling(build: Build, marginals: Marginals) -> Coupling:
     """One coupling for a time course, each interval equally often."""
+    _check_columns(build.method, marginals)
     if build.method.path == "spline":
         return _chains(build, marginals)
     spans = zip(pairwise(marginals.populations), pairwise(marginals.times), strict=True)
-    return MixtureCoupling([_within_labels(build, *ends, span) for ends, span in spans])
+    return MixtureCoupling([_interval(build, *ends, span) for ends, span in spans])
 
 
-def _chains(build: Build, marginals: Marginals) -> Coupling:
-    if any(population.cells.label is not None for population in marginals.populations):
+def _check_columns(method: Method, marginals: Marginals) -> None:
+    """Refuse what is known of the cells where the coupling would not see it."""
+    cells = marginals.populations[0].cells
+    part = COUPLINGS[method.coupling]
+    for column, seen, what in (
+        (cells.features, part.sees_costs, "costs on other coordinates (cost_rep)"),
+        (cells.clones, part.sees_clones, "clones (lineage_key)"),
+    ):
+        if column is not None and not seen:
+            raise InputError(f"coupling {method.coupling!r} does not see {what}; leave them out")
+    if cells.label is not None and method.path == "spline":
         raise InputError(
             "path 'spline' follows chains through all times and cannot keep to labels; "
             "take path 'straight', or leave label and categorical condition keys out"
         )
+    if cells.features is not None and method.coupling == "entropic" and method.epsilon is None:
+        raise InputError(
+            "coupling 'entropic' takes epsilon from sigma, a length of the coordinates that paths "
+            "live in; with costs on others (cost_rep) give epsilon"
+        )
+
+
+def _chains(build: Build, marginals: Marginals) -> Coupling:
     return ChainCoupling(
         marginals.populations,
         marginals.times,
         _batch_size(build, *marginals.populations),
-        [SOLVERS[build.method.coupling](build, span) for span in pairwise(marginals.times)],
+        [
+            SOLVERS[build.method.coupling](_on_costs(build, *ends), span)
+            for ends, span in zip(
+                pairwise(marginals.populations), pairwise(marginals.times), strict=True
+            )
+        ],
         build.cost,
     )
 
 
-def _within_labels(
-    build: Build, source: Population, target: Population, span: Interval
-) -> Coupling:
+def _interval(build: Build, source: Population, target: Population, span: Interval) -> Coupling:
     """The coupling of an interval; where cells have labels, among those of one label."""
+    if source.cells.rate is not None:
+        source = source.reweighted(grown(source.cells.rate, span[1] - span[0]))
     if source.cells.label is None or target.cells.label is None:
-        return _interval(build, source, target, span)
-    labels = sorted(set(source.cells.label.tolist()) & set(target.cells.label.tolist()))
-    if not labels:
-        raise InputError(
-            f"no label has cells at both ends of the interval from flow time {span[0]:g} to "
-            f"{span[1]:g}, so nothing can be coupled within labels"
-        )
+        return _pair(build, source, target, span)
+    labels = _common_labels(source, target, span)
     parts, shares = [], []
     for label in labels:
         before, after = (_of_label(ends, label) for ends in (source, target))
-        parts.append(_interval(build, before[0], after[0], span))
-        shares.append((before[1] + after[1]) / 2)
+        parts.append(_pair(build, before[0], after[0], span))
+        # Where mass changes on the way, pairs are drawn by the mass of the source.
+        growing = source.cells.rate is not None or build.method.coupling == "wfr"
+        shares.append(before[1] if growing else (before[1] + after[1]) / 2)
     return MixtureCoupling(parts, shares)
+
+
+def _common_labels(source: Population, target: Population, span: Interval) -> list[int]:
+    """Labels with cells at both ends."""
+    before, after = (
+        set(ends.cells.label.tolist())  # type: ignore[union-attr]
+        for ends in (source, target)
+    )
+    where = f"the interval from flow time {span[0]:g} to {span[1]:g}"
+    if not before & after:
+        raise InputError(
+            f"no label has cells at both ends of {where}, so nothing can be coupled within labels"
+        )
+    if before ^ after:
+        warnings.warn(
+            f"{len(before ^ after)} of {len(before | after)} labels have cells at one end of "
+            f"{where} only; these cells are not coupled there",
+            CellflowWarning,
+            stacklevel=2,
+        )
+    return sorted(before & after)
 
 
 def _of_label(population: Population, label: int) -> tuple[Population, float]:
@@ -275,12 +325,21 @@ def _of_label(population: Population, label: int) -> tuple[Population, float]:
     return population[rows], float(population.masses[rows].sum())
 
 
-def _interval(build: Build, source: Population, target: Population, span: Interval) -> Coupling:
+def _pair(build: Build, source: Population, target: Population, span: Interval) -> Coupling:
     if build.method.path == "target":
         return IndependentCoupling(Gaussian(build.centre[None], build.scale), target, span)
-    if source.cells.rate is not None:
-        source = source.reweighted(grown(source.cells.rate, span[1] - span[0]))
+    build = _on_costs(build, source, target)
     return BUILDERS[build.method.coupling](build, source, target, span)
+
+
+def _on_costs(build: Build, source: Population, target: Population) -> Build:
+    """The build with the unit of costs on other coordinates: their spread in both populations."""
+    if source.cells.features is None or target.cells.features is None:
+        return build
+    if not build.recipe.standardise:
+        return replace(build, area=1.0)
+    both = torch.cat([source.cells.features, target.cells.features])
+    return replace(build, area=float((both - both.mean(dim=0)).square().mean()) or 1.0)
 
 
 def reach(method: Method, marginals: Marginals, scale: float, generator: torch.Generator) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import torch
 
+from cellflow._errors import InputError
 from cellflow._random import torch_generator
 from cellflow._versions import versions
 from cellflow.flow import Flow
@@ -75,8 +77,9 @@ def fit_flow(
         net.centre,  # type: ignore[arg-type]
         scale,
         generator,
+        scale**2,
         couplings.reach(method, seen, scale, generator),
-        prior,
+        _usable(prior, method, marginals, axis, device),
         progress,
     )
     with single_thread():
@@ -100,6 +103,37 @@ def fit_flow(
         "versions": versions(),
     }
     return Flow(trained.net, axis, settings, trained.history)
+
+
+def _usable(
+    prior: Flow | None, method: Method, marginals: Marginals, axis: TimeAxis, device: torch.device
+) -> Flow | None:
+    """The flow fitted before, on `device`; refused where it is missing, not asked or does not fit.
+
+    Raises
+    ------
+    InputError
+        With the reason.
+    """
+    wanted = method.coupling == "acceleration"
+    if prior is None:
+        if wanted:
+            raise InputError("coupling 'acceleration' asks a flow fitted before: give it as prior")
+        return None
+    if not wanted:
+        raise InputError(f"coupling {method.coupling!r} asks no prior; 'acceleration' does")
+    if not isinstance(prior, Flow):
+        raise InputError(f"prior must be a Flow, got {type(prior).__name__}")
+    has, needs = (
+        (prior.dim, prior.condition_dim, prior.axis),
+        (marginals.dim, marginals.condition_dim, axis),
+    )
+    for name, mine, theirs in zip(
+        ("dimensions", "covariates", "time axis"), has, needs, strict=True
+    ):
+        if mine != theirs:
+            raise InputError(f"the prior has {name} {mine}, this fit {theirs}; fit both alike")
+    return replace(prior, nets=deepcopy(prior.nets).to(device))
 
 
 def _split(

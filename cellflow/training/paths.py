@@ -24,7 +24,7 @@ def _straight(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:
 
 
 def _target(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:
-    return TargetPath(build.method.sigma)
+    return TargetPath(build.method.sigma, build.centre)
 
 
 def _vp(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:

@@ -292,6 +292,10 @@ def test_parts_that_do_not_go_together_are_one_line(run, file):
     code, _, err = run(*words, "--coupling", "acceleration")
     assert (code, err.count("\n")) == (2, 1)
     assert "give it as prior" in err
+    words[0] = "holdout"
+    code, _, err = run(*words, "--coupling", "acceleration")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "it is for tl.fit" in err
 
 
 def test_columns_beside_the_points_reach_the_fit(run, course, tmp_path):
@@ -320,8 +324,7 @@ def test_growth_by_gene_sets_from_file_to_weights(run, semrau, tmp_path):
     semrau.obs["cellflow_growth"] = np.linspace(0, 0.02, semrau.n_obs)
     semrau.write_h5ad(tmp_path / "grown.h5ad")
     words = ["fit", "grown.h5ad", "--n-dims", "5", "--output", "flow", *FAST]
-    growth = ["--growth", "gene-sets", "--objective", "growth"]
-    assert run(*words, *growth)[0] == 0
+    assert run(*words, "--growth", "gene-sets")[0] == 0
     words = ["interpolate", "grown.h5ad", "--flow", "flow", "--time", "30", "--output", "p.h5ad"]
     assert run(*words)[0] == 0
     weights = anndata.read_h5ad("p.h5ad").obs["cellflow_weight"]

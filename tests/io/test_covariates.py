@@ -98,6 +98,12 @@ def test_conditions_that_say_nothing_or_are_unknown_are_refused(cells):
     conditions = Conditions.fit(cells.obs[:2], ["drug"])
     with pytest.raises(InputError, match="does not know: c; known: a, b"):
         conditions.transform(cells.obs)
+    cells.obs["dose"] = [0.0, np.inf, 1.0, 2.0]
+    with pytest.raises(InputError, match="NaN or infinite"):
+        Conditions.fit(cells.obs, ["dose"])
+    cells.obs["cellflow_growth"] = ["fast", "0", "1", "2"]
+    with pytest.raises(InputError, match="NaN or infinite values in 1 of 4 cells"):
+        batch(cells, growth=True)
     del cells.obs["cellflow_growth"]
     with pytest.raises(InputError, match=r"run pp\.growth"):
         batch(cells, growth=True)

@@ -84,7 +84,9 @@ def test_bad_files_are_told_apart(text, message, tmp_path):
         ({"coupling": "sinkhorn"}, "unknown coupling 'sinkhorn'"),
         ({"path": "target"}, "couplings for this path: independent"),
         ({"objective": "velocity-score"}, "cannot be learned on path 'straight'; valid there"),
-        ({"growth": "gene-sets"}, "growth is learned by objective 'growth'"),
+        ({"growth": "gene-sets", "objective": "mean-flow"}, "growth is learned by objective"),
+        ({"growth": "learned"}, "'learned' is that of coupling 'wfr'"),
+        ({"coupling": "entropic", "sigma": 0.0}, "takes epsilon from sigma, which is 0"),
         ({"objective": "growth"}, "growth is learned by objective 'growth'"),
         ({"objective": "growth", "growth": "learned"}, "'learned' is that of coupling 'wfr'"),
         ({"path": "bridge", "sigma": 0.0}, "path 'bridge' needs sigma over 0"),
@@ -94,6 +96,10 @@ def test_bad_files_are_told_apart(text, message, tmp_path):
 def test_parts_that_do_not_go_together_are_refused_with_the_reason(changes, message):
     with pytest.raises(InputError, match=message):
         method("ot-cfm", **changes)
+
+
+def test_growth_brings_the_objective_that_learns_it():
+    assert method("ot-cfm", growth="gene-sets").objective == "growth"
 
 
 def test_unknown_methods_are_named_with_the_nearest():

@@ -68,6 +68,16 @@ def test_target_path_starts_as_noise_and_its_target_leads_to_the_data(generator)
     torch.testing.assert_close(sample.u, printed)
 
 
+def test_target_path_ends_at_the_data_wherever_its_noise_is(generator):
+    """Noise around 7 leaves no trace of its centre in the mean at the end."""
+    centre = torch.tensor([7.0, -7.0], dtype=torch.float64)
+    noise = centre + torch.randn((20_000, 2), generator=generator, dtype=torch.float64)
+    data = centre.expand_as(noise) + 1
+    pairs = Pairs.over((0.0, 1.0), Batch(noise), Batch(data))
+    end = TargetPath(0.2, centre).sample(pairs, pairs.t1, generator).x
+    torch.testing.assert_close(end.mean(dim=0), centre + 1, atol=0.01, rtol=0)
+
+
 def test_variance_preserving_velocity_at_the_ends(generator):
     pairs = pairs_of(5, span=(0.0, 1.0))
     path = VariancePreservingPath(0.0)

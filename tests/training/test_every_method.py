@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from cellflow import InputError, method, recipe
+from cellflow import CellflowWarning, InputError, method, recipe
 from cellflow.marginals import Marginals, Population, TimeAxis
 from cellflow.methods.parts import COUPLINGS
 from cellflow.methods.presets import PRESETS
@@ -83,6 +83,45 @@ def test_acceleration_coupling_asks_the_flow_fitted_before():
     flow = fitted(marginals, method("ot-cfm", coupling="acceleration"), prior=first)
     start = marginals.populations[1].points
     assert float(flow.push(start, 1.0, 2.0)[:, 0].mean()) == pytest.approx(2.0, abs=0.15)
+
+
+def test_a_prior_of_another_kind_is_refused_with_the_reason():
+    marginals = moving(n=20)
+    quick = {"recipe": recipe("default", n_steps=2, width=4)}
+    first = fitted(marginals, method("i-cfm"), **quick)
+    chosen = method("ot-cfm", coupling="acceleration")
+    with pytest.raises(InputError, match="asks no prior; 'acceleration' does"):
+        fitted(marginals, method("ot-cfm"), prior=first, **quick)
+    wide = Marginals(
+        marginals.times,
+        tuple(Population.of(each.points.repeat(1, 2)) for each in marginals.populations),
+    )
+    with pytest.raises(InputError, match="prior has dimensions 2, this fit 4"):
+        fitted(wide, chosen, prior=first, **quick)
+    other = fit_flow(
+        marginals, TimeAxis("real", (0.0, 1.0, 3.0)), method=method("i-cfm"), seed=0, device=CPU,
+        **quick,
+    )  # fmt: skip
+    with pytest.raises(InputError, match="prior has time axis"):
+        fitted(marginals, chosen, prior=other, **quick)
+
+
+def test_mean_flow_takes_a_step_for_each_interval_that_it_passes():
+    """A population that turns a corner at time 1: one step over it would cut the corner."""
+    g = torch.Generator().manual_seed(0)
+    cells = torch.randn((150, 2), generator=g) * 0.2
+    stops = torch.tensor([[0.0, 0.0], [3.0, 0.0], [3.0, 3.0]])
+    marginals = Marginals((0.0, 1.0, 2.0), tuple(Population.of(cells + stop) for stop in stops))
+    flow = fit_flow(
+        marginals, TimeAxis("index", (0.0, 1.0, 2.0)), seed=0, device=CPU,
+        method=method("mean-flow"), recipe=recipe("default", n_steps=600, width=32),
+    )  # fmt: skip
+    way = flow.trajectory(cells, [0.0, 0.5, 2.0])
+    assert way.nfe == 3
+    torch.testing.assert_close(way.x[1].mean(dim=0), torch.tensor([1.5, 0.0]), atol=0.2, rtol=0)
+    torch.testing.assert_close(way.end.mean(dim=0), stops[2], atol=0.4, rtol=0)
+    back = flow.push(cells + stops[2], 2.0, 0.0)
+    torch.testing.assert_close(back.mean(dim=0), stops[0], atol=0.4, rtol=0)
 
 
 def test_mean_flow_needs_one_evaluation_and_goes_back_as_well():
@@ -167,6 +206,69 @@ def test_labels_keep_groups_apart_even_where_transport_would_mix_them(generator)
     assert (pairs.x0 * pairs.x1 < 0).all()
 
 
+@pytest.mark.parametrize("growth", ["gene-sets", "learned"])
+def test_labels_change_nothing_about_how_mass_grows(growth, generator):
+    """300 + 100 cells become 300 + 900: a quarter is of the second kind at first, then 3 / 4."""
+    far = torch.tensor([[0.0, 0.0], [20.0, 0.0]])
+    sizes = [(300, 100), (300, 900)]
+    ends = []
+    for counts in sizes:
+        label = torch.repeat_interleave(torch.arange(2), torch.tensor(counts))
+        x = torch.randn((len(label), 2), generator=generator) * 0.2 + far[label]
+        rate = None if growth == "learned" else label * math.log(9)
+        ends.append(Population.of(x, label=label, rate=rate))
+    coupling = {"learned": "wfr", "gene-sets": "ot"}[growth]
+    path = {"learned": "wfr", "gene-sets": "straight"}[growth]
+    chosen = method(coupling=coupling, path=path, growth=growth, delta=2.0)
+    build = Build(chosen, SHORT, torch.zeros(2), 1.0, generator, delta=2.0)
+    pairs = course_coupling(build, Marginals((0.0, 1.0), tuple(ends))).sample(8000, generator)
+    second = (pairs.x0[:, 0] > 10).float()
+    for mass, share in ((pairs.m0, 0.25), (pairs.m1, 0.75)):
+        assert float((second * mass).sum() / mass.sum()) == pytest.approx(share, abs=0.03)
+
+
+def test_labels_at_one_end_only_are_told(generator):
+    line = torch.linspace(-1, 1, 8)[:, None]
+    first = Population.of(line, label=torch.tensor([0, 1] * 4))
+    second = Population.of(line, label=torch.tensor([1, 2] * 4))
+    build = Build(method("ot-cfm"), SHORT, torch.zeros(1), 1.0, generator)
+    with pytest.warns(CellflowWarning, match="2 of 3 labels have cells at one end"):
+        course_coupling(build, Marginals((0.0, 1.0), (first, second)))
+
+
+@pytest.mark.parametrize(
+    ("columns", "changes", "message"),
+    [
+        ({"clones": torch.zeros((8, 1), dtype=torch.long)}, {"coupling": "low-rank"}, "clones"),
+        ({"features": torch.zeros(8, 3)}, {"coupling": "independent"}, "cost_rep"),
+        ({"features": torch.zeros(8, 3)}, {"coupling": "entropic"}, "give epsilon"),
+        ({"label": torch.zeros(8, dtype=torch.long)}, {"path": "spline"}, "cannot keep to labels"),
+    ],
+)
+def test_what_a_coupling_would_not_see_is_refused(columns, changes, message, generator):
+    line = torch.linspace(-1, 1, 8)[:, None]
+    ends = (Population.of(line, **columns), Population.of(line + 1, **columns))
+    build = Build(method("ot-cfm", **changes), SHORT, torch.zeros(1), 1.0, generator)
+    with pytest.raises(InputError, match=message):
+        course_coupling(build, Marginals((0.0, 1.0), ends))
+
+
+def test_epsilon_is_in_units_of_the_coordinates_that_costs_are_taken_on():
+    """Features in other units leave the pairs as they are."""
+    g = torch.Generator().manual_seed(0)
+    x, y = torch.randn((2, 64, 2), generator=g)
+    served = []
+    for unit in (1.0, 1 / 64, 64.0):
+        ends = (Population.of(x, features=x * unit), Population.of(y, features=y * unit))
+        chosen = method("ot-cfm", coupling="entropic", epsilon=0.3)
+        build = Build(chosen, SHORT, torch.zeros(2), 1.0, torch.Generator().manual_seed(1))
+        served.append(
+            course_coupling(build, Marginals((0.0, 1.0), ends)).sample(640, build.generator)
+        )
+    for other in served[1:]:
+        assert float((other.x1 == served[0].x1).all(dim=1).float().mean()) > 0.99
+
+
 def test_labels_without_a_common_value_are_refused(generator):
     line = torch.linspace(-1, 1, 8)[:, None]
     ends = (Population.of(line, label=torch.full((8,), k)) for k in (0, 1))
@@ -232,14 +334,21 @@ def test_clipping_bounds_the_first_step():
     assert not torch.equal(nets[0][name], nets[1][name])
 
 
-def test_potentials_are_kept_and_used_again(tmp_path, monkeypatch):
+def test_kept_potentials_give_the_same_flow_as_new_ones(tmp_path, monkeypatch):
     marginals = moving(n=60)
     chosen = method("sd-fm", potentials=str(tmp_path / "kept"))
-    first = fitted(marginals, chosen)
+    quick = recipe("default", n_steps=20, width=8)
+    flows = [fitted(marginals, method("sd-fm"), recipe=quick)]
+    flows.append(fitted(marginals, chosen, recipe=quick))
     assert len(list((tmp_path / "kept").iterdir())) == 2
     monkeypatch.setattr(
         "cellflow.training.couplings.fit_potentials", lambda *_, **__: pytest.fail("made anew")
     )
-    again = fitted(marginals, chosen)
-    start = marginals.populations[0].points
-    torch.testing.assert_close(again.push(start, 0, 1), first.push(start, 0, 1), atol=0.1, rtol=0)
+    flows.append(fitted(marginals, chosen, recipe=quick))
+    assert len({flow.fingerprint for flow in flows}) == 1
+
+
+def test_a_flow_asks_for_as_many_covariates_as_it_was_fitted_with():
+    flow = fitted(moving(n=20), method("i-cfm"), recipe=recipe("default", n_steps=2, width=4))
+    with pytest.raises(InputError, match="needs 0 covariates a cell as condition, got 3"):
+        flow.push(torch.zeros(5, 2), 0.0, 1.0, condition=torch.zeros(5, 3))
