@@ -222,7 +222,7 @@ def main(folder: str, images: str) -> None:
         published = PUBLISHED.get((start, stop, name), "")
         print(f"| {start} → {stop} | {name} | {columns} | {published} |", flush=True)
     print("\n| dimensions | ODE (SB-CFM) | SDE ([SF]²M) |\n|---|---|---|")
-    for dim in (2, 5, 20):
+    for dim in (2, 5):
         cells = []
         for how in ("ODE", "SDE"):
             runs = [

@@ -16,7 +16,7 @@ from torch import Tensor
 from cellflow._batch import Batch
 from cellflow._checks import check_choice, check_finite, listed
 from cellflow._errors import InputError
-from cellflow._keys import GROWTH
+from cellflow._keys import GROWTH, GROWTH_SETTINGS, recorded
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class SideColumns:
     cost_rep
         `obsm` key with the coordinates that costs are taken on.
     growth
-        Whether growth rates in `obs["cellflow_growth"]` are used.
+        Whether the growth rates that `pp.growth` wrote to `obs` are used.
     """
 
     label_key: str | None = None
@@ -85,7 +85,7 @@ class SideColumns:
             condition=conditions.transform(adata.obs),
             label=self._labels(adata.obs, conditions),
             clones=self._clones(adata),
-            rate=self._rates(adata.obs),
+            rate=self._rates(adata),
         )
 
     def _features(self, adata: AnnData) -> Tensor | None:
@@ -113,15 +113,16 @@ class SideColumns:
         known = clones.notna() & (clones.astype(str) != "")
         return torch.as_tensor(pd.factorize(clones.where(known))[0][:, None])
 
-    def _rates(self, obs: pd.DataFrame) -> Tensor | None:
+    def _rates(self, adata: AnnData) -> Tensor | None:
         if not self.growth:
             return None
-        if GROWTH not in obs:
+        key = (recorded(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
+        if key not in adata.obs:
             raise InputError(
-                f"growth by gene sets needs obs[{GROWTH!r}]; run pp.growth (cellflow growth) first"
+                f"growth by gene sets needs obs[{key!r}]; run pp.growth (cellflow growth) first"
             )
-        rates = pd.to_numeric(obs[GROWTH], errors="coerce").to_numpy(dtype=np.float64)
-        check_finite(rates, f"obs[{GROWTH!r}]", list(obs.index))
+        rates = pd.to_numeric(adata.obs[key], errors="coerce").to_numpy(dtype=np.float64)
+        check_finite(rates, f"obs[{key!r}]", list(adata.obs_names))
         return torch.as_tensor(rates, dtype=torch.float32)
 
 

@@ -62,6 +62,12 @@ def test_clones_come_from_a_column_or_a_matrix(cells):
     assert matrix.tolist() == [[0, 2], [-1, -1], [1, -1], [0, -1]]
 
 
+def test_rates_are_found_where_growth_was_told_to_write_them(cells):
+    cells.obs["mine"] = [1.0, 2.0, 3.0, 4.0]
+    cells.uns["cellflow"] = {"growth": {"key_added": "mine"}}
+    assert batch(cells, growth=True).rate.tolist() == [1, 2, 3, 4]
+
+
 def test_features_are_those_of_another_representation(cells):
     assert torch.equal(batch(cells, cost_rep="X_other").features, torch.eye(4))
 
