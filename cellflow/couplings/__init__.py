@@ -20,7 +20,11 @@ from cellflow.couplings.plan import (
     low_rank_coupling,
 )
 from cellflow.couplings.potentials import Potentials
-from cellflow.couplings.semidiscrete import SemidiscreteCoupling, fit_potentials
+from cellflow.couplings.semidiscrete import (
+    SemidiscreteCoupling,
+    finite_plan,
+    fit_potentials,
+)
 from cellflow.couplings.wfr import default_delta, wfr_coupling
 
 __all__ = [
@@ -43,6 +47,7 @@ __all__ = [
     "blockwise_coupling",
     "default_delta",
     "exact_full_coupling",
+    "finite_plan",
     "fit_potentials",
     "low_rank_coupling",
     "squared_euclidean",

@@ -14,6 +14,7 @@ from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._typing import Rows
 from cellflow.couplings.potentials import Atoms, Features, Potentials
+from cellflow.transport import Plan
 
 #: Strength of the entropy where the source is finite, as a share of the standard deviation of the
 #: costs (arXiv 2509.25519 compares 0, 0.01 and 0.1).
@@ -24,6 +25,9 @@ _RATE, _DECAY = 3.0, 0.6
 #: Points an atom after which the entropy of the first steps has halved, and the share of a lead
 #: below which it is none.
 _HALVING, _NO_ENTROPY = 2.0, 0.1
+#: Share of a point's mass below which an entry of a plan is left out.
+_TINY_SHARE = 1e-4
+
 #: Rows that moments and leads are estimated from.
 _ROWS = 1024
 #: Fewest and most points that chi-squared is estimated from.
@@ -60,6 +64,31 @@ class SemidiscreteCoupling:
         source = self.source.sample(n, generator)
         partners = self.potentials.draw(source.seen, generator)
         return Pairs.over(self.interval, source, self.target.cells[partners])
+
+
+def finite_plan(potentials: Potentials, source: FiniteMarginal) -> Plan:
+    """Plan of a finite source by its potentials, so that pairs need no look-up in training.
+
+    One pass over all points of the source, as many products as a few dozen batches take. Shares
+    under 1e-4 of a point's mass are left out and the rest of its row scaled to its mass, so memory
+    is that of the entries that matter.
+    """
+    potentials = potentials.to("cpu")
+    x, masses = source.cells.seen.cpu(), source.masses.cpu()
+    if potentials.epsilon == 0:
+        rows = torch.arange(len(x))
+        return Plan(rows.numpy(), potentials.assign(x).numpy(), masses.double().numpy())
+    parts, start = [], 0
+    for tile in potentials.tiles(x):
+        for atoms, shares in potentials.shares(tile):
+            row, column = torch.nonzero(shares > _TINY_SHARE, as_tuple=True)
+            parts.append((row + start, column + atoms.start, shares[row, column].double()))
+        start += len(tile)
+    rows, columns, mass = (torch.cat(each) for each in zip(*parts, strict=True))
+    order = torch.argsort(rows, stable=True)
+    rows, columns, mass = rows[order], columns[order], mass[order]
+    held = torch.zeros(len(x), dtype=mass.dtype).index_add_(0, rows, mass)
+    return Plan(rows.numpy(), columns.numpy(), (mass / held[rows] * masses[rows]).numpy())
 
 
 def fit_potentials(

@@ -70,8 +70,8 @@ class Method(BaseModel):
     growth: str = "none"
     sigma: NonNegativeFloat = 0.1
     epsilon: NonNegativeFloat | None = None
-    tau_a: float = Field(default=0.99, gt=0, le=1)
-    tau_b: float = Field(default=0.99, gt=0, le=1)
+    tau_a: float = Field(default=0.95, gt=0, le=1)
+    tau_b: float = Field(default=0.95, gt=0, le=1)
     mass_share: float = Field(default=0.9, gt=0, le=1)
     block_size: PositiveInt = 2000
     rank: PositiveInt = 50

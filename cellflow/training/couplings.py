@@ -24,11 +24,12 @@ from cellflow.couplings import (
     IndependentCoupling,
     MinibatchCoupling,
     MixtureCoupling,
+    PlanCoupling,
     Potentials,
-    SemidiscreteCoupling,
     blockwise_coupling,
     default_delta,
     exact_full_coupling,
+    finite_plan,
     fit_potentials,
     low_rank_coupling,
     wfr_coupling,
@@ -139,19 +140,20 @@ def _semidiscrete(build: Build, source: Population, target: Population, span: In
     kept = _kept_potentials(build, source, target, epsilon)
     if kept is not None and kept.exists():
         potentials = Potentials.load(kept, build.generator.device)
-        return SemidiscreteCoupling(source, target, span, potentials)
-    potentials = fit_potentials(
-        source,
-        target.cells.seen,
-        target.masses,
-        generator=torch_generator(seed, build.generator.device),
-        epsilon=epsilon,
-        max_steps=build.method.semidiscrete_steps,
-        progress=build.progress,
-    )
-    if kept is not None:
-        potentials.save(kept, overwrite=True)
-    return SemidiscreteCoupling(source, target, span, potentials)
+        potentials.check_atoms(target.cells.seen, target.masses)
+    else:
+        potentials = fit_potentials(
+            source,
+            target.cells.seen,
+            target.masses,
+            generator=torch_generator(seed, build.generator.device),
+            epsilon=epsilon,
+            max_steps=build.method.semidiscrete_steps,
+            progress=build.progress,
+        )
+        if kept is not None:
+            potentials.save(kept, overwrite=True)
+    return PlanCoupling(source, target, span, finite_plan(potentials, source))
 
 
 def _kept_potentials(

@@ -14,7 +14,12 @@ from safetensors.torch import save_file
 
 from cellflow._errors import CellflowWarning, FileError, InputError
 from cellflow.couplings.potentials import Potentials
-from cellflow.couplings.semidiscrete import SemidiscreteCoupling, _Ascent, fit_potentials
+from cellflow.couplings.semidiscrete import (
+    SemidiscreteCoupling,
+    _Ascent,
+    finite_plan,
+    fit_potentials,
+)
 from cellflow.couplings.tweedie import (
     barycentre,
     entropic_pull,
@@ -585,3 +590,16 @@ def test_a_fit_that_converges_does_not_warn(generator):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit_potentials(noise(2), randn(50, 2), generator=generator)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.3])
+def test_plan_of_a_finite_source_is_what_its_points_would_look_up(epsilon):
+    """Up to shares of 1e-4, with rows that sum to the masses of the source, in any chunks."""
+    weights = torch.rand(60, generator=seeded(1), dtype=F64) + 0.1
+    source = Population.of(randn(60, 2, seed=2), weights)
+    potentials = replace(Potentials.of(randn(40, 2, seed=3), epsilon=epsilon), g=randn(40, seed=4))
+    plan = finite_plan(replace(potentials, chunk=7), source).matrix(60, 40)
+    np.testing.assert_allclose(plan.sum(axis=1), source.masses.numpy(), atol=1e-12)
+    rows = [potentials.marginal(x[None]) for x in source.points]
+    expected = torch.stack(rows) * source.masses[:, None]
+    np.testing.assert_allclose(plan, expected.numpy(), rtol=4e-3, atol=1e-4 / 10)
