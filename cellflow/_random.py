@@ -31,3 +31,10 @@ def torch_generator(seed: int, device: torch.device | str = "cpu") -> torch.Gene
     import torch
 
     return torch.Generator(device=device).manual_seed(seed)
+
+
+def drawn_seed(generator: torch.Generator, limit: int = 2**62) -> int:
+    """Draw a seed below `limit`, for what needs a generator or a seed of its own."""
+    import torch
+
+    return int(torch.randint(limit, (1,), generator=generator, device=generator.device))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cellflow._batch import Batch, FiniteMarginal, Interval, Pairs
 from cellflow._errors import CellflowWarning, InputError
+from cellflow._random import drawn_seed
 from cellflow._typing import Rows
 from cellflow.couplings.costs import Cost, LineageCost, squared_euclidean
 from cellflow.transport.blocks import blockwise_plan
@@ -231,7 +232,7 @@ def low_rank_coupling(
     epsilon
         Strength of the entropy of the factors, in units of the cost.
     """
-    seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
+    seed = drawn_seed(generator, 2**31)
     x, y = (_precise(marginal.cells).seen.numpy() for marginal in (source, target))
     plan = low_rank_plan(x, y, rank, _masses(source), _masses(target), epsilon=epsilon, seed=seed)
     return LowRankCoupling(source, target, interval, plan)

@@ -24,9 +24,9 @@ UNITS = {
 }
 
 #: How many days one unit has; months and years have no fixed length and do not mix with others.
-_DAYS = {"minute": 1 / 1440, "hour": 1 / 24, "day": 1.0, "week": 7.0}
+DAYS = {"minute": 1 / 1440, "hour": 1 / 24, "day": 1.0, "week": 7.0}
 
-_UNIT_OF_WORD = {word: unit for unit, words in UNITS.items() for word in words}
+UNIT_OF_WORD = {word: unit for unit, words in UNITS.items() for word in words}
 
 #: `day-3` is day 3 and `day -3` is three days before day 0.
 _LABEL = re.compile(
@@ -88,8 +88,8 @@ class TimePoints:
         if text in self.labels:
             return self.times[self.labels.index(str(text))]
         number, unit = _parse(text) or (float("nan"), "")
-        if unit and unit != self.unit and {unit, self.unit} <= set(_DAYS):
-            number, unit = number * _DAYS[unit] / _DAYS[self.unit], self.unit
+        if unit and unit != self.unit and {unit, self.unit} <= set(DAYS):
+            number, unit = number * DAYS[unit] / DAYS[self.unit], self.unit
         if not np.isfinite(number) or unit not in ("", self.unit):
             raise InputError(f"{text!r} is no time here; times in the data: {self.described()}")
         near = [time for time in self.times if np.isclose(number, time, rtol=1e-9, atol=1e-12)]
@@ -186,11 +186,11 @@ def _numbers(column: pd.Series, values: list[Hashable]) -> tuple[np.ndarray, str
     units = {unit for _, unit in found}
     if len(units) == 1:
         return np.array([number for number, _ in found]), units.pop()
-    if not units <= set(_DAYS):
+    if not units <= set(DAYS):
         told = listed(sorted(unit or "no unit" for unit in units))
         raise InputError(f"obs[{column.name!r}] mixes units that do not convert: {told}")
-    smallest = min(units, key=_DAYS.__getitem__)
-    scaled = [round(number * _DAYS[unit] / _DAYS[smallest], 9) for number, unit in found]
+    smallest = min(units, key=DAYS.__getitem__)
+    scaled = [round(number * DAYS[unit] / DAYS[smallest], 9) for number, unit in found]
     return np.array(scaled), smallest
 
 
@@ -213,7 +213,7 @@ def _parse(value: Hashable) -> tuple[float, str] | None:
     if match is None:
         return None
     words = [word for word in (match["before"].strip(), match["after"].strip()) if word]
-    units = {_UNIT_OF_WORD.get(word) for word in words} - {""}
+    units = {UNIT_OF_WORD.get(word) for word in words} - {""}
     if None in units or len(units) > 1:
         return None
     return float(match["number"]), units.pop() if units else ""  # type: ignore[return-value]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
+from cellflow._batch import Interval
 from cellflow._errors import InputError
 from cellflow.marginals.population import Population
 
@@ -40,6 +42,11 @@ class Marginals:
     def dim(self) -> int:
         """Number of dimensions of the points."""
         return self.populations[0].points.shape[1]
+
+    @property
+    def intervals(self) -> list[tuple[tuple[Population, Population], Interval]]:
+        """Consecutive populations with their flow times."""
+        return list(zip(pairwise(self.populations), pairwise(self.times), strict=True))
 
     @property
     def condition_dim(self) -> int:

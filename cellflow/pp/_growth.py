@@ -16,7 +16,7 @@ from cellflow._errors import InputError
 from cellflow._keys import APOPTOSIS, GROWTH, GROWTH_SETTINGS, PROLIFERATION, record
 from cellflow._log import tell
 from cellflow.io import time_key_of, time_points_of
-from cellflow.io.times import UNITS
+from cellflow.io.times import DAYS, UNIT_OF_WORD
 from cellflow.representation.matrix import expression, is_counts
 from cellflow.representation.representation import log_normalise
 
@@ -25,14 +25,10 @@ MIN_SHARE = 0.3
 #: Score at which a rate is half way between its limits, and width of the rise around it.
 BIRTH_RISE = (0.25, 0.5)
 DEATH_RISE = (0.1, 0.2)
-#: Days in one unit of elapsed time; months and years have no fixed length.
-DAYS = {"minute": 1 / 1440, "hour": 1 / 24, "day": 1.0, "week": 7.0}
 #: No logarithm of expression is above this: even log2 of a billion is 30.
 _MAX_LOG = 30.0
 #: Genes of similar expression that a gene is compared with, at least; scanpy's 25 bins need 500.
 _BIN_SIZE = 20
-
-_UNIT_OF_WORD = {word: unit for unit, words in UNITS.items() for word in words}
 
 
 @dataclass(frozen=True)
@@ -200,7 +196,7 @@ def _unit_of_time(
         check_positive(per, "per")
         unit, days = f"{per:g} days", float(per)
     else:
-        unit = told if per is None else _UNIT_OF_WORD.get(per.strip().lower(), per)
+        unit = told if per is None else UNIT_OF_WORD.get(per.strip().lower(), per)
         check_choice(unit, DAYS, "unit of time")
         days = DAYS[unit]
     if told in DAYS and not np.isclose(days, DAYS[told]):
@@ -212,7 +208,7 @@ def _told_unit(adata: AnnData, time_key: str | None) -> str:
     """Unit of the time column by its labels, else by its name; empty where neither tells."""
     try:
         key = time_key_of(adata, time_key)
-        return time_points_of(adata, key).unit or _UNIT_OF_WORD.get(key.lower(), "")
+        return time_points_of(adata, key).unit or UNIT_OF_WORD.get(key.lower(), "")
     except InputError:
         if time_key is not None:
             raise

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cellflow._typing import Rows
 from cellflow.couplings import Cost, LineageCost, squared_euclidean
 from cellflow.flow import Flow
 from cellflow.methods.method import Method
@@ -55,8 +54,3 @@ class Build:
     def cost(self) -> Cost:
         """Ground cost between cells; where clones are known, lower between relatives."""
         return LineageCost(squared_euclidean, self.method.lineage_strength)
-
-
-def grown(rate: Rows, length: float) -> Rows:
-    """Factor by which masses grow over a time."""
-    return torch.exp(rate * length)

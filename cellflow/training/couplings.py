@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 
 from cellflow._batch import Interval, Marginal
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._random import torch_generator
+from cellflow._random import drawn_seed, torch_generator
 from cellflow.couplings import (
     AccelerationCost,
     AccelerationCoupling,
@@ -39,7 +38,7 @@ from cellflow.couplings.potentials import fingerprint
 from cellflow.marginals import Gaussian, Marginals, Population
 from cellflow.methods.method import Method
 from cellflow.methods.parts import COUPLINGS
-from cellflow.training.build import Build, grown
+from cellflow.training.build import Build
 from cellflow.transport import Plan, entropic_plan, partial_plan, unbalanced_plan
 
 #: Default strength of the entropy of unbalanced transport, as a share of the mean cost
@@ -136,7 +135,7 @@ def _semidiscrete(build: Build, source: Population, target: Population, span: In
     epsilon = build.method.epsilon
     epsilon = None if epsilon is None else epsilon * build.area / 2
     # Drawn in any case, so that what follows is the same with kept potentials and with new ones.
-    seed = int(torch.randint(2**62, (1,), generator=build.generator, device=build.generator.device))
+    seed = drawn_seed(build.generator)
     kept = _kept_potentials(build, source, target, epsilon)
     if kept is not None and kept.exists():
         potentials = Potentials.load(kept, build.generator.device)
@@ -241,8 +240,7 @@ def course_coupling(build: Build, marginals: Marginals) -> Coupling:
     _check_columns(build.method, marginals)
     if build.method.path == "spline":
         return _chains(build, marginals)
-    spans = zip(pairwise(marginals.populations), pairwise(marginals.times), strict=True)
-    return MixtureCoupling([_interval(build, *ends, span) for ends, span in spans])
+    return MixtureCoupling([_interval(build, *ends, span) for ends, span in marginals.intervals])
 
 
 def _check_columns(method: Method, marginals: Marginals) -> None:
@@ -274,9 +272,7 @@ def _chains(build: Build, marginals: Marginals) -> Coupling:
         _batch_size(build, *marginals.populations),
         [
             SOLVERS[build.method.coupling](_on_costs(build, *ends), span)
-            for ends, span in zip(
-                pairwise(marginals.populations), pairwise(marginals.times), strict=True
-            )
+            for ends, span in marginals.intervals
         ],
         build.cost,
     )
@@ -285,7 +281,7 @@ def _chains(build: Build, marginals: Marginals) -> Coupling:
 def _interval(build: Build, source: Population, target: Population, span: Interval) -> Coupling:
     """The coupling of an interval; where cells have labels, among those of one label."""
     if source.cells.rate is not None:
-        source = source.reweighted(grown(source.cells.rate, span[1] - span[0]))
+        source = source.reweighted(torch.exp(source.cells.rate * (span[1] - span[0])))
     if source.cells.label is None or target.cells.label is None:
         return _pair(build, source, target, span)
     labels = _common_labels(source, target, span)
@@ -348,4 +344,4 @@ def reach(method: Method, marginals: Marginals, scale: float, generator: torch.G
     """Length scale of unbalanced transport: the one given, or what all intervals need."""
     if method.delta is not None or method.coupling != "wfr":
         return (method.delta or 1.0) * scale
-    return max(default_delta(*ends, generator) for ends in pairwise(marginals.populations))
+    return max(default_delta(*ends, generator) for ends, _ in marginals.intervals)

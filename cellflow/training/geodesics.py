@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 
-from cellflow._random import torch_generator
+from cellflow._random import drawn_seed, torch_generator
 from cellflow.couplings import Coupling
 from cellflow.marginals import Marginals, Population
 from cellflow.nets import GeopathNet
@@ -30,7 +28,7 @@ def metric_path(build: Build, coupling: Coupling, marginals: Marginals) -> Metri
     generator = build.generator
     metric = IntervalMetrics(
         build.centre.new_tensor(marginals.times[:-1]),
-        [_metric_between(build, *ends) for ends in pairwise(marginals.populations)],
+        [_metric_between(build, *ends) for ends, _ in marginals.intervals],
     )
     pairs = coupling.sample(_REFERENCE_PAIRS, generator)
     changes = {"n_steps": build.method.geopath_steps, "clip": _CLIP, "patience": None}
@@ -70,7 +68,7 @@ def _metric_between(build: Build, source: Population, target: Population) -> Met
 def _geopath(build: Build, marginals: Marginals) -> GeopathNet:
     recipe, generator = build.recipe, build.generator
     # Weights are made on the CPU, as those of the fields, so that they are the same everywhere.
-    seed = int(torch.randint(2**62, (1,), generator=generator, device=generator.device))
+    seed = drawn_seed(generator)
     net = GeopathNet(marginals.dim, generator=torch_generator(seed), **recipe.sizes)
     net = net.to(generator.device)
     if recipe.standardise:

@@ -10,7 +10,7 @@ import ot
 from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning
 from cellflow.transport.exact import exact_plan
-from cellflow.transport.plan import Plan, checked_cost, normalised
+from cellflow.transport.plan import Plan, checked_problem
 
 #: Share of the mass that a plan may misplace.
 TOLERANCE = 0.02
@@ -54,8 +54,7 @@ def entropic_plan(
     The plan, whose row sums are `a` and column sums `b` up to the tolerance.
     """
     check_positive(epsilon, "epsilon")
-    cost = checked_cost(cost)
-    a, b = normalised(a, cost.shape[0]), normalised(b, cost.shape[1])
+    cost, a, b = checked_problem(cost, a, b)
     exact = exact_plan(cost, a, b)
     u, v = exact.potentials
     with warnings.catch_warnings(), np.errstate(all="ignore"):

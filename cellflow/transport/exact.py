@@ -8,7 +8,7 @@ import numpy as np
 import ot
 
 from cellflow._errors import SolverError
-from cellflow.transport.plan import Plan, checked_cost, normalised
+from cellflow.transport.plan import Plan, checked_problem
 
 #: Pivots the network simplex may take. POT's own default, 1e5, ends before the optimum from about
 #: 2,000 points on.
@@ -71,8 +71,7 @@ def exact_plan(
     SolverError
         If the solver stopped early or its answer is not proven optimal.
     """
-    cost = checked_cost(cost)
-    a, b = normalised(a, cost.shape[0]), normalised(b, cost.shape[1])
+    cost, a, b = checked_problem(cost, a, b)
     unit = float(cost.mean()) or 1.0
     if not _MILD[0] < unit < _MILD[1]:
         cost = cost / unit  # the solver's own tolerance is absolute

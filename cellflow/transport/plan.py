@@ -70,3 +70,11 @@ def checked_cost(cost: np.ndarray) -> np.ndarray:
     if cost.ndim != 2 or not np.isfinite(cost).all():
         raise InputError("the cost matrix has NaN or infinite entries")
     return cost
+
+
+def checked_problem(
+    cost: np.ndarray, a: np.ndarray | None, b: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Costs in float64 and masses that sum to one, refused where they make no problem."""
+    cost = checked_cost(cost)
+    return cost, normalised(a, cost.shape[0]), normalised(b, cost.shape[1])

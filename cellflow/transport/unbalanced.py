@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError, SolverError
-from cellflow.transport.plan import Plan, checked_cost, normalised
+from cellflow.transport.plan import Plan, checked_cost, checked_problem
 
 _MAX_ITER = 2000
 _TOLERANCE, _RELAXED_TOLERANCE = 1e-4, 1e-6
@@ -56,8 +56,7 @@ def unbalanced_plan(
     for name, tau in (("tau_a", tau_a), ("tau_b", tau_b)):
         if not 0 < tau <= 1:
             raise InputError(f"{name} must be over 0 and at most 1, got {tau}")
-    cost = checked_cost(cost)
-    a, b = normalised(a, cost.shape[0]), normalised(b, cost.shape[1])
+    cost, a, b = checked_problem(cost, a, b)
     weights = tuple(np.inf if tau == 1 else epsilon * tau / (1 - tau) for tau in (tau_a, tau_b))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # the answer is checked below
@@ -104,8 +103,7 @@ def partial_plan(
     """
     if not 0 < share <= 1:
         raise InputError(f"the share of mass to move must be over 0 and at most 1, got {share}")
-    cost = checked_cost(cost)
-    a, b = normalised(a, cost.shape[0]), normalised(b, cost.shape[1])
+    cost, a, b = checked_problem(cost, a, b)
     # Masses may sum to a rounding error below one, which is more than the solver allows to move.
     matrix = ot.partial.partial_wasserstein(a, b, cost, m=min(share, a.sum(), b.sum()))
     return _solved(matrix, cost, "raise the share of mass")
