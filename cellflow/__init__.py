@@ -1,7 +1,7 @@
 """cellflow: from single-cell snapshots to the film between them.
 
-The verbs are grouped as in scanpy: `pp` prepares, `tl` fits and predicts, `pl` draws. Importing
-this package loads none of its heavy dependencies; each group loads its own when first used.
+The verbs are grouped as in scanpy: `pp` prepares, `tl` fits and predicts, `pl` draws; `images`
+generates pictures with the same engine. Importing this package loads none of its heavy dependencies; each group loads its own when first used.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cellflow import datasets, pl, pp, tl
+    from cellflow import datasets, images, pl, pp, tl
     from cellflow._errors import CellflowError, CellflowWarning, FileError, InputError, SolverError
     from cellflow.flow import Flow
     from cellflow.methods.config import Config, read_config
@@ -32,6 +32,7 @@ __all__ = [
     "Recipe",
     "SolverError",
     "datasets",
+    "images",
     "method",
     "pl",
     "pp",
@@ -43,6 +44,7 @@ __all__ = [
 #: Where each public name is defined; a package stands for itself.
 _HOMES = {
     "datasets": "cellflow.datasets",
+    "images": "cellflow.images",
     "pl": "cellflow.pl",
     "pp": "cellflow.pp",
     "tl": "cellflow.tl",

@@ -34,7 +34,7 @@ from cellflow.nets import Fields
 from cellflow.objectives import VelocityRegression
 from cellflow.paths import BridgePath, StraightPath, TargetPath
 from cellflow.training import minimise
-from cellflow.training.devices import single_thread
+from cellflow.training.devices import cpu_threads
 from cellflow.transport import entropic_plan
 
 SEEDS = (0, 1, 2)
@@ -111,10 +111,10 @@ def fit(
     toy: Toy, source: Marginal, target: Marginal, dim: int, seed: int, roles: tuple[str, ...]
 ) -> Fields:
     """Train a net between two marginals."""
-    fields = Fields.of_mlps(
-        roles, dim, width=64, depth=3, activation="selu", generator=torch_generator(seed)
+    fields = Fields.make(
+        roles, (dim,), width=64, depth=3, activation="selu", generator=torch_generator(seed)
     )
-    with single_thread():
+    with cpu_threads(1):
         return minimise(
             fields,
             toy.coupling(source, target),

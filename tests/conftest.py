@@ -58,7 +58,7 @@ def rng() -> np.random.Generator:
 @pytest.fixture(scope="session")
 def quick() -> cf.Recipe:
     """A recipe that trains for a moment, where only the way matters."""
-    return cf.recipe("default", n_steps=30, width=16, batch_size=32)
+    return cf.recipe("default", n_steps=30, net={"width": 16}, batch_size=32)
 
 
 @pytest.fixture(scope="session")

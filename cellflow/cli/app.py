@@ -16,6 +16,7 @@ from cellflow.cli.embed import embed
 from cellflow.cli.fit import fit
 from cellflow.cli.growth import growth
 from cellflow.cli.holdout import holdout
+from cellflow.cli.image import image
 from cellflow.cli.info import info
 from cellflow.cli.interpolate import interpolate
 from cellflow.cli.methods import methods
@@ -41,7 +42,7 @@ def app(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in (demo, info, embed, growth, fit, interpolate, holdout, methods, plot):
+for command in (demo, info, embed, growth, fit, interpolate, holdout, methods, plot, image):
     app.add_command(command)
 
 

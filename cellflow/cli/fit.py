@@ -17,13 +17,7 @@ from cellflow.cli import options
 @options.force
 @options.space
 @options.fit_options
-@click.option(
-    "--prior",
-    type=options.PATH,
-    metavar="FLOW",
-    panel=options.FIT,
-    help="Folder of a flow fitted before, for coupling acceleration.",
-)
+@options.prior
 @options.time_axis(
     default="real", show_default=True, help="Elapsed time, or time points counted 0, 1, 2, ..."
 )

@@ -99,35 +99,60 @@ space = together(
     expression,
 )
 
+
+
+def parts(*names: str) -> Callable[[Command], Command]:
+    """Options that change these parts of the method."""
+    known = {
+        "coupling": (COUPLINGS, "How points of consecutive times are paired."),
+        "path": (PATHS, "How a pair moves."),
+        "objective": (OBJECTIVES, "What is learned."),
+        "growth": (GROWTH, "Whether mass changes, and how that is known."),
+    }
+    return together(
+        *(
+            click.option(
+                f"--{name}",
+                type=click.Choice(list(known[name][0])),
+                panel=FIT,
+                help=f"{known[name][1]} [default: the method's]",
+            )
+            for name in names
+        )
+    )
+
+
+method = functools.partial(
+    click.option,
+    "--method",
+    type=click.Choice(list(PRESETS)),
+    panel=FIT,
+)
+sigma = functools.partial(
+    click.option, "--sigma", type=click.FloatRange(min=0), metavar="S", panel=FIT
+)
+n_steps = click.option(
+    "--n-steps",
+    type=click.IntRange(min=1),
+    metavar="N",
+    panel=FIT,
+    help="Training steps. [default: the recipe's]",
+)
+prior = click.option(
+    "--prior",
+    type=PATH,
+    metavar="FLOW",
+    panel=FIT,
+    help="Folder of a flow fitted before, for coupling acceleration.",
+)
+
 _method = together(
-    click.option(
-        "--method",
-        type=click.Choice(list(PRESETS)),
-        panel=FIT,
+    method(
         help="Named combination of coupling, path and objective; cellflow methods explains them. "
-        "[default: ot-cfm]",
+        "[default: ot-cfm]"
     ),
-    *(
-        click.option(
-            f"--{name}",
-            type=click.Choice(list(parts)),
-            panel=FIT,
-            help=f"{says} [default: the method's]",
-        )
-        for name, parts, says in (
-            ("coupling", COUPLINGS, "How cells of consecutive times are paired."),
-            ("path", PATHS, "How a pair moves."),
-            ("objective", OBJECTIVES, "What is learned."),
-            ("growth", GROWTH, "Whether mass changes, and how that is known."),
-        )
-    ),
-    click.option(
-        "--sigma",
-        type=click.FloatRange(min=0),
-        metavar="S",
-        panel=FIT,
-        help="Noise of the path, in units of the spread of the cells. [default: the method's]",
-    ),
+    parts("coupling", "path", "objective", "growth"),
+    sigma(help="Noise of the path, in units of the spread of the cells. [default: the method's]"),
     click.option(
         "--config",
         type=PATH,
@@ -173,13 +198,7 @@ _recipe = together(
         panel=FIT,
         help="Every number of the fit; " + explained(RECIPES) + ". [default: default]",
     ),
-    click.option(
-        "--n-steps",
-        type=click.IntRange(min=1),
-        metavar="N",
-        panel=FIT,
-        help="Training steps. [default: the recipe's]",
-    ),
+    n_steps,
 )
 time_axis = functools.partial(
     click.option, "--time-axis", type=click.Choice(list(TIME_AXES)), panel=FIT

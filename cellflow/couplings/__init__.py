@@ -8,7 +8,7 @@ from cellflow.couplings.acceleration import (
 )
 from cellflow.couplings.chain import ChainCoupling
 from cellflow.couplings.costs import Cost, LineageCost, squared_euclidean
-from cellflow.couplings.coupling import Coupling
+from cellflow.couplings.coupling import Coupling, waiting
 from cellflow.couplings.independent import IndependentCoupling
 from cellflow.couplings.minibatch import MinibatchCoupling
 from cellflow.couplings.mixture import MixtureCoupling
@@ -51,5 +51,6 @@ __all__ = [
     "fit_potentials",
     "low_rank_coupling",
     "squared_euclidean",
+    "waiting",
     "wfr_coupling",
 ]

@@ -74,6 +74,11 @@ class AccelerationCoupling:
     minibatches: MinibatchCoupling
     velocity: Velocity
 
+    @property
+    def parts(self) -> tuple[MinibatchCoupling]:
+        """The coupling that this one is made of."""
+        return (self.minibatches,)
+
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
         """Draw `n` pairs."""
         pairs = self.minibatches.sample(n, generator)

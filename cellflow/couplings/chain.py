@@ -38,6 +38,8 @@ class ChainCoupling:
         Makes a plan from costs, with mass in every row; several make those of each link, in order.
     cost
         Ground cost between rows of two batches.
+    ready
+        Pairs that were solved for and not served yet.
     """
 
     populations: Sequence[Marginal]
@@ -45,7 +47,7 @@ class ChainCoupling:
     batch_size: int = 256
     solver: Solver | Sequence[Solver] = exact
     cost: Cost = squared_euclidean
-    _ready: list[Pairs] = field(default_factory=list, init=False, repr=False)
+    ready: list[Pairs] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.times) != len(self.populations) or len(self.times) < 2:
@@ -67,7 +69,7 @@ class ChainCoupling:
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
         """Draw `n` pairs with their chains, solving as many transport problems as that takes."""
-        return served(self._ready, n, lambda: self._solve(generator))
+        return served(self.ready, n, lambda: self._solve(generator))
 
     def _solve(self, generator: torch.Generator) -> Pairs:
         batches = self._chained(generator)

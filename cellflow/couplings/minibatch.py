@@ -48,6 +48,8 @@ class MinibatchCoupling:
         Makes the plan from the costs.
     cost
         Ground cost between rows of source and target.
+    ready
+        Pairs that were solved for and not served yet.
     """
 
     source: Marginal
@@ -57,11 +59,11 @@ class MinibatchCoupling:
     replace: bool = False
     solver: Solver = exact
     cost: Cost = squared_euclidean
-    _ready: list[Pairs] = field(default_factory=list, init=False, repr=False)
+    ready: list[Pairs] = field(default_factory=list, init=False, repr=False)
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
         """Draw `n` pairs, solving as many transport problems as that takes."""
-        return served(self._ready, n, lambda: self._solve(generator))
+        return served(self.ready, n, lambda: self._solve(generator))
 
     def _solve(self, generator: torch.Generator) -> Pairs:
         source = self.source.sample(self.batch_size, generator)

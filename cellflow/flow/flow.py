@@ -67,13 +67,12 @@ class Flow:
     @property
     def dim(self) -> int:
         """Dimensions of the points that it moves."""
-        return int(next(iter(self.nets.settings.values()))["dim"])
+        return self.nets.dim
 
     @property
     def condition_dim(self) -> int:
         """Number of covariates of each cell that it needs."""
-        role, sizes = next(iter(self.nets.settings.items()))
-        return int(sizes["condition_dim"]) - (role == "average")
+        return self.nets.condition_dim
 
     @property
     def fingerprint(self) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cellflow._checks import check_choice, check_positive
 from cellflow._typing import Paths, Points, VelocityField
+from cellflow.methods.names import SOLVERS
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,6 @@ FIXED_STEP = {
         (1 / 6, 1 / 3, 1 / 3, 1 / 6),
     ),
 }
-
-#: Adaptive solvers, all of torchdiffeq.
-ADAPTIVE = ("dopri5", "dopri8", "bosh3", "adaptive_heun")
-
-#: Names of all solvers.
-SOLVERS = (*FIXED_STEP, *ADAPTIVE)
 
 
 @dataclass(frozen=True)
@@ -107,7 +102,7 @@ def solve(
     check_choice(solver, SOLVERS, "solver")
     check_positive(n_steps, "n_steps")
     field = _Counted(velocity)
-    if solver in ADAPTIVE:
+    if solver not in FIXED_STEP:
         from torchdiffeq import odeint
 
         moments = torch.tensor(times, dtype=torch.float64, device=x.device)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 
@@ -24,6 +25,19 @@ class Gaussian:
 
     centre: Points
     scale: float = 1.0
+
+    #: Nothing is known of noise but where it is.
+    label: ClassVar[None] = None
+    rate: ClassVar[None] = None
+
+    @property
+    def dim(self) -> int:
+        """Number of dimensions."""
+        return self.centre.shape[1]
+
+    def to(self, device: torch.device | str) -> Gaussian:
+        """The same law on `device`."""
+        return replace(self, centre=self.centre.to(device))
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """Draw `n` points."""

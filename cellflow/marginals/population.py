@@ -1,15 +1,25 @@
-"""A finite marginal: the cells of one time."""
+"""A finite marginal: the cells of one time, the images of a set."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from cellflow._batch import Batch
 from cellflow._typing import Points, Rows
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """Turns rows as they are stored into points, each time that they are drawn."""
+
+    def __call__(self, rows: Batch, generator: torch.Generator | None) -> Batch:
+        """Points of these rows; changed at random only where there is a generator."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -18,14 +28,18 @@ class Population:
 
     Attributes
     ----------
-    cells
+    stored
         The points and what is known of each.
     weights
         How much each counts, shape (n,), any positive scale; None for equally heavy points.
+    reading
+        How stored rows become points, where they are stored otherwise: bytes that become numbers,
+        pictures that are mirrored at random. None for points as they are.
     """
 
-    cells: Batch
+    stored: Batch
     weights: Rows | None = None
+    reading: Reading | None = None
 
     @classmethod
     def of(cls, x: Points, weights: Rows | None = None, **columns: Any) -> Population:
@@ -33,11 +47,16 @@ class Population:
         return cls(Batch(x, **columns), weights)
 
     def __len__(self) -> int:
-        return len(self.cells)
+        return len(self.stored)
 
     def __getitem__(self, rows: Tensor) -> Population:
         weights = None if self.weights is None else self.weights[rows]
-        return Population(self.cells[rows], weights)
+        return replace(self, stored=self.stored[rows], weights=weights)
+
+    @property
+    def cells(self) -> Batch:
+        """All points and what is known of each, nothing changed at random."""
+        return self.stored if self.reading is None else self.reading(self.stored, None)
 
     @property
     def points(self) -> Points:
@@ -45,27 +64,50 @@ class Population:
         return self.cells.x
 
     @property
+    def dim(self) -> int:
+        """Number of dimensions of the points."""
+        return self.stored.x.shape[1]
+
+    @property
+    def label(self) -> Int[Tensor, " n"] | None:
+        """Groups that coupling partners share."""
+        return self.stored.label
+
+    @property
+    def rate(self) -> Rows | None:
+        """Growth rates."""
+        return self.stored.rate
+
+    @property
     def masses(self) -> Rows:
         """Masses that sum to one, shape (n,)."""
-        weights = self.points.new_ones(len(self)) if self.weights is None else self.weights
-        return weights / weights.sum()
+        if self.weights is not None:
+            return self.weights / self.weights.sum()
+        x = self.stored.x
+        dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
+        return torch.full((len(self),), 1 / len(self), device=x.device, dtype=dtype)
 
     def to(self, device: torch.device | str) -> Population:
         """Return the same population on `device`."""
         weights = None if self.weights is None else self.weights.to(device)
-        return Population(self.cells.to(device), weights)
+        return replace(self, stored=self.stored.to(device), weights=weights)
 
     def reweighted(self, factor: Rows) -> Population:
         """The same points with masses multiplied by `factor`."""
         return replace(self, weights=self.masses * factor)
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
-        """Draw `n` of the points by mass; equally heavy ones are distinct while they last."""
-        device = self.points.device
+        """Draw `n` of the points by mass; equally heavy ones are distinct while they last.
+
+        They come on the generator's device, wherever the population is kept.
+        """
+        device = generator.device
         if self.weights is not None:
-            rows = torch.multinomial(self.weights, n, replacement=True, generator=generator)
+            weights = self.weights.to(device)
+            rows = torch.multinomial(weights, n, replacement=True, generator=generator)
         elif n <= len(self):
             rows = torch.randperm(len(self), generator=generator, device=device)[:n]
         else:
             rows = torch.randint(len(self), (n,), generator=generator, device=device)
-        return self.cells[rows]
+        drawn = self.stored[rows.to(self.stored.x.device)].to(device)
+        return drawn if self.reading is None else self.reading(drawn, generator)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
 
 from cellflow._batch import Interval
 from cellflow._errors import InputError
+from cellflow.marginals.gaussian import Gaussian
 from cellflow.marginals.population import Population
 
 
@@ -21,11 +22,16 @@ class Marginals:
     times
         Flow times, increasing, one a population.
     populations
-        The populations, all of one dimension.
+        The populations, all of one dimension. The first of two may be noise: what is fitted then
+        generates the second.
+    shape
+        That of one point where points lie on a grid, (channels, height, width); None for points
+        that are rows of numbers.
     """
 
     times: tuple[float, ...]
-    populations: tuple[Population, ...]
+    populations: tuple[Population | Gaussian, ...]
+    shape: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.times) != len(self.populations) or len(self.times) < 2:
@@ -37,23 +43,33 @@ class Marginals:
             later <= earlier for earlier, later in zip(self.times, self.times[1:], strict=False)
         ):
             raise InputError(f"times must increase, got {self.times}")
+        noisy = [isinstance(each, Gaussian) for each in self.populations]
+        if any(noisy) and noisy != [True, False]:
+            raise InputError("noise can only be the first of two populations")
 
     @property
     def dim(self) -> int:
         """Number of dimensions of the points."""
-        return self.populations[0].points.shape[1]
+        return self.populations[0].dim
 
     @property
-    def intervals(self) -> list[tuple[tuple[Population, Population], Interval]]:
+    def finite(self) -> list[Population]:
+        """Those of the populations that have points, in order of time."""
+        return [each for each in self.populations if isinstance(each, Population)]
+
+    @property
+    def intervals(
+        self,
+    ) -> list[tuple[tuple[Population | Gaussian, Population | Gaussian], Interval]]:
         """Consecutive populations with their flow times."""
         return list(zip(pairwise(self.populations), pairwise(self.times), strict=True))
 
     @property
     def condition_dim(self) -> int:
         """Number of covariates of each point."""
-        condition = self.populations[0].cells.condition
+        condition = self.finite[0].stored.condition
         return 0 if condition is None else condition.shape[1]
 
     def to(self, device: torch.device | str) -> Marginals:
         """The same time course on `device`."""
-        return Marginals(self.times, tuple(each.to(device) for each in self.populations))
+        return replace(self, populations=tuple(each.to(device) for each in self.populations))

@@ -23,3 +23,13 @@ RECIPES = {
     "default": "what a user gets",
     "torchcfm": "every number of the reference implementation's single-cell runner",
 }
+
+SOLVERS = {
+    "euler": "fixed steps, one evaluation each",
+    "midpoint": "fixed steps, two evaluations each",
+    "rk4": "fixed steps, four evaluations each",
+    "dopri5": "adaptive, order 5",
+    "dopri8": "adaptive, order 8",
+    "bosh3": "adaptive, order 3",
+    "adaptive_heun": "adaptive, order 2",
+}

@@ -21,6 +21,8 @@ class Part:
         For paths: the objectives that can be learned on it.
     sees_costs, sees_clones
         For couplings: whether costs may be taken on other coordinates, and be lower in a clone.
+    takes_noise
+        For couplings and paths: whether the source may be noise instead of points.
     """
 
     summary: str
@@ -29,34 +31,44 @@ class Part:
     objectives: tuple[str, ...] = ()
     sees_costs: bool = True
     sees_clones: bool = True
+    takes_noise: bool = False
 
 
 _CFM = "Tong et al. 2024, arXiv 2302.00482"
 _POINTWISE = ("straight", "vp", "bridge", "metric")
 
 COUPLINGS = {
-    "ot": Part("exact optimal transport between minibatches", _CFM, paths=(*_POINTWISE, "spline")),
+    "ot": Part(
+        "exact optimal transport between minibatches",
+        _CFM,
+        paths=(*_POINTWISE, "spline"),
+        takes_noise=True,
+    ),
     "independent": Part(
         "source and target drawn apart",
         _CFM,
         paths=(*_POINTWISE, "target", "spline"),
         sees_costs=False,
         sees_clones=False,
+        takes_noise=True,
     ),
     "entropic": Part(
         "entropic transport between minibatches, epsilon = 2 sigma^2 T: the Schrödinger bridge's",
         _CFM,
         paths=(*_POINTWISE, "spline"),
+        takes_noise=True,
     ),
     "unbalanced": Part(
         "entropic transport between minibatches with soft marginals",
         "Eyring et al. 2024, arXiv 2311.15100",
         paths=_POINTWISE,
+        takes_noise=True,
     ),
     "partial": Part(
         "transport of a share of the mass between minibatches",
         "Caffarelli and McCann 2010",
         paths=_POINTWISE,
+        takes_noise=True,
     ),
     "exact-full": Part(
         "exact optimal transport between all cells, once", "Bonneel et al. 2011", paths=_POINTWISE
@@ -77,6 +89,7 @@ COUPLINGS = {
         "Mousavi-Hosseini et al. 2025, arXiv 2509.25519",
         paths=_POINTWISE,
         sees_clones=False,
+        takes_noise=True,
     ),
     "wfr": Part(
         "unbalanced transport with the Wasserstein-Fisher-Rao cost, mass at both ends",
@@ -100,21 +113,26 @@ COUPLINGS = {
 _VELOCITIES = ("velocity", "growth", "mean-flow")
 
 PATHS = {
-    "straight": Part("straight lines with constant noise", _CFM, objectives=_VELOCITIES),
+    "straight": Part(
+        "straight lines with constant noise", _CFM, objectives=_VELOCITIES, takes_noise=True
+    ),
     "target": Part(
         "from noise to the cells of the later time",
         "Lipman et al. 2023, arXiv 2210.02747",
         objectives=("velocity", "mean-flow"),
+        takes_noise=True,
     ),
     "vp": Part(
         "trigonometric, keeps the variance of independent ends",
         "Albergo and Vanden-Eijnden 2023, arXiv 2209.15571",
         objectives=_VELOCITIES,
+        takes_noise=True,
     ),
     "bridge": Part(
         "Brownian bridges",
         _CFM,
         objectives=("velocity", "velocity-score", "growth", "mean-flow"),
+        takes_noise=True,
     ),
     "metric": Part(
         "learned geodesics through the data",

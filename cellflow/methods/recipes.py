@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import (
@@ -17,6 +18,7 @@ from pydantic import (
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
 from cellflow.methods.names import RECIPES
+from cellflow.methods.sizes import MLPSizes, Sizes
 from cellflow.methods.validation import validated
 
 
@@ -25,38 +27,44 @@ class Recipe(BaseModel):
 
     Attributes
     ----------
-    width, depth, residual, activation, time_features
-        The nets: units of a hidden layer, hidden layers, whether each adds its input, nonlinearity,
-        and periods of flow time that they see as waves.
+    net
+        Kind and sizes of the nets.
     standardise
-        Let the net work in units of the training cells' spread.
+        Let a multilayer perceptron work in units of the training points' spread.
     batch_size, coupling_batch_size
         Pairs a training step; points a side of each transport problem.
     replace
         Draw pairs from the transport plan with replacement.
     train_fraction
-        Share of each time's cells that training sees.
+        Share of each time's points that training sees.
     patience
-        Stop early: the number of checks, each after 50 steps, that the loss on the cells that
+        Stop early: the number of checks, each after 50 steps, that the loss on the points that
         training does not see may go without a new low; the weights of the lowest become the flow.
         None trains to the end. Needs `train_fraction` under 1.
     clip
         Largest norm of the gradient; None leaves it.
-    n_steps, learning_rate, schedule, weight_decay
-        AdamW's steps, step size, whether it stays constant or falls to zero along a cosine, and
-        decoupled weight decay.
-    ema_decay
-        Decay a step of the exponential moving average of the weights that becomes the flow;
-        0 takes the last weights.
+    n_steps, learning_rate, warmup, schedule, weight_decay
+        AdamW's steps, step size, the steps that it takes to rise to that from zero, whether it
+        stays constant or falls to zero along a cosine, and decoupled weight decay.
+    ema_decay, ema_ramp
+        Decay a step of the exponential moving average of the weights that becomes the flow, 0
+        for the last weights; whether the average forgets faster at first, so that a short
+        training is not averaged with its initial weights.
+    precision
+        `fp32`, or `bf16` for the net's products and convolutions in brain floats.
+    channels_last, compile
+        How a net on grids is laid out, and whether it is compiled: for speed alone.
+    accumulate
+        Parts that a batch is computed in, one after another, where memory is short.
+    ahead
+        Batches of pairs that a second thread draws while the net trains.
+    threads
+        CPU threads of the net; None takes as many as torch does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: PositiveInt = 128
-    depth: PositiveInt = 3
-    residual: bool = False
-    activation: Literal["selu", "silu", "relu"] = "silu"
-    time_features: NonNegativeInt = 4
+    net: Sizes = MLPSizes()
     standardise: bool = True
     batch_size: PositiveInt = 256
     coupling_batch_size: PositiveInt = 256
@@ -66,15 +74,20 @@ class Recipe(BaseModel):
     clip: PositiveFloat | None = None
     n_steps: PositiveInt = 2000
     learning_rate: float = Field(default=2e-3, gt=0)
+    warmup: NonNegativeInt = 0
     schedule: Literal["constant", "cosine"] = "cosine"
     weight_decay: NonNegativeFloat = 1e-5
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
-
-    @property
-    def sizes(self) -> dict[str, Any]:
-        """What a net is made of."""
-        names = ("width", "depth", "residual", "activation", "time_features")
-        return {name: getattr(self, name) for name in names}
+    ema_ramp: bool = True
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+    accumulate: PositiveInt = 1
+    ahead: NonNegativeInt = 0
+    # The nets of cell flows are so small that handing work to other threads costs about what it
+    # saves, and a multiple of it where other processes want the cores; sums come out the same on
+    # machines with any number of cores, too.
+    threads: PositiveInt | None = 1
 
 
 _RECIPES = {
@@ -83,10 +96,7 @@ _RECIPES = {
     # single cells. Its epochs depend on the data; 11,100 steps are its 300 epochs on the 29,394
     # CITE-seq cells of docs/results.md.
     "torchcfm": Recipe(
-        width=64,
-        depth=3,
-        activation="selu",
-        time_features=0,
+        net=MLPSizes(width=64, depth=3, activation="selu", time_features=0),
         standardise=False,
         batch_size=128,
         coupling_batch_size=128,
@@ -104,6 +114,9 @@ _RECIPES = {
 def recipe_of(recipe: str | Recipe, **changes: Any) -> Recipe:
     """Return the recipe of that name with some of its numbers changed.
 
+    `net` may be a mapping of the sizes that change; with another `kind`, the others are the
+    defaults of that kind.
+
     Raises
     ------
     InputError
@@ -116,10 +129,24 @@ def recipe_of(recipe: str | Recipe, **changes: Any) -> Recipe:
         raise InputError(f"recipe must be a name or a Recipe, got {recipe!r}")
     for name in changes:
         check_choice(name, Recipe.model_fields, "recipe setting")
-    changed = validated(Recipe, {**recipe.model_dump(), **changes}, "recipe setting")
+    values = {**recipe.model_dump(), **changes}
+    if isinstance(changes.get("net"), Mapping):
+        values["net"] = _merged(recipe.net, changes["net"])
+    changed = validated(Recipe, values, "recipe setting")
     if changed.patience is not None and changed.train_fraction == 1:
         raise InputError(
-            f"recipe setting patience={changed.patience} needs cells to check on: "
+            f"recipe setting patience={changed.patience} needs points to check on: "
             "set train_fraction under 1"
         )
+    if changed.standardise and changed.net.kind != "mlp":
+        raise InputError(
+            f"recipe setting standardise=True is of net 'mlp'; net {changed.net.kind!r} needs False"
+        )
     return changed
+
+
+def _merged(sizes: Sizes, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Sizes with some of them changed."""
+    if changes.get("kind", sizes.kind) != sizes.kind:
+        return dict(changes)
+    return {**sizes.model_dump(), **changes}

@@ -1,7 +1,9 @@
 """Networks for velocity fields and what goes with them."""
 
-from cellflow.nets.fields import ROLES, Fields
+from cellflow.nets.fields import KINDS, ROLES, Fields
 from cellflow.nets.geopath import GeopathNet
 from cellflow.nets.mlp import MLP
+from cellflow.nets.song_unet import SongUNet
+from cellflow.nets.unet import UNet
 
-__all__ = ["MLP", "ROLES", "Fields", "GeopathNet"]
+__all__ = ["KINDS", "MLP", "ROLES", "Fields", "GeopathNet", "SongUNet", "UNet"]

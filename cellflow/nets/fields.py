@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
+from cellflow._checks import check_choice
+from cellflow._errors import InputError
 from cellflow._typing import Condition, Points, Rows
 from cellflow.nets.mlp import MLP
+from cellflow.nets.song_unet import SongUNet
+from cellflow.nets.unet import UNet
+
+#: Nets by name.
+KINDS: dict[str, type[nn.Module]] = {"mlp": MLP, "unet": UNet, "song-unet": SongUNet}
 
 #: What a field can be to a flow.
 ROLES = ("velocity", "average", "score", "growth")
@@ -33,32 +41,74 @@ class Fields(nn.Module):
         self.nets = nn.ModuleDict(dict(nets))
 
     @classmethod
-    def of_mlps(
+    def make(
         cls,
-        roles: tuple[str, ...],
-        dim: int,
+        roles: Sequence[str],
+        shape: Sequence[int],
         *,
+        kind: str = "mlp",
         condition_dim: int = 0,
         generator: torch.Generator | None = None,
         **sizes: Any,
     ) -> Fields:
-        """Multilayer perceptrons of equal sizes for points of `dim` dimensions."""
+        """Untrained nets of one kind and equal sizes.
+
+        Parameters
+        ----------
+        roles
+            What they are to the flow.
+        shape
+            That of one point: (d,), or (channels, height, width) of a grid.
+        kind
+            One of `KINDS`.
+        condition_dim
+            Number of covariates.
+        generator
+            Source of the initial weights.
+        **sizes
+            Of that kind.
+
+        Raises
+        ------
+        InputError
+            If nets of that kind do not take such points or such a role.
+        """
+        check_choice(kind, KINDS, "net")
+        space = {"dim": math.prod(shape)} if kind == "mlp" else {"shape": tuple(shape)}
+        common = {**space, "condition_dim": condition_dim, **sizes, "generator": generator}
+        if kind != "mlp" and "growth" in roles:
+            raise InputError(f"net {kind!r} gives no growth rate; take net 'mlp'")
         special: dict[str, dict[str, Any]] = {
             "average": {"condition_dim": condition_dim + 1},
             "growth": {"out_dim": 1, "in_units": False},
         }
-        common = {"condition_dim": condition_dim, **sizes, "generator": generator}
-        return cls({role: MLP(dim, **{**common, **special.get(role, {})}) for role in roles})
+        return cls({role: KINDS[kind](**{**common, **special.get(role, {})}) for role in roles})
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Mapping[str, Any]]) -> Fields:
-        """Untrained nets of the sizes that `settings` of another one say."""
-        return cls({role: MLP(**sizes) for role, sizes in settings.items()})
+        """Untrained nets of the kinds and sizes that `settings` of other ones say."""
+        return cls({role: _net(**sizes) for role, sizes in settings.items()})
 
     @property
     def settings(self) -> dict[str, dict[str, Any]]:
-        """Sizes of the nets, by role."""
-        return {role: dict(net.settings) for role, net in self.nets.items()}  # type: ignore[arg-type]
+        """Kinds and sizes of the nets, by role."""
+        kinds = {each: kind for kind, each in KINDS.items()}
+        return {
+            role: {"net": kinds[type(net)], **net.settings}  # type: ignore[dict-item, index]
+            for role, net in self.nets.items()
+        }
+
+    @property
+    def dim(self) -> int:
+        """Dimensions of the points."""
+        sizes = next(iter(self.settings.values()))
+        return int(sizes["dim"]) if "dim" in sizes else math.prod(sizes["shape"])
+
+    @property
+    def condition_dim(self) -> int:
+        """Number of covariates."""
+        role, sizes = next(iter(self.settings.items()))
+        return int(sizes["condition_dim"]) - (role == "average")
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -89,3 +139,7 @@ class Fields(nn.Module):
         """Let all nets work in units of `points`."""
         for net in self.nets.values():
             net.standardise(points)  # type: ignore[operator]
+
+
+def _net(net: str, **sizes: Any) -> nn.Module:
+    return KINDS[net](**sizes)

@@ -1,7 +1,19 @@
 """The loop that minimises objectives, and the way from populations in time to a flow."""
 
+from cellflow.training.checkpoints import Checkpoint
 from cellflow.training.devices import resolve_device
 from cellflow.training.fit import fit_flow
 from cellflow.training.loop import minimise
+from cellflow.training.parallel import Crew, joined, launch
+from cellflow.training.progress import Look
 
-__all__ = ["fit_flow", "minimise", "resolve_device"]
+__all__ = [
+    "Checkpoint",
+    "Crew",
+    "Look",
+    "fit_flow",
+    "joined",
+    "launch",
+    "minimise",
+    "resolve_device",
+]

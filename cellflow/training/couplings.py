@@ -6,12 +6,16 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cellflow._batch import Interval, Marginal
+from cellflow._checks import listed
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._random import drawn_seed, torch_generator
 from cellflow.couplings import (
@@ -25,6 +29,7 @@ from cellflow.couplings import (
     MixtureCoupling,
     PlanCoupling,
     Potentials,
+    SemidiscreteCoupling,
     blockwise_coupling,
     default_delta,
     exact_full_coupling,
@@ -37,7 +42,7 @@ from cellflow.couplings.minibatch import Solver, exact
 from cellflow.couplings.potentials import fingerprint
 from cellflow.marginals import Gaussian, Marginals, Population
 from cellflow.methods.method import Method
-from cellflow.methods.parts import COUPLINGS
+from cellflow.methods.parts import COUPLINGS, PATHS
 from cellflow.training.build import Build
 from cellflow.transport import Plan, entropic_plan, partial_plan, unbalanced_plan
 
@@ -48,7 +53,10 @@ _UNBALANCED_EPSILON = 0.01
 #: Cells times cells up to which the exact plan of all of them takes about a second.
 _SMALL = 4_000_000
 
-Builder = Callable[[Build, Population, Population, Interval], Coupling]
+#: What stands at an end of an interval: points, or noise.
+Side = Population | Gaussian
+
+Builder = Callable[[Build, Any, Any, Interval], Coupling]
 
 
 def _exact(_build: Build, _span: Interval) -> Solver:
@@ -95,7 +103,7 @@ SOLVERS: dict[str, Callable[[Build, Interval], Solver]] = {
 
 def _minibatch(
     build: Build,
-    source: Population,
+    source: Side,
     target: Population,
     span: Interval,
     *,
@@ -113,9 +121,10 @@ def _minibatch(
     )
 
 
-def _batch_size(build: Build, *populations: Population) -> int:
-    """Points a side of a transport problem: more than there are cells would only repeat them."""
-    return min(build.recipe.coupling_batch_size, *map(len, populations))
+def _batch_size(build: Build, *sides: Side) -> int:
+    """Points a side of a transport problem: more than there are would only repeat them."""
+    points = [len(each) for each in sides if isinstance(each, Population)]
+    return min(build.recipe.coupling_batch_size, *points)
 
 
 def _independent(_build: Build, source: Marginal, target: Marginal, span: Interval) -> Coupling:
@@ -130,7 +139,7 @@ def _acceleration(build: Build, source: Population, target: Population, span: In
     return AccelerationCoupling(batches, velocity)
 
 
-def _semidiscrete(build: Build, source: Population, target: Population, span: Interval) -> Coupling:
+def _semidiscrete(build: Build, source: Side, target: Population, span: Interval) -> Coupling:
     # The potentials' unit is <x, y>, half a squared distance.
     epsilon = build.method.epsilon
     epsilon = None if epsilon is None else epsilon * build.area / 2
@@ -152,11 +161,13 @@ def _semidiscrete(build: Build, source: Population, target: Population, span: In
         )
         if kept is not None:
             potentials.save(kept, overwrite=True)
+    if isinstance(source, Gaussian):
+        return SemidiscreteCoupling(source, target, span, potentials)
     return PlanCoupling(source, target, span, finite_plan(potentials, source))
 
 
 def _kept_potentials(
-    build: Build, source: Population, target: Population, epsilon: float | None
+    build: Build, source: Side, target: Population, epsilon: float | None
 ) -> Path | None:
     """File of the potentials between two populations; its name tells all that decides them."""
     if build.method.potentials is None:
@@ -165,13 +176,17 @@ def _kept_potentials(
     if folder.exists() and not folder.is_dir():
         raise InputError(f"method setting potentials={str(folder)!r} is a file; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
-    sides = (
-        fingerprint(torch.cat([side.cells.seen, side.masses[:, None]], dim=1))
-        for side in (source, target)
-    )
     strength = "auto" if epsilon is None else f"{epsilon:.9g}"
-    name = "-".join([*sides, strength, str(build.method.semidiscrete_steps)])
+    steps = str(build.method.semidiscrete_steps)
+    name = "-".join([_digest(source), _digest(target), strength, steps])
     return folder / f"{name}.safetensors"
+
+
+def _digest(side: Side) -> str:
+    """What tells a population, or a noise, from others."""
+    if isinstance(side, Gaussian):
+        return fingerprint(torch.cat([side.centre, side.centre.new_full((1, 1), side.scale)], 1))
+    return fingerprint(torch.cat([side.cells.seen, side.masses[:, None]], dim=1))
 
 
 def _exact_full(build: Build, source: Population, target: Population, span: Interval) -> Coupling:
@@ -245,8 +260,20 @@ def course_coupling(build: Build, marginals: Marginals) -> Coupling:
 
 def _check_columns(method: Method, marginals: Marginals) -> None:
     """Refuse what is known of the cells where the coupling would not see it."""
-    cells = marginals.populations[0].cells
+    cells = marginals.finite[0].stored
     part = COUPLINGS[method.coupling]
+    if len(marginals.finite) < len(marginals.populations) and not (
+        part.takes_noise and PATHS[method.path].takes_noise
+    ):
+        couplings, paths = (
+            listed(name for name, each in parts.items() if each.takes_noise)
+            for parts in (COUPLINGS, PATHS)
+        )
+        raise InputError(
+            f"coupling {method.coupling!r} with path {method.path!r} needs points at both ends, "
+            f"and the source is noise; for noise take a coupling of {couplings} "
+            f"and a path of {paths}"
+        )
     for column, seen, what in (
         (cells.features, part.sees_costs, "costs on other coordinates (cost_rep)"),
         (cells.clones, part.sees_clones, "clones (lineage_key)"),
@@ -278,11 +305,16 @@ def _chains(build: Build, marginals: Marginals) -> Coupling:
     )
 
 
-def _interval(build: Build, source: Population, target: Population, span: Interval) -> Coupling:
-    """The coupling of an interval; where cells have labels, among those of one label."""
-    if source.cells.rate is not None:
-        source = source.reweighted(torch.exp(source.cells.rate * (span[1] - span[0])))
-    if source.cells.label is None or target.cells.label is None:
+def _interval(build: Build, source: Side, target: Side, span: Interval) -> Coupling:
+    """The coupling of an interval; where points have labels, among those of one label."""
+    assert isinstance(target, Population)
+    if isinstance(source, Population) and source.rate is not None:
+        source = source.reweighted(torch.exp(source.rate * (span[1] - span[0])))
+    if target.label is None:
+        return _pair(build, source, target, span)
+    if isinstance(source, Gaussian):
+        return _noise_to_labels(build, source, target, span)
+    if source.label is None:
         return _pair(build, source, target, span)
     labels = _common_labels(source, target, span)
     parts, shares = [], []
@@ -290,15 +322,25 @@ def _interval(build: Build, source: Population, target: Population, span: Interv
         before, after = (_of_label(ends, label) for ends in (source, target))
         parts.append(_pair(build, before[0], after[0], span))
         # Where mass changes on the way, pairs are drawn by the mass of the source.
-        growing = source.cells.rate is not None or build.method.coupling == "wfr"
+        growing = source.rate is not None or build.method.coupling == "wfr"
         shares.append(before[1] if growing else (before[1] + after[1]) / 2)
     return MixtureCoupling(parts, shares)
+
+
+def _noise_to_labels(
+    build: Build, source: Gaussian, target: Population, span: Interval
+) -> Coupling:
+    """All of the noise to the points of each label, so that noise says nothing of the label."""
+    assert target.label is not None
+    groups = [_of_label(target, label) for label in sorted(set(target.label.tolist()))]
+    parts = [_pair(build, source, group, span) for group, _ in groups]
+    return MixtureCoupling(parts, [share for _, share in groups])
 
 
 def _common_labels(source: Population, target: Population, span: Interval) -> list[int]:
     """Labels with cells at both ends."""
     before, after = (
-        set(ends.cells.label.tolist())  # type: ignore[union-attr]
+        set(ends.label.tolist())  # type: ignore[union-attr]
         for ends in (source, target)
     )
     where = f"the interval from flow time {span[0]:g} to {span[1]:g}"
@@ -318,30 +360,37 @@ def _common_labels(source: Population, target: Population, span: Interval) -> li
 
 def _of_label(population: Population, label: int) -> tuple[Population, float]:
     """The cells of one label and their share of the mass."""
-    assert population.cells.label is not None
-    rows = torch.nonzero(population.cells.label == label)[:, 0]
+    assert population.label is not None
+    rows = torch.nonzero(population.label == label)[:, 0]
     return population[rows], float(population.masses[rows].sum())
 
 
-def _pair(build: Build, source: Population, target: Population, span: Interval) -> Coupling:
+def _pair(build: Build, source: Side, target: Population, span: Interval) -> Coupling:
     if build.method.path == "target":
-        return IndependentCoupling(Gaussian(build.centre[None], build.scale), target, span)
+        noise = Gaussian(build.centre[None], build.scale)
+        return IndependentCoupling(source if isinstance(source, Gaussian) else noise, target, span)
     build = _on_costs(build, source, target)
     return BUILDERS[build.method.coupling](build, source, target, span)
 
 
-def _on_costs(build: Build, source: Population, target: Population) -> Build:
+def _on_costs(build: Build, *sides: Side) -> Build:
     """The build with the unit of costs on other coordinates: their spread in both populations."""
-    if source.cells.features is None or target.cells.features is None:
+    features = [each.stored.features for each in sides if isinstance(each, Population)]
+    if not _all_there(features):
         return build
     if not build.recipe.standardise:
         return replace(build, area=1.0)
-    both = torch.cat([source.cells.features, target.cells.features])
+    both = torch.cat(features)
     return replace(build, area=float((both - both.mean(dim=0)).square().mean()) or 1.0)
+
+
+def _all_there(features: list[Tensor | None]) -> TypeGuard[list[Tensor]]:
+    return all(each is not None for each in features)
 
 
 def reach(method: Method, marginals: Marginals, scale: float, generator: torch.Generator) -> float:
     """Length scale of unbalanced transport: the one given, or what all intervals need."""
     if method.delta is not None or method.coupling != "wfr":
         return (method.delta or 1.0) * scale
-    return max(default_delta(*ends, generator) for ends, _ in marginals.intervals)
+    ends = pairwise(marginals.finite)
+    return max(default_delta(*sides, generator) for sides in ends)

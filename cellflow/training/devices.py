@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
 from cellflow._errors import InputError
+from cellflow.marginals import Gaussian, Marginals, Population
 
 
 def resolve_device(name: str) -> torch.device:
@@ -32,16 +34,28 @@ def resolve_device(name: str) -> torch.device:
 
 
 @contextmanager
-def single_thread() -> Iterator[None]:
-    """Let torch compute on one CPU thread, then on as many as before.
-
-    The nets of cell flows are so small that handing work to other threads costs about what it
-    saves, and a multiple of it where other processes want the cores; sums come out the same on
-    machines with any number of cores, too. On a GPU it changes nothing.
-    """
+def cpu_threads(n: int | None) -> Iterator[None]:
+    """Let torch compute on `n` CPU threads, then on as many as before; None changes nothing."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(n or before)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def placed(marginals: Marginals, device: torch.device) -> Marginals:
+    """The marginals on `device`; those that would fill half of a GPU's free memory stay put."""
+    return replace(
+        marginals,
+        populations=tuple(
+            each.to(device) if _fits(each, device) else each for each in marginals.populations
+        ),
+    )
+
+
+def _fits(side: Population | Gaussian, device: torch.device) -> bool:
+    if device.type != "cuda" or isinstance(side, Gaussian):
+        return True
+    needed = sum(column.nbytes for column in side.stored.columns().values())
+    return needed < torch.cuda.mem_get_info(device)[0] / 2

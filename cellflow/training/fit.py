@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -12,14 +13,17 @@ from cellflow._errors import InputError
 from cellflow._random import torch_generator
 from cellflow._versions import versions
 from cellflow.flow import Flow
-from cellflow.marginals import Marginals, Population, TimeAxis
+from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.nets import Fields
 from cellflow.training import couplings, objectives, paths
 from cellflow.training.build import Build
-from cellflow.training.devices import single_thread
+from cellflow.training.checkpoints import Checkpoint
+from cellflow.training.devices import cpu_threads, placed
 from cellflow.training.loop import minimise
+from cellflow.training.parallel import Crew
+from cellflow.training.progress import Look
 
 #: Which share of the cells is trained on does not depend on the seed of a fit, as in the reference
 #: runner, so that seeds differ by training alone.
@@ -35,7 +39,10 @@ def fit_flow(
     seed: int,
     device: torch.device,
     prior: Flow | None = None,
+    checkpoint: Checkpoint | None = None,
+    looks: Sequence[Look] = (),
     progress: bool = False,
+    unit: str = "pairs",
 ) -> Flow:
     """Fit a velocity field, and what goes with it, to the populations of a time course.
 
@@ -55,26 +62,36 @@ def fit_flow(
         Where to fit.
     prior
         A fitted flow for couplings that ask one.
+    checkpoint
+        Where the state of the training is kept, and whether to go on from there.
+    looks
+        What to do with the nets on the way.
     progress
         Show a progress bar on stderr.
+    unit
+        What the bar calls a pair.
     """
     generator = torch_generator(seed, device)
     seen, unseen = _split(marginals, recipe.train_fraction, device)
-    fields = Fields.of_mlps(
+    fields = Fields.make(
         objectives.ROLES[method.objective],
-        marginals.dim,
+        marginals.shape or (marginals.dim,),
+        kind=recipe.net.kind,
         condition_dim=marginals.condition_dim,
-        **recipe.sizes,
+        **recipe.net.numbers,
         generator=torch_generator(seed),
     ).to(device)
+    if recipe.channels_last:
+        fields = fields.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    centre, scale = torch.zeros(marginals.dim, device=device), 1.0
     if recipe.standardise:
-        fields.standardise(torch.cat([population.points for population in seen.populations]))
-    net = next(iter(fields.nets.values()))
-    scale = float(net.scale)  # type: ignore[arg-type]
+        fields.standardise(torch.cat([population.points for population in seen.finite]))
+        net = next(iter(fields.nets.values()))
+        centre, scale = net.centre, float(net.scale)  # type: ignore[assignment, arg-type]
     build = Build(
         method,
         recipe,
-        net.centre,  # type: ignore[arg-type]
+        centre,
         scale,
         generator,
         scale**2,
@@ -82,7 +99,22 @@ def fit_flow(
         _usable(prior, method, marginals, axis, device),
         progress,
     )
-    with single_thread():
+    settings: dict[str, Any] = {
+        "method": method.model_dump(),
+        "recipe": recipe.model_dump(),
+        "diffusion": build.sigma,
+        "seed": seed,
+        "device": str(device),
+        "versions": versions(),
+    }
+    identity = {
+        "method": settings["method"],
+        "recipe": settings["recipe"],
+        "seed": seed,
+        "device": device.type,
+        "processes": Crew.here().size,
+    }
+    with cpu_threads(recipe.threads):
         coupling = couplings.course_coupling(build, seen)
         path = paths.BUILDERS[method.path](build, coupling, seen)
         trained = minimise(
@@ -92,16 +124,11 @@ def fit_flow(
             recipe,
             generator,
             check=None if recipe.patience is None else couplings.course_coupling(build, unseen),
+            checkpoint=None if checkpoint is None else checkpoint.of(identity),
+            looks=looks,
             progress=progress,
+            unit=unit,
         )
-    settings: dict[str, Any] = {
-        "method": method.model_dump(),
-        "recipe": recipe.model_dump(),
-        "diffusion": build.sigma,
-        "seed": seed,
-        "device": str(device),
-        "versions": versions(),
-    }
     return Flow(trained.net, axis, settings, trained.history)
 
 
@@ -141,14 +168,19 @@ def _split(
 ) -> tuple[Marginals, Marginals]:
     """A random share of each population and the rest of it; for a share of 1, all of it twice."""
     if fraction == 1:
-        return marginals.to(device), marginals.to(device)
+        here = placed(marginals, device)
+        return here, here
     generator = torch_generator(SPLIT_SEED)
-    parts: list[tuple[Population, Population]] = []
+    parts: list[tuple[Population | Gaussian, Population | Gaussian]] = []
     for population in marginals.populations:
+        if isinstance(population, Gaussian):
+            parts.append((population, population))
+            continue
         order = torch.randperm(len(population), generator=generator)
         n = min(max(2, round(fraction * len(population))), len(population) - 1)
         parts.append((population[order[:n]], population[order[n:]]))
     seen, unseen = (
-        replace(marginals, populations=tuple(side)).to(device) for side in zip(*parts, strict=True)
+        placed(replace(marginals, populations=tuple(side)), device)
+        for side in zip(*parts, strict=True)
     )
     return seen, unseen

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 
 from cellflow._random import drawn_seed, torch_generator
 from cellflow.couplings import Coupling
 from cellflow.marginals import Marginals, Population
+from cellflow.methods.sizes import MLPSizes
 from cellflow.nets import GeopathNet
 from cellflow.objectives import MetricEnergy
 from cellflow.paths import IntervalMetrics, LandMetric, Metric, MetricPath, RBFMetric
@@ -28,10 +31,15 @@ def metric_path(build: Build, coupling: Coupling, marginals: Marginals) -> Metri
     generator = build.generator
     metric = IntervalMetrics(
         build.centre.new_tensor(marginals.times[:-1]),
-        [_metric_between(build, *ends) for ends, _ in marginals.intervals],
+        [_metric_between(build, *ends) for ends in pairwise(marginals.finite)],
     )
     pairs = coupling.sample(_REFERENCE_PAIRS, generator)
-    changes = {"n_steps": build.method.geopath_steps, "clip": _CLIP, "patience": None}
+    changes = {
+        "n_steps": build.method.geopath_steps,
+        "clip": _CLIP,
+        "patience": None,
+        "warmup": 0,
+    }
     trained = minimise(
         _geopath(build, marginals),
         coupling,
@@ -69,8 +77,10 @@ def _geopath(build: Build, marginals: Marginals) -> GeopathNet:
     recipe, generator = build.recipe, build.generator
     # Weights are made on the CPU, as those of the fields, so that they are the same everywhere.
     seed = drawn_seed(generator)
-    net = GeopathNet(marginals.dim, generator=torch_generator(seed), **recipe.sizes)
+    # Bends are smooth; points on a grid need no net that knows of it for them.
+    sizes = recipe.net if isinstance(recipe.net, MLPSizes) else MLPSizes()
+    net = GeopathNet(marginals.dim, generator=torch_generator(seed), **sizes.numbers)
     net = net.to(generator.device)
     if recipe.standardise:
-        net.standardise(torch.cat([each.points for each in marginals.populations]))
+        net.standardise(torch.cat([each.points for each in marginals.finite]))
     return net

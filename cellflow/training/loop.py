@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from time import perf_counter
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
-from tqdm.auto import tqdm
 
+from cellflow._batch import Pairs
 from cellflow._errors import SolverError
-from cellflow._random import torch_generator
+from cellflow._random import drawn_seed, torch_generator
 from cellflow.couplings import Coupling
 from cellflow.methods.recipes import Recipe
 from cellflow.objectives import Objective
-from cellflow.training.schedules import SCHEDULES
+from cellflow.training.average import Average
+from cellflow.training.checkpoints import Checkpoint, State, named, under
+from cellflow.training.dropout import Dropout
+from cellflow.training.feed import Feed, Source
+from cellflow.training.parallel import Crew
+from cellflow.training.progress import Bar, Look
+from cellflow.training.schedules import rate_at
+from cellflow.training.watch import Watch
 
 Net = TypeVar("Net", bound=nn.Module)
 
 #: Steps between two readings of the loss, so that a device is not made to wait at every step.
 REPORT_EVERY = 50
-
-#: Unseen pairs that early stopping looks at, and the seed of their times and noise.
-_WATCHED, _WATCH_SEED = 2048, 0
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,11 @@ def minimise(
     generator: torch.Generator,
     *,
     check: Coupling | None = None,
+    checkpoint: Checkpoint | None = None,
+    looks: Sequence[Look] = (),
     progress: bool = False,
     what: str = "fit",
+    unit: str = "pairs",
 ) -> Trained[Net]:
     """Minimise an objective over the weights of `net`, in place, by AdamW.
 
@@ -66,91 +73,199 @@ def minimise(
     SolverError
         If the loss stops being a finite number.
     """
-    optimiser = torch.optim.AdamW(
-        net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
-    )
-    factor = SCHEDULES[recipe.schedule]
-    schedule = LambdaLR(optimiser, lambda step: factor(step / recipe.n_steps))
-    average = _average_of(net, recipe.ema_decay)
-    current = net if average is None else cast("Net", average.module)
-    watch = None if check is None else _Watch(current, check, objective, recipe, generator)
-    losses = torch.zeros(recipe.n_steps, device=generator.device)
-    history: dict[str, list[float]] = {"step": [], "loss": []}
-    seen = 0
-    with tqdm(total=recipe.n_steps, disable=not progress, desc=what, unit="step") as bar:
-        for step in range(1, recipe.n_steps + 1):
-            pairs = coupling.sample(recipe.batch_size, generator)
-            loss = objective.loss(net, pairs, generator)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            if recipe.clip is not None:
-                nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
-            optimiser.step()
-            schedule.step()
-            if average is not None:
-                average.update_parameters(net)
-            losses[step - 1] = loss.detach()
-            if step % REPORT_EVERY and step < recipe.n_steps:
-                continue
-            mean = float(losses[seen:step].mean())
-            if not mean < float("inf"):
-                raise SolverError(f"the loss became {mean} at step {step}")
-            history["step"].append(step)
-            history["loss"].append(mean)
-            bar.set_postfix(loss=f"{mean:.4f}", refresh=False)
-            bar.update(step - seen)
-            seen = step
-            if watch is not None and watch.read():
-                break
-    if watch is not None:
-        history["check"] = watch.losses
-        current.load_state_dict(watch.best)
-    return Trained(current.eval(), history)
+    training = _Training(net, coupling, objective, recipe, generator, check)
+    state = None if checkpoint is None else checkpoint.load()
+    if state is not None:
+        training.restore(state)
+    leads = training.crew.leads
+    with (
+        Bar(recipe, training.steps, unit, shown=progress and leads, what=what) as bar,
+        training.running(),
+    ):
+        while not training.done:
+            loss = training.step()
+            if loss is not None:
+                bar.update(training.steps, loss, training.waited)
+            for look in looks if leads else ():
+                if look.due(training.steps) or training.done:
+                    with training.at_rest():
+                        look.do(training.steps, training.current)
+            if checkpoint is not None and checkpoint.due(training.steps):
+                state = training.state
+                if leads:
+                    checkpoint.save(state)
+    return training.result()
 
 
-class _Watch:
-    """Loss on a fixed batch of unseen pairs, and the weights at its lowest."""
+class _Loss(nn.Module):
+    """The loss of a net as a module, which is what processes that train together wrap."""
+
+    def __init__(
+        self, net: nn.Module, objective: Objective, generator: torch.Generator, precision: str
+    ) -> None:
+        super().__init__()
+        self.net, self.objective, self.generator = net, objective, generator
+        self.bf16 = precision == "bf16"
+
+    def forward(self, pairs: Pairs) -> Tensor:
+        with torch.autocast(self.generator.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.objective.loss(self.net, pairs, self.generator)
+
+
+class _Training(Generic[Net]):
+    """A training between two steps."""
 
     def __init__(
         self,
-        net: nn.Module,
-        check: Coupling,
+        net: Net,
+        coupling: Coupling,
         objective: Objective,
         recipe: Recipe,
         generator: torch.Generator,
+        check: Coupling | None,
     ) -> None:
-        self.net, self.objective = net, objective
-        self.patience = recipe.patience or recipe.n_steps
+        self.net, self.recipe, self.crew = net.train(), recipe, Crew.here()
         self.device = generator.device
-        self.pairs = check.sample(_WATCHED, torch_generator(_WATCH_SEED, self.device))
-        self.losses: list[float] = []
-        self.best = deepcopy(net.state_dict())
+        pairs_seed, noise_seed = drawn_seed(generator), drawn_seed(generator)
+        self.feed = Feed(coupling, recipe.batch_size, torch_generator(pairs_seed, self.device))
+        # Times and noise of each process are its own.
+        self.noise = torch_generator(noise_seed + self.crew.rank, self.device)
+        self.dropout = Dropout(net, noise_seed + self.crew.rank, self.device)
+        self.optimiser = torch.optim.AdamW(
+            net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+        )
+        self.average = (
+            Average(net, recipe.ema_decay, ramp=recipe.ema_ramp) if recipe.ema_decay else None
+        )
+        self.current = net if self.average is None else self.average.net
+        self.watch = (
+            None if check is None else Watch(self.current, check, objective, recipe, self.device)
+        )
+        if recipe.compile:
+            _compile(net)
+        self.loss = self.crew.wrap(_Loss(net, objective, self.noise, recipe.precision))
+        self.losses = torch.zeros(recipe.n_steps, device=self.device)
+        self.history: dict[str, list[float]] = {"step": [], "loss": []}
+        self.steps, self.done, self.waited = 0, False, 0.0
 
-    def read(self) -> bool:
-        """Take a reading; True where it is time to stop."""
-        # The same times and noise at every reading, so that readings differ by the weights alone.
-        with torch.no_grad():
-            loss = self.objective.loss(
-                self.net, self.pairs, torch_generator(_WATCH_SEED, self.device)
-            )
-        self.losses.append(float(loss))
-        lowest = min(range(len(self.losses)), key=self.losses.__getitem__)
-        if lowest == len(self.losses) - 1:
-            self.best = deepcopy(self.net.state_dict())
-        return len(self.losses) - 1 - lowest >= self.patience
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Everything that goes on while steps are taken."""
+        with self.dropout.own_generator(), self.feed.ahead(self.recipe.ahead):
+            yield
+
+    def step(self) -> float | None:
+        """Take a step; the mean loss since the last reading, where it is time for one."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate_at(self.recipe, self.steps)
+        start = perf_counter()
+        pairs = self.crew.share(self.feed.next())
+        self.waited += perf_counter() - start
+        self.optimiser.zero_grad()
+        self.losses[self.steps] = self._backward(pairs)
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip)
+        self.optimiser.step()
+        self.steps += 1
+        if self.average is not None:
+            self.average.update(self.steps)
+        self.done = self.steps == self.recipe.n_steps
+        return self._read() if self.done or self.steps % REPORT_EVERY == 0 else None
+
+    def _backward(self, pairs: Pairs) -> Tensor:
+        """Gradients of the loss on all pairs, part by part; the loss."""
+        total = torch.zeros((), device=self.device)
+        parts = min(self.recipe.accumulate, len(pairs))
+        for k in range(parts):
+            part = pairs[k::parts]
+            # Gradients travel between processes once a step, with the last part.
+            later = self.crew.size > 1 and k < parts - 1
+            with self.loss.no_sync() if later else nullcontext():  # type: ignore[operator]
+                loss = self.loss(part) * (len(part) / len(pairs))
+                loss.backward()
+            total += loss.detach()
+        return total
+
+    def _read(self) -> float:
+        """Read the losses since the last time, and stop early where that is due."""
+        seen = int(self.history["step"][-1]) if self.history["step"] else 0
+        mean = float(self.crew.mean(self.losses[seen : self.steps].mean()))
+        if not mean < float("inf"):
+            raise SolverError(f"the loss became {mean} at step {self.steps}")
+        self.history["step"].append(self.steps)
+        self.history["loss"].append(mean)
+        if self.watch is not None:
+            with self.at_rest():
+                self.done |= self.watch.read()
+        return mean
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """The current net in evaluation mode."""
+        self.current.eval()
+        try:
+            yield
+        finally:
+            self.net.train()
+
+    def result(self) -> Trained[Net]:
+        """The net to use, and the losses."""
+        history = dict(self.history)
+        if self.watch is not None:
+            history["check"] = self.watch.losses
+            self.current.load_state_dict(self.watch.best)
+        return Trained(self.current.eval(), history)
+
+    @property
+    def state(self) -> State:
+        """All that is needed to go on from here."""
+        mine = named("noise", {"generator": self.noise.get_state(), **self.dropout.state()})
+        tensors = {
+            **named("net", self.net.state_dict()),
+            **named("current", self.current.state_dict()),
+            **named("pairs", self.feed.source.tensors),
+            "losses": self.losses[: self.steps],
+        }
+        for rank, states in enumerate(self.crew.gather(mine)):
+            tensors |= named(str(rank), states)
+        for index, moments in self.optimiser.state_dict()["state"].items():
+            tensors |= named(f"optimiser.{index}", moments)
+        values: dict[str, Any] = {"history": self.history, "done": self.done}
+        if self.watch is not None:
+            tensors |= named("best", self.watch.best)
+            values["check"] = self.watch.losses
+        return State(self.steps, tensors, values)
+
+    def restore(self, state: State) -> None:
+        """Go on from a state."""
+        tensors = state.tensors
+        self.net.load_state_dict(under("net", tensors))
+        self.current.load_state_dict(under("current", tensors))
+        self.losses[: state.step] = tensors["losses"].to(self.device)
+        noise = under(f"{self.crew.rank}.noise", tensors)
+        self.noise.set_state(noise.pop("generator"))
+        self.dropout.restore(noise)
+        source = Source.of_tensors(under("pairs", tensors), self.device)
+        source.restore(self.feed.coupling, self.feed.generator)
+        self._restore_optimiser(under("optimiser", tensors))
+        self.history = {name: list(values) for name, values in state.values["history"].items()}
+        if self.watch is not None:
+            best = under("best", tensors)
+            self.watch.best = {name: value.to(self.device) for name, value in best.items()}
+            self.watch.losses = list(state.values["check"])
+        self.steps = state.step
+        self.done = state.values["done"]
+
+    def _restore_optimiser(self, tensors: dict[str, Tensor]) -> None:
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in tensors.items():
+            index, _, moment = name.partition(".")
+            moments.setdefault(int(index), {})[moment] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
 
 
-def _average_of(net: nn.Module, decay: float) -> AveragedModel | None:
-    """Exponential moving average of the weights, which forgets the first steps quickly.
-
-    After n steps at most (1 + n) / (10 + n) of the old average stays, so a short training is not
-    averaged with its initial weights.
-    """
-    if not decay:
-        return None
-
-    def blend(average: Tensor, current: Tensor, n: Tensor | int) -> Tensor:
-        kept = min(decay, (1 + int(n)) / (10 + int(n)))
-        return average.lerp(current, 1 - kept)
-
-    return AveragedModel(net, avg_fn=blend)
+def _compile(net: nn.Module) -> None:
+    """Compile the nets that objectives call, each on its own."""
+    for each in getattr(net, "nets", {"": net}).values():
+        each.compile()

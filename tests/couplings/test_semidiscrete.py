@@ -27,7 +27,7 @@ from cellflow.couplings.tweedie import (
     score_from_velocity,
 )
 from cellflow.marginals import Gaussian, Population
-from cellflow.training.devices import single_thread
+from cellflow.training.devices import cpu_threads
 from cellflow.transport import exact_plan, squared_distances
 
 F64 = torch.float64
@@ -38,7 +38,7 @@ TWO_ATOMS = {0.0: 2 * NORMAL.inv_cdf(0.7), 0.1: 0.968366, 0.5: 0.723870}
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    with single_thread():
+    with cpu_threads(1):
         yield
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from cellflow import InputError
-from cellflow.integrate import SOLVERS, solve
+from cellflow.integrate import solve
+from cellflow.methods.names import SOLVERS
 
 ORDERS = {"euler": 1, "midpoint": 2, "rk4": 4}
 EVALUATIONS = {"euler": 1, "midpoint": 2, "rk4": 4}

@@ -114,5 +114,5 @@ def test_settings_hold_plain_values():
 
 
 def test_patience_needs_cells_to_check_on():
-    with pytest.raises(InputError, match="patience=3 needs cells to check on"):
+    with pytest.raises(InputError, match="patience=3 needs points to check on"):
         recipe("default", patience=3)

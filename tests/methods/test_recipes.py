@@ -10,8 +10,12 @@ from cellflow.methods.protocols import PROTOCOLS
 def test_torchcfm_is_every_number_of_the_reference_runner():
     numbers = recipe("torchcfm").model_dump()
     expected = {
-        "width": 64, "depth": 3, "residual": False, "activation": "selu",
-        "time_features": 0, "patience": None,
+        "net": {
+            "kind": "mlp", "width": 64, "depth": 3, "residual": False, "activation": "selu",
+            "time_features": 0,
+        },
+        "patience": None, "warmup": 0, "ema_ramp": True, "precision": "fp32",
+        "channels_last": False, "compile": False, "accumulate": 1, "ahead": 0, "threads": 1,
         "batch_size": 128, "coupling_batch_size": 128, "replace": True, "train_fraction": 0.8,
         "learning_rate": 1e-3, "schedule": "constant", "weight_decay": 1e-5, "ema_decay": 0,
         "standardise": False, "n_steps": 11_100, "clip": None,
@@ -30,7 +34,7 @@ def test_paper_protocol_is_as_published():
 def test_changes_leave_the_named_recipe_alone():
     assert recipe("default", n_steps=7).n_steps == 7
     assert recipe("default").n_steps != 7
-    assert recipe(recipe("torchcfm"), width=8).activation == "selu"
+    assert recipe(recipe("torchcfm"), net={"width": 8}).net.activation == "selu"
 
 
 def test_every_name_has_what_it_names():
@@ -44,7 +48,8 @@ def test_every_name_has_what_it_names():
         ("torchcmf", {}, "unknown recipe 'torchcmf' .did you mean 'torchcfm'"),
         ("default", {"n_step": 3}, "unknown recipe setting 'n_step' .did you mean 'n_steps'"),
         ("default", {"n_steps": 0}, "n_steps=0: Input should be greater than 0"),
-        ("default", {"activation": "tanh"}, "activation='tanh'"),
+        ("default", {"net": {"activation": "tanh"}}, "net.mlp.activation='tanh'"),
+        ("default", {"net": {"kind": "unet"}}, "standardise=True is of net 'mlp'"),
         ("default", {"train_fraction": 1.5}, "train_fraction=1.5"),
     ],
 )

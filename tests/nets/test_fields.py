@@ -12,8 +12,7 @@ def points(generator, n=6, d=3):
 
 @pytest.mark.parametrize("condition_dim", [0, 2])
 def test_each_role_gives_what_it_is_for(condition_dim, generator):
-    fields = Fields.of_mlps(
-        ROLES, 3, condition_dim=condition_dim, width=8, depth=2, generator=generator
+    fields = Fields.make(ROLES, (3,), condition_dim=condition_dim, width=8, depth=2, generator=generator
     )
     t, x = points(generator)
     condition = torch.randn((6, 2), generator=generator) if condition_dim else None
@@ -24,13 +23,13 @@ def test_each_role_gives_what_it_is_for(condition_dim, generator):
 
 
 def test_an_average_over_no_time_is_the_velocity(generator):
-    fields = Fields.of_mlps(("average",), 3, width=8, generator=generator)
+    fields = Fields.make(("average",), (3,), width=8, generator=generator)
     t, x = points(generator)
     assert torch.equal(fields.velocity(t, x), fields.average(t, t, x))
 
 
 def test_settings_make_the_same_fields_again(generator):
-    fields = Fields.of_mlps(("velocity", "growth"), 3, width=8, residual=True, generator=generator)
+    fields = Fields.make(("velocity", "growth"), (3,), width=8, residual=True, generator=generator)
     again = Fields.from_settings(fields.settings)
     again.load_state_dict(fields.state_dict())
     t, x = points(generator)
@@ -40,8 +39,7 @@ def test_settings_make_the_same_fields_again(generator):
 
 def test_residual_layers_start_from_what_they_are_given(generator):
     """With hidden layers after the first at zero, a residual net is that of one hidden layer."""
-    fields = Fields.of_mlps(
-        ("velocity",), 3, width=8, depth=3, residual=True, activation="relu", generator=generator
+    fields = Fields.make(("velocity",), (3,), width=8, depth=3, residual=True, activation="relu", generator=generator
     )
     net = fields.nets["velocity"]
     with torch.no_grad():
@@ -57,7 +55,7 @@ def test_velocities_have_units_and_growth_rates_have_none(generator):
     """Cells twice as wide and shifted: velocities double, rates stay."""
     t, x = points(generator, n=40)
     first, second = (
-        Fields.of_mlps(("velocity", "growth"), 3, generator=torch.Generator().manual_seed(1))
+        Fields.make(("velocity", "growth"), (3,), generator=torch.Generator().manual_seed(1))
         for _ in range(2)
     )
     first.standardise(x)

@@ -79,7 +79,7 @@ def test_training_finds_the_closed_form_and_one_step_its_spread(generator):
 def test_where_both_times_agree_it_is_flow_matching(generator):
     """With all rows anchored and no adaptive weight the loss is the sum over dimensions."""
     ends = (Population.of(torch.randn((50, 3), generator=generator)),) * 2
-    net = Fields.of_mlps(("average",), 3, width=8, generator=generator)
+    net = Fields.make(("average",), (3,), width=8, generator=generator)
     pairs = IndependentCoupling(*ends).sample(40, generator)
     mean = MeanFlow(StraightPath(0.0), anchored=1.0, power=0.0)
 
@@ -92,7 +92,7 @@ def test_where_both_times_agree_it_is_flow_matching(generator):
 
 def test_adaptive_weight_bounds_the_loss_of_each_row(generator):
     ends = (Population.of(torch.randn((50, 3), generator=generator) * 100),) * 2
-    net = Fields.of_mlps(("average",), 3, width=8, generator=generator)
+    net = Fields.make(("average",), (3,), width=8, generator=generator)
     pairs = IndependentCoupling(*ends).sample(40, generator)
     assert float(MeanFlow(StraightPath(0.0)).loss(net, pairs, generator).detach()) <= 1
 

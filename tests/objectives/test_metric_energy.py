@@ -16,7 +16,7 @@ from cellflow.objectives.metric_energy import MetricEnergy
 from cellflow.paths.geodesic import MetricPath
 from cellflow.paths.riemannian import IntervalMetrics, LandMetric, RBFMetric
 from cellflow.training import minimise
-from cellflow.training.devices import single_thread
+from cellflow.training.devices import cpu_threads
 
 
 def seeded(seed=0):
@@ -161,7 +161,7 @@ def test_paths_learn_to_follow_an_arc_of_cells(kind, generator):
     net = GeopathNet(2, width=32, depth=2, generator=generator)
     net.standardise(torch.cat([source, target]))
     recipe = cf.recipe("default", n_steps=300, batch_size=128, learning_rate=5e-3, clip=1.0)
-    with single_thread():
+    with cpu_threads(1):
         trained = minimise(net, coupling, energy, recipe, generator, check=coupling).net
     assert value(energy, trained, pairs, generator) < 0.5
     path = MetricPath(trained.requires_grad_(requires_grad=False), sigma=0)

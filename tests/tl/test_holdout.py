@@ -24,7 +24,7 @@ def test_every_interior_time_is_a_fold_with_all_columns(course, quick):
 
 
 def test_moving_population_is_predicted_better_than_by_its_neighbours(course):
-    recipe = cf.recipe("default", n_steps=300, width=32)
+    recipe = cf.recipe("default", n_steps=300, net={"width": 32})
     scores = holdout(course, recipe, use_rep="X_pca", times=[2], whiten=False)
     row = scores.iloc[0]
     assert row["w1"] < 0.4 < 0.9 < min(row["w1_previous"], row["w1_next"])

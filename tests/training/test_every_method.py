@@ -15,7 +15,7 @@ from cellflow.training.couplings import course_coupling
 
 CPU = torch.device("cpu")
 AXIS = TimeAxis("index", (0.0, 1.0, 2.0, 3.0))
-SHORT = recipe("default", n_steps=300, width=32, coupling_batch_size=64)
+SHORT = recipe("default", n_steps=300, net={"width": 32}, coupling_batch_size=64)
 
 #: From noise, so cells of the time before are not its source.
 GENERATORS = {"fm"}
@@ -68,7 +68,7 @@ def test_every_coupling_of_cells_can_be_fitted_with(name):
     flow = fitted(
         marginals,
         method("ot-cfm", coupling=name, rank=5),
-        recipe=recipe("default", n_steps=200, width=32, coupling_batch_size=32),
+        recipe=recipe("default", n_steps=200, net={"width": 32}, coupling_batch_size=32),
     )
     start = marginals.populations[1].points
     moved = float(flow.push(start, 1.0, 2.0)[:, 0].mean())
@@ -87,7 +87,7 @@ def test_acceleration_coupling_asks_the_flow_fitted_before():
 
 def test_a_prior_of_another_kind_is_refused_with_the_reason():
     marginals = moving(n=20)
-    quick = {"recipe": recipe("default", n_steps=2, width=4)}
+    quick = {"recipe": recipe("default", n_steps=2, net={"width": 4})}
     first = fitted(marginals, method("i-cfm"), **quick)
     chosen = method("ot-cfm", coupling="acceleration")
     with pytest.raises(InputError, match="asks no prior; 'acceleration' does"):
@@ -114,7 +114,7 @@ def test_mean_flow_takes_a_step_for_each_interval_that_it_passes():
     marginals = Marginals((0.0, 1.0, 2.0), tuple(Population.of(cells + stop) for stop in stops))
     flow = fit_flow(
         marginals, TimeAxis("index", (0.0, 1.0, 2.0)), seed=0, device=CPU,
-        method=method("mean-flow"), recipe=recipe("default", n_steps=600, width=32),
+        method=method("mean-flow"), recipe=recipe("default", n_steps=600, net={"width": 32}),
     )  # fmt: skip
     way = flow.trajectory(cells, [0.0, 0.5, 2.0])
     assert way.nfe == 3
@@ -129,7 +129,7 @@ def test_mean_flow_needs_one_evaluation_and_goes_back_as_well():
     flow = fitted(
         marginals,
         method("ot-cfm", objective="mean-flow"),
-        recipe=recipe("default", n_steps=600, width=32),
+        recipe=recipe("default", n_steps=600, net={"width": 32}),
     )
     start = marginals.populations[1].points
     there = flow.trajectory(start, [1.0, 2.0])
@@ -312,7 +312,7 @@ def test_entropic_coupling_takes_its_epsilon_from_sigma_and_the_length(generator
 
 def test_early_stopping_takes_the_weights_of_the_lowest_loss_on_unseen_cells():
     marginals = moving(n=40)
-    greedy = recipe("default", n_steps=3000, width=64, train_fraction=0.5, patience=3)
+    greedy = recipe("default", n_steps=3000, net={"width": 64}, train_fraction=0.5, patience=3)
     flow = fitted(marginals, method("i-cfm"), recipe=greedy)
     check = flow.history["check"]
     assert len(check) == len(flow.history["step"])
@@ -337,7 +337,7 @@ def test_clipping_bounds_the_first_step():
 def test_kept_potentials_give_the_same_flow_as_new_ones(tmp_path, monkeypatch):
     marginals = moving(n=60)
     chosen = method("sd-fm", potentials=str(tmp_path / "kept"))
-    quick = recipe("default", n_steps=20, width=8)
+    quick = recipe("default", n_steps=20, net={"width": 8})
     flows = [fitted(marginals, method("sd-fm"), recipe=quick)]
     flows.append(fitted(marginals, chosen, recipe=quick))
     assert len(list((tmp_path / "kept").iterdir())) == 2
@@ -349,6 +349,6 @@ def test_kept_potentials_give_the_same_flow_as_new_ones(tmp_path, monkeypatch):
 
 
 def test_a_flow_asks_for_as_many_covariates_as_it_was_fitted_with():
-    flow = fitted(moving(n=20), method("i-cfm"), recipe=recipe("default", n_steps=2, width=4))
+    flow = fitted(moving(n=20), method("i-cfm"), recipe=recipe("default", n_steps=2, net={"width": 4}))
     with pytest.raises(InputError, match="needs 0 covariates a cell as condition, got 3"):
         flow.push(torch.zeros(5, 2), 0.0, 1.0, condition=torch.zeros(5, 3))

@@ -33,7 +33,7 @@ def test_held_out_time_of_a_moving_population_is_met(coupling):
     marginals, axis = moving([0, 1, 3])
     flow = fit_flow(
         marginals, axis, method=method(coupling=coupling),
-        recipe=recipe("default", n_steps=400, width=32), seed=0, device=CPU,
+        recipe=recipe("default", n_steps=400, net={"width": 32}), seed=0, device=CPU,
     )  # fmt: skip
     start = marginals.populations[1].points
     moved = flow.push(start, 1.0, 2.0)
@@ -127,7 +127,7 @@ def test_a_loss_that_is_no_number_stops_the_fit():
 
 
 def test_average_of_the_weights_is_what_is_used(generator):
-    net = Fields.of_mlps(("velocity",), 1, width=4, generator=generator)
+    net = Fields.make(("velocity",), (1,), width=4, generator=generator)
     coupling = IndependentCoupling(
         Population.of(torch.zeros(4, 1)), Population.of(torch.ones(4, 1))
     )
@@ -157,7 +157,7 @@ def test_fit_on_a_gpu_predicts_what_the_cpu_predicts():
     for device in ("cpu", "cuda"):
         flow = fit_flow(
             marginals, axis, method=method("ot-cfm"),
-            recipe=recipe("default", n_steps=400, width=32), seed=0, device=torch.device(device),
+            recipe=recipe("default", n_steps=400, net={"width": 32}), seed=0, device=torch.device(device),
         )  # fmt: skip
         ends.append(flow.push(marginals.populations[1].points, 1.0, 2.0).cpu().mean(dim=0))
     torch.testing.assert_close(ends[0], ends[1], atol=0.05, rtol=0)

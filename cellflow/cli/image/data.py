@@ -1,0 +1,83 @@
+"""`cellflow image data`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from cellflow.cli import options
+from cellflow.cli.image import options as shared
+
+if TYPE_CHECKING:
+    from cellflow.images import ImageSet
+
+#: Images of a picture of a set.
+_SHOWN = 64
+
+
+@click.command()
+@click.argument("source", metavar="IMAGES")
+@shared.split
+@shared.size
+@click.option(
+    "--class",
+    "label",
+    metavar="NAME",
+    panel=options.DATA,
+    help="Only the images of this class.",
+)
+@options.output(
+    required=False,
+    metavar="FILE",
+    help="Write the images as FILE.npz, or the first 64 as a picture FILE.png.",
+)
+@options.force
+@options.run_options
+def data(
+    source: str, split: str, size: int | None, label: str | None, output: Path | None, force: bool
+) -> None:
+    """Say what a set of images holds, and write it as one file or as a picture.
+
+    IMAGES is digits (8 x 8, shipped with scikit-learn), a folder of images (subfolders are
+    classes), a .npz, .npy or .parquet file, or a folder with the files of CIFAR-10, CIFAR-100,
+    MNIST or Fashion-MNIST.
+    """
+    from cellflow import images
+    from cellflow._log import tell
+    from cellflow.cli.tables import print_pairs
+
+    if output is not None:
+        shared.check_output(output, (".npz", ".png"), force=force)
+    found = shared.read(source, split, size, label)
+    print_pairs(source, _described(found))
+    if output is None:
+        return
+    if output.suffix == ".npz":
+        found.save(output, overwrite=force)
+    else:
+        images.write_png(found.pixels[:_SHOWN], output, overwrite=force)
+    tell(f"wrote {output}")
+
+
+def _described(found: ImageSet) -> dict[str, str]:
+    import numpy as np
+
+    from cellflow._checks import listed
+
+    channels, height, width = found.shape
+    values = found.pixels.reshape(-1, channels) / 255
+    pairs = {
+        "images": f"{len(found):,}",
+        "size": f"{height} x {width} pixels, {'grey' if channels == 1 else 'RGB'}",
+        "mean": ", ".join(f"{value:.4f}" for value in values.mean(axis=0)),
+        "std": ", ".join(f"{value:.4f}" for value in values.std(axis=0)),
+        "fingerprint": found.fingerprint,
+    }
+    if found.labels is not None:
+        counts = np.bincount(found.labels, minlength=len(found.classes))
+        pairs["classes"] = listed(
+            f"{name}: {count:,}" for name, count in zip(found.classes, counts, strict=True)
+        )
+    return pairs

@@ -1,0 +1,128 @@
+"""`cellflow image sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from cellflow.cli import options
+from cellflow.cli.image import options as shared
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cellflow.flow import Flow
+
+_SHOWS = {
+    "samples": "the images",
+    "paths": "how each comes out of noise",
+    "interpolation": "images of noise on the way from one draw to another",
+}
+
+
+@click.command()
+@options.flow
+@click.option(
+    "--n",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    metavar="N",
+    panel=options.DATA,
+    help="Images, or paths, or interpolations.",
+)
+@options.output(
+    metavar="FILE",
+    help="FILE.png for a picture, FILE.gif for an animation, FILE.npz for the images.",
+)
+@options.force
+@click.option(
+    "--show",
+    type=click.Choice(list(_SHOWS)),
+    default="samples",
+    show_default=True,
+    panel=options.DATA,
+    help="What to make; " + options.explained(_SHOWS) + ".",
+)
+@click.option(
+    "--class", "label", metavar="NAME", panel=options.DATA, help="Class of all images. "
+    "[default: all classes in turn]"
+)  # fmt: skip
+@click.option(
+    "--frames",
+    type=click.IntRange(min=2),
+    default=11,
+    show_default=True,
+    metavar="N",
+    panel=options.DATA,
+    help="Frames of a path or an interpolation.",
+)
+@shared.solver
+@shared.n_steps
+@shared.tolerance
+@shared.batch_size
+@options.seed
+@options.device
+@options.run_options
+def sample(
+    flow_path: Path,
+    n: int,
+    output: Path,
+    force: bool,
+    show: str,
+    label: str | None,
+    frames: int,
+    seed: int,
+    device: str,
+    progress: bool,
+    **solving: Any,
+) -> None:
+    """Generate images with a flow from noise, and say what they cost."""
+    from cellflow import Flow, images
+    from cellflow._log import tell
+    from cellflow.training import resolve_device
+
+    shared.check_output(output, (".png", ".gif", ".npz"), force=force)
+    _check(output, show)
+    flow = Flow.load(flow_path, device=resolve_device(device))
+    common = {"label": label, "rng": seed, "progress": progress, **solving}
+    if show == "samples" and output.suffix != ".gif":
+        made = images.sample(flow, n, **common)
+        if output.suffix == ".npz":
+            made.images.save(output, overwrite=force)
+        else:
+            images.write_png(made.images.pixels, output, overwrite=force)
+        tell(f"{n} images by {solving['solver']}, {made.nfe:g} evaluations of the velocity each")
+    else:
+        _write(_film(flow, n, show, frames, common), output, force=force)
+    tell(f"wrote {output}")
+
+
+def _film(flow: Flow, n: int, show: str, frames: int, common: dict[str, Any]) -> np.ndarray:
+    from cellflow import images
+
+    if show == "interpolation":
+        return images.interpolate(flow, n, n_frames=frames, **common)
+    times = [k / (frames - 1) for k in range(frames)]
+    solver = common["solver"]
+    # Steps are between two frames, and should be as many in all as asked for.
+    steps = max(1, common["n_steps"] // (frames - 1))
+    return images.sample(
+        flow, n, times=times, **{**common, "solver": solver, "n_steps": steps}
+    ).frames
+
+
+def _write(film: np.ndarray, output: Path, *, force: bool) -> None:
+    from cellflow import images
+
+    if output.suffix == ".gif":
+        images.write_gif(film, output, overwrite=force)
+    else:
+        images.write_png(images.filmstrip(film), output, overwrite=force)
+
+
+def _check(output: Path, show: str) -> None:
+    if output.suffix == ".npz" and show != "samples":
+        raise click.UsageError(f"--show {show} makes a picture: name a .png or .gif file")

@@ -1,0 +1,97 @@
+"""`cellflow image translate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from cellflow.cli import options
+from cellflow.cli.image import options as shared
+
+
+@click.command()
+@options.flow
+@shared.data(help="Images to translate, like those of the source that the flow was trained on.")
+@shared.split
+@shared.size
+@click.option(
+    "--class",
+    "label",
+    metavar="NAME",
+    panel=options.DATA,
+    help="Translate only images of this class.",
+)
+@click.option(
+    "--n",
+    type=click.IntRange(min=1),
+    metavar="N",
+    panel=options.DATA,
+    help="Translate the first N. [default: 10 for a picture, all for a file]",
+)
+@options.output(
+    metavar="FILE",
+    help="FILE.png for a picture of the ways, FILE.gif for an animation, FILE.npz for the images.",
+)
+@options.force
+@click.option(
+    "--backward", is_flag=True, panel=options.DATA, help="From images like the target to sources."
+)
+@click.option(
+    "--frames",
+    type=click.IntRange(min=2),
+    default=7,
+    show_default=True,
+    metavar="N",
+    panel=options.DATA,
+    help="Frames of a picture or an animation, both ends included.",
+)
+@shared.solver
+@shared.n_steps
+@shared.tolerance
+@shared.batch_size
+@options.device
+@options.run_options
+def translate(
+    flow_path: Path,
+    data: str,
+    split: str,
+    size: int | None,
+    label: str | None,
+    n: int | None,
+    output: Path,
+    force: bool,
+    backward: bool,
+    frames: int,
+    device: str,
+    progress: bool,
+    **solving: Any,
+) -> None:
+    """Carry images along a flow that was trained from one set of images to another."""
+    from cellflow import Flow, images
+    from cellflow._log import tell
+    from cellflow.training import resolve_device
+
+    shared.check_output(output, (".png", ".gif", ".npz"), force=force)
+    flow = Flow.load(flow_path, device=resolve_device(device))
+    found = shared.read(data, split, size, label)
+    is_file = output.suffix == ".npz"
+    count = n or (len(found) if is_file else 10)
+    times = [0.0, 1.0] if is_file else [k / (frames - 1) for k in range(frames)]
+    # Steps are between two frames, and should be as many in all as asked for.
+    solving["n_steps"] = max(1, solving["n_steps"] // (len(times) - 1))
+    made = images.translate(
+        flow, found[:count], backward=backward, times=times, progress=progress, **solving
+    )
+    if is_file:
+        made.images.save(output, overwrite=force)
+    elif output.suffix == ".gif":
+        images.write_gif(made.frames, output, overwrite=force)
+    else:
+        images.write_png(images.filmstrip(made.frames), output, overwrite=force)
+    tell(
+        f"{len(made.images)} images by {solving['solver']}, "
+        f"{made.nfe:g} evaluations of the velocity each"
+    )
+    tell(f"wrote {output}")

@@ -1,0 +1,209 @@
+"""Generate images from noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from cellflow._checks import check_positive
+from cellflow._errors import InputError
+from cellflow._random import RNG, seed_of, torch_generator
+from cellflow._typing import Condition, Points
+from cellflow.flow import Flow
+from cellflow.images.data import ImageSet
+from cellflow.images.encoders import Encoder
+from cellflow.images.space import ImageSpace
+from cellflow.integrate import Solution
+from cellflow.marginals import Gaussian
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images that a flow made.
+
+    Attributes
+    ----------
+    images
+        The images, with their classes where the flow knows classes.
+    nfe
+        Evaluations of the velocity for each image; for adaptive solvers the mean over batches.
+    frames
+        The images at all times asked for, uint8, shape (t, n, h, w, c).
+    points
+        Where the flow carried each start, shape (n, d).
+    """
+
+    images: ImageSet
+    nfe: float
+    frames: np.ndarray
+    points: Points
+
+
+def sample(
+    flow: Flow,
+    n: int,
+    *,
+    label: str | int | None = None,
+    solver: str = "dopri5",
+    n_steps: int = 100,
+    tolerance: float = 1e-5,
+    times: Sequence[float] = (0.0, 1.0),
+    encoder: Encoder | None = None,
+    batch_size: int = 256,
+    rng: RNG = 0,
+    progress: bool = False,
+) -> Samples:
+    """Generate `n` images.
+
+    Parameters
+    ----------
+    flow
+        Of `train`, from noise.
+    n
+        Number of images.
+    label
+        Class of all of them, by name or index; None takes all classes in turn.
+    solver, n_steps, tolerance
+        Of `cellflow.integrate.solve`: `euler`, `midpoint`, `rk4` with fixed steps, or `dopri5`
+        and others with a tolerance.
+    times
+        From 0 to 1; one frame is kept for each.
+    encoder
+        The user's own, where the flow lives in its latents.
+    batch_size
+        Images that are computed at once.
+    rng
+        Seed of the noise, or numpy generator to draw one from.
+    progress
+        Show a progress bar on stderr.
+
+    Raises
+    ------
+    InputError
+        If the flow does not start from noise, or has no such class.
+    """
+    space = _from_noise(flow, encoder)
+    check_positive(n, "n")
+    noise = Gaussian(torch.zeros(1, flow.dim)).sample(n, torch_generator(seed_of(rng))).x
+    labels = space.labels(label, n)
+    options: dict[str, Any] = {"solver": solver, "n_steps": n_steps, "tolerance": tolerance, "times": times}
+    return samples_from(
+        flow, space, noise, labels, batch_size=batch_size, progress=progress, **options
+    )
+
+
+def interpolate(
+    flow: Flow,
+    n: int,
+    *,
+    n_frames: int = 10,
+    label: str | int | None = None,
+    encoder: Encoder | None = None,
+    rng: RNG = 0,
+    **options: Any,
+) -> np.ndarray:
+    """Images of noise on the way from one draw to another, along great circles.
+
+    Parameters
+    ----------
+    flow
+        Of `train`, from noise.
+    n
+        Number of pairs of draws.
+    n_frames
+        Images from one end to the other, both included.
+    label
+        Class of all of them; None takes all classes in turn.
+    encoder
+        The user's own, where the flow lives in its latents.
+    rng
+        Seed of the noise, or numpy generator to draw one from.
+    options
+        Of `sample`: solver, n_steps, tolerance, batch_size, progress.
+
+    Returns
+    -------
+    uint8, shape (n_frames, n, h, w, c).
+
+    References
+    ----------
+    White 2016, arXiv 1609.04468: great circles keep the length that noise has.
+    """
+    space = _from_noise(flow, encoder)
+    if n_frames < 2:
+        raise InputError(f"an interpolation needs two or more frames, got {n_frames}")
+    law, generator = Gaussian(torch.zeros(1, flow.dim)), torch_generator(seed_of(rng))
+    ends = law.sample(n, generator).x, law.sample(n, generator).x
+    noise = torch.cat([_on_circle(*ends, k / (n_frames - 1)) for k in range(n_frames)])
+    labels = space.labels(label, n).repeat(n_frames)
+    made = samples_from(flow, space, noise, labels, **options).images.pixels
+    return made.reshape(n_frames, n, *made.shape[1:])
+
+
+def samples_from(
+    flow: Flow,
+    space: ImageSpace,
+    starts: Points,
+    labels: Tensor,
+    *,
+    times: Sequence[float] = (0.0, 1.0),
+    batch_size: int = 256,
+    progress: bool = False,
+    **options: Any,
+) -> Samples:
+    """Carry starts through `times`, a batch at a time, and decode them."""
+    frames, ends, calls = [], [], 0.0
+    parts = torch.split(torch.arange(len(starts)), batch_size)
+    for rows in tqdm(parts, disable=not progress, desc="sample", unit="batch"):
+        condition = space.condition(labels[rows])
+        solution = carried(flow, starts[rows], condition, times=times, **options)
+        frames.append([space.encoder.decode(x.float().cpu()) for x in solution.x])
+        ends.append(solution.end.float().cpu())
+        calls += solution.nfe * len(rows) / len(starts)
+    films = np.concatenate([np.stack(film) for film in frames], axis=1)
+    images = ImageSet(
+        films[-1],
+        labels.numpy() if space.classes else None,
+        space.classes,
+        name=f"generated {space.target}",
+    )
+    return Samples(images, calls, films, torch.cat(ends))
+
+
+def carried(
+    flow: Flow,
+    starts: Points,
+    condition: Condition | None,
+    *,
+    times: Sequence[float] = (0.0, 1.0),
+    **options: Any,
+) -> Solution:
+    """Carry points from the first time through the others; the device is the flow's."""
+    if "average" in flow.nets.roles:
+        options = {}
+    return flow.trajectory(starts, times, condition=condition, **options)
+
+
+def _from_noise(flow: Flow, encoder: Encoder | None) -> ImageSpace:
+    space = ImageSpace.of(flow, encoder)
+    if space.source != "noise":
+        raise InputError(
+            f"this flow starts from images of {space.source}, not from noise: translate those"
+        )
+    return space
+
+
+def _on_circle(x: Points, y: Points, share: float) -> Points:
+    """Points at a share of the angle between rows of x and y."""
+    cosine = torch.nn.functional.cosine_similarity(x, y, dim=1, eps=1e-12).clamp(-1, 1)
+    angle = torch.arccos(cosine)[:, None]
+    at_x, at_y = torch.sin((1 - share) * angle), torch.sin(share * angle)
+    flat = angle.sin().abs() < 1e-6
+    on_line = (1 - share) * x + share * y
+    return torch.where(flat, on_line, (at_x * x + at_y * y) / angle.sin())

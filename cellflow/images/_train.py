@@ -1,0 +1,166 @@
+"""Train a flow that generates images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
+from cellflow.flow import Flow
+from cellflow.images._sample import carried
+from cellflow.images.config import config_of, method_for
+from cellflow.images.data import ImageSet
+from cellflow.images.encoders import Encoder
+from cellflow.images.pictures import write_png
+from cellflow.images.space import ImageSpace, space_for
+from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
+from cellflow.methods.config import Config
+from cellflow.methods.method import Method
+from cellflow.methods.recipes import Recipe, recipe_of
+from cellflow.training import Checkpoint, Look, fit_flow, resolve_device
+
+#: Images of a picture that is taken on the way, and the Euler steps that make them.
+_SHOWN, _STEPS = 64, 20
+
+
+def train(
+    data: ImageSet,
+    *,
+    source: ImageSet | None = None,
+    config: str | Path | Config | None = None,
+    method: str | Method | None = None,
+    coupling: str | None = None,
+    path: str | None = None,
+    objective: str | None = None,
+    sigma: float | None = None,
+    recipe: str | Recipe | None = None,
+    n_steps: int | None = None,
+    conditional: bool = False,
+    flips: bool | None = None,
+    encoder: Encoder | None = None,
+    prior: Flow | None = None,
+    rng: RNG = 0,
+    device: str = "auto",
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 1000,
+    resume: bool = False,
+    pictures: str | Path | None = None,
+    pictures_every: int = 1000,
+    progress: bool = True,
+) -> Flow:
+    """Train a flow from noise, or from another set of images, to a set of images.
+
+    Parameters
+    ----------
+    data
+        Images to generate.
+    source
+        Images to start from (unsupervised translation); None starts from standard normal noise.
+    config
+        Method and recipe: a name of `cellflow.images.CONFIGS`, a YAML file, or a `Config`. None
+        chooses by the size of the images; in latents, the recipe for cells.
+    method, coupling, path, objective, sigma
+        Instead of the config's: as in `tl.fit`. A method by name takes sigma 0, as published for
+        images, except on bridges, which need noise.
+    recipe, n_steps
+        Instead of the config's, and its training steps.
+    conditional
+        Let the velocity depend on the class. Noise is coupled within each class, so that it
+        tells nothing of it.
+    flips
+        Mirror images left to right at random when they are drawn. None does with RGB images,
+        and not with grey ones, which are often letters or digits.
+    encoder
+        Latents to work in instead of pixels: an object with `encode` and `decode`.
+    prior
+        A fitted flow for couplings that ask one.
+    rng
+        Seed, or numpy generator to draw one from.
+    device
+        `auto` (a GPU where there is one), `cpu`, `cuda`, ...
+    checkpoint, checkpoint_every, resume
+        File that the state of the training is kept in, steps between two writings, and whether to
+        go on from it where it is there. A training that was resumed ends with the weights of one
+        that was not.
+    pictures, pictures_every
+        Folder that grids of images go to on the way, and steps between two of them.
+    progress
+        Show a progress bar on stderr.
+
+    Returns
+    -------
+    The flow, from time 0 (source) to 1 (images); `sample` and `translate` use it.
+
+    Raises
+    ------
+    InputError
+        For settings that do not go together or with the images.
+
+    References
+    ----------
+    Tong et al. 2024, arXiv 2302.00482.
+
+    Examples
+    --------
+    >>> import cellflow as cf
+    >>> digits = cf.images.read("digits", split="train")
+    >>> flow = cf.images.train(digits, n_steps=2, progress=False)
+    >>> cf.images.sample(flow, 3, solver="euler", n_steps=2).images.pixels.shape
+    (3, 8, 8, 1)
+    """
+    space = space_for(data, source, encoder, conditional=conditional)
+    if config is None and space.grid is None:
+        config = Config(Method(), recipe_of("default"))
+    chosen = config_of(config, data.shape)
+    flips = space.grid is not None and data.shape[0] == 3 if flips is None else flips
+    target = space.population(data, flips=flips)
+    start: Population | Gaussian = (
+        Gaussian(torch.zeros(1, target.dim))
+        if source is None
+        else space.population(source, flips=flips)
+    )
+    seed = seed_of(rng)
+    given = {"data": data.fingerprint, "source": source and source.fingerprint, "flips": flips}
+    flow = fit_flow(
+        Marginals((0.0, 1.0), (start, target), shape=space.grid),
+        TimeAxis("index", (0.0, 1.0)),
+        method=method_for(
+            chosen, method, coupling=coupling, path=path, objective=objective, sigma=sigma
+        ),
+        recipe=recipe_of(
+            chosen.recipe if recipe is None else recipe,
+            **({} if n_steps is None else {"n_steps": n_steps}),
+        ),
+        seed=seed,
+        device=resolve_device(device),
+        prior=prior,
+        checkpoint=None
+        if checkpoint is None
+        else Checkpoint(Path(checkpoint), checkpoint_every, resume, given),
+        looks=[] if pictures is None else [_pictures(space, start, seed, pictures, pictures_every)],
+        progress=progress,
+        unit="images",
+    )
+    return replace(flow, context=space.context, settings={**flow.settings, **given})
+
+
+def _pictures(
+    space: ImageSpace, start: Population | Gaussian, seed: int, folder: str | Path, every: int
+) -> Look:
+    """Grids of the same noise, or of the same images, carried by the net as it is."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = torch_generator(drawn_seed(torch_generator(seed)))
+    points = start.sample(_SHOWN, generator).x
+    condition = space.condition(space.labels(None, _SHOWN))
+
+    def draw(step: int, nets: Any) -> None:
+        flow = Flow(nets, TimeAxis("index", (0.0, 1.0)), {}, {})
+        end = carried(flow, points, condition, solver="euler", n_steps=_STEPS).end
+        pixels = space.encoder.decode(end.float().cpu())
+        write_png(pixels, folder / f"step-{step:07d}.png", overwrite=True)
+
+    return Look(every, draw)

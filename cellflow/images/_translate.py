@@ -1,0 +1,78 @@
+"""Carry images of one set to another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from cellflow._errors import InputError
+from cellflow.flow import Flow
+from cellflow.images._sample import Samples, samples_from
+from cellflow.images.data import ImageSet
+from cellflow.images.encoders import Encoder
+from cellflow.images.space import ImageSpace
+
+
+def translate(
+    flow: Flow,
+    images: ImageSet,
+    *,
+    backward: bool = False,
+    solver: str = "dopri5",
+    n_steps: int = 100,
+    tolerance: float = 1e-5,
+    times: Sequence[float] = (0.0, 1.0),
+    encoder: Encoder | None = None,
+    batch_size: int = 256,
+    progress: bool = False,
+) -> Samples:
+    """Translate images of the source that a flow was trained on to its target.
+
+    Parameters
+    ----------
+    flow
+        Of `train` with a source.
+    images
+        Images like those of the source; with `backward`, like those of the target.
+    backward
+        From target to source.
+    solver, n_steps, tolerance, batch_size, progress
+        As in `sample`.
+    times
+        From 0 to 1; one frame is kept for each. `backward` goes through them from the end.
+    encoder
+        The user's own, where the flow lives in its latents.
+
+    Raises
+    ------
+    InputError
+        If the flow starts from noise, or images have another size.
+
+    References
+    ----------
+    Tong et al. 2024, arXiv 2302.00482 (unsupervised translation).
+    """
+    space = ImageSpace.of(flow, encoder)
+    if space.source == "noise":
+        raise InputError(
+            f"this flow makes images of {space.target} from noise; to translate, train with a "
+            "source (--source)"
+        )
+    if images.shape != space.shape:
+        raise InputError(
+            f"this flow moves images of shape {space.shape} (channels, height, width); "
+            f"{images.name} has {images.shape}"
+        )
+    options: dict[str, Any] = {"solver": solver, "n_steps": n_steps, "tolerance": tolerance}
+    return samples_from(
+        flow,
+        space,
+        space.encoder.encode(images.pixels),
+        torch.zeros(len(images), dtype=torch.int64),
+        times=sorted(times, reverse=backward),
+        batch_size=batch_size,
+        progress=progress,
+        **options,
+    )

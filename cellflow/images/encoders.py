@@ -1,0 +1,124 @@
+"""From pixels to the points that a flow moves, and back: pixels themselves, or latents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cellflow._checks import check_positive
+from cellflow._errors import InputError
+from cellflow._typing import Points
+from cellflow.images.data import ImageSet
+from cellflow.images.pixels import Shape, to_pixels, to_points
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A way from images to points and back; a user's own needs these two methods."""
+
+    def encode(self, pixels: np.ndarray) -> Points:
+        """Points, shape (n, d), of images, uint8, shape (n, h, w, c)."""
+        ...
+
+    def decode(self, points: Points) -> np.ndarray:
+        """Images, uint8, shape (n, h, w, c), of points on the CPU, shape (n, d)."""
+        ...
+
+
+@dataclass(frozen=True)
+class PixelEncoder:
+    """Pixels as they are, scaled to -1 to 1.
+
+    Attributes
+    ----------
+    shape
+        Channels, height and width.
+    """
+
+    shape: Shape
+
+    @property
+    def arrays(self) -> Mapping[str, Tensor]:
+        """Nothing has to be kept."""
+        return {}
+
+    @classmethod
+    def restored(cls, shape: Shape, _arrays: Mapping[str, Tensor]) -> PixelEncoder:
+        """The encoder of a saved flow."""
+        return cls(shape)
+
+    def encode(self, pixels: np.ndarray) -> Points:
+        """Points of images."""
+        return to_points(pixels)
+
+    def decode(self, points: Points) -> np.ndarray:
+        """Images of points."""
+        return to_pixels(points, self.shape)
+
+
+@dataclass(frozen=True)
+class PCAEncoder:
+    """Principal components of the pixels: latents without a net.
+
+    Attributes
+    ----------
+    shape
+        Channels, height and width.
+    centre, components
+        Mean image as a point, shape (d,), and orthonormal rows, shape (k, d).
+    """
+
+    shape: Shape
+    centre: Tensor
+    components: Tensor
+
+    @classmethod
+    def fit(
+        cls, images: ImageSet, n_components: int, others: ImageSet | None = None
+    ) -> PCAEncoder:
+        """Components of the largest variance of a set of images, and of `others` with it.
+
+        Raises
+        ------
+        InputError
+            If there are fewer images or pixels than components.
+        """
+        check_positive(n_components, "n_components")
+        points = torch.cat([to_points(each.pixels) for each in (images, others) if each])
+        most = min(points.shape)
+        if n_components > most:
+            raise InputError(f"{images.name} has at most {most} components, not {n_components}")
+        centre = points.mean(dim=0)
+        gram = (points - centre).double().T @ (points - centre).double()
+        _, vectors = torch.linalg.eigh(gram)
+        return cls(images.shape, centre, vectors.T.flip(0)[:n_components].float().contiguous())
+
+    @classmethod
+    def restored(cls, shape: Shape, arrays: Mapping[str, Tensor]) -> PCAEncoder:
+        """The encoder of a saved flow."""
+        return cls(shape, arrays["pca.centre"], arrays["pca.components"])
+
+    @property
+    def arrays(self) -> Mapping[str, Tensor]:
+        """Mean and components."""
+        return {"pca.centre": self.centre, "pca.components": self.components}
+
+    def encode(self, pixels: np.ndarray) -> Points:
+        """Scores on the components."""
+        return (to_points(pixels) - self.centre) @ self.components.T
+
+    def decode(self, points: Points) -> np.ndarray:
+        """Images with these scores."""
+        return to_pixels(points @ self.components + self.centre, self.shape)
+
+
+#: Encoders that a flow keeps itself.
+ENCODERS: dict[str, type[PixelEncoder] | type[PCAEncoder]] = {
+    "pixels": PixelEncoder,
+    "pca": PCAEncoder,
+}

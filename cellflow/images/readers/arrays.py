@@ -1,0 +1,89 @@
+"""Arrays of pixels in NumPy's own files."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from cellflow._checks import listed
+from cellflow._errors import InputError
+from cellflow.images.readers.source import ALL, TEST, TRAIN, Images, Source, numbered, reading
+
+#: Names that pixels and labels go by, those of `ImageSet.save` first.
+_NAMES = {
+    TRAIN: (("images", "labels"), ("train_images", "train_labels"), ("x_train", "y_train")),
+    TEST: (("test_images", "test_labels"), ("x_test", "y_test")),
+}
+_CLASSES = "classes"
+_CHANNELS = (1, 3)
+
+
+def recognises(path: Path) -> bool:
+    """Tell whether `path` is a file of arrays."""
+    return path.suffix in (".npz", ".npy") and path.is_file()
+
+
+def source(path: Path) -> Source:
+    """Find the arrays of `path`."""
+    if path.suffix == ".npy":
+        return Source(path.name, {ALL: lambda: (_nhwc(_load(path), path), None)})
+    names = _names(path)
+    labels = {split: _load(path, key) for split, (_, key) in names.items() if key}
+    columns, classes = numbered(labels, path, _class_names(path))
+
+    def read(split: str) -> Images:
+        return _nhwc(_load(path, names[split][0]), path), columns.get(split)
+
+    return Source(path.name, {split: partial(read, split) for split in names}, classes)
+
+
+def _names(path: Path) -> dict[str, tuple[str, str | None]]:
+    """Names of pixels and labels in each split."""
+    keys = _keys(path)
+    found: dict[str, tuple[str, str | None]] = {}
+    for split, pairs in _NAMES.items():
+        for pixels, labels in pairs:
+            if pixels in keys:
+                found.setdefault(split, (pixels, labels if labels in keys else None))
+    if not found:
+        expected = listed(pixels for pairs in _NAMES.values() for pixels, _ in pairs)
+        raise InputError(f"{path} has no images: it has {listed(keys)}; expected {expected}")
+    if TEST not in found and found[TRAIN][0] == "images":
+        return {ALL: found[TRAIN]}
+    return found
+
+
+def _class_names(path: Path) -> tuple[str, ...]:
+    if _CLASSES not in _keys(path):
+        return ()
+    return tuple(str(name) for name in _load(path, _CLASSES).ravel())
+
+
+def _keys(path: Path) -> list[str]:
+    # NumPy would leave a damaged file open, had it opened it itself.
+    with reading(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        return list(arrays.keys())
+
+
+def _load(path: Path, key: str | None = None) -> np.ndarray:
+    with reading(path), path.open("rb") as file:
+        if key is None:
+            return np.lib.format.read_array(file, allow_pickle=False)
+        with np.load(file, allow_pickle=False) as arrays:
+            return arrays[key]
+
+
+def _nhwc(pixels: np.ndarray, path: Path) -> np.ndarray:
+    """Put the channels last; an array that could be read both ways has them there already."""
+    if pixels.ndim == 3:
+        return pixels[..., None]
+    if pixels.ndim != 4:
+        raise InputError(
+            f"images of {path} must have the axes (n, h, w), (n, h, w, c) or (n, c, h, w); "
+            f"got the shape {pixels.shape}"
+        )
+    if pixels.shape[3] not in _CHANNELS and pixels.shape[1] in _CHANNELS:
+        return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+    return pixels

@@ -1,0 +1,119 @@
+"""Parquet files of encoded images and labels, as data sets on Hugging Face have them.
+
+The column of images is a struct with an entry `bytes`, or binary; names of the classes stand in
+the metadata of the schema (https://huggingface.co/docs/datasets).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellflow._checks import listed
+from cellflow._errors import FileError, InputError
+from cellflow.images.readers.encoded import decoded, stacked
+from cellflow.images.readers.source import ALL, TEST, TRAIN, Images, Source, numbered, reading
+
+#: Columns that labels go by, the one that is taken first.
+_LABELS = ("label", "labels", "fine_label")
+_BYTES = "bytes"
+_ROWS = 1024
+
+
+def recognises(path: Path) -> bool:
+    """Tell whether `path` is a parquet file, or a folder with those of splits."""
+    return bool(_files(path))
+
+
+def source(path: Path, size: int | None) -> Source:
+    """Find the images at `path`, scaled and cropped to `size` where it is given."""
+    files = _files(path)
+    schema = _schema(files)
+    image, label = _image_column(path, schema), _label_column(schema)
+    columns = {split: _labels(parts, label) for split, parts in files.items()} if label else {}
+    columns, classes = numbered(columns, path, _class_names(path, schema, label))
+
+    def read(split: str) -> Images:
+        return stacked(_images(files[split], image, size)), columns.get(split)
+
+    return Source(path.name, {split: partial(read, split) for split in files}, classes)
+
+
+def _files(path: Path) -> dict[str, list[Path]]:
+    if path.suffix == ".parquet" and path.is_file():
+        return {ALL: [path]}
+    found = {split: sorted(path.glob(f"{split}*.parquet")) for split in (TRAIN, TEST)}
+    return {split: files for split, files in found.items() if files}
+
+
+def _parquet(file: Path) -> Any:
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise InputError(
+            f"{file} needs pyarrow to be read: pip install 'cellflow-snapshots[images]'"
+        ) from error
+    with reading(file):
+        return parquet.ParquetFile(file)
+
+
+def _schema(files: dict[str, list[Path]]) -> Any:
+    """Schema of the first file; the others are read by its names of columns."""
+    first = next(iter(files.values()))[0]
+    with _parquet(first) as table:
+        return table.schema_arrow
+
+
+def _image_column(path: Path, schema: Any) -> str:
+    from pyarrow import types
+
+    for field in schema:
+        kind = field.type
+        if types.is_struct(kind) and kind.get_field_index(_BYTES) >= 0:
+            kind = kind.field(_BYTES).type
+        if types.is_binary(kind) or types.is_large_binary(kind):
+            return field.name
+    raise InputError(f"{path} has no column of encoded images; it has {listed(schema.names)}")
+
+
+def _label_column(schema: Any) -> str | None:
+    return next((name for name in _LABELS if name in schema.names), None)
+
+
+def _class_names(path: Path, schema: Any, label: str | None) -> tuple[str, ...]:
+    text = (schema.metadata or {}).get(b"huggingface")
+    if text is None or label is None:
+        return ()
+    with reading(path):
+        feature = json.loads(text)["info"]["features"].get(label, {})
+        return tuple(str(name) for name in feature.get("names", ()))
+
+
+def _labels(files: list[Path], column: str) -> np.ndarray:
+    parts = []
+    for file in files:
+        with _parquet(file) as table, reading(file):
+            parts.append(np.array(table.read([column])[column].to_pylist()))
+    return np.concatenate(parts)
+
+
+def _images(files: list[Path], column: str, size: int | None) -> Iterator[tuple[str, np.ndarray]]:
+    for file in files:
+        for row, image in enumerate(_encoded(file, column)):
+            name = f"{file}, row {row}"
+            if image is None:
+                raise FileError(f"{name} has no image inside the file")
+            yield name, decoded(io.BytesIO(image), name, size)
+
+
+def _encoded(file: Path, column: str) -> Iterator[bytes | None]:
+    with _parquet(file) as table, reading(file):
+        for batch in table.iter_batches(_ROWS, columns=[column]):
+            for value in batch.column(0).to_pylist():
+                yield value[_BYTES] if isinstance(value, dict) else value

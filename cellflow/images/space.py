@@ -1,0 +1,150 @@
+"""How images are points of a flow: what a flow of images keeps to be used later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cellflow._batch import Batch
+from cellflow._checks import check_choice
+from cellflow._errors import InputError
+from cellflow._typing import Condition
+from cellflow.flow import Context, Flow
+from cellflow.images.data import ImageSet
+from cellflow.images.encoders import ENCODERS, Encoder, PixelEncoder
+from cellflow.images.pixels import FlippedPixels, Shape, to_rows
+from cellflow.marginals import Population
+
+
+@dataclass(frozen=True)
+class ImageSpace:
+    """Images as points.
+
+    Attributes
+    ----------
+    shape
+        Channels, height and width of an image.
+    encoder
+        From pixels to points and back.
+    classes
+        Names of the classes that the velocity depends on; empty where it depends on none.
+    target, source
+        What the flow generates, and from what: names of image sets, `noise` for a source.
+    """
+
+    shape: Shape
+    encoder: Encoder
+    classes: tuple[str, ...]
+    target: str
+    source: str
+
+    @property
+    def kind(self) -> str:
+        """Name of the encoder; `custom` for a user's own, which a flow does not keep."""
+        names = {kind: name for name, kind in ENCODERS.items()}
+        return names.get(type(self.encoder), "custom")  # type: ignore[arg-type]
+
+    @property
+    def grid(self) -> Shape | None:
+        """Shape of a point where points are grids of pixels."""
+        return self.shape if self.kind == "pixels" else None
+
+    def population(self, images: ImageSet, *, flips: bool) -> Population:
+        """The images as a marginal: bytes that become points when drawn, or latents."""
+        columns: dict[str, Tensor] = {}
+        if self.classes and images.labels is not None:
+            labels = torch.from_numpy(images.labels)
+            columns = {"label": labels, "condition": self.one_hot(labels)}
+        if self.grid is not None:
+            rows = Batch(to_rows(images.pixels), **columns)
+            return Population(rows, reading=FlippedPixels(self.shape, flips=flips))
+        if flips:
+            raise InputError("latents cannot be mirrored when drawn; leave flips out")
+        return Population(Batch(self.encoder.encode(images.pixels), **columns))
+
+    def one_hot(self, labels: Tensor) -> Condition:
+        """Classes as covariates."""
+        return torch.nn.functional.one_hot(labels, len(self.classes)).float()
+
+    def labels(self, label: str | int | None, n: int) -> Tensor:
+        """Class of each of `n` images to generate: one for all, or all in turn."""
+        if not self.classes:
+            if label is not None:
+                raise InputError(
+                    f"class {label!r} is asked of a flow that was trained without classes; "
+                    "train it with conditional=True (--conditional)"
+                )
+            return torch.zeros(n, dtype=torch.int64)
+        if label is None:
+            return torch.arange(n) % len(self.classes)
+        if not isinstance(label, int):
+            check_choice(label, self.classes, "class")
+            label = self.classes.index(label)
+        if not 0 <= label < len(self.classes):
+            raise InputError(f"class {label} is none of 0 to {len(self.classes) - 1}")
+        return torch.full((n,), label)
+
+    def condition(self, labels: Tensor) -> Condition | None:
+        """Covariates of images of these classes."""
+        return self.one_hot(labels) if self.classes else None
+
+    @property
+    def context(self) -> Context:
+        """What the flow keeps."""
+        settings: dict[str, Any] = {
+            "shape": list(self.shape),
+            "encoder": self.kind,
+            "classes": list(self.classes),
+            "target": self.target,
+            "source": self.source,
+        }
+        return Context({"images": settings}, getattr(self.encoder, "arrays", {}))
+
+    @classmethod
+    def of(cls, flow: Flow, encoder: Encoder | None = None) -> ImageSpace:
+        """The space of a fitted flow; an encoder of the user's own has to be given again.
+
+        Raises
+        ------
+        InputError
+            If the flow is none of images.
+        """
+        known: Mapping[str, Any] | None = flow.context.settings.get("images")
+        if known is None:
+            raise InputError("this flow was not trained on images (cellflow image train)")
+        shape = tuple(known["shape"])
+        if encoder is None:
+            if known["encoder"] not in ENCODERS:
+                raise InputError("this flow lives in latents of an encoder of your own: give it")
+            encoder = ENCODERS[known["encoder"]].restored(shape, flow.context.arrays)
+        return cls(shape, encoder, tuple(known["classes"]), known["target"], known["source"])
+
+
+def space_for(
+    data: ImageSet, source: ImageSet | None, encoder: Encoder | None, *, conditional: bool
+) -> ImageSpace:
+    """The space of a flow to train."""
+    if source is not None and source.shape != data.shape:
+        raise InputError(
+            f"source {source.name} has images of {_size(source)}, target {data.name} of "
+            f"{_size(data)}; read both at one size"
+        )
+    if conditional and data.labels is None:
+        raise InputError(f"{data.name} has no labels, so no classes can be learned")
+    if conditional and source is not None:
+        raise InputError("classes are learned from noise only, not from a source of images")
+    return ImageSpace(
+        data.shape,
+        PixelEncoder(data.shape) if encoder is None else encoder,
+        data.classes if conditional else (),
+        data.name,
+        "noise" if source is None else source.name,
+    )
+
+
+def _size(images: ImageSet) -> str:
+    return " x ".join(map(str, images.shape))

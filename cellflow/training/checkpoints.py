@@ -1,0 +1,148 @@
+"""The state of a training on disk, from which it goes on as if it had never stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from cellflow._errors import FileError, InputError
+from cellflow._files import new_file
+
+FORMAT = "cellflow-checkpoint"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class State:
+    """All that a training needs to go on.
+
+    Attributes
+    ----------
+    step
+        Steps done.
+    tensors
+        Weights, their average, the optimiser's moments, states of generators, waiting pairs,
+        losses.
+    values
+        Plain JSON values.
+    """
+
+    step: int
+    tensors: Mapping[str, Tensor]
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where and how often the state of a training is kept.
+
+    Attributes
+    ----------
+    path
+        The file; the one before is replaced in one move, so there is a whole one at any moment.
+    every
+        Steps between two of them.
+    resume
+        Go on from the file, where there is one.
+    identity
+        What must be equal for the training to be the same: method, recipe, seed, data.
+    """
+
+    path: Path
+    every: int = 1000
+    resume: bool = False
+    identity: Mapping[str, Any] = field(default_factory=dict)
+
+    def of(self, settings: Mapping[str, Any]) -> Checkpoint:
+        """The same, of a training with these settings."""
+        return replace(self, identity={**settings, **self.identity})
+
+    def due(self, step: int) -> bool:
+        """Whether the state is kept after this step."""
+        return step % self.every == 0
+
+    def save(self, state: State) -> None:
+        """Write the state, whole or not at all."""
+        # Two names for one memory, and strides, are nothing that safetensors keeps.
+        tensors = {
+            name: tensor.detach().cpu().contiguous().clone()
+            for name, tensor in state.tensors.items()
+        }
+        values = {"step": state.step, "values": dict(state.values), "identity": self.identity}
+        metadata = {
+            "format": FORMAT,
+            "schema_version": str(SCHEMA_VERSION),
+            "state": json.dumps(values),
+            "digest": _digest(tensors),
+        }
+        with new_file(self.path, overwrite=True) as staged:
+            save_file(tensors, staged, metadata)
+
+    def load(self) -> State | None:
+        """The state to go on from; None to start anew.
+
+        Raises
+        ------
+        FileError
+            If the file is damaged or no checkpoint.
+        InputError
+            If it is of another training.
+        """
+        if not self.resume or not self.path.exists():
+            return None
+        try:
+            with safe_open(self.path, "pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise FileError(f"{self.path} cannot be read as a checkpoint: {error}") from error
+        if metadata.get("format") != FORMAT:
+            raise FileError(f"{self.path} is no checkpoint of a training")
+        if metadata.get("schema_version") != str(SCHEMA_VERSION):
+            raise FileError(
+                f"{self.path} has schema version {metadata.get('schema_version')!r}; "
+                f"this cellflow reads version {SCHEMA_VERSION}"
+            )
+        if metadata.get("digest") != _digest(tensors):
+            raise FileError(f"{self.path} was altered after it was written")
+        state = json.loads(metadata["state"])
+        self._check_same(state["identity"])
+        return State(state["step"], tensors, state["values"])
+
+    def _check_same(self, found: Mapping[str, Any]) -> None:
+        mine = json.loads(json.dumps(self.identity))
+        other = sorted(name for name in {*mine, *found} if mine.get(name) != found.get(name))
+        if other:
+            raise InputError(
+                f"{self.path} belongs to a training with other settings ({', '.join(other)}); "
+                "give those, or start anew without resuming"
+            )
+
+
+def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with a prefix before their names."""
+    return {f"{prefix}.{name}": value for name, value in tensors.items()}
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those with the prefix, without it."""
+    start = f"{prefix}."
+    return {
+        name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)
+    }
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,177 @@
+"""Batches of pairs for a training loop, drawn ahead by a second thread where that is asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from queue import Full, Queue
+
+import torch
+from torch import Tensor
+
+from cellflow._batch import Pairs
+from cellflow.couplings import Coupling, waiting
+
+#: Seconds after which a thread that waits for room looks whether it is still wanted.
+_PATIENCE = 0.1
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the next pairs come from: enough to draw the same ones again.
+
+    Attributes
+    ----------
+    generator
+        State of the generator.
+    ready
+        Pairs that each part of the coupling had not served yet; None for none.
+    """
+
+    generator: Tensor
+    ready: list[Pairs | None]
+
+    @classmethod
+    def of(cls, coupling: Coupling, generator: torch.Generator) -> Source:
+        """What `coupling` and `generator` would draw from now."""
+        lists = waiting(coupling)
+        return cls(generator.get_state(), [Pairs.cat(pairs) if pairs else None for pairs in lists])
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor], device: torch.device) -> Source:
+        """The source that these are the `tensors` of."""
+        ready: list[Pairs | None] = []
+        for k in range(int(tensors["lists"])):
+            columns = {
+                name.removeprefix(f"{k}."): value.to(device)
+                for name, value in tensors.items()
+                if name.startswith(f"{k}.")
+            }
+            ready.append(Pairs(**columns) if columns else None)
+        return cls(tensors["generator"], ready)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it, by name."""
+        waiting = {
+            f"{k}.{name}": column
+            for k, pairs in enumerate(self.ready)
+            if pairs is not None
+            for name, column in pairs.columns().items()
+        }
+        return {"generator": self.generator, "lists": torch.tensor(len(self.ready)), **waiting}
+
+    def restore(self, coupling: Coupling, generator: torch.Generator) -> None:
+        """Let `coupling` and `generator` draw from here."""
+        generator.set_state(self.generator)
+        for pairs, ready in zip(waiting(coupling), self.ready, strict=True):
+            pairs[:] = [] if ready is None else [ready]
+
+
+class Feed:
+    """Serves batches of `n` pairs in the order in which the generator gives them.
+
+    A thread that draws ahead needs `generator` for itself; the pairs are the same with and
+    without one.
+
+    Parameters
+    ----------
+    coupling
+        Where pairs come from.
+    n
+        Pairs a batch.
+    generator
+        Source of their randomness, not to be used elsewhere.
+    """
+
+    def __init__(self, coupling: Coupling, n: int, generator: torch.Generator) -> None:
+        self.coupling, self.n, self.generator = coupling, n, generator
+        self._next: Callable[[], tuple[Pairs, Source | None]] = lambda: (self._draw(), None)
+        self._source: Source | None = None
+
+    def next(self) -> Pairs:
+        """The next batch."""
+        pairs, self._source = self._next()
+        return pairs
+
+    @property
+    def source(self) -> Source:
+        """Where the batch after the last one served comes from."""
+        return self._source or Source.of(self.coupling, self.generator)
+
+    @contextmanager
+    def ahead(self, batches: int) -> Iterator[None]:
+        """Keep up to that many batches drawn ahead inside the block; 0 draws when asked."""
+        if not batches:
+            yield
+            return
+        queue: Queue[_Drawn | BaseException] = Queue(batches)
+        done = threading.Event()
+        thread = threading.Thread(target=self._fill, args=(queue, done), daemon=True)
+        before, self._next = self._next, lambda: _taken(queue)
+        self._source = self.source
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+            self._next = before
+            # What was drawn and not served is drawn again by whoever goes on.
+            if self._source is not None:
+                self._source.restore(self.coupling, self.generator)
+                self._source = None
+
+    def _draw(self) -> Pairs:
+        return self.coupling.sample(self.n, self.generator)
+
+    def _fill(self, queue: Queue[_Drawn | BaseException], done: threading.Event) -> None:
+        device = self.generator.device
+        # On a stream of its own, work for pairs does not queue up behind that of the net.
+        stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        with nullcontext() if stream is None else torch.cuda.stream(stream):
+            while not done.is_set():
+                drawn: _Drawn | BaseException
+                try:
+                    pairs = self._draw()
+                    source = Source.of(self.coupling, self.generator)
+                    event = None if stream is None else stream.record_event()
+                    drawn = _Drawn(pairs, source, event)
+                except BaseException as error:
+                    drawn = error
+                _put(queue, drawn, done)
+                if isinstance(drawn, BaseException):
+                    return
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    pairs: Pairs
+    source: Source
+    event: torch.cuda.Event | None
+
+
+def _put(
+    queue: Queue[_Drawn | BaseException], drawn: _Drawn | BaseException, done: threading.Event
+) -> None:
+    while not done.is_set():
+        try:
+            queue.put(drawn, timeout=_PATIENCE)
+        except Full:
+            continue
+        return
+
+
+def _taken(queue: Queue[_Drawn | BaseException]) -> tuple[Pairs, Source]:
+    drawn = queue.get()
+    if isinstance(drawn, BaseException):
+        raise drawn
+    if drawn.event is not None:
+        stream = torch.cuda.current_stream()
+        stream.wait_event(drawn.event)
+        for column in drawn.pairs.columns().values():
+            # Tells the allocator that memory of the other stream is in use on this one.
+            column.record_stream(stream)
+    return drawn.pairs, drawn.source

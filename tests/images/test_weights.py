@@ -1,0 +1,43 @@
+"""Weights files: nothing but tensors comes out, and a digest tells them apart."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cellflow import FileError
+from cellflow.images.features import SPACES, space_of
+from cellflow.images.weights import digest
+
+
+class Malicious:
+    def __reduce__(self):
+        return Path.touch, (Path("touched-by-a-pickle"),)
+
+
+@pytest.mark.parametrize("name", SPACES[2:])
+def test_weights_files_that_are_none_are_refused(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    missing, text, pickled, numbers, other = (tmp_path / f"{k}.pth" for k in range(5))
+    text.write_text("no weights")
+    torch.save(Malicious(), pickled)
+    torch.save([1, 2], numbers)
+    torch.save({"conv1.weight": torch.zeros(3)}, other)
+    for path in (missing, text, pickled, numbers, other):
+        with pytest.raises(FileError, match=path.name):
+            space_of(name, path)
+    assert not (tmp_path / "touched-by-a-pickle").exists()
+
+
+def test_a_digest_tells_values_names_and_shapes_but_not_order():
+    a, b = torch.arange(4.0), torch.ones(2)
+    one = digest({"a": a, "b": b})
+    assert digest({"b": b, "a": a}) == one
+    others = (
+        {"a": a, "c": b},
+        {"a": a, "b": b + 1},
+        {"a": a.reshape(2, 2), "b": b},
+        {"a": a.double(), "b": b},
+        {"a": a},
+    )
+    assert one not in {digest(tensors) for tensors in others}
