@@ -1,7 +1,8 @@
 """cellflow: from single-cell snapshots to the film between them.
 
 The verbs are grouped as in scanpy: `pp` prepares, `tl` fits and predicts, `pl` draws; `images`
-generates pictures with the same engine. Importing this package loads none of its heavy dependencies; each group loads its own when first used.
+generates pictures with the same engine. Importing this package loads none of its heavy
+dependencies; each group loads its own when first used.
 """
 
 from __future__ import annotations

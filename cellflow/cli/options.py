@@ -100,7 +100,6 @@ space = together(
 )
 
 
-
 def parts(*names: str) -> Callable[[Command], Command]:
     """Options that change these parts of the method."""
     known = {

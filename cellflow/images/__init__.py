@@ -2,29 +2,45 @@
 
 from cellflow.images._read import read, splits
 from cellflow.images._sample import Samples, interpolate, sample
+from cellflow.images._score import TranslationScores, score, translation_scores
+from cellflow.images._score_flow import BY, score_flow
 from cellflow.images._train import train
 from cellflow.images._translate import translate
 from cellflow.images.config import CONFIGS, config_of
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder, PCAEncoder, PixelEncoder
+from cellflow.images.features import SPACES, FeatureSpace, space_of
 from cellflow.images.pictures import filmstrip, grid, write_gif, write_png
+from cellflow.images.scores import Scores
+from cellflow.images.tables import read_table, write_table
 
 __all__ = [
+    "BY",
     "CONFIGS",
+    "SPACES",
     "Encoder",
+    "FeatureSpace",
     "ImageSet",
     "PCAEncoder",
     "PixelEncoder",
     "Samples",
+    "Scores",
+    "TranslationScores",
     "config_of",
     "filmstrip",
     "grid",
     "interpolate",
     "read",
+    "read_table",
     "sample",
+    "score",
+    "score_flow",
+    "space_of",
     "splits",
     "train",
     "translate",
+    "translation_scores",
     "write_gif",
     "write_png",
+    "write_table",
 ]

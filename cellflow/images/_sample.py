@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
-from cellflow._typing import Condition, Points
+from cellflow._typing import Condition, Paths, Points
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
@@ -35,14 +35,14 @@ class Samples:
         Evaluations of the velocity for each image; for adaptive solvers the mean over batches.
     frames
         The images at all times asked for, uint8, shape (t, n, h, w, c).
-    points
-        Where the flow carried each start, shape (n, d).
+    paths
+        Where the flow carried each start at these times, shape (t, n, d), where they were kept.
     """
 
     images: ImageSet
     nfe: float
     frames: np.ndarray
-    points: Points
+    paths: Paths | None = None
 
 
 def sample(
@@ -88,11 +88,16 @@ def sample(
     InputError
         If the flow does not start from noise, or has no such class.
     """
-    space = _from_noise(flow, encoder)
+    space = from_noise(flow, encoder)
     check_positive(n, "n")
     noise = Gaussian(torch.zeros(1, flow.dim)).sample(n, torch_generator(seed_of(rng))).x
     labels = space.labels(label, n)
-    options: dict[str, Any] = {"solver": solver, "n_steps": n_steps, "tolerance": tolerance, "times": times}
+    options: dict[str, Any] = {
+        "solver": solver,
+        "n_steps": n_steps,
+        "tolerance": tolerance,
+        "times": times,
+    }
     return samples_from(
         flow, space, noise, labels, batch_size=batch_size, progress=progress, **options
     )
@@ -135,7 +140,7 @@ def interpolate(
     ----------
     White 2016, arXiv 1609.04468: great circles keep the length that noise has.
     """
-    space = _from_noise(flow, encoder)
+    space = from_noise(flow, encoder)
     if n_frames < 2:
         raise InputError(f"an interpolation needs two or more frames, got {n_frames}")
     law, generator = Gaussian(torch.zeros(1, flow.dim)), torch_generator(seed_of(rng))
@@ -154,17 +159,20 @@ def samples_from(
     *,
     times: Sequence[float] = (0.0, 1.0),
     batch_size: int = 256,
+    keep_paths: bool = False,
     progress: bool = False,
     **options: Any,
 ) -> Samples:
     """Carry starts through `times`, a batch at a time, and decode them."""
-    frames, ends, calls = [], [], 0.0
+    frames, paths, calls = [], [], 0.0
     parts = torch.split(torch.arange(len(starts)), batch_size)
     for rows in tqdm(parts, disable=not progress, desc="sample", unit="batch"):
         condition = space.condition(labels[rows])
         solution = carried(flow, starts[rows], condition, times=times, **options)
-        frames.append([space.encoder.decode(x.float().cpu()) for x in solution.x])
-        ends.append(solution.end.float().cpu())
+        path = solution.x.float().cpu()
+        frames.append([space.encoder.decode(x) for x in path])
+        if keep_paths:
+            paths.append(path)
         calls += solution.nfe * len(rows) / len(starts)
     films = np.concatenate([np.stack(film) for film in frames], axis=1)
     images = ImageSet(
@@ -173,7 +181,7 @@ def samples_from(
         space.classes,
         name=f"generated {space.target}",
     )
-    return Samples(images, calls, films, torch.cat(ends))
+    return Samples(images, calls, films, torch.cat(paths, dim=1) if keep_paths else None)
 
 
 def carried(
@@ -190,7 +198,8 @@ def carried(
     return flow.trajectory(starts, times, condition=condition, **options)
 
 
-def _from_noise(flow: Flow, encoder: Encoder | None) -> ImageSpace:
+def from_noise(flow: Flow, encoder: Encoder | None) -> ImageSpace:
+    """The space of a flow, which has to start from noise."""
     space = ImageSpace.of(flow, encoder)
     if space.source != "noise":
         raise InputError(

@@ -78,9 +78,7 @@ class PCAEncoder:
     components: Tensor
 
     @classmethod
-    def fit(
-        cls, images: ImageSet, n_components: int, others: ImageSet | None = None
-    ) -> PCAEncoder:
+    def fit(cls, images: ImageSet, n_components: int, others: ImageSet | None = None) -> PCAEncoder:
         """Components of the largest variance of a set of images, and of `others` with it.
 
         Raises

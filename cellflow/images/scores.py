@@ -94,6 +94,26 @@ class Scores:
             "scores": rows,
         }
 
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One row for each score, for tables of many."""
+        name = "FID" if self.defines_fid else "Frechet"
+        return [
+            {
+                "of": score.of,
+                "space": self.space,
+                "measure": f"{name}-{score.n}",
+                "n": score.n,
+                "n_real": self.n_real,
+                "frechet": score.frechet,
+                "kernel": score.kernel.mean,
+                "kernel_std": score.kernel.std,
+                "precision": score.support.precision,
+                "recall": score.support.recall,
+            }
+            for score in self.scores
+        ]
+
     def table(self) -> pd.DataFrame:
         """One row for the generated and one for the test images; columns tell the numbers."""
         import pandas as pd

@@ -13,6 +13,9 @@ from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._typing import OtherPoints, Points
 
+#: Numbers of subsets that are held at a time.
+_ENTRIES = 2**22
+
 
 @dataclass(frozen=True)
 class KernelDistance:
@@ -70,27 +73,35 @@ def kernel_distance(
     size = min(subset_size, len(x), len(y))
     if size < 2:
         raise InputError(f"a subset needs 2 points or more of each side, got {size}")
-    values = [
-        _square_mmd(_drawn(x, size, generator), _drawn(y, size, generator)) for _ in range(subsets)
-    ]
+    together = max(1, _ENTRIES // (size * max(size, x.shape[1])))
+    parts = []
+    for start in range(0, subsets, together):
+        # Drawn in turns, so that what is drawn does not hang on how many are taken together.
+        rows = [
+            (_rows(len(x), size, generator), _rows(len(y), size, generator))
+            for _ in range(min(together, subsets - start))
+        ]
+        of_x, of_y = (torch.stack(side) for side in zip(*rows, strict=True))
+        parts.append(_square_mmd(x[of_x.to(x.device)].double(), y[of_y.to(y.device)].double()))
+    values = torch.cat(parts).cpu().numpy()
     return KernelDistance(float(np.mean(values)), float(np.std(values)), subsets, size)
 
 
-def _drawn(points: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    rows = torch.randperm(len(points), generator=generator, device=generator.device)[:size]
-    return points[rows.to(points.device)].double()
+def _rows(n: int, size: int, generator: torch.Generator) -> Tensor:
+    return torch.randperm(n, generator=generator, device=generator.device)[:size]
 
 
-def _square_mmd(x: Float[Tensor, "k d"], y: Float[Tensor, "k d"]) -> float:
+def _square_mmd(x: Float[Tensor, "s k d"], y: Float[Tensor, "s k d"]) -> Float[Tensor, " s"]:
     """Pairs of a point with itself are left out, which makes the estimate unbiased."""
     within = _mean_of_pairs(_cubic(x, x)) + _mean_of_pairs(_cubic(y, y))
-    return float(within - 2 * _cubic(x, y).mean())
+    return within - 2 * _cubic(x, y).mean(dim=(1, 2))
 
 
 def _cubic(x: Tensor, y: Tensor) -> Tensor:
-    return (x @ y.T / x.shape[1] + 1) ** 3
+    return (x @ y.mT / x.shape[2] + 1) ** 3
 
 
 def _mean_of_pairs(kernel: Tensor) -> Tensor:
-    n = len(kernel)
-    return (kernel.sum() - kernel.trace()) / (n * (n - 1))
+    n = kernel.shape[1]
+    others = kernel.sum(dim=(1, 2)) - kernel.diagonal(dim1=1, dim2=2).sum(dim=1)
+    return others / (n * (n - 1))

@@ -157,7 +157,9 @@ class SongUNet(nn.Module):
             attend_once=True,
             downs=[Block(width, width, make, resample=Down(taps)) for width in widths[:-1]],
             ups=[Block(width, width, make, resample=Up(taps)) for width in widths[:0:-1]],
-            shortcuts=_shortcuts(shape[0], widths, make, taps) if VARIANTS[variant].residual else (),
+            shortcuts=_shortcuts(shape[0], widths, make, taps)
+            if VARIANTS[variant].residual
+            else (),
         )
 
     def forward(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:

@@ -2,8 +2,9 @@
 
 from cellflow.pl._canvas import save
 from cellflow.pl._holdout import holdout
+from cellflow.pl._image_scores import image_scores
 from cellflow.pl._interpolation import interpolation
 from cellflow.pl._loss import loss
 from cellflow.pl._trajectories import trajectories
 
-__all__ = ["holdout", "interpolation", "loss", "save", "trajectories"]
+__all__ = ["holdout", "image_scores", "interpolation", "loss", "save", "trajectories"]

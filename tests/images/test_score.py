@@ -81,12 +81,12 @@ def test_a_dictionary_is_json_with_all_that_numbers_hang_on(digits):
 
 
 def test_the_real_images_score_best_and_noise_worst(digits, rng):
-    real, others = digits[:900], digits[900:]
+    real, others = digits[:300], digits[300:450]
     noise = ImageSet(rng.integers(0, 256, others.pixels.shape, dtype=np.uint8))
     (bad, good) = score(noise, real, test=others).scores
-    assert good.frechet < bad.frechet / 100
-    assert good.kernel.mean < bad.kernel.mean / 100
-    assert min(good.support) > 0.7 > 0.1 > max(bad.support)
+    assert good.frechet < bad.frechet / 50
+    assert good.kernel.mean < bad.kernel.mean / 50
+    assert min(good.support) > 0.6 > 0.1 > max(bad.support)
     (same,) = score(real, real).scores
     assert same.frechet == pytest.approx(0, abs=1e-9)
     assert same.support == (1, 1)

@@ -1,5 +1,7 @@
 """The kernel distance against its definition, another implementation, and laws of it."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 import torch
@@ -70,6 +72,15 @@ def test_same_seed_same_subsets():
         for seed in (0, 0, 1)
     )
     assert one == again != other
+
+
+@pytest.mark.parametrize("entries", [1, 700])
+def test_taking_fewer_subsets_together_does_not_change_them(entries, generator, monkeypatch):
+    x, y = normal(50, 3), normal(40, 3, seed=1)
+    whole = kernel_distance(x, y, torch.Generator().manual_seed(0), subset_size=10)
+    monkeypatch.setattr(import_module("cellflow.metrics.kernel_distance"), "_ENTRIES", entries)
+    parts = kernel_distance(x, y, torch.Generator().manual_seed(0), subset_size=10)
+    assert (parts.mean, parts.std) == pytest.approx((whole.mean, whole.std))
 
 
 def test_bad_input_is_refused(generator):

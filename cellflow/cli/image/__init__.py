@@ -6,6 +6,8 @@ import rich_click as click
 
 from cellflow.cli.image.data import data
 from cellflow.cli.image.sample import sample
+from cellflow.cli.image.score import score
+from cellflow.cli.image.table import table
 from cellflow.cli.image.train import train
 from cellflow.cli.image.translate import translate
 
@@ -19,5 +21,5 @@ def image() -> None:
     """
 
 
-for command in (data, train, sample, translate):
+for command in (data, train, sample, translate, score, table):
     image.add_command(command)

@@ -1,0 +1,151 @@
+"""`cellflow image score`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from cellflow.cli import options
+from cellflow.cli.image import options as shared
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SPACES = {
+    "random-conv": "a fixed random convolutional net, where no weights are at hand",
+    "pixels": "pixels as they are",
+    "resnet20-cifar": "a CIFAR-10 classifier, needs --weights",
+    "inception": "that of FID and KID, needs --weights",
+}
+
+
+@click.command()
+@shared.data(help="Real images; those for training are compared with, those for tests beside.")
+@shared.size
+@click.option(
+    "--samples",
+    type=options.PATH,
+    metavar="FILE.npz",
+    multiple=True,
+    panel=options.DATA,
+    help="Images to score, repeatable.",
+)
+@click.option(
+    "--flow",
+    "flow_path",
+    type=options.PATH,
+    metavar="FLOW",
+    panel=options.DATA,
+    help="Instead, a flow to sample from.",
+)
+@click.option(
+    "--n",
+    type=click.IntRange(min=4),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    panel=options.DATA,
+    help="Images of the flow.",
+)
+@click.option(
+    "--solver",
+    "by",
+    metavar="NAME[:STEPS]",
+    multiple=True,
+    panel=options.DATA,
+    help="How the flow is followed, repeatable. [default: euler with 2, 4, 8, 16, 100 steps; "
+    "dopri5]",
+)
+@options.output(metavar="SCORES.json", help="Where the scores go.")
+@options.force
+@click.option(
+    "--figure",
+    type=options.PATH,
+    metavar="FILE",
+    panel=options.DATA,
+    help="Draw the distance against the evaluations of the velocity.",
+)
+@click.option(
+    "--space",
+    type=click.Choice(list(_SPACES)),
+    default="random-conv",
+    show_default=True,
+    panel=options.RUN,
+    help="What images are compared by; " + options.explained(_SPACES) + ".",
+)
+@click.option(
+    "--weights", type=options.PATH, metavar="FILE", panel=options.RUN, help="Weights of the space."
+)
+@click.option(
+    "--cache",
+    type=options.PATH,
+    metavar="FOLDER",
+    panel=options.RUN,
+    help="Keep features of the real images here.",
+)
+@shared.batch_size
+@options.seed
+@options.device
+@options.run_options
+def score(
+    data: str,
+    size: int | None,
+    output: Path,
+    force: bool,
+    figure: Path | None,
+    progress: bool,
+    **given: Any,
+) -> None:
+    """Score images, or a flow by what its images cost.
+
+    Every number tells how many images it is from, and stands beside that of real images for
+    tests. Only distances in the space of Inception are called FID and KID.
+    """
+    from cellflow import images
+    from cellflow._log import tell
+    from cellflow.cli.image.tables import print_scores
+
+    shared.check_output(output, (".json",), force=force)
+    if bool(given["samples"]) == bool(given["flow_path"]):
+        raise click.UsageError("give either --samples FILE.npz or --flow FLOW")
+    real = images.read(data, split="auto", size=size)
+    test = images.read(data, split="test", size=size) if "test" in images.splits(data) else None
+    table = _table(real, test, given, progress=progress)
+    images.write_table(table, output, overwrite=force)
+    if progress:
+        print_scores(table)
+    tell(f"wrote {output}")
+    if figure is not None:
+        from cellflow import pl
+        from cellflow.cli.figures import draw
+
+        draw(figure, lambda: pl.image_scores(table, show=False), force=force)
+
+
+def _table(real: Any, test: Any, given: dict[str, Any], *, progress: bool) -> pd.DataFrame:
+    import pandas as pd
+
+    from cellflow import Flow, images
+    from cellflow.training import resolve_device
+
+    names = ("space", "weights", "cache", "device")
+    common = {name: given[name] for name in names} | {"rng": given["seed"], "test": test}
+    if given["flow_path"] is not None:
+        flow = Flow.load(given["flow_path"], device=resolve_device(given["device"]))
+        table = images.score_flow(
+            flow,
+            real,
+            given["n"],
+            by=given["by"] or images.BY,
+            batch_size=given["batch_size"],
+            progress=progress,
+            **common,
+        )
+        return table.assign(name=str(given["flow_path"]))
+    parts = []
+    for path in given["samples"]:
+        rows = images.score(images.read(path), real, progress=progress, **common).rows
+        parts.append(pd.DataFrame(rows).assign(name=str(path)))
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,156 @@
+"""Score a flow from noise by what its images cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from cellflow._checks import check_choice
+from cellflow._errors import InputError
+from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
+from cellflow.flow import Flow
+from cellflow.images._sample import from_noise, sample, samples_from
+from cellflow.images._score import score
+from cellflow.images.data import ImageSet
+from cellflow.images.encoders import Encoder
+from cellflow.images.features import FeatureSpace, space_of
+from cellflow.images.scores import TEST
+from cellflow.marginals import Gaussian
+from cellflow.methods.names import SOLVERS
+from cellflow.metrics.straightness import normalized_path_energy, path_energy, straightness
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: What a flow is scored by where nothing is said.
+BY = ("euler:2", "euler:4", "euler:8", "euler:16", "euler:100", "dopri5")
+
+#: Paths whose energy is taken, and frames of each.
+_PATHS, _FRAMES = 512, 21
+
+
+def score_flow(
+    flow: Flow,
+    real: ImageSet,
+    n: int,
+    *,
+    by: Sequence[str] = BY,
+    test: ImageSet | None = None,
+    space: str | FeatureSpace = "random-conv",
+    weights: str | Path | None = None,
+    cache: str | Path | None = None,
+    encoder: Encoder | None = None,
+    batch_size: int = 256,
+    rng: RNG = 0,
+    device: str = "auto",
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Score `n` images of a flow for each of several solvers, from the same noise.
+
+    Parameters
+    ----------
+    flow
+        Of `train`, from noise.
+    real, test, space, weights, cache, device
+        As in `score`.
+    n
+        Images a solver.
+    by
+        Solvers with their steps, `euler:8`, or adaptive ones, `dopri5`.
+    encoder
+        The user's own, where the flow lives in its latents.
+    batch_size
+        Images that are computed at once.
+    rng
+        Seed of noise and subsets, or numpy generator to draw one from.
+    progress
+        Show progress bars on stderr.
+
+    Returns
+    -------
+    A row for each solver, and one for the test images at the same number: `by`, `nfe`
+    (evaluations of the velocity for each image), and what `Scores.rows` has. The rows of the
+    flow also tell how straight it is, over 512 paths: `path_energy`, `npe` (its relative excess
+    over the squared W2 of noise and images made) and `straightness`.
+
+    Raises
+    ------
+    InputError
+        As `score` and `sample`.
+    """
+    settings = [_solver(each) for each in by]
+    chosen = space_of(space, weights) if isinstance(space, str) else space
+    seeds = torch_generator(seed_of(rng))
+    noise_seed, score_seed = drawn_seed(seeds), drawn_seed(seeds)
+    straight = _straightness(flow, encoder, noise_seed, batch_size)
+    rows: list[dict[str, Any]] = []
+    for name, options in zip(by, settings, strict=True):
+        made = sample(
+            flow,
+            n,
+            encoder=encoder,
+            batch_size=batch_size,
+            rng=noise_seed,
+            progress=progress,
+            **options,
+        )
+        scores = score(
+            made.images,
+            real,
+            test=None if rows else test,
+            space=chosen,
+            cache=cache,
+            rng=score_seed,
+            device=device,
+        )
+        for row in scores.rows:
+            extra = {} if row["of"] == TEST else {"by": name, "nfe": made.nfe, **straight}
+            rows.append({**row, **extra})
+    return _table(rows)
+
+
+def _straightness(
+    flow: Flow, encoder: Encoder | None, seed: int, batch_size: int
+) -> dict[str, float]:
+    space = from_noise(flow, encoder)
+    noise = Gaussian(torch.zeros(1, flow.dim)).sample(_PATHS, torch_generator(seed)).x
+    times = torch.linspace(0, 1, _FRAMES)
+    made = samples_from(
+        flow,
+        space,
+        noise,
+        space.labels(None, _PATHS),
+        times=times.tolist(),
+        batch_size=batch_size,
+        solver="midpoint",
+        n_steps=1,
+        keep_paths=True,
+    )
+    assert made.paths is not None
+    return {
+        "path_energy": path_energy(made.paths, times),
+        "npe": normalized_path_energy(made.paths, times),
+        "straightness": straightness(made.paths, times),
+    }
+
+
+def _solver(setting: str) -> dict[str, Any]:
+    """Options of `sample` that `euler:8` or `dopri5` stands for."""
+    name, _, steps = setting.partition(":")
+    check_choice(name, SOLVERS, "solver")
+    if not steps:
+        return {"solver": name}
+    if not steps.isdecimal() or int(steps) < 1:
+        raise InputError(f"solver {setting!r} is none of the form euler:8 or dopri5")
+    return {"solver": name, "n_steps": int(steps)}
+
+
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    table = pd.DataFrame(rows)
+    first = ["of", "by", "nfe"]
+    return table[[*first, *(column for column in table if column not in first)]]
