@@ -12,8 +12,9 @@ import cellflow as cf
 HEAVY = {"torch", "anndata", "scanpy", "pandas", "matplotlib", "ot", "numpy", "pydantic", "scipy"}
 VERBS = [
     (package, name)
-    for package in ("pp", "tl", "pl", "datasets")
+    for package in ("pp", "tl", "pl", "datasets", "images")
     for name in getattr(cf, package).__all__
+    if inspect.isfunction(getattr(getattr(cf, package), name))
 ]
 
 

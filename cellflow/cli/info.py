@@ -23,7 +23,7 @@ def info(path: Path, time_key: str | None) -> None:
     """Say what PATH holds: an .h5ad file or the folder of a fitted flow.
 
     For a file: its cells and genes, which columns can be read as times, and what is there to fit
-    in. For a flow: the times it spans and how it was fitted.
+    in. For a flow, of cells or images: what it moves, the times it spans and how it was fitted.
     """
     from cellflow import Flow
     from cellflow.cli.tables import print_pairs
@@ -69,11 +69,12 @@ def _of_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
 
 def _of_flow(flow: Flow) -> dict[str, str]:
     from cellflow._checks import listed
+    from cellflow.images.space import description
     from cellflow.representation import from_context
 
     return {
         "times": f"{listed(f'{time:g}' for time in flow.axis.times)} ({flow.axis.kind} axis)",
-        "space": from_context(flow.context).describe(),
+        "space": description(flow) or from_context(flow.context).describe(),
         "method": ", ".join(
             f"{part} {flow.settings['method'][part]}"
             for part in ("coupling", "path", "objective", "growth")

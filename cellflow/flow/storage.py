@@ -22,7 +22,7 @@ from cellflow._errors import FileError
 from cellflow._files import check_target, new_folder
 
 FORMAT = "cellflow-flow"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 DESCRIPTION = "flow.json"
 TENSORS = "tensors.safetensors"
 

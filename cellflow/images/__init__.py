@@ -10,6 +10,7 @@ from cellflow.images.config import CONFIGS, config_of
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder, PCAEncoder, PixelEncoder
 from cellflow.images.features import SPACES, FeatureSpace, space_of
+from cellflow.images.inception import write_inception_weights
 from cellflow.images.pictures import filmstrip, grid, write_gif, write_png
 from cellflow.images.scores import Scores
 from cellflow.images.tables import read_table, write_table
@@ -41,6 +42,7 @@ __all__ = [
     "translate",
     "translation_scores",
     "write_gif",
+    "write_inception_weights",
     "write_png",
     "write_table",
 ]

@@ -79,7 +79,17 @@ def read(
 
 
 def splits(source: str | Path) -> tuple[str, ...]:
-    """Which parts a source has: `train` and `test`, one of them, or only `all`."""
+    """Which parts a source has.
+
+    Parameters
+    ----------
+    source
+        As in `read`.
+
+    Returns
+    -------
+    `train` and `test`, one of them, or only `all`.
+    """
     return tuple(_find(source, None).splits)
 
 

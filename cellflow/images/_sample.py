@@ -73,7 +73,7 @@ def sample(
         Of `cellflow.integrate.solve`: `euler`, `midpoint`, `rk4` with fixed steps, or `dopri5`
         and others with a tolerance.
     times
-        From 0 to 1; one frame is kept for each.
+        From 0, where the noise is, to 1; one frame is kept for each.
     encoder
         The user's own, where the flow lives in its latents.
     batch_size
@@ -83,13 +83,19 @@ def sample(
     progress
         Show a progress bar on stderr.
 
+    Returns
+    -------
+    The images and what they cost.
+
     Raises
     ------
     InputError
-        If the flow does not start from noise, or has no such class.
+        If the flow does not start from noise, or has no such class, or times do not rise from 0.
     """
     space = from_noise(flow, encoder)
     check_positive(n, "n")
+    if list(times) != sorted(set(times)) or times[0] != 0:
+        raise InputError(f"times must rise from 0, where the noise is, got {list(times)}")
     noise = Gaussian(torch.zeros(1, flow.dim)).sample(n, torch_generator(seed_of(rng))).x
     labels = space.labels(label, n)
     options: dict[str, Any] = {
@@ -129,7 +135,7 @@ def interpolate(
         The user's own, where the flow lives in its latents.
     rng
         Seed of the noise, or numpy generator to draw one from.
-    options
+    **options
         Of `sample`: solver, n_steps, tolerance, batch_size, progress.
 
     Returns
@@ -141,6 +147,7 @@ def interpolate(
     White 2016, arXiv 1609.04468: great circles keep the length that noise has.
     """
     space = from_noise(flow, encoder)
+    check_positive(n, "n")
     if n_frames < 2:
         raise InputError(f"an interpolation needs two or more frames, got {n_frames}")
     law, generator = Gaussian(torch.zeros(1, flow.dim)), torch_generator(seed_of(rng))
@@ -163,7 +170,16 @@ def samples_from(
     progress: bool = False,
     **options: Any,
 ) -> Samples:
-    """Carry starts through `times`, a batch at a time, and decode them."""
+    """Carry starts through `times`, a batch at a time, and decode them.
+
+    Raises
+    ------
+    InputError
+        If there is no time to carry them to, or no batch.
+    """
+    check_positive(batch_size, "batch_size")
+    if len(times) < 2:
+        raise InputError(f"times need the start and one time or more after it, got {list(times)}")
     frames, paths, calls = [], [], 0.0
     parts = torch.split(torch.arange(len(starts)), batch_size)
     for rows in tqdm(parts, disable=not progress, desc="sample", unit="batch"):

@@ -153,6 +153,10 @@ def translation_scores(
     ----------
     translated, target, source
         Points (n, d), such as latents, with numbers n of their own.
+
+    Returns
+    -------
+    The two discrepancies, with the numbers of points.
     """
     clouds = [Cloud.of(_array(points)) for points in (translated, target, source)]
     dims = [cloud.points.shape[1] for cloud in clouds]
@@ -188,7 +192,7 @@ def _check_shapes(sets: Iterable[tuple[str, ImageSet]]) -> None:
 
 def _space(space: str | FeatureSpace, weights: str | Path | None) -> FeatureSpace:
     if isinstance(space, str):
-        return space_of(space, weights)
+        return space_of(space, weights=weights)
     if weights is not None:
         raise InputError(f"weights are for feature spaces given by name, got {weights}")
     return space

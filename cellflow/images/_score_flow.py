@@ -54,18 +54,22 @@ def score_flow(
     ----------
     flow
         Of `train`, from noise.
-    real, test, space, weights, cache, device
+    real
         As in `score`.
     n
         Images a solver.
     by
         Solvers with their steps, `euler:8`, or adaptive ones, `dopri5`.
+    test, space, weights, cache
+        As in `score`.
     encoder
         The user's own, where the flow lives in its latents.
     batch_size
         Images that are computed at once.
     rng
         Seed of noise and subsets, or numpy generator to draw one from.
+    device
+        As in `score`; that of the flow stays.
     progress
         Show progress bars on stderr.
 
@@ -82,7 +86,7 @@ def score_flow(
         As `score` and `sample`.
     """
     settings = [_solver(each) for each in by]
-    chosen = space_of(space, weights) if isinstance(space, str) else space
+    chosen = space_of(space, weights=weights) if isinstance(space, str) else space
     seeds = torch_generator(seed_of(rng))
     noise_seed, score_seed = drawn_seed(seeds), drawn_seed(seeds)
     straight = _straightness(flow, encoder, noise_seed, batch_size)

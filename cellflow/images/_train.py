@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from cellflow._errors import InputError
 from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
 from cellflow.flow import Flow
 from cellflow.images._sample import carried
@@ -116,6 +117,11 @@ def train(
         config = Config(Method(), recipe_of("default"))
     chosen = config_of(config, data.shape)
     flips = space.grid is not None and data.shape[0] == 3 if flips is None else flips
+    numbers = recipe_of(
+        chosen.recipe if recipe is None else recipe,
+        **({} if n_steps is None else {"n_steps": n_steps}),
+    )
+    _check_net(numbers.net.kind, space)
     target = space.population(data, flips=flips)
     start: Population | Gaussian = (
         Gaussian(torch.zeros(1, target.dim))
@@ -123,17 +129,22 @@ def train(
         else space.population(source, flips=flips)
     )
     seed = seed_of(rng)
-    given = {"data": data.fingerprint, "source": source and source.fingerprint, "flips": flips}
+    given = {
+        "data": data.fingerprint,
+        "source": source and source.fingerprint,
+        "prior": prior and prior.fingerprint,
+        "conditional": conditional,
+        "encoder": space.kind,
+        "dim": target.dim,
+        "flips": flips,
+    }
     flow = fit_flow(
         Marginals((0.0, 1.0), (start, target), shape=space.grid),
         TimeAxis("index", (0.0, 1.0)),
         method=method_for(
             chosen, method, coupling=coupling, path=path, objective=objective, sigma=sigma
         ),
-        recipe=recipe_of(
-            chosen.recipe if recipe is None else recipe,
-            **({} if n_steps is None else {"n_steps": n_steps}),
-        ),
+        recipe=numbers,
         seed=seed,
         device=resolve_device(device),
         prior=prior,
@@ -147,12 +158,21 @@ def train(
     return replace(flow, context=space.context, settings={**flow.settings, **given})
 
 
+def _check_net(kind: str, space: ImageSpace) -> None:
+    if space.grid is None and kind != "mlp":
+        raise InputError(
+            f"net {kind!r} works on grids of pixels, and latents are none: take a config or recipe "
+            "with net 'mlp', or give neither"
+        )
+
+
 def _pictures(
     space: ImageSpace, start: Population | Gaussian, seed: int, folder: str | Path, every: int
 ) -> Look:
     """Grids of the same noise, or of the same images, carried by the net as it is."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"pictures {str(folder)!r} is a file; name a folder")
     generator = torch_generator(drawn_seed(torch_generator(seed)))
     points = start.sample(_SHOWN, generator).x
     condition = space.condition(space.labels(None, _SHOWN))
@@ -161,6 +181,7 @@ def _pictures(
         flow = Flow(nets, TimeAxis("index", (0.0, 1.0)), {}, {})
         end = carried(flow, points, condition, solver="euler", n_steps=_STEPS).end
         pixels = space.encoder.decode(end.float().cpu())
+        folder.mkdir(parents=True, exist_ok=True)
         write_png(pixels, folder / f"step-{step:07d}.png", overwrite=True)
 
     return Look(every, draw)

@@ -38,17 +38,24 @@ def translate(
         Images like those of the source; with `backward`, like those of the target.
     backward
         From target to source.
-    solver, n_steps, tolerance, batch_size, progress
+    solver, n_steps, tolerance
         As in `sample`.
     times
-        From 0 to 1; one frame is kept for each. `backward` goes through them from the end.
+        From 0 to 1, both included; one frame is kept for each. `backward` goes through them from
+        the end.
     encoder
         The user's own, where the flow lives in its latents.
+    batch_size, progress
+        As in `sample`.
+
+    Returns
+    -------
+    The images and what they cost.
 
     Raises
     ------
     InputError
-        If the flow starts from noise, or images have another size.
+        If the flow starts from noise, images have another size, or times do not reach from 0 to 1.
 
     References
     ----------
@@ -65,6 +72,8 @@ def translate(
             f"this flow moves images of shape {space.shape} (channels, height, width); "
             f"{images.name} has {images.shape}"
         )
+    if not times or (min(times), max(times)) != (0, 1):
+        raise InputError(f"times must reach from 0 to 1, got {list(times)}")
     options: dict[str, Any] = {"solver": solver, "n_steps": n_steps, "tolerance": tolerance}
     return samples_from(
         flow,

@@ -24,6 +24,17 @@ CONFIGS = {
 def config_of(config: str | Path | Config | None, shape: tuple[int, int, int]) -> Config:
     """Settings by name, from a file, or, for None, by the size of the images.
 
+    Parameters
+    ----------
+    config
+        A name of `CONFIGS`, a YAML file, a `Config`, which is returned as it is, or None.
+    shape
+        Channels, height and width of the images.
+
+    Returns
+    -------
+    Method and recipe.
+
     Raises
     ------
     InputError

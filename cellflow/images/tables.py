@@ -16,7 +16,22 @@ FORMAT = "cellflow-image-scores"
 
 
 def write_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:
-    """Write the rows of `score_flow`, or of `Scores.rows`, whole or not at all."""
+    """Write the rows of `score_flow`, or of `Scores.rows`, whole or not at all.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    path
+        The file.
+    overwrite
+        Whether a file of that name is replaced.
+
+    Raises
+    ------
+    FileError
+        If `path` cannot be written, or exists while `overwrite` is off.
+    """
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     text = json.dumps({"format": FORMAT, "rows": rows}, indent=1, allow_nan=False)
     with new_file(Path(path), overwrite=overwrite) as staged:
@@ -25,6 +40,15 @@ def write_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = Fals
 
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read the table back.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    The rows.
 
     Raises
     ------

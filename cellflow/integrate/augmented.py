@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cellflow._checks import check_choice
 from cellflow._typing import Points, Rows, VelocityField
@@ -100,7 +101,9 @@ def log_density(
         directions = torch.eye(here.shape[1]).to(here)[:, None] if signs is None else signs[None]
 
         def along(direction: Tensor) -> Tensor:
-            change = torch.func.jvp(lambda p: velocity(t, p), (here,), (direction,))[1]
+            # Fused attention has no forward derivative.
+            with sdpa_kernel(SDPBackend.MATH):
+                change = torch.func.jvp(lambda p: velocity(t, p), (here,), (direction,))[1]
             return (change * direction).sum(dim=1)
 
         return torch.stack([along(d.expand_as(here).contiguous()) for d in directions]).sum(dim=0)

@@ -94,7 +94,7 @@ class Fields(nn.Module):
         """Kinds and sizes of the nets, by role."""
         kinds = {each: kind for kind, each in KINDS.items()}
         return {
-            role: {"net": kinds[type(net)], **net.settings}  # type: ignore[dict-item, index]
+            role: {"net": kinds[type(net)], **net.settings}  # type: ignore[dict-item]
             for role, net in self.nets.items()
         }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cellflow._batch import Pairs
 from cellflow._typing import Scalar
@@ -54,7 +55,8 @@ class MeanFlow:
         def average(t: Tensor, x: Tensor) -> Tensor:
             return net.average(t, r, x, condition)
 
-        with torch.no_grad():
+        # Fused attention has no forward derivative.
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             tangents = (torch.ones_like(t), sample.u)
             slope = torch.func.jvp(average, (t, sample.x), tangents)[1]
             target = sample.u + (r - t)[:, None] * slope

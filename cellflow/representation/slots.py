@@ -73,7 +73,7 @@ def from_context(context: Context) -> Representation:
     """
     settings = context.settings.get("representation")
     if settings is None:
-        raise InputError("this flow was not fitted to an AnnData; it has no representation")
+        raise InputError("this flow was not fitted to cells of an AnnData, so it moves none")
     return _from_values(settings | {name: a.numpy() for name, a in context.arrays.items()})
 
 

@@ -86,10 +86,10 @@ def interpolate(
     (621, 41)
     """
     check_choice(start, STARTS, "start")
+    representation = from_context(flow.context)
     points = time_points_of(adata, time_key or flow.time_key)
     moment = points.moment(time)
     neighbours = points.around(moment, flow.axis.times)
-    representation = from_context(flow.context)
     used = np.isin(points.elapsed, neighbours)
     cells, elapsed = cells_of(adata[used], flow.context), points.elapsed[used]
 

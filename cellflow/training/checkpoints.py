@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -76,12 +77,14 @@ class Checkpoint:
             name: tensor.detach().cpu().contiguous().clone()
             for name, tensor in state.tensors.items()
         }
-        values = {"step": state.step, "values": dict(state.values), "identity": self.identity}
+        values = json.dumps(
+            {"step": state.step, "values": dict(state.values), "identity": self.identity}
+        )
         metadata = {
             "format": FORMAT,
             "schema_version": str(SCHEMA_VERSION),
-            "state": json.dumps(values),
-            "digest": _digest(tensors),
+            "state": values,
+            "digest": _digest(tensors, values),
         }
         with new_file(self.path, overwrite=True) as staged:
             save_file(tensors, staged, metadata)
@@ -111,7 +114,7 @@ class Checkpoint:
                 f"{self.path} has schema version {metadata.get('schema_version')!r}; "
                 f"this cellflow reads version {SCHEMA_VERSION}"
             )
-        if metadata.get("digest") != _digest(tensors):
+        if metadata.get("digest") != _digest(tensors, metadata.get("state", "")):
             raise FileError(f"{self.path} was altered after it was written")
         state = json.loads(metadata["state"])
         self._check_same(state["identity"])
@@ -140,9 +143,11 @@ def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(tensors: Mapping[str, Tensor], values: str) -> str:
+    digest = hashlib.sha256(values.encode())
     for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].numpy().tobytes())
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+        # Numpy has no brain floats, but it has their bytes.
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

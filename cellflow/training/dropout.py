@@ -28,7 +28,11 @@ class Dropout:
             return
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            torch.manual_seed(self.seed)
+            # Not `torch.manual_seed`, which seeds all devices and not only those that are put back.
+            torch.default_generator.manual_seed(self.seed)
+            if devices:
+                with torch.cuda.device(self.device):
+                    torch.cuda.manual_seed(self.seed)
             if "cpu" in self.resumed:
                 torch.set_rng_state(self.resumed["cpu"])
             if "cuda" in self.resumed:

@@ -109,7 +109,8 @@ class Feed:
             return
         queue: Queue[_Drawn | BaseException] = Queue(batches)
         done = threading.Event()
-        thread = threading.Thread(target=self._fill, args=(queue, done), daemon=True)
+        stream = _stream_beside(self.generator.device)
+        thread = threading.Thread(target=self._fill, args=(queue, done, stream), daemon=True)
         before, self._next = self._next, lambda: _taken(queue)
         self._source = self.source
         thread.start()
@@ -118,6 +119,8 @@ class Feed:
         finally:
             done.set()
             thread.join()
+            if stream is not None:
+                torch.cuda.current_stream(stream.device).wait_stream(stream)
             self._next = before
             # What was drawn and not served is drawn again by whoever goes on.
             if self._source is not None:
@@ -127,10 +130,12 @@ class Feed:
     def _draw(self) -> Pairs:
         return self.coupling.sample(self.n, self.generator)
 
-    def _fill(self, queue: Queue[_Drawn | BaseException], done: threading.Event) -> None:
-        device = self.generator.device
-        # On a stream of its own, work for pairs does not queue up behind that of the net.
-        stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+    def _fill(
+        self,
+        queue: Queue[_Drawn | BaseException],
+        done: threading.Event,
+        stream: torch.cuda.Stream | None,
+    ) -> None:
         with nullcontext() if stream is None else torch.cuda.stream(stream):
             while not done.is_set():
                 drawn: _Drawn | BaseException
@@ -153,6 +158,16 @@ class _Drawn:
     event: torch.cuda.Event | None
 
 
+def _stream_beside(device: torch.device) -> torch.cuda.Stream | None:
+    """A stream where work for pairs does not queue up behind that of the net; None on a CPU."""
+    if device.type != "cuda":
+        return None
+    stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    # What waits to be served, and the points, may still be on their way.
+    stream.wait_stream(torch.cuda.current_stream(device))
+    return stream
+
+
 def _put(
     queue: Queue[_Drawn | BaseException], drawn: _Drawn | BaseException, done: threading.Event
 ) -> None:
@@ -167,9 +182,11 @@ def _put(
 def _taken(queue: Queue[_Drawn | BaseException]) -> tuple[Pairs, Source]:
     drawn = queue.get()
     if isinstance(drawn, BaseException):
+        # The thread has ended; whoever asks again hears the same instead of waiting for ever.
+        queue.put(drawn)
         raise drawn
     if drawn.event is not None:
-        stream = torch.cuda.current_stream()
+        stream = torch.cuda.current_stream(drawn.pairs.x0.device)
         stream.wait_event(drawn.event)
         for column in drawn.pairs.columns().values():
             # Tells the allocator that memory of the other stream is in use on this one.

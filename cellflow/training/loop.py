@@ -125,6 +125,7 @@ class _Training(Generic[Net]):
         check: Coupling | None,
     ) -> None:
         self.net, self.recipe, self.crew = net.train(), recipe, Crew.here()
+        self.crew.check(recipe.batch_size)
         self.device = generator.device
         pairs_seed, noise_seed = drawn_seed(generator), drawn_seed(generator)
         self.feed = Feed(coupling, recipe.batch_size, torch_generator(pairs_seed, self.device))
@@ -159,7 +160,7 @@ class _Training(Generic[Net]):
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(self.recipe, self.steps)
         start = perf_counter()
-        pairs = self.crew.share(self.feed.next())
+        pairs = self.feed.next()
         self.waited += perf_counter() - start
         self.optimiser.zero_grad()
         self.losses[self.steps] = self._backward(pairs)
@@ -173,31 +174,40 @@ class _Training(Generic[Net]):
         return self._read() if self.done or self.steps % REPORT_EVERY == 0 else None
 
     def _backward(self, pairs: Pairs) -> Tensor:
-        """Gradients of the loss on all pairs, part by part; the loss."""
+        """Gradients of the loss on all pairs, part by part; the loss on those of this process."""
         total = torch.zeros((), device=self.device)
-        parts = min(self.recipe.accumulate, len(pairs))
+        mine = self.crew.share(pairs)
+        parts = min(self.recipe.accumulate, len(mine))
         for k in range(parts):
-            part = pairs[k::parts]
+            part = mine[k::parts]
             # Gradients travel between processes once a step, with the last part.
             later = self.crew.size > 1 and k < parts - 1
             with self.loss.no_sync() if later else nullcontext():  # type: ignore[operator]
-                loss = self.loss(part) * (len(part) / len(pairs))
+                # Means over processes weigh each alike, however many pairs it has.
+                loss = self.loss(part) * (len(part) * self.crew.size / len(pairs))
                 loss.backward()
             total += loss.detach()
         return total
 
     def _read(self) -> float:
         """Read the losses since the last time, and stop early where that is due."""
-        seen = int(self.history["step"][-1]) if self.history["step"] else 0
-        mean = float(self.crew.mean(self.losses[seen : self.steps].mean()))
-        if not mean < float("inf"):
-            raise SolverError(f"the loss became {mean} at step {self.steps}")
+        mean = float(self._unread().mean())
         self.history["step"].append(self.steps)
         self.history["loss"].append(mean)
         if self.watch is not None:
             with self.at_rest():
                 self.done |= self.watch.read()
         return mean
+
+    def _unread(self) -> Tensor:
+        """Losses of the steps since the last reading, all of them finite."""
+        seen = int(self.history["step"][-1]) if self.history["step"] else 0
+        losses = self.crew.mean(self.losses[seen : self.steps])
+        lost = torch.nonzero(~losses.isfinite())[:, 0].tolist()
+        if lost:
+            step = seen + lost[0] + 1
+            raise SolverError(f"the loss became {float(losses[lost[0]])} at step {step}")
+        return losses
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
@@ -219,12 +229,14 @@ class _Training(Generic[Net]):
     @property
     def state(self) -> State:
         """All that is needed to go on from here."""
+        # From weights that are no numbers there is no going on.
+        self._unread()
         mine = named("noise", {"generator": self.noise.get_state(), **self.dropout.state()})
+        mine["losses"] = self.losses[: self.steps].cpu()
         tensors = {
             **named("net", self.net.state_dict()),
             **named("current", self.current.state_dict()),
             **named("pairs", self.feed.source.tensors),
-            "losses": self.losses[: self.steps],
         }
         for rank, states in enumerate(self.crew.gather(mine)):
             tensors |= named(str(rank), states)
@@ -241,7 +253,7 @@ class _Training(Generic[Net]):
         tensors = state.tensors
         self.net.load_state_dict(under("net", tensors))
         self.current.load_state_dict(under("current", tensors))
-        self.losses[: state.step] = tensors["losses"].to(self.device)
+        self.losses[: state.step] = tensors[f"{self.crew.rank}.losses"].to(self.device)
         noise = under(f"{self.crew.rank}.noise", tensors)
         self.noise.set_state(noise.pop("generator"))
         self.dropout.restore(noise)
@@ -257,12 +269,19 @@ class _Training(Generic[Net]):
         self.done = state.values["done"]
 
     def _restore_optimiser(self, tensors: dict[str, Tensor]) -> None:
+        weights = list(self.net.parameters())
         moments: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             index, _, moment = name.partition(".")
-            moments.setdefault(int(index), {})[moment] = value
+            # Laid out as the weights are, which the optimiser counts on.
+            mine = _laid_out_as(weights[int(index)], value) if value.ndim else value
+            moments.setdefault(int(index), {})[moment] = mine
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+
+
+def _laid_out_as(weights: Tensor, value: Tensor) -> Tensor:
+    return torch.empty_like(weights, requires_grad=False).copy_(value)
 
 
 def _compile(net: nn.Module) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from cellflow._batch import Pairs
+from cellflow._errors import InputError
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,20 @@ class Crew:
     def leads(self) -> bool:
         """Whether this process is the one that writes and shows."""
         return self.rank == 0
+
+    def check(self, batch_size: int) -> None:
+        """Refuse batches in which a process would have no pair.
+
+        Raises
+        ------
+        InputError
+            With both numbers.
+        """
+        if batch_size < self.size:
+            raise InputError(
+                f"recipe setting batch_size={batch_size} leaves some of {self.size} processes "
+                f"without a pair; take {self.size} or more"
+            )
 
     def share(self, pairs: Pairs) -> Pairs:
         """The pairs that this process computes on."""

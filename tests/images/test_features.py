@@ -110,7 +110,7 @@ def test_pixels_are_points_between_minus_one_and_one(colourful):
 
 
 def test_a_resnet_is_read_from_a_checkpoint(resnet_file, colourful):
-    space = space_of("resnet20-cifar", resnet_file)
+    space = space_of("resnet20-cifar", weights=resnet_file)
     assert isinstance(space, FeatureSpace)
     assert (space.name, space.dim, space.defines_fid) == ("ResNet-20 CIFAR", 64, False)
     features = space(colourful, "cpu")
@@ -120,7 +120,7 @@ def test_a_resnet_is_read_from_a_checkpoint(resnet_file, colourful):
     other = ResNet20()
     other.load_state_dict({**state, "conv1.weight": state["conv1.weight"] + 0.1})
     torch.save(other.state_dict(), resnet_file)
-    again = space_of("resnet20-cifar", resnet_file)
+    again = space_of("resnet20-cifar", weights=resnet_file)
     assert again.fingerprint != space.fingerprint
     assert not torch.allclose(again(colourful, "cpu"), features)
 
@@ -139,7 +139,7 @@ def test_resnet_blocks_against_plain_steps(rng):
 def test_the_cifar_resnet_classifies_as_published(shared_data):
     folder = shared_data / "images"
     test, labels = _cifar(folder)
-    space = space_of("resnet20-cifar", folder / "resnet20-12fca82f.th")
+    space = space_of("resnet20-cifar", weights=folder / "resnet20-12fca82f.th")
     test, labels = test[:1000], labels[:1000]
     features = space(test, "cpu")
     linear = space.net.linear
@@ -150,7 +150,7 @@ def test_the_cifar_resnet_classifies_as_published(shared_data):
 def test_a_space_says_which_images_it_takes(resnet_file, digits):
     with pytest.raises(InputError, match="sides of 8 or more pixels; got 7 x 8"):
         space_of("random-conv")(digits.pixels[:2, :7], "cpu")
-    resnet = space_of("resnet20-cifar", resnet_file)
+    resnet = space_of("resnet20-cifar", weights=resnet_file)
     with pytest.raises(InputError, match="colour images with sides of 32 to 32 pixels; got 8 x 8"):
         resnet(digits.pixels[:2], "cpu")
     with pytest.raises(InputError, match="with 1 channel"):
@@ -161,7 +161,7 @@ def test_unknown_spaces_and_misplaced_weights_are_refused(resnet_file):
     with pytest.raises(InputError, match=r"unknown feature space 'inceptoin'.*'inception'"):
         space_of("inceptoin")
     with pytest.raises(InputError, match="'random-conv' has no weights to read"):
-        space_of("random-conv", resnet_file)
+        space_of("random-conv", weights=resnet_file)
     for name in SPACES[2:]:
         with pytest.raises(InputError, match=f"{name!r} needs a local weights file"):
             space_of(name)

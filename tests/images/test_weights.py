@@ -25,7 +25,7 @@ def test_weights_files_that_are_none_are_refused(name, tmp_path, monkeypatch):
     torch.save({"conv1.weight": torch.zeros(3)}, other)
     for path in (missing, text, pickled, numbers, other):
         with pytest.raises(FileError, match=path.name):
-            space_of(name, path)
+            space_of(name, weights=path)
     assert not (tmp_path / "touched-by-a-pickle").exists()
 
 

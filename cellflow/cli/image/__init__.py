@@ -10,6 +10,7 @@ from cellflow.cli.image.score import score
 from cellflow.cli.image.table import table
 from cellflow.cli.image.train import train
 from cellflow.cli.image.translate import translate
+from cellflow.cli.image.weights import weights
 
 
 @click.group()
@@ -21,5 +22,5 @@ def image() -> None:
     """
 
 
-for command in (data, train, sample, translate, score, table):
+for command in (data, train, sample, translate, score, table, weights):
     image.add_command(command)

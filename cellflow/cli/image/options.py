@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from cellflow._checks import check_choice
-from cellflow._files import check_file_target
 from cellflow.cli import options
 from cellflow.methods.names import SOLVERS
 
@@ -81,5 +79,8 @@ def read(source: str, split: str, size: int | None = None, label: str | None = N
 
 def check_output(path: Path, endings: Iterable[str], *, force: bool) -> None:
     """Refuse an output that could not be written in the end."""
+    from cellflow._checks import check_choice
+    from cellflow._files import check_file_target
+
     check_choice(path.suffix, tuple(endings), "ending of the output")
     check_file_target(path, overwrite=force)

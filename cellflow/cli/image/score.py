@@ -25,6 +25,13 @@ _SPACES = {
 @shared.data(help="Real images; those for training are compared with, those for tests beside.")
 @shared.size
 @click.option(
+    "--class",
+    "label",
+    metavar="NAME",
+    panel=options.DATA,
+    help="Compare with real images of this class only.",
+)
+@click.option(
     "--samples",
     type=options.PATH,
     metavar="FILE.npz",
@@ -92,6 +99,7 @@ _SPACES = {
 def score(
     data: str,
     size: int | None,
+    label: str | None,
     output: Path,
     force: bool,
     figure: Path | None,
@@ -110,8 +118,9 @@ def score(
     shared.check_output(output, (".json",), force=force)
     if bool(given["samples"]) == bool(given["flow_path"]):
         raise click.UsageError("give either --samples FILE.npz or --flow FLOW")
-    real = images.read(data, split="auto", size=size)
-    test = images.read(data, split="test", size=size) if "test" in images.splits(data) else None
+    real = shared.read(data, "auto", size, label)
+    has_test = "test" in images.splits(data)
+    test = shared.read(data, "test", size, label) if has_test else None
     table = _table(real, test, given, progress=progress)
     images.write_table(table, output, overwrite=force)
     if progress:
