@@ -5,7 +5,12 @@ from dataclasses import dataclass, field
 import torch
 
 from cellflow import recipe
-from cellflow.couplings import ChainCoupling, IndependentCoupling, MinibatchCoupling, MixtureCoupling
+from cellflow.couplings import (
+    ChainCoupling,
+    IndependentCoupling,
+    MinibatchCoupling,
+    MixtureCoupling,
+)
 from cellflow.marginals import Gaussian, Population
 from cellflow.nets import Fields
 from cellflow.objectives import VelocityRegression

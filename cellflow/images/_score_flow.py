@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -75,7 +77,8 @@ def score_flow(
 
     Returns
     -------
-    A row for each solver, and one for the test images at the same number: `by`, `nfe`
+    A row for each solver, one more at the number of test images where these are fewer, and one
+    for the test images: `by`, `nfe`
     (evaluations of the velocity for each image), and what `Scores.rows` has. The rows of the
     flow also tell how straight it is, over 512 paths: `path_energy`, `npe` (its relative excess
     over the squared W2 of noise and images made) and `straightness`.
@@ -91,28 +94,28 @@ def score_flow(
     noise_seed, score_seed = drawn_seed(seeds), drawn_seed(seeds)
     straight = _straightness(flow, encoder, noise_seed, batch_size)
     rows: list[dict[str, Any]] = []
-    for name, options in zip(by, settings, strict=True):
-        made = sample(
-            flow,
-            n,
-            encoder=encoder,
-            batch_size=batch_size,
-            rng=noise_seed,
-            progress=progress,
-            **options,
-        )
-        scores = score(
-            made.images,
-            real,
-            test=None if rows else test,
-            space=chosen,
-            cache=cache,
-            rng=score_seed,
-            device=device,
-        )
-        for row in scores.rows:
-            extra = {} if row["of"] == TEST else {"by": name, "nfe": made.nfe, **straight}
-            rows.append({**row, **extra})
+    with nullcontext(cache) if cache else TemporaryDirectory() as folder:
+        for name, options in zip(by, settings, strict=True):
+            made = sample(
+                flow,
+                n,
+                encoder=encoder,
+                batch_size=batch_size,
+                rng=noise_seed,
+                progress=progress,
+                **options,
+            )
+            scores = score(
+                made.images,
+                real,
+                test=test,
+                space=chosen,
+                cache=folder,
+                rng=score_seed,
+                device=device,
+            )
+            known = {"by": name, "nfe": made.nfe, **straight}
+            rows += [{**row, **({} if row["of"] == TEST else known)} for row in scores.rows]
     return _table(rows)
 
 
@@ -155,6 +158,9 @@ def _solver(setting: str) -> dict[str, Any]:
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
-    table = pd.DataFrame(rows)
+    generated = [row for row in rows if row["of"] != TEST]
+    # The same test images are scored with each solver; one row says it.
+    others = [row for row in rows if row["of"] == TEST][:1]
+    table = pd.DataFrame(generated + others)
     first = ["of", "by", "nfe"]
     return table[[*first, *(column for column in table if column not in first)]]

@@ -41,8 +41,8 @@ def translate(
     solver, n_steps, tolerance
         As in `sample`.
     times
-        From 0 to 1, both included; one frame is kept for each. `backward` goes through them from
-        the end.
+        From 0, where the images are, to 1; one frame is kept for each. `backward` goes through them
+        from 1.
     encoder
         The user's own, where the flow lives in its latents.
     batch_size, progress
@@ -55,7 +55,7 @@ def translate(
     Raises
     ------
     InputError
-        If the flow starts from noise, images have another size, or times do not reach from 0 to 1.
+        If the flow starts from noise, images have another size, or times miss where they are.
 
     References
     ----------
@@ -72,15 +72,16 @@ def translate(
             f"this flow moves images of shape {space.shape} (channels, height, width); "
             f"{images.name} has {images.shape}"
         )
-    if not times or (min(times), max(times)) != (0, 1):
-        raise InputError(f"times must reach from 0 to 1, got {list(times)}")
+    moments, origin = sorted(set(times), reverse=backward), float(backward)
+    if not moments or moments[0] != origin:
+        raise InputError(f"times must begin at {origin:g}, where the images are, got {moments}")
     options: dict[str, Any] = {"solver": solver, "n_steps": n_steps, "tolerance": tolerance}
     return samples_from(
         flow,
         space,
         space.encoder.encode(images.pixels),
         torch.zeros(len(images), dtype=torch.int64),
-        times=sorted(times, reverse=backward),
+        times=moments,
         batch_size=batch_size,
         progress=progress,
         **options,

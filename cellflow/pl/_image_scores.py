@@ -40,14 +40,16 @@ def image_scores(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | N
             f"missing: {listed(missing) or 'values of nfe'}"
         )
     ax = canvas(ax, (5.2, 3.6))
-    made = scores[scores["nfe"].notna()]
+    real = scores[scores["of"] != "generated"]
+    # Distances hang on the number of images, so only those of one number stand side by side.
+    measure = (real if len(real) else scores)["measure"].iloc[0]
+    made = scores[scores["nfe"].notna() & (scores["measure"] == measure)]
     groups = made.groupby("name", sort=False) if "name" in made else [("generated", made)]
     for name, rows in groups:
         fixed = rows[rows["by"].str.contains(":")].sort_values("nfe")
         adaptive = rows[~rows["by"].str.contains(":")]
         (line,) = ax.plot(fixed["nfe"], fixed["frechet"], "o-", markersize=4, label=str(name))
         ax.plot(adaptive["nfe"], adaptive["frechet"], "x", color=line.get_color())
-    real = scores[scores["nfe"].isna()]
     if len(real):
         ax.axhline(
             real["frechet"].iloc[0], color=INK, linestyle="--", linewidth=1, label="test images"
@@ -55,8 +57,8 @@ def image_scores(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | N
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlabel("evaluations of the velocity for each image")
-    ax.set_ylabel(str(made["measure"].iloc[0]))
-    ax.set_title(f"distance from the real images, {made['space'].iloc[0]}", fontsize="medium")
+    ax.set_ylabel(str(measure))
+    ax.set_title(f"distance from the real images, {scores['space'].iloc[0]}", fontsize="medium")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize="small")
     return finish(ax, show=show)
