@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint results methods toys clean
+.PHONY: demo test lint workflow-test results methods toys clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -21,6 +21,11 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+
+# Each workflow end to end, on its small test configuration.
+workflow-test: $(VENV)/.dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --snakefile workflows/images/workflow/Snakefile \
+		--directory workflows/images/.test --cores 2 --forceall
 
 # The table of docs/results.md: about an hour on two cores, and needs CELLFLOW_DATA.
 results: $(VENV)/.base

@@ -38,8 +38,11 @@ def net(kind="mlp", dim=4):
         ("velocity",), (1, 2, 2), kind="unet", channels=4, multipliers=(1,), blocks=1,
         attention=(), dropout=dropout, generator=seeded(0),
     )  # fmt: skip
-    last = unet.nets["velocity"].hourglass.last
-    torch.nn.init.normal_(last.weight, generator=seeded(1))
+    generator = seeded(1)
+    for weights in unet.parameters():
+        # Layers that start from zero would hide what comes before them.
+        if not weights.any():
+            torch.nn.init.normal_(weights, std=0.3, generator=generator)
     return unet.to(memory_format=torch.channels_last) if kind == "channels-last" else unet
 
 

@@ -1,7 +1,7 @@
 """Images: read them, train a flow that generates or translates them, sample, score."""
 
 from cellflow.images._read import read, splits
-from cellflow.images._sample import Samples, interpolate, sample
+from cellflow.images._sample import Samples, cost_of, interpolate, sample
 from cellflow.images._score import TranslationScores, score, translation_scores
 from cellflow.images._score_flow import BY, score_flow
 from cellflow.images._train import train
@@ -28,6 +28,7 @@ __all__ = [
     "Scores",
     "TranslationScores",
     "config_of",
+    "cost_of",
     "filmstrip",
     "grid",
     "interpolate",

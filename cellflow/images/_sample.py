@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from cellflow._typing import Condition, Paths, Points
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
+from cellflow.images.readers.source import reading
 from cellflow.images.space import ImageSpace
-from cellflow.integrate import Solution
+from cellflow.integrate import FIXED_STEP, Solution
 from cellflow.marginals import Gaussian
 
 
@@ -31,6 +33,8 @@ class Samples:
     ----------
     images
         The images, with their classes where the flow knows classes.
+    by
+        How they were made: the solver and its steps, as `score_flow` takes them.
     nfe
         Evaluations of the velocity for each image; for adaptive solvers the mean over batches.
     frames
@@ -40,9 +44,22 @@ class Samples:
     """
 
     images: ImageSet
+    by: str
     nfe: float
     frames: np.ndarray
     paths: Paths | None = None
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the images, and what they cost, as a `.npz` file that `read` understands.
+
+        Parameters
+        ----------
+        path
+            The file, which ends in `.npz`.
+        overwrite
+            Whether a file of that name is replaced.
+        """
+        self.images.save(path, overwrite=overwrite, by=self.by, nfe=self.nfe)
 
 
 def sample(
@@ -197,7 +214,8 @@ def samples_from(
         space.classes,
         name=f"generated {space.target}",
     )
-    return Samples(images, calls, films, torch.cat(paths, dim=1) if keep_paths else None)
+    by = _named_solver(flow, len(times) - 1, **options)
+    return Samples(images, by, calls, films, torch.cat(paths, dim=1) if keep_paths else None)
 
 
 def carried(
@@ -212,6 +230,33 @@ def carried(
     if "average" in flow.nets.roles:
         options = {}
     return flow.trajectory(starts, times, condition=condition, **options)
+
+
+def _named_solver(
+    flow: Flow, intervals: int, solver: str = "rk4", n_steps: int = 100, **_: Any
+) -> str:
+    if "average" in flow.nets.roles:
+        return f"average:{intervals}"
+    return f"{solver}:{n_steps * intervals}" if solver in FIXED_STEP else solver
+
+
+def cost_of(path: str | Path) -> dict[str, Any]:
+    """How the images in a file of `Samples.save` were made: `by` and `nfe`; else nothing.
+
+    Parameters
+    ----------
+    path
+        A file of images.
+
+    Returns
+    -------
+    The two, where the file tells them.
+    """
+    if Path(path).suffix != ".npz":
+        return {}
+    with reading(Path(path)), np.load(path, allow_pickle=False) as arrays:
+        known = {name: arrays[name] for name in ("by", "nfe") if name in arrays}
+    return {name: value.item() for name, value in known.items() if value.shape == ()}
 
 
 def from_noise(flow: Flow, encoder: Encoder | None) -> ImageSpace:

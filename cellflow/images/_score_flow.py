@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from cellflow._checks import check_choice
+from cellflow._checks import check_choice, listed
 from cellflow._errors import InputError
 from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
 from cellflow.flow import Flow
@@ -20,6 +20,7 @@ from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
 from cellflow.images.features import FeatureSpace, space_of
 from cellflow.images.scores import TEST
+from cellflow.integrate.ode import FIXED_STEP
 from cellflow.marginals import Gaussian
 from cellflow.methods.names import SOLVERS
 from cellflow.metrics.straightness import normalized_path_energy, path_energy, straightness
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 #: What a flow is scored by where nothing is said.
 BY = ("euler:2", "euler:4", "euler:8", "euler:16", "euler:100", "dopri5")
+
+#: What a flow of average velocities is scored by, whatever is asked for.
+_LEAP = "one step"
 
 #: Paths whose energy is taken, and frames of each.
 _PATHS, _FRAMES = 512, 21
@@ -61,7 +65,8 @@ def score_flow(
     n
         Images a solver.
     by
-        Solvers with their steps, `euler:8`, or adaptive ones, `dopri5`.
+        Solvers with their steps, `euler:8`, or adaptive ones, `dopri5`. Flows of average
+        velocities always take one step.
     test, space, weights, cache
         As in `score`.
     encoder
@@ -78,24 +83,27 @@ def score_flow(
     Returns
     -------
     A row for each solver, one more at the number of test images where these are fewer, and one
-    for the test images: `by`, `nfe`
-    (evaluations of the velocity for each image), and what `Scores.rows` has. The rows of the
-    flow also tell how straight it is, over 512 paths: `path_energy`, `npe` (its relative excess
-    over the squared W2 of noise and images made) and `straightness`.
+    for the test images: `by`, `nfe` (evaluations of the velocity for each image), and what
+    `Scores.rows` has. The rows of the flow also tell how straight it is, over 512 paths:
+    `path_energy`, `npe` (its relative excess over the squared W2 of noise and images made) and
+    `straightness`.
 
     Raises
     ------
     InputError
         As `score` and `sample`.
     """
-    settings = [_solver(each) for each in by]
+    leaps = "average" in flow.nets.roles
+    settings = {_LEAP: {}} if leaps else {each: _solver(each) for each in by}
+    if not settings:
+        raise InputError("by names no solver; give euler:8 or dopri5, say")
     chosen = space_of(space, weights=weights) if isinstance(space, str) else space
     seeds = torch_generator(seed_of(rng))
     noise_seed, score_seed = drawn_seed(seeds), drawn_seed(seeds)
     straight = _straightness(flow, encoder, noise_seed, batch_size)
     rows: list[dict[str, Any]] = []
     with nullcontext(cache) if cache else TemporaryDirectory() as folder:
-        for name, options in zip(by, settings, strict=True):
+        for name, options in settings.items():
             made = sample(
                 flow,
                 n,
@@ -148,10 +156,13 @@ def _solver(setting: str) -> dict[str, Any]:
     """Options of `sample` that `euler:8` or `dopri5` stands for."""
     name, _, steps = setting.partition(":")
     check_choice(name, SOLVERS, "solver")
-    if not steps:
+    if name not in FIXED_STEP and not steps:
         return {"solver": name}
-    if not steps.isdecimal() or int(steps) < 1:
-        raise InputError(f"solver {setting!r} is none of the form euler:8 or dopri5")
+    if name not in FIXED_STEP or not steps.isdecimal() or int(steps) < 1:
+        raise InputError(
+            f"solver {setting!r} is none of the form euler:8, with {listed(FIXED_STEP)}, nor an "
+            "adaptive one without steps, dopri5"
+        )
     return {"solver": name, "n_steps": int(steps)}
 
 

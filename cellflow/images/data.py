@@ -122,7 +122,7 @@ class ImageSet:
             raise InputError(f"{self.name} has no image of class {self.classes[index]!r}")
         return replace(self[rows], name=f"{self.name}/{self.classes[index]}")
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+    def save(self, path: str | Path, *, overwrite: bool = False, **more: str | float) -> None:
         """Write a `.npz` file that `read` understands, whole or not at all.
 
         Parameters
@@ -131,6 +131,8 @@ class ImageSet:
             The file, which ends in `.npz`.
         overwrite
             Whether a file of that name is replaced.
+        **more
+            What else is worth knowing, kept as scalars under these names; `read` does not see it.
 
         Raises
         ------
@@ -140,7 +142,7 @@ class ImageSet:
         path = Path(path)
         if path.suffix != ".npz":
             raise InputError(f"image sets are saved as .npz files; got {path}")
-        arrays: dict[str, Any] = {"images": self.pixels}
+        arrays: dict[str, Any] = {"images": self.pixels, **more}
         if self.labels is not None:
             arrays |= {"labels": self.labels, "classes": np.array(self.classes)}
         with new_file(path, overwrite=overwrite) as staged:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from cellflow._checks import listed
 from cellflow._errors import InputError
 from cellflow.pl._canvas import INK, canvas, finish
+
+#: What `of` says of images that a flow made.
+_GENERATED = "generated"
 
 
 def image_scores(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None = None) -> Axes:
@@ -30,7 +34,8 @@ def image_scores(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | N
     Raises
     ------
     InputError
-        If columns are missing, or no row tells its evaluations.
+        If columns are missing, no row tells its evaluations, or flows were scored in different
+        spaces or by different numbers of images.
     """
     needed = ("of", "by", "nfe", "measure", "frechet", "space")
     missing = [column for column in needed if column not in scores]
@@ -39,26 +44,57 @@ def image_scores(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | N
             "this is no table of images.score_flow with evaluations of the velocity; "
             f"missing: {listed(missing) or 'values of nfe'}"
         )
+    made, real = _comparable(scores[scores["nfe"].notna()], scores[scores["of"] != _GENERATED])
     ax = canvas(ax, (5.2, 3.6))
-    real = scores[scores["of"] != "generated"]
-    # Distances hang on the number of images, so only those of one number stand side by side.
-    measure = (real if len(real) else scores)["measure"].iloc[0]
-    made = scores[scores["nfe"].notna() & (scores["measure"] == measure)]
-    groups = made.groupby("name", sort=False) if "name" in made else [("generated", made)]
-    for name, rows in groups:
+    for name, rows in _flows(made):
         fixed = rows[rows["by"].str.contains(":")].sort_values("nfe")
         adaptive = rows[~rows["by"].str.contains(":")]
-        (line,) = ax.plot(fixed["nfe"], fixed["frechet"], "o-", markersize=4, label=str(name))
+        (line,) = ax.plot(fixed["nfe"], fixed["frechet"], "o-", markersize=4, label=name)
         ax.plot(adaptive["nfe"], adaptive["frechet"], "x", color=line.get_color())
     if len(real):
         ax.axhline(
             real["frechet"].iloc[0], color=INK, linestyle="--", linewidth=1, label="test images"
         )
-    ax.set_xscale("log")
-    ax.set_yscale("log")
+    _scale(ax)
     ax.set_xlabel("evaluations of the velocity for each image")
-    ax.set_ylabel(str(measure))
-    ax.set_title(f"distance from the real images, {scores['space'].iloc[0]}", fontsize="medium")
+    ax.set_ylabel(str(made["measure"].iloc[0]))
+    ax.set_title(f"distance from the real images, {made['space'].iloc[0]}", fontsize="medium")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize="small")
     return finish(ax, show=show)
+
+
+def _flows(scores: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Rows of each flow, by name."""
+    if "name" not in scores:
+        return [("generated", scores)]
+    return [(str(name), rows) for name, rows in scores.groupby("name", sort=False)]
+
+
+def _comparable(made: pd.DataFrame, real: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of flows and of test images that belong on one axis.
+
+    Distances hang on the space and on the number of images, so both have to be one: where there
+    is a choice, those of test images.
+    """
+    common = set.intersection(*(set(rows["measure"]) for _, rows in _flows(made)))
+    known = [measure for measure in [*real["measure"], *made["measure"]] if measure in common]
+    if not known or made["space"].nunique() > 1:
+        measures = listed(dict.fromkeys(made["measure"] + " in space " + made["space"]))
+        raise InputError(
+            f"distances hang on space and number of images, and these differ: {measures}"
+        )
+    space = made["space"].iloc[0]
+    return made[made["measure"] == known[0]], real[
+        (real["measure"] == known[0]) & (real["space"] == space)
+    ]
+
+
+def _scale(ax: Axes) -> None:
+    """Logarithms on both axes, with plain numbers."""
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    for axis, base, subs in ((ax.xaxis, 2, (1,)), (ax.yaxis, 10, (1, 2, 5))):
+        axis.set_major_locator(LogLocator(base, subs=subs))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_formatter(NullFormatter())

@@ -6,16 +6,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from queue import Full, Queue
+from queue import Queue
 
 import torch
 from torch import Tensor
 
 from cellflow._batch import Pairs
 from cellflow.couplings import Coupling, waiting
-
-#: Seconds after which a thread that waits for room looks whether it is still wanted.
-_PATIENCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -118,6 +115,9 @@ class Feed:
             yield
         finally:
             done.set()
+            # Makes room for the one that the thread may be waiting with; it brings no other.
+            while not queue.empty():
+                queue.get_nowait()
             thread.join()
             if stream is not None:
                 torch.cuda.current_stream(stream.device).wait_stream(stream)
@@ -146,7 +146,7 @@ class Feed:
                     drawn = _Drawn(pairs, source, event)
                 except BaseException as error:
                     drawn = error
-                _put(queue, drawn, done)
+                queue.put(drawn)
                 if isinstance(drawn, BaseException):
                     return
 
@@ -166,17 +166,6 @@ def _stream_beside(device: torch.device) -> torch.cuda.Stream | None:
     # What waits to be served, and the points, may still be on their way.
     stream.wait_stream(torch.cuda.current_stream(device))
     return stream
-
-
-def _put(
-    queue: Queue[_Drawn | BaseException], drawn: _Drawn | BaseException, done: threading.Event
-) -> None:
-    while not done.is_set():
-        try:
-            queue.put(drawn, timeout=_PATIENCE)
-        except Full:
-            continue
-        return
 
 
 def _taken(queue: Queue[_Drawn | BaseException]) -> tuple[Pairs, Source]:

@@ -77,6 +77,14 @@ def read(source: str, split: str, size: int | None = None, label: str | None = N
     return found if label is None else found.of_class(label)
 
 
+def check_figure(path: Path | None, *, force: bool) -> None:
+    """Refuse a figure that could not be written in the end."""
+    from cellflow.cli.figures import FORMATS
+
+    if path is not None:
+        check_output(path, FORMATS, force=force)
+
+
 def check_output(path: Path, endings: Iterable[str], *, force: bool) -> None:
     """Refuse an output that could not be written in the end."""
     from cellflow._checks import check_choice

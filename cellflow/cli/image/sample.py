@@ -91,10 +91,10 @@ def sample(
     if show == "samples" and output.suffix != ".gif":
         made = images.sample(flow, n, **common)
         if output.suffix == ".npz":
-            made.images.save(output, overwrite=force)
+            made.save(output, overwrite=force)
         else:
             images.write_png(made.images.pixels, output, overwrite=force)
-        tell(f"{n} images by {solving['solver']}, {made.nfe:g} evaluations of the velocity each")
+        tell(f"{n} images; evaluations of the velocity for each: {made.nfe:g}")
     else:
         _write(_film(flow, n, show, frames, common), output, force=force)
     tell(f"wrote {output}")

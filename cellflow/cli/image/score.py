@@ -40,6 +40,13 @@ _SPACES = {
     help="Images to score, repeatable.",
 )
 @click.option(
+    "--name",
+    metavar="NAME",
+    panel=options.DATA,
+    help="What tables and figures call them; files of one name share a line. [default: the file "
+    "or the flow]",
+)
+@click.option(
     "--flow",
     "flow_path",
     type=options.PATH,
@@ -118,6 +125,9 @@ def score(
     shared.check_output(output, (".json",), force=force)
     if bool(given["samples"]) == bool(given["flow_path"]):
         raise click.UsageError("give either --samples FILE.npz or --flow FLOW")
+    if figure is not None and given["samples"]:
+        raise click.UsageError("--figure draws what evaluations buy, which only --flow tells")
+    shared.check_figure(figure, force=force)
     real = shared.read(data, "auto", size, label)
     has_test = "test" in images.splits(data)
     test = shared.read(data, "test", size, label) if has_test else None
@@ -152,9 +162,11 @@ def _table(real: Any, test: Any, given: dict[str, Any], *, progress: bool) -> pd
             progress=progress,
             **common,
         )
-        return table.assign(name=str(given["flow_path"]))
+        return table.assign(name=given["name"] or str(given["flow_path"]))
     parts = []
     for path in given["samples"]:
-        rows = images.score(images.read(path), real, progress=progress, **common).rows
-        parts.append(pd.DataFrame(rows).assign(name=str(path)))
+        scores = images.score(images.read(path), real, progress=progress, **common)
+        cost = images.cost_of(path)
+        rows = [{**row, **(cost if row["of"] == "generated" else {})} for row in scores.rows]
+        parts.append(pd.DataFrame(rows).assign(name=given["name"] or str(path)))
     return pd.concat(parts, ignore_index=True)

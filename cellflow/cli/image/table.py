@@ -34,14 +34,16 @@ def table(
     from cellflow.cli.image.tables import print_scores
 
     shared.check_output(output, (".tsv",), force=force)
+    shared.check_figure(figure, force=force)
     gathered = pd.concat([images.read_table(path) for path in scores], ignore_index=True)
-    with new_file(output, overwrite=force) as staged:
-        gathered.to_csv(staged, sep="\t", index=False)
-    if progress:
-        print_scores(gathered)
-    tell(f"wrote {output}")
+    # First what may find fault with the rows.
     if figure is not None:
         from cellflow import pl
         from cellflow.cli.figures import draw
 
         draw(figure, lambda: pl.image_scores(gathered, show=False), force=force)
+    with new_file(output, overwrite=force) as staged:
+        gathered.to_csv(staged, sep="\t", index=False)
+    if progress:
+        print_scores(gathered)
+    tell(f"wrote {output}")

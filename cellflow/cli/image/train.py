@@ -129,7 +129,7 @@ def train(output: Path, force: bool, processes: int, progress: bool, **settings:
     from cellflow.flow import check_flow_target
 
     check_flow_target(output, overwrite=force)
-    _check(settings)
+    _check(settings, force=force)
     settings |= {"output": str(output), "force": force, "progress": progress}
     if processes == 1:
         work(settings)
@@ -184,10 +184,10 @@ def _encoder(data: ImageSet, source: ImageSet | None, latents: int | None) -> En
     return images.PCAEncoder.fit(data, latents, source)
 
 
-def _check(settings: dict[str, Any]) -> None:
+def _check(settings: dict[str, Any], *, force: bool) -> None:
     if settings["resume"] and settings["checkpoint"] is None:
         raise click.UsageError("--resume needs --checkpoint FILE to go on from")
     if settings["checkpoint"] is not None:
         from cellflow._files import check_file_target
 
-        check_file_target(settings["checkpoint"], overwrite=True)
+        check_file_target(settings["checkpoint"], overwrite=force or settings["resume"])

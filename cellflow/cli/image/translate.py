@@ -85,13 +85,10 @@ def translate(
         flow, found[:count], backward=backward, times=times, progress=progress, **solving
     )
     if is_file:
-        made.images.save(output, overwrite=force)
+        made.save(output, overwrite=force)
     elif output.suffix == ".gif":
         images.write_gif(made.frames, output, overwrite=force)
     else:
         images.write_png(images.filmstrip(made.frames), output, overwrite=force)
-    tell(
-        f"{len(made.images)} images by {solving['solver']}, "
-        f"{made.nfe:g} evaluations of the velocity each"
-    )
+    tell(f"{len(made.images)} images; evaluations of the velocity for each: {made.nfe:g}")
     tell(f"wrote {output}")

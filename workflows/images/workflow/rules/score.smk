@@ -22,7 +22,8 @@ rule score:
         ),
     shell:
         "TQDM_MININTERVAL=60 cellflow image score --data {params.data:q}"
-        " --samples {input.images:q} {params.options:q} --output {output.scores:q}"
+        " --samples {input.images:q} --name {wildcards.method}/{wildcards.seed}"
+        " {params.options:q} --output {output.scores:q}"
         " > {log:q} 2>&1"
 
 
@@ -39,7 +40,13 @@ rule table:
             "results/scores.tsv",
             caption="../report/scores.rst",
             category="Scores",
-            labels={"table": "scores of all methods"},
+            labels={"scores": "table"},
+        ),
+        figure=report(
+            "results/scores.png",
+            caption="../report/scores.rst",
+            category="Scores",
+            labels={"scores": "figure"},
         ),
     log:
         "logs/table.log",
@@ -51,4 +58,5 @@ rule table:
     params:
         space=config["space"],
     shell:
-        "cellflow image table {input.scores:q} --output {output.table:q} > {log:q} 2>&1"
+        "cellflow image table {input.scores:q} --output {output.table:q}"
+        " --figure {output.figure:q} > {log:q} 2>&1"

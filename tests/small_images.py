@@ -1,0 +1,47 @@
+"""Handwritten digits, and settings that train on them for a moment."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import cellflow as cf
+from cellflow.images import ImageSet
+from cellflow.methods.config import Config
+
+TINY = Config(
+    cf.method("ot-cfm", sigma=0.0),
+    cf.recipe(
+        "default",
+        net={
+            "kind": "unet",
+            "channels": 8,
+            "multipliers": (1, 2),
+            "blocks": 1,
+            "attention": (4,),
+            "head_width": 8,
+            "dropout": 0.0,
+        },
+        standardise=False,
+        batch_size=8,
+        coupling_batch_size=16,
+        n_steps=3,
+        learning_rate=0.01,
+        ema_decay=0.0,
+    ),
+)
+
+#: The same as a file for `--config`.
+TINY_YAML = TINY.to_yaml()
+
+
+@cache
+def digits(split: str = "train") -> ImageSet:
+    """Those of scikit-learn."""
+    return cf.images.read("digits", split=split)  # type: ignore[arg-type]
+
+
+def trained(data: ImageSet | None = None, **options: Any) -> cf.Flow:
+    """A flow of a few steps."""
+    defaults: dict[str, Any] = {"config": TINY, "progress": False, "device": "cpu"}
+    return cf.images.train(digits() if data is None else data, **{**defaults, **options})
