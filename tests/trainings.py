@@ -76,6 +76,11 @@ class Plain:
         return (net.velocity(pairs.t0, pairs.x0) - (pairs.x1 - pairs.x0)).square().mean()
 
 
+def regression():
+    """The usual objective, which draws times and noise."""
+    return VelocityRegression(StraightPath(0.1))
+
+
 def settings(**changes):
     numbers = {"n_steps": 17, "batch_size": 8, "standardise": False, "learning_rate": 1e-2}
     return recipe("default", **{**numbers, **changes})
@@ -87,7 +92,7 @@ def trained(each=None, coupling=None, objective=None, *, seed=1, extras=None, **
     out = minimise(
         each,
         minibatches() if coupling is None else coupling,
-        VelocityRegression(StraightPath(0.1)) if objective is None else objective,
+        regression() if objective is None else objective,
         settings(**changes),
         seeded(seed),
         **(extras or {}),

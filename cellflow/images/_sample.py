@@ -111,7 +111,7 @@ def sample(
     """
     space = from_noise(flow, encoder)
     check_positive(n, "n")
-    if list(times) != sorted(set(times)) or times[0] != 0:
+    if list(times) != sorted({0.0, *times}):
         raise InputError(f"times must rise from 0, where the noise is, got {list(times)}")
     noise = Gaussian(torch.zeros(1, flow.dim)).sample(n, torch_generator(seed_of(rng))).x
     labels = space.labels(label, n)

@@ -61,6 +61,8 @@ def read_table(path: str | Path) -> pd.DataFrame:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FileError(f"{path} cannot be read: {error}") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
+    known = isinstance(document, dict) and document.get("format") == FORMAT
+    rows = document.get("rows") if known else None
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise FileError(f"{path} holds no scores of images (cellflow image score)")
-    return pd.DataFrame(document["rows"])
+    return pd.DataFrame(rows)

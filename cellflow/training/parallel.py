@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from cellflow._batch import Pairs
 from cellflow._errors import InputError
+from cellflow._errors import InputError
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ def launch(processes: int, function: Callable[..., None], *args: Any) -> None:
 
     Raises
     ------
+    InputError
+        That of the processes, where they refuse what they are given.
     torch.distributed.elastic.multiprocessing.errors.ChildFailedError
         If one of them fails.
     """
@@ -105,7 +108,19 @@ def launch(processes: int, function: Callable[..., None], *args: Any) -> None:
         run_id="cellflow",
         max_restarts=0,
     )
-    elastic_launch(config, function)(*args)
+    refused = elastic_launch(config, _reported)(function, *args)
+    for error in refused.values():
+        if error is not None:
+            raise error
+
+
+def _reported(function: Callable[..., None], *args: Any) -> InputError | None:
+    """The user's mistake as a result, which comes back to the launching process as it is."""
+    try:
+        function(*args)
+    except InputError as error:
+        return error
+    return None
 
 
 @contextmanager

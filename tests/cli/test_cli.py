@@ -1,7 +1,6 @@
 """The command line: the same results as the API, and one line for every mistake."""
 
 import json
-import logging
 import subprocess
 import sys
 
@@ -11,27 +10,8 @@ import pandas as pd
 import pytest
 
 import cellflow as cf
-from cellflow import _log
-from cellflow.cli import main
 
 FAST = ["--n-steps", "30"]
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Run a command in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        import warnings
-
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return stop.value.code or 0, out, err
-
-    yield call
-    _log.show(logging.INFO, "stderr")
 
 
 @pytest.fixture

@@ -1,0 +1,119 @@
+"""Scores of a flow by what its images cost."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import cellflow as cf
+from cellflow import InputError
+from cellflow.images import BY, read_table, score, score_flow, write_table
+from cellflow.images._score_flow import _solver
+from tests.small_images import digits, trained
+
+FAST = ("euler:1", "midpoint:2", "dopri5")
+
+
+@pytest.fixture(scope="module")
+def flow():
+    return trained(n_steps=30)
+
+
+def scored(flow, **options):
+    return score_flow(flow, digits(), 20, **{"by": FAST, "space": "pixels", **options})
+
+
+def test_a_row_for_each_solver_says_what_it_cost(flow):
+    table = scored(flow)
+    assert list(table["by"]) == list(FAST)
+    assert list(table["nfe"][:2]) == [1, 4]
+    assert table["nfe"][2] > 4
+    assert set(table["of"]) == {"generated"}
+    assert set(table["measure"]) == {"Frechet-20"}
+    assert list(table.columns[:3]) == ["of", "by", "nfe"]
+
+
+def test_a_row_is_the_score_of_the_images_that_the_solver_makes(flow):
+    """The same noise for all solvers, so the images of one step are those of a sample."""
+    table = scored(flow, by=("euler:1",))
+    from cellflow._random import drawn_seed, torch_generator
+
+    seed = drawn_seed(torch_generator(0))
+    made = cf.images.sample(flow, 20, rng=seed, solver="euler", n_steps=1).images
+    alone = score(made, digits(), space="pixels").scores[0]
+    assert table["frechet"][0] == pytest.approx(alone.frechet)
+
+
+def test_test_images_stand_in_one_row_at_the_number_that_is_compared(flow):
+    equal = scored(flow, test=digits("test")[:20])
+    assert list(equal["of"]) == ["generated"] * 3 + ["test images"]
+    assert set(equal["measure"]) == {"Frechet-20"}
+    fewer = scored(flow, test=digits("test")[:10])
+    assert list(fewer["measure"]) == ["Frechet-20", "Frechet-10"] * 3 + ["Frechet-10"]
+    last = fewer.iloc[-1]
+    assert pd.isna(last["by"])
+    assert pd.isna(last["nfe"])
+    pd.testing.assert_series_equal(
+        equal["frechet"][:3], fewer["frechet"][::2][:3].reset_index(drop=True)
+    )
+
+
+def test_a_flow_tells_how_straight_it_is(flow):
+    table = scored(flow)
+    for column in ("path_energy", "npe", "straightness"):
+        assert table[column].nunique() == 1
+    assert table["path_energy"][0] > 0
+    assert np.isfinite(table[["path_energy", "npe", "straightness"]]).all(axis=None)
+
+
+def test_same_seed_same_scores_and_a_table_comes_back(flow, tmp_path):
+    first, second = scored(flow, test=digits("test")), scored(flow, test=digits("test"))
+    pd.testing.assert_frame_equal(first, second)
+    write_table(first, tmp_path / "t.json")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.json"), first)
+
+
+def test_features_of_real_images_may_be_kept(flow, tmp_path):
+    without = scored(flow)
+    kept = scored(flow, cache=tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    pd.testing.assert_frame_equal(kept, without)
+    pd.testing.assert_frame_equal(scored(flow, cache=tmp_path / "cache"), without)
+
+
+def test_average_velocities_are_scored_in_their_one_step():
+    table = scored(trained(method="mean-flow"), by=BY)
+    assert list(table["by"]) == ["one step"]
+    assert list(table["nfe"]) == [1]
+
+
+@pytest.mark.parametrize(
+    ("setting", "options"),
+    [
+        ("euler:8", {"solver": "euler", "n_steps": 8}),
+        ("rk4:1", {"solver": "rk4", "n_steps": 1}),
+        ("dopri5", {"solver": "dopri5"}),
+    ],
+)
+def test_settings_are_solvers_with_their_steps(setting, options):
+    assert _solver(setting) == options
+
+
+@pytest.mark.parametrize(
+    "setting", ["euler", "euler:", "euler:0", "euler:-1", "euler:x", "euler:1.5", "dopri5:8"]
+)
+def test_settings_of_another_form_are_refused(setting, flow):
+    with pytest.raises(InputError, match=f"solver '{setting}' is none of the form euler:8"):
+        scored(flow, by=(setting,))
+
+
+def test_unknown_solvers_and_none_are_refused(flow):
+    with pytest.raises(InputError, match=r"unknown solver 'eular' \(did you mean 'euler'\?\)"):
+        scored(flow, by=("eular:8",))
+    with pytest.raises(InputError, match="by names no solver"):
+        scored(flow, by=())
+
+
+def test_flows_between_images_are_refused():
+    flow = trained(digits().of_class(0), source=digits().of_class(1))
+    with pytest.raises(InputError, match="not from noise"):
+        scored(flow)

@@ -1,0 +1,226 @@
+"""Flows that start from noise: what may start there, and the law of the pairs."""
+
+import pytest
+import torch
+from scipy.stats import norm
+
+from cellflow import InputError, method, recipe
+from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
+from cellflow.methods.parts import COUPLINGS, PATHS
+from cellflow.methods.presets import PRESETS
+from cellflow.training import fit_flow
+from cellflow.training.build import Build
+from cellflow.training.couplings import course_coupling
+from tests.trainings import seeded
+
+CPU = torch.device("cpu")
+AXIS = TimeAxis("index", (0.0, 1.0))
+#: Couplings that keep both marginals as they are, so that the law of the noise is known.
+BALANCED = ("ot", "independent", "entropic", "semidiscrete")
+SHARES = torch.tensor([0.2, 0.3, 0.5])
+NOISE = Gaussian(torch.zeros(1, 2))
+
+
+def classes(n=200, far=6.0):
+    """Points of three classes in places of their own, with one-hot classes as covariates."""
+    label = torch.repeat_interleave(torch.arange(3), (SHARES * n).round().long())
+    x = 0.3 * torch.randn((n, 2), generator=seeded(1)) + far * label[:, None]
+    return Population.of(x, label=label, condition=torch.eye(3)[label])
+
+
+def coupled(name, source=NOISE, target=None, **changes):
+    """The coupling of a name between noise and points."""
+    target = classes() if target is None else target
+    numbers = recipe("default", coupling_batch_size=64, standardise=False)
+    build = Build(method(coupling=name, **changes), numbers, torch.zeros(2), 1.0, seeded(0))
+    return course_coupling(build, Marginals((0.0, 1.0), (source, target)))
+
+
+def check_law(drawn, mean, covariance):
+    """Mean and covariance, to five standard errors; the effective number of draws is half."""
+    n = len(drawn) / 2
+    scale = covariance.diagonal().max()
+    torch.testing.assert_close(drawn.mean(dim=0), mean, atol=5 * float((scale / n).sqrt()), rtol=0)
+    atol = 5 * float(scale) * (2 / n) ** 0.5
+    torch.testing.assert_close(drawn.T.cov(), covariance, atol=atol, rtol=0)
+
+
+@pytest.mark.parametrize("name", BALANCED)
+def test_noise_tells_nothing_of_the_class_and_points_are_of_the_class_that_is_told(name):
+    pairs = coupled(name).sample(8000, seeded(2))
+    assert torch.equal(pairs.c0, pairs.c1)
+    assert torch.equal(pairs.c1.sum(dim=1), torch.ones(8000))
+    label = pairs.c1.argmax(dim=1)
+    assert torch.equal(label, (pairs.x1.mean(dim=1) / 6).round().long())
+    for each, share in enumerate(SHARES):
+        rows = label == each
+        assert float(rows.float().mean()) == pytest.approx(float(share), abs=0.03)
+        check_law(pairs.x0[rows], torch.zeros(2), torch.eye(2))
+    assert torch.equal(pairs.t0, torch.zeros(8000))
+    assert torch.equal(pairs.t1, torch.ones(8000))
+
+
+def test_without_classes_transport_sends_noise_where_it_is_near():
+    """So it is the coupling within classes that keeps noise from telling the class."""
+    target = classes()
+    pairs = coupled("ot", target=Population.of(target.points)).sample(4000, seeded(2))
+    below = pairs.x0[pairs.x1.mean(dim=1) < 3]
+    assert float(below.mean()) < -0.5
+
+
+@pytest.mark.parametrize("name", BALANCED)
+def test_within_a_class_transport_is_that_between_all_of_the_noise_and_its_points(name):
+    """Nearer than pairs drawn apart, in each class, but for the independent coupling."""
+    pairs = coupled(name).sample(4000, seeded(2))
+    spread = (pairs.x1 - 6 * pairs.c1.argmax(dim=1)[:, None]).square().sum(dim=1).mean()
+    apart = 2 + spread
+    moved = pairs.x1 - 6 * pairs.c1.argmax(dim=1)[:, None] - pairs.x0
+    found = moved.square().sum(dim=1).mean()
+    if name == "independent":
+        assert float(found) == pytest.approx(float(apart), rel=0.1)
+    else:
+        assert found < 0.8 * apart
+
+
+@pytest.mark.parametrize("name", BALANCED)
+def test_noise_of_any_place_and_width_is_drawn_as_given(name):
+    centre = torch.tensor([[3.0, -1.0]])
+    pairs = coupled(name, source=Gaussian(centre, 2.0), target=Population.of(classes().points))
+    drawn = pairs.sample(8000, seeded(2))
+    check_law(drawn.x0, centre[0], 4 * torch.eye(2))
+    assert drawn.c0 is None
+
+
+def test_the_path_to_the_target_starts_from_the_noise_that_is_given():
+    centre = torch.tensor([[3.0, -1.0]])
+    coupling = coupled("independent", source=Gaussian(centre, 2.0), path="target")
+    pairs = coupling.sample(8000, seeded(2))
+    check_law(pairs.x0, centre[0], 4 * torch.eye(2))
+    label = pairs.c1.argmax(dim=1)
+    assert torch.equal(label, (pairs.x1.mean(dim=1) / 6).round().long())
+
+
+def taking(parts):
+    return ", ".join(name for name, part in parts.items() if part.takes_noise)
+
+
+@pytest.mark.parametrize(
+    ("coupling", "path"),
+    [
+        (coupling, path)
+        for coupling, part in COUPLINGS.items()
+        for path in part.paths
+        if not (part.takes_noise and PATHS[path].takes_noise)
+    ],
+)
+def test_what_does_not_take_noise_is_refused_with_what_does(coupling, path):
+    grows = {"growth": "learned", "objective": "growth"} if coupling == "wfr" else {}
+    message = (
+        f"coupling '{coupling}' with path '{path}' needs points at both ends, and the source is "
+        f"noise; for noise take a coupling of {taking(COUPLINGS)} and a path of {taking(PATHS)}"
+    )
+    with pytest.raises(InputError, match=message):
+        coupled(coupling, path=path, **grows)
+
+
+@pytest.mark.parametrize(
+    ("coupling", "path"),
+    [
+        (coupling, path)
+        for coupling, part in COUPLINGS.items()
+        for path in part.paths
+        if part.takes_noise and PATHS[path].takes_noise
+    ],
+)
+@pytest.mark.parametrize("labelled", [False, True])
+def test_what_takes_noise_does(coupling, path, labelled):
+    target = classes() if labelled else Population.of(classes().points)
+    pairs = coupled(coupling, target=target, path=path).sample(70, seeded(2))
+    assert pairs.x0.shape == pairs.x1.shape == (70, 2)
+    assert (torch.cdist(pairs.x1, target.points).min(dim=1).values == 0).all()
+    assert (pairs.c0 is not None) == labelled
+
+
+# Fits
+
+
+def fitted(source, target, chosen, **changes):
+    numbers = {"n_steps": 400, "net": {"width": 32}, "learning_rate": 5e-3, **changes}
+    return fit_flow(
+        Marginals((0.0, 1.0), (source, target)), AXIS, method=chosen,
+        recipe=recipe("default", **numbers), seed=0, device=CPU,
+    )  # fmt: skip
+
+
+GENERATORS = [
+    name
+    for name, preset in PRESETS.items()
+    if COUPLINGS[method(name).coupling].takes_noise and PATHS[method(name).path].takes_noise
+]
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_methods_that_take_noise_generate_the_points(name):
+    target = Population.of(torch.randn((200, 2), generator=seeded(1)) * 0.5 + 1.0)
+    flow = fitted(NOISE, target, method(name), standardise=False)
+    made = flow.push(NOISE.sample(500, seeded(3)).x, 0.0, 1.0)
+    torch.testing.assert_close(made.mean(dim=0), torch.ones(2), atol=0.2, rtol=0)
+    torch.testing.assert_close(made.std(dim=0), torch.full((2,), 0.5), atol=0.2, rtol=0)
+
+
+def test_a_flow_of_classes_generates_the_class_that_is_asked():
+    flow = fitted(NOISE, classes(far=3.0), method("ot-cfm"))
+    noise = NOISE.sample(200, seeded(3)).x
+    for each, row in enumerate(torch.eye(3)):
+        made = flow.push(noise, 0.0, 1.0, condition=row.expand(200, 3))
+        expected = torch.full((2,), 3.0 * each)
+        torch.testing.assert_close(made.mean(dim=0), expected, atol=0.25, rtol=0)
+
+
+def quantiles(sample):
+    """The monotone map of N(0, 1) to equally heavy points, x -> F^-1(Phi(x))."""
+    ordered = sample.sort().values
+
+    def carried(x):
+        rank = torch.from_numpy(norm.cdf(x.numpy())) * len(ordered)
+        return ordered[rank.long().clamp(max=len(ordered) - 1)]
+
+    return carried
+
+
+def skewed(n=256):
+    """A finite sample that no affine map makes of noise: quantiles of exp(Z / 2)."""
+    middle = (torch.arange(n) + 0.5) / n
+    return torch.special.ndtri(middle).mul(0.5).exp()
+
+
+def test_in_one_dimension_transport_from_noise_pairs_by_quantiles():
+    """Batches of n points rank each point up to about 1 / sqrt(n)."""
+    sample = skewed()
+    errors = []
+    for batch_size in (16, 256):
+        numbers = recipe("default", coupling_batch_size=batch_size)
+        build = Build(method("ot-cfm"), numbers, torch.zeros(1), 1.0, seeded(0))
+        ends = Gaussian(torch.zeros(1, 1)), Population.of(sample[:, None])
+        pairs = course_coupling(build, Marginals((0.0, 1.0), ends)).sample(2560, seeded(2))
+        errors.append((pairs.x1 - quantiles(sample)(pairs.x0)).square().mean().sqrt())
+    apart = (2 * sample.var()).sqrt()
+    assert errors[1] < 0.5 * errors[0] < 0.5 * apart
+    assert errors[1] < 0.15 * apart
+
+
+@pytest.mark.parametrize("coupling", ["ot", "semidiscrete"])
+def test_a_flow_of_optimal_transport_from_noise_is_nearly_the_quantile_map(coupling):
+    sample = skewed()
+    flow = fitted(
+        Gaussian(torch.zeros(1, 1)), Population.of(sample[:, None]),
+        method("ot-cfm", coupling=coupling, sigma=0.0), n_steps=800,
+    )  # fmt: skip
+    x = torch.linspace(-1.8, 1.8, 50)[:, None]
+    error = (flow.push(x, 0.0, 1.0) - quantiles(sample)(x)).abs()
+    assert float(error.mean()) < 0.1 * float(sample.std())
+    apart = fitted(
+        Gaussian(torch.zeros(1, 1)), Population.of(sample[:, None]),
+        method("i-cfm", sigma=0.0), n_steps=100,
+    )  # fmt: skip
+    assert apart.push(x, 0.0, 1.0).shape == x.shape
