@@ -10,8 +10,8 @@ from numpydoc.validate import validate
 import cellflow as cf
 
 HEAVY = {
-    "PIL", "anndata", "matplotlib", "numpy", "ot", "pandas", "pydantic", "scanpy", "scipy", "sklearn",
-    "torch",
+    "PIL", "anndata", "matplotlib", "numpy", "ot", "pandas", "pydantic", "scanpy", "scipy",
+    "sklearn", "torch",
 }  # fmt: skip
 VERBS = [
     (package, name)

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 #: What a flow is scored by where nothing is said.
 BY = ("euler:2", "euler:4", "euler:8", "euler:16", "euler:100", "dopri5")
 
-#: What a flow of average velocities is scored by, whatever is asked for.
-_LEAP = "one step"
-
 #: Paths whose energy is taken, and frames of each.
 _PATHS, _FRAMES = 512, 21
 
@@ -94,7 +91,7 @@ def score_flow(
         As `score` and `sample`.
     """
     leaps = "average" in flow.nets.roles
-    settings = {_LEAP: {}} if leaps else {each: _solver(each) for each in by}
+    settings: list[dict[str, Any]] = [{}] if leaps else [_solver(each) for each in by]
     if not settings:
         raise InputError("by names no solver; give euler:8 or dopri5, say")
     chosen = space_of(space, weights=weights) if isinstance(space, str) else space
@@ -103,7 +100,7 @@ def score_flow(
     straight = _straightness(flow, encoder, noise_seed, batch_size)
     rows: list[dict[str, Any]] = []
     with nullcontext(cache) if cache else TemporaryDirectory() as folder:
-        for name, options in settings.items():
+        for options in settings:
             made = sample(
                 flow,
                 n,
@@ -122,7 +119,7 @@ def score_flow(
                 rng=score_seed,
                 device=device,
             )
-            known = {"by": name, "nfe": made.nfe, **straight}
+            known = {"by": made.by, "nfe": made.nfe, **straight}
             rows += [{**row, **({} if row["of"] == TEST else known)} for row in scores.rows]
     return _table(rows)
 

@@ -18,7 +18,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from cellflow._batch import Pairs
 from cellflow._errors import InputError
-from cellflow._errors import InputError
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def prepared(tmp_path_factory):
     trained(digits().of_class(0), source=digits().of_class(1)).save(folder / "between")
     trained(method="mean-flow").save(folder / "leap")
     made = cf.images.sample(flow, 12, solver="euler", n_steps=1).images
-    made.save(folder / "made.npz")
+    made.save(folder / "made.npz")  # the images alone, without what they cost
     table = cf.images.score_flow(flow, digits(), 8, by=("euler:1",), space="pixels")
     cf.images.write_table(table.assign(name="flow"), folder / "scores.json")
     rows = cf.images.score(made, digits(), space="pixels").rows
@@ -87,7 +87,14 @@ def test_the_way_of_a_user_from_digits_to_a_table_of_scores(run, here):
             [*SCORE, "--flow", "new", "--n", "9", "--solver", "euler:2", "--figure", "s.pdf"],
             "s.pdf",
         ),
-        (["image", "table", "s.json", "new.json", "--output", "t.tsv", "--figure", "t.svg"], "t.svg"),
+        (
+            [*SCORE[:-1], "p.json", "--samples", "s.npz", "--name", "new", "--figure", "p.png"],
+            "p.png",
+        ),
+        (
+            ["image", "table", "new.json", "p.json", "--output", "t.tsv", "--figure", "t.svg"],
+            "t.svg",
+        ),
     ):  # fmt: skip
         code, out, err = run(*words)
         assert code == 0, (words, err)
@@ -95,8 +102,8 @@ def test_the_way_of_a_user_from_digits_to_a_table_of_scores(run, here):
         assert (here / made).exists(), words
     assert (here / "pictures" / "step-0000003.png").exists()
     table = pd.read_csv(here / "t.tsv", sep="\t")
-    assert set(table["space"]) == {"random conv", "pixels"}
-    assert set(table["name"]) == {"s.npz", "new"}
+    assert set(table["name"]) == {"new"}
+    assert set(table["by"].dropna()) == {"euler:2", "euler:4"}
 
 
 def test_data_says_what_is_there(run, here):
@@ -197,7 +204,7 @@ def read(folder):
 
 def test_scores_are_shown_with_their_number_of_images(run, here):
     _, out, _ = run(*SCORE, "--flow", "leap", "--n", "8")
-    assert re.search(r"Frechet-8 .*one step +1 ", out)
+    assert re.search(r"Frechet-8 .*average:1 +1 ", out)
     assert "test images" in out
     assert "FID" not in out
 
@@ -302,7 +309,7 @@ MISTAKES = {
         [*SCORE, "--flow", "flow", "--figure", "new.gif"], "'.gif'; valid: .png, .pdf, .svg",
     ),
     "figure of samples": (
-        [*SCORE, "--samples", "made.npz", "--figure", "new.png"], "which only --flow tells",
+        [*SCORE, "--samples", "made.npz", "--figure", "new.png"], "these samples do not tell theirs",
     ),
     "figure of scores without cost": (
         ["image", "table", "sampled.json", "--output", "new.tsv", "--figure", "new.png"],

@@ -14,7 +14,8 @@ from cellflow.nets import Fields
 
 @pytest.fixture
 def flow(generator):
-    nets = Fields.make(("velocity", "growth"), (3,), width=8, depth=2, time_features=2, generator=generator
+    nets = Fields.make(
+        ("velocity", "growth"), (3,), width=8, depth=2, time_features=2, generator=generator
     )
     nets.standardise(torch.randn((20, 3), generator=generator) * 4)
     return Flow(

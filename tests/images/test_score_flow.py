@@ -82,7 +82,7 @@ def test_features_of_real_images_may_be_kept(flow, tmp_path):
 
 def test_average_velocities_are_scored_in_their_one_step():
     table = scored(trained(method="mean-flow"), by=BY)
-    assert list(table["by"]) == ["one step"]
+    assert list(table["by"]) == ["average:1"]
     assert list(table["nfe"]) == [1]
 
 

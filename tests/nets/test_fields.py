@@ -12,7 +12,8 @@ def points(generator, n=6, d=3):
 
 @pytest.mark.parametrize("condition_dim", [0, 2])
 def test_each_role_gives_what_it_is_for(condition_dim, generator):
-    fields = Fields.make(ROLES, (3,), condition_dim=condition_dim, width=8, depth=2, generator=generator
+    fields = Fields.make(
+        ROLES, (3,), condition_dim=condition_dim, width=8, depth=2, generator=generator
     )
     t, x = points(generator)
     condition = torch.randn((6, 2), generator=generator) if condition_dim else None
@@ -39,7 +40,8 @@ def test_settings_make_the_same_fields_again(generator):
 
 def test_residual_layers_start_from_what_they_are_given(generator):
     """With hidden layers after the first at zero, a residual net is that of one hidden layer."""
-    fields = Fields.make(("velocity",), (3,), width=8, depth=3, residual=True, activation="relu", generator=generator
+    fields = Fields.make(
+        ("velocity",), (3,), width=8, depth=3, residual=True, activation="relu", generator=generator
     )
     net = fields.nets["velocity"]
     with torch.no_grad():

@@ -125,8 +125,7 @@ def score(
     shared.check_output(output, (".json",), force=force)
     if bool(given["samples"]) == bool(given["flow_path"]):
         raise click.UsageError("give either --samples FILE.npz or --flow FLOW")
-    if figure is not None and given["samples"]:
-        raise click.UsageError("--figure draws what evaluations buy, which only --flow tells")
+    _check_figure(figure, given["samples"])
     shared.check_figure(figure, force=force)
     real = shared.read(data, "auto", size, label)
     has_test = "test" in images.splits(data)
@@ -170,3 +169,13 @@ def _table(real: Any, test: Any, given: dict[str, Any], *, progress: bool) -> pd
         rows = [{**row, **(cost if row["of"] == "generated" else {})} for row in scores.rows]
         parts.append(pd.DataFrame(rows).assign(name=given["name"] or str(path)))
     return pd.concat(parts, ignore_index=True)
+
+
+def _check_figure(figure: Path | None, samples: tuple[Path, ...]) -> None:
+    from cellflow import images
+
+    if figure is not None and samples and not any(images.cost_of(path) for path in samples):
+        raise click.UsageError(
+            "--figure draws what evaluations buy, and these samples do not tell theirs: "
+            "give --flow, or files of cellflow image sample"
+        )
