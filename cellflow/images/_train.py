@@ -117,11 +117,11 @@ def train(
         config = Config(Method(), recipe_of("default"))
     chosen = config_of(config, data.shape)
     flips = space.grid is not None and data.shape[0] == 3 if flips is None else flips
-    numbers = recipe_of(
-        chosen.recipe if recipe is None else recipe,
-        **({} if n_steps is None else {"n_steps": n_steps}),
+    moves = method_for(
+        chosen, method, coupling=coupling, path=path, objective=objective, sigma=sigma
     )
-    _check_net(numbers.net.kind, space)
+    changes = {} if n_steps is None else {"n_steps": n_steps}
+    numbers = _suited(recipe_of(recipe or chosen.recipe, **changes), moves, space)
     target = space.population(data, flips=flips)
     start: Population | Gaussian = (
         Gaussian(torch.zeros(1, target.dim))
@@ -141,9 +141,7 @@ def train(
     flow = fit_flow(
         Marginals((0.0, 1.0), (start, target), shape=space.grid),
         TimeAxis("index", (0.0, 1.0)),
-        method=method_for(
-            chosen, method, coupling=coupling, path=path, objective=objective, sigma=sigma
-        ),
+        method=moves,
         recipe=numbers,
         seed=seed,
         device=resolve_device(device),
@@ -158,12 +156,18 @@ def train(
     return replace(flow, context=space.context, settings={**flow.settings, **given})
 
 
-def _check_net(kind: str, space: ImageSpace) -> None:
+def _suited(recipe: Recipe, method: Method, space: ImageSpace) -> Recipe:
+    """The recipe, as the method needs it; refused where the space does not take its net."""
+    kind = recipe.net.kind
     if space.grid is None and kind != "mlp":
         raise InputError(
             f"net {kind!r} works on grids of pixels, and latents are none: take a config or recipe "
             "with net 'mlp', or give neither"
         )
+    if method.objective == "mean-flow":
+        # Group normalisation has no forward derivatives of grids with their channels last.
+        return recipe_of(recipe, channels_last=False)
+    return recipe
 
 
 def _pictures(

@@ -55,8 +55,9 @@ class MeanFlow:
         def average(t: Tensor, x: Tensor) -> Tensor:
             return net.average(t, r, x, condition)
 
-        # Fused attention has no forward derivative.
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        # Neither fused attention nor products in brain floats have forward derivatives.
+        whole = torch.autocast(t.device.type, enabled=False)
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), whole:
             tangents = (torch.ones_like(t), sample.u)
             slope = torch.func.jvp(average, (t, sample.x), tangents)[1]
             target = sample.u + (r - t)[:, None] * slope

@@ -166,16 +166,21 @@ def test_a_training_goes_on_from_its_checkpoint(run, here):
 def test_pictures_and_films_have_a_row_an_image_and_a_column_a_frame(run, here):
     """Each tile is a white line and an image, and a last line closes the picture."""
     run(*SAMPLE, "--n", "2", "--show", "paths", "--frames", "5", "--output", "p.png")
-    width, height = Image.open(here / "p.png").size
+    (width, height), _ = opened(here / "p.png")
     tile = (width - 2) / 5
     assert tile == (height - 2) / 2
     assert (tile - 2) % 8 == 0
     run(*SAMPLE, "--n", "4", "--frames", "5", "--output", "p.gif")
-    film = Image.open(here / "p.gif")
-    assert film.n_frames == 5
+    assert opened(here / "p.gif")[1] == 5
     words = ["image", "translate", "--flow", "between", "--data", "digits", "--class", "1", *EULER]
     run(*words, "--frames", "3", "--output", "t.gif")
-    assert Image.open(here / "t.gif").n_frames == 3
+    assert opened(here / "t.gif")[1] == 3
+
+
+def opened(path):
+    """Size and number of frames of a picture."""
+    with Image.open(path) as picture:
+        return picture.size, getattr(picture, "n_frames", 1)
 
 
 def test_what_images_cost_is_said(run, here):
@@ -309,7 +314,8 @@ MISTAKES = {
         [*SCORE, "--flow", "flow", "--figure", "new.gif"], "'.gif'; valid: .png, .pdf, .svg",
     ),
     "figure of samples": (
-        [*SCORE, "--samples", "made.npz", "--figure", "new.png"], "these samples do not tell theirs",
+        [*SCORE, "--samples", "made.npz", "--figure", "new.png"],
+        "these samples do not tell theirs",
     ),
     "figure of scores without cost": (
         ["image", "table", "sampled.json", "--output", "new.tsv", "--figure", "new.png"],

@@ -89,6 +89,14 @@ def test_every_method_from_noise_trains_and_samples(method):
     assert np.isfinite(flow.history["loss"]).all()
 
 
+@pytest.mark.parametrize("method", ["ot-cfm", "mean-flow"])
+def test_methods_train_with_what_is_for_speed(method):
+    """Brain floats and channels last, as the configs for 32 x 32 pixels have them."""
+    fast = {"precision": "bf16", "channels_last": True, "ahead": 2}
+    flow = trained(method=method, recipe=cf.recipe(TINY.recipe, **fast))
+    assert flow.history["loss"] == pytest.approx(trained(method=method).history["loss"], rel=0.02)
+
+
 def test_parts_and_numbers_come_before_the_config():
     flow = trained(coupling="independent", path="vp", sigma=0.2, n_steps=2)
     assert flow.settings["method"]["coupling"] == "independent"

@@ -7,6 +7,7 @@ import torch
 
 from cellflow import InputError
 from cellflow.integrate import accumulate, log_density
+from cellflow.nets import UNet
 
 MATRIX = torch.tensor([[0.3, -1.0], [0.4, -0.5]], dtype=torch.float64)
 
@@ -49,6 +50,31 @@ def test_random_trace_is_right_in_the_mean(generator):
     exact = log_density(linear, standard, x[:1], 0.0, 1.0, n_steps=2)
     assert float(found.mean()) == pytest.approx(float(exact), abs=0.02)
     assert float(found.std()) > 0.1
+
+
+@pytest.mark.parametrize("trace", ["exact", "hutchinson"])
+def test_nets_that_attend_have_a_divergence(trace, generator):
+    """One Euler step back, whose divergence is the trace of the Jacobian."""
+    net = UNet(
+        (1, 2, 2), channels=4, multipliers=(1,), blocks=1, attention=(2,), head_width=4, dropout=0
+    ).double()
+    for weights in net.parameters():
+        torch.nn.init.normal_(weights, std=0.3, generator=generator)
+    x = torch.randn((3, 4), generator=generator, dtype=torch.float64)
+    way = {"trace": trace, "solver": "euler", "n_steps": 1}
+    seed = torch.Generator().manual_seed(2)
+    found = log_density(net, standard, x, 0.0, 1.0, generator=seed, **way)
+    here = x.clone().requires_grad_()
+    value = net(torch.ones(3, dtype=torch.float64), here)
+    rows = [torch.autograd.grad(value[:, k].sum(), here, retain_graph=True)[0] for k in range(4)]
+    jacobian = torch.stack(rows, dim=1)
+    signs = torch.randint(2, (3, 4), generator=seed.manual_seed(2)).double() * 2 - 1
+    divergence = {
+        "exact": torch.einsum("nii->n", jacobian),
+        "hutchinson": torch.einsum("ni,nij,nj->n", signs, jacobian, signs),
+    }[trace]
+    torch.testing.assert_close(found, standard(x - value.detach()) - divergence)
+    assert float(divergence.abs().min()) > 1e-3
 
 
 def test_unknown_trace_is_named_with_the_valid_ones():

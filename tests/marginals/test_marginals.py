@@ -1,4 +1,6 @@
-"""Populations, the clock, and a course of them."""
+"""Populations, noise, the clock, and a course of them."""
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellflow import InputError
-from cellflow.marginals import Marginals, Population, TimeAxis
+from cellflow._batch import Batch, FiniteMarginal, Marginal
+from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 
 
 def test_real_axis_keeps_proportions_with_mean_interval_one():
@@ -61,3 +64,147 @@ def test_a_course_needs_as_many_populations_as_times_in_order():
         Marginals((0.0, 1.0), (one,))
     with pytest.raises(InputError, match="times must increase"):
         Marginals((1.0, 1.0), (one, one))
+
+
+def test_populations_and_noise_are_marginals_and_only_populations_have_points():
+    noise, points = Gaussian(torch.zeros(1, 2)), Population.of(torch.zeros(3, 2))
+    assert isinstance(noise, Marginal)
+    assert isinstance(points, Marginal)
+    assert isinstance(points, FiniteMarginal)
+    assert not isinstance(noise, FiniteMarginal)
+
+
+# Noise
+
+
+def test_noise_has_the_law_that_it_says(generator):
+    noise = Gaussian(torch.tensor([[1.0, -2.0]], dtype=torch.float64), 3.0)
+    drawn = noise.sample(40_000, generator)
+    assert drawn.columns().keys() == {"x"}
+    assert drawn.x.dtype == torch.float64
+    torch.testing.assert_close(drawn.x.mean(dim=0), noise.centre[0], atol=0.06, rtol=0)
+    covariance = 9 * torch.eye(2, dtype=torch.float64)
+    torch.testing.assert_close(drawn.x.T.cov(), covariance, atol=0.25, rtol=0)
+    assert (noise.dim, noise.label, noise.rate) == (2, None, None)
+    assert noise.to("cpu") == noise
+
+
+def test_noise_can_only_be_the_first_of_two():
+    noise, points = Gaussian(torch.zeros(1, 2)), Population.of(torch.zeros(3, 2))
+    course = Marginals((0.0, 1.0), (noise, points))
+    assert course.finite == [points]
+    assert course.dim == 2
+    assert course.condition_dim == 0
+    for wrong in (
+        (points, noise),
+        (noise, noise),
+        (noise, points, points),
+        (points, noise, points),
+    ):
+        with pytest.raises(InputError, match="noise can only be the first of two populations"):
+            Marginals(tuple(map(float, range(len(wrong)))), wrong)
+
+
+def test_a_course_from_noise_has_the_covariates_of_its_points():
+    points = Population.of(torch.zeros(3, 2), condition=torch.eye(3))
+    assert Marginals((0.0, 1.0), (Gaussian(torch.zeros(1, 2)), points)).condition_dim == 3
+
+
+# Points that are stored otherwise than they are drawn
+
+
+def read(rows, generator):
+    """Bytes as numbers from -1 to 1; with a generator, half of the rows with their sign turned."""
+    x = rows.x / 127.5 - 1
+    if generator is not None:
+        device = generator.device
+        turned = torch.rand(len(x), generator=generator, device=device) < 0.5
+        x = torch.where(turned[:, None], -x, x)
+    return replace(rows, x=x)
+
+
+@pytest.fixture
+def stored() -> Population:
+    """Ten rows of bytes, with columns that tell the row."""
+    x = torch.arange(200, 230, dtype=torch.uint8).reshape(10, 3)
+    rows = Batch(x, label=torch.arange(10), condition=torch.arange(10.0)[:, None])
+    return Population(rows, reading=read)
+
+
+def test_stored_rows_are_read_when_they_are_drawn_and_changed_at_random_then_only(
+    stored, generator
+):
+    points = stored.stored.x / 127.5 - 1
+    assert torch.equal(stored.cells.x, points)
+    assert torch.equal(stored.points, points)
+    assert torch.equal(stored.cells.label, torch.arange(10))
+    seen = set()
+    for _ in range(20):
+        drawn = stored.sample(10, generator)
+        assert torch.equal(drawn.label.sort().values, torch.arange(10))
+        assert torch.equal(drawn.condition[:, 0], drawn.label.float())
+        signs = (drawn.x / points[drawn.label])[:, 0].round()
+        torch.testing.assert_close(drawn.x, signs[:, None] * points[drawn.label])
+        seen |= set(zip(drawn.label.tolist(), signs.tolist(), strict=True))
+    assert len(seen) == 20
+    assert stored.stored.x.dtype == torch.uint8
+
+
+@given(n=st.integers(1, 30), weighted=st.booleans())
+def test_what_is_drawn_is_the_same_with_and_without_a_reading(stored, n, weighted):
+    """As long as nothing is changed at random, the rows of a seed are those of the points."""
+    still = replace(stored, reading=lambda rows, _generator: read(rows, None))
+    if weighted:
+        still = replace(still, weights=torch.arange(1.0, 11))
+    plain = replace(still, stored=still.cells, reading=None)
+    found, expected = (each.sample(n, torch.Generator().manual_seed(n)) for each in (still, plain))
+    assert found.columns().keys() == expected.columns().keys()
+    for name, column in expected.columns().items():
+        assert torch.equal(getattr(found, name), column)
+
+
+def test_the_same_seed_draws_and_changes_the_same(stored):
+    first, again, other = (
+        stored.sample(7, torch.Generator().manual_seed(seed)).x for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_bytes_have_masses_that_are_numbers(stored):
+    assert torch.equal(stored.masses, torch.full((10,), 0.1))
+    assert stored.masses.dtype == torch.float32
+    heavy = stored.reweighted(torch.arange(10.0))
+    torch.testing.assert_close(heavy.masses, torch.arange(10.0) / 45)
+    assert heavy.reading is read
+
+
+def test_rows_of_what_is_stored_and_its_place_keep_the_reading(stored, generator):
+    rows = torch.tensor([7, 2])
+    part = replace(stored, weights=torch.arange(1.0, 11))[rows]
+    assert len(part) == 2
+    assert part.stored.x.dtype == torch.uint8
+    assert torch.equal(part.points, stored.points[rows])
+    assert torch.equal(part.label, rows)
+    torch.testing.assert_close(part.masses, torch.tensor([8.0, 3.0]) / 11)
+    assert set(part.sample(50, generator).label.tolist()) == {2, 7}
+    moved = part.to("cpu")
+    assert moved.reading is read
+    assert torch.equal(moved.points, part.points)
+    assert torch.equal(moved.weights, part.weights)
+
+
+def test_bytes_have_as_many_dimensions_as_their_points(stored):
+    assert stored.dim == stored.points.shape[1] == 3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("weighted", [False, True])
+def test_points_come_where_the_generator_is_wherever_they_are_kept(stored, weighted):
+    if weighted:
+        stored = replace(stored, weights=torch.arange(1.0, 11))
+    for kept in (stored, stored.to("cuda")):
+        drawn = kept.sample(50, torch.Generator("cuda").manual_seed(0))
+        assert {column.device.type for column in drawn.columns().values()} == {"cuda"}
+        expected = stored.points.to("cuda")[drawn.label]
+        torch.testing.assert_close(drawn.x.abs(), expected.abs())

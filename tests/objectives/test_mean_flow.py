@@ -97,6 +97,32 @@ def test_adaptive_weight_bounds_the_loss_of_each_row(generator):
     assert float(MeanFlow(StraightPath(0.0)).loss(net, pairs, generator).detach()) <= 1
 
 
+def test_nets_that_attend_have_a_derivative_in_time(generator):
+    """The target of one batch, with du/dt by central differences along the pairs' velocity."""
+    net = Fields.make(
+        ("average",), (1, 4, 4), kind="unet", channels=4, multipliers=(1,), blocks=1,
+        attention=(4,), head_width=4, dropout=0.0,
+    ).double()  # fmt: skip
+    for weights in net.parameters():
+        nn.init.normal_(weights, std=0.2, generator=generator)
+    pairs = IndependentCoupling(
+        *(Gaussian(torch.full((1, 16), k, dtype=torch.float64)) for k in (0.0, 2.0))
+    ).sample(6, generator)
+    free = MeanFlow(StraightPath(0.0), anchored=0.0, power=0.0)
+    found = free.loss(net, pairs, torch.Generator().manual_seed(5))
+    seed = torch.Generator().manual_seed(5)
+    t, r = (torch.rand(6, generator=seed, dtype=torch.float64) for _ in range(2))
+    v, step = pairs.x1 - pairs.x0, 1e-5
+
+    def u(t):
+        return net.average(t, r, pairs.x0 + t[:, None] * v)
+
+    slope = (u(t + step) - u(t - step)) / (2 * step)
+    error = u(t) - v - (r - t)[:, None] * slope
+    torch.testing.assert_close(found, error.square().sum(dim=1).mean(), rtol=1e-6, atol=0)
+    assert float(slope.detach().abs().mean()) > 0.01
+
+
 def test_derivative_of_an_affine_net_is_that_of_its_coefficients(generator):
     """u = A x + b t + c r has du/dt = A v + b, so the target is v + (r - t) (A v + b)."""
     a, b, c = torch.randn((3,), generator=generator, dtype=torch.float64)

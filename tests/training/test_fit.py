@@ -157,7 +157,8 @@ def test_fit_on_a_gpu_predicts_what_the_cpu_predicts():
     for device in ("cpu", "cuda"):
         flow = fit_flow(
             marginals, axis, method=method("ot-cfm"),
-            recipe=recipe("default", n_steps=400, net={"width": 32}), seed=0, device=torch.device(device),
+            recipe=recipe("default", n_steps=400, net={"width": 32}), seed=0,
+            device=torch.device(device),
         )  # fmt: skip
         ends.append(flow.push(marginals.populations[1].points, 1.0, 2.0).cpu().mean(dim=0))
     torch.testing.assert_close(ends[0], ends[1], atol=0.05, rtol=0)

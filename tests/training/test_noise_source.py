@@ -137,7 +137,7 @@ def test_what_takes_noise_does(coupling, path, labelled):
     target = classes() if labelled else Population.of(classes().points)
     pairs = coupled(coupling, target=target, path=path).sample(70, seeded(2))
     assert pairs.x0.shape == pairs.x1.shape == (70, 2)
-    assert (torch.cdist(pairs.x1, target.points).min(dim=1).values == 0).all()
+    assert torch.isin(pairs.x1, target.points).all()
     assert (pairs.c0 is not None) == labelled
 
 
@@ -145,17 +145,21 @@ def test_what_takes_noise_does(coupling, path, labelled):
 
 
 def fitted(source, target, chosen, **changes):
-    numbers = {"n_steps": 400, "net": {"width": 32}, "learning_rate": 5e-3, **changes}
+    numbers = {"n_steps": 300, "net": {"width": 32}, "learning_rate": 5e-3, **changes}
     return fit_flow(
         Marginals((0.0, 1.0), (source, target)), AXIS, method=chosen,
         recipe=recipe("default", **numbers), seed=0, device=CPU,
     )  # fmt: skip
 
 
+#: With soft marginals what would go far is left out, so points are not generated as they are.
+SOFT = {"uot-fm"}
 GENERATORS = [
     name
-    for name, preset in PRESETS.items()
-    if COUPLINGS[method(name).coupling].takes_noise and PATHS[method(name).path].takes_noise
+    for name in PRESETS
+    if name not in SOFT
+    and COUPLINGS[method(name).coupling].takes_noise
+    and PATHS[method(name).path].takes_noise
 ]
 
 
@@ -209,18 +213,23 @@ def test_in_one_dimension_transport_from_noise_pairs_by_quantiles():
     assert errors[1] < 0.15 * apart
 
 
-@pytest.mark.parametrize("coupling", ["ot", "semidiscrete"])
-def test_a_flow_of_optimal_transport_from_noise_is_nearly_the_quantile_map(coupling):
+@pytest.mark.parametrize("coupling", ["ot", "semidiscrete", "independent"])
+def test_a_flow_from_noise_is_nearly_the_quantile_map_and_one_of_transport_is_straight(coupling):
+    """Any flow on a line keeps the order, so it is that map; only transport gets there at once.
+
+    With ends drawn apart, the first velocity is towards the mean.
+    """
     sample = skewed()
-    flow = fitted(
-        Gaussian(torch.zeros(1, 1)), Population.of(sample[:, None]),
-        method("ot-cfm", coupling=coupling, sigma=0.0), n_steps=800,
-    )  # fmt: skip
-    x = torch.linspace(-1.8, 1.8, 50)[:, None]
-    error = (flow.push(x, 0.0, 1.0) - quantiles(sample)(x)).abs()
-    assert float(error.mean()) < 0.1 * float(sample.std())
-    apart = fitted(
-        Gaussian(torch.zeros(1, 1)), Population.of(sample[:, None]),
-        method("i-cfm", sigma=0.0), n_steps=100,
-    )  # fmt: skip
-    assert apart.push(x, 0.0, 1.0).shape == x.shape
+    noise, points = Gaussian(torch.zeros(1, 1)), Population.of(sample[:, None])
+    chosen = method("ot-cfm", coupling=coupling, sigma=0.0)
+    flow = fitted(noise, points, chosen, learning_rate=1e-2, coupling_batch_size=128)
+    x = torch.linspace(-1.5, 1.5, 50)[:, None]
+    expected = quantiles(sample)(x)
+
+    def distance(found, to):
+        return float((found - to).abs().mean() / sample.std())
+
+    assert distance(flow.push(x, 0.0, 1.0), expected) < 0.1
+    at_once = flow.push(x, 0.0, 1.0, solver="euler", n_steps=1)
+    straight = expected if coupling != "independent" else sample.mean()
+    assert distance(at_once, straight) < 0.15
