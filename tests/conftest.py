@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# Tests run in as many processes as there are cores; threads of each would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
