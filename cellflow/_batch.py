@@ -155,6 +155,10 @@ class FiniteMarginal(Marginal, Protocol):
         """All of its points."""
         ...
 
+    def at(self, rows: Tensor) -> Batch:
+        """Those of some rows."""
+        ...
+
     @property
     def masses(self) -> Rows:
         """Their masses, which sum to one."""

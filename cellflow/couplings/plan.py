@@ -66,8 +66,8 @@ class PlanCoupling:
         entries = _found(self._ends, share * self._ends[-1])
         return Pairs.over(
             self.interval,
-            self.source.cells[self._rows[entries]],
-            self.target.cells[self._columns[entries]],
+            self.source.at(self._rows[entries]),
+            self.target.at(self._columns[entries]),
             **{name: mass[entries] for name, mass in self._masses.items()},
         )
 
@@ -114,7 +114,7 @@ class LowRankCoupling:
         starts = torch.cat([torch.zeros_like(ends[:1]), ends[:-1]])
         marks = starts[kind] + share[1] * (ends - starts)[kind]
         rights = _found(self._rights, marks).clamp(min=kind * width, max=(kind + 1) * width - 1)
-        source, target = self.source.cells[lefts % height], self.target.cells[rights % width]
+        source, target = self.source.at(lefts % height), self.target.at(rights % width)
         return Pairs.over(self.interval, source, target)
 
 

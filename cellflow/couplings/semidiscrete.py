@@ -63,7 +63,7 @@ class SemidiscreteCoupling:
         """Draw `n` points of the source and look their partners up."""
         source = self.source.sample(n, generator)
         partners = self.potentials.draw(source.seen, generator)
-        return Pairs.over(self.interval, source, self.target.cells[partners])
+        return Pairs.over(self.interval, source, self.target.at(partners))
 
 
 def finite_plan(potentials: Potentials, source: FiniteMarginal) -> Plan:

@@ -87,6 +87,11 @@ class Population:
         dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
         return torch.full((len(self),), 1 / len(self), device=x.device, dtype=dtype)
 
+    def at(self, rows: Tensor) -> Batch:
+        """The points of these rows, on the rows' device, nothing changed at random."""
+        stored = self.stored[rows.to(self.stored.x.device)].to(rows.device)
+        return stored if self.reading is None else self.reading(stored, None)
+
     def to(self, device: torch.device | str) -> Population:
         """Return the same population on `device`."""
         weights = None if self.weights is None else self.weights.to(device)

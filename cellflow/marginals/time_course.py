@@ -43,6 +43,9 @@ class Marginals:
             later <= earlier for earlier, later in zip(self.times, self.times[1:], strict=False)
         ):
             raise InputError(f"times must increase, got {self.times}")
+        dims = [each.dim for each in self.populations]
+        if len(set(dims)) > 1:
+            raise InputError(f"populations must have one number of dimensions, got {dims}")
         noisy = [isinstance(each, Gaussian) for each in self.populations]
         if any(noisy) and noisy != [True, False]:
             raise InputError("noise can only be the first of two populations")

@@ -390,6 +390,7 @@ def _all_there(features: list[Tensor | None]) -> TypeGuard[list[Tensor]]:
 
 def reach(method: Method, marginals: Marginals, scale: float, generator: torch.Generator) -> float:
     """Length scale of unbalanced transport: the one given, or what all intervals need."""
+    _check_columns(method, marginals)
     if method.delta is not None or method.coupling != "wfr":
         return (method.delta or 1.0) * scale
     ends = pairwise(marginals.finite)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cellflow.couplings import Coupling
-from cellflow.marginals import Marginals
+from cellflow.marginals import Gaussian, Marginals
 from cellflow.paths import (
     BridgePath,
     Path,
@@ -23,8 +23,10 @@ def _straight(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:
     return StraightPath(build.sigma)
 
 
-def _target(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:
-    return TargetPath(build.method.sigma, build.centre)
+def _target(build: Build, _coupling: Coupling, marginals: Marginals) -> Path:
+    source = marginals.populations[0]
+    centre = source.centre[0] if isinstance(source, Gaussian) else build.centre
+    return TargetPath(build.method.sigma, centre)
 
 
 def _vp(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:

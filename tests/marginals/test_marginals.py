@@ -208,3 +208,14 @@ def test_points_come_where_the_generator_is_wherever_they_are_kept(stored, weigh
         assert {column.device.type for column in drawn.columns().values()} == {"cuda"}
         expected = stored.points.to("cuda")[drawn.label]
         torch.testing.assert_close(drawn.x.abs(), expected.abs())
+
+
+def test_chosen_rows_are_read_and_nothing_changed_at_random(stored):
+    rows = torch.tensor([3, 3, 0])
+    assert torch.equal(stored.at(rows).x, stored.points[rows])
+    assert torch.equal(stored.at(rows).label, rows)
+
+
+def test_populations_of_different_dimensions_are_refused():
+    with pytest.raises(InputError, match=r"one number of dimensions, got \[2, 3\]"):
+        Marginals((0.0, 1.0), (Gaussian(torch.zeros(1, 2)), Population.of(torch.ones(4, 3))))

@@ -8,7 +8,7 @@ from cellflow import InputError, method, recipe
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.parts import COUPLINGS, PATHS
 from cellflow.methods.presets import PRESETS
-from cellflow.training import fit_flow
+from cellflow.training import fit_flow, paths
 from cellflow.training.build import Build
 from cellflow.training.couplings import course_coupling
 from tests.trainings import seeded
@@ -233,3 +233,25 @@ def test_a_flow_from_noise_is_nearly_the_quantile_map_and_one_of_transport_is_st
     at_once = flow.push(x, 0.0, 1.0, solver="euler", n_steps=1)
     straight = expected if coupling != "independent" else sample.mean()
     assert distance(at_once, straight) < 0.15
+
+
+def test_lipman_paths_start_from_the_noise_that_is_given(generator):
+    """Also where the net works in units of the points, whose mean is another."""
+    points = 8 + 0.1 * torch.randn(256, 1, generator=generator)
+    marginals = Marginals((0.0, 1.0), (Gaussian(torch.zeros(1, 1)), Population.of(points)))
+    build = Build(method("fm"), recipe("default"), torch.full((1,), 8.0), 1.0, generator)
+    path = paths.BUILDERS["target"](build, course_coupling(build, marginals), marginals)
+    assert path.centre.item() == 0.0
+
+
+def test_unbalanced_growth_from_noise_is_refused_by_name():
+    marginals = Marginals(
+        (0.0, 1.0), (Gaussian(torch.zeros(1, 2)), Population.of(torch.ones(4, 2)))
+    )
+    with pytest.raises(
+        InputError, match="coupling 'wfr' with path 'wfr' needs points at both ends"
+    ):
+        fit_flow(
+            marginals, TimeAxis("index", (0.0, 1.0)), method=method("wfr-fm"),
+            recipe=recipe("default", n_steps=1), seed=0, device=torch.device("cpu"),
+        )  # fmt: skip
