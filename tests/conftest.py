@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 from pathlib import Path
 
 # Tests run in as many processes as there are cores; threads of each would only wait for each other.
@@ -45,6 +47,8 @@ with install_import_hook(
 ):
     import cellflow as cf
     import cellflow.training
+    from cellflow import _log
+    from cellflow.cli import main
 
 
 @pytest.fixture
@@ -95,3 +99,18 @@ def shared_data() -> Path:
     if not folder:
         pytest.skip("CELLFLOW_DATA names no folder of larger data sets")
     return Path(folder)
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Run a command in an empty folder: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as stop:
+            main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return stop.value.code or 0, out, err
+
+    yield call
+    _log.show(logging.INFO, "stderr")

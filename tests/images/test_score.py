@@ -117,7 +117,8 @@ def test_images_that_do_not_compare_are_refused(digits, rng):
 
 
 def test_translations_stand_beside_the_identity(rng):
-    target, source = torch.randn(40, 5) + 2, rng.normal(size=(30, 5))
+    target = torch.from_numpy(rng.normal(size=(40, 5)) + 2)
+    source = rng.normal(size=(30, 5))
     found = translation_scores(source + 2, target, source)
     assert found.identity == pytest.approx(1e3 * mmd(Cloud.of(source), Cloud.of(target.numpy())))
     assert found.mmd < found.identity / 3

@@ -22,7 +22,7 @@ def test_fit_records_itself_and_makes_what_is_missing(semrau, quick, tmp_path):
     assert entry["versions"]["cellflow"] == cf.__version__
     semrau.write_h5ad(tmp_path / "a.h5ad")
     again = anndata.read_h5ad(tmp_path / "a.h5ad").uns["cellflow"]["fit"]
-    assert again["recipe"]["activation"] == "silu"
+    assert again["recipe"]["net"]["activation"] == "silu"
     np.testing.assert_allclose(again["history"]["loss"], entry["history"]["loss"])
 
 
