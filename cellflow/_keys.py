@@ -26,6 +26,7 @@ TIME_POINTS = "time_points"
 GROWTH_SETTINGS = "growth"
 REPRESENTATIONS = "representations"
 FIT = "fit"
+FINETUNE = "finetune"
 INTERPOLATE = "interpolate"
 HOLDOUT = "holdout"
 

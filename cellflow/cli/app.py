@@ -13,6 +13,7 @@ from cellflow import __version__
 from cellflow._errors import InputError
 from cellflow.cli.demo import demo
 from cellflow.cli.embed import embed
+from cellflow.cli.finetune import finetune
 from cellflow.cli.fit import fit
 from cellflow.cli.growth import growth
 from cellflow.cli.holdout import holdout
@@ -42,7 +43,19 @@ def app(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in (demo, info, embed, growth, fit, interpolate, holdout, methods, plot, image):
+for command in (
+    demo,
+    info,
+    embed,
+    growth,
+    fit,
+    finetune,
+    interpolate,
+    holdout,
+    methods,
+    plot,
+    image,
+):
     app.add_command(command)
 
 

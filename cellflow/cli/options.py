@@ -145,6 +145,54 @@ prior = click.option(
     help="Folder of a flow fitted before, for coupling acceleration.",
 )
 
+#: How a flow is fine-tuned, with the defaults of `tl.finetune`.
+tuning = together(
+    click.option(
+        "--alpha",
+        type=click.FloatRange(min=0, max=1, min_open=True),
+        metavar="A",
+        panel=FIT,
+        help="Weight of the displacement beside the end velocities; 4/5 alone leaves the points "
+        "where they belong. [default: 0.8]",
+    ),
+    click.option(
+        "--target",
+        type=click.Choice(["linear", "hermite"]),
+        panel=FIT,
+        help="What is learned: straight paths with alpha, or cubic ones. [default: linear]",
+    ),
+    sigma(help="Noise of the path. [default: the flow's where its path is straight, else 0]"),
+    click.option(
+        "--copy-every",
+        type=click.IntRange(min=1),
+        metavar="N",
+        panel=FIT,
+        help="Steps between two copies of the net to that which gives the end velocities. "
+        "[default: it follows by an average]",
+    ),
+    click.option(
+        "--tolerance",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SHARE",
+        panel=FIT,
+        help="Stop where points that are carried get wider or narrower by more. [default: 0.05]",
+    ),
+    click.option(
+        "--n-steps",
+        type=click.IntRange(min=1),
+        metavar="N",
+        panel=FIT,
+        help="Training steps. [default: a quarter of the flow's]",
+    ),
+    click.option(
+        "--learning-rate",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="RATE",
+        panel=FIT,
+        help="Step size. [default: a tenth of the flow's]",
+    ),
+)
+
 _method = together(
     method(
         help="Named combination of coupling, path and objective; cellflow methods explains them. "

@@ -51,10 +51,17 @@ class AccelerationCost:
     interval: Interval = (0.0, 1.0)
 
     def __call__(self, source: Batch, target: Batch) -> Costs:
-        """Cost of each pair of rows, shape (n, m)."""
+        """Cost of each pair of rows, shape (n, m).
+
+        Noise, which has no covariates, takes those of the target, which must be the same in all
+        rows.
+        """
         start, stop = self.interval
         half = (stop - start) / 2
-        forward = source.x + half * velocity_at(self.velocity, start, source.x, source.condition)
+        condition = source.condition
+        if condition is None and target.condition is not None:
+            condition = target.condition[:1].expand(len(source), -1)
+        forward = source.x + half * velocity_at(self.velocity, start, source.x, condition)
         back = target.x - half * velocity_at(self.velocity, stop, target.x, target.condition)
         return squared_distances(forward, back)
 

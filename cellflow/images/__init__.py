@@ -1,5 +1,6 @@
 """Images: read them, train a flow that generates or translates them, sample, score."""
 
+from cellflow.images._finetune import finetune
 from cellflow.images._read import read, splits
 from cellflow.images._sample import Samples, cost_of, interpolate, sample
 from cellflow.images._score import TranslationScores, score, translation_scores
@@ -30,6 +31,7 @@ __all__ = [
     "config_of",
     "cost_of",
     "filmstrip",
+    "finetune",
     "grid",
     "interpolate",
     "read",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def train(
     encoder
         Latents to work in instead of pixels: an object with `encode` and `decode`.
     prior
-        A fitted flow for couplings that ask one.
+        A fitted flow for couplings that ask one; `finetune` goes on from its weights.
     rng
         Seed, or numpy generator to draw one from.
     device
@@ -122,38 +123,97 @@ def train(
     )
     changes = {} if n_steps is None else {"n_steps": n_steps}
     numbers = _suited(recipe_of(recipe or chosen.recipe, **changes), moves, space)
-    target = space.population(data, flips=flips)
-    start: Population | Gaussian = (
-        Gaussian(torch.zeros(1, target.dim))
-        if source is None
-        else space.population(source, flips=flips)
-    )
-    seed = seed_of(rng)
-    given = {
-        "data": data.fingerprint,
-        "source": source and source.fingerprint,
-        "prior": prior and prior.fingerprint,
-        "conditional": conditional,
-        "encoder": space.kind,
-        "dim": target.dim,
-        "flips": flips,
-    }
-    flow = fit_flow(
-        Marginals((0.0, 1.0), (start, target), shape=space.grid),
-        TimeAxis("index", (0.0, 1.0)),
-        method=moves,
-        recipe=numbers,
-        seed=seed,
-        device=resolve_device(device),
-        prior=prior,
-        checkpoint=None
-        if checkpoint is None
-        else Checkpoint(Path(checkpoint), checkpoint_every, resume, given),
-        looks=[] if pictures is None else [_pictures(space, start, seed, pictures, pictures_every)],
+    return Course(space, data, source, flips).fitted(
+        moves,
+        numbers,
+        prior,
+        rng=rng,
+        device=device,
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+        resume=resume,
+        pictures=pictures,
+        pictures_every=pictures_every,
         progress=progress,
-        unit="images",
     )
-    return replace(flow, context=space.context, settings={**flow.settings, **given})
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a flow of images goes between.
+
+    Attributes
+    ----------
+    space
+        How images are points.
+    data, source
+        The images to generate, and those to start from; None for noise.
+    flips
+        Mirror images at random.
+    """
+
+    space: ImageSpace
+    data: ImageSet
+    source: ImageSet | None
+    flips: bool
+
+    @cached_property
+    def marginals(self) -> Marginals:
+        """Noise, or the source, at time 0, the images at time 1."""
+        target = self.space.population(self.data, flips=self.flips)
+        start: Population | Gaussian = (
+            Gaussian(torch.zeros(1, target.dim))
+            if self.source is None
+            else self.space.population(self.source, flips=self.flips)
+        )
+        return Marginals((0.0, 1.0), (start, target), shape=self.space.grid)
+
+    def fitted(
+        self,
+        method: Method,
+        recipe: Recipe,
+        prior: Flow | None,
+        *,
+        rng: RNG,
+        device: str,
+        checkpoint: str | Path | None,
+        checkpoint_every: int,
+        resume: bool,
+        pictures: str | Path | None,
+        pictures_every: int,
+        progress: bool,
+    ) -> Flow:
+        """A flow from one to the other, by these settings; the options are those of `train`."""
+        space, seed, marginals = self.space, seed_of(rng), self.marginals
+        given = {
+            "data": self.data.fingerprint,
+            "source": self.source and self.source.fingerprint,
+            "prior": prior and prior.fingerprint,
+            "conditional": bool(space.classes),
+            "encoder": space.kind,
+            "dim": marginals.dim,
+            "flips": self.flips,
+        }
+        looks = []
+        if pictures is not None:
+            start = marginals.populations[0]
+            looks = [_pictures(space, start, seed, pictures, pictures_every)]
+        flow = fit_flow(
+            marginals,
+            TimeAxis("index", (0.0, 1.0)),
+            method=method,
+            recipe=recipe,
+            seed=seed,
+            device=resolve_device(device),
+            prior=prior,
+            checkpoint=None
+            if checkpoint is None
+            else Checkpoint(Path(checkpoint), checkpoint_every, resume, given),
+            looks=looks,
+            progress=progress,
+            unit="images",
+        )
+        return replace(flow, context=space.context, settings={**flow.settings, **given})
 
 
 def _suited(recipe: Recipe, method: Method, space: ImageSpace) -> Recipe:

@@ -60,6 +60,16 @@ class Method(BaseModel):
         Weights of these errors beside that of the velocity.
     anchored
         Of `mean-flow`: share of rows where plain flow matching is learned.
+    oat_alpha, oat_target
+        Of `oat`: weight of the displacement beside the end velocities, of which 4/5 alone leaves
+        the marginals as they are; whether `linear` paths are learned with it, or `hermite` ones,
+        which leave the marginals and have no weight.
+    oat_decay, oat_copy_every
+        How the net that gives end velocities follows the trained one: by an average with this
+        decay a step, or, where it is not None, by a copy each so many steps.
+    oat_tolerance
+        How much wider or narrower than the prior's, as a share, the points may become that the
+        flow carries, before the training stops.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -90,6 +100,11 @@ class Method(BaseModel):
     score_weight: NonNegativeFloat = 1.0
     growth_weight: NonNegativeFloat = 1.0
     anchored: float = Field(default=0.5, ge=0, le=1)
+    oat_alpha: float = Field(default=0.8, gt=0, le=1)
+    oat_target: Literal["linear", "hermite"] = "linear"
+    oat_decay: float = Field(default=0.9999, ge=0, le=1)
+    oat_copy_every: PositiveInt | None = None
+    oat_tolerance: PositiveFloat = 0.05
 
 
 def method_of(method: str | Method = "ot-cfm", **changes: Any) -> Method:
@@ -140,6 +155,11 @@ def check_parts(method: Method) -> None:
             f"valid there: {listed(objectives)}"
         )
     _check_growth(method)
+    if method.objective == "oat" and method.coupling != "acceleration":
+        raise InputError(
+            "objective 'oat' needs the end velocities of coupling 'acceleration', which "
+            f"{method.coupling!r} does not know"
+        )
     if method.path == "bridge" and not method.sigma > 0:
         raise InputError("path 'bridge' needs sigma over 0: without noise take path 'straight'")
     if method.coupling == "entropic" and not (method.epsilon or method.sigma) > 0:

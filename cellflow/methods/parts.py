@@ -104,6 +104,7 @@ COUPLINGS = {
         paths=_POINTWISE,
         sees_costs=False,
         sees_clones=False,
+        takes_noise=True,
     ),
     "auto": Part(
         "exact-full where the plan is cheap, ot elsewhere", "this package", paths=_POINTWISE
@@ -114,7 +115,10 @@ _VELOCITIES = ("velocity", "growth", "mean-flow")
 
 PATHS = {
     "straight": Part(
-        "straight lines with constant noise", _CFM, objectives=_VELOCITIES, takes_noise=True
+        "straight lines with constant noise",
+        _CFM,
+        objectives=(*_VELOCITIES, "oat"),
+        takes_noise=True,
     ),
     "target": Part(
         "from noise to the cells of the later time",
@@ -155,6 +159,10 @@ OBJECTIVES = {
     "growth": Part("velocity and growth rate", "Peng et al. 2026, arXiv 2601.06810"),
     "mean-flow": Part(
         "average velocities, which predict in one step", "Geng et al. 2025, arXiv 2505.13447"
+    ),
+    "oat": Part(
+        "fine-tuning of a flow fitted before towards the least acceleration",
+        "Yue et al. 2025, arXiv 2509.24936",
     ),
 }
 

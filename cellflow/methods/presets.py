@@ -87,4 +87,9 @@ PRESETS = {
         _CFM,
         {"path": "spline"},
     ),
+    "oat-fm": Preset(
+        "fine-tunes a flow fitted before to bend less (cellflow finetune)",
+        "Yue et al. 2025, arXiv 2509.24936",
+        {"coupling": "acceleration", "objective": "oat"},
+    ),
 }

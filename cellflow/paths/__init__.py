@@ -2,6 +2,7 @@
 
 from cellflow.paths.bridge import BridgePath
 from cellflow.paths.geodesic import Geopath, MetricPath
+from cellflow.paths.hermite import HermitePath
 from cellflow.paths.riemannian import IntervalMetrics, LandMetric, Metric, RBFMetric
 from cellflow.paths.sample import Path, PathSample
 from cellflow.paths.spline import SplinePath
@@ -13,6 +14,7 @@ from cellflow.paths.wfr import WFRPath
 __all__ = [
     "BridgePath",
     "Geopath",
+    "HermitePath",
     "IntervalMetrics",
     "LandMetric",
     "Metric",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from anndata import AnnData
 
 from cellflow._keys import FIT, record
 from cellflow._random import RNG, seed_of
-from cellflow.flow import Flow
+from cellflow.flow import Context, Flow
 from cellflow.io import Conditions, SideColumns, populations, time_key_of, time_points_of
 from cellflow.marginals import TimeAxis
 from cellflow.methods.method import Method, method_of
@@ -72,7 +73,7 @@ def fit(
     cost_rep
         `obsm` key that coupling costs are taken on, where it is not the one that is fitted in.
     prior
-        A flow fitted before, for the coupling `acceleration`.
+        A flow fitted before, for the coupling `acceleration`; `finetune` goes on from its weights.
     recipe
         Every number of the fit: `default`, `torchcfm`, or a `Recipe` (`cellflow.recipe`).
     time_axis
@@ -147,13 +148,20 @@ def fit(
     context = to_context(
         representation, time_key=time_key, conditions=[dict(c) for c in conditions.columns]
     )
+    return kept(adata, flow, context, columns, key_added)
+
+
+def kept(
+    adata: AnnData, flow: Flow, context: Context, columns: Mapping[str, Any], key_added: str
+) -> Flow:
+    """The flow with its context and the columns that it saw; the AnnData has the record of it."""
     flow = replace(flow, context=context, settings={**flow.settings, **columns})
     entry = {
         **flow.settings,
-        "time_axis": time_axis,
+        "time_axis": flow.axis.kind,
         "flow_id": flow.fingerprint,
-        "time_key": time_key,
-        "times": np.array(points.times),
+        "time_key": flow.time_key,
+        "times": np.array(flow.axis.times),
         "history": {name: np.array(values) for name, values in flow.history.items()},
     }
     record(adata.uns, key_added, entry)

@@ -1,7 +1,9 @@
 """The loop that minimises objectives, and the way from populations in time to a flow."""
 
 from cellflow.training.checkpoints import Checkpoint
+from cellflow.training.comparison import compared
 from cellflow.training.devices import resolve_device
+from cellflow.training.fine_tuning import settings_after
 from cellflow.training.fit import fit_flow
 from cellflow.training.loop import minimise
 from cellflow.training.parallel import Crew, joined, launch
@@ -11,9 +13,11 @@ __all__ = [
     "Checkpoint",
     "Crew",
     "Look",
+    "compared",
     "fit_flow",
     "joined",
     "launch",
     "minimise",
     "resolve_device",
+    "settings_after",
 ]

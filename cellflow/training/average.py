@@ -23,10 +23,12 @@ class Average(Generic[Net]):
     ramp
         Let step n keep at most (n - 1) / (n + 8), so that the average forgets its start quickly
         and a short training is not averaged with its initial weights.
+    every
+        Steps between two updates; with decay 0 it is a copy of the weights at these steps.
     """
 
-    def __init__(self, net: Net, decay: float, *, ramp: bool) -> None:
-        self.decay, self.ramp = decay, ramp
+    def __init__(self, net: Net, decay: float, *, ramp: bool, every: int = 1) -> None:
+        self.decay, self.ramp, self.every = decay, ramp, every
         self.net: Net = deepcopy(net).eval()
         self._averages: list[Tensor] = list(self.net.parameters())
         self._weights: list[Tensor] = list(net.parameters())
@@ -35,6 +37,8 @@ class Average(Generic[Net]):
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Follow the weights after step number `step`, from 1."""
+        if step % self.every:
+            return
         kept = min(self.decay, (step - 1) / (step + 8)) if self.ramp else self.decay
         torch._foreach_lerp_(self._averages, self._weights, 1 - kept)
         for mine, theirs in self._buffers:

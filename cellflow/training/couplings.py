@@ -131,8 +131,14 @@ def _independent(_build: Build, source: Marginal, target: Marginal, span: Interv
     return IndependentCoupling(source, target, span)
 
 
-def _acceleration(build: Build, source: Population, target: Population, span: Interval) -> Coupling:
+def _acceleration(build: Build, source: Side, target: Population, span: Interval) -> Coupling:
     assert build.prior is not None
+    condition = target.stored.condition
+    if isinstance(source, Gaussian) and condition is not None and (condition != condition[0]).any():
+        raise InputError(
+            "coupling 'acceleration' asks a flow where noise goes, and covariates that differ "
+            "inside a class do not tell; leave out those that are no classes"
+        )
     velocity = build.prior.nets.velocity
     cost = AccelerationCost(velocity, span)
     batches = _minibatch(build, source, target, span, name="ot", cost=cost)

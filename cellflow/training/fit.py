@@ -21,9 +21,11 @@ from cellflow.training import couplings, objectives, paths
 from cellflow.training.build import Build
 from cellflow.training.checkpoints import Checkpoint
 from cellflow.training.devices import cpu_threads, placed
+from cellflow.training.fine_tuning import check_tunable, tuning_recipe
 from cellflow.training.loop import minimise
 from cellflow.training.parallel import Crew
 from cellflow.training.progress import Look
+from cellflow.training.target_net import TargetNet, units_of
 
 #: Which share of the cells is trained on does not depend on the seed of a fit, as in the reference
 #: runner, so that seeds differ by training alone.
@@ -61,7 +63,7 @@ def fit_flow(
     device
         Where to fit.
     prior
-        A fitted flow for couplings that ask one.
+        A fitted flow for couplings that ask one; objective `oat` goes on from its weights.
     checkpoint
         Where the state of the training is kept, and whether to go on from there.
     looks
@@ -72,19 +74,19 @@ def fit_flow(
         What the bar calls a pair.
     """
     generator = torch_generator(seed, device)
+    prior = _usable(prior, method, marginals, axis, device)
+    tuned = prior if method.objective == "oat" else None
+    if tuned is not None:
+        recipe = tuning_recipe(recipe, tuned)
     seen, unseen = _split(marginals, recipe.train_fraction, device)
-    fields = Fields.make(
-        objectives.ROLES[method.objective],
-        marginals.shape or (marginals.dim,),
-        kind=recipe.net.kind,
-        condition_dim=marginals.condition_dim,
-        **recipe.net.numbers,
-        generator=torch_generator(seed),
-    ).to(device)
+    fields = _untrained(marginals, method, recipe, seed) if tuned is None else deepcopy(tuned.nets)
+    fields = fields.to(device)
     if recipe.channels_last:
         fields = fields.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     centre, scale = torch.zeros(marginals.dim, device=device), 1.0
-    if recipe.standardise:
+    if tuned is not None:
+        centre, scale = units_of(fields)
+    elif recipe.standardise:
         fields.standardise(torch.cat([population.points for population in seen.finite]))
         net = next(iter(fields.nets.values()))
         centre, scale = net.centre, float(net.scale)  # type: ignore[assignment, arg-type]
@@ -96,7 +98,7 @@ def fit_flow(
         generator,
         scale**2,
         couplings.reach(method, seen, scale, generator),
-        _usable(prior, method, marginals, axis, device),
+        prior,
         progress,
     )
     settings: dict[str, Any] = {
@@ -113,8 +115,13 @@ def fit_flow(
         "seed": seed,
         "device": device.type,
         "processes": Crew.here().size,
+        "prior": None if prior is None else prior.fingerprint,
     }
     with cpu_threads(recipe.threads):
+        companion = None
+        if tuned is not None:
+            companion = TargetNet.of(fields, build, seen)
+            build = replace(build, prior=replace(tuned, nets=companion.net))
         coupling = couplings.course_coupling(build, seen)
         path = paths.BUILDERS[method.path](build, coupling, seen)
         trained = minimise(
@@ -124,12 +131,24 @@ def fit_flow(
             recipe,
             generator,
             check=None if recipe.patience is None else couplings.course_coupling(build, unseen),
+            companion=companion,
             checkpoint=None if checkpoint is None else checkpoint.of(identity),
             looks=looks,
             progress=progress,
             unit=unit,
         )
     return Flow(trained.net, axis, settings, trained.history)
+
+
+def _untrained(marginals: Marginals, method: Method, recipe: Recipe, seed: int) -> Fields:
+    return Fields.make(
+        objectives.ROLES[method.objective],
+        marginals.shape or (marginals.dim,),
+        kind=recipe.net.kind,
+        condition_dim=marginals.condition_dim,
+        **recipe.net.numbers,
+        generator=torch_generator(seed),
+    )
 
 
 def _usable(
@@ -160,6 +179,8 @@ def _usable(
     ):
         if mine != theirs:
             raise InputError(f"the prior has {name} {mine}, this fit {theirs}; fit both alike")
+    if method.objective == "oat":
+        check_tunable(prior, marginals)
     return replace(prior, nets=deepcopy(prior.nets).to(device))
 
 

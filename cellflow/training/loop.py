@@ -19,6 +19,7 @@ from cellflow.methods.recipes import Recipe
 from cellflow.objectives import Objective
 from cellflow.training.average import Average
 from cellflow.training.checkpoints import Checkpoint, State, named, under
+from cellflow.training.companion import Companion
 from cellflow.training.dropout import Dropout
 from cellflow.training.feed import Feed, Source
 from cellflow.training.parallel import Crew
@@ -42,7 +43,7 @@ class Trained(Generic[Net]):
         The net to use: the average of the weights where the recipe asks for it, else the last.
     history
         `step` and the mean `loss` of the steps since the one before; `check`, the loss on unseen
-        pairs at these steps, where there are any.
+        pairs at these steps, where there are any; what a companion reads.
     """
 
     net: Net
@@ -57,6 +58,7 @@ def minimise(
     generator: torch.Generator,
     *,
     check: Coupling | None = None,
+    companion: Companion | None = None,
     checkpoint: Checkpoint | None = None,
     looks: Sequence[Look] = (),
     progress: bool = False,
@@ -66,14 +68,15 @@ def minimise(
     """Minimise an objective over the weights of `net`, in place, by AdamW.
 
     With `check`, pairs that training does not see, the loss on a batch of them decides which
-    weights are used and when to stop, after `recipe.patience` readings without a new low.
+    weights are used and when to stop, after `recipe.patience` readings without a new low. A
+    `companion` follows each step, and may stop as well.
 
     Raises
     ------
     SolverError
         If the loss stops being a finite number.
     """
-    training = _Training(net, coupling, objective, recipe, generator, check)
+    training = _Training(net, coupling, objective, recipe, generator, check, companion)
     state = None if checkpoint is None else checkpoint.load()
     if state is not None:
         training.restore(state)
@@ -123,6 +126,7 @@ class _Training(Generic[Net]):
         recipe: Recipe,
         generator: torch.Generator,
         check: Coupling | None,
+        companion: Companion | None,
     ) -> None:
         self.net, self.recipe, self.crew = net.train(), recipe, Crew.here()
         self.crew.check(recipe.batch_size)
@@ -142,6 +146,7 @@ class _Training(Generic[Net]):
         self.watch = (
             None if check is None else Watch(self.current, check, objective, recipe, self.device)
         )
+        self.companion = companion
         if recipe.compile:
             _compile(net)
         self.loss = self.crew.wrap(_Loss(net, objective, self.noise, recipe.precision))
@@ -170,6 +175,8 @@ class _Training(Generic[Net]):
         self.steps += 1
         if self.average is not None:
             self.average.update(self.steps)
+        if self.companion is not None:
+            self.companion.update(self.steps)
         self.done = self.steps == self.recipe.n_steps
         return self._read() if self.done or self.steps % REPORT_EVERY == 0 else None
 
@@ -197,6 +204,12 @@ class _Training(Generic[Net]):
         if self.watch is not None:
             with self.at_rest():
                 self.done |= self.watch.read()
+        if self.companion is not None:
+            with self.at_rest():
+                readings, stop = self.companion.read(self.steps, self.current)
+            for name, reading in readings.items():
+                self.history.setdefault(name, []).append(reading)
+            self.done |= stop
         return mean
 
     def _unread(self) -> Tensor:
@@ -246,6 +259,8 @@ class _Training(Generic[Net]):
         if self.watch is not None:
             tensors |= named("best", self.watch.best)
             values["check"] = self.watch.losses
+        if self.companion is not None:
+            tensors |= named("companion", self.companion.tensors)
         return State(self.steps, tensors, values)
 
     def restore(self, state: State) -> None:
@@ -265,6 +280,8 @@ class _Training(Generic[Net]):
             best = under("best", tensors)
             self.watch.best = {name: value.to(self.device) for name, value in best.items()}
             self.watch.losses = list(state.values["check"])
+        if self.companion is not None:
+            self.companion.restore(under("companion", tensors))
         self.steps = state.step
         self.done = state.values["done"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cellflow.objectives import MeanFlow, Objective, VelocityRegression
-from cellflow.paths import Path
+from cellflow.objectives import AccelerationRegression, MeanFlow, Objective, VelocityRegression
+from cellflow.paths import HermitePath, Path
 from cellflow.training.build import Build
 
 #: Fields that each objective of `cellflow.methods.parts.OBJECTIVES` learns.
@@ -14,6 +14,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "velocity-score": ("velocity", "score"),
     "growth": ("velocity", "growth"),
     "mean-flow": ("average",),
+    "oat": ("velocity",),
 }
 
 
@@ -25,10 +26,17 @@ def _mean_flow(build: Build, path: Path) -> Objective:
     return MeanFlow(path, build.method.anchored, unit=build.scale)
 
 
+def _oat(build: Build, path: Path) -> Objective:
+    if build.method.oat_target == "hermite":
+        return VelocityRegression(HermitePath(build.sigma))
+    return AccelerationRegression(path, build.method.oat_alpha)
+
+
 #: How each objective is made.
 BUILDERS: dict[str, Callable[[Build, Path], Objective]] = {
     "velocity": _regression,
     "velocity-score": _regression,
     "growth": _regression,
     "mean-flow": _mean_flow,
+    "oat": _oat,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import rich_click as click
 
 from cellflow.cli.image.data import data
+from cellflow.cli.image.finetune import finetune
 from cellflow.cli.image.sample import sample
 from cellflow.cli.image.score import score
 from cellflow.cli.image.table import table
@@ -22,5 +23,5 @@ def image() -> None:
     """
 
 
-for command in (data, train, sample, translate, score, table, weights):
+for command in (data, train, finetune, sample, translate, score, table, weights):
     image.add_command(command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
@@ -68,6 +68,58 @@ batch_size = click.option(
     help="Images that are computed at once.",
 )
 
+#: What is kept and shown of a training, and by how many processes it is done.
+training = options.together(
+    click.option(
+        "--checkpoint",
+        type=options.PATH,
+        metavar="FILE",
+        panel=options.RUN,
+        help="Keep the state of the training in this file.",
+    ),
+    click.option(
+        "--checkpoint-every",
+        type=click.IntRange(min=1),
+        default=1000,
+        show_default=True,
+        metavar="STEPS",
+        panel=options.RUN,
+        help="Steps between two writings of it.",
+    ),
+    click.option(
+        "--resume",
+        is_flag=True,
+        panel=options.RUN,
+        help="Go on from the checkpoint, if it is there.",
+    ),
+    click.option(
+        "--pictures",
+        type=options.PATH,
+        metavar="FOLDER",
+        panel=options.RUN,
+        help="Write grids of images to this folder on the way.",
+    ),
+    click.option(
+        "--pictures-every",
+        type=click.IntRange(min=1),
+        default=1000,
+        show_default=True,
+        metavar="STEPS",
+        panel=options.RUN,
+        help="Steps between two of them.",
+    ),
+    click.option(
+        "--processes",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        panel=options.RUN,
+        help="Processes that train together, each on a GPU of its own where there are some; pairs "
+        "are coupled over the whole batch.",
+    ),
+)
+
 
 def read(source: str, split: str, size: int | None = None, label: str | None = None) -> ImageSet:
     """The images that the options name, of one class where one is named."""
@@ -75,6 +127,27 @@ def read(source: str, split: str, size: int | None = None, label: str | None = N
 
     found = images.read(source, split=split, size=size)  # type: ignore[arg-type]
     return found if label is None else found.of_class(label)
+
+
+def sets(given: dict[str, Any]) -> tuple[ImageSet, ImageSet | None]:
+    """Target and source, taking what names them out of the settings."""
+    name, split, size, label, source, source_class = (
+        given.pop(key) for key in ("data", "split", "size", "label", "source", "source_class")
+    )
+    data = read(name, split, size, label)
+    if source is None and source_class is None:
+        return data, None
+    return data, read(source or name, split, size, source_class)
+
+
+def check_checkpoint(settings: dict[str, Any], *, force: bool) -> None:
+    """Refuse a checkpoint that could not be written, or gone on from."""
+    if settings["resume"] and settings["checkpoint"] is None:
+        raise click.UsageError("--resume needs --checkpoint FILE to go on from")
+    if settings["checkpoint"] is not None:
+        from cellflow._files import check_file_target
+
+        check_file_target(settings["checkpoint"], overwrite=force or settings["resume"])
 
 
 def check_figure(path: Path | None, *, force: bool) -> None:

@@ -70,51 +70,7 @@ if TYPE_CHECKING:
 @options.sigma(help="Noise of the path, in units of half the range of pixels. [default: 0]")
 @options.n_steps
 @options.prior
-@click.option(
-    "--checkpoint",
-    type=options.PATH,
-    metavar="FILE",
-    panel=options.RUN,
-    help="Keep the state of the training in this file.",
-)
-@click.option(
-    "--checkpoint-every",
-    type=click.IntRange(min=1),
-    default=1000,
-    show_default=True,
-    metavar="STEPS",
-    panel=options.RUN,
-    help="Steps between two writings of it.",
-)
-@click.option(
-    "--resume", is_flag=True, panel=options.RUN, help="Go on from the checkpoint, if it is there."
-)
-@click.option(
-    "--pictures",
-    type=options.PATH,
-    metavar="FOLDER",
-    panel=options.RUN,
-    help="Write grids of images to this folder on the way.",
-)
-@click.option(
-    "--pictures-every",
-    type=click.IntRange(min=1),
-    default=1000,
-    show_default=True,
-    metavar="STEPS",
-    panel=options.RUN,
-    help="Steps between two of them.",
-)
-@click.option(
-    "--processes",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    panel=options.RUN,
-    help="Processes that train together, each on a GPU of its own where there are some; pairs "
-    "are coupled over the whole batch.",
-)
+@shared.training
 @options.seed
 @options.device
 @options.run_options
@@ -129,7 +85,7 @@ def train(output: Path, force: bool, processes: int, progress: bool, **settings:
     from cellflow.flow import check_flow_target
 
     check_flow_target(output, overwrite=force)
-    _check(settings, force=force)
+    shared.check_checkpoint(settings, force=force)
     settings |= {"output": str(output), "force": force, "progress": progress}
     if processes == 1:
         work(settings)
@@ -148,7 +104,7 @@ def work(settings: dict[str, Any]) -> None:
 
     given = dict(settings)
     output, force = given.pop("output"), given.pop("force")
-    data, source = _sets(given)
+    data, source = shared.sets(given)
     latents, prior, seed = (given.pop(name) for name in ("latents", "prior", "seed"))
     with joined(given.pop("device")) as device:
         flow = images.train(
@@ -164,17 +120,6 @@ def work(settings: dict[str, Any]) -> None:
             flow.save(output, overwrite=force)
 
 
-def _sets(given: dict[str, Any]) -> tuple[ImageSet, ImageSet | None]:
-    """Target and source, taking what names them out of the settings."""
-    name, split, size, label, source, source_class = (
-        given.pop(key) for key in ("data", "split", "size", "label", "source", "source_class")
-    )
-    data = shared.read(name, split, size, label)
-    if source is None and source_class is None:
-        return data, None
-    return data, shared.read(source or name, split, size, source_class)
-
-
 def _encoder(data: ImageSet, source: ImageSet | None, latents: int | None) -> Encoder | None:
     """Principal components of all images that are seen."""
     from cellflow import images
@@ -182,12 +127,3 @@ def _encoder(data: ImageSet, source: ImageSet | None, latents: int | None) -> En
     if latents is None:
         return None
     return images.PCAEncoder.fit(data, latents, source)
-
-
-def _check(settings: dict[str, Any], *, force: bool) -> None:
-    if settings["resume"] and settings["checkpoint"] is None:
-        raise click.UsageError("--resume needs --checkpoint FILE to go on from")
-    if settings["checkpoint"] is not None:
-        from cellflow._files import check_file_target
-
-        check_file_target(settings["checkpoint"], overwrite=force or settings["resume"])

@@ -1,0 +1,86 @@
+"""`cellflow image finetune`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from cellflow.cli import options
+from cellflow.cli.image import options as shared
+
+
+@click.command()
+@options.flow
+@shared.data(help="Images to generate, like those that the flow was trained on.")
+@shared.split
+@shared.size
+@click.option(
+    "--class",
+    "label",
+    metavar="NAME",
+    panel=options.DATA,
+    help="Only images of this class.",
+)
+@click.option(
+    "--source",
+    metavar="IMAGES",
+    panel=options.DATA,
+    help="Images to start from, where the flow does not start from noise.",
+)
+@click.option(
+    "--source-class",
+    metavar="NAME",
+    panel=options.DATA,
+    help="Start only from images of this class.",
+)
+@options.output(metavar="FLOW", help="Folder that the fine-tuned flow goes to.")
+@options.force
+@options.tuning
+@shared.training
+@options.seed
+@options.device
+@options.run_options
+def finetune(
+    flow_path: Path, output: Path, force: bool, processes: int, progress: bool, **settings: Any
+) -> None:
+    """Fine-tune a flow of images, so that its paths get straighter.
+
+    The flow decides latents, classes and whether images are mirrored; it is left as it is.
+    """
+    from cellflow._log import tell
+    from cellflow.flow import check_flow_target
+
+    check_flow_target(output, overwrite=force)
+    shared.check_checkpoint(settings, force=force)
+    settings |= {"flow": str(flow_path), "output": str(output), "force": force}
+    settings |= {"progress": progress}
+    if processes == 1:
+        work(settings)
+    else:
+        from cellflow.training import launch
+
+        launch(processes, work, settings)
+    if progress:
+        tell(f"wrote {output}")
+
+
+def work(settings: dict[str, Any]) -> None:
+    """What each process does: read, fine-tune, and, in the one that leads, save."""
+    import logging
+
+    from cellflow import Flow, _log, images
+    from cellflow.training import Crew, joined
+
+    given = dict(settings)
+    if not given["progress"]:
+        # A process of its own knows nothing of what the command was told.
+        _log.show(logging.ERROR, "stdout")
+    output, force, seed = (given.pop(name) for name in ("output", "force", "seed"))
+    flow = Flow.load(given.pop("flow"))
+    data, source = shared.sets(given)
+    with joined(given.pop("device")) as device:
+        tuned = images.finetune(flow, data, source=source, rng=seed, device=device, **given)
+        if Crew.here().leads:
+            tuned.save(output, overwrite=force)

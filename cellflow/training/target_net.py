@@ -1,0 +1,124 @@
+"""Fine-tuning of a fitted flow: the net that couplings ask, and when it stops."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from cellflow._batch import Pairs
+from cellflow._errors import CellflowWarning
+from cellflow._random import torch_generator
+from cellflow._typing import Points, Rows, Scalar
+from cellflow.integrate import solve
+from cellflow.marginals import Marginals
+from cellflow.methods.method import Method
+from cellflow.nets import Fields
+from cellflow.objectives import condition_at
+from cellflow.training.average import Average
+from cellflow.training.build import Build
+from cellflow.training.couplings import course_coupling
+
+#: Points that are carried at each reading, the steps that carry them, and the seed of the draw.
+_CARRIED, _STEPS, _SEED = 256, 8, 0
+
+
+def units_of(nets: Fields) -> tuple[Tensor, float]:
+    """Centre, shape (d,), and scale of the points, as the nets of a flow know them."""
+    net = next(iter(nets.nets.values()))
+    if not hasattr(net, "centre"):
+        return next(net.parameters()).new_zeros(nets.dim), 1.0
+    return net.centre, float(net.scale)  # type: ignore[return-value, arg-type]
+
+
+class TargetNet:
+    """The net that couplings and end velocities ask; it follows the trained one from afar.
+
+    At each reading it carries points of the source through their intervals and compares their
+    spread around the mean of each interval's end with that of the points that the prior carries
+    there. Fine-tuning should leave it; an alpha other than 4/5 shrinks or stretches what it learns.
+    The spread may approach that of the data. Velocities themselves would not tell: a flow that gets
+    straighter is slower at the same points, with nothing wrong about its ends.
+
+    Parameters
+    ----------
+    net
+        The net to train, which is still that of the prior.
+    method
+        How it follows, and how far the spread may go.
+    pairs
+        The points that are carried, and real ones at the ends of their intervals, in any order.
+    """
+
+    def __init__(self, net: Fields, method: Method, pairs: Pairs) -> None:
+        every = method.oat_copy_every
+        decay = method.oat_decay if every is None else 0.0
+        self.average = Average(net, decay, ramp=False, every=every or 1)
+        self.pairs = pairs
+        self.before = spread(carried(self.net, pairs), pairs)
+        real = float(spread(pairs.x1, pairs) / self.before)
+        tolerance = method.oat_tolerance
+        self.low, self.high = min(1.0, real) - tolerance, max(1.0, real) + tolerance
+
+    @classmethod
+    def of(cls, net: Fields, build: Build, marginals: Marginals) -> TargetNet:
+        """That of a fine-tuning; the build's generator is left as it is."""
+        apart = build.method.model_copy(update={"coupling": "independent"})
+        generator = torch_generator(_SEED, build.generator.device)
+        pairs = course_coupling(replace(build, method=apart), marginals).sample(_CARRIED, generator)
+        return cls(net, build.method, pairs)
+
+    @property
+    def net(self) -> Fields:
+        """The net as it is."""
+        return self.average.net
+
+    def update(self, step: int) -> None:
+        """Follow the weights after step number `step`, from 1."""
+        self.average.update(step)
+
+    def read(self, step: int, net: Fields) -> tuple[dict[str, float], bool]:
+        """Ratio of the spread of what `net` carries to that of the prior; True to stop."""
+        ratio = float(spread(carried(net, self.pairs), self.pairs) / self.before)
+        stop = not self.low <= ratio <= self.high
+        if stop:
+            warnings.warn(
+                f"fine-tuning stopped at step {step}: what the flow carries is {ratio:.3f} times "
+                f"as wide as what the prior does, outside {self.low:.3f} to {self.high:.3f}; take "
+                "alpha 4/5, the Hermite target, a lower learning rate, or a larger tolerance",
+                CellflowWarning,
+                stacklevel=2,
+            )
+        return {"ratio": ratio}, stop
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Its weights."""
+        return self.net.state_dict()
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from these weights."""
+        self.net.load_state_dict(tensors)
+
+
+def carried(net: Fields, pairs: Pairs) -> Points:
+    """Where the flow of a net carries the sources of pairs, each to the end of its interval."""
+    length = pairs.t1 - pairs.t0
+
+    def velocity(t: Rows, x: Points) -> Points:
+        t = pairs.t0 + t * length
+        return length[:, None] * net.velocity(t, x, condition_at(pairs, t))
+
+    return solve(velocity, pairs.x0, [0.0, 1.0], solver="midpoint", n_steps=_STEPS).end
+
+
+def spread(x: Points, pairs: Pairs) -> Scalar:
+    """Root mean square distance of points from the mean of those at the same end time."""
+    squares = [
+        (x[rows] - x[rows].mean(dim=0)).square().sum()
+        for rows in (pairs.t1 == end for end in set(pairs.t1.tolist()))
+    ]
+    return (torch.stack(squares).sum() / len(x)).sqrt()
