@@ -73,15 +73,15 @@ def main(folder: str, *names: str) -> None:
     tables = {}
     # One data set after the other, so that what is there so far compares.
     for data in names or ("bargaje", "semrau", "cite"):
-        for method in PRESETS:
+        for method in FILES:
             print(f"{data} {method}", file=sys.stderr, flush=True)
             tables[data, method] = measure(method, data, target)
     if names:
         return
     heads = ["method", "source", "file", "tests", *DATA]
     print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
-    for method, preset in PRESETS.items():
-        file, test = FILES[method]
+    for method, (file, test) in FILES.items():
+        preset = PRESETS[method]
         scores = " | ".join(cell(tables[data, method]) for data in DATA)
         print(f"| `{method}` | {preset.source} | `{file}` | `{test}` | {scores} |")
     for baseline in ("midpoint", "previous", "next"):

@@ -133,6 +133,11 @@ def measure_plane(start: str, stop: str, name: str, seed: int) -> dict[str, floa
     if start == "N":
         source = Gaussian(torch.zeros(1, 2))
     net = fit(METHODS[name], source, Population.of(data), 2, seed, ("velocity",))
+    return score_plane(net, start, stop, seed)
+
+
+def score_plane(net: Fields, start: str, stop: str, seed: int) -> dict[str, float]:
+    """W2^2 and normalised path energy of a net, on test points."""
     x0, x1 = LAWS[start](N_TEST, 1000 + seed), LAWS[stop](N_TEST, 2000 + seed)
     times = np.linspace(0, 1, 101).tolist()
     x = torch.as_tensor(x0, dtype=torch.float32)

@@ -33,7 +33,18 @@ def test_importing_cellflow_loads_nothing_heavy():
     assert not loaded_by("import cellflow") & HEAVY
 
 
-@pytest.mark.parametrize("words", [[], ["fit"], ["image"], ["image", "train"], ["image", "score"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["fit"],
+        ["finetune"],
+        ["image"],
+        ["image", "finetune"],
+        ["image", "train"],
+        ["image", "score"],
+    ],
+)
 def test_help_loads_nothing_heavy(words):
     call = f"app.main({[*words, '--help']}, standalone_mode=False)"
     assert not loaded_by(f"from cellflow.cli.app import app; {call}") & HEAVY

@@ -278,6 +278,39 @@ def test_parts_that_do_not_go_together_are_one_line(run, file):
     assert "it is for tl.fit" in err
 
 
+def test_a_flow_is_fine_tuned_as_by_the_api(run, file, course, tmp_path):
+    fit = ["fit", file, "--use-rep", "X_pca", "--method", "i-cfm", "--output", "flow", *FAST]
+    assert run(*fit)[0] == 0
+    words = [
+        "finetune",
+        file,
+        "--flow",
+        "flow",
+        "--alpha",
+        "0.9",
+        "--copy-every",
+        "2",
+        "--seed",
+        "3",
+    ]
+    words += ["--n-steps", "4", "--learning-rate", "0.001", "--tolerance", "9"]
+    code, out, err = run(*words, "--output", "tuned")
+    assert code == 0, err
+    assert out.count("path energy") == 1
+    assert "wrote tuned" in out
+    same = cf.tl.finetune(
+        course, cf.Flow.load("flow"), alpha=0.9, copy_every=2, n_steps=4, learning_rate=0.001,
+        tolerance=9, rng=3, progress=False,
+    )  # fmt: skip
+    assert cf.Flow.load("tuned").fingerprint == same.fingerprint
+    code, _, err = run(*words, "--output", "tuned")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "tuned exists already" in err
+    code, _, err = run(*words, "--alpha", "2", "--output", "other")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--alpha" in err
+
+
 def test_columns_beside_the_points_reach_the_fit(run, course, tmp_path):
     course.obs["donor"] = np.tile(["a", "b"], 120)
     course.obs["dose"] = np.tile([0.0, 1.0, 2.0], 80)

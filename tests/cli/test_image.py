@@ -152,6 +152,29 @@ def test_latents_and_a_prior_reach_the_training(run, here):
     assert len(cf.images.read(here / "t.npz")) == int((digits().labels == 1).sum())
 
 
+def test_a_flow_is_fine_tuned_as_by_the_api(run, here):
+    words = ["image", "finetune", "--flow", "flow", "--data", "digits", "--n-steps", "3"]
+    words += [
+        "--target",
+        "hermite",
+        "--seed",
+        "3",
+        "--checkpoint",
+        "state",
+        "--checkpoint-every",
+        "2",
+    ]
+    code, out, err = run(*words, "--output", "tuned")
+    assert code == 0, err
+    assert "path energy" in out
+    flow = cf.Flow.load(here / "flow")
+    same = cf.images.finetune(flow, digits(), n_steps=3, target="hermite", rng=3, progress=False)
+    assert cf.Flow.load(here / "tuned").fingerprint == same.fingerprint
+    code, out, _ = run(*words, "--resume", "--output", "again", "--quiet")
+    assert (code, out) == (0, "")
+    assert cf.Flow.load(here / "again").fingerprint == same.fingerprint
+
+
 def test_a_training_goes_on_from_its_checkpoint(run, here):
     words = [*TRAIN[:-1], "resumed", "--conditional", "--checkpoint", "kept"]
     (here / "before").write_bytes((here / "kept").read_bytes())
@@ -260,6 +283,10 @@ MISTAKES = {
     "too many latents": ([*TRAIN, "--latents", "99"], "at most 64 components, not 99"),
     "latents in a grid": ([*TRAIN, "--latents", "9"], "net 'unet' works on grids of pixels"),
     "prior unasked": ([*TRAIN, "--prior", "flow"], "asks no prior; 'acceleration' does"),
+    "fine-tuning an average": (
+        ["image", "finetune", "--flow", "leap", "--data", "digits", "--output", "new"],
+        "the prior has average",
+    ),
     "no prior": ([*TRAIN, "--prior", "none"], "none does not exist"),
     "device": ([*TRAIN, "--device", "gpu9"], "device 'gpu9' is not available"),
     "resume from nothing": ([*TRAIN, "--resume"], "--resume needs --checkpoint FILE"),

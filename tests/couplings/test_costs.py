@@ -112,6 +112,46 @@ def test_with_an_ideal_independent_field_it_pairs_as_plain_transport_does():
     assert (bent == plain).all()
 
 
+def test_the_term_that_is_left_out_would_turn_the_coupling_around():
+    """With the ideal field the cross term has the factor 2 - 5 alpha / 2, which changes its sign.
+
+    The cost with both terms at alpha = 12/13 is in proportion to the acceleration itself.
+    """
+    x, y = points(2, 60, 2), points(3, 60, 2)
+    detour = (y - x[:, None] - (y - x[:, None]) / 2).square().sum(dim=2)
+    turn = (y + x[:, None]).square().sum(dim=2)
+    plain = assign(squared_euclidean(Batch(x), Batch(y)).numpy())
+    against = assign((-squared_euclidean(Batch(x), Batch(y))).numpy())
+    for alpha in (0.6, 2 / 3, 0.79, 0.81, 12 / 13):
+        found = assign((alpha * detour + (1 - alpha) * turn).numpy())
+        assert (found == (plain if alpha > 4 / 5 else against)).all()
+
+
+def test_of_a_field_at_rest_the_cost_is_the_squared_distance():
+    source, target = Batch(points(2, 6, 2)), Batch(points(3, 7, 2))
+    found = AccelerationCost(lambda t, x, c: torch.zeros_like(x), (0.0, 2.0))(source, target)
+    torch.testing.assert_close(found, torch.cdist(source.x, target.x) ** 2)
+
+
+def test_noise_is_asked_with_the_covariates_of_its_target(generator):
+    def towards(t, x, condition=None):
+        return condition.expand_as(x)
+
+    noise = Gaussian(torch.zeros((1, 2), dtype=torch.float64))
+    rows = torch.full((9, 1), 3.0, dtype=torch.float64)
+    cells = Population.of(points(1, 9, 2), condition=rows)
+    cost = AccelerationCost(towards)
+    coupling = AccelerationCoupling(
+        MinibatchCoupling(noise, cells, cost=cost, batch_size=9), towards
+    )
+    pairs = coupling.sample(9, generator)
+    assert (pairs.v0 == 3).all()
+    assert torch.equal(pairs.v0, pairs.v1)
+    source = noise.sample(4, generator)
+    moved = Batch(source.x + 3), Batch(cells.points)
+    torch.testing.assert_close(cost(source, cells.cells), squared_euclidean(*moved))
+
+
 def test_pairs_carry_the_velocities_of_their_ends(generator):
     ends = [Gaussian(torch.full((1, 2), k, dtype=torch.float64)) for k in (0.0, 3.0)]
     span = (1.0, 2.0)

@@ -35,6 +35,18 @@ def test_without_a_ramp_weights_count_by_powers_of_the_decay(start, weights, dec
     assert averaged(start, weights, decay, ramp=False) == pytest.approx(expected, abs=1e-10)
 
 
+@given(WEIGHTS, st.integers(1, 7))
+def test_with_decay_zero_and_some_steps_between_it_is_the_last_of_their_copies(weights, every):
+    net = nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    net.weight.data.fill_(99.0)
+    average = Average(net, 0.0, ramp=False, every=every)
+    for step, weight in enumerate(weights, start=1):
+        net.weight.data.fill_(weight)
+        average.update(step)
+    taken = len(weights) // every * every
+    assert average.net.weight.item() == (weights[taken - 1] if taken else 99.0)
+
+
 @given(st.floats(-1e9, 1e9), WEIGHTS)
 def test_with_a_ramp_the_start_is_forgotten_and_step_k_counts_by_about_its_eighth_power(
     start, weights
