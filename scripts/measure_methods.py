@@ -81,9 +81,8 @@ def main(folder: str, *names: str) -> None:
     heads = ["method", "source", "file", "tests", *DATA]
     print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
     for method, (file, test) in FILES.items():
-        preset = PRESETS[method]
         scores = " | ".join(cell(tables[data, method]) for data in DATA)
-        print(f"| `{method}` | {preset.source} | `{file}` | `{test}` | {scores} |")
+        print(f"| `{method}` | {PRESETS[method].source} | `{file}` | `{test}` | {scores} |")
     for baseline in ("midpoint", "previous", "next"):
         means = []
         for data in DATA:

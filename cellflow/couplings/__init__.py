@@ -7,7 +7,7 @@ from cellflow.couplings.acceleration import (
     acceleration_cost,
 )
 from cellflow.couplings.chain import ChainCoupling
-from cellflow.couplings.costs import Cost, LineageCost, squared_euclidean
+from cellflow.couplings.costs import COSTS, Cost, LineageCost, euclidean, squared_euclidean
 from cellflow.couplings.coupling import Coupling, waiting
 from cellflow.couplings.independent import IndependentCoupling
 from cellflow.couplings.minibatch import MinibatchCoupling
@@ -28,6 +28,7 @@ from cellflow.couplings.semidiscrete import (
 from cellflow.couplings.wfr import default_delta, wfr_coupling
 
 __all__ = [
+    "COSTS",
     "AccelerationCost",
     "AccelerationCoupling",
     "ChainCoupling",
@@ -46,6 +47,7 @@ __all__ = [
     "acceleration_cost",
     "blockwise_coupling",
     "default_delta",
+    "euclidean",
     "exact_full_coupling",
     "finite_plan",
     "fit_potentials",

@@ -24,6 +24,15 @@ def squared_euclidean(source: Batch, target: Batch) -> Costs:
     return squared_distances(source.seen, target.seen)
 
 
+def euclidean(source: Batch, target: Batch) -> Costs:
+    """Distance of the coordinates that costs are taken on."""
+    return squared_euclidean(source, target).sqrt()
+
+
+#: Ground costs by name.
+COSTS: dict[str, Cost] = {"squared": squared_euclidean, "euclidean": euclidean}
+
+
 @dataclass(frozen=True)
 class LineageCost:
     """A cost that is lower between cells that share a clone.

@@ -106,11 +106,21 @@ class Flow:
         Options are those of `cellflow.integrate.solve`. A flow of average velocities needs none: it
         takes one step to a time inside an interval between time points, and one for each of
         these that it passes.
+
+        Raises
+        ------
+        InputError
+            For solver `edm-heun` where the flow does not start from noise.
         """
         x, condition = self._here(x), self._condition(condition)
         moments = [self.axis.to_flow(time) for time in times]
         if "average" in self.nets.roles:
             return self._leaps(x, moments, condition)
+        if options.get("solver") == "edm-heun" and not self.settings.get("from_noise", True):
+            raise InputError(
+                "solver 'edm-heun' is for flows from standard normal noise, and this one starts "
+                "from points; take another, such as 'dopri5'"
+            )
         return solve(partial(self._velocity, condition), x, moments, **options)
 
     def push(self, x: Points, start: float, stop: float, **options: Any) -> Points:

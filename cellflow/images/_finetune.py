@@ -122,7 +122,8 @@ def finetune(
         },
         {"n_steps": n_steps, "learning_rate": learning_rate},
     )
-    course = Course(space, data, source, flow.settings["flips"])
+    shown = {name: flow.settings[name] for name in ("flips", "augment")}
+    course = Course(space, data, source, **shown)
     tuned = course.fitted(
         chosen,
         numbers,

@@ -62,8 +62,8 @@ def score_flow(
     n
         Images a solver.
     by
-        Solvers with their steps, `euler:8`, or adaptive ones, `dopri5`. Flows of average
-        velocities always take one step.
+        Solvers with their steps, `euler:8`, that of EDM with its steps and rho, `edm-heun:14:90`,
+        or adaptive ones, `dopri5`. Flows of average velocities always take one step.
     test, space, weights, cache
         As in `score`.
     encoder
@@ -150,17 +150,24 @@ def _straightness(
 
 
 def _solver(setting: str) -> dict[str, Any]:
-    """Options of `sample` that `euler:8` or `dopri5` stands for."""
-    name, _, steps = setting.partition(":")
+    """Options of `sample` that `euler:8`, `edm-heun:14:90` or `dopri5` stands for."""
+    name, _, numbers = setting.partition(":")
     check_choice(name, SOLVERS, "solver")
-    if name not in FIXED_STEP and not steps:
+    fixed = [*FIXED_STEP, "edm-heun"]
+    if name not in fixed and not numbers:
         return {"solver": name}
-    if name not in FIXED_STEP or not steps.isdecimal() or int(steps) < 1:
+    steps, _, rho = numbers.partition(":")
+    if name not in fixed or not steps.isdecimal() or int(steps) < 1:
         raise InputError(
-            f"solver {setting!r} is none of the form euler:8, with {listed(FIXED_STEP)}, nor an "
+            f"solver {setting!r} is none of the form euler:8, with {listed(fixed)}, nor an "
             "adaptive one without steps, dopri5"
         )
-    return {"solver": name, "n_steps": int(steps)}
+    options = {"solver": name, "n_steps": int(steps)}
+    if not rho:
+        return options
+    if name != "edm-heun" or not rho.isdecimal() or int(rho) < 1:
+        raise InputError(f"solver {setting!r} has a second number, rho, as edm-heun:14:90 has one")
+    return {**options, "rho": float(rho)}
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:

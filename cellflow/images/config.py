@@ -18,6 +18,9 @@ CONFIGS = {
     "mnist": "images of up to 32 x 32 pixels, a small net, an hour on one CPU core",
     "cifar10-hour": "CIFAR-10 in about an hour on one GPU",
     "cifar10": "CIFAR-10 as published, 400,000 steps",
+    "edm": "CIFAR-10 by EDM as published, 200 million images: days on eight GPUs",
+    "aot": "the same with noise assigned to images, as published for AOT on EDM",
+    "aot-digits": "images of up to 16 x 16 pixels by AOT on EDM, two minutes on one CPU core",
 }
 
 

@@ -14,6 +14,7 @@ from cellflow._checks import check_choice, listed
 from cellflow._errors import InputError
 from cellflow._typing import Condition
 from cellflow.flow import Context, Flow
+from cellflow.images.augment import AugmentedPixels
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import ENCODERS, Encoder, PixelEncoder
 from cellflow.images.pixels import FlippedPixels, Shape, to_rows
@@ -53,7 +54,7 @@ class ImageSpace:
         """Shape of a point where points are grids of pixels."""
         return self.shape if self.kind == "pixels" else None
 
-    def population(self, images: ImageSet, *, flips: bool) -> Population:
+    def population(self, images: ImageSet, *, flips: bool, augment: float = 0.0) -> Population:
         """The images as a marginal: bytes that become points when drawn, or latents."""
         columns: dict[str, Tensor] = {}
         if self.classes and images.labels is not None:
@@ -61,7 +62,9 @@ class ImageSpace:
             columns = {"label": labels, "condition": self.one_hot(labels)}
         if self.grid is not None:
             rows = Batch(to_rows(images.pixels), **columns)
-            return Population(rows, reading=FlippedPixels(self.shape, flips=flips))
+            pixels = FlippedPixels(self.shape, flips=flips)
+            reading = AugmentedPixels(pixels, augment) if augment else pixels
+            return Population(rows, reading=reading)
         if flips:
             raise InputError("latents cannot be mirrored when drawn; leave flips out")
         return Population(Batch(self.encoder.encode(images.pixels), **columns))

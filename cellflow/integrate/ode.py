@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 from cellflow._checks import check_choice, check_positive
-from cellflow._typing import Paths, Points, VelocityField
+from cellflow._errors import InputError
+from cellflow._typing import Points, VelocityField
+from cellflow.integrate.heun import heun
+from cellflow.integrate.solution import Solution
 from cellflow.methods.names import SOLVERS
 
 
@@ -34,27 +37,6 @@ FIXED_STEP = {
 }
 
 
-@dataclass(frozen=True)
-class Solution:
-    """Where the points are at the times asked for.
-
-    Attributes
-    ----------
-    x
-        Positions, shape (t, n, d).
-    nfe
-        Number of evaluations of the velocity field.
-    """
-
-    x: Paths
-    nfe: int
-
-    @property
-    def end(self) -> Points:
-        """Positions at the last time, shape (n, d)."""
-        return self.x[-1]
-
-
 class _Counted:
     """A velocity field at one time for all points, which counts its calls."""
 
@@ -76,6 +58,7 @@ def solve(
     solver: str = "rk4",
     n_steps: int = 100,
     tolerance: float = 1e-5,
+    rho: float = 7.0,
 ) -> Solution:
     """Carry points along a velocity field, forward or backward in time.
 
@@ -89,18 +72,33 @@ def solve(
         Flow times at which positions are wanted, the start first; increasing or decreasing.
     solver
         One of `euler`, `midpoint`, `rk4` (fixed steps), `dopri5`, `dopri8`, `bosh3` and
-        `adaptive_heun` (torchdiffeq).
+        `adaptive_heun` (torchdiffeq), or `edm-heun`, see `heun`, which goes from standard normal
+        noise at time 0 to data at time 1 and knows no time between.
     n_steps
         Fixed steps between each two consecutive times.
     tolerance
         Absolute and relative tolerance of the adaptive solvers.
+    rho
+        Of `edm-heun`: how much denser its steps lie at little noise.
 
     Returns
     -------
     Positions at all times and the number of field evaluations.
+
+    Raises
+    ------
+    InputError
+        For an unknown solver, no steps, or times that `edm-heun` does not know.
     """
     check_choice(solver, SOLVERS, "solver")
     check_positive(n_steps, "n_steps")
+    if solver == "edm-heun":
+        if list(times) != [0, 1]:
+            raise InputError(
+                f"solver 'edm-heun' goes from noise at time 0 to time 1 in one go, not through "
+                f"{list(times)}; take another, such as 'dopri5'"
+            )
+        return heun(velocity, x, n_steps=n_steps, rho=rho)
     field = _Counted(velocity)
     if solver not in FIXED_STEP:
         from torchdiffeq import odeint

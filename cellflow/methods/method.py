@@ -26,6 +26,9 @@ class Method(BaseModel):
         The parts, by name (`cellflow methods` lists them).
     sigma
         Noise of the path; of a bridge, its diffusion.
+    cost
+        Cost that couplings minimise: `squared` distances, or distances, `euclidean`, the latter
+        with `ot`, `partial`, `exact-full`, `blockwise` and `auto`.
     epsilon
         Strength of the entropy of `entropic`, `unbalanced`, `low-rank` and `semidiscrete`. None
         takes 2 sigma^2 times the length of the interval for `entropic` (not with `cost_rep`),
@@ -70,6 +73,8 @@ class Method(BaseModel):
     oat_tolerance
         How much wider or narrower than the prior's, as a share, the points may become that the
         flow carries, before the training stops.
+    p_mean, p_std
+        Of `edm`: mean and standard deviation of the logarithm of the noise's level.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +84,7 @@ class Method(BaseModel):
     objective: str = "velocity"
     growth: str = "none"
     sigma: NonNegativeFloat = 0.1
+    cost: Literal["squared", "euclidean"] = "squared"
     epsilon: NonNegativeFloat | None = None
     tau_a: float = Field(default=0.95, gt=0, le=1)
     tau_b: float = Field(default=0.95, gt=0, le=1)
@@ -105,6 +111,8 @@ class Method(BaseModel):
     oat_decay: float = Field(default=0.9999, ge=0, le=1)
     oat_copy_every: PositiveInt | None = None
     oat_tolerance: PositiveFloat = 0.05
+    p_mean: float = -1.2
+    p_std: PositiveFloat = 1.2
 
 
 def method_of(method: str | Method = "ot-cfm", **changes: Any) -> Method:
@@ -155,16 +163,30 @@ def check_parts(method: Method) -> None:
             f"valid there: {listed(objectives)}"
         )
     _check_growth(method)
+    _check_cost(method)
     if method.objective == "oat" and method.coupling != "acceleration":
         raise InputError(
             "objective 'oat' needs the end velocities of coupling 'acceleration', which "
             f"{method.coupling!r} does not know"
+        )
+    if method.objective == "edm" and method.sigma > 0:
+        raise InputError(
+            f"objective 'edm' takes all noise from the source: set sigma 0, not {method.sigma:g}"
         )
     if method.path == "bridge" and not method.sigma > 0:
         raise InputError("path 'bridge' needs sigma over 0: without noise take path 'straight'")
     if method.coupling == "entropic" and not (method.epsilon or method.sigma) > 0:
         raise InputError(
             "coupling 'entropic' takes epsilon from sigma, which is 0: give either, or take 'ot'"
+        )
+
+
+def _check_cost(method: Method) -> None:
+    if method.cost != "squared" and not COUPLINGS[method.coupling].any_cost:
+        suited = [name for name, part in COUPLINGS.items() if part.any_cost]
+        raise InputError(
+            f"coupling {method.coupling!r} does not take cost {method.cost!r}; couplings that do: "
+            f"{listed(suited)}"
         )
 
 

@@ -28,6 +28,7 @@ SOLVERS = {
     "euler": "fixed steps, one evaluation each",
     "midpoint": "fixed steps, two evaluations each",
     "rk4": "fixed steps, four evaluations each",
+    "edm-heun": "fixed steps of EDM, two evaluations each but the last, one; from noise only",
     "dopri5": "adaptive, order 5",
     "dopri8": "adaptive, order 8",
     "bosh3": "adaptive, order 3",

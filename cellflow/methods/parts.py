@@ -21,6 +21,8 @@ class Part:
         For paths: the objectives that can be learned on it.
     sees_costs, sees_clones
         For couplings: whether costs may be taken on other coordinates, and be lower in a clone.
+    any_cost
+        For couplings: whether costs may be other than squared distances.
     takes_noise
         For couplings and paths: whether the source may be noise instead of points.
     """
@@ -31,6 +33,7 @@ class Part:
     objectives: tuple[str, ...] = ()
     sees_costs: bool = True
     sees_clones: bool = True
+    any_cost: bool = False
     takes_noise: bool = False
 
 
@@ -42,6 +45,7 @@ COUPLINGS = {
         "exact optimal transport between minibatches",
         _CFM,
         paths=(*_POINTWISE, "spline"),
+        any_cost=True,
         takes_noise=True,
     ),
     "independent": Part(
@@ -68,15 +72,20 @@ COUPLINGS = {
         "transport of a share of the mass between minibatches",
         "Caffarelli and McCann 2010",
         paths=_POINTWISE,
+        any_cost=True,
         takes_noise=True,
     ),
     "exact-full": Part(
-        "exact optimal transport between all cells, once", "Bonneel et al. 2011", paths=_POINTWISE
+        "exact optimal transport between all cells, once",
+        "Bonneel et al. 2011",
+        paths=_POINTWISE,
+        any_cost=True,
     ),
     "blockwise": Part(
         "exact optimal transport inside large random blocks of cells, once",
         "Fatras et al. 2020",
         paths=_POINTWISE,
+        any_cost=True,
     ),
     "low-rank": Part(
         "low-rank optimal transport between all cells, once",
@@ -107,7 +116,10 @@ COUPLINGS = {
         takes_noise=True,
     ),
     "auto": Part(
-        "exact-full where the plan is cheap, ot elsewhere", "this package", paths=_POINTWISE
+        "exact-full where the plan is cheap, ot elsewhere",
+        "this package",
+        paths=_POINTWISE,
+        any_cost=True,
     ),
 }
 
@@ -117,7 +129,7 @@ PATHS = {
     "straight": Part(
         "straight lines with constant noise",
         _CFM,
-        objectives=(*_VELOCITIES, "oat"),
+        objectives=(*_VELOCITIES, "oat", "edm"),
         takes_noise=True,
     ),
     "target": Part(
@@ -163,6 +175,10 @@ OBJECTIVES = {
     "oat": Part(
         "fine-tuning of a flow fitted before towards the least acceleration",
         "Yue et al. 2025, arXiv 2509.24936",
+    ),
+    "edm": Part(
+        "denoising at log-normal levels of noise; from noise only",
+        "Karras et al. 2022, arXiv 2206.00364",
     ),
 }
 

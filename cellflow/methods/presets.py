@@ -92,4 +92,14 @@ PRESETS = {
         "Yue et al. 2025, arXiv 2509.24936",
         {"coupling": "acceleration", "objective": "oat"},
     ),
+    "edm": Preset(
+        "denoising at log-normal levels of noise, noise and data drawn apart; from noise only",
+        "Karras et al. 2022, arXiv 2206.00364",
+        {"coupling": "independent", "objective": "edm", "sigma": 0.0},
+    ),
+    "aot": Preset(
+        "EDM with noise assigned to data in large batches, at unsquared cost; from noise only",
+        "Kim et al. 2024, arXiv 2403.05069",
+        {"cost": "euclidean", "objective": "edm", "sigma": 0.0},
+    ),
 }

@@ -50,6 +50,9 @@ class Recipe(BaseModel):
         Decay a step of the exponential moving average of the weights that becomes the flow, 0
         for the last weights; whether the average forgets faster at first, so that a short
         training is not averaged with its initial weights.
+    ema_halflife
+        In place of `ema_decay`: points seen in training after which a weight counts half in the
+        average; with `ema_ramp` at most a twentieth of those seen so far, as in EDM.
     precision
         `fp32`, or `bf16` for the net's products and convolutions in brain floats.
     channels_last, compile
@@ -79,6 +82,7 @@ class Recipe(BaseModel):
     weight_decay: NonNegativeFloat = 1e-5
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     ema_ramp: bool = True
+    ema_halflife: PositiveFloat | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = False
     compile: bool = False

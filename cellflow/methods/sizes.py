@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 _Share = Annotated[float, Field(ge=0, lt=1)]
 _Some = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
@@ -59,19 +59,26 @@ class UNetSizes(_Sizes):
     dropout: _Share = 0.1
 
 
-class SongUNetSizes(_Sizes):
-    """Sizes of `cellflow.nets.SongUNet`, the net of EDM; the defaults are those for CIFAR-10.
+class DenoiserSizes(_Sizes):
+    """Sizes of `cellflow.nets.Denoiser`, the net of EDM; the defaults are those for CIFAR-10.
 
     Attributes
     ----------
+    sigma_data
+        Standard deviation of the data; 0.5 for pixels from -1 to 1.
     variant
         `ncsnpp` or `ddpmpp`.
+    augment_dim
+        Numbers that tell the net how an image was augmented: 9, with which training on images
+        augments, or 0.
     channels, multipliers, blocks, attention, dropout
         As those of `UNetSizes`.
     """
 
-    kind: Literal["song-unet"] = "song-unet"
+    kind: Literal["edm"] = "edm"
+    sigma_data: PositiveFloat = 0.5
     variant: Literal["ncsnpp", "ddpmpp"] = "ncsnpp"
+    augment_dim: Literal[0, 9] = 0
     channels: PositiveInt = 128
     multipliers: _Some = (2, 2, 2)
     blocks: PositiveInt = 4
@@ -79,4 +86,4 @@ class SongUNetSizes(_Sizes):
     dropout: _Share = 0.13
 
 
-Sizes = Annotated[MLPSizes | UNetSizes | SongUNetSizes, Field(discriminator="kind")]
+Sizes = Annotated[MLPSizes | UNetSizes | DenoiserSizes, Field(discriminator="kind")]

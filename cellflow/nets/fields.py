@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from cellflow._checks import check_choice
+from cellflow._checks import check_choice, listed
 from cellflow._errors import InputError
 from cellflow._typing import Condition, Points, Rows
+from cellflow.nets.denoiser import Denoiser
 from cellflow.nets.mlp import MLP
-from cellflow.nets.song_unet import SongUNet
 from cellflow.nets.unet import UNet
 
 #: Nets by name.
-KINDS: dict[str, type[nn.Module]] = {"mlp": MLP, "unet": UNet, "song-unet": SongUNet}
+KINDS: dict[str, type[nn.Module]] = {"mlp": MLP, "unet": UNet, "edm": Denoiser}
 
 #: What a field can be to a flow.
 ROLES = ("velocity", "average", "score", "growth")
@@ -78,6 +78,8 @@ class Fields(nn.Module):
         common = {**space, "condition_dim": condition_dim, **sizes, "generator": generator}
         if kind != "mlp" and "growth" in roles:
             raise InputError(f"net {kind!r} gives no growth rate; take net 'mlp'")
+        if kind == "edm" and tuple(roles) != ("velocity",):
+            raise InputError(f"net 'edm' gives a velocity alone, no {listed(roles)}; take 'unet'")
         special: dict[str, dict[str, Any]] = {
             "average": {"condition_dim": condition_dim + 1},
             "growth": {"out_dim": 1, "in_units": False},

@@ -1,6 +1,7 @@
 """Objectives: they draw their own times and turn pairs and a net into a loss."""
 
 from cellflow.objectives.acceleration import AccelerationRegression
+from cellflow.objectives.edm import EDM
 from cellflow.objectives.mean_flow import MeanFlow
 from cellflow.objectives.metric_energy import MetricEnergy
 from cellflow.objectives.objective import Objective, condition_at, uniform_times
@@ -8,6 +9,7 @@ from cellflow.objectives.velocity import VelocityRegression
 
 __all__ = [
     "AccelerationRegression",
+    "EDM",
     "MeanFlow",
     "MetricEnergy",
     "Objective",

@@ -8,7 +8,12 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from cellflow.methods.recipes import Recipe
+
 Net = TypeVar("Net", bound=nn.Module)
+
+#: Largest half-life of an average that is ramped, as a share of what was seen (EDM's code).
+_RAMP = 0.05
 
 
 class Average(Generic[Net]):
@@ -34,12 +39,48 @@ class Average(Generic[Net]):
         self._weights: list[Tensor] = list(net.parameters())
         self._buffers = list(zip(self.net.buffers(), net.buffers(), strict=True))
 
+    def kept(self, step: int) -> float:
+        """Share of the average that step number `step`, from 1, keeps."""
+        return min(self.decay, (step - 1) / (step + 8)) if self.ramp else self.decay
+
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Follow the weights after step number `step`, from 1."""
         if step % self.every:
             return
-        kept = min(self.decay, (step - 1) / (step + 8)) if self.ramp else self.decay
-        torch._foreach_lerp_(self._averages, self._weights, 1 - kept)
+        torch._foreach_lerp_(self._averages, self._weights, 1 - self.kept(step))
         for mine, theirs in self._buffers:
             mine.copy_(theirs)
+
+
+class HalfLifeAverage(Average[Net]):
+    """An average that forgets by points seen and not by steps (Karras et al. 2022, EDM).
+
+    Parameters
+    ----------
+    net
+        The net that is trained.
+    halflife
+        Points after which a weight counts half.
+    batch_size
+        Points a step.
+    ramp
+        Hold the half-life at a twentieth of the points seen before the step.
+    """
+
+    def __init__(self, net: Net, halflife: float, batch_size: int, *, ramp: bool) -> None:
+        super().__init__(net, 0.5 ** (batch_size / halflife), ramp=ramp)
+        self.halflife, self.batch_size = halflife, batch_size
+
+    def kept(self, step: int) -> float:
+        """0.5^(batch / half-life); the first step of a ramped one forgets its start."""
+        seen = (step - 1) * self.batch_size
+        halflife = min(self.halflife, _RAMP * seen) if self.ramp else self.halflife
+        return 0.5 ** (self.batch_size / halflife) if halflife else 0.0
+
+
+def average_of(net: Net, recipe: Recipe) -> Average[Net] | None:
+    """The average that a recipe asks for, if any."""
+    if recipe.ema_halflife is not None:
+        return HalfLifeAverage(net, recipe.ema_halflife, recipe.batch_size, ramp=recipe.ema_ramp)
+    return Average(net, recipe.ema_decay, ramp=recipe.ema_ramp) if recipe.ema_decay else None

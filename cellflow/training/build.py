@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cellflow.couplings import Cost, LineageCost, squared_euclidean
+from cellflow.couplings import COSTS, Cost, LineageCost
 from cellflow.flow import Flow
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
@@ -53,4 +53,4 @@ class Build:
     @property
     def cost(self) -> Cost:
         """Ground cost between cells; where clones are known, lower between relatives."""
-        return LineageCost(squared_euclidean, self.method.lineage_strength)
+        return LineageCost(COSTS[self.method.cost], self.method.lineage_strength)

@@ -73,6 +73,7 @@ def fit_flow(
     unit
         What the bar calls a pair.
     """
+    objectives.check_source(method, recipe, marginals)
     generator = torch_generator(seed, device)
     prior = _usable(prior, method, marginals, axis, device)
     tuned = prior if method.objective == "oat" else None
@@ -105,6 +106,7 @@ def fit_flow(
         "method": method.model_dump(),
         "recipe": recipe.model_dump(),
         "diffusion": build.sigma,
+        "from_noise": objectives.from_noise(marginals),
         "seed": seed,
         "device": str(device),
         "versions": versions(),

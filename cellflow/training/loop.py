@@ -17,7 +17,7 @@ from cellflow._random import drawn_seed, torch_generator
 from cellflow.couplings import Coupling
 from cellflow.methods.recipes import Recipe
 from cellflow.objectives import Objective
-from cellflow.training.average import Average
+from cellflow.training.average import average_of
 from cellflow.training.checkpoints import Checkpoint, State, named, under
 from cellflow.training.companion import Companion
 from cellflow.training.dropout import Dropout
@@ -139,9 +139,7 @@ class _Training(Generic[Net]):
         self.optimiser = torch.optim.AdamW(
             net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
-        self.average = (
-            Average(net, recipe.ema_decay, ramp=recipe.ema_ramp) if recipe.ema_decay else None
-        )
+        self.average = average_of(net, recipe)
         self.current = net if self.average is None else self.average.net
         self.watch = (
             None if check is None else Watch(self.current, check, objective, recipe, self.device)

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cellflow.objectives import AccelerationRegression, MeanFlow, Objective, VelocityRegression
+from cellflow._errors import InputError
+from cellflow.marginals import Gaussian, Marginals
+from cellflow.methods.method import Method
+from cellflow.methods.recipes import Recipe
+from cellflow.methods.sizes import DenoiserSizes
+from cellflow.objectives import (
+    EDM,
+    AccelerationRegression,
+    MeanFlow,
+    Objective,
+    VelocityRegression,
+)
 from cellflow.paths import HermitePath, Path
 from cellflow.training.build import Build
 
@@ -15,6 +26,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "growth": ("velocity", "growth"),
     "mean-flow": ("average",),
     "oat": ("velocity",),
+    "edm": ("velocity",),
 }
 
 
@@ -32,6 +44,13 @@ def _oat(build: Build, path: Path) -> Objective:
     return AccelerationRegression(path, build.method.oat_alpha)
 
 
+def _edm(build: Build, path: Path) -> Objective:
+    net, method = build.recipe.net, build.method
+    # Nets without scalings of their own leave the weights in units of the points.
+    sigma_data = net.sigma_data if isinstance(net, DenoiserSizes) else build.scale
+    return EDM(path, method.p_mean, method.p_std, sigma_data)
+
+
 #: How each objective is made.
 BUILDERS: dict[str, Callable[[Build, Path], Objective]] = {
     "velocity": _regression,
@@ -39,4 +58,37 @@ BUILDERS: dict[str, Callable[[Build, Path], Objective]] = {
     "growth": _regression,
     "mean-flow": _mean_flow,
     "oat": _oat,
+    "edm": _edm,
 }
+
+
+def from_noise(marginals: Marginals) -> bool:
+    """Whether a flow starts at time 0 from standard normal noise and ends at time 1."""
+    source = marginals.populations[0]
+    return (
+        isinstance(source, Gaussian)
+        and source.scale == 1
+        and not source.centre.any()
+        and marginals.times == (0.0, 1.0)
+    )
+
+
+def check_source(method: Method, recipe: Recipe, marginals: Marginals) -> None:
+    """Refuse to denoise where no noise is.
+
+    Raises
+    ------
+    InputError
+        For objective or net `edm` with points, or noise of another place or width, as the source,
+        and for the net on paths that are not straight.
+    """
+    what = "objective 'edm'" if method.objective == "edm" else "net 'edm'"
+    if "edm" not in (method.objective, recipe.net.kind):
+        return
+    if not from_noise(marginals):
+        raise InputError(
+            f"{what} denoises: its source is standard normal noise, as that of images, and not "
+            "cells or images of another time or set"
+        )
+    if method.path != "straight":
+        raise InputError(f"{what} denoises on path 'straight', not on {method.path!r}")

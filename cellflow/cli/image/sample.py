@@ -62,6 +62,7 @@ _SHOWS = {
 @shared.solver
 @shared.n_steps
 @shared.tolerance
+@shared.rho
 @shared.batch_size
 @options.seed
 @options.device

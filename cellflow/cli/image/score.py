@@ -66,7 +66,7 @@ _SPACES = {
 @click.option(
     "--solver",
     "by",
-    metavar="NAME[:STEPS]",
+    metavar="NAME[:STEPS[:RHO]]",
     multiple=True,
     panel=options.DATA,
     help="How the flow is followed, repeatable. [default: euler with 2, 4, 8, 16, 100 steps; "

@@ -52,6 +52,14 @@ if TYPE_CHECKING:
     help="Mirror images at random. [default: RGB images, not grey ones]",
 )
 @click.option(
+    "--augment",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    panel=options.FIT,
+    help="Share of the images that are turned, that are zoomed, and so on. [default: 0.12 with "
+    "nets that are told of it, as that of config edm; else 0]",
+)
+@click.option(
     "--latents",
     type=click.IntRange(min=1),
     metavar="N",
@@ -62,8 +70,8 @@ if TYPE_CHECKING:
     "--config",
     metavar="NAME|FILE.yaml",
     panel=options.FIT,
-    help="Method and recipe: digits, mnist, cifar10-hour, cifar10, or a file. [default: by the "
-    "size of the images]",
+    help="Method and recipe: digits, aot-digits, mnist, cifar10-hour, cifar10, edm, aot, or a "
+    "file. [default: by the size of the images]",
 )
 @options.method(help="Named combination of coupling, path and objective. [default: the config's]")
 @options.parts("coupling", "path", "objective")
