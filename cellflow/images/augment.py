@@ -89,7 +89,9 @@ def _changed(
     flags = labels[:, :2, None, None, None] == 1
     images = torch.where(flags[:, 0], images.flip(3), images)
     images = torch.where(flags[:, 1], images.flip(2), images)
-    where = functional.affine_grid(_origins(images, labels), list(images.shape), align_corners=False)
+    where = functional.affine_grid(
+        _origins(images, labels), list(images.shape), align_corners=False
+    )
     moved = functional.grid_sample(
         images, where, mode="bicubic", padding_mode="reflection", align_corners=False
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -76,7 +78,7 @@ def heun(
         return t * (x - velocity(times, (t * x).to(noise.dtype)).double())
 
     x = sigma_max * noise.double()
-    for here, there in zip(levels[:-1], levels[1:], strict=True):
+    for here, there in pairwise(levels):
         first = slope(here, x)
         ahead = x + (there - here) * first
         x = x + (there - here) * (first + slope(there, ahead)) / 2 if there else ahead

@@ -10,7 +10,7 @@ import torch
 
 from cellflow._checks import check_positive
 from cellflow._typing import Points, VelocityField
-from cellflow.integrate.ode import Solution
+from cellflow.integrate.solution import Solution
 
 
 @torch.no_grad()

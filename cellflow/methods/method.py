@@ -118,7 +118,8 @@ class Method(BaseModel):
 def method_of(method: str | Method = "ot-cfm", **changes: Any) -> Method:
     """Return the method of that name with some of its parts and numbers changed.
 
-    Changes that are None leave what is there. Growth alone takes objective `growth` with it.
+    Changes that are None leave what is there. Growth alone takes objective `growth` with it, and
+    objective `edm` alone sigma 0.
 
     Raises
     ------
@@ -135,6 +136,8 @@ def method_of(method: str | Method = "ot-cfm", **changes: Any) -> Method:
         check_choice(name, Method.model_fields, "method setting")
     if changes.get("growth", "none") != "none" and method.objective == "velocity":
         changes.setdefault("objective", "growth")
+    if changes.get("objective") == "edm":
+        changes.setdefault("sigma", 0.0)
     merged = validated(Method, {**method.model_dump(), **changes}, "method setting")
     check_parts(merged)
     return merged

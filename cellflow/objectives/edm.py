@@ -51,7 +51,5 @@ class EDM:
 
     def levels(self, like: Rows, generator: torch.Generator) -> Rows:
         """Levels of noise, one for each entry of `like`."""
-        draws = torch.randn(
-            like.shape, generator=generator, device=like.device, dtype=like.dtype
-        )
+        draws = torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
         return (self.p_mean + self.p_std * draws).exp()

@@ -73,8 +73,11 @@ class HalfLifeAverage(Average[Net]):
         self.halflife, self.batch_size = halflife, batch_size
 
     def kept(self, step: int) -> float:
-        """0.5^(batch / half-life); the first step of a ramped one forgets its start."""
-        seen = (step - 1) * self.batch_size
+        """What a step keeps that comes after those before it."""
+        return self.kept_after((step - 1) * self.batch_size)
+
+    def kept_after(self, seen: float) -> float:
+        """0.5^(batch / half-life), where that many points were seen; of a ramped one 0 at first."""
         halflife = min(self.halflife, _RAMP * seen) if self.ramp else self.halflife
         return 0.5 ** (self.batch_size / halflife) if halflife else 0.0
 

@@ -20,6 +20,9 @@ SHAPES = {
     "mnist": [(1, 28, 28), (3, 32, 32)],
     "cifar10-hour": [(3, 32, 32)],
     "cifar10": [(3, 32, 32)],
+    "edm": [(3, 32, 32)],
+    "aot": [(3, 32, 32)],
+    "aot-digits": [(1, 8, 8), (1, 16, 16), (3, 12, 12)],
 }
 
 
@@ -32,7 +35,7 @@ def test_every_file_has_a_line_on_what_it_is_for():
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_is_whole_and_prints_itself(name, tmp_path):
     config = config_of(name, (1, 8, 8))
-    assert config.recipe.net.kind == "unet"
+    assert config.recipe.net.kind == ("edm" if config.method.objective == "edm" else "unet")
     assert config.method.sigma == 0
     (tmp_path / "c.yaml").write_text(config.to_yaml())
     assert config_of(tmp_path / "c.yaml", (1, 8, 8)) == config

@@ -25,6 +25,30 @@ def test_fixed_steps_cost_their_stages(solver, calls, plain):
     assert cf.images.sample(plain, 5, solver=solver, n_steps=3, batch_size=2).nfe == calls
 
 
+def test_the_sampler_of_edm_costs_two_a_step_but_the_last(plain):
+    made = cf.images.sample(plain, 5, solver="edm-heun", n_steps=4, batch_size=2)
+    assert (made.nfe, made.by) == (7, "edm-heun:4")
+    other = cf.images.sample(plain, 5, solver="edm-heun", n_steps=4, rho=30)
+    assert (other.nfe, other.by) == (7, "edm-heun:4:30")
+    assert (made.images.pixels != other.images.pixels).any()
+
+
+def test_the_sampler_of_edm_knows_no_times_between_and_no_source(plain):
+    with pytest.raises(InputError, match=r"in one go, not through \[0.0, 0.5, 1.0\]; take another"):
+        cf.images.sample(plain, 2, solver="edm-heun", times=(0.0, 0.5, 1.0))
+    between = trained(digits().of_class(0), source=digits().of_class(1))
+    with pytest.raises(InputError, match="for flows from standard normal noise"):
+        cf.images.translate(between, digits().of_class(1)[:2], solver="edm-heun")
+
+
+def test_a_fine_sampler_of_edm_agrees_with_another_solver(plain):
+    fine, other = (
+        cf.images.sample(plain, 8, solver=solver, n_steps=n_steps).images.pixels.astype(int)
+        for solver, n_steps in (("edm-heun", 80), ("rk4", 20))
+    )
+    assert np.abs(fine - other).mean() < 2
+
+
 def test_adaptive_solvers_cost_what_the_tolerance_asks(plain):
     loose, tight = (cf.images.sample(plain, 5, tolerance=tol).nfe for tol in (1e-2, 1e-6))
     assert 0 < loose < tight

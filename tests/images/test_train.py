@@ -21,6 +21,8 @@ SIGMAS = {
     "vp": 0.0,
     "mean-flow": 0.0,
     "sd-fm": 0.0,
+    "edm": 0.0,
+    "aot": 0.0,
 }
 
 

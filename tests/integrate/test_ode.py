@@ -10,6 +10,8 @@ from cellflow.integrate import solve
 from cellflow.methods.names import SOLVERS
 
 ORDERS = {"euler": 1, "midpoint": 2, "rk4": 4}
+#: Those that go through any times; the other one has tests of its own.
+GENERAL = [solver for solver in SOLVERS if solver != "edm-heun"]
 EVALUATIONS = {"euler": 1, "midpoint": 2, "rk4": 4}
 
 
@@ -28,7 +30,7 @@ def x(generator):
     return torch.randn((5, 2), generator=generator, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", GENERAL)
 def test_solution_is_met_at_every_time(solver, x):
     times = [0.0, 0.5, 1.5]
     solution = solve(rotation, x, times, solver=solver, n_steps=2_000, tolerance=1e-8)
@@ -47,7 +49,7 @@ def test_error_falls_with_the_order_of_the_solver(solver, x):
     assert math.log2(errors[0] / errors[1]) == pytest.approx(ORDERS[solver], abs=0.15)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("solver", GENERAL)
 def test_backward_undoes_forward(solver, x):
     there = solve(rotation, x, [0.2, 1.4], solver=solver, n_steps=400, tolerance=1e-9).end
     back = solve(rotation, there, [1.4, 0.2], solver=solver, n_steps=400, tolerance=1e-9).end
@@ -72,7 +74,7 @@ def test_euler_never_looks_at_the_end(x):
 
 
 def test_unknown_solver_and_steps_are_refused(x):
-    with pytest.raises(InputError, match="unknown solver 'heun'; valid: euler"):
+    with pytest.raises(InputError, match="unknown solver 'heun' .*valid: euler"):
         solve(rotation, x, [0, 1], solver="heun")
     with pytest.raises(InputError, match="n_steps must be positive"):
         solve(rotation, x, [0, 1], n_steps=0)

@@ -90,6 +90,13 @@ def test_bad_files_are_told_apart(text, message, tmp_path):
         ({"objective": "growth"}, "growth is learned by objective 'growth'"),
         ({"objective": "growth", "growth": "learned"}, "'learned' is that of coupling 'wfr'"),
         ({"path": "bridge", "sigma": 0.0}, "path 'bridge' needs sigma over 0"),
+        ({"objective": "edm", "sigma": 0.1}, "takes all noise from the source: set sigma 0, not 0.1"),
+        ({"objective": "edm", "path": "bridge"}, "'edm' cannot be learned on path 'bridge'"),
+        ({"cost": "cubed"}, "method setting cost='cubed'"),
+        (
+            {"coupling": "entropic", "cost": "euclidean"},
+            "'entropic' does not take cost 'euclidean'; couplings that do: ot, partial, exact-full",
+        ),
         ({"tau_a": 0}, "method setting tau_a=0"),
     ],
 )
@@ -100,6 +107,11 @@ def test_parts_that_do_not_go_together_are_refused_with_the_reason(changes, mess
 
 def test_growth_brings_the_objective_that_learns_it():
     assert method("ot-cfm", growth="gene-sets").objective == "growth"
+
+
+def test_denoising_brings_paths_without_noise_of_their_own():
+    assert method("ot-cfm", objective="edm").sigma == 0
+    assert method("aot", p_mean=-0.5).cost == "euclidean"
 
 
 def test_unknown_methods_are_named_with_the_nearest():

@@ -23,7 +23,7 @@ def test_torchcfm_is_every_number_of_the_reference_runner():
             "kind": "mlp", "width": 64, "depth": 3, "residual": False, "activation": "selu",
             "time_features": 0,
         },
-        "patience": None, "warmup": 0, "ema_ramp": True, "precision": "fp32",
+        "patience": None, "warmup": 0, "ema_ramp": True, "ema_halflife": None, "precision": "fp32",
         "channels_last": False, "compile": False, "accumulate": 1, "ahead": 0, "threads": 1,
         "batch_size": 128, "coupling_batch_size": 128, "replace": True, "train_fraction": 0.8,
         "learning_rate": 1e-3, "schedule": "constant", "weight_decay": 1e-5, "ema_decay": 0,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cellflow.training.average import Average
+from cellflow.training.average import Average, HalfLifeAverage
 from tests.trainings import equal, trained
 
 WEIGHTS = st.lists(st.floats(-10, 10), min_size=1, max_size=40)
@@ -66,6 +66,42 @@ def test_the_ramp_ends_where_it_reaches_the_decay(weights):
     assert averaged(0.0, weights, 0.5, ramp=True) == pytest.approx(
         averaged(ramped, weights[10:], 0.5, ramp=False), abs=1e-10
     )
+
+
+def by_images(halflife, batch_size, *, ramp=True):
+    return HalfLifeAverage(nn.Linear(1, 1), halflife, batch_size, ramp=ramp)
+
+
+def test_a_half_life_in_images_grows_with_those_seen_as_in_edm():
+    """Batches of 512: after 0.1 million images, and from 10 million on."""
+    average = by_images(500_000, 512)
+    assert average.kept(1) == 0
+    assert average.kept_after(100_000) == pytest.approx(0.931482, abs=1e-6)
+    for seen in (10_000_000, 10**9):
+        assert average.kept_after(seen) == pytest.approx(0.999290, abs=1e-6)
+    assert average.kept(101) == average.kept_after(100 * 512)
+
+
+@given(st.floats(1, 1e6), st.integers(1, 512), st.integers(1, 10**6))
+def test_a_ramp_holds_the_half_life_at_a_twentieth_of_what_was_seen(halflife, batch_size, step):
+    seen = (step - 1) * batch_size
+    ramped, plain = (
+        by_images(halflife, batch_size, ramp=ramp).kept(step) for ramp in (True, False)
+    )
+    assert plain == 0.5 ** (batch_size / halflife)
+    if seen * 0.05 >= halflife:
+        assert ramped == plain
+    else:
+        assert ramped == (0.5 ** (batch_size / (0.05 * seen)) if seen else 0)
+
+
+def test_a_half_life_takes_the_place_of_the_decay():
+    net, out = trained(ema_halflife=1e-9, ema_decay=0.9999)
+    assert equal(out.net, net)
+    assert out.net is not net
+    slow_net, slow = trained(ema_halflife=1e12, ema_ramp=False)
+    assert equal(slow_net, net)
+    assert not equal(slow.net, net)
 
 
 def test_buffers_are_those_of_the_net():

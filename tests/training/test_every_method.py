@@ -19,6 +19,8 @@ SHORT = recipe("default", n_steps=300, net={"width": 32}, coupling_batch_size=64
 
 #: From noise, so cells of the time before are not its source.
 GENERATORS = {"fm"}
+#: From noise only; `test_aot.py` fits them.
+DENOISERS = {"edm", "aot"}
 #: Soft marginals: mass that would go far is not moved, so the population is found too near.
 SOFT = {"uot-fm", "unbalanced"}
 #: Go on from a flow that was fitted before.
@@ -41,7 +43,11 @@ def fitted(marginals, chosen, **options):
     return fit_flow(marginals, AXIS, method=chosen, **settings)
 
 
-@pytest.mark.parametrize("name", sorted(set(PRESETS) - GENERATORS - CURVED - TUNING))
+#: Those that another test file fits.
+ELSEWHERE = GENERATORS | CURVED | DENOISERS | TUNING
+
+
+@pytest.mark.parametrize("name", sorted(set(PRESETS) - ELSEWHERE))
 def test_a_method_meets_a_held_out_time_of_a_moving_population(name):
     marginals = moving()
     flow = fitted(marginals, method(name))
