@@ -28,7 +28,8 @@ DATA = {
     "semrau": ("semrau2017_ra41", ["--time", "12", "--time", "36", "--time", "60"]),
 }
 
-#: File and test file of each method that carries cells, beside `tests/training/test_every_method.py`, which fits them all.
+#: File and test file of each method that carries cells, beside those of all,
+#: `tests/training/test_every_method.py`.
 FILES = {
     "ot-cfm": ("couplings/minibatch.py", "couplings/test_couplings.py"),
     "i-cfm": ("couplings/independent.py", "couplings/test_couplings.py"),

@@ -14,7 +14,7 @@ from torch import Tensor
 from cellflow._errors import InputError
 from cellflow._typing import Condition, Points, Rows
 from cellflow.flow.storage import Stored, fingerprint, read_folder, write_folder
-from cellflow.integrate import Solution, accumulate, solve, solve_sde
+from cellflow.integrate import Solution, accumulate, check_in_one_go, solve, solve_sde
 from cellflow.marginals import TimeAxis
 from cellflow.nets import Fields
 
@@ -110,18 +110,31 @@ class Flow:
         Raises
         ------
         InputError
-            For solver `edm-heun` where the flow does not start from noise.
+            As `check_solver`.
         """
         x, condition = self._here(x), self._condition(condition)
         moments = [self.axis.to_flow(time) for time in times]
         if "average" in self.nets.roles:
             return self._leaps(x, moments, condition)
-        if options.get("solver") == "edm-heun" and not self.settings.get("from_noise", True):
+        self.check_solver(options.get("solver"), times)
+        return solve(partial(self._velocity, condition), x, moments, **options)
+
+    def check_solver(self, solver: str | None, times: Sequence[float]) -> None:
+        """Refuse `edm-heun` where it has no meaning; other solvers follow any flow anywhere.
+
+        Raises
+        ------
+        InputError
+            If the flow does not start from noise, or `times` are not its start and its end.
+        """
+        if solver != "edm-heun" or "average" in self.nets.roles:
+            return
+        if not self.settings.get("from_noise", True):
             raise InputError(
                 "solver 'edm-heun' is for flows from standard normal noise, and this one starts "
                 "from points; take another, such as 'dopri5'"
             )
-        return solve(partial(self._velocity, condition), x, moments, **options)
+        check_in_one_go([self.axis.to_flow(time) for time in times])
 
     def push(self, x: Points, start: float, stop: float, **options: Any) -> Points:
         """Where points at elapsed time `start` are at elapsed time `stop`, shape (n, d)."""

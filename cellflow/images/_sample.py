@@ -195,11 +195,12 @@ def samples_from(
     Raises
     ------
     InputError
-        If there is no time to carry them to, or no batch.
+        If there is no time to carry them to, or no batch, or the solver does not go there.
     """
     check_positive(batch_size, "batch_size")
     if len(times) < 2:
         raise InputError(f"times need the start and one time or more after it, got {list(times)}")
+    flow.check_solver(options.get("solver"), times)
     frames, paths, calls = [], [], 0.0
     parts = torch.split(torch.arange(len(starts)), batch_size)
     for rows in tqdm(parts, disable=not progress, desc="sample", unit="batch"):

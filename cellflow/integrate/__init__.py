@@ -1,7 +1,7 @@
 """Integration of ordinary and stochastic differential equations."""
 
 from cellflow.integrate.augmented import TRACES, accumulate, log_density
-from cellflow.integrate.heun import heun, noise_levels
+from cellflow.integrate.heun import check_in_one_go, heun, noise_levels
 from cellflow.integrate.ode import FIXED_STEP, solve
 from cellflow.integrate.sde import solve_sde
 from cellflow.integrate.solution import Solution
@@ -11,6 +11,7 @@ __all__ = [
     "TRACES",
     "Solution",
     "accumulate",
+    "check_in_one_go",
     "heun",
     "log_density",
     "noise_levels",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -34,6 +35,21 @@ def noise_levels(
     share = torch.arange(n_steps, dtype=torch.float64) / max(n_steps - 1, 1)
     levels = (first + share * (last - first)) ** rho
     return torch.cat([levels, levels.new_zeros(1)])
+
+
+def check_in_one_go(times: Sequence[float]) -> None:
+    """Refuse flow times other than 0 and 1, between which the sampler knows none.
+
+    Raises
+    ------
+    InputError
+        With the times.
+    """
+    if list(times) != [0, 1]:
+        raise InputError(
+            f"solver 'edm-heun' goes from noise at time 0 to time 1 in one go, not through "
+            f"{list(times)}; take another, such as 'dopri5'"
+        )
 
 
 @torch.no_grad()

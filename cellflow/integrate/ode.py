@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from cellflow._checks import check_choice, check_positive
-from cellflow._errors import InputError
 from cellflow._typing import Points, VelocityField
-from cellflow.integrate.heun import heun
+from cellflow.integrate.heun import check_in_one_go, heun
 from cellflow.integrate.solution import Solution
 from cellflow.methods.names import SOLVERS
 
@@ -93,11 +92,7 @@ def solve(
     check_choice(solver, SOLVERS, "solver")
     check_positive(n_steps, "n_steps")
     if solver == "edm-heun":
-        if list(times) != [0, 1]:
-            raise InputError(
-                f"solver 'edm-heun' goes from noise at time 0 to time 1 in one go, not through "
-                f"{list(times)}; take another, such as 'dopri5'"
-            )
+        check_in_one_go(times)
         return heun(velocity, x, n_steps=n_steps, rho=rho)
     field = _Counted(velocity)
     if solver not in FIXED_STEP:

@@ -213,6 +213,18 @@ def test_what_images_cost_is_said(run, here):
         assert f"3 images; evaluations of the velocity for each: {calls}\n" in out
 
 
+def test_edm_is_trained_sampled_and_scored(run, here):
+    sampler = ["--solver", "edm-heun", "--n-steps", "3", "--rho", "30"]
+    assert run(*TRAIN, "--method", "aot", "--n-steps", "2", "--quiet")[0] == 0
+    _, out, _ = run("image", "sample", "--flow", "new", "--n", "4", *sampler, "--output", "s.npz")
+    assert "4 images; evaluations of the velocity for each: 5\n" in out
+    run(*SCORE, "--flow", "new", "--n", "8", "--solver", "edm-heun:3:30", "--quiet")
+    assert {row["by"] for row in read(here) if row["of"] == "generated"} == {"edm-heun:3:30"}
+    flow = cf.Flow.load(here / "new")
+    api = cf.images.sample(flow, 4, solver="edm-heun", n_steps=3, rho=30).images
+    assert cf.images.read(here / "s.npz").fingerprint == api.fingerprint
+
+
 def test_scores_of_files_and_of_flows_agree_with_the_api(run, here):
     run(*SCORE, "--samples", "made.npz", "--quiet")
     (row,) = [r for r in read(here) if r["of"] == "generated"]
@@ -279,6 +291,11 @@ MISTAKES = {
     "coupling without points": ([*TRAIN, "--coupling", "exact-full"], "the source is noise"),
     "bridge without noise": ([*TRAIN, "--path", "bridge"], "needs sigma over 0"),
     "no number for noise": ([*TRAIN, "--sigma", "nan"], "sigma=nan"),
+    "edm between images": (
+        [*TRAIN, "--method", "edm", "--source-class", "1"], "its source is standard normal noise",
+    ),
+    "a net that is not told": ([*TRAIN, "--augment", "0.1"], "needs a net that is told"),
+    "augmented too often": ([*TRAIN, "--augment", "2"], "2.0 is not in the range"),
     "mirrored latents": ([*TRAIN[:4], "--output", "new", "--latents", "3", "--flips"], "flips out"),
     "too many latents": ([*TRAIN, "--latents", "99"], "at most 64 components, not 99"),
     "latents in a grid": ([*TRAIN, "--latents", "9"], "net 'unet' works on grids of pixels"),
@@ -309,6 +326,10 @@ MISTAKES = {
     "a film of numbers": (
         [*SAMPLE, "--show", "paths", "--output", "new.npz"], "makes a picture: name a .png or .gif",
     ),
+    "paths of edm": (
+        [*SAMPLE, "--solver", "edm-heun", "--show", "paths", "--output", "new.png"],
+        "goes from noise at time 0 to time 1 in one go",
+    ),
     "class of a flow": ([*SAMPLE, "--class", "11", "--output", "new.png"], "did you mean '1'?"),
     "class of a flow without": (
         ["image", "sample", "--flow", "leap", "--class", "1", "--output", "new.png"],
@@ -323,6 +344,11 @@ MISTAKES = {
     "translate noise": (
         ["image", "translate", "--flow", "flow", "--data", "digits", "--output", "new.png"],
         "train with a source (--source)",
+    ),
+    "translate by edm": (
+        ["image", "translate", "--flow", "between", "--data", "digits", "--class", "1",
+         "--solver", "edm-heun", "--output", "new.png"],
+        "for flows from standard normal noise",
     ),
     "translate others": (
         ["image", "translate", "--flow", "between", "--data", "large.npz", "--output", "new.png"],
