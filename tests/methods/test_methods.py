@@ -90,7 +90,10 @@ def test_bad_files_are_told_apart(text, message, tmp_path):
         ({"objective": "growth"}, "growth is learned by objective 'growth'"),
         ({"objective": "growth", "growth": "learned"}, "'learned' is that of coupling 'wfr'"),
         ({"path": "bridge", "sigma": 0.0}, "path 'bridge' needs sigma over 0"),
-        ({"objective": "edm", "sigma": 0.1}, "takes all noise from the source: set sigma 0, not 0.1"),
+        (
+            {"objective": "edm", "sigma": 0.1},
+            "takes all noise from the source: set sigma 0, not 0.1",
+        ),
         ({"objective": "edm", "path": "bridge"}, "'edm' cannot be learned on path 'bridge'"),
         ({"cost": "cubed"}, "method setting cost='cubed'"),
         (
