@@ -63,8 +63,8 @@ class AugmentedPixels:
 def _labels(n: int, share: float, generator: torch.Generator) -> Float[Tensor, "n 9"]:
     """What to do with each image."""
 
-    def uniform(columns: int = 1) -> Tensor:
-        return torch.rand((n, columns), generator=generator, device=generator.device)
+    def uniform() -> Tensor:
+        return torch.rand((n, 1), generator=generator, device=generator.device)
 
     def normal(columns: int = 1) -> Tensor:
         return torch.randn((n, columns), generator=generator, device=generator.device)
