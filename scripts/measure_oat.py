@@ -24,6 +24,7 @@ from cellflow.marginals import Marginals, Population, TimeAxis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import recipe_of
 from cellflow.training import fit_flow, settings_after
+from cellflow.training.target_net import patience_of, stays_away
 
 
 def gauss(n: int, seed: int) -> np.ndarray:
@@ -65,8 +66,13 @@ def tuned(prior: Flow, start: str, stop: str, seed: int, name: str) -> dict[str,
     options = {"method": method, "recipe": recipe, "seed": seed, "device": CPU}
     flow = fit_flow(course(start, stop, seed), AXIS, prior=prior, **options)
     ratios = flow.history["ratio"]
-    readings = zip(flow.history["step"], ratios, strict=True)
-    out = [step for step, ratio in readings if abs(ratio - 1) > TOLERANCE]
+    readings = list(zip(flow.history["step"], ratios, strict=True))
+    patience = patience_of(recipe.n_steps)
+    out = [
+        readings[k - 1][0]
+        for k in range(1, len(readings) + 1)
+        if stays_away(readings[:k], 1 - TOLERANCE, 1 + TOLERANCE, patience)
+    ]
     return {
         **score_plane(flow.nets, start, stop, seed),
         "ratio": ratios[-1],

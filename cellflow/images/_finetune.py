@@ -59,10 +59,12 @@ def finetune(
         Images to start from, where the flow does not start from noise.
     method
         `oat-fm`, or a `Method` with objective `oat` and every number.
-    alpha, target, copy_every, tolerance
+    alpha, target
         As in `tl.finetune`.
     sigma
         Noise of the path; None takes that of the flow where its path is straight, else 0.
+    copy_every, tolerance
+        As in `tl.finetune`.
     recipe
         As in `tl.fit`; the net is that of the flow. None takes the recipe of the flow with a tenth
         of the learning rate and a quarter of the steps.

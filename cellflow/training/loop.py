@@ -207,7 +207,8 @@ class _Training(Generic[Net]):
                 readings, stop = self.companion.read(self.steps, self.current)
             for name, reading in readings.items():
                 self.history.setdefault(name, []).append(reading)
-            self.done |= stop
+            # A process alone in a step would wait for the others for ever.
+            self.done |= bool(self.crew.mean(torch.tensor(float(stop), device=self.device)))
         return mean
 
     def _unread(self) -> Tensor:

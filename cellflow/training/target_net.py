@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -25,6 +25,11 @@ from cellflow.training.couplings import course_coupling
 #: Points that are carried at each reading, the steps that carry them, and the seed of the draw.
 _CARRIED, _STEPS, _SEED = 256, 8, 0
 
+#: Steps, and share of the training, whichever are more, in which what left the spread has to come
+#: nearer by a tenth: on the way from one velocity to another, a net shrinks for a while what it
+#: carries.
+_PATIENCE, _SHARE, _NEARER = 250, 0.2, 0.9
+
 
 def units_of(nets: Fields) -> tuple[Tensor, float]:
     """Centre, shape (d,), and scale of the points, as the nets of a flow know them."""
@@ -40,7 +45,7 @@ class TargetNet:
     At each reading it carries points of the source through their intervals and compares their
     spread around the mean of each interval's end with that of the points that the prior carries
     there. Fine-tuning should leave it; an alpha other than 4/5 shrinks or stretches what it learns.
-    The spread may approach that of the data. Velocities themselves would not tell: a flow that gets
+    The spread may approach that of the data, and training stops where it stays away from both. Velocities themselves would not tell: a flow that gets
     straighter is slower at the same points, with nothing wrong about its ends.
 
     Parameters
@@ -51,9 +56,11 @@ class TargetNet:
         How it follows, and how far the spread may go.
     pairs
         The points that are carried, and real ones at the ends of their intervals, in any order.
+    n_steps
+        Steps of the training.
     """
 
-    def __init__(self, net: Fields, method: Method, pairs: Pairs) -> None:
+    def __init__(self, net: Fields, method: Method, pairs: Pairs, n_steps: int) -> None:
         every = method.oat_copy_every
         decay = method.oat_decay if every is None else 0.0
         self.average = Average(net, decay, ramp=False, every=every or 1)
@@ -62,6 +69,8 @@ class TargetNet:
         real = float(spread(pairs.x1, pairs) / self.before)
         tolerance = method.oat_tolerance
         self.low, self.high = min(1.0, real) - tolerance, max(1.0, real) + tolerance
+        self.patience = patience_of(n_steps)
+        self.readings: list[tuple[int, float]] = []
 
     @classmethod
     def of(cls, net: Fields, build: Build, marginals: Marginals) -> TargetNet:
@@ -69,7 +78,7 @@ class TargetNet:
         apart = build.method.model_copy(update={"coupling": "independent"})
         generator = torch_generator(_SEED, build.generator.device)
         pairs = course_coupling(replace(build, method=apart), marginals).sample(_CARRIED, generator)
-        return cls(net, build.method, pairs)
+        return cls(net, build.method, pairs, build.recipe.n_steps)
 
     @property
     def net(self) -> Fields:
@@ -83,12 +92,14 @@ class TargetNet:
     def read(self, step: int, net: Fields) -> tuple[dict[str, float], bool]:
         """Ratio of the spread of what `net` carries to that of the prior; True to stop."""
         ratio = float(spread(carried(net, self.pairs), self.pairs) / self.before)
-        stop = not self.low <= ratio <= self.high
+        self.readings.append((step, ratio))
+        stop = stays_away(self.readings, self.low, self.high, self.patience)
         if stop:
             warnings.warn(
                 f"fine-tuning stopped at step {step}: what the flow carries is {ratio:.3f} times "
-                f"as wide as what the prior does, outside {self.low:.3f} to {self.high:.3f}; take "
-                "alpha 4/5, the Hermite target, a lower learning rate, or a larger tolerance",
+                f"as wide as what the prior does, for {self.patience} steps outside "
+                f"{self.low:.3f} to {self.high:.3f} without coming nearer; take alpha 4/5, the "
+                "Hermite target, or a larger tolerance",
                 CellflowWarning,
                 stacklevel=2,
             )
@@ -96,12 +107,37 @@ class TargetNet:
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """Its weights."""
-        return self.net.state_dict()
+        """Its weights, and what it has read."""
+        readings = torch.tensor(self.readings, dtype=torch.float64).reshape(-1, 2)
+        return {f"net.{name}": value for name, value in self.net.state_dict().items()} | {
+            "readings": readings
+        }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from these weights."""
-        self.net.load_state_dict(tensors)
+        """Go on from there."""
+        weights = {name.removeprefix("net."): tensors[name] for name in tensors if "." in name}
+        self.net.load_state_dict(weights)
+        self.readings = [(int(step), ratio) for step, ratio in tensors["readings"].tolist()]
+
+
+def stays_away(
+    readings: Sequence[tuple[int, float]], low: float, high: float, patience: int
+) -> bool:
+    """Whether ratios, by step, were outside `low` to `high` for `patience` steps and still are.
+
+    Those that came nearer by a tenth in that time are on their way back.
+    """
+    excess = [max(low - ratio, ratio - high, 0.0) for _, ratio in readings]
+    before = [k for k, (step, _) in enumerate(readings) if step <= readings[-1][0] - patience]
+    if not before:
+        return False
+    window = excess[before[-1] :]
+    return min(window) > 0 and window[-1] > _NEARER * window[0]
+
+
+def patience_of(n_steps: int) -> int:
+    """Steps for which a training of so many may stay away."""
+    return max(_PATIENCE, int(_SHARE * n_steps))
 
 
 def carried(net: Fields, pairs: Pairs) -> Points:

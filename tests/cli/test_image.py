@@ -153,26 +153,17 @@ def test_latents_and_a_prior_reach_the_training(run, here):
 
 
 def test_a_flow_is_fine_tuned_as_by_the_api(run, here):
-    words = ["image", "finetune", "--flow", "flow", "--data", "digits", "--n-steps", "3"]
-    words += [
-        "--target",
-        "hermite",
-        "--seed",
-        "3",
-        "--checkpoint",
-        "state",
-        "--checkpoint-every",
-        "2",
-    ]
+    words = "image finetune --flow flow --data digits --n-steps 3 --target hermite --seed 3".split()
+    words += "--checkpoint state --checkpoint-every 2".split()
     code, out, err = run(*words, "--output", "tuned")
     assert code == 0, err
     assert "path energy" in out
-    flow = cf.Flow.load(here / "flow")
-    same = cf.images.finetune(flow, digits(), n_steps=3, target="hermite", rng=3, progress=False)
-    assert cf.Flow.load(here / "tuned").fingerprint == same.fingerprint
     code, out, _ = run(*words, "--resume", "--output", "again", "--quiet")
     assert (code, out) == (0, "")
-    assert cf.Flow.load(here / "again").fingerprint == same.fingerprint
+    flow = cf.Flow.load(here / "flow")
+    same = cf.images.finetune(flow, digits(), n_steps=3, target="hermite", rng=3, progress=False)
+    for name in ("tuned", "again"):
+        assert cf.Flow.load(here / name).fingerprint == same.fingerprint
 
 
 def test_a_training_goes_on_from_its_checkpoint(run, here):

@@ -9,11 +9,11 @@ from cellflow import InputError, recipe
 from cellflow.methods.names import RECIPES, TIME_AXES
 from cellflow.methods.protocols import PROTOCOLS
 from cellflow.methods.recipes import Recipe
-from cellflow.methods.sizes import MLPSizes, SongUNetSizes, UNetSizes
+from cellflow.methods.sizes import DenoiserSizes, MLPSizes, UNetSizes
 from cellflow.nets import Fields
 from cellflow.nets.fields import KINDS
 
-GRIDS = {"unet": UNetSizes, "song-unet": SongUNetSizes}
+GRIDS = {"unet": UNetSizes, "edm": DenoiserSizes}
 
 
 def test_torchcfm_is_every_number_of_the_reference_runner():
@@ -67,7 +67,7 @@ def test_every_name_has_what_it_names():
         ("default", {"ahead": -1}, "ahead=-1"),
         ("default", {"schedule": "linear"}, "schedule='linear'"),
         ("default", {"precision": "fp16"}, "precision='fp16'"),
-        ("default", {"net": {"kind": "vit"}}, "net=.*'mlp', 'unet', 'song-unet'"),
+        ("default", {"net": {"kind": "vit"}}, "net=.*'mlp', 'unet', 'edm'"),
         ("default", {"net": {"channels": 8}}, "net.mlp.channels=8"),
         (
             "default",

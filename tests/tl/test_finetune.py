@@ -43,12 +43,15 @@ def test_a_flow_of_embedded_cells_is_fine_tuned_and_predicts(semrau, quick, tmp_
     assert np.isfinite(predicted.obsm["X_cellflow"]).all()
 
 
-def test_paths_of_a_population_that_moves_get_straighter(course):
+def test_paths_of_a_population_that_spreads_get_straighter(course):
+    """Pairs drawn apart bend the paths of cells that part."""
+    late = (course.obs["day"] == course.obs["day"].max()).to_numpy()
+    course.obsm["X_pca"][late] *= np.array([4.0, 0.5, 0.5])
     recipe = cf.recipe("default", n_steps=400, net={"width": 32}, batch_size=64)
     flow = fitted(course, recipe)
-    tuned = cf.tl.finetune(course, flow, n_steps=150, progress=False)
+    tuned = cf.tl.finetune(course, flow, n_steps=400, learning_rate=2e-3, progress=False)
     numbers = tuned.settings["fine_tuning"]
-    assert numbers["after"]["npe"] < numbers["before"]["npe"]
+    assert numbers["after"]["npe"] < 0.9 * numbers["before"]["npe"]
     assert numbers["after"]["w2"] < 1.2 * numbers["before"]["w2"]
 
 

@@ -160,7 +160,7 @@ def test_what_takes_noise_does(coupling, path, labelled):
 
 
 def fitted(source, target, chosen, **changes):
-    numbers = {"n_steps": 300, "net": {"width": 32}, "learning_rate": 5e-3, **changes}
+    numbers = {"n_steps": 400, "net": {"width": 32}, "learning_rate": 5e-3, **changes}
     return fit_flow(
         Marginals((0.0, 1.0), (source, target)), AXIS, method=chosen,
         recipe=recipe("default", **numbers), seed=0, device=CPU,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import cellflow as cf
 from cellflow.cli.image import image
 from cellflow.images import CONFIGS
 from cellflow.images.features import SPACES
