@@ -89,6 +89,11 @@ class Flow:
         """Whether mass grows and shrinks along it."""
         return "growth" in self.nets.roles
 
+    @property
+    def leaps(self) -> bool:
+        """Whether it knows average velocities, and so moves points any distance in one step."""
+        return "average" in self.nets.roles
+
     def velocity(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:
         """Velocity at flow times `t`, shape (n,), and positions `x`, shape (n, d)."""
         return self.nets.velocity(t, x, condition)
@@ -99,13 +104,15 @@ class Flow:
         times: Sequence[float],
         *,
         condition: Condition | None = None,
+        solver: str | None = None,
+        n_steps: int | None = None,
         **options: Any,
     ) -> Solution:
         """Carry points through elapsed `times`, forward or backward; the first is their own.
 
-        Options are those of `cellflow.integrate.solve`. A flow of average velocities needs none: it
-        takes one step to a time inside an interval between time points, and one for each of
-        these that it passes.
+        Options are those of `cellflow.integrate.solve`. A flow that `leaps` needs none: it goes to
+        each time from the start, or from the last time point on the way, in `n_steps` steps, None
+        for one; an ODE solver, if one is named, follows its velocities.
 
         Raises
         ------
@@ -114,20 +121,28 @@ class Flow:
         """
         x, condition = self._here(x), self._condition(condition)
         moments = [self.axis.to_flow(time) for time in times]
-        if "average" in self.nets.roles:
-            return self._leaps(x, moments, condition)
-        self.check_solver(options.get("solver"), times)
+        self.check_solver(solver, times)
+        if solver == "average" or (solver is None and self.leaps):
+            return self._leaps(x, moments, condition, n_steps or 1)
+        given = {"solver": solver, "n_steps": n_steps}
+        options |= {name: value for name, value in given.items() if value is not None}
         return solve(partial(self._velocity, condition), x, moments, **options)
 
     def check_solver(self, solver: str | None, times: Sequence[float]) -> None:
-        """Refuse `edm-heun` where it has no meaning; other solvers follow any flow anywhere.
+        """Refuse a solver where it has no meaning; most follow any flow anywhere.
 
         Raises
         ------
         InputError
-            If the flow does not start from noise, or `times` are not its start and its end.
+            For `average` if the flow knows no average velocities; for `edm-heun` if it does not
+            start from noise, or `times` are not its start and its end.
         """
-        if solver != "edm-heun" or "average" in self.nets.roles:
+        if solver == "average" and not self.leaps:
+            raise InputError(
+                "solver 'average' is for mean flows (method 'mean-flow'), and this flow learned a "
+                "velocity; take another, such as 'dopri5'"
+            )
+        if solver != "edm-heun":
             return
         if not self.settings.get("from_noise", True):
             raise InputError(
@@ -219,8 +234,10 @@ class Flow:
         return self.nets.growth(t, x, condition)
 
     @torch.no_grad()
-    def _leaps(self, x: Points, moments: Sequence[float], condition: Condition | None) -> Solution:
-        """One step from the start, or the last time point passed, to each moment.
+    def _leaps(
+        self, x: Points, moments: Sequence[float], condition: Condition | None, n_steps: int
+    ) -> Solution:
+        """So many steps from the start, or the last time point passed, to each moment.
 
         Averages are learned inside an interval between time points, so none reaches over one.
         """
@@ -228,15 +245,20 @@ class Flow:
         path = [x]
         for moment in moments[1:]:
             for knot in self._knots_between(origin, moment):
-                anchor = self._leap(anchor, origin, knot, condition)
-                origin, nfe = knot, nfe + 1
-            path.append(self._leap(anchor, origin, moment, condition))
-            nfe += 1
+                anchor = self._leap(anchor, origin, knot, condition, n_steps)
+                origin, nfe = knot, nfe + n_steps
+            path.append(self._leap(anchor, origin, moment, condition, n_steps))
+            nfe += n_steps
         return Solution(torch.stack(path), nfe)
 
-    def _leap(self, x: Points, start: float, stop: float, condition: Condition | None) -> Points:
-        t, r = (x.new_full((len(x),), moment) for moment in (start, stop))
-        return x + (stop - start) * self.nets.average(t, r, x, condition)
+    def _leap(
+        self, x: Points, start: float, stop: float, condition: Condition | None, n_steps: int
+    ) -> Points:
+        step = (stop - start) / n_steps
+        for k in range(n_steps):
+            t, r = (x.new_full((len(x),), start + each * step) for each in (k, k + 1))
+            x = x + step * self.nets.average(t, r, x, condition)
+        return x
 
     def _knots_between(self, start: float, stop: float) -> list[float]:
         """Flow times of time points strictly between two moments, in the order of the way."""

@@ -67,8 +67,8 @@ def sample(
     n: int,
     *,
     label: str | int | None = None,
-    solver: str = "dopri5",
-    n_steps: int = 100,
+    solver: str | None = None,
+    n_steps: int | None = None,
     tolerance: float = 1e-5,
     rho: float = 7.0,
     times: Sequence[float] = (0.0, 1.0),
@@ -88,9 +88,10 @@ def sample(
     label
         Class of all of them, by name or index; None takes all classes in turn.
     solver, n_steps, tolerance, rho
-        Of `cellflow.integrate.solve`: `euler`, `midpoint`, `rk4` with fixed steps, `dopri5` and
-        others with a tolerance, or `edm-heun`, the sampler of EDM, for which few steps are enough
-        (published: 18 with rho 7) and no `times` between.
+        Of `cellflow.integrate.solve`: `euler`, `midpoint`, `rk4` with fixed steps (None for 100),
+        `dopri5` and others with a tolerance, or `edm-heun`, the sampler of EDM, for which few steps
+        are enough (published: 18 with rho 7) and no `times` between. None takes `dopri5`, and for a
+        mean flow its own way, `average`, with one step where none are named.
     times
         From 0, where the noise is, to 1; one frame is kept for each.
     encoder
@@ -117,15 +118,17 @@ def sample(
         raise InputError(f"times must rise from 0, where the noise is, got {list(times)}")
     noise = Gaussian(torch.zeros(1, flow.dim)).sample(n, torch_generator(seed_of(rng))).x
     labels = space.labels(label, n)
-    options: dict[str, Any] = {
-        "solver": solver,
-        "n_steps": n_steps,
-        "tolerance": tolerance,
-        "rho": rho,
-        "times": times,
-    }
     return samples_from(
-        flow, space, noise, labels, batch_size=batch_size, progress=progress, **options
+        flow,
+        space,
+        noise,
+        labels,
+        times=times,
+        batch_size=batch_size,
+        progress=progress,
+        **way(flow, solver, n_steps),
+        tolerance=tolerance,
+        rho=rho,
     )
 
 
@@ -178,6 +181,12 @@ def interpolate(
     return made.reshape(n_frames, n, *made.shape[1:])
 
 
+def way(flow: Flow, solver: str | None, n_steps: int | None) -> dict[str, Any]:
+    """Solver and steps, where they are not named those that suit the flow."""
+    solver = solver or ("average" if flow.leaps else "dopri5")
+    return {"solver": solver, "n_steps": n_steps or (1 if solver == "average" else 100)}
+
+
 def samples_from(
     flow: Flow,
     space: ImageSpace,
@@ -218,7 +227,7 @@ def samples_from(
         space.classes,
         name=f"generated {space.target}",
     )
-    by = _named_solver(flow, len(times) - 1, **options)
+    by = _named_solver(len(times) - 1, **options)
     return Samples(images, by, calls, films, torch.cat(paths, dim=1) if keep_paths else None)
 
 
@@ -231,16 +240,15 @@ def carried(
     **options: Any,
 ) -> Solution:
     """Carry points from the first time through the others; the device is the flow's."""
-    if "average" in flow.nets.roles:
-        options = {}
     return flow.trajectory(starts, times, condition=condition, **options)
 
 
 def _named_solver(
-    flow: Flow, intervals: int, solver: str = "rk4", n_steps: int = 100, rho: float = 7.0, **_: Any
+    intervals: int, solver: str = "rk4", n_steps: int = 100, rho: float = 7.0, **_: Any
 ) -> str:
-    if "average" in flow.nets.roles:
-        return f"average:{intervals}"
+    if solver == "average":
+        # Each time is reached from the start.
+        return f"{solver}:{n_steps}"
     if solver == "edm-heun":
         return f"{solver}:{n_steps}" + ("" if rho == 7 else f":{rho:g}")
     return f"{solver}:{n_steps * intervals}" if solver in FIXED_STEP else solver

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: What a flow is scored by where nothing is said.
 BY = ("euler:2", "euler:4", "euler:8", "euler:16", "euler:100", "dopri5")
+#: And what a mean flow is.
+BY_LEAPS = ("average:1", "average:2", "average:4", "average:8")
 
 #: Paths whose energy is taken, and frames of each.
 _PATHS, _FRAMES = 512, 21
@@ -40,7 +42,7 @@ def score_flow(
     real: ImageSet,
     n: int,
     *,
-    by: Sequence[str] = BY,
+    by: Sequence[str] | None = None,
     test: ImageSet | None = None,
     space: str | FeatureSpace = "random-conv",
     weights: str | Path | None = None,
@@ -63,7 +65,8 @@ def score_flow(
         Images a solver.
     by
         Solvers with their steps, `euler:8`, that of EDM with its steps and rho, `edm-heun:14:90`,
-        or adaptive ones, `dopri5`. Flows of average velocities always take one step.
+        or adaptive ones, `dopri5`; for mean flows also `average:2`. None takes `euler` with 2, 4,
+        8, 16 and 100 steps and `dopri5`, for mean flows `average` with 1, 2, 4 and 8.
     test, space, weights, cache
         As in `score`.
     encoder
@@ -83,21 +86,24 @@ def score_flow(
     for the test images: `by`, `nfe` (evaluations of the velocity for each image), and what
     `Scores.rows` has. The rows of the flow also tell how straight it is, over 512 paths:
     `path_energy`, `npe` (its relative excess over the squared W2 of noise and images made) and
-    `straightness`.
+    `straightness`, and what it cost: `train_seconds`, those `setup_seconds` before the first step
+    and `pairing_seconds` of its steps that were for the coupling, and `peak_memory_mb`.
 
     Raises
     ------
     InputError
         As `score` and `sample`.
     """
-    leaps = "average" in flow.nets.roles
-    settings: list[dict[str, Any]] = [{}] if leaps else [_solver(each) for each in by]
+    if by is None:
+        by = BY_LEAPS if flow.leaps else BY
+    settings = [_solver(each) for each in by]
     if not settings:
         raise InputError("by names no solver; give euler:8 or dopri5, say")
     chosen = space_of(space, weights=weights) if isinstance(space, str) else space
     seeds = torch_generator(seed_of(rng))
     noise_seed, score_seed = drawn_seed(seeds), drawn_seed(seeds)
     straight = _straightness(flow, encoder, noise_seed, batch_size)
+    cost = _cost(flow)
     rows: list[dict[str, Any]] = []
     with nullcontext(cache) if cache else TemporaryDirectory() as folder:
         for options in settings:
@@ -119,7 +125,7 @@ def score_flow(
                 rng=score_seed,
                 device=device,
             )
-            known = {"by": made.by, "nfe": made.nfe, **straight}
+            known = {"by": made.by, "nfe": made.nfe, **straight, **cost}
             rows += [{**row, **({} if row["of"] == TEST else known)} for row in scores.rows]
     return _table(rows)
 
@@ -149,11 +155,19 @@ def _straightness(
     }
 
 
+def _cost(flow: Flow) -> dict[str, float]:
+    """What the training of a flow cost, as far as the flow tells."""
+    cost = dict(flow.settings.get("cost", {}))
+    if "seconds" in cost:
+        cost["train_seconds"] = cost.pop("seconds") + cost["setup_seconds"]
+    return {name: value for name, value in cost.items() if value is not None}
+
+
 def _solver(setting: str) -> dict[str, Any]:
     """Options of `sample` that `euler:8`, `edm-heun:14:90` or `dopri5` stands for."""
     name, _, numbers = setting.partition(":")
     check_choice(name, SOLVERS, "solver")
-    fixed = [*FIXED_STEP, "edm-heun"]
+    fixed = [*FIXED_STEP, "edm-heun", "average"]
     if name not in fixed and not numbers:
         return {"solver": name}
     steps, _, rho = numbers.partition(":")

@@ -42,6 +42,7 @@ def train(
     sigma: float | None = None,
     recipe: str | Recipe | None = None,
     n_steps: int | None = None,
+    coupling_batch_size: int | None = None,
     conditional: bool = False,
     flips: bool | None = None,
     augment: float | None = None,
@@ -70,8 +71,8 @@ def train(
     method, coupling, path, objective, sigma
         Instead of the config's: as in `tl.fit`. A method by name takes sigma 0, as published for
         images, except on bridges, which need noise.
-    recipe, n_steps
-        Instead of the config's, and its training steps.
+    recipe, n_steps, coupling_batch_size
+        Instead of the config's, its training steps, and how many images are coupled at once.
     conditional
         Let the velocity depend on the class. Noise is coupled within each class, so that it
         tells nothing of it.
@@ -127,7 +128,8 @@ def train(
     moves = method_for(
         chosen, method, coupling=coupling, path=path, objective=objective, sigma=sigma
     )
-    changes = {} if n_steps is None else {"n_steps": n_steps}
+    given = {"n_steps": n_steps, "coupling_batch_size": coupling_batch_size}
+    changes = {name: value for name, value in given.items() if value is not None}
     numbers = _suited(recipe_of(recipe or chosen.recipe, **changes), moves, space)
     augment = _share(augment, numbers.net)
     if flips is None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from cellflow._errors import InputError
 from cellflow.flow import Flow
-from cellflow.images._sample import Samples, samples_from
+from cellflow.images._sample import Samples, samples_from, way
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
 from cellflow.images.space import ImageSpace
@@ -20,8 +19,8 @@ def translate(
     images: ImageSet,
     *,
     backward: bool = False,
-    solver: str = "dopri5",
-    n_steps: int = 100,
+    solver: str | None = None,
+    n_steps: int | None = None,
     tolerance: float = 1e-5,
     times: Sequence[float] = (0.0, 1.0),
     encoder: Encoder | None = None,
@@ -75,7 +74,6 @@ def translate(
     moments, origin = sorted(set(times), reverse=backward), float(backward)
     if not moments or moments[0] != origin:
         raise InputError(f"times must begin at {origin:g}, where the images are, got {moments}")
-    options: dict[str, Any] = {"solver": solver, "n_steps": n_steps, "tolerance": tolerance}
     return samples_from(
         flow,
         space,
@@ -84,5 +82,6 @@ def translate(
         times=moments,
         batch_size=batch_size,
         progress=progress,
-        **options,
+        **way(flow, solver, n_steps),
+        tolerance=tolerance,
     )

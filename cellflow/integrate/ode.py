@@ -13,7 +13,7 @@ from cellflow._checks import check_choice, check_positive
 from cellflow._typing import Points, VelocityField
 from cellflow.integrate.heun import check_in_one_go, heun
 from cellflow.integrate.solution import Solution
-from cellflow.methods.names import SOLVERS
+from cellflow.methods.names import ODE_SOLVERS
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def solve(
     InputError
         For an unknown solver, no steps, or times that `edm-heun` does not know.
     """
-    check_choice(solver, SOLVERS, "solver")
+    check_choice(solver, ODE_SOLVERS, "solver")
     check_positive(n_steps, "n_steps")
     if solver == "edm-heun":
         check_in_one_go(times)

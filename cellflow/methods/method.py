@@ -63,6 +63,13 @@ class Method(BaseModel):
         Weights of these errors beside that of the velocity.
     anchored
         Of `mean-flow`: share of rows where plain flow matching is learned.
+    mean_power, mean_offset
+        Of `mean-flow`: each row's squared error is divided by (error + offset)^power.
+    mean_times
+        Of `mean-flow`: whether times are drawn `uniform`, or `logit-normal`, the logits with mean
+        `logit_mean` and standard deviation `logit_std`, from the start to the end.
+    logit_mean, logit_std
+        Of these times.
     oat_alpha, oat_target
         Of `oat`: weight of the displacement beside the end velocities, of which 4/5 alone leaves
         the marginals as they are; whether `linear` paths are learned with it, or `hermite` ones,
@@ -106,6 +113,11 @@ class Method(BaseModel):
     score_weight: NonNegativeFloat = 1.0
     growth_weight: NonNegativeFloat = 1.0
     anchored: float = Field(default=0.5, ge=0, le=1)
+    mean_power: NonNegativeFloat = 1.0
+    mean_offset: PositiveFloat = 0.01
+    mean_times: Literal["uniform", "logit-normal"] = "uniform"
+    logit_mean: float = 0.4
+    logit_std: PositiveFloat = 1.0
     oat_alpha: float = Field(default=0.8, gt=0, le=1)
     oat_target: Literal["linear", "hermite"] = "linear"
     oat_decay: float = Field(default=0.9999, ge=0, le=1)

@@ -24,7 +24,8 @@ RECIPES = {
     "torchcfm": "every number of the reference implementation's single-cell runner",
 }
 
-SOLVERS = {
+#: They follow any flow.
+ODE_SOLVERS = {
     "euler": "fixed steps, one evaluation each",
     "midpoint": "fixed steps, two evaluations each",
     "rk4": "fixed steps, four evaluations each",
@@ -33,4 +34,9 @@ SOLVERS = {
     "dopri8": "adaptive, order 8",
     "bosh3": "adaptive, order 3",
     "adaptive_heun": "adaptive, order 2",
+}
+
+SOLVERS = {
+    **ODE_SOLVERS,
+    "average": "fixed steps of learned average velocities, one evaluation each; mean flows only",
 }

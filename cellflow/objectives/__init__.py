@@ -4,12 +4,13 @@ from cellflow.objectives.acceleration import AccelerationRegression
 from cellflow.objectives.edm import EDM
 from cellflow.objectives.mean_flow import MeanFlow
 from cellflow.objectives.metric_energy import MetricEnergy
-from cellflow.objectives.objective import Objective, condition_at, uniform_times
+from cellflow.objectives.objective import LogitNormal, Objective, condition_at, uniform_times
 from cellflow.objectives.velocity import VelocityRegression
 
 __all__ = [
-    "AccelerationRegression",
     "EDM",
+    "AccelerationRegression",
+    "LogitNormal",
     "MeanFlow",
     "MetricEnergy",
     "Objective",

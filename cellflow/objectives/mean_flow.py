@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from cellflow._batch import Pairs
 from cellflow._typing import Scalar
 from cellflow.nets import Fields
-from cellflow.objectives.objective import condition_at, uniform_times
+from cellflow.objectives.objective import TimeLaw, condition_at, uniform_times
 from cellflow.paths import Path
 
 
@@ -35,6 +35,8 @@ class MeanFlow:
         Each row's squared error is divided by (error + offset)^power, held fixed.
     unit
         What errors are measured in: a typical length of the data.
+    times
+        Draws t, and r.
     """
 
     path: Path
@@ -42,11 +44,12 @@ class MeanFlow:
     power: float = 1.0
     offset: float = 0.01
     unit: float = 1.0
+    times: TimeLaw = uniform_times
 
     def loss(self, net: Fields, pairs: Pairs, generator: torch.Generator) -> Scalar:
         """Adaptively weighted squared error on one batch."""
-        t = uniform_times(pairs, generator)
-        r = uniform_times(pairs, generator)
+        t = self.times(pairs, generator)
+        r = self.times(pairs, generator)
         free = torch.rand(len(t), generator=generator, device=t.device) >= self.anchored
         r = torch.where(free, r, t)
         condition = condition_at(pairs, t)

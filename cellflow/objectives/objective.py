@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -19,11 +21,35 @@ class Objective(Protocol):
         ...
 
 
+#: Draws a time for each pair, inside its interval.
+TimeLaw = Callable[[Pairs, torch.Generator], Rows]
+
+
 def uniform_times(pairs: Pairs, generator: torch.Generator) -> Rows:
     """One time for each pair, uniform over its interval."""
     t0 = pairs.t0
     share = torch.rand(len(t0), generator=generator, device=t0.device, dtype=t0.dtype)
     return t0 + share * (pairs.t1 - t0)
+
+
+@dataclass(frozen=True)
+class LogitNormal:
+    """Times whose logits, as shares of their intervals, are normal.
+
+    Attributes
+    ----------
+    mean, std
+        Of the logits; a mean over 0 draws late times more often.
+    """
+
+    mean: float
+    std: float
+
+    def __call__(self, pairs: Pairs, generator: torch.Generator) -> Rows:
+        """One time for each pair."""
+        t0 = pairs.t0
+        z = torch.randn(len(t0), generator=generator, device=t0.device, dtype=t0.dtype)
+        return t0 + torch.sigmoid(self.mean + self.std * z) * (pairs.t1 - t0)
 
 
 def condition_at(pairs: Pairs, t: Rows) -> Condition | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
@@ -9,6 +11,9 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from cellflow._checks import listed
 from cellflow._errors import InputError
 from cellflow.pl._canvas import INK, canvas, finish
+
+#: One for each solver of a flow.
+_DASHES = ("-", "--", ":", "-.")
 
 #: What `of` says of images that a flow made.
 _GENERATED = "generated"
@@ -28,8 +33,9 @@ def image_scores(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | N
 
     Returns
     -------
-    The axes: a line for each flow through its solvers with fixed steps, crosses for adaptive
-    ones, and a dashed line for real images that were not trained on.
+    The axes: a line for each flow and each solver with fixed steps that it was followed by, crosses
+    for adaptive ones, and a dashed line for real images that were not trained on. Rows of one name
+    and solver, as of several seeds, are averaged.
 
     Raises
     ------
@@ -46,11 +52,15 @@ def image_scores(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | N
         )
     made, real = _comparable(scores[scores["nfe"].notna()], scores[scores["of"] != _GENERATED])
     ax = canvas(ax, (5.2, 3.6))
-    for name, rows in _flows(made):
-        fixed = rows[rows["by"].str.contains(":")].sort_values("nfe")
-        adaptive = rows[~rows["by"].str.contains(":")]
-        (line,) = ax.plot(fixed["nfe"], fixed["frechet"], "o-", markersize=4, label=name)
-        ax.plot(adaptive["nfe"], adaptive["frechet"], "x", color=line.get_color())
+    for k, (name, rows) in enumerate(_flows(made)):
+        colour = f"C{k}"
+        lines, adaptive = _lines(rows)
+        for dash, (solver, line) in zip(cycle(_DASHES), lines, strict=False):
+            label = name if len(lines) == 1 else f"{name}, {solver}"
+            ax.plot(line["nfe"], line["frechet"], "o" + dash, markersize=4,
+                    color=colour, label=label)  # fmt: skip
+        label = None if lines else name
+        ax.plot(adaptive["nfe"], adaptive["frechet"], "x", color=colour, label=label)
     if len(real):
         ax.axhline(
             real["frechet"].iloc[0], color=INK, linestyle="--", linewidth=1, label="test images"
@@ -62,6 +72,17 @@ def image_scores(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | N
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize="small")
     return finish(ax, show=show)
+
+
+def _lines(rows: pd.DataFrame) -> tuple[list[tuple[str, pd.DataFrame]], pd.DataFrame]:
+    """Rows of one flow by solver with fixed steps, means over the seeds, and the adaptive ones."""
+    means = rows.groupby("by", sort=False, as_index=False)[["nfe", "frechet"]].mean()
+    parts = [str(by).split(":") for by in means["by"]]
+    means["solver"] = [":".join([name, *numbers[1:]]) for name, *numbers in parts]
+    steps = pd.Series([len(part) > 1 for part in parts], index=means.index)
+    fixed = means[steps].sort_values("nfe")
+    lines = [(str(solver), line) for solver, line in fixed.groupby("solver", sort=False)]
+    return lines, means[~steps]
 
 
 def _flows(scores: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

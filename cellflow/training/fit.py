@@ -20,6 +20,7 @@ from cellflow.nets import Fields
 from cellflow.training import couplings, objectives, paths
 from cellflow.training.build import Build
 from cellflow.training.checkpoints import Checkpoint
+from cellflow.training.cost import Stopwatch
 from cellflow.training.devices import cpu_threads, placed
 from cellflow.training.fine_tuning import check_tunable, tuning_recipe
 from cellflow.training.loop import minimise
@@ -119,6 +120,7 @@ def fit_flow(
         "processes": Crew.here().size,
         "prior": None if prior is None else prior.fingerprint,
     }
+    watch = Stopwatch(device)
     with cpu_threads(recipe.threads):
         companion = None
         if tuned is not None:
@@ -126,6 +128,7 @@ def fit_flow(
             build = replace(build, prior=replace(tuned, nets=companion.net))
         coupling = couplings.course_coupling(build, seen)
         path = paths.BUILDERS[method.path](build, coupling, seen)
+        watch.lap()
         trained = minimise(
             fields,
             coupling,
@@ -139,6 +142,7 @@ def fit_flow(
             progress=progress,
             unit=unit,
         )
+    settings["cost"] = watch.read(trained.waited)
     return Flow(trained.net, axis, settings, trained.history)
 
 

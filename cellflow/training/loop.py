@@ -44,10 +44,13 @@ class Trained(Generic[Net]):
     history
         `step` and the mean `loss` of the steps since the one before; `check`, the loss on unseen
         pairs at these steps, where there are any; what a companion reads.
+    waited
+        Seconds in which steps waited for pairs.
     """
 
     net: Net
     history: dict[str, list[float]]
+    waited: float
 
 
 def minimise(
@@ -236,7 +239,7 @@ class _Training(Generic[Net]):
         if self.watch is not None:
             history["check"] = self.watch.losses
             self.current.load_state_dict(self.watch.best)
-        return Trained(self.current.eval(), history)
+        return Trained(self.current.eval(), history, self.waited)
 
     @property
     def state(self) -> State:

@@ -12,9 +12,11 @@ from cellflow.methods.sizes import DenoiserSizes
 from cellflow.objectives import (
     EDM,
     AccelerationRegression,
+    LogitNormal,
     MeanFlow,
     Objective,
     VelocityRegression,
+    uniform_times,
 )
 from cellflow.paths import HermitePath, Path
 from cellflow.training.build import Build
@@ -35,7 +37,15 @@ def _regression(build: Build, path: Path) -> Objective:
 
 
 def _mean_flow(build: Build, path: Path) -> Objective:
-    return MeanFlow(path, build.method.anchored, unit=build.scale)
+    method = build.method
+    times = (
+        LogitNormal(method.logit_mean, method.logit_std)
+        if method.mean_times == "logit-normal"
+        else uniform_times
+    )
+    return MeanFlow(
+        path, method.anchored, method.mean_power, method.mean_offset, build.scale, times
+    )
 
 
 def _oat(build: Build, path: Path) -> Objective:

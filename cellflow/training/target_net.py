@@ -45,8 +45,9 @@ class TargetNet:
     At each reading it carries points of the source through their intervals and compares their
     spread around the mean of each interval's end with that of the points that the prior carries
     there. Fine-tuning should leave it; an alpha other than 4/5 shrinks or stretches what it learns.
-    The spread may approach that of the data, and training stops where it stays away from both. Velocities themselves would not tell: a flow that gets
-    straighter is slower at the same points, with nothing wrong about its ends.
+    The spread may approach that of the data, and training stops where it stays away from both.
+    Velocities themselves would not tell: a flow that gets straighter is slower at the same points,
+    with nothing wrong about its ends.
 
     Parameters
     ----------

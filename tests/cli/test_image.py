@@ -153,8 +153,9 @@ def test_latents_and_a_prior_reach_the_training(run, here):
 
 
 def test_a_flow_is_fine_tuned_as_by_the_api(run, here):
-    words = "image finetune --flow flow --data digits --n-steps 3 --target hermite --seed 3".split()
-    words += "--checkpoint state --checkpoint-every 2".split()
+    words = ["image", "finetune", "--flow", "flow", "--data", "digits", "--n-steps", "3"]
+    words += ["--target", "hermite", "--seed", "3", "--checkpoint", "state"]
+    words += ["--checkpoint-every", "2"]
     code, out, err = run(*words, "--output", "tuned")
     assert code == 0, err
     assert "path energy" in out

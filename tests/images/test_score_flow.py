@@ -7,8 +7,8 @@ import pytest
 import cellflow as cf
 from cellflow import InputError
 from cellflow._random import drawn_seed, torch_generator
-from cellflow.images import BY, read_table, score, score_flow, write_table
-from cellflow.images._score_flow import _solver
+from cellflow.images import read_table, score, score_flow, write_table
+from cellflow.images._score_flow import BY_LEAPS, _solver
 from tests.small_images import digits, trained
 
 FAST = ("euler:1", "midpoint:2", "dopri5")
@@ -80,10 +80,19 @@ def test_features_of_real_images_may_be_kept(flow, table, tmp_path):
         pd.testing.assert_frame_equal(kept, table[:2])
 
 
-def test_average_velocities_are_scored_in_their_one_step():
-    table = scored(trained(method="mean-flow"), by=BY)
-    assert list(table["by"]) == ["average:1"]
-    assert list(table["nfe"]) == [1]
+def test_mean_flows_are_scored_in_few_steps_and_by_solvers_that_are_asked_for():
+    flow = trained(method="mean-flow")
+    table = scored(flow, by=None)
+    assert list(table["by"]) == list(BY_LEAPS)
+    assert list(table["nfe"]) == [1, 2, 4, 8]
+    assert np.isfinite(table["npe"]).all()
+    asked = scored(flow, by=("average:3", "euler:2"))
+    assert list(asked["by"]) == ["average:3", "euler:2"]
+
+
+def test_a_flow_of_velocities_knows_no_averages(flow):
+    with pytest.raises(InputError, match="solver 'average' is for mean flows"):
+        scored(flow, by=("average:1",))
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import torch
 
 from cellflow import InputError
 from cellflow.integrate import solve
-from cellflow.methods.names import SOLVERS
+from cellflow.methods.names import ODE_SOLVERS
 
 ORDERS = {"euler": 1, "midpoint": 2, "rk4": 4}
 #: Those that go through any times; the other one has tests of its own.
-GENERAL = [solver for solver in SOLVERS if solver != "edm-heun"]
+GENERAL = [solver for solver in ODE_SOLVERS if solver != "edm-heun"]
 EVALUATIONS = {"euler": 1, "midpoint": 2, "rk4": 4}
 
 
@@ -74,7 +74,7 @@ def test_euler_never_looks_at_the_end(x):
 
 
 def test_unknown_solver_and_steps_are_refused(x):
-    with pytest.raises(InputError, match="unknown solver 'heun' .*valid: euler"):
+    with pytest.raises(InputError, match=r"unknown solver 'heun' .*valid: euler"):
         solve(rotation, x, [0, 1], solver="heun")
     with pytest.raises(InputError, match="n_steps must be positive"):
         solve(rotation, x, [0, 1], n_steps=0)

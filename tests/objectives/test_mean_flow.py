@@ -7,10 +7,12 @@ import torch
 from torch import nn
 
 from cellflow import recipe
+from cellflow._batch import Pairs
 from cellflow.couplings import IndependentCoupling
-from cellflow.marginals import Gaussian, Population
+from cellflow.flow import Flow
+from cellflow.marginals import Gaussian, Population, TimeAxis
 from cellflow.nets import Fields
-from cellflow.objectives import MeanFlow, VelocityRegression
+from cellflow.objectives import LogitNormal, MeanFlow, VelocityRegression
 from cellflow.paths import StraightPath
 from cellflow.training import minimise
 
@@ -40,6 +42,15 @@ class Net(nn.Module):
 
 def fields(s):
     return Fields({"average": Net(s)})
+
+
+class Known(Fields):
+    """The closed form as the fields of a flow, which asks how many covariates they take."""
+
+    condition_dim = 0
+
+    def __init__(self):
+        super().__init__({"average": Net(0.5)})
 
 
 def test_closed_form_has_the_value_of_the_specification():
@@ -143,3 +154,27 @@ def test_derivative_of_an_affine_net_is_that_of_its_coefficients(generator):
     error = a * x + b * t + c * r - (v + (r - t) * (a * v + b))
     assert draw.min() >= 0
     torch.testing.assert_close(loss, error.square().sum(dim=1).mean())
+
+
+def test_exact_averages_go_as_far_in_one_step_as_in_many_and_by_solvers():
+    flow = Flow(Known(), TimeAxis("index", (0.0, 1.0)), {}, {})
+    x = torch.tensor([[1.0], [-2.0]], dtype=torch.float64)
+    for n_steps in (None, 1, 2, 5):
+        way = flow.trajectory(x, [0.0, 0.5, 1.0], solver="average", n_steps=n_steps)
+        assert way.nfe == 2 * (n_steps or 1)
+        torch.testing.assert_close(way.x[1], x * spread(0.5, 0.5))
+        torch.testing.assert_close(way.end, x * 0.5)
+    by_solver = flow.trajectory(x, [0.0, 1.0], solver="dopri5", tolerance=1e-8)
+    torch.testing.assert_close(by_solver.end, x * 0.5, rtol=3e-3, atol=0)
+    assert by_solver.nfe > 10
+
+
+@pytest.mark.parametrize(("start", "length"), [(0.0, 1.0), (2.0, 3.0)])
+def test_logits_of_times_are_normal_inside_the_interval(start, length, generator):
+    n = 40_000
+    x = torch.zeros((n, 1), dtype=torch.float64)
+    t0 = torch.full((n,), start, dtype=torch.float64)
+    t = LogitNormal(0.4, 2.0)(Pairs(x, x, t0, t0 + length), generator)
+    logits = torch.logit((t - start) / length)
+    assert float(logits.mean()) == pytest.approx(0.4, abs=0.05)
+    assert float(logits.std()) == pytest.approx(2.0, abs=0.05)

@@ -16,24 +16,41 @@ from cellflow.cli.image import image
 from cellflow.images import CONFIGS
 from cellflow.images.features import SPACES
 from cellflow.methods.names import SOLVERS
+from cellflow.methods.parts import COUPLINGS
 from cellflow.methods.presets import PRESETS
 
 FOLDER = Path(__file__).parents[2] / "workflows" / "images"
 SNAKEFILE = FOLDER / "workflow" / "Snakefile"
 SCHEMA = yaml.safe_load((FOLDER / "workflow/schemas/config.schema.yaml").read_text())
-CONFIG_FILES = ["config/config.yaml", ".test/config/config.yaml"]
+CONFIG_FILES = [
+    "config/config.yaml",
+    "config/comparison-digits.yaml",
+    ".test/config/config.yaml",
+]
 
 #: Every key of the config, none as it is by default.
 ALL_KEYS = {
     "data": "my pictures",
     "size": 16,
-    "methods": ["i-cfm", "fm"],
+    "runs": [
+        "i-cfm",
+        {
+            "name": "large",
+            "method": "mean-flow",
+            "coupling": "ot",
+            "coupling_batch_size": 9,
+            "config": "digits",
+            "n_steps": 8,
+            "solvers": [{"solver": "average", "n_steps": 2}],
+        },
+        {"name": "tuned", "finetunes": "i-cfm", "alpha": 0.5, "target": "hermite"},
+    ],
     "seeds": [3],
     "config": "my.yaml",
     "n_steps": 7,
     "checkpoint_every": 5,
     "n_samples": 4,
-    "solvers": [{"solver": "midpoint", "n_steps": 3}, {"solver": "dopri8"}],
+    "solvers": [{"solver": "edm-heun", "n_steps": 3, "rho": 30}, {"solver": "dopri8"}],
     "space": "inception",
     "weights": "w.safetensors",
     "cache": "kept",
@@ -94,10 +111,11 @@ def test_a_config_plans_a_run_for_each_method_seed_and_solver(snakemake, name):
     config = yaml.safe_load((FOLDER / name).read_text())
     code, said = plan(snakemake, FOLDER / name)
     assert code == 0, said
-    runs = len(config["methods"]) * len(config["seeds"])
-    samples = runs * len(config["solvers"])
-    expected = {"all": 1, "train": runs, "grid": runs, "sample": samples, "score": samples}
-    expected |= {"table": 1}
+    seeds, runs = len(config["seeds"]), config["runs"]
+    tuned = [run for run in runs if "finetunes" in run]
+    expected = {"all": 1, "table": 1, "train": (len(runs) - len(tuned)) * seeds}
+    expected |= {"sample": len(runs) * seeds, "score": len(runs) * seeds}
+    expected |= {"finetune": len(tuned) * seeds} if tuned else {}
     assert jobs(said) == {**expected, "total": sum(expected.values())}
 
 
@@ -106,35 +124,37 @@ def test_every_command_is_one_that_cellflow_understands(snakemake):
     code, said = plan(snakemake, write(ALL_KEYS))
     assert code == 0, said
     called = commands(said)
-    assert {verb for verb, *_ in called} == {"train", "sample", "data", "score", "table"}
-    given = {}
+    given = {verb: [] for verb, *_ in called}
     for verb, *words in called:
-        given[verb] = image.commands[verb].make_context(verb, words).params
-    assert given["train"]["data"] == "my pictures"
-    assert given["train"]["config"] == "my.yaml"
-    assert (given["train"]["n_steps"], given["train"]["size"], given["train"]["seed"]) == (7, 16, 3)
-    assert (given["train"]["checkpoint_every"], given["train"]["resume"]) == (5, True)
-    assert (given["sample"]["n"], given["sample"]["seed"]) == (4, 3)
-    assert given["score"]["data"] == "my pictures"
-    assert (given["score"]["space"], given["score"]["size"]) == ("inception", 16)
-    assert (given["score"]["weights"], given["score"]["cache"]) == (
-        Path("w.safetensors"),
-        Path("kept"),
-    )
-    assert given["data"]["source"].endswith("/midpoint-3.npz")
-    assert len(given["table"]["scores"]) == 4
-    made = [
-        image.commands[v].make_context(v, words).params for v, *words in called if v == "sample"
-    ]
-    settings = {(one["solver"], one["n_steps"]) for one in made}
-    assert settings == {("midpoint", 3), ("dopri8", 100)}
+        given[verb].append(image.commands[verb].make_context(verb, words).params)
+    assert set(given) == {"train", "finetune", "sample", "score", "table"}
+    plain, large = sorted(given["train"], key=lambda one: str(one["output"]))
+    assert (plain["method"], plain["config"], plain["n_steps"]) == ("i-cfm", "my.yaml", 7)
+    assert (large["method"], large["config"], large["n_steps"]) == ("mean-flow", "digits", 8)
+    assert (large["coupling"], large["coupling_batch_size"]) == ("ot", 9)
+    for one in given["train"]:
+        assert (one["data"], one["size"], one["seed"]) == ("my pictures", 16, 3)
+        assert (one["checkpoint_every"], one["resume"]) == (5, True)
+    (tuned,) = given["finetune"]
+    assert str(tuned["flow_path"]).endswith("results/i-cfm/3/flow")
+    assert (tuned["alpha"], tuned["target"], tuned["seed"]) == (0.5, "hermite", 3)
+    assert len(given["sample"]) == len(given["score"]) == 3
+    for one in given["score"]:
+        assert (one["data"], one["n"], one["seed"]) == ("my pictures", 4, 3)
+        assert (one["space"], one["size"]) == ("inception", 16)
+        assert (one["weights"], one["cache"]) == (Path("w.safetensors"), Path("kept"))
+    by = {one["name"]: one["by"] for one in given["score"]}
+    common = ("edm-heun:3:30", "dopri8")
+    assert by == {"i-cfm": common, "large": ("average:2",), "tuned": common}
+    assert len(given["table"][0]["scores"]) == 3
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"methods": ["ot-cfn"]}, "'ot-cfn' is not one of"),
-        ({"methods": []}, "methods"),
+        ({"runs": ["ot-cfn"]}, "'ot-cfn' is not valid"),
+        ({"runs": []}, "runs"),
+        ({"runs": [{"method": "ot-cfm", "batch": 3}]}, "is not valid under any"),
         ({"seeds": [-1]}, "-1 is less than the minimum of 0"),
         ({"data": None}, "None is not of type 'string'"),
         ({"config": "mnits"}, "'mnits' does not match"),
@@ -147,7 +167,7 @@ def test_every_command_is_one_that_cellflow_understands(snakemake):
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_a_config_that_is_wrong_is_refused_with_the_reason(snakemake, changes, reason):
-    right = {"data": "digits", "methods": ["ot-cfm"], "seeds": [0]}
+    right = {"data": "digits", "runs": ["ot-cfm"], "seeds": [0]}
     code, said = plan(snakemake, write(right | changes))
     assert code == 1
     assert "Error validating config file" in said
@@ -170,6 +190,7 @@ use rule * from images as images_*
     code, said = snakemake("images_all", "--dry-run", "--cores", 1)
     assert code == 0, said
     assert jobs(said)["images_train"] == 2
+    assert jobs(said)["images_finetune"] == 1
     lines = re.findall(r"^ +(output|log|benchmark): (.*)$", said, re.MULTILINE)
     assert {kind for kind, _ in lines} == {"output", "log", "benchmark"}
     assert all(path.startswith("below/") for _, path in lines)
@@ -198,13 +219,31 @@ def test_the_schema_knows_the_names_that_cellflow_knows():
     keys = SCHEMA["properties"]
     # Every method that needs no flow fitted before.
     known = [name for name in PRESETS if cf.method(name).objective != "oat"]
-    assert keys["methods"]["items"]["enum"] == known
-    assert keys["solvers"]["items"]["properties"]["solver"]["enum"] == list(SOLVERS)
+    parts = SCHEMA["$defs"]
+    assert parts["method"]["enum"] == known
+    solver = parts["solvers"]["items"]
+    assert set(solver["properties"]["solver"]["enum"]) == set(SOLVERS)
     assert keys["space"]["enum"] == list(SPACES)
     pattern = keys["config"]["pattern"]
     assert all(re.search(pattern, name) for name in CONFIGS)
-    fixed = SCHEMA["properties"]["solvers"]["items"]["if"]["properties"]["solver"]["enum"]
-    assert fixed == [name for name, summary in SOLVERS.items() if summary.startswith("fixed")]
+    fixed = {name for name, summary in SOLVERS.items() if summary.startswith("fixed")}
+    assert set(solver["if"]["properties"]["solver"]["enum"]) == fixed
+    training = keys["runs"]["items"]["oneOf"][1]["properties"]
+    from_noise = {name for name, part in COUPLINGS.items() if part.takes_noise}
+    assert set(training["coupling"]["enum"]) == from_noise - {"acceleration"}
+
+
+@pytest.mark.parametrize(
+    ("runs", "reason"),
+    [
+        (["ot-cfm", "ot-cfm"], "two of the runs have one name"),
+        (["ot-cfm", {"name": "tuned", "finetunes": "i-cfm"}], "finetunes names no run"),
+    ],
+)
+def test_runs_that_do_not_go_together_are_refused(snakemake, runs, reason):
+    code, said = plan(snakemake, write({"data": "digits", "runs": runs, "seeds": [0]}))
+    assert code == 1
+    assert reason in said
 
 
 def test_every_key_of_the_config_is_explained():

@@ -13,6 +13,7 @@ from cellflow.cli import options
 from cellflow.methods.names import SOLVERS
 
 if TYPE_CHECKING:
+    from cellflow.flow import Flow
     from cellflow.images import ImageSet
 
 data = functools.partial(
@@ -36,19 +37,16 @@ size = click.option(
 solver = click.option(
     "--solver",
     type=click.Choice(list(SOLVERS)),
-    default="dopri5",
-    show_default=True,
     panel=options.RUN,
-    help="How the flow is followed; " + options.explained(SOLVERS) + ".",
+    help="How the flow is followed; " + options.explained(SOLVERS) + ". [default: dopri5; average "
+    "for mean flows]",
 )
 n_steps = click.option(
     "--n-steps",
     type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
     metavar="N",
     panel=options.RUN,
-    help="Steps of a solver with fixed ones.",
+    help="Steps of a solver with fixed ones. [default: 100; 1 of average]",
 )
 tolerance = click.option(
     "--tolerance",
@@ -129,6 +127,16 @@ training = options.together(
         "are coupled over the whole batch.",
     ),
 )
+
+
+def steps_between(flow: Flow, solving: dict[str, Any], intervals: int) -> int | None:
+    """Steps from one frame to the next, so that they are as many in all as asked for.
+
+    Average velocities go to each frame from the start, so all of the steps are for each.
+    """
+    if flow.leaps and solving["solver"] in (None, "average"):
+        return solving["n_steps"]
+    return max(1, (solving["n_steps"] or 100) // intervals)
 
 
 def read(source: str, split: str, size: int | None = None, label: str | None = None) -> ImageSet:

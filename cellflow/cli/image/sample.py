@@ -107,12 +107,8 @@ def _film(flow: Flow, n: int, show: str, frames: int, common: dict[str, Any]) ->
     if show == "interpolation":
         return images.interpolate(flow, n, n_frames=frames, **common)
     times = [k / (frames - 1) for k in range(frames)]
-    solver = common["solver"]
-    # Steps are between two frames, and should be as many in all as asked for.
-    steps = max(1, common["n_steps"] // (frames - 1))
-    return images.sample(
-        flow, n, times=times, **{**common, "solver": solver, "n_steps": steps}
-    ).frames
+    steps = shared.steps_between(flow, common, frames - 1)
+    return images.sample(flow, n, times=times, **{**common, "n_steps": steps}).frames
 
 
 def _write(film: np.ndarray, output: Path, *, force: bool) -> None:

@@ -70,7 +70,7 @@ _SPACES = {
     multiple=True,
     panel=options.DATA,
     help="How the flow is followed, repeatable. [default: euler with 2, 4, 8, 16, 100 steps; "
-    "dopri5]",
+    "dopri5; average with 1, 2, 4, 8 for mean flows]",
 )
 @options.output(metavar="SCORES.json", help="Where the scores go.")
 @options.force
@@ -156,12 +156,12 @@ def _table(real: Any, test: Any, given: dict[str, Any], *, progress: bool) -> pd
             flow,
             real,
             given["n"],
-            by=given["by"] or images.BY,
+            by=given["by"] or None,
             batch_size=given["batch_size"],
             progress=progress,
             **common,
         )
-        return table.assign(name=given["name"] or str(given["flow_path"]))
+        return table.assign(name=given["name"] or str(given["flow_path"]), seed=given["seed"])
     parts = []
     for path in given["samples"]:
         scores = images.score(images.read(path), real, progress=progress, **common)

@@ -77,6 +77,13 @@ if TYPE_CHECKING:
 @options.parts("coupling", "path", "objective")
 @options.sigma(help="Noise of the path, in units of half the range of pixels. [default: 0]")
 @options.n_steps
+@click.option(
+    "--coupling-batch-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    panel=options.FIT,
+    help="Images that are coupled at once, by couplings of minibatches. [default: the recipe's]",
+)
 @options.prior
 @shared.training
 @options.seed

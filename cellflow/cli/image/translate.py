@@ -79,8 +79,7 @@ def translate(
     is_file = output.suffix == ".npz"
     count = n or (len(found) if is_file else 10)
     times = [0.0, 1.0] if is_file else [k / (frames - 1) for k in range(frames)]
-    # Steps are between two frames, and should be as many in all as asked for.
-    solving["n_steps"] = max(1, solving["n_steps"] // (len(times) - 1))
+    solving["n_steps"] = shared.steps_between(flow, solving, len(times) - 1)
     made = images.translate(
         flow, found[:count], backward=backward, times=times, progress=progress, **solving
     )

@@ -3,13 +3,6 @@
 import re
 
 
-def setting_name(setting):
-    """Name of a solver with its steps, as files carry it: euler-2, dopri5."""
-    return "-".join(
-        str(setting[key]) for key in ("solver", "n_steps") if key in setting
-    )
-
-
 def user_file(path):
     """An input of the user's, looked for from the working directory in a module as well."""
     return local(path) if path else []
@@ -25,18 +18,55 @@ def options(**values):
     ]
 
 
-# The settings to sample by, by name.
-SOLVERS = {setting_name(setting): setting for setting in config["solvers"]}
-FIRST_SOLVER = next(iter(SOLVERS))
+def named(run):
+    """A run with its name: a method alone, or settings."""
+    run = {"method": run} if isinstance(run, str) else dict(run)
+    return {"name": run.get("method"), **run}
+
+
+def setting(wildcards, key):
+    """A setting of a run, or else of the config."""
+    return RUNS[wildcards.run].get(key, config.get(key))
+
+
+def solvers(wildcards):
+    """Options that say how the flow of a run is followed: euler:2, edm-heun:14:90, dopri5."""
+    return [
+        word
+        for each in setting(wildcards, "solvers")
+        for word in (
+            "--solver",
+            ":".join(
+                str(each[key]) for key in ("solver", "n_steps", "rho") if key in each
+            ),
+        )
+    ]
+
+
+def recipe_of(wildcards):
+    """The file of a recipe that is none of the package's."""
+    recipe = setting(wildcards, "config") or ""
+    return user_file(recipe if re.search(r"\.ya?ml$", recipe) else None)
+
+
+RUNS = {run["name"]: run for run in map(named, config["runs"])}
+TUNED = [name for name, run in RUNS.items() if "finetunes" in run]
+TRAINED = [name for name in RUNS if name not in TUNED]
 
 DATA = user_file(config["data"] if config["data"] != "digits" else None)
-RECIPE = user_file(
-    config["config"] if re.search(r"\.ya?ml$", config["config"] or "") else None
-)
 WEIGHTS = user_file(config["weights"])
+
+if len(RUNS) < len(config["runs"]):
+    raise ValueError(
+        "two of the runs have one name; names are those of methods, where none is given"
+    )
+if missing := {RUNS[name]["finetunes"] for name in TUNED} - set(TRAINED):
+    raise ValueError(
+        f"finetunes names no run that is trained: {', '.join(sorted(missing))}; "
+        f"there are {', '.join(TRAINED)}"
+    )
 
 
 wildcard_constraints:
-    method="|".join(config["methods"]),
+    run="|".join(map(re.escape, RUNS)),
     seed=r"\d+",
-    solver="|".join(SOLVERS),

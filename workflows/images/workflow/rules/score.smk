@@ -2,18 +2,20 @@ rule score:
     input:
         data=DATA,
         weights=WEIGHTS,
-        images="results/{method}/{seed}/samples/{solver}.npz",
+        flow="results/{run}/{seed}/flow",
     output:
-        scores="results/{method}/{seed}/scores/{solver}.json",
+        scores="results/{run}/{seed}/scores.json",
     log:
-        "logs/score/{method}/{seed}/{solver}.log",
+        "logs/score/{run}/{seed}.log",
     benchmark:
-        "benchmarks/score/{method}/{seed}/{solver}.tsv"
+        "benchmarks/score/{run}/{seed}.tsv"
     conda:
         "../envs/cellflow.yaml"
     threads: config["threads"]
     params:
         data=config["data"],
+        n=config["n_samples"],
+        solvers=solvers,
         options=options(
             size=config["size"],
             space=config["space"],
@@ -21,19 +23,17 @@ rule score:
             cache=config["cache"],
         ),
     shell:
-        "TQDM_MININTERVAL=60 cellflow image score --data {params.data:q}"
-        " --samples {input.images:q} --name {wildcards.method}/{wildcards.seed}"
-        " {params.options:q} --output {output.scores:q}"
-        " > {log:q} 2>&1"
+        "TQDM_MININTERVAL=60 cellflow image score --data {params.data:q} --flow {input.flow:q}"
+        " --n {params.n} {params.solvers:q} --name {wildcards.run} --seed {wildcards.seed}"
+        " {params.options:q} --output {output.scores:q} > {log:q} 2>&1"
 
 
 rule table:
     input:
         scores=expand(
-            "results/{method}/{seed}/scores/{solver}.json",
-            method=config["methods"],
+            "results/{run}/{seed}/scores.json",
+            run=RUNS,
             seed=config["seeds"],
-            solver=SOLVERS,
         ),
     output:
         table=report(
@@ -55,8 +55,6 @@ rule table:
     localrule: True
     conda:
         "../envs/cellflow.yaml"
-    params:
-        space=config["space"],
     shell:
         "cellflow image table {input.scores:q} --output {output.table:q}"
         " --figure {output.figure:q} > {log:q} 2>&1"

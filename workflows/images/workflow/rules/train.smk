@@ -1,22 +1,27 @@
 rule train:
     input:
         data=DATA,
-        config=RECIPE,
+        config=recipe_of,
     output:
-        flow=directory("results/{method}/{seed}/flow"),
+        flow=directory("results/{run}/{seed}/flow"),
     log:
-        "logs/train/{method}/{seed}.log",
+        "logs/train/{run}/{seed}.log",
     benchmark:
-        "benchmarks/train/{method}/{seed}.tsv"
+        "benchmarks/train/{run}/{seed}.tsv"
+    wildcard_constraints:
+        run="|".join(map(re.escape, TRAINED)),
     conda:
         "../envs/cellflow.yaml"
     threads: config["threads"]
     params:
         data=config["data"],
-        options=options(
+        options=lambda wildcards: options(
             size=config["size"],
-            config=config["config"],
-            n_steps=config["n_steps"],
+            config=setting(wildcards, "config"),
+            method=setting(wildcards, "method"),
+            coupling=setting(wildcards, "coupling"),
+            coupling_batch_size=setting(wildcards, "coupling_batch_size"),
+            n_steps=setting(wildcards, "n_steps"),
         ),
         checkpoint=lambda wildcards, output: (
             options(
@@ -29,5 +34,35 @@ rule train:
         ),
     shell:
         "TQDM_MININTERVAL=60 cellflow image train --data {params.data:q} {params.options:q}"
-        " {params.checkpoint:q} --method {wildcards.method} --seed {wildcards.seed}"
+        " {params.checkpoint:q} --seed {wildcards.seed} --output {output.flow:q} > {log:q} 2>&1"
+
+
+rule finetune:
+    input:
+        data=DATA,
+        flow=lambda wildcards: "results/{finetunes}/{{seed}}/flow".format(
+            **RUNS[wildcards.run]
+        ),
+    output:
+        flow=directory("results/{run}/{seed}/flow"),
+    log:
+        "logs/finetune/{run}/{seed}.log",
+    benchmark:
+        "benchmarks/finetune/{run}/{seed}.tsv"
+    wildcard_constraints:
+        run="|".join(map(re.escape, TUNED)) or "(?!)",
+    conda:
+        "../envs/cellflow.yaml"
+    threads: config["threads"]
+    params:
+        data=config["data"],
+        options=lambda wildcards: options(
+            size=config["size"],
+            alpha=setting(wildcards, "alpha"),
+            target=setting(wildcards, "target"),
+            n_steps=RUNS[wildcards.run].get("n_steps"),
+        ),
+    shell:
+        "TQDM_MININTERVAL=60 cellflow image finetune --flow {input.flow:q}"
+        " --data {params.data:q} {params.options:q} --seed {wildcards.seed}"
         " --output {output.flow:q} > {log:q} 2>&1"
