@@ -41,6 +41,7 @@ FILES = {
     "wfr-fm": ("couplings/wfr.py", "couplings/test_wfr_coupling.py"),
     "sd-fm": ("couplings/semidiscrete.py", "couplings/test_semidiscrete.py"),
     "uot-fm": ("transport/unbalanced.py", "transport/test_unbalanced.py"),
+    "oat-fm": ("objectives/acceleration.py", "objectives/test_acceleration.py"),
     "mean-flow": ("objectives/mean_flow.py", "objectives/test_mean_flow.py"),
     "spline-cfm": ("paths/spline.py", "paths/test_spline.py"),
 }

@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from cellflow.cli import options
+from cellflow.methods.presets import PRESETS
 from cellflow.methods.protocols import PROTOCOLS
 
 
@@ -37,6 +38,14 @@ from cellflow.methods.protocols import PROTOCOLS
     help=options.explained({name: rules.summary for name, rules in PROTOCOLS.items()}) + ".",
 )
 @options.fit_options
+@click.option(
+    "--prior-method",
+    type=click.Choice(list(PRESETS)),
+    default="ot-cfm",
+    show_default=True,
+    panel=options.FIT,
+    help="Method of the flow that coupling acceleration asks, and that oat-fm fine-tunes.",
+)
 @click.option(
     "--max-cells",
     type=click.IntRange(min=4),

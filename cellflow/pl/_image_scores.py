@@ -59,8 +59,9 @@ def image_scores(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | N
             label = name if len(lines) == 1 else f"{name}, {solver}"
             ax.plot(line["nfe"], line["frechet"], "o" + dash, markersize=4,
                     color=colour, label=label)  # fmt: skip
-        label = None if lines else name
-        ax.plot(adaptive["nfe"], adaptive["frechet"], "x", color=colour, label=label)
+        # Legends leave out what begins with an underscore.
+        cross = f"_{name}" if lines else name
+        ax.plot(adaptive["nfe"], adaptive["frechet"], "x", color=colour, label=cross)
     if len(real):
         ax.axhline(
             real["frechet"].iloc[0], color=INK, linestyle="--", linewidth=1, label="test images"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from time import perf_counter
+from typing import Any
 
 import pandas as pd
 from anndata import AnnData
@@ -17,7 +18,7 @@ from cellflow._random import RNG, seed_of
 from cellflow._versions import versions
 from cellflow.flow import Flow
 from cellflow.io import SideColumns, populations, time_key_of, time_points_of
-from cellflow.marginals import TimeAxis
+from cellflow.marginals import Marginals, TimeAxis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.protocols import PROTOCOLS, Protocol
 from cellflow.methods.recipes import Recipe, recipe_of
@@ -25,7 +26,7 @@ from cellflow.metrics import Yardstick, make_baselines
 from cellflow.representation import Settings
 from cellflow.tl._carry import Carried, carry
 from cellflow.tl._folds import SCORING_SEED, Fold, interior_times, make_fold
-from cellflow.training import fit_flow, resolve_device
+from cellflow.training import fit_flow, resolve_device, settings_after
 
 #: Dimensions that published single-cell benchmarks score in.
 _BENCHMARK_DIMS = 5
@@ -49,6 +50,7 @@ def holdout(
     objective: str | None = None,
     growth: str | None = None,
     sigma: float | None = None,
+    prior_method: str | Method = "ot-cfm",
     condition_keys: str | Sequence[str] = (),
     label_key: str | None = None,
     lineage_key: str | None = None,
@@ -93,6 +95,9 @@ def holdout(
         `real` or `index`; None takes the protocol's, real for `strict` and index for `paper`.
     method, coupling, path, objective, growth, sigma
         As in `tl.fit`.
+    prior_method
+        Method of the flow that coupling `acceleration` asks and `oat-fm` fine-tunes; in each fold
+        it is fitted first, to the same cells and with the same recipe.
     condition_keys, label_key, lineage_key, cost_rep, recipe
         As in `tl.fit`; of the held-out cells none of them is used.
     max_cells
@@ -152,11 +157,7 @@ def holdout(
     chosen = method_of(
         method, coupling=coupling, path=path, objective=objective, growth=growth, sigma=sigma
     )
-    if chosen.coupling == "acceleration":
-        raise InputError(
-            "coupling 'acceleration' asks a flow fitted before, which would have seen the held-out "
-            "cells; it is for tl.fit"
-        )
+    before = _prior(chosen, prior_method)
     recipe = recipe_of(recipe)
     target = resolve_device(device)
     points = time_points_of(adata, time_key)
@@ -193,10 +194,11 @@ def holdout(
         marginals = populations(fold.cells, fold.elapsed, fold.kept, axis)
         for seed in seeds:
             started = perf_counter()
-            flow = fit_flow(
+            flow = _fitted(
                 marginals,
                 axis,
-                method=chosen,
+                chosen,
+                before,
                 recipe=recipe,
                 seed=seed,
                 device=target,
@@ -232,6 +234,7 @@ def holdout(
         "protocol": protocol,
         "time_axis": clock,
         "method": chosen.model_dump(),
+        "prior_method": None if before is None else before.model_dump(),
         "condition_keys": list(keys),
         "label_key": label_key,
         "lineage_key": lineage_key,
@@ -249,6 +252,36 @@ def holdout(
     }
     record(adata.uns, key_added, {"scores": scores, "settings": settings, "versions": versions()})
     return scores
+
+
+def _prior(method: Method, prior: str | Method) -> Method | None:
+    """Method of the flow that this one needs fitted before, if it needs one."""
+    if method.coupling != "acceleration":
+        return None
+    before = method_of(prior)
+    if before.coupling == "acceleration":
+        raise InputError(
+            "prior_method must need no flow itself, and coupling 'acceleration' does; take ot-cfm"
+        )
+    return before
+
+
+def _fitted(
+    marginals: Marginals,
+    axis: TimeAxis,
+    method: Method,
+    before: Method | None,
+    *,
+    recipe: Recipe,
+    **options: Any,
+) -> Flow:
+    """A flow of the kept cells, and before it the one that it needs."""
+    if before is None:
+        return fit_flow(marginals, axis, method=method, recipe=recipe, **options)
+    prior = fit_flow(marginals, axis, method=before, recipe=recipe, **options)
+    if method.objective == "oat":
+        method, recipe = settings_after(prior, method, None, {}, {})
+    return fit_flow(marginals, axis, method=method, recipe=recipe, prior=prior, **options)
 
 
 def _predict(flow: Flow, fold: Fold, rules: Protocol) -> Carried:

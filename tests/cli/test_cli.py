@@ -273,9 +273,9 @@ def test_parts_that_do_not_go_together_are_one_line(run, file):
     assert (code, err.count("\n")) == (2, 1)
     assert "give it as prior" in err
     words[0] = "holdout"
-    code, _, err = run(*words, "--coupling", "acceleration")
+    code, _, err = run(*words, "--method", "oat-fm", "--prior-method", "oat-fm")
     assert (code, err.count("\n")) == (2, 1)
-    assert "it is for tl.fit" in err
+    assert "prior_method must need no flow itself" in err
 
 
 def test_a_flow_is_fine_tuned_as_by_the_api(run, file, course, tmp_path):

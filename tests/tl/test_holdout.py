@@ -208,3 +208,32 @@ def test_methods_are_named_and_changed_as_in_fit(course, quick):
     assert (settings["objective"], settings["sigma"]) == ("velocity-score", 0.4)
     with pytest.raises(cf.InputError, match="does not go with path"):
         holdout(course, quick, use_rep="X_pca", path="wfr")
+
+
+def test_a_flow_that_another_needs_is_fitted_without_the_held_out_cells(course, quick, monkeypatch):
+    from cellflow.tl import _holdout
+
+    fits, fit = [], _holdout.fit_flow
+
+    def seen(marginals, *args, **options):
+        flow = fit(marginals, *args, **options)
+        fits.append((options["method"].objective, options.get("prior"), marginals.times, flow))
+        return flow
+
+    monkeypatch.setattr(_holdout, "fit_flow", seen)
+    scores = holdout(course, quick, use_rep="X_pca", times=[1], method="oat-fm", prior_method="vp")
+    assert np.isfinite(scores["w1"]).all()
+    (first, none, times, prior), (second, given, same, flow) = fits
+    assert (first, none, second) == ("velocity", None, "oat")
+    assert given is prior
+    assert times == same
+    assert len(times) == 3
+    assert prior.settings["method"]["path"] == "vp"
+    assert flow.settings["recipe"]["n_steps"] < quick.n_steps
+    record = course.uns["cellflow"]["holdout"]["settings"]
+    assert record["prior_method"]["path"] == "vp"
+
+
+def test_a_coupling_that_asks_a_flow_has_one(course, quick):
+    scores = holdout(course, quick, use_rep="X_pca", times=[1], coupling="acceleration")
+    assert np.isfinite(scores["w1"]).all()
