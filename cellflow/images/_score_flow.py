@@ -13,7 +13,7 @@ import torch
 from cellflow._checks import check_choice, listed
 from cellflow._errors import InputError
 from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
-from cellflow.flow import Flow
+from cellflow.flow import Discriminator, Flow
 from cellflow.images._sample import from_noise, sample, samples_from
 from cellflow.images._score import score
 from cellflow.images.data import ImageSet
@@ -45,6 +45,9 @@ def score_flow(
     space: str | FeatureSpace = "random-conv",
     weights: str | Path | None = None,
     cache: str | Path | None = None,
+    discriminator: Discriminator | None = None,
+    guidance_weight: float | Sequence[float] | None = None,
+    boost: bool | None = None,
     encoder: Encoder | None = None,
     batch_size: int = 256,
     rng: RNG = 0,
@@ -66,6 +69,8 @@ def score_flow(
         or adaptive ones, `dopri5`. Flows of average velocities always take one step.
     test, space, weights, cache
         As in `score`.
+    discriminator, guidance_weight, boost
+        As in `sample`; then all solvers are `edm-heun`.
     encoder
         The user's own, where the flow lives in its latents.
     batch_size
@@ -83,7 +88,7 @@ def score_flow(
     for the test images: `by`, `nfe` (evaluations of the velocity for each image), and what
     `Scores.rows` has. The rows of the flow also tell how straight it is, over 512 paths:
     `path_energy`, `npe` (its relative excess over the squared W2 of noise and images made) and
-    `straightness`.
+    `straightness`, without guidance.
 
     Raises
     ------
@@ -91,7 +96,7 @@ def score_flow(
         As `score` and `sample`.
     """
     leaps = "average" in flow.nets.roles
-    settings: list[dict[str, Any]] = [{}] if leaps else [_solver(each) for each in by]
+    settings: list[dict[str, Any]] = [{}] if leaps else [solver_options(each) for each in by]
     if not settings:
         raise InputError("by names no solver; give euler:8 or dopri5, say")
     chosen = space_of(space, weights=weights) if isinstance(space, str) else space
@@ -104,6 +109,9 @@ def score_flow(
             made = sample(
                 flow,
                 n,
+                discriminator=discriminator,
+                guidance_weight=guidance_weight,
+                boost=boost,
                 encoder=encoder,
                 batch_size=batch_size,
                 rng=noise_seed,
@@ -149,7 +157,7 @@ def _straightness(
     }
 
 
-def _solver(setting: str) -> dict[str, Any]:
+def solver_options(setting: str) -> dict[str, Any]:
     """Options of `sample` that `euler:8`, `edm-heun:14:90` or `dopri5` stands for."""
     name, _, numbers = setting.partition(":")
     check_choice(name, SOLVERS, "solver")
