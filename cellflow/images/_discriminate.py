@@ -16,6 +16,7 @@ from cellflow.images.guidance import check_guidable
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Population
 from cellflow.methods.recipes import recipe_of
+from cellflow.nets.hourglass import check_sizes
 from cellflow.training import resolve_device
 from cellflow.training.discriminators import (
     CLASSIFIER_RECIPE,
@@ -125,7 +126,12 @@ def train_discriminator(
     numbers = {"batch_size": batch_size, "coupling_batch_size": coupling_batch_size}
     recipe = recipe_of(RECIPE, n_steps=n_steps, learning_rate=learning_rate, **numbers)
     first = recipe_of(CLASSIFIER_RECIPE, n_steps=classifier_steps, **numbers)
-    sizes = {"channels": channels, "blocks": blocks, "multipliers": _multipliers(data.shape)}
+    sizes: dict[str, Any] = {
+        "channels": channels,
+        "blocks": blocks,
+        "multipliers": _multipliers(data.shape),
+    }
+    check_sizes(data.shape, channels, sizes["multipliers"], blocks, 0.0)
     place = resolve_device(device)
     if generated is None:
         n = min(len(data), _MOST) if n_generated is None else n_generated
