@@ -12,7 +12,7 @@ from cellflow.flow import Discriminator, Flow
 from cellflow.images._sample import from_noise, sample
 from cellflow.images._score_flow import solver_options
 from cellflow.images.data import ImageSet
-from cellflow.images.guidance import check_guidable
+from cellflow.images.discriminator_guidance import check_guidable
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Population
 from cellflow.methods.recipes import recipe_of

@@ -18,8 +18,8 @@ from cellflow._random import RNG, seed_of, torch_generator
 from cellflow._typing import Condition, Paths, Points
 from cellflow.flow import Discriminator, Flow
 from cellflow.images.data import ImageSet
+from cellflow.images.discriminator_guidance import Guiding
 from cellflow.images.encoders import Encoder
-from cellflow.images.guidance import Guiding
 from cellflow.images.readers.source import reading
 from cellflow.images.space import ImageSpace
 from cellflow.integrate import FIXED_STEP, Solution
@@ -74,7 +74,7 @@ def sample(
     rho: float = 7.0,
     times: Sequence[float] = (0.0, 1.0),
     discriminator: Discriminator | None = None,
-    guidance_weight: float | Sequence[float] | None = None,
+    discriminator_weight: float | Sequence[float] | None = None,
     boost: bool | None = None,
     encoder: Encoder | None = None,
     batch_size: int = 256,
@@ -100,7 +100,7 @@ def sample(
     discriminator
         Of `train_discriminator`: leads the samples to where they look real (discriminator guidance,
         Kim et al. 2023, arXiv 2211.17091), with solver `edm-heun`. None for no guidance.
-    guidance_weight
+    discriminator_weight
         How much, where a step begins, or a pair of numbers for its beginning and its end; None
         takes what is published, 2, and 1 where classes are known.
     boost
@@ -130,7 +130,7 @@ def sample(
         raise InputError(f"times must rise from 0, where the noise is, got {list(times)}")
     generator = torch_generator(seed_of(rng))
     guiding = Guiding.of(
-        flow, discriminator, guidance_weight, boost, solver=solver, generator=generator
+        flow, discriminator, discriminator_weight, boost, solver=solver, generator=generator
     )
     noise = Gaussian(torch.zeros(1, flow.dim)).sample(n, generator).x
     labels = space.labels(label, n)

@@ -46,7 +46,7 @@ def score_flow(
     weights: str | Path | None = None,
     cache: str | Path | None = None,
     discriminator: Discriminator | None = None,
-    guidance_weight: float | Sequence[float] | None = None,
+    discriminator_weight: float | Sequence[float] | None = None,
     boost: bool | None = None,
     encoder: Encoder | None = None,
     batch_size: int = 256,
@@ -69,7 +69,7 @@ def score_flow(
         or adaptive ones, `dopri5`. Flows of average velocities always take one step.
     test, space, weights, cache
         As in `score`.
-    discriminator, guidance_weight, boost
+    discriminator, discriminator_weight, boost
         As in `sample`; then all solvers are `edm-heun`.
     encoder
         The user's own, where the flow lives in its latents.
@@ -110,7 +110,7 @@ def score_flow(
                 flow,
                 n,
                 discriminator=discriminator,
-                guidance_weight=guidance_weight,
+                discriminator_weight=discriminator_weight,
                 boost=boost,
                 encoder=encoder,
                 batch_size=batch_size,

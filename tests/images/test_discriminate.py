@@ -113,7 +113,7 @@ def test_same_seed_same_discriminator_and_samples(flow, discriminator):
     first, second, other = (told(flow, rng=seed) for seed in (3, 3, 4))
     assert first.fingerprint == second.fingerprint != other.fingerprint
     assert first.history == second.history
-    options = {**HEUN, "discriminator": discriminator, "guidance_weight": 5, "boost": True}
+    options = {**HEUN, "discriminator": discriminator, "discriminator_weight": 5, "boost": True}
     made = [cf.images.sample(flow, 6, rng=seed, **options).images for seed in (1, 1, 2)]
     assert made[0].fingerprint == made[1].fingerprint != made[2].fingerprint
 
@@ -122,7 +122,9 @@ def test_a_saved_discriminator_guides_as_before(flow, discriminator, tmp_path):
     discriminator.save(tmp_path / "told")
     again = cf.images.Discriminator.load(tmp_path / "told")
     made = [
-        cf.images.sample(flow, 4, discriminator=each, guidance_weight=9, **HEUN).images.fingerprint
+        cf.images.sample(
+            flow, 4, discriminator=each, discriminator_weight=9, **HEUN
+        ).images.fingerprint
         for each in (discriminator, again)
     ]
     assert made[0] == made[1] != cf.images.sample(flow, 4, **HEUN).images.fingerprint
@@ -180,21 +182,21 @@ def test_no_weight_changes_nothing_and_classes_take_half_of_the_weight(
     flow, conditional, discriminator, of_classes
 ):
     plain = cf.images.sample(flow, 4, **HEUN)
-    none = cf.images.sample(flow, 4, discriminator=discriminator, guidance_weight=0, **HEUN)
+    none = cf.images.sample(flow, 4, discriminator=discriminator, discriminator_weight=0, **HEUN)
     assert none.images.fingerprint == plain.images.fingerprint
     assert (plain.by, none.by) == ("edm-heun:6", "edm-heun:6+dg:0")
     assert none.nfe == plain.nfe == 11
     assert cf.images.sample(flow, 2, discriminator=discriminator, **HEUN).by == "edm-heun:6+dg:2"
     made = cf.images.sample(conditional, 2, discriminator=of_classes, **HEUN)
     assert made.by == "edm-heun:6+dg:1+boost"
-    options = {"guidance_weight": (2, 0.5), "boost": False}
+    options = {"discriminator_weight": (2, 0.5), "boost": False}
     made = cf.images.sample(conditional, 2, discriminator=of_classes, **options, **HEUN)
     assert made.by == "edm-heun:6+dg:2:0.5"
 
 
 def test_each_batch_has_its_own_classes(conditional, of_classes):
     """Without boosting, samples do not hang on how many are computed at once."""
-    options = {**HEUN, "discriminator": of_classes, "guidance_weight": 5, "boost": False}
+    options = {**HEUN, "discriminator": of_classes, "discriminator_weight": 5, "boost": False}
     whole, parts = (
         cf.images.sample(conditional, 7, batch_size=size, **options).images.pixels
         for size in (7, 3)
@@ -207,7 +209,7 @@ def test_nets_of_other_kinds_are_guided_too():
     flow = trained(method="i-cfm")
     found = swayed(told(flow))
     plain = cf.images.sample(flow, 3, **HEUN).images
-    led = cf.images.sample(flow, 3, discriminator=found, guidance_weight=9, **HEUN).images
+    led = cf.images.sample(flow, 3, discriminator=found, discriminator_weight=9, **HEUN).images
     assert plain.fingerprint != led.fingerprint
 
 
@@ -298,9 +300,11 @@ def test_guidance_that_cannot_be_is_refused(flow, conditional, discriminator):
     with pytest.raises(cf.InputError, match=r"64 coordinates and 0 covariates.* 64 and 10"):
         sample(conditional)
     for weight in (-1, (1, 2, 3), float("nan"), float("inf")):
-        with pytest.raises(cf.InputError, match="guidance_weight must be a number from 0 or two"):
-            sample(flow, guidance_weight=weight)
-    for options in ({"guidance_weight": 1}, {"boost": True}):
+        with pytest.raises(
+            cf.InputError, match="discriminator_weight must be a number from 0"
+        ):
+            sample(flow, discriminator_weight=weight)
+    for options in ({"discriminator_weight": 1}, {"boost": True}):
         with pytest.raises(cf.InputError, match="need a discriminator"):
             sample(flow, discriminator=None, **options)
     leap = trained(method="mean-flow")

@@ -9,7 +9,7 @@ import rich_click as click
 
 from cellflow.cli import options
 from cellflow.cli.image import options as shared
-from cellflow.cli.image.guidance import guidance, guided
+from cellflow.cli.image.discriminator_guidance import by_discriminator, guided
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +64,7 @@ _SHOWS = {
 @shared.n_steps
 @shared.tolerance
 @shared.rho
-@guidance
+@by_discriminator
 @shared.batch_size
 @options.seed
 @options.device

@@ -9,7 +9,7 @@ import rich_click as click
 
 from cellflow.cli import options
 from cellflow.cli.image import options as shared
-from cellflow.cli.image.guidance import guidance, guided
+from cellflow.cli.image.discriminator_guidance import by_discriminator, guided
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +100,7 @@ _SPACES = {
     panel=options.RUN,
     help="Keep features of the real images here.",
 )
-@guidance
+@by_discriminator
 @shared.batch_size
 @options.seed
 @options.device

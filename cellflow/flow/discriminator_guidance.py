@@ -30,7 +30,7 @@ class LogRatio(Protocol):
         ...
 
 
-class Guidance:
+class DiscriminatorGuidance:
     """A guide of the sampler of EDM (Kim et al. 2023, arXiv 2211.17091, algorithm 1).
 
     Where the flow makes points of density p, and q is that of the data, both with noise sigma, its

@@ -24,7 +24,7 @@ def _weights(
     return weights
 
 
-guidance = options.together(
+by_discriminator = options.together(
     click.option(
         "--discriminator",
         type=options.PATH,
@@ -34,7 +34,7 @@ guidance = options.together(
         "discriminate), with solver edm-heun.",
     ),
     click.option(
-        "--guidance",
+        "--discriminator-weight",
         metavar="W[:W2]",
         callback=_weights,
         panel=options.RUN,
@@ -54,12 +54,14 @@ def guided(given: dict[str, Any], device: Any) -> dict[str, Any]:
     """Options of `images.sample`, taking those of the command line out of the settings."""
     from cellflow import images
 
-    path, weights, boost = (given.pop(name) for name in ("discriminator", "guidance", "boost"))
+    path, weights, boost = (
+        given.pop(name) for name in ("discriminator", "discriminator_weight", "boost")
+    )
     if path is None and weights is None and boost is None:
         return {}
     weight = weights[0] if weights is not None and len(weights) == 1 else weights
     return {
         "discriminator": None if path is None else images.Discriminator.load(path, device=device),
-        "guidance_weight": weight,
+        "discriminator_weight": weight,
         "boost": boost,
     }

@@ -15,6 +15,7 @@ TRAIN = [
 ]  # fmt: skip
 SAMPLE = ["image", "sample", "--flow", "flow", "--solver", "edm-heun", "--n-steps", "3", "--n", "3"]
 LED = [*SAMPLE, "--discriminator", "told"]
+WEIGHT = ["--discriminator-weight"]
 SCORE = [
     "image", "score", "--data", "digits", "--space", "pixels", "--output", "new.json", "--quiet",
 ]  # fmt: skip
@@ -56,15 +57,15 @@ def test_a_discriminator_is_trained_as_by_the_api(run, here):
 
 
 def test_samples_and_scores_are_led_as_by_the_api(run, here):
-    code, out, err = run(*LED, "--guidance", "3:0.5", "--boost", "--output", "s.npz")
+    code, out, err = run(*LED, *WEIGHT, "3:0.5", "--boost", "--output", "s.npz")
     assert code == 0, err
     assert "3 images; evaluations of the velocity for each: 5\n" in out
     flow, told = cf.Flow.load(here / "flow"), cf.images.Discriminator.load(here / "told")
-    options = {"discriminator": told, "guidance_weight": (3, 0.5), "boost": True}
+    options = {"discriminator": told, "discriminator_weight": (3, 0.5), "boost": True}
     same = cf.images.sample(flow, 3, solver="edm-heun", n_steps=3, **options)
     assert cf.images.read(here / "s.npz").fingerprint == same.images.fingerprint
     assert cf.images.cost_of(here / "s.npz")["by"] == "edm-heun:3+dg:3:0.5+boost"
-    assert run(*LED, "--guidance", "3", "--output", "s.png")[0] == 0
+    assert run(*LED, *WEIGHT, "3", "--output", "s.png")[0] == 0
     words = ["--flow", "flow", "--n", "8", "--solver", "edm-heun:3", "--discriminator", "told"]
     assert run(*SCORE, *words)[0] == 0
     table = cf.images.read_table(here / "new.json")
@@ -86,10 +87,10 @@ MISTAKES = {
     ),
     "film": ([*LED, "--output", "n.gif"], "not for films"),
     "interpolation": ([*LED, "--show", "interpolation", "--output", "n.png"], "not for films"),
-    "no number": ([*LED, "--guidance", "much", "--output", "n.png"], "none of the form 2 or 2:0.5"),
-    "three": ([*LED, "--guidance", "1:2:3", "--output", "n.png"], "none of the form 2 or 2:0.5"),
-    "negative": ([*LED, "--guidance", "-1", "--output", "n.png"], "must be a number from 0"),
-    "nothing to weigh": ([*SAMPLE, "--guidance", "2", "--output", "n.png"], "need a discriminator"),
+    "no number": ([*LED, *WEIGHT, "much", "--output", "n.png"], "none of the form 2 or 2:0.5"),
+    "three": ([*LED, *WEIGHT, "1:2:3", "--output", "n.png"], "none of the form 2 or 2:0.5"),
+    "negative": ([*LED, *WEIGHT, "-1", "--output", "n.png"], "must be a number from 0"),
+    "nothing to weigh": ([*SAMPLE, *WEIGHT, "2", "--output", "n.png"], "need a discriminator"),
     "another flow": ([*LED, "--flow", "classes", "--output", "n.png"], "train it with this flow"),
     "files": (
         [*SCORE, "--samples", "made.npz", "--discriminator", "told"], "samples are there already",

@@ -10,7 +10,7 @@ import torch
 
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._typing import Condition
-from cellflow.flow import Discriminator, Flow, Guidance
+from cellflow.flow import Discriminator, DiscriminatorGuidance, Flow
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ class Guiding:
         boost = conditional if boost is None else boost
         return cls(discriminator, chosen, boost, generator)
 
-    def guide(self, condition: Condition | None) -> Guidance:
+    def guide(self, condition: Condition | None) -> DiscriminatorGuidance:
         """That of a batch of images."""
-        return Guidance(
+        return DiscriminatorGuidance(
             self.discriminator,
             self.weights,
             condition=condition,
@@ -124,7 +124,7 @@ def _weights(weight: float | Sequence[float]) -> tuple[float, float]:
     pair = tuple(weight) if isinstance(weight, Sequence) else (weight, 0.0)
     if len(pair) != 2 or not all(0 <= each < float("inf") for each in pair):
         raise InputError(
-            f"guidance_weight must be a number from 0 or two, of first and second order; got "
+            f"discriminator_weight must be a number from 0 or two, of first and second order; got "
             f"{weight}"
         )
     return float(pair[0]), float(pair[1])
