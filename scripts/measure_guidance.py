@@ -22,8 +22,8 @@ from cellflow.training.discriminators import PAIRINGS
 WEIGHTS = (0.0, 1.0, 2.0)
 BY = ("edm-heun:18", "edm-heun:14:90")
 
-#: Seeds of the noise of samples, other than those that discriminators are trained on.
-NOISE = 5
+#: Seeds of the noise of images that are scored, and of those that discriminators are trained on.
+NOISE, MADE = 5, 1
 
 
 def main() -> None:
@@ -34,12 +34,13 @@ def main() -> None:
     _check_same(folder / "settings.json", {**vars(given), "folder": None})
     train, test = (cf.images.read("digits", split=split) for split in ("train", "test"))
     flow = _flow(given, train, folder)
+    made = _made(flow, len(train), folder)
     tables = []
     for seed in range(given.seeds):
         for pairing in PAIRINGS:
             file = folder / f"scores-{pairing}-{seed}.json"
             if not file.exists():
-                told = _discriminator(given, flow, train, pairing, seed, folder)
+                told = _discriminator(given, flow, (train, made), pairing, seed, folder)
                 table = _scores(given, flow, told, train, test)
                 cf.images.write_table(table.assign(name=pairing, seed=seed), file)
             tables.append(cf.images.read_table(file))
@@ -51,7 +52,7 @@ def main() -> None:
             )
     scores = pd.concat(tables)
     scores = scores[scores["n"] == scores["n"].max()]
-    by = scores.groupby(["of", "name", "by"], sort=False, dropna=False)
+    by = scores.groupby(["of", "by", "name"], dropna=False)
     print(by[["frechet", "precision", "recall"]].agg(["mean", "std"]).to_string())
 
 
@@ -81,10 +82,18 @@ def _flow(given: argparse.Namespace, data: cf.images.ImageSet, folder: Path) -> 
     return cf.Flow.load(path)
 
 
+def _made(flow: cf.Flow, n: int, folder: Path) -> cf.images.ImageSet:
+    """Images of the flow that all discriminators are trained on."""
+    path = folder / "generated.npz"
+    if not path.exists():
+        cf.images.sample(flow, n, solver="edm-heun", n_steps=18, rng=MADE).images.save(path)
+    return cf.images.read(path)
+
+
 def _discriminator(
     given: argparse.Namespace,
     flow: cf.Flow,
-    data: cf.images.ImageSet,
+    data: tuple[cf.images.ImageSet, cf.images.ImageSet],
     pairing: str,
     seed: int,
     folder: Path,
@@ -94,7 +103,8 @@ def _discriminator(
     if not path.exists():
         told = cf.images.train_discriminator(
             flow,
-            data,
+            data[0],
+            generated=data[1],
             pairing=pairing,
             n_steps=given.steps,
             classifier_steps=given.classifier_steps,
