@@ -8,7 +8,7 @@ import cellflow as cf
 from cellflow import InputError
 from cellflow._random import drawn_seed, torch_generator
 from cellflow.images import BY, read_table, score, score_flow, write_table
-from cellflow.images._score_flow import _solver
+from cellflow.images._score_flow import solver_options
 from tests.small_images import digits, trained
 
 FAST = ("euler:1", "midpoint:2", "dopri5")
@@ -95,7 +95,7 @@ def test_average_velocities_are_scored_in_their_one_step():
     ],
 )
 def test_settings_are_solvers_with_their_steps(setting, options):
-    assert _solver(setting) == options
+    assert solver_options(setting) == options
 
 
 @pytest.mark.parametrize(
