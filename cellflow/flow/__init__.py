@@ -1,6 +1,16 @@
-"""The fitted object: a velocity field with its clock, on disk without pickles."""
+"""The fitted objects: a velocity field with its clock, a discriminator; on disk without pickles."""
 
+from cellflow.flow.discriminator import DISCRIMINATOR, Discriminator
+from cellflow.flow.discriminator_guidance import DiscriminatorGuidance, LogRatio
 from cellflow.flow.flow import Context, Flow
 from cellflow.flow.storage import check_flow_target
 
-__all__ = ["Context", "Flow", "check_flow_target"]
+__all__ = [
+    "DISCRIMINATOR",
+    "Context",
+    "Discriminator",
+    "DiscriminatorGuidance",
+    "Flow",
+    "LogRatio",
+    "check_flow_target",
+]

@@ -2,6 +2,7 @@
 
 `flow.json` carries the SHA-256 digest of the tensor file and of itself (without that entry), so a
 folder that was cut short, edited or mixed from two flows is refused instead of giving wrong cells.
+What is fitted beside a flow is kept the same way, as another `Format`.
 """
 
 from __future__ import annotations
@@ -21,10 +22,36 @@ from cellflow._checks import listed
 from cellflow._errors import FileError
 from cellflow._files import check_target, new_folder
 
-FORMAT = "cellflow-flow"
-SCHEMA_VERSION = 3
-DESCRIPTION = "flow.json"
 TENSORS = "tensors.safetensors"
+
+
+@dataclass(frozen=True)
+class Format:
+    """What tells folders of one kind of fitted object from those of others.
+
+    Attributes
+    ----------
+    what
+        Its name: `flow` for `flow.json` and the format `cellflow-flow`.
+    version
+        Of its schema.
+    """
+
+    what: str
+    version: int
+
+    @property
+    def name(self) -> str:
+        """What the description says that it is."""
+        return f"cellflow-{self.what}"
+
+    @property
+    def description(self) -> str:
+        """File of the description."""
+        return f"{self.what}.json"
+
+
+FLOW = Format("flow", 3)
 
 
 @dataclass(frozen=True)
@@ -35,20 +62,20 @@ class Stored:
     tensors: Mapping[str, Tensor]
 
 
-def check_flow_target(path: Path, *, overwrite: bool) -> None:
+def check_flow_target(path: Path, *, overwrite: bool, form: Format = FLOW) -> None:
     """Refuse a `path` that a flow could not be saved to; only a flow may be overwritten."""
     check_target(path, overwrite=overwrite)
     if path.exists():
-        _check_is_flow(path)
+        _check_is(path, form)
 
 
-def write_folder(path: Path, stored: Stored, *, overwrite: bool) -> None:
+def write_folder(path: Path, stored: Stored, *, overwrite: bool, form: Format = FLOW) -> None:
     """Write a flow folder, whole or not at all."""
-    check_flow_target(path, overwrite=overwrite)
+    check_flow_target(path, overwrite=overwrite, form=form)
     blob = _blob(stored.tensors)
     description = {
-        "format": FORMAT,
-        "schema_version": SCHEMA_VERSION,
+        "format": form.name,
+        "schema_version": form.version,
         **stored.description,
         "tensors_sha256": hashlib.sha256(blob).hexdigest(),
     }
@@ -56,32 +83,32 @@ def write_folder(path: Path, stored: Stored, *, overwrite: bool) -> None:
     with new_folder(path, overwrite=overwrite) as staged:
         (staged / TENSORS).write_bytes(blob)
         text = json.dumps(description, indent=1, allow_nan=False)
-        (staged / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
+        (staged / form.description).write_text(text + "\n", encoding="utf-8")
 
 
-def read_folder(path: Path) -> Stored:
+def read_folder(path: Path, form: Format = FLOW) -> Stored:
     """Read and verify a flow folder."""
-    _check_is_flow(path)
+    _check_is(path, form)
     names = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
-    if foreign := names - {DESCRIPTION, TENSORS}:
+    if foreign := names - {form.description, TENSORS}:
         raise FileError(
-            f"{path} holds files that are no part of a flow: {listed(sorted(foreign))}; "
-            f"a flow folder has {DESCRIPTION} and {TENSORS} only"
+            f"{path} holds files that are no part of a {form.what}: {listed(sorted(foreign))}; "
+            f"a {form.what} folder has {form.description} and {TENSORS} only"
         )
     if TENSORS not in names:
         raise FileError(f"{path} is incomplete: {TENSORS} is missing")
-    description = _description(path)
-    if description.get("schema_version") != SCHEMA_VERSION:
+    description = _description(path, form)
+    if description.get("schema_version") != form.version:
         raise FileError(
             f"{path} has schema version {description.get('schema_version')!r}; "
-            f"this cellflow reads version {SCHEMA_VERSION}"
+            f"this cellflow reads version {form.version}"
         )
     blob = (path / TENSORS).read_bytes()
     expected = description.pop("sha256", None)
     if _digest(description) != expected:
-        raise FileError(f"{path / DESCRIPTION} was altered after the flow was saved")
+        raise FileError(f"{path / form.description} was altered after the {form.what} was saved")
     if hashlib.sha256(blob).hexdigest() != description["tensors_sha256"]:
-        raise FileError(f"{path / TENSORS} was altered or belongs to another flow")
+        raise FileError(f"{path / TENSORS} was altered or belongs to another {form.what}")
     try:
         return Stored(description, load(blob))
     except SafetensorError as error:
@@ -97,23 +124,23 @@ def _blob(tensors: Mapping[str, Tensor]) -> bytes:
     return save({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()})
 
 
-def _check_is_flow(path: Path) -> None:
+def _check_is(path: Path, form: Format) -> None:
     if not path.is_dir():
         reason = "is no folder" if path.exists() else "does not exist"
-        raise FileError(f"{path} {reason}; expected the folder of a saved flow")
-    if not (path / DESCRIPTION).is_file():
-        raise FileError(f"{path} is no saved flow: {DESCRIPTION} is missing")
-    if _description(path).get("format") != FORMAT:
-        raise FileError(f"{path} is no saved flow: {DESCRIPTION} has another format")
+        raise FileError(f"{path} {reason}; expected the folder of a saved {form.what}")
+    if not (path / form.description).is_file():
+        raise FileError(f"{path} is no saved {form.what}: {form.description} is missing")
+    if _description(path, form).get("format") != form.name:
+        raise FileError(f"{path} is no saved {form.what}: {form.description} has another format")
 
 
-def _description(path: Path) -> dict[str, Any]:
+def _description(path: Path, form: Format) -> dict[str, Any]:
     try:
-        description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
+        description = json.loads((path / form.description).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise FileError(f"{path / DESCRIPTION} cannot be read: {error}") from error
+        raise FileError(f"{path / form.description} cannot be read: {error}") from error
     if not isinstance(description, dict):
-        raise FileError(f"{path} is no saved flow: {DESCRIPTION} has another format")
+        raise FileError(f"{path} is no saved {form.what}: {form.description} has another format")
     return description
 
 

@@ -1,5 +1,7 @@
 """Images: read them, train a flow that generates or translates them, sample, score."""
 
+from cellflow.flow import Discriminator
+from cellflow.images._discriminate import train_discriminator
 from cellflow.images._finetune import finetune
 from cellflow.images._read import read, splits
 from cellflow.images._sample import Samples, cost_of, interpolate, sample
@@ -20,6 +22,7 @@ __all__ = [
     "BY",
     "CONFIGS",
     "SPACES",
+    "Discriminator",
     "Encoder",
     "FeatureSpace",
     "ImageSet",
@@ -42,6 +45,7 @@ __all__ = [
     "space_of",
     "splits",
     "train",
+    "train_discriminator",
     "translate",
     "translation_scores",
     "write_gif",

@@ -16,13 +16,18 @@ from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow._typing import Condition, Paths, Points
-from cellflow.flow import Flow
+from cellflow.flow import Discriminator, Flow
 from cellflow.images.data import ImageSet
+from cellflow.images.discriminator_guidance import Guiding
 from cellflow.images.encoders import Encoder
 from cellflow.images.readers.source import reading
 from cellflow.images.space import ImageSpace
 from cellflow.integrate import FIXED_STEP, Solution
 from cellflow.marginals import Gaussian
+
+
+#: Steps of solvers with fixed ones where none are named; of others 100.
+_N_STEPS = {"average": 1, "edm-heun": 18}
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Samples:
     images
         The images, with their classes where the flow knows classes.
     by
-        How they were made: the solver and its steps, as `score_flow` takes them.
+        How they were made: the solver and its steps, as `score_flow` takes them, and the guidance.
     nfe
         Evaluations of the velocity for each image; for adaptive solvers the mean over batches.
     frames
@@ -72,6 +77,9 @@ def sample(
     tolerance: float = 1e-5,
     rho: float = 7.0,
     times: Sequence[float] = (0.0, 1.0),
+    discriminator: Discriminator | None = None,
+    discriminator_weight: float | Sequence[float] | None = None,
+    boost: bool | None = None,
     encoder: Encoder | None = None,
     batch_size: int = 256,
     rng: RNG = 0,
@@ -89,11 +97,20 @@ def sample(
         Class of all of them, by name or index; None takes all classes in turn.
     solver, n_steps, tolerance, rho
         Of `cellflow.integrate.solve`: `euler`, `midpoint`, `rk4` with fixed steps (None for 100),
-        `dopri5` and others with a tolerance, or `edm-heun`, the sampler of EDM, for which few steps
-        are enough (published: 18 with rho 7) and no `times` between. None takes `dopri5`, and for a
-        mean flow its own way, `average`, with one step where none are named.
+        `dopri5` and others with a tolerance, or `edm-heun`, the sampler of EDM (None for 18 steps,
+        published with rho 7), with no `times` between. None takes `dopri5`, with a discriminator
+        `edm-heun`, and for a mean flow its own way, `average`, in one step.
     times
         From 0, where the noise is, to 1; one frame is kept for each.
+    discriminator
+        Of `train_discriminator`: leads the samples to where they look real (discriminator guidance,
+        Kim et al. 2023, arXiv 2211.17091), with solver `edm-heun`. None for no guidance.
+    discriminator_weight
+        How much, where a step begins, or a pair of numbers for its beginning and its end; None
+        takes what is published, 2, and 1 where classes are known.
+    boost
+        Whether samples that do not look real are stirred and led more; None does so where classes
+        are known, as published. Then samples hang on `batch_size`.
     encoder
         The user's own, where the flow lives in its latents.
     batch_size
@@ -116,7 +133,13 @@ def sample(
     check_positive(n, "n")
     if list(times) != sorted({0.0, *times}):
         raise InputError(f"times must rise from 0, where the noise is, got {list(times)}")
-    noise = Gaussian(torch.zeros(1, flow.dim)).sample(n, torch_generator(seed_of(rng))).x
+    generator = torch_generator(seed_of(rng))
+    if discriminator is not None and solver is None:
+        solver = "edm-heun"
+    guiding = Guiding.of(
+        flow, discriminator, discriminator_weight, boost, solver=solver, generator=generator
+    )
+    noise = Gaussian(torch.zeros(1, flow.dim)).sample(n, generator).x
     labels = space.labels(label, n)
     return samples_from(
         flow,
@@ -124,6 +147,7 @@ def sample(
         noise,
         labels,
         times=times,
+        guiding=guiding,
         batch_size=batch_size,
         progress=progress,
         **way(flow, solver, n_steps),
@@ -184,7 +208,7 @@ def interpolate(
 def way(flow: Flow, solver: str | None, n_steps: int | None) -> dict[str, Any]:
     """Solver and steps, where they are not named those that suit the flow."""
     solver = solver or ("average" if flow.leaps else "dopri5")
-    return {"solver": solver, "n_steps": n_steps or (1 if solver == "average" else 100)}
+    return {"solver": solver, "n_steps": n_steps or _N_STEPS.get(solver, 100)}
 
 
 def samples_from(
@@ -196,6 +220,7 @@ def samples_from(
     times: Sequence[float] = (0.0, 1.0),
     batch_size: int = 256,
     keep_paths: bool = False,
+    guiding: Guiding | None = None,
     progress: bool = False,
     **options: Any,
 ) -> Samples:
@@ -214,7 +239,8 @@ def samples_from(
     parts = torch.split(torch.arange(len(starts)), batch_size)
     for rows in tqdm(parts, disable=not progress, desc="sample", unit="batch"):
         condition = space.condition(labels[rows])
-        solution = carried(flow, starts[rows], condition, times=times, **options)
+        guided = {} if guiding is None else {"guide": guiding.guide(condition)}
+        solution = carried(flow, starts[rows], condition, times=times, **options, **guided)
         path = solution.x.float().cpu()
         frames.append([space.encoder.decode(x) for x in path])
         if keep_paths:
@@ -227,7 +253,7 @@ def samples_from(
         space.classes,
         name=f"generated {space.target}",
     )
-    by = _named_solver(len(times) - 1, **options)
+    by = _named_solver(len(times) - 1, **options) + (guiding.name if guiding else "")
     return Samples(images, by, calls, films, torch.cat(paths, dim=1) if keep_paths else None)
 
 

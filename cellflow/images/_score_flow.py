@@ -13,7 +13,7 @@ import torch
 from cellflow._checks import check_choice, listed
 from cellflow._errors import InputError
 from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
-from cellflow.flow import Flow
+from cellflow.flow import Discriminator, Flow
 from cellflow.images._sample import from_noise, sample, samples_from
 from cellflow.images._score import score
 from cellflow.images.data import ImageSet
@@ -47,6 +47,9 @@ def score_flow(
     space: str | FeatureSpace = "random-conv",
     weights: str | Path | None = None,
     cache: str | Path | None = None,
+    discriminator: Discriminator | None = None,
+    discriminator_weight: float | Sequence[float] | None = None,
+    boost: bool | None = None,
     encoder: Encoder | None = None,
     batch_size: int = 256,
     rng: RNG = 0,
@@ -69,6 +72,8 @@ def score_flow(
         8, 16 and 100 steps and `dopri5`, for mean flows `average` with 1, 2, 4 and 8.
     test, space, weights, cache
         As in `score`.
+    discriminator, discriminator_weight, boost
+        As in `sample`; then all solvers are `edm-heun`.
     encoder
         The user's own, where the flow lives in its latents.
     batch_size
@@ -86,8 +91,9 @@ def score_flow(
     for the test images: `by`, `nfe` (evaluations of the velocity for each image), and what
     `Scores.rows` has. The rows of the flow also tell how straight it is, over 512 paths:
     `path_energy`, `npe` (its relative excess over the squared W2 of noise and images made) and
-    `straightness`, and what it cost: `train_seconds`, those `setup_seconds` before the first step
-    and `pairing_seconds` of its steps that were for the coupling, and `peak_memory_mb`.
+    `straightness`, all without guidance, and what it cost: `train_seconds`, those `setup_seconds`
+    before the first step and `pairing_seconds` of its steps that were for the coupling, and
+    `peak_memory_mb`.
 
     Raises
     ------
@@ -96,7 +102,7 @@ def score_flow(
     """
     if by is None:
         by = BY_LEAPS if flow.leaps else BY
-    settings = [_solver(each) for each in by]
+    settings = [solver_options(each) for each in by]
     if not settings:
         raise InputError("by names no solver; give euler:8 or dopri5, say")
     chosen = space_of(space, weights=weights) if isinstance(space, str) else space
@@ -110,6 +116,9 @@ def score_flow(
             made = sample(
                 flow,
                 n,
+                discriminator=discriminator,
+                discriminator_weight=discriminator_weight,
+                boost=boost,
                 encoder=encoder,
                 batch_size=batch_size,
                 rng=noise_seed,
@@ -163,7 +172,7 @@ def _cost(flow: Flow) -> dict[str, float]:
     return {name: value for name, value in cost.items() if value is not None}
 
 
-def _solver(setting: str) -> dict[str, Any]:
+def solver_options(setting: str) -> dict[str, Any]:
     """Options of `sample` that `euler:8`, `edm-heun:14:90` or `dopri5` stands for."""
     name, _, numbers = setting.partition(":")
     check_choice(name, SOLVERS, "solver")

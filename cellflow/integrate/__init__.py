@@ -1,7 +1,7 @@
 """Integration of ordinary and stochastic differential equations."""
 
 from cellflow.integrate.augmented import TRACES, accumulate, log_density
-from cellflow.integrate.heun import check_in_one_go, heun, noise_levels
+from cellflow.integrate.heun import Guide, check_in_one_go, heun, noise_levels
 from cellflow.integrate.ode import FIXED_STEP, solve
 from cellflow.integrate.sde import solve_sde
 from cellflow.integrate.solution import Solution
@@ -9,6 +9,7 @@ from cellflow.integrate.solution import Solution
 __all__ = [
     "FIXED_STEP",
     "TRACES",
+    "Guide",
     "Solution",
     "accumulate",
     "check_in_one_go",

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
-from cellflow._typing import Points, VelocityField
+from cellflow._typing import Points, Rows, VelocityField
 from cellflow.integrate.solution import Solution
+
+
+@runtime_checkable
+class Guide(Protocol):
+    """What has a say in the steps of the sampler; levels of noise may differ from row to row."""
+
+    def stirred(self, step: int, n_steps: int, sigma: Rows, x: Points) -> tuple[Rows, Points]:
+        """Levels and points that step number `step`, from 0, begins with, for those it finds."""
+        ...
+
+    def change(self, step: int, order: int, sigma: Rows, x: Points) -> Points:
+        """What is added to dx / dsigma: of order 1 where a step begins, of order 2 at its end."""
+        ...
 
 
 def noise_levels(
@@ -61,6 +75,7 @@ def heun(
     rho: float = 7.0,
     sigma_min: float = 0.002,
     sigma_max: float = 80.0,
+    guide: Guide | None = None,
 ) -> Solution:
     """Carry standard normal noise to data along a velocity on straight paths.
 
@@ -81,6 +96,8 @@ def heun(
         How much denser levels lie at little noise.
     sigma_min, sigma_max
         The least and the largest level.
+    guide
+        May add noise before a step and changes both slopes of it; None leaves the way alone.
 
     Returns
     -------
@@ -88,14 +105,22 @@ def heun(
     """
     levels = noise_levels(n_steps, rho, sigma_min, sigma_max).tolist()
 
-    def slope(sigma: float, x: Points) -> Points:
+    def slope(step: int, order: int, sigma: Tensor, x: Points) -> Points:
         t = 1 / (1 + sigma)
-        times = noise.new_full((len(x),), t)
-        return t * (x - velocity(times, (t * x).to(noise.dtype)).double())
+        times = t[:, 0].to(noise.dtype)
+        plain = t * (x - velocity(times, (t * x).to(noise.dtype)).double())
+        return plain if guide is None else plain + guide.change(step, order, sigma[:, 0], x)
 
     x = sigma_max * noise.double()
-    for here, there in pairwise(levels):
-        first = slope(here, x)
+    for step, (level, there) in enumerate(pairwise(levels)):
+        here = x.new_full((len(x), 1), level)
+        if guide is not None:
+            rows, x = guide.stirred(step, n_steps, here[:, 0], x)
+            here = rows[:, None]
+        first = slope(step, 1, here, x)
         ahead = x + (there - here) * first
-        x = x + (there - here) * (first + slope(there, ahead)) / 2 if there else ahead
+        if there:
+            second = slope(step, 2, torch.full_like(here, there), ahead)
+            ahead = x + (there - here) * (first + second) / 2
+        x = ahead
     return Solution(torch.stack([noise, x.to(noise.dtype)]), 2 * n_steps - 1)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from cellflow._checks import check_choice, check_positive
+from cellflow._errors import InputError
 from cellflow._typing import Points, VelocityField
-from cellflow.integrate.heun import check_in_one_go, heun
+from cellflow.integrate.heun import Guide, check_in_one_go, heun
 from cellflow.integrate.solution import Solution
 from cellflow.methods.names import ODE_SOLVERS
 
@@ -58,6 +59,7 @@ def solve(
     n_steps: int = 100,
     tolerance: float = 1e-5,
     rho: float = 7.0,
+    guide: Guide | None = None,
 ) -> Solution:
     """Carry points along a velocity field, forward or backward in time.
 
@@ -79,6 +81,8 @@ def solve(
         Absolute and relative tolerance of the adaptive solvers.
     rho
         Of `edm-heun`: how much denser its steps lie at little noise.
+    guide
+        Of `edm-heun`: what has a say in its steps.
 
     Returns
     -------
@@ -87,13 +91,16 @@ def solve(
     Raises
     ------
     InputError
-        For an unknown solver, no steps, or times that `edm-heun` does not know.
+        For an unknown solver, no steps, times that `edm-heun` does not know, or a guide for another
+        solver.
     """
     check_choice(solver, ODE_SOLVERS, "solver")
     check_positive(n_steps, "n_steps")
     if solver == "edm-heun":
         check_in_one_go(times)
-        return heun(velocity, x, n_steps=n_steps, rho=rho)
+        return heun(velocity, x, n_steps=n_steps, rho=rho, guide=guide)
+    if guide is not None:
+        raise InputError(f"guidance goes with solver 'edm-heun', not with {solver!r}")
     field = _Counted(velocity)
     if solver not in FIXED_STEP:
         from torchdiffeq import odeint

@@ -4,8 +4,10 @@ from cellflow.nets.denoiser import Denoiser, Preconditioning
 from cellflow.nets.fields import KINDS, ROLES, Fields
 from cellflow.nets.geopath import GeopathNet
 from cellflow.nets.mlp import MLP
+from cellflow.nets.noisy_classifier import NoisyClassifier, RatioNet
 from cellflow.nets.song_unet import SongUNet
 from cellflow.nets.unet import UNet
+from cellflow.nets.vp_time import vp_scale, vp_sigma, vp_time
 
 __all__ = [
     "KINDS",
@@ -14,7 +16,12 @@ __all__ = [
     "Denoiser",
     "Fields",
     "GeopathNet",
+    "NoisyClassifier",
     "Preconditioning",
+    "RatioNet",
     "SongUNet",
     "UNet",
+    "vp_scale",
+    "vp_sigma",
+    "vp_time",
 ]

@@ -8,7 +8,7 @@ import cellflow as cf
 from cellflow import InputError
 from cellflow._random import drawn_seed, torch_generator
 from cellflow.images import read_table, score, score_flow, write_table
-from cellflow.images._score_flow import BY_LEAPS, _solver
+from cellflow.images._score_flow import BY_LEAPS, solver_options
 from tests.small_images import digits, trained
 
 FAST = ("euler:1", "midpoint:2", "dopri5")
@@ -104,7 +104,7 @@ def test_a_flow_of_velocities_knows_no_averages(flow):
     ],
 )
 def test_settings_are_solvers_with_their_steps(setting, options):
-    assert _solver(setting) == options
+    assert solver_options(setting) == options
 
 
 @pytest.mark.parametrize(

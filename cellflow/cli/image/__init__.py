@@ -5,6 +5,7 @@ from __future__ import annotations
 import rich_click as click
 
 from cellflow.cli.image.data import data
+from cellflow.cli.image.discriminate import discriminate
 from cellflow.cli.image.finetune import finetune
 from cellflow.cli.image.sample import sample
 from cellflow.cli.image.score import score
@@ -23,5 +24,5 @@ def image() -> None:
     """
 
 
-for command in (data, train, finetune, sample, translate, score, table, weights):
+for command in (data, train, finetune, discriminate, sample, translate, score, table, weights):
     image.add_command(command)

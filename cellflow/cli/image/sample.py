@@ -9,6 +9,7 @@ import rich_click as click
 
 from cellflow.cli import options
 from cellflow.cli.image import options as shared
+from cellflow.cli.image.discriminator_guidance import by_discriminator, guided
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,6 +64,7 @@ _SHOWS = {
 @shared.n_steps
 @shared.tolerance
 @shared.rho
+@by_discriminator
 @shared.batch_size
 @options.seed
 @options.device
@@ -88,9 +90,12 @@ def sample(
     shared.check_output(output, (".png", ".gif", ".npz"), force=force)
     _check(output, show)
     flow = Flow.load(flow_path, device=resolve_device(device))
+    guiding = guided(solving, flow.device)
+    if guiding and (show != "samples" or output.suffix == ".gif"):
+        raise click.UsageError("guidance is for samples in a .png or .npz file, not for films")
     common = {"label": label, "rng": seed, "progress": progress, **solving}
     if show == "samples" and output.suffix != ".gif":
-        made = images.sample(flow, n, **common)
+        made = images.sample(flow, n, **common, **guiding)
         if output.suffix == ".npz":
             made.save(output, overwrite=force)
         else:

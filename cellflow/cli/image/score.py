@@ -9,6 +9,7 @@ import rich_click as click
 
 from cellflow.cli import options
 from cellflow.cli.image import options as shared
+from cellflow.cli.image.discriminator_guidance import by_discriminator, guided
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,6 +100,7 @@ _SPACES = {
     panel=options.RUN,
     help="Keep features of the real images here.",
 )
+@by_discriminator
 @shared.batch_size
 @options.seed
 @options.device
@@ -125,6 +127,8 @@ def score(
     shared.check_output(output, (".json",), force=force)
     if bool(given["samples"]) == bool(given["flow_path"]):
         raise click.UsageError("give either --samples FILE.npz or --flow FLOW")
+    if given["samples"] and given["discriminator"] is not None:
+        raise click.UsageError("--discriminator guides --flow; samples are there already")
     _check_figure(figure, given["samples"])
     shared.check_figure(figure, force=force)
     real = shared.read(data, "auto", size, label)
@@ -160,6 +164,7 @@ def _table(real: Any, test: Any, given: dict[str, Any], *, progress: bool) -> pd
             batch_size=given["batch_size"],
             progress=progress,
             **common,
+            **guided(given, flow.device),
         )
         return table.assign(name=given["name"] or str(given["flow_path"]), seed=given["seed"])
     parts = []
