@@ -89,32 +89,30 @@ def test_digits_are_soon_told_from_noise(pairing, flow):
 
 
 def test_a_learned_discriminator_leads_samples_towards_the_data(flow):
-    """Data are images of the flow made darker; samples with more weight are darker."""
-    made = cf.images.sample(flow, 600, solver="edm-heun", n_steps=8).images.pixels
-    darker = ImageSet(np.clip(made[300:].astype(int) - 50, 0, 255).astype(np.uint8))
-    options = {"batch_size": 64, "coupling_batch_size": 256, "channels": 16, "n_steps": 120}
+    """Data are images of the flow made darker; samples that are led get nearer to them."""
+    made = cf.images.sample(flow, 800, solver="edm-heun", n_steps=18).images.pixels
+    darker = ImageSet(np.clip(made[400:].astype(int) - 50, 0, 255).astype(np.uint8))
+    options = {"batch_size": 64, "coupling_batch_size": 256, "channels": 16, "n_steps": 100}
     found = told(
         flow,
         darker,
-        generated=ImageSet(made[:300]),
+        generated=ImageSet(made[:400]),
         n_generated=None,
         learning_rate=2e-3,
         **options,
     )
     samples = [
         cf.images.sample(
-            flow, 100, solver="edm-heun", n_steps=8, discriminator=found, discriminator_weight=w
+            flow, 60, solver="edm-heun", n_steps=18, discriminator=found, discriminator_weight=w
         ).images
-        for w in (0, 1, 2)
+        for w in (0, 2)
     ]
     brightness = [float(each.pixels.mean()) for each in samples]
-    assert brightness[0] > brightness[1] > brightness[2]
-    assert abs(brightness[1] - darker.pixels.mean()) < brightness[0] - darker.pixels.mean()
+    assert brightness[0] - 2 > brightness[1] > darker.pixels.mean()
     distances = [
         cf.images.score(each, darker, space="pixels").scores[0].frechet for each in samples
     ]
-    assert distances[0] > distances[1] > distances[2]
-    assert distances[2] < 0.95 * distances[0]
+    assert distances[1] < 0.95 * distances[0]
 
 
 def test_the_classifier_learns_and_is_then_frozen(flow):
