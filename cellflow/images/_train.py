@@ -22,6 +22,7 @@ from cellflow.images.space import ImageSpace, space_for
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.config import Config
 from cellflow.methods.method import Method
+from cellflow.methods.parts import COUPLINGS
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.methods.sizes import DenoiserSizes, Sizes
 from cellflow.training import Checkpoint, Look, fit_flow, resolve_device
@@ -76,12 +77,14 @@ def train(
         Let the velocity depend on the class. Noise is coupled within each class, so that it
         tells nothing of it.
     flips
-        Mirror images left to right at random when they are drawn. None does with RGB images,
-        and not with grey ones, which are often letters or digits, nor where images are augmented.
+        Mirror images left to right at random when they are drawn, or, with couplings that look
+        partners up among stored images, such as `semidiscrete`, store the mirror of each beside
+        it. None does with RGB images, and not with grey ones, which are often letters or digits,
+        nor where images are augmented.
     augment
         Share of the images that are turned, that are zoomed, and so on, when they are drawn, as in
         EDM. None takes 0.12, as published, with nets that are told of it (`edm` with `augment_dim`
-        9), and 0 with others, which need 0.
+        9), and 0 with others, which need 0; so do couplings that look partners up.
     encoder
         Latents to work in instead of pixels: an object with `encode` and `decode`.
     prior
@@ -130,9 +133,16 @@ def train(
     changes = {} if n_steps is None else {"n_steps": n_steps}
     numbers = _suited(recipe_of(recipe or chosen.recipe, **changes), moves, space)
     augment = _share(augment, numbers.net)
+    by_row = COUPLINGS[moves.coupling].by_row
+    if augment and by_row:
+        raise InputError(
+            f"coupling {moves.coupling!r} finds partners among the images as they are stored, and "
+            f"augment={augment:g} changes them each time that they are drawn: set augment 0 and, "
+            "where it is told of it, the net's augment_dim 0"
+        )
     if flips is None:
         flips = space.grid is not None and data.shape[0] == 3 and not augment
-    return Course(space, data, source, flips, augment).fitted(
+    return Course(space, data, source, flips, augment, by_row).fitted(
         moves,
         numbers,
         prior,
@@ -161,6 +171,8 @@ class Course:
         Mirror images at random.
     augment
         Share of the images that each change befalls.
+    stored
+        Whether mirrored images are points of their own, instead of mirrored when drawn.
     """
 
     space: ImageSpace
@@ -168,15 +180,18 @@ class Course:
     source: ImageSet | None
     flips: bool
     augment: float = 0.0
+    stored: bool = False
 
     @cached_property
     def marginals(self) -> Marginals:
         """Noise, or the source, at time 0, the images at time 1."""
-        target = self.space.population(self.data, flips=self.flips, augment=self.augment)
+        target = self.space.population(
+            self.data, flips=self.flips, augment=self.augment, stored=self.stored
+        )
         start: Population | Gaussian = (
             Gaussian(torch.zeros(1, target.dim))
             if self.source is None
-            else self.space.population(self.source, flips=self.flips)
+            else self.space.population(self.source, flips=self.flips, stored=self.stored)
         )
         return Marginals((0.0, 1.0), (start, target), shape=self.space.grid)
 

@@ -48,6 +48,9 @@ class Method(BaseModel):
         Share of the cost that cells of one clone are spared, where clones are given.
     semidiscrete_steps
         Steps of the potentials' optimisation at most.
+    cost_dim
+        Of `semidiscrete`: principal components of the target that its costs are taken on; None
+        takes them on all coordinates.
     potentials
         Folder that the potentials of `semidiscrete` are kept in and read from, a file for each
         pair of populations; None keeps none.
@@ -94,6 +97,7 @@ class Method(BaseModel):
     max_memory: PositiveFloat = 4.0
     lineage_strength: float = Field(default=0.5, ge=0, le=1)
     semidiscrete_steps: PositiveInt = 20_000
+    cost_dim: PositiveInt | None = None
     potentials: str | None = None
     metric: Literal["land", "rbf"] | None = None
     land_gamma: PositiveFloat = 0.25
@@ -167,6 +171,7 @@ def check_parts(method: Method) -> None:
         )
     _check_growth(method)
     _check_cost(method)
+    _check_cost_dim(method)
     if method.objective == "oat" and method.coupling != "acceleration":
         raise InputError(
             "objective 'oat' needs the end velocities of coupling 'acceleration', which "
@@ -190,6 +195,14 @@ def _check_cost(method: Method) -> None:
         raise InputError(
             f"coupling {method.coupling!r} does not take cost {method.cost!r}; couplings that do: "
             f"{listed(suited)}"
+        )
+
+
+def _check_cost_dim(method: Method) -> None:
+    if method.cost_dim is not None and method.coupling != "semidiscrete":
+        raise InputError(
+            f"cost_dim={method.cost_dim} is a setting of coupling 'semidiscrete'; coupling "
+            f"{method.coupling!r} takes costs on all coordinates"
         )
 
 

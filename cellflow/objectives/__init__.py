@@ -8,8 +8,8 @@ from cellflow.objectives.objective import Objective, condition_at, uniform_times
 from cellflow.objectives.velocity import VelocityRegression
 
 __all__ = [
-    "AccelerationRegression",
     "EDM",
+    "AccelerationRegression",
     "MeanFlow",
     "MetricEnergy",
     "Objective",

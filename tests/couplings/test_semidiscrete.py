@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from cellflow._errors import CellflowWarning, FileError, InputError
+from cellflow.couplings.ascent import Ascent
 from cellflow.couplings.potentials import Potentials
 from cellflow.couplings.semidiscrete import (
     SemidiscreteCoupling,
-    _Ascent,
     finite_plan,
     fit_potentials,
 )
@@ -463,7 +463,7 @@ def test_same_seed_same_potentials():
 @pytest.mark.parametrize("n_steps", [1, 2, 5, 8, 23])
 def test_the_average_is_the_mean_of_the_last_half_to_three_quarters(n_steps, generator):
     start = Potentials.of(randn(20, 2))
-    ascent = _Ascent(start, spread=1.0, batch_size=8, rate=3.0)
+    ascent = Ascent(start, spread=1.0, batch_size=8, rate=3.0)
     iterates = []
     for _ in range(n_steps):
         ascent.step(noise(2).sample(8, generator).seen)
