@@ -1,5 +1,6 @@
 """Images: read them, train a flow that generates or translates them, sample, score."""
 
+from cellflow.images._couple import couple
 from cellflow.images._finetune import finetune
 from cellflow.images._read import read, splits
 from cellflow.images._sample import Samples, cost_of, interpolate, sample
@@ -30,6 +31,7 @@ __all__ = [
     "TranslationScores",
     "config_of",
     "cost_of",
+    "couple",
     "filmstrip",
     "finetune",
     "grid",

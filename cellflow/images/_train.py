@@ -15,6 +15,7 @@ from cellflow.flow import Flow
 from cellflow.images._sample import carried
 from cellflow.images.augment import N_LABELS, SHARE
 from cellflow.images.config import config_of, method_for
+from cellflow.images.couplings_report import warn_of_others
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
 from cellflow.images.pictures import write_png
@@ -41,6 +42,10 @@ def train(
     path: str | None = None,
     objective: str | None = None,
     sigma: float | None = None,
+    epsilon: float | None = None,
+    cost_dim: int | None = None,
+    semidiscrete_steps: int | None = None,
+    potentials: str | Path | None = None,
     recipe: str | Recipe | None = None,
     n_steps: int | None = None,
     conditional: bool = False,
@@ -71,6 +76,11 @@ def train(
     method, coupling, path, objective, sigma
         Instead of the config's: as in `tl.fit`. A method by name takes sigma 0, as published for
         images, except on bridges, which need noise.
+    epsilon
+        Strength of the entropy of couplings that have one, as in `cf.method`.
+    cost_dim, semidiscrete_steps, potentials
+        Of coupling `semidiscrete`, as in `cf.method`; `couple` makes the folder `potentials`
+        beforehand.
     recipe, n_steps
         Instead of the config's, and its training steps.
     conditional
@@ -124,14 +134,22 @@ def train(
     (3, 8, 8, 1)
     """
     space = space_for(data, source, encoder, conditional=conditional)
-    if config is None and space.grid is None:
-        config = Config(Method(), recipe_of("default"))
-    chosen = config_of(config, data.shape)
-    moves = method_for(
-        chosen, method, coupling=coupling, path=path, objective=objective, sigma=sigma
+    moves, numbers = settled(
+        space,
+        data,
+        config,
+        method,
+        recipe,
+        n_steps,
+        coupling=coupling,
+        path=path,
+        objective=objective,
+        sigma=sigma,
+        epsilon=epsilon,
+        cost_dim=cost_dim,
+        semidiscrete_steps=semidiscrete_steps,
+        potentials=None if potentials is None else str(potentials),
     )
-    changes = {} if n_steps is None else {"n_steps": n_steps}
-    numbers = _suited(recipe_of(recipe or chosen.recipe, **changes), moves, space)
     augment = _share(augment, numbers.net)
     by_row = COUPLINGS[moves.coupling].by_row
     if augment and by_row:
@@ -140,8 +158,7 @@ def train(
             f"augment={augment:g} changes them each time that they are drawn: set augment 0 and, "
             "where it is told of it, the net's augment_dim 0"
         )
-    if flips is None:
-        flips = space.grid is not None and data.shape[0] == 3 and not augment
+    flips = flips_for(space, data, flips, augment)
     return Course(space, data, source, flips, augment, by_row).fitted(
         moves,
         numbers,
@@ -195,6 +212,19 @@ class Course:
         )
         return Marginals((0.0, 1.0), (start, target), shape=self.space.grid)
 
+    def coupled_by(self, method: Method) -> dict[str, Any]:
+        """What decides the potentials of a semidiscrete coupling."""
+        names = ("epsilon", "cost_dim", "semidiscrete_steps")
+        return {
+            "data": self.data.fingerprint,
+            "source": self.source and self.source.fingerprint,
+            "conditional": bool(self.space.classes),
+            "encoder": self.space.kind,
+            "dim": self.marginals.dim,
+            "flips": self.flips,
+            **{name: getattr(method, name) for name in names},
+        }
+
     def fitted(
         self,
         method: Method,
@@ -222,6 +252,8 @@ class Course:
             "flips": self.flips,
             "augment": self.augment,
         }
+        if method.potentials is not None:
+            warn_of_others(Path(method.potentials), self.coupled_by(method))
         looks = []
         if pictures is not None:
             start = marginals.populations[0]
@@ -242,6 +274,31 @@ class Course:
             unit="images",
         )
         return replace(flow, context=space.context, settings={**flow.settings, **given})
+
+
+def settled(
+    space: ImageSpace,
+    data: ImageSet,
+    config: str | Path | Config | None,
+    method: str | Method | None,
+    recipe: str | Recipe | None = None,
+    n_steps: int | None = None,
+    **parts: Any,
+) -> tuple[Method, Recipe]:
+    """Method and recipe of a training, every number."""
+    if config is None and space.grid is None:
+        config = Config(Method(), recipe_of("default"))
+    chosen = config_of(config, data.shape)
+    moves = method_for(chosen, method, **parts)
+    changes = {} if n_steps is None else {"n_steps": n_steps}
+    return moves, _suited(recipe_of(recipe or chosen.recipe, **changes), moves, space)
+
+
+def flips_for(space: ImageSpace, data: ImageSet, flips: bool | None, augment: float = 0.0) -> bool:
+    """Whether images are mirrored; by default RGB ones that are not augmented."""
+    if flips is None:
+        return space.grid is not None and data.shape[0] == 3 and not augment
+    return flips
 
 
 def _suited(recipe: Recipe, method: Method, space: ImageSpace) -> Recipe:

@@ -171,7 +171,7 @@ def check_parts(method: Method) -> None:
         )
     _check_growth(method)
     _check_cost(method)
-    _check_cost_dim(method)
+    _check_semidiscrete(method)
     if method.objective == "oat" and method.coupling != "acceleration":
         raise InputError(
             "objective 'oat' needs the end velocities of coupling 'acceleration', which "
@@ -198,12 +198,16 @@ def _check_cost(method: Method) -> None:
         )
 
 
-def _check_cost_dim(method: Method) -> None:
-    if method.cost_dim is not None and method.coupling != "semidiscrete":
-        raise InputError(
-            f"cost_dim={method.cost_dim} is a setting of coupling 'semidiscrete'; coupling "
-            f"{method.coupling!r} takes costs on all coordinates"
-        )
+def _check_semidiscrete(method: Method) -> None:
+    if method.coupling == "semidiscrete":
+        return
+    for name in ("cost_dim", "potentials"):
+        value = getattr(method, name)
+        if value is not None:
+            raise InputError(
+                f"{name}={value!r} is a setting of coupling 'semidiscrete', which "
+                f"{method.coupling!r} does not have"
+            )
 
 
 def _check_growth(method: Method) -> None:

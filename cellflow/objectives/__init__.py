@@ -8,8 +8,8 @@ from cellflow.objectives.objective import Objective, condition_at, uniform_times
 from cellflow.objectives.velocity import VelocityRegression
 
 __all__ = [
-    "EDM",
     "AccelerationRegression",
+    "EDM",
     "MeanFlow",
     "MetricEnergy",
     "Objective",

@@ -15,8 +15,12 @@ from cellflow.marginals import Gaussian, Population
 from cellflow.training.build import Build
 
 
-def potentials_for(build: Build, source: Population | Gaussian, target: Population) -> Potentials:
+def potentials_for(
+    build: Build, source: Population | Gaussian, target: Population, *, anew: bool = False
+) -> Potentials:
     """The potentials of the target's points, by the settings of the method.
+
+    With `anew`, those that are kept are not read, but replaced.
 
     Raises
     ------
@@ -29,7 +33,7 @@ def potentials_for(build: Build, source: Population | Gaussian, target: Populati
     # Drawn in any case, so that what follows is the same with kept potentials and with new ones.
     seed = drawn_seed(generator)
     kept = None if method.potentials is None else kept_file(build, source, target)
-    if kept is not None and kept.exists():
+    if kept is not None and kept.exists() and not anew:
         potentials = Potentials.load(kept, generator.device)
         potentials.check_atoms(target, target.masses)
         warn_unless_converged(potentials, source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
+from cellflow.cli.image.couple import couple
 from cellflow.cli.image.data import data
 from cellflow.cli.image.finetune import finetune
 from cellflow.cli.image.sample import sample
@@ -23,5 +24,5 @@ def image() -> None:
     """
 
 
-for command in (data, train, finetune, sample, translate, score, table, weights):
+for command in (data, couple, train, finetune, sample, translate, score, table, weights):
     image.add_command(command)
