@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from cellflow.couplings.potentials import Features, Potentials
+from cellflow.couplings.atoms import Features
+from cellflow.couplings.potentials import Potentials
 
 #: Default factor of the steps, and the power of the points an atom at which they decay.
 RATE, _DECAY = 3.0, 0.6

@@ -19,7 +19,7 @@ Coordinates = Float[Tensor, " f"]
 Basis = Float[Tensor, "k f"]
 
 #: Points that are read at a time.
-_ROWS = 4096
+_ROWS = 1024
 
 
 def is_finite(law: Marginal) -> TypeGuard[FiniteMarginal]:
@@ -61,7 +61,7 @@ def fingerprint(points: Atoms | FiniteMarginal) -> str:
 
 def as_bytes(tensor: Tensor) -> memoryview:
     """What a tensor's memory holds; of one on the CPU, without a copy."""
-    return memoryview(tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy())
+    return tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy().data
 
 
 def mean_of(points: Atoms | FiniteMarginal, device: torch.device) -> Coordinates:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -194,7 +195,8 @@ class Potentials:
 
     def to(self, device: torch.device | str) -> Potentials:
         """Return the same potentials on `device`."""
-        return replace(self, **{name: each.to(device) for name, each in self._tensors.items()})
+        moved: dict[str, Any] = {name: each.to(device) for name, each in self._tensors.items()}
+        return replace(self, **moved)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write one safetensors file, whole or not at all.
@@ -217,7 +219,7 @@ class Potentials:
             For a file that is missing, damaged, of an earlier version or of another kind.
         """
         tensors, values = read(Path(path))
-        return cls(**tensors, **values).to(device)
+        return cls(**{**values, **tensors}).to(device)
 
     @property
     def _tensors(self) -> dict[str, Tensor]:

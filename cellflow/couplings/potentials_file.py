@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from cellflow._errors import FileError
@@ -34,7 +34,10 @@ def write(
     text = json.dumps(values, sort_keys=True)
     metadata = {"format": _FORMAT, "values": text, "sha256": _digest(here, text)}
     with new_file(path, overwrite=overwrite) as staged:
-        staged.write_bytes(save(here, metadata))
+        try:
+            save_file(here, staged, metadata)
+        except SafetensorError as error:
+            raise FileError(f"cannot write {path}: {error}") from error
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -17,8 +17,8 @@ from cellflow._errors import CellflowWarning, InputError
 from cellflow._random import drawn_seed, torch_generator
 from cellflow._typing import Rows
 from cellflow.couplings.ascent import RATE, Ascent
-from cellflow.couplings.atoms import Atoms, blocks, count, drawn, is_finite
-from cellflow.couplings.potentials import Features, Potentials
+from cellflow.couplings.atoms import Atoms, Features, blocks, count, drawn, is_finite
+from cellflow.couplings.potentials import Potentials
 from cellflow.transport import Plan
 
 #: Strength of the entropy where the source is finite, as a share of the standard deviation of the
@@ -266,9 +266,9 @@ def _check(atoms: Atoms | FiniteMarginal, masses: Rows | None, epsilon: float | 
 def _cost_spread(potentials: Potentials, x: Features) -> float:
     """Standard deviation of <x, y> beside what x or y alone add to it."""
     x = x - x.mean(dim=0)
-    centre = potentials.masses @ potentials.atoms
+    level = x @ (potentials.masses @ potentials.atoms)
     parts = [
-        ((x @ (potentials.atoms[part] - centre).T).square() @ potentials.masses[part]).mean()
+        ((x @ potentials.atoms[part].T - level[:, None]).square() @ potentials.masses[part]).mean()
         for part in potentials.chunks()
     ]
     return math.sqrt(float(sum(parts)))

@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 
 from cellflow._typing import Points, Rows
-from cellflow.couplings.potentials import Features, Potentials
+from cellflow.couplings.atoms import Features
+from cellflow.couplings.potentials import Potentials
 
 
 def score_from_velocity(

@@ -125,9 +125,11 @@ def _found(
     seconds = perf_counter() - start
     fresh = torch_generator(drawn_seed(build.generator), build.generator.device)
     counted = census(potentials, source, max(_LEAST, _AN_ATOM * len(target)), fresh)
+    n_atoms, dim = potentials.atoms.shape
     return Found(
         label,
-        *potentials.atoms.shape,
+        n_atoms,
+        dim,
         potentials.epsilon,
         potentials.n_steps,
         potentials.reached,

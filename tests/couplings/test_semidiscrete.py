@@ -94,7 +94,10 @@ def test_two_atoms_take_their_masses_at_the_known_potentials(epsilon):
 
 
 def test_two_atoms_cost_what_the_closed_form_says():
-    assert float(two_atoms(0.0).semidual(quantiles())) == pytest.approx(-0.695385, abs=1e-4)
+    potentials, x = two_atoms(0.0), quantiles()
+    assert float(potentials.semidual(x)) == pytest.approx(-0.695385, abs=1e-4)
+    ends = (potentials.atoms + potentials.origin)[potentials.assign(x)]
+    assert float((ends - x).square().mean()) == pytest.approx(0.609230, abs=2e-4)
 
 
 @pytest.mark.parametrize("epsilon", TWO_ATOMS)
@@ -118,7 +121,7 @@ def test_the_ascent_finds_the_monotone_map_between_many_atoms():
 
 
 def test_every_atom_is_hit_by_its_mass_within_binomial_error(generator):
-    potentials, n = on_the_line(20, seed=3), 200_000
+    potentials, n = on_the_line(20, seed=3), 1_000_000
     hits = torch.bincount(potentials.draw(randn(n, 1), generator), minlength=20) / n
     b = potentials.masses
     assert bool(((hits - b).abs() < 4.5 * (b * (1 - b) / n).sqrt()).all())
