@@ -50,7 +50,7 @@ def couple(
     folder
         Where the potentials go, a file for each class, and `report.json` and `report.tsv` with what
         is returned; made unless it is there.
-    config, method, conditional, flips, encoder
+    config, method
         As in `train`; the method must have coupling `semidiscrete`.
     epsilon
         Strength of the entropy, in squared units of the points; None takes the method's, which by
