@@ -60,6 +60,8 @@ def couple(
         the method's, by default all coordinates.
     semidiscrete_steps
         Steps of the ascent at most; None takes the method's, by default 20,000.
+    conditional, flips, encoder
+        As in `train`.
     rng
         Seed, or numpy generator to draw one from.
     device
