@@ -21,14 +21,17 @@ from cellflow.couplings.plan import (
 )
 from cellflow.couplings.potentials import Potentials
 from cellflow.couplings.semidiscrete import (
+    THRESHOLD,
     SemidiscreteCoupling,
     finite_plan,
     fit_potentials,
+    warn_unless_converged,
 )
 from cellflow.couplings.wfr import default_delta, wfr_coupling
 
 __all__ = [
     "COSTS",
+    "THRESHOLD",
     "AccelerationCost",
     "AccelerationCoupling",
     "ChainCoupling",
@@ -54,5 +57,6 @@ __all__ = [
     "low_rank_coupling",
     "squared_euclidean",
     "waiting",
+    "warn_unless_converged",
     "wfr_coupling",
 ]

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from cellflow._errors import FileError, InputError
-from cellflow._files import new_file
+from cellflow._batch import FiniteMarginal
+from cellflow._errors import InputError
 from cellflow._typing import Rows, Scalar
+from cellflow.couplings.atoms import (
+    Atoms,
+    Basis,
+    Coordinates,
+    Features,
+    centred,
+    count,
+    fingerprint,
+    mean_of,
+    on_axes,
+    principal_axes,
+)
+from cellflow.couplings.picks import argmax, quantile
+from cellflow.couplings.potentials_file import read, write
 
-Atoms = Float[Tensor, "N f"]
 Values = Float[Tensor, " N"]
-Features = Float[Tensor, "n f"]
 Indices = Int[Tensor, " n"]
-Coordinates = Float[Tensor, " f"]
 
-_FORMAT = "cellflow-potentials-1"
-_TENSORS = ("atoms", "origin", "g", "masses")
+_TENSORS = ("atoms", "origin", "g", "masses", "basis")
 _VALUES = ("epsilon", "fingerprint", "reached", "n_steps", "chunk")
 
 
@@ -41,10 +48,13 @@ class Potentials:
     the atoms, which changes nothing but the rounding. Scores are made tile by tile; the matrix of
     all points and atoms is never held.
 
+    With a basis, costs are those of the projections on it. It is orthonormal, so projected standard
+    normal noise is standard normal, and points and atoms are projected from the same origin.
+
     Attributes
     ----------
     atoms
-        The atoms, less `origin`, shape (N, f).
+        The atoms, less `origin`, shape (N, f), or, on a basis, (N, k).
     origin
         Their mean, shape (f,).
     g
@@ -62,9 +72,11 @@ class Potentials:
         Steps that it took.
     chunk
         Atoms scored at a time.
+    basis
+        Orthonormal rows, shape (k, f), that costs are taken on; None takes the points as they are.
     """
 
-    atoms: Atoms
+    atoms: Float[Tensor, "N k"]
     origin: Coordinates
     g: Values
     masses: Values
@@ -73,16 +85,32 @@ class Potentials:
     reached: float = float("nan")
     n_steps: int = 0
     chunk: int = 8192
+    basis: Basis | None = None
 
     @classmethod
     def of(
-        cls, atoms: Atoms, masses: Values | None = None, epsilon: float = 0.0, chunk: int = 8192
+        cls,
+        atoms: Atoms | FiniteMarginal,
+        masses: Values | None = None,
+        epsilon: float = 0.0,
+        chunk: int = 8192,
+        *,
+        cost_dim: int | None = None,
+        device: torch.device | None = None,
     ) -> Potentials:
-        """Start from g = 0 for atoms (N, f) with masses (N,) of any scale, None for equal ones."""
-        masses = atoms.new_ones(len(atoms)) if masses is None else masses.to(atoms.dtype)
-        origin, masses = atoms.mean(dim=0), masses / masses.sum()
+        """Start from g = 0 for atoms (N, f) with masses (N,) of any scale, None for equal ones.
+
+        With `cost_dim`, costs are taken on that many principal components of the atoms.
+        """
+        if device is None:
+            device = (atoms if isinstance(atoms, Tensor) else atoms.masses).device
+        origin = mean_of(atoms, device)
+        masses = origin.new_ones(count(atoms)) if masses is None else masses.to(origin)
+        masses = masses / masses.sum()
+        basis = None if cost_dim is None else principal_axes(atoms, origin, cost_dim)
         g = torch.zeros_like(masses).masked_fill(masses == 0, -torch.inf)
-        return cls(atoms - origin, origin, g, masses, epsilon, fingerprint(atoms), chunk=chunk)
+        points, digest = centred(atoms, origin, basis), fingerprint(atoms)
+        return cls(points, origin, g, masses, epsilon, digest, chunk=chunk, basis=basis)
 
     def assign(self, x: Features) -> Indices:
         """Atom of the highest score for each row."""
@@ -109,7 +137,7 @@ class Potentials:
         heavy = self.masses > 0
         if self.epsilon == 0:
             taken = self.assign(x)
-            best = ((x - self.origin) * self.atoms[taken]).sum(dim=1) + self.g[taken]
+            best = (self.coordinates(x) * self.atoms[taken]).sum(dim=1) + self.g[taken]
         else:
             sums = [self._log_sums(rows).logsumexp(dim=1) for rows in self.tiles(x)]
             best = self.epsilon * torch.cat(sums)
@@ -122,14 +150,21 @@ class Potentials:
         goes to atom j it is sum_j ((sum_i s_ij)^2 - sum_i s_ij^2) / (b_j n (n - 1)) - 1. With
         `weights`, which sum to one, the rows are all points of the source and it is exact.
         """
-        if weights is None and len(x) < 2:
-            raise InputError(f"chi-squared needs at least 2 points, got {len(x)}")
         if weights is not None:
             return self._over_masses(self._total(x, weights).square()) - 1
-        ones = x.new_ones(len(x))
-        sums = self._total(x, ones)
-        squares = sums if self.epsilon == 0 else self._total(x, ones, power=2)
-        return self._over_masses(sums.square() - squares) / (len(x) * (len(x) - 1)) - 1
+        return self.chi_squared_over([x])
+
+    def chi_squared_over(self, batches: Iterable[Features]) -> float:
+        """The same from independent rows that come in parts."""
+        n, sums, squares = 0, torch.zeros_like(self.g), torch.zeros_like(self.g)
+        for x in batches:
+            ones = self.g.new_ones(len(x))
+            total = self._total(x, ones)
+            n, sums = n + len(x), sums + total
+            squares += total if self.epsilon == 0 else self._total(x, ones, power=2)
+        if n < 2:
+            raise InputError(f"chi-squared needs at least 2 points, got {n}")
+        return self._over_masses(sums.square() - squares) / (n * (n - 1)) - 1
 
     def hit_entropy(self, x: Features) -> float:
         """Entropy of what the atoms take of the rows, as a share of its highest value.
@@ -137,24 +172,31 @@ class Potentials:
         It is 1 where all atoms take the same and 0 where one takes all; few rows an atom lower it
         by chance.
         """
+        return self.entropy_of(self.marginal(x))
+
+    def entropy_of(self, taken: Values) -> float:
+        """Entropy of the shares that the atoms take, as a share of its highest value."""
         n_atoms = int((self.masses > 0).sum())
-        entropy = float(torch.special.entr(self.marginal(x)).sum())
+        entropy = float(torch.special.entr(taken).sum())
         return entropy / math.log(n_atoms) if n_atoms > 1 else 1.0
 
-    def check_atoms(self, atoms: Atoms, masses: Values) -> None:
+    def check_atoms(self, atoms: Atoms | FiniteMarginal, masses: Values) -> None:
         """Refuse atoms or masses other than those that the potentials were made for."""
-        if fingerprint(atoms) != self.fingerprint:
+        digest = fingerprint(atoms)
+        if digest != self.fingerprint:
             raise InputError(
                 f"these potentials belong to other atoms: {len(self.atoms)} with fingerprint "
-                f"{self.fingerprint}, got {len(atoms)} with {fingerprint(atoms)}"
+                f"{self.fingerprint}, got {count(atoms)} with {digest}"
             )
+        masses = masses.to(self.masses.device)
         shares = (masses / masses.sum()).to(self.masses.dtype)
         if not torch.allclose(shares, self.masses, rtol=1e-4, atol=0):
             raise InputError("these potentials belong to the same atoms with other masses")
 
     def to(self, device: torch.device | str) -> Potentials:
         """Return the same potentials on `device`."""
-        return replace(self, **{name: getattr(self, name).to(device) for name in _TENSORS})
+        moved: dict[str, Any] = {name: each.to(device) for name, each in self._tensors.items()}
+        return replace(self, **moved)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write one safetensors file, whole or not at all.
@@ -164,11 +206,8 @@ class Potentials:
         FileError
             If `path` exists and may not be overwritten, or cannot be written.
         """
-        tensors = {name: getattr(self, name).contiguous().cpu() for name in _TENSORS}
-        values = json.dumps({name: getattr(self, name) for name in _VALUES}, sort_keys=True)
-        metadata = {"format": _FORMAT, "values": values, "sha256": _digest(tensors, values)}
-        with new_file(Path(path), overwrite=overwrite) as staged:
-            staged.write_bytes(save(tensors, metadata))
+        values = {name: getattr(self, name) for name in _VALUES}
+        write(Path(path), self._tensors, values, overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path, device: torch.device | str = "cpu") -> Potentials:
@@ -177,24 +216,15 @@ class Potentials:
         Raises
         ------
         FileError
-            For a file that is missing, damaged or of another kind.
+            For a file that is missing, damaged, of an earlier version or of another kind.
         """
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise FileError(f"{path} cannot be read as a safetensors file: {error}") from error
-        if metadata.get("format") != _FORMAT:
-            raise FileError(f"{path} holds no semidiscrete potentials of this version")
-        values = metadata.get("values", "")
-        if metadata.get("sha256") != _digest(tensors, values):
-            raise FileError(f"{path} was altered after the potentials were saved")
-        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        n, f = (*shapes.get("atoms", ()), None, None)[:2]
-        if shapes != {"atoms": (n, f), "origin": (f,), "g": (n,), "masses": (n,)}:
-            raise FileError(f"{path} holds no semidiscrete potentials: its tensors are {shapes}")
-        return cls(**tensors, **json.loads(values)).to(device)
+        tensors, values = read(Path(path))
+        return cls(**{**values, **tensors}).to(device)
+
+    @property
+    def _tensors(self) -> dict[str, Tensor]:
+        named = {name: getattr(self, name) for name in _TENSORS}
+        return {name: tensor for name, tensor in named.items() if tensor is not None}
 
     def _total(self, x: Features, weights: Rows, power: int = 1) -> Values:
         """Sums over the rows of w_i s_ij^power, s_ij the share of row i that atom j takes."""
@@ -216,10 +246,18 @@ class Potentials:
         scores = 2**19 if self.atoms.device.type == "cpu" else 2**26
         return max(1, scores // min(len(self.atoms), self.chunk))
 
-    def tiles(self, x: Features) -> tuple[Tensor, ...]:
-        """Rows of a tile each, measured from the origin, in units of epsilon where it is > 0."""
-        x = x.to(self.origin.dtype) - self.origin
-        return torch.split(x / (self.epsilon or 1.0), self._tile_rows)
+    def coordinates(self, x: Features) -> Float[Tensor, "n k"]:
+        """Rows as costs see them: measured from the origin, on the basis where there is one."""
+        return on_axes(x, self.origin, self.basis)
+
+    def lifted(self, rows: Float[Tensor, "n k"]) -> Features:
+        """Points with these `coordinates`; off a basis there may be others."""
+        return (rows if self.basis is None else rows @ self.basis) + self.origin
+
+    def tiles(self, x: Features) -> Iterator[Float[Tensor, "m k"]]:
+        """Coordinates of a tile each, in units of epsilon where it is > 0."""
+        for rows in torch.split(x, self._tile_rows):
+            yield self.coordinates(rows) / (self.epsilon or 1.0)
 
     def chunks(self) -> list[slice]:
         """Atoms that are scored at a time."""
@@ -237,7 +275,7 @@ class Potentials:
         index = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
         for atoms in self.chunks():
             scores = self.scores(rows, atoms)
-            there = _argmax(scores)
+            there = argmax(scores)
             value = scores.gather(1, there[:, None])[:, 0]
             index = torch.where(value > best, there + atoms.start, index)
             best = torch.maximum(value, best)
@@ -263,35 +301,10 @@ class Potentials:
         """Atoms at the quantiles `u` of the rows' laws, whatever the chunks are."""
         sums = self._log_sums(rows)
         total = sums.logsumexp(dim=1, keepdim=True)
-        chosen, before = _quantile((sums - total).exp(), u)
+        chosen, before = quantile((sums - total).exp(), u)
         index = torch.empty_like(chosen)
         for k, atoms in enumerate(self.chunks()):
             here = torch.nonzero(chosen == k)[:, 0]
             shares = (self.scores(rows[here], atoms) - total[here]).exp()
-            index[here] = _quantile(shares, (u - before)[here])[0] + atoms.start
+            index[here] = quantile(shares, (u - before)[here])[0] + atoms.start
         return index
-
-
-def fingerprint(atoms: Tensor) -> str:
-    """Digest of the shape, precision and numbers of `atoms`, 16 hexadecimal digits."""
-    return _digest({"atoms": atoms.contiguous().cpu()}, "")[:16]
-
-
-def _digest(tensors: Mapping[str, Tensor], values: str) -> str:
-    return hashlib.sha256(save(dict(tensors)) + values.encode()).hexdigest()
-
-
-def _argmax(scores: Tensor) -> Tensor:
-    # On a CPU, torch takes longer to find the maxima than to multiply the matrices.
-    if scores.device.type == "cpu":
-        return torch.from_numpy(scores.detach().numpy().argmax(axis=1))
-    return scores.argmax(dim=1)
-
-
-def _quantile(shares: Tensor, marks: Rows) -> tuple[Tensor, Rows]:
-    """Index at which the sum of a row's shares passes its mark, and the sum before it."""
-    sums = shares.cumsum(dim=1)
-    index = torch.searchsorted(sums, marks[:, None], right=True)[:, 0]
-    # Where rounding leaves the whole sum below the mark, the last entry with a share is taken.
-    index = index.minimum(sums.argmax(dim=1))
-    return index, (sums - shares).gather(1, index[:, None])[:, 0]

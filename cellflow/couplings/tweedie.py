@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 
 from cellflow._typing import Points, Rows
-from cellflow.couplings.potentials import Features, Potentials
+from cellflow.couplings.atoms import Features
+from cellflow.couplings.potentials import Potentials
 
 
 def score_from_velocity(
@@ -40,25 +41,31 @@ def score_from_velocity(
 
 
 def barycentre(potentials: Potentials, x0: Features) -> Features:
-    """Mean of the atoms that each point goes to, E[x1 | x0], shape (n, f)."""
+    """Mean of the atoms that each point goes to, E[x1 | x0], shape (n, f).
+
+    With costs on a basis, of their projections on it.
+    """
     if potentials.epsilon == 0:
-        return potentials.atoms[potentials.assign(x0)] + potentials.origin
+        return potentials.lifted(potentials.atoms[potentials.assign(x0)])
     means = []
     for rows in potentials.tiles(x0):
-        mean = potentials.origin.repeat(len(rows), 1)
+        mean = torch.zeros_like(rows)
         for atoms, shares in potentials.shares(rows):
             mean += shares @ potentials.atoms[atoms]
         means.append(mean)
-    return torch.cat(means)
+    return potentials.lifted(torch.cat(means))
 
 
 def entropic_pull(potentials: Potentials, x0: Features, x1: Features) -> Features:
     """Score of the share of x1 in x0's row of the plan, (x1 - E[x1 | x0]) / epsilon.
 
     A regression of it on (t, x_t) learns the delta of `score_from_velocity`. Zero without entropy.
+    With costs on a basis, x1 is projected on it as well.
     """
     if potentials.epsilon == 0:
         return torch.zeros_like(x0)
+    if potentials.basis is not None:
+        x1 = potentials.lifted(potentials.coordinates(x1))
     return (x1 - barycentre(potentials, x0)) / potentials.epsilon
 
 

@@ -1,6 +1,7 @@
 """Images: read them, train a flow that generates or translates them, sample, score."""
 
 from cellflow.flow import Discriminator
+from cellflow.images._couple import couple
 from cellflow.images._discriminate import train_discriminator
 from cellflow.images._finetune import finetune
 from cellflow.images._read import read, splits
@@ -33,6 +34,7 @@ __all__ = [
     "TranslationScores",
     "config_of",
     "cost_of",
+    "couple",
     "filmstrip",
     "finetune",
     "grid",

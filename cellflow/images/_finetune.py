@@ -125,7 +125,8 @@ def finetune(
         {"n_steps": n_steps, "learning_rate": learning_rate},
     )
     shown = {name: flow.settings[name] for name in ("flips", "augment")}
-    course = Course(space, data, source, **shown)
+    # Latents are never mirrored when drawn.
+    course = Course(space, data, source, **shown, stored=space.grid is None)
     tuned = course.fitted(
         chosen,
         numbers,

@@ -25,7 +25,6 @@ from cellflow.images.space import ImageSpace
 from cellflow.integrate import FIXED_STEP, Solution
 from cellflow.marginals import Gaussian
 
-
 #: Steps of solvers with fixed ones where none are named; of others 100.
 _N_STEPS = {"average": 1, "edm-heun": 18}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from cellflow.flow import Flow
 from cellflow.images._sample import carried
 from cellflow.images.augment import N_LABELS, SHARE
 from cellflow.images.config import config_of, method_for
+from cellflow.images.couplings_report import warn_of_others
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
 from cellflow.images.pictures import write_png
@@ -22,6 +24,7 @@ from cellflow.images.space import ImageSpace, space_for
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.config import Config
 from cellflow.methods.method import Method
+from cellflow.methods.parts import COUPLINGS
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.methods.sizes import DenoiserSizes, Sizes
 from cellflow.training import Checkpoint, Look, fit_flow, resolve_device
@@ -40,6 +43,10 @@ def train(
     path: str | None = None,
     objective: str | None = None,
     sigma: float | None = None,
+    epsilon: float | None = None,
+    cost_dim: int | None = None,
+    semidiscrete_steps: int | None = None,
+    potentials: str | Path | None = None,
     recipe: str | Recipe | None = None,
     n_steps: int | None = None,
     coupling_batch_size: int | None = None,
@@ -71,18 +78,25 @@ def train(
     method, coupling, path, objective, sigma
         Instead of the config's: as in `tl.fit`. A method by name takes sigma 0, as published for
         images, except on bridges, which need noise.
+    epsilon
+        Strength of the entropy of couplings that have one, as in `cf.method`.
+    cost_dim, semidiscrete_steps, potentials
+        Of coupling `semidiscrete`, as in `cf.method`; `couple` makes the folder `potentials`
+        beforehand.
     recipe, n_steps, coupling_batch_size
         Instead of the config's, its training steps, and how many images are coupled at once.
     conditional
         Let the velocity depend on the class. Noise is coupled within each class, so that it
         tells nothing of it.
     flips
-        Mirror images left to right at random when they are drawn. None does with RGB images,
-        and not with grey ones, which are often letters or digits, nor where images are augmented.
+        Mirror images left to right at random when they are drawn, or, with couplings that look
+        partners up among stored images, such as `semidiscrete`, store the mirror of each beside
+        it. None does with RGB images, and not with grey ones, which are often letters or digits,
+        nor where images are augmented.
     augment
         Share of the images that are turned, that are zoomed, and so on, when they are drawn, as in
         EDM. None takes 0.12, as published, with nets that are told of it (`edm` with `augment_dim`
-        9), and 0 with others, which need 0.
+        9), and 0 with others, which need 0; so do couplings that look partners up.
     encoder
         Latents to work in instead of pixels: an object with `encode` and `decode`.
     prior
@@ -122,19 +136,32 @@ def train(
     (3, 8, 8, 1)
     """
     space = space_for(data, source, encoder, conditional=conditional)
-    if config is None and space.grid is None:
-        config = Config(Method(), recipe_of("default"))
-    chosen = config_of(config, data.shape)
-    moves = method_for(
-        chosen, method, coupling=coupling, path=path, objective=objective, sigma=sigma
+    moves, numbers = settled(
+        space,
+        data,
+        config,
+        method,
+        recipe,
+        {"n_steps": n_steps, "coupling_batch_size": coupling_batch_size},
+        coupling=coupling,
+        path=path,
+        objective=objective,
+        sigma=sigma,
+        epsilon=epsilon,
+        cost_dim=cost_dim,
+        semidiscrete_steps=semidiscrete_steps,
+        potentials=None if potentials is None else str(potentials),
     )
-    given = {"n_steps": n_steps, "coupling_batch_size": coupling_batch_size}
-    changes = {name: value for name, value in given.items() if value is not None}
-    numbers = _suited(recipe_of(recipe or chosen.recipe, **changes), moves, space)
     augment = _share(augment, numbers.net)
-    if flips is None:
-        flips = space.grid is not None and data.shape[0] == 3 and not augment
-    return Course(space, data, source, flips, augment).fitted(
+    by_row = COUPLINGS[moves.coupling].by_row
+    if augment and by_row:
+        raise InputError(
+            f"coupling {moves.coupling!r} finds partners among the images as they are stored, and "
+            f"augment={augment:g} changes them each time that they are drawn: set augment 0 and, "
+            "where it is told of it, the net's augment_dim 0"
+        )
+    flips = flips_for(space, data, flips, augment)
+    return Course(space, data, source, flips, augment, by_row).fitted(
         moves,
         numbers,
         prior,
@@ -163,6 +190,8 @@ class Course:
         Mirror images at random.
     augment
         Share of the images that each change befalls.
+    stored
+        Whether mirrored images are points of their own, instead of mirrored when drawn.
     """
 
     space: ImageSpace
@@ -170,17 +199,33 @@ class Course:
     source: ImageSet | None
     flips: bool
     augment: float = 0.0
+    stored: bool = False
 
     @cached_property
     def marginals(self) -> Marginals:
         """Noise, or the source, at time 0, the images at time 1."""
-        target = self.space.population(self.data, flips=self.flips, augment=self.augment)
+        target = self.space.population(
+            self.data, flips=self.flips, augment=self.augment, stored=self.stored
+        )
         start: Population | Gaussian = (
             Gaussian(torch.zeros(1, target.dim))
             if self.source is None
-            else self.space.population(self.source, flips=self.flips)
+            else self.space.population(self.source, flips=self.flips, stored=self.stored)
         )
         return Marginals((0.0, 1.0), (start, target), shape=self.space.grid)
+
+    def coupled_by(self, method: Method) -> dict[str, Any]:
+        """What decides the potentials of a semidiscrete coupling."""
+        names = ("epsilon", "cost_dim", "semidiscrete_steps")
+        return {
+            "data": self.data.fingerprint,
+            "source": self.source and self.source.fingerprint,
+            "conditional": bool(self.space.classes),
+            "encoder": self.space.kind,
+            "dim": self.marginals.dim,
+            "flips": self.flips,
+            **{name: getattr(method, name) for name in names},
+        }
 
     def fitted(
         self,
@@ -209,6 +254,8 @@ class Course:
             "flips": self.flips,
             "augment": self.augment,
         }
+        if method.potentials is not None:
+            warn_of_others(Path(method.potentials), self.coupled_by(method))
         looks = []
         if pictures is not None:
             start = marginals.populations[0]
@@ -229,6 +276,31 @@ class Course:
             unit="images",
         )
         return replace(flow, context=space.context, settings={**flow.settings, **given})
+
+
+def settled(
+    space: ImageSpace,
+    data: ImageSet,
+    config: str | Path | Config | None,
+    method: str | Method | None,
+    recipe: str | Recipe | None = None,
+    numbers: Mapping[str, int | None] | None = None,
+    **parts: Any,
+) -> tuple[Method, Recipe]:
+    """Method and recipe of a training, every number; those that are None are the recipe's."""
+    if config is None and space.grid is None:
+        config = Config(Method(), recipe_of("default"))
+    chosen = config_of(config, data.shape)
+    moves = method_for(chosen, method, **parts)
+    changes = {name: value for name, value in (numbers or {}).items() if value is not None}
+    return moves, _suited(recipe_of(recipe or chosen.recipe, **changes), moves, space)
+
+
+def flips_for(space: ImageSpace, data: ImageSet, flips: bool | None, augment: float = 0.0) -> bool:
+    """Whether images are mirrored; by default RGB ones that are not augmented."""
+    if flips is None:
+        return space.grid is not None and data.shape[0] == 3 and not augment
+    return flips
 
 
 def _suited(recipe: Recipe, method: Method, space: ImageSpace) -> Recipe:

@@ -122,6 +122,13 @@ class ImageSet:
             raise InputError(f"{self.name} has no image of class {self.classes[index]!r}")
         return replace(self[rows], name=f"{self.name}/{self.classes[index]}")
 
+    def with_mirrors(self) -> ImageSet:
+        """Return these images and, after them, each mirrored left to right, with its class."""
+        pixels = np.concatenate([self.pixels, self.pixels[:, :, ::-1]])
+        return replace(
+            self, pixels=pixels, labels=None if self.labels is None else np.tile(self.labels, 2)
+        )
+
     def save(self, path: str | Path, *, overwrite: bool = False, **more: str | float) -> None:
         """Write a `.npz` file that `read` understands, whole or not at all.
 

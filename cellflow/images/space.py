@@ -54,8 +54,15 @@ class ImageSpace:
         """Shape of a point where points are grids of pixels."""
         return self.shape if self.kind == "pixels" else None
 
-    def population(self, images: ImageSet, *, flips: bool, augment: float = 0.0) -> Population:
-        """The images as a marginal: bytes that become points when drawn, or latents."""
+    def population(
+        self, images: ImageSet, *, flips: bool, augment: float = 0.0, stored: bool = False
+    ) -> Population:
+        """The images as a marginal: bytes that become points when drawn, or latents.
+
+        With `stored`, mirrored images are points of their own, and none is mirrored when drawn.
+        """
+        if flips and stored:
+            images, flips = images.with_mirrors(), False
         columns: dict[str, Tensor] = {}
         if self.classes and images.labels is not None:
             labels = torch.from_numpy(images.labels)

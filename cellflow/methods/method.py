@@ -48,6 +48,9 @@ class Method(BaseModel):
         Share of the cost that cells of one clone are spared, where clones are given.
     semidiscrete_steps
         Steps of the potentials' optimisation at most.
+    cost_dim
+        Of `semidiscrete`: principal components of the target that its costs are taken on; None
+        takes them on all coordinates.
     potentials
         Folder that the potentials of `semidiscrete` are kept in and read from, a file for each
         pair of populations; None keeps none.
@@ -101,6 +104,7 @@ class Method(BaseModel):
     max_memory: PositiveFloat = 4.0
     lineage_strength: float = Field(default=0.5, ge=0, le=1)
     semidiscrete_steps: PositiveInt = 20_000
+    cost_dim: PositiveInt | None = None
     potentials: str | None = None
     metric: Literal["land", "rbf"] | None = None
     land_gamma: PositiveFloat = 0.25
@@ -179,6 +183,7 @@ def check_parts(method: Method) -> None:
         )
     _check_growth(method)
     _check_cost(method)
+    _check_semidiscrete(method)
     if method.objective == "oat" and method.coupling != "acceleration":
         raise InputError(
             "objective 'oat' needs the end velocities of coupling 'acceleration', which "
@@ -203,6 +208,18 @@ def _check_cost(method: Method) -> None:
             f"coupling {method.coupling!r} does not take cost {method.cost!r}; couplings that do: "
             f"{listed(suited)}"
         )
+
+
+def _check_semidiscrete(method: Method) -> None:
+    if method.coupling == "semidiscrete":
+        return
+    for name in ("cost_dim", "potentials"):
+        value = getattr(method, name)
+        if value is not None:
+            raise InputError(
+                f"{name}={value!r} is a setting of coupling 'semidiscrete', which "
+                f"{method.coupling!r} does not have"
+            )
 
 
 def _check_growth(method: Method) -> None:

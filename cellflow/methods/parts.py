@@ -25,6 +25,9 @@ class Part:
         For couplings: whether costs may be other than squared distances.
     takes_noise
         For couplings and paths: whether the source may be noise instead of points.
+    by_row
+        For couplings: whether partners are looked up among the points as they are stored, so that
+        nothing can be changed at random when they are drawn.
     """
 
     summary: str
@@ -35,6 +38,7 @@ class Part:
     sees_clones: bool = True
     any_cost: bool = False
     takes_noise: bool = False
+    by_row: bool = False
 
 
 _CFM = "Tong et al. 2024, arXiv 2302.00482"
@@ -80,18 +84,21 @@ COUPLINGS = {
         "Bonneel et al. 2011",
         paths=_POINTWISE,
         any_cost=True,
+        by_row=True,
     ),
     "blockwise": Part(
         "exact optimal transport inside large random blocks of cells, once",
         "Fatras et al. 2020",
         paths=_POINTWISE,
         any_cost=True,
+        by_row=True,
     ),
     "low-rank": Part(
         "low-rank optimal transport between all cells, once",
         "Scetbon et al. 2021, arXiv 2103.04737",
         paths=_POINTWISE,
         sees_clones=False,
+        by_row=True,
     ),
     "semidiscrete": Part(
         "optimal transport of the source law to all target cells by one potential each",
@@ -99,6 +106,7 @@ COUPLINGS = {
         paths=_POINTWISE,
         sees_clones=False,
         takes_noise=True,
+        by_row=True,
     ),
     "wfr": Part(
         "unbalanced transport with the Wasserstein-Fisher-Rao cost, mass at both ends",
@@ -106,6 +114,7 @@ COUPLINGS = {
         paths=("wfr",),
         sees_costs=False,
         sees_clones=False,
+        by_row=True,
     ),
     "acceleration": Part(
         "transport between minibatches that bends a fitted flow least",
@@ -120,6 +129,7 @@ COUPLINGS = {
         "this package",
         paths=_POINTWISE,
         any_cost=True,
+        by_row=True,
     ),
 }
 

@@ -7,17 +7,20 @@ from cellflow.training.fine_tuning import settings_after
 from cellflow.training.fit import fit_flow
 from cellflow.training.loop import minimise
 from cellflow.training.parallel import Crew, joined, launch
+from cellflow.training.precompute import Found, precompute
 from cellflow.training.progress import Look
 
 __all__ = [
     "Checkpoint",
     "Crew",
+    "Found",
     "Look",
     "compared",
     "fit_flow",
     "joined",
     "launch",
     "minimise",
+    "precompute",
     "resolve_device",
     "settings_after",
 ]

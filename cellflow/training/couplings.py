@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -17,7 +16,6 @@ from torch import Tensor
 from cellflow._batch import Interval, Marginal
 from cellflow._checks import listed
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._random import drawn_seed, torch_generator
 from cellflow.couplings import (
     AccelerationCost,
     AccelerationCoupling,
@@ -28,22 +26,20 @@ from cellflow.couplings import (
     MinibatchCoupling,
     MixtureCoupling,
     PlanCoupling,
-    Potentials,
     SemidiscreteCoupling,
     blockwise_coupling,
     default_delta,
     exact_full_coupling,
     finite_plan,
-    fit_potentials,
     low_rank_coupling,
     wfr_coupling,
 )
 from cellflow.couplings.minibatch import Solver, exact
-from cellflow.couplings.potentials import fingerprint
 from cellflow.marginals import Gaussian, Marginals, Population
 from cellflow.methods.method import Method
 from cellflow.methods.parts import COUPLINGS, PATHS
 from cellflow.training.build import Build
+from cellflow.training.potentials import potentials_for
 from cellflow.transport import Plan, entropic_plan, partial_plan, unbalanced_plan
 
 #: Default strength of the entropy of unbalanced transport, as a share of the mean cost
@@ -146,53 +142,10 @@ def _acceleration(build: Build, source: Side, target: Population, span: Interval
 
 
 def _semidiscrete(build: Build, source: Side, target: Population, span: Interval) -> Coupling:
-    # The potentials' unit is <x, y>, half a squared distance.
-    epsilon = build.method.epsilon
-    epsilon = None if epsilon is None else epsilon * build.area / 2
-    # Drawn in any case, so that what follows is the same with kept potentials and with new ones.
-    seed = drawn_seed(build.generator)
-    kept = _kept_potentials(build, source, target, epsilon)
-    if kept is not None and kept.exists():
-        potentials = Potentials.load(kept, build.generator.device)
-        potentials.check_atoms(target.cells.seen, target.masses)
-    else:
-        potentials = fit_potentials(
-            source,
-            target.cells.seen,
-            target.masses,
-            generator=torch_generator(seed, build.generator.device),
-            epsilon=epsilon,
-            max_steps=build.method.semidiscrete_steps,
-            progress=build.progress,
-        )
-        if kept is not None:
-            potentials.save(kept, overwrite=True)
+    potentials = potentials_for(build, source, target)
     if isinstance(source, Gaussian):
         return SemidiscreteCoupling(source, target, span, potentials)
     return PlanCoupling(source, target, span, finite_plan(potentials, source))
-
-
-def _kept_potentials(
-    build: Build, source: Side, target: Population, epsilon: float | None
-) -> Path | None:
-    """File of the potentials between two populations; its name tells all that decides them."""
-    if build.method.potentials is None:
-        return None
-    folder = Path(build.method.potentials)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"method setting potentials={str(folder)!r} is a file; name a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    strength = "auto" if epsilon is None else f"{epsilon:.9g}"
-    steps = str(build.method.semidiscrete_steps)
-    name = "-".join([_digest(source), _digest(target), strength, steps])
-    return folder / f"{name}.safetensors"
-
-
-def _digest(side: Side) -> str:
-    """What tells a population, or a noise, from others."""
-    if isinstance(side, Gaussian):
-        return fingerprint(torch.cat([side.centre, side.centre.new_full((1, 1), side.scale)], 1))
-    return fingerprint(torch.cat([side.cells.seen, side.masses[:, None]], dim=1))
 
 
 def _exact_full(build: Build, source: Population, target: Population, span: Interval) -> Coupling:
@@ -337,10 +290,16 @@ def _noise_to_labels(
     build: Build, source: Gaussian, target: Population, span: Interval
 ) -> Coupling:
     """All of the noise to the points of each label, so that noise says nothing of the label."""
-    assert target.label is not None
-    groups = [_of_label(target, label) for label in sorted(set(target.label.tolist()))]
-    parts = [_pair(build, source, group, span) for group, _ in groups]
-    return MixtureCoupling(parts, [share for _, share in groups])
+    groups = labelled_parts(target)
+    parts = [_pair(build, source, group, span) for _, group, _ in groups]
+    return MixtureCoupling(parts, [share for *_, share in groups])
+
+
+def labelled_parts(population: Population) -> list[tuple[int, Population, float]]:
+    """Each label with its points and their share of the mass."""
+    assert population.label is not None
+    labels = sorted(set(population.label.tolist()))
+    return [(label, *_of_label(population, label)) for label in labels]
 
 
 def _common_labels(source: Population, target: Population, span: Interval) -> list[int]:

@@ -80,7 +80,7 @@ def fit_flow(
     tuned = prior if method.objective == "oat" else None
     if tuned is not None:
         recipe = tuning_recipe(recipe, tuned)
-    seen, unseen = _split(marginals, recipe.train_fraction, device)
+    seen, unseen = split(marginals, recipe.train_fraction, device)
     fields = _untrained(marginals, method, recipe, seed) if tuned is None else deepcopy(tuned.nets)
     fields = fields.to(device)
     if recipe.channels_last:
@@ -190,7 +190,7 @@ def _usable(
     return replace(prior, nets=deepcopy(prior.nets).to(device))
 
 
-def _split(
+def split(
     marginals: Marginals, fraction: float, device: torch.device
 ) -> tuple[Marginals, Marginals]:
     """A random share of each population and the rest of it; for a share of 1, all of it twice."""

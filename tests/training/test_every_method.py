@@ -350,7 +350,7 @@ def test_kept_potentials_give_the_same_flow_as_new_ones(tmp_path, monkeypatch):
     flows.append(fitted(marginals, chosen, recipe=quick))
     assert len(list((tmp_path / "kept").iterdir())) == 2
     monkeypatch.setattr(
-        "cellflow.training.couplings.fit_potentials", lambda *_, **__: pytest.fail("made anew")
+        "cellflow.training.potentials.fit_potentials", lambda *_, **__: pytest.fail("made anew")
     )
     flows.append(fitted(marginals, chosen, recipe=quick))
     assert len({flow.fingerprint for flow in flows}) == 1

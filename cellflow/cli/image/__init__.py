@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import rich_click as click
 
+from cellflow.cli.image.couple import couple
 from cellflow.cli.image.data import data
 from cellflow.cli.image.discriminate import discriminate
 from cellflow.cli.image.finetune import finetune
@@ -24,5 +25,17 @@ def image() -> None:
     """
 
 
-for command in (data, train, finetune, discriminate, sample, translate, score, table, weights):
+_COMMANDS = (
+    data,
+    couple,
+    train,
+    finetune,
+    discriminate,
+    sample,
+    translate,
+    score,
+    table,
+    weights,
+)
+for command in _COMMANDS:
     image.add_command(command)

@@ -76,6 +76,33 @@ batch_size = click.option(
     help="Images that are computed at once.",
 )
 
+#: How noise is coupled with all images at once.
+semidiscrete = options.together(
+    click.option(
+        "--epsilon",
+        type=click.FloatRange(min=0),
+        metavar="E",
+        panel=options.FIT,
+        help="Strength of the entropy of couplings that have one. [default: the method's]",
+    ),
+    click.option(
+        "--cost-dim",
+        type=click.IntRange(min=1),
+        metavar="K",
+        panel=options.FIT,
+        help="Of coupling semidiscrete: principal components that its costs are taken on. "
+        "[default: all coordinates]",
+    ),
+    click.option(
+        "--semidiscrete-steps",
+        type=click.IntRange(min=1),
+        metavar="N",
+        panel=options.FIT,
+        help="Of coupling semidiscrete: steps that its potentials are found in at most. "
+        "[default: 20000]",
+    ),
+)
+
 #: What is kept and shown of a training, and by how many processes it is done.
 training = options.together(
     click.option(

@@ -76,6 +76,14 @@ if TYPE_CHECKING:
 @options.method(help="Named combination of coupling, path and objective. [default: the config's]")
 @options.parts("coupling", "path", "objective")
 @options.sigma(help="Noise of the path, in units of half the range of pixels. [default: 0]")
+@shared.semidiscrete
+@click.option(
+    "--potentials",
+    metavar="FOLDER",
+    panel=options.FIT,
+    help="Of coupling semidiscrete: folder that its potentials are read from and kept in; "
+    "cellflow image couple fills it beforehand.",
+)
 @options.n_steps
 @click.option(
     "--coupling-batch-size",
