@@ -17,6 +17,7 @@ from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow._typing import Condition, Paths, Points
 from cellflow.flow import Flow
+from cellflow.images._guide import Guidance, guidance_of
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
 from cellflow.images.readers.source import reading
@@ -34,13 +35,16 @@ class Samples:
     images
         The images, with their classes where the flow knows classes.
     by
-        How they were made: the solver and its steps, as `score_flow` takes them.
+        How they were made: the solver and its steps, as `score_flow` takes them, and the guidance.
     nfe
         Evaluations of the velocity for each image; for adaptive solvers the mean over batches.
     frames
         The images at all times asked for, uint8, shape (t, n, h, w, c).
     paths
         Where the flow carried each start at these times, shape (t, n, d), where they were kept.
+    effective
+        Where images are drawn from several trajectories each: the effective number of these, the
+        mean over images.
     """
 
     images: ImageSet
@@ -48,6 +52,7 @@ class Samples:
     nfe: float
     frames: np.ndarray
     paths: Paths | None = None
+    effective: float | None = None
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the images, and what they cost, as a `.npz` file that `read` understands.
@@ -67,6 +72,9 @@ def sample(
     n: int,
     *,
     label: str | int | None = None,
+    weak: Flow | None = None,
+    guidance: float | None = None,
+    n_trajectories: int = 1,
     solver: str = "dopri5",
     n_steps: int = 100,
     tolerance: float = 1e-5,
@@ -87,6 +95,15 @@ def sample(
         Number of images.
     label
         Class of all of them, by name or index; None takes all classes in turn.
+    weak
+        A flow to lead away from, from noise to points of the same space: one without classes, one
+        that was trained less, or is smaller.
+    guidance
+        Strength gamma of that: the velocity is gamma v + (1 - gamma) v_weak. None takes 2.
+    n_trajectories
+        With more than one, each image is drawn from so many trajectories by weights that correct
+        the law towards rho^gamma rho_weak^(1 - gamma). They are exact for straight paths without
+        noise, of independent pairs or of semidiscrete ones without entropy.
     solver, n_steps, tolerance, rho
         Of `cellflow.integrate.solve`: `euler`, `midpoint`, `rk4` with fixed steps, `dopri5` and
         others with a tolerance, or `edm-heun`, the sampler of EDM, for which few steps are enough
@@ -96,7 +113,7 @@ def sample(
     encoder
         The user's own, where the flow lives in its latents.
     batch_size
-        Images that are computed at once.
+        Images, or trajectories, that are computed at once.
     rng
         Seed of the noise, or numpy generator to draw one from.
     progress
@@ -109,20 +126,28 @@ def sample(
     Raises
     ------
     InputError
-        If the flow does not start from noise, or has no such class, or times do not rise from 0.
+        If the flow does not start from noise, or has no such class, or times do not rise from 0, or
+        the weak flow does not go with it.
+
+    References
+    ----------
+    Mousavi-Hosseini et al. 2025, arXiv 2509.25519, proposition 4 (the weights).
     """
     space = from_noise(flow, encoder)
     check_positive(n, "n")
     if list(times) != sorted({0.0, *times}):
         raise InputError(f"times must rise from 0, where the noise is, got {list(times)}")
-    noise = Gaussian(torch.zeros(1, flow.dim)).sample(n, torch_generator(seed_of(rng))).x
-    labels = space.labels(label, n)
+    generator = torch_generator(seed_of(rng))
+    law = Gaussian(torch.zeros(1, flow.dim * max(1, n_trajectories)))
+    noise, labels = law.sample(n, generator).x, space.labels(label, n)
+    marks = torch.rand(n, generator=generator)
     options: dict[str, Any] = {
         "solver": solver,
         "n_steps": n_steps,
         "tolerance": tolerance,
         "rho": rho,
         "times": times,
+        "guidance": guidance_of(flow, space, weak, guidance, n_trajectories, encoder, marks),
     }
     return samples_from(
         flow, space, noise, labels, batch_size=batch_size, progress=progress, **options
@@ -187,10 +212,13 @@ def samples_from(
     times: Sequence[float] = (0.0, 1.0),
     batch_size: int = 256,
     keep_paths: bool = False,
+    guidance: Guidance | None = None,
     progress: bool = False,
     **options: Any,
 ) -> Samples:
     """Carry starts through `times`, a batch at a time, and decode them.
+
+    With guidance each row of `starts` has the noise of all trajectories of an image.
 
     Raises
     ------
@@ -201,11 +229,18 @@ def samples_from(
     if len(times) < 2:
         raise InputError(f"times need the start and one time or more after it, got {list(times)}")
     flow.check_solver(options.get("solver"), times)
-    frames, paths, calls = [], [], 0.0
-    parts = torch.split(torch.arange(len(starts)), batch_size)
+    frames, paths, calls, effective = [], [], 0.0, 0.0
+    at_once = max(1, batch_size // guidance.n_trajectories) if guidance else batch_size
+    parts = torch.split(torch.arange(len(starts)), at_once)
     for rows in tqdm(parts, disable=not progress, desc="sample", unit="batch"):
         condition = space.condition(labels[rows])
-        solution = carried(flow, starts[rows], condition, times=times, **options)
+        if guidance is None:
+            solution = carried(flow, starts[rows], condition, times=times, **options)
+        else:
+            solution = guidance.carried(
+                flow, condition, starts[rows], rows, labels[rows], times=times, **options
+            )
+            effective += solution.effective * len(rows) / len(starts)
         path = solution.x.float().cpu()
         frames.append([space.encoder.decode(x) for x in path])
         if keep_paths:
@@ -219,7 +254,10 @@ def samples_from(
         name=f"generated {space.target}",
     )
     by = _named_solver(flow, len(times) - 1, **options)
-    return Samples(images, by, calls, films, torch.cat(paths, dim=1) if keep_paths else None)
+    kept = torch.cat(paths, dim=1) if keep_paths else None
+    if guidance is None:
+        return Samples(images, by, calls, films, kept)
+    return Samples(images, f"{by}, {guidance.named}", calls, films, kept, effective)
 
 
 def carried(

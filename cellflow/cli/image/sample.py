@@ -59,6 +59,7 @@ _SHOWS = {
     panel=options.DATA,
     help="Frames of a path or an interpolation.",
 )
+@shared.guidance
 @shared.solver
 @shared.n_steps
 @shared.tolerance
@@ -89,6 +90,7 @@ def sample(
     _check(output, show)
     flow = Flow.load(flow_path, device=resolve_device(device))
     common = {"label": label, "rng": seed, "progress": progress, **solving}
+    shared.load_weak(common, flow, show)
     if show == "samples" and output.suffix != ".gif":
         made = images.sample(flow, n, **common)
         if output.suffix == ".npz":
@@ -96,6 +98,9 @@ def sample(
         else:
             images.write_png(made.images.pixels, output, overwrite=force)
         tell(f"{n} images; evaluations of the velocity for each: {made.nfe:g}")
+        if made.effective is not None:
+            of = common["n_trajectories"]
+            tell(f"trajectories for each: {of}, effectively {made.effective:.2f}")
     else:
         _write(_film(flow, n, show, frames, common), output, force=force)
     tell(f"wrote {output}")
