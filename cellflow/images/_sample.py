@@ -17,7 +17,7 @@ from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow._typing import Condition, Paths, Points
 from cellflow.flow import Flow
-from cellflow.images._guide import Guidance, guidance_of
+from cellflow.images._corrector import Guidance, guidance_of
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
 from cellflow.images.readers.source import reading

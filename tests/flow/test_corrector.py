@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cellflow import InputError
 from cellflow.couplings.tweedie import guidance_rate
 from cellflow.flow import Guided, guide
-from cellflow.flow.guidance import _drawn, _guided
+from cellflow.flow.corrector import _drawn, _guided
 from tests.gaussians import independent_velocity
 
 F64 = torch.float64

@@ -1,0 +1,73 @@
+"""Costs that see conditions: points and noise with their covariates as further coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from cellflow._batch import Batch
+from cellflow.marginals.gaussian import Gaussian
+from cellflow.marginals.population import Population, Reading
+
+
+@dataclass(frozen=True)
+class ConditionCosts:
+    """A reading that adds conditions to the coordinates that costs are taken on.
+
+    Squared distances of [x, sqrt(weight) z] are those of points plus `weight` times those of
+    conditions (Mousavi-Hosseini et al. 2025, arXiv 2509.25519: transport of continuous conditions).
+
+    Attributes
+    ----------
+    weight
+        beta, of squared distances of conditions beside those of points.
+    reading
+        How stored rows become points before; None for points as they are.
+    """
+
+    weight: float
+    reading: Reading | None = None
+
+    def __call__(self, rows: Batch, generator: torch.Generator | None) -> Batch:
+        """Read rows that have conditions."""
+        drawn = rows if self.reading is None else self.reading(rows, generator)
+        assert drawn.condition is not None
+        return replace(drawn, features=_joined(drawn.x, drawn.condition, self.weight))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionedNoise(Gaussian):
+    """Noise, each draw with a condition that only costs see.
+
+    Conditions are drawn apart from the noise by their law in the data. The pairs of a coupling take
+    the conditions of their targets; the more conditions weigh, the nearer are these to the drawn
+    ones, and the less does noise tell of them.
+
+    Attributes
+    ----------
+    conditions
+        The conditions, as points.
+    weight
+        As in `ConditionCosts`.
+    """
+
+    conditions: Population
+    weight: float
+
+    def to(self, device: torch.device | str) -> ConditionedNoise:
+        """The same law on `device`."""
+        return replace(
+            self, centre=self.centre.to(device), conditions=self.conditions.to(device)
+        )
+
+    def sample(self, n: int, generator: torch.Generator) -> Batch:
+        """Draw `n` points, whose `features` have conditions."""
+        noise = super().sample(n, generator)
+        drawn = self.conditions.sample(n, generator).x
+        return replace(noise, features=_joined(noise.x, drawn, self.weight))
+
+
+def _joined(x: Tensor, condition: Tensor, weight: float) -> Tensor:
+    return torch.cat([x, weight**0.5 * condition.to(x)], dim=1)
