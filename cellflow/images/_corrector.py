@@ -117,6 +117,8 @@ def _check_pair(flow: Flow, space: ImageSpace, weak: Flow, other: ImageSpace) ->
         raise InputError(
             f"the weak flow starts from images of {other.source}, and guidance needs one noise"
         )
+    if other.low_res is not None:
+        raise InputError("the weak flow makes images of low resolutions; take one that does not")
     mine, theirs = ((each.shape, each.kind) for each in (space, other))
     arrays, others = space.context.arrays, other.context.arrays
     if mine != theirs or any(not torch.equal(arrays[name], others[name]) for name in arrays):

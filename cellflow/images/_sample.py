@@ -213,12 +213,14 @@ def samples_from(
     batch_size: int = 256,
     keep_paths: bool = False,
     guidance: Guidance | None = None,
+    low: Condition | None = None,
     progress: bool = False,
     **options: Any,
 ) -> Samples:
     """Carry starts through `times`, a batch at a time, and decode them.
 
-    With guidance each row of `starts` has the noise of all trajectories of an image.
+    With guidance each row of `starts` has the noise of all trajectories of an image. `low` are the
+    low resolutions, for a flow that depends on them.
 
     Raises
     ------
@@ -233,7 +235,7 @@ def samples_from(
     at_once = max(1, batch_size // guidance.n_trajectories) if guidance else batch_size
     parts = torch.split(torch.arange(len(starts)), at_once)
     for rows in tqdm(parts, disable=not progress, desc="sample", unit="batch"):
-        condition = space.condition(labels[rows])
+        condition = space.condition(labels[rows]) if low is None else low[rows]
         if guidance is None:
             solution = carried(flow, starts[rows], condition, times=times, **options)
         else:
@@ -310,6 +312,8 @@ def from_noise(flow: Flow, encoder: Encoder | None) -> ImageSpace:
         raise InputError(
             f"this flow starts from images of {space.source}, not from noise: translate those"
         )
+    if space.low_res is not None:
+        raise InputError("this flow makes images of low resolutions: give it these by upscale")
     return space
 
 

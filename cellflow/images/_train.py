@@ -19,6 +19,7 @@ from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
 from cellflow.images.pictures import write_png
 from cellflow.images.space import ImageSpace, space_for
+from cellflow.images.low_res import costs_of_conditions, default_weight
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.config import Config
 from cellflow.methods.method import Method
@@ -43,6 +44,7 @@ def train(
     recipe: str | Recipe | None = None,
     n_steps: int | None = None,
     conditional: bool = False,
+    low_res: int | None = None,
     flips: bool | None = None,
     augment: float | None = None,
     encoder: Encoder | None = None,
@@ -75,6 +77,10 @@ def train(
     conditional
         Let the velocity depend on the class. Noise is coupled within each class, so that it
         tells nothing of it.
+    low_res
+        Let the velocity depend on the low resolution of the image, in which so many pixels a side
+        are one: `upscale` then makes images of low resolutions. Costs see these too, with the
+        weight `condition_weight` of the method. From noise, in pixels, without classes and flips.
     flips
         Mirror images left to right at random when they are drawn. None does with RGB images,
         and not with grey ones, which are often letters or digits, nor where images are augmented.
@@ -120,7 +126,7 @@ def train(
     >>> cf.images.sample(flow, 3, solver="euler", n_steps=2).images.pixels.shape
     (3, 8, 8, 1)
     """
-    space = space_for(data, source, encoder, conditional=conditional)
+    space = space_for(data, source, encoder, conditional=conditional, low_res=low_res)
     if config is None and space.grid is None:
         config = Config(Method(), recipe_of("default"))
     chosen = config_of(config, data.shape)
@@ -130,9 +136,12 @@ def train(
     changes = {} if n_steps is None else {"n_steps": n_steps}
     numbers = _suited(recipe_of(recipe or chosen.recipe, **changes), moves, space)
     augment = _share(augment, numbers.net)
+    if low_res is not None and (flips or augment):
+        raise InputError("with low_res images are taken as they are; leave flips and augment out")
     if flips is None:
-        flips = space.grid is not None and data.shape[0] == 3 and not augment
-    return Course(space, data, source, flips, augment).fitted(
+        flips = low_res is None and space.grid is not None and data.shape[0] == 3 and not augment
+    weight = default_weight(moves, space, data) if low_res is not None else None
+    return Course(space, data, source, flips, augment, weight).fitted(
         moves,
         numbers,
         prior,
@@ -161,6 +170,8 @@ class Course:
         Mirror images at random.
     augment
         Share of the images that each change befalls.
+    condition_weight
+        What low resolutions count in costs; None where costs do not see any.
     """
 
     space: ImageSpace
@@ -168,6 +179,7 @@ class Course:
     source: ImageSet | None
     flips: bool
     augment: float = 0.0
+    condition_weight: float | None = None
 
     @cached_property
     def marginals(self) -> Marginals:
@@ -178,7 +190,10 @@ class Course:
             if self.source is None
             else self.space.population(self.source, flips=self.flips)
         )
-        return Marginals((0.0, 1.0), (start, target), shape=self.space.grid)
+        if self.condition_weight is not None:
+            start, target = costs_of_conditions(target, self.condition_weight)
+        shape, low_shape = self.space.grid, self.space.low_shape
+        return Marginals((0.0, 1.0), (start, target), shape, condition_shape=low_shape)
 
     def fitted(
         self,
@@ -207,10 +222,11 @@ class Course:
             "flips": self.flips,
             "augment": self.augment,
         }
+        if space.low_res is not None:
+            given |= {"low_res": space.low_res, "condition_weight": self.condition_weight}
         looks = []
         if pictures is not None:
-            start = marginals.populations[0]
-            looks = [_pictures(space, start, seed, pictures, pictures_every)]
+            looks = [_pictures(space, marginals, seed, pictures, pictures_every)]
         flow = fit_flow(
             marginals,
             TimeAxis("index", (0.0, 1.0)),
@@ -259,15 +275,18 @@ def _share(augment: float | None, net: Sizes) -> float:
 
 
 def _pictures(
-    space: ImageSpace, start: Population | Gaussian, seed: int, folder: str | Path, every: int
+    space: ImageSpace, marginals: Marginals, seed: int, folder: str | Path, every: int
 ) -> Look:
     """Grids of the same noise, or of the same images, carried by the net as it is."""
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"pictures {str(folder)!r} is a file; name a folder")
     generator = torch_generator(drawn_seed(torch_generator(seed)))
+    start, target = marginals.populations
     points = start.sample(_SHOWN, generator).x
     condition = space.condition(space.labels(None, _SHOWN))
+    if space.low_res is not None:
+        condition = target.sample(_SHOWN, generator).condition
 
     def draw(step: int, nets: Any) -> None:
         flow = Flow(nets, TimeAxis("index", (0.0, 1.0)), {}, {})

@@ -10,6 +10,10 @@ from torch import Tensor
 from cellflow._batch import Batch
 from cellflow.marginals.gaussian import Gaussian
 from cellflow.marginals.population import Population, Reading
+from cellflow.transport import squared_distances
+
+#: Points that a weight is chosen by, at most.
+_LOOKED_AT = 2048
 
 
 @dataclass(frozen=True)
@@ -71,3 +75,29 @@ class ConditionedNoise(Gaussian):
 
 def _joined(x: Tensor, condition: Tensor, weight: float) -> Tensor:
     return torch.cat([x, weight**0.5 * condition.to(x)], dim=1)
+
+
+def balanced_weight(target: Population) -> float:
+    """A weight of conditions at which they are kept about as firmly as transport pulls.
+
+    Transport of noise to points y is worth about the standard deviation of <x, y>, that is the
+    spread of the points, sqrt(E |y - E y|^2). With this weight the nearest other condition costs
+    as much: pairs trade theirs for those of near neighbours and no others. The choice is ours; the
+    paper (arXiv 2509.25519) does not tell its weights.
+
+    Parameters
+    ----------
+    target
+        Points with conditions; up to 2,048 of them are looked at, evenly from first to last.
+
+    Returns
+    -------
+    The weight; 1 where all conditions are equal.
+    """
+    rows = torch.linspace(0, len(target) - 1, min(len(target), _LOOKED_AT)).long()
+    seen = target.at(rows)
+    assert seen.condition is not None
+    spread = (seen.x - seen.x.mean(dim=0)).square().sum(dim=1).mean().sqrt()
+    gaps = squared_distances(seen.condition, seen.condition).fill_diagonal_(torch.inf)
+    nearest = gaps.min(dim=1).values.mean()
+    return float(spread / nearest) if 0 < nearest < torch.inf else 1.0

@@ -11,6 +11,7 @@ from cellflow.cli.image.score import score
 from cellflow.cli.image.table import table
 from cellflow.cli.image.train import train
 from cellflow.cli.image.translate import translate
+from cellflow.cli.image.upscale import upscale
 from cellflow.cli.image.weights import weights
 
 
@@ -23,5 +24,5 @@ def image() -> None:
     """
 
 
-for command in (data, train, finetune, sample, translate, score, table, weights):
+for command in (data, train, finetune, sample, translate, upscale, score, table, weights):
     image.add_command(command)
