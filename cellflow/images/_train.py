@@ -17,9 +17,9 @@ from cellflow.images.augment import N_LABELS, SHARE
 from cellflow.images.config import config_of, method_for
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
+from cellflow.images.low_res import costs_of_conditions, default_weight
 from cellflow.images.pictures import write_png
 from cellflow.images.space import ImageSpace, space_for
-from cellflow.images.low_res import costs_of_conditions, default_weight
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.config import Config
 from cellflow.methods.method import Method
@@ -140,7 +140,9 @@ def train(
         raise InputError("with low_res images are taken as they are; leave flips and augment out")
     if flips is None:
         flips = low_res is None and space.grid is not None and data.shape[0] == 3 and not augment
-    weight = default_weight(moves, space, data) if low_res is not None else None
+    weight = None if low_res is None else default_weight(moves, space, data)
+    if low_res is None and moves.condition_weight is not None:
+        raise InputError("condition_weight is the weight of low resolutions: give low_res with it")
     return Course(space, data, source, flips, augment, weight).fitted(
         moves,
         numbers,

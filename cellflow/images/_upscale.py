@@ -42,11 +42,13 @@ def upscale(
         As in `sample`.
     times
         From 0, where the noise is, to 1; one frame is kept for each.
-    batch_size, progress
+    batch_size
         As in `sample`.
     rng
         Seed of the noise, or numpy generator to draw one from: another seed, another image of the
         same low resolution.
+    progress
+        As in `sample`.
 
     Returns
     -------

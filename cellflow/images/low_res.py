@@ -93,9 +93,7 @@ def default_weight(method: Method, space: ImageSpace, data: ImageSet) -> float |
     return balanced_weight(space.population(data, flips=False))
 
 
-def costs_of_conditions(
-    target: Population, weight: float
-) -> tuple[ConditionedNoise, Population]:
+def costs_of_conditions(target: Population, weight: float) -> tuple[ConditionedNoise, Population]:
     """Noise and images with low resolutions in costs."""
     conditions = target.stored.condition
     assert conditions is not None

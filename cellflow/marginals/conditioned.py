@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -62,9 +63,7 @@ class ConditionedNoise(Gaussian):
 
     def to(self, device: torch.device | str) -> ConditionedNoise:
         """The same law on `device`."""
-        return replace(
-            self, centre=self.centre.to(device), conditions=self.conditions.to(device)
-        )
+        return replace(self, centre=self.centre.to(device), conditions=self.conditions.to(device))
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """Draw `n` points, whose `features` have conditions."""
@@ -78,12 +77,12 @@ def _joined(x: Tensor, condition: Tensor, weight: float) -> Tensor:
 
 
 def balanced_weight(target: Population) -> float:
-    """A weight of conditions at which they are kept about as firmly as transport pulls.
+    """A weight of conditions that hold firmly against what transport gains by trading them.
 
-    Transport of noise to points y is worth about the standard deviation of <x, y>, that is the
-    spread of the points, sqrt(E |y - E y|^2). With this weight the nearest other condition costs
-    as much: pairs trade theirs for those of near neighbours and no others. The choice is ours; the
-    paper (arXiv 2509.25519) does not tell its weights.
+    For noise x the product <x, y> with points y has the standard deviation s = sqrt(E |y - E y|^2),
+    so that the best of N points gains about s sqrt(2 ln N). With this weight the squared distance
+    to the nearest other condition costs as much: what is traded are conditions of near neighbours.
+    The rule is ours; how the paper (arXiv 2509.25519) weighs conditions was not found.
 
     Parameters
     ----------
@@ -92,12 +91,13 @@ def balanced_weight(target: Population) -> float:
 
     Returns
     -------
-    The weight; 1 where all conditions are equal.
+    The weight; 1 where conditions are equal, or points.
     """
     rows = torch.linspace(0, len(target) - 1, min(len(target), _LOOKED_AT)).long()
     seen = target.at(rows)
     assert seen.condition is not None
-    spread = (seen.x - seen.x.mean(dim=0)).square().sum(dim=1).mean().sqrt()
+    spread = float((seen.x - seen.x.mean(dim=0)).square().sum(dim=1).mean()) ** 0.5
+    gain = spread * math.sqrt(2 * math.log(len(target)))
     gaps = squared_distances(seen.condition, seen.condition).fill_diagonal_(torch.inf)
-    nearest = gaps.min(dim=1).values.mean()
-    return float(spread / nearest) if 0 < nearest < torch.inf else 1.0
+    nearest = float(gaps.min(dim=1).values.mean())
+    return gain / nearest if gain > 0 and 0 < nearest < math.inf else 1.0

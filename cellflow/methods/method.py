@@ -46,8 +46,8 @@ class Method(BaseModel):
         Largest memory of a whole-dataset plan, in GB.
     condition_weight
         beta, what squared distances of conditions count in costs beside those of points, where
-        conditions are continuous: low resolutions of images. None weighs them so that a condition
-        is about as far from the nearest other one as points gain by transport.
+        conditions are continuous: low resolutions of images. None weighs them so that the nearest
+        other condition costs what the best partner gains (`marginals.balanced_weight`).
     lineage_strength
         Share of the cost that cells of one clone are spared, where clones are given.
     semidiscrete_steps
