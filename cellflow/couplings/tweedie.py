@@ -70,7 +70,13 @@ def entropic_pull(potentials: Potentials, x0: Features, x1: Features) -> Feature
 
 
 def guidance_rate(
-    t: Rows, velocity: Points, other: Points, gamma: float, *, scale: float = 1.0
+    t: Rows,
+    velocity: Points,
+    other: Points,
+    gamma: float,
+    *,
+    scale: float = 1.0,
+    softening: float = 0.0,
 ) -> Rows:
     """Rate of the log-weight of a trajectory guided by v = gamma v1 + (1 - gamma) v2, shape (n,).
 
@@ -89,6 +95,9 @@ def guidance_rate(
         Strength of the guidance; over 1 it leads away from `other`.
     scale
         Standard deviation of the noise.
+    softening
+        s > 0 takes (1 - t) / ((1 - t)^2 + s^2) for 1 / (1 - t), so that t may be 1.
     """
     gap = (velocity - other).square().sum(dim=1)
-    return gamma * (gamma - 1) * t / (scale**2 * (1 - t)) * gap
+    left = (1 - t) / ((1 - t).square() + softening**2) if softening else 1 / (1 - t)
+    return gamma * (gamma - 1) * t * left / scale**2 * gap

@@ -1,5 +1,6 @@
 """The fitted objects: a velocity field with its clock, a discriminator; on disk without pickles."""
 
+from cellflow.flow.corrector import Guided, guide
 from cellflow.flow.discriminator import DISCRIMINATOR, Discriminator
 from cellflow.flow.discriminator_guidance import DiscriminatorGuidance, LogRatio
 from cellflow.flow.flow import Context, Flow
@@ -11,6 +12,8 @@ __all__ = [
     "Discriminator",
     "DiscriminatorGuidance",
     "Flow",
+    "Guided",
     "LogRatio",
     "check_flow_target",
+    "guide",
 ]

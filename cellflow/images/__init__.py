@@ -10,11 +10,14 @@ from cellflow.images._score import TranslationScores, score, translation_scores
 from cellflow.images._score_flow import BY, score_flow
 from cellflow.images._train import train
 from cellflow.images._translate import translate
+from cellflow.images._upscale import upscale
 from cellflow.images.config import CONFIGS, config_of
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder, PCAEncoder, PixelEncoder
 from cellflow.images.features import SPACES, FeatureSpace, space_of
+from cellflow.images.fidelity import Fidelity, fidelity
 from cellflow.images.inception import write_inception_weights
+from cellflow.images.low_res import enlarge, shrink
 from cellflow.images.pictures import filmstrip, grid, write_gif, write_png
 from cellflow.images.scores import Scores
 from cellflow.images.tables import read_table, write_table
@@ -26,6 +29,7 @@ __all__ = [
     "Discriminator",
     "Encoder",
     "FeatureSpace",
+    "Fidelity",
     "ImageSet",
     "PCAEncoder",
     "PixelEncoder",
@@ -35,6 +39,8 @@ __all__ = [
     "config_of",
     "cost_of",
     "couple",
+    "enlarge",
+    "fidelity",
     "filmstrip",
     "finetune",
     "grid",
@@ -44,12 +50,14 @@ __all__ = [
     "sample",
     "score",
     "score_flow",
+    "shrink",
     "space_of",
     "splits",
     "train",
     "train_discriminator",
     "translate",
     "translation_scores",
+    "upscale",
     "write_gif",
     "write_inception_weights",
     "write_png",

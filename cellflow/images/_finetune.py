@@ -155,6 +155,8 @@ def _check_images(space: ImageSpace, data: ImageSet, source: ImageSet | None) ->
             f"this flow knows the classes {listed(space.classes)}; {data.name} has "
             f"{listed(data.classes) or 'none'}"
         )
+    if space.low_res is not None:
+        raise InputError("fine-tuning does not know flows that make images of low resolutions")
     if (source is None) != (space.source == "noise"):
         raise InputError(
             "this flow starts from noise; leave the source out"

@@ -17,6 +17,7 @@ from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow._typing import Condition, Paths, Points
 from cellflow.flow import Discriminator, Flow
+from cellflow.images._corrector import Guidance, guidance_of
 from cellflow.images.data import ImageSet
 from cellflow.images.discriminator_guidance import Guiding
 from cellflow.images.encoders import Encoder
@@ -45,6 +46,9 @@ class Samples:
         The images at all times asked for, uint8, shape (t, n, h, w, c).
     paths
         Where the flow carried each start at these times, shape (t, n, d), where they were kept.
+    effective
+        Where images are drawn from several trajectories each: the effective number of these, the
+        mean over images.
     """
 
     images: ImageSet
@@ -52,6 +56,7 @@ class Samples:
     nfe: float
     frames: np.ndarray
     paths: Paths | None = None
+    effective: float | None = None
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the images, and what they cost, as a `.npz` file that `read` understands.
@@ -71,6 +76,9 @@ def sample(
     n: int,
     *,
     label: str | int | None = None,
+    weak: Flow | None = None,
+    guidance: float | None = None,
+    n_trajectories: int = 1,
     solver: str | None = None,
     n_steps: int | None = None,
     tolerance: float = 1e-5,
@@ -94,6 +102,15 @@ def sample(
         Number of images.
     label
         Class of all of them, by name or index; None takes all classes in turn.
+    weak
+        A flow to lead away from, from noise to points of the same space: one without classes, one
+        that was trained less, or is smaller.
+    guidance
+        Strength gamma of that: the velocity is gamma v + (1 - gamma) v_weak. None takes 2.
+    n_trajectories
+        With more than one, each image is drawn from so many trajectories by weights that correct
+        the law towards rho^gamma rho_weak^(1 - gamma). They are exact for straight paths without
+        noise, of independent pairs or of semidiscrete ones without entropy.
     solver, n_steps, tolerance, rho
         Of `cellflow.integrate.solve`: `euler`, `midpoint`, `rk4` with fixed steps (None for 100),
         `dopri5` and others with a tolerance, or `edm-heun`, the sampler of EDM (None for 18 steps,
@@ -113,7 +130,7 @@ def sample(
     encoder
         The user's own, where the flow lives in its latents.
     batch_size
-        Images that are computed at once.
+        Images, or trajectories, that are computed at once.
     rng
         Seed of the noise, or numpy generator to draw one from.
     progress
@@ -126,7 +143,12 @@ def sample(
     Raises
     ------
     InputError
-        If the flow does not start from noise, or has no such class, or times do not rise from 0.
+        If the flow does not start from noise, or has no such class, or times do not rise from 0, or
+        the weak flow does not go with it.
+
+    References
+    ----------
+    Mousavi-Hosseini et al. 2025, arXiv 2509.25519, proposition 4 (the weights).
     """
     space = from_noise(flow, encoder)
     check_positive(n, "n")
@@ -138,8 +160,12 @@ def sample(
     guiding = Guiding.of(
         flow, discriminator, discriminator_weight, boost, solver=solver, generator=generator
     )
-    noise = Gaussian(torch.zeros(1, flow.dim)).sample(n, generator).x
-    labels = space.labels(label, n)
+    if weak is not None and discriminator is not None:
+        raise InputError("guidance is by a weak flow or by a discriminator, not by both")
+    law = Gaussian(torch.zeros(1, flow.dim * max(1, n_trajectories)))
+    noise, labels = law.sample(n, generator).x, space.labels(label, n)
+    marks = torch.rand(n, generator=generator)
+    corrector = guidance_of(flow, space, weak, guidance, n_trajectories, encoder, marks)
     return samples_from(
         flow,
         space,
@@ -147,6 +173,7 @@ def sample(
         labels,
         times=times,
         guiding=guiding,
+        guidance=corrector,
         batch_size=batch_size,
         progress=progress,
         **way(flow, solver, n_steps),
@@ -220,10 +247,15 @@ def samples_from(
     batch_size: int = 256,
     keep_paths: bool = False,
     guiding: Guiding | None = None,
+    guidance: Guidance | None = None,
+    low: Condition | None = None,
     progress: bool = False,
     **options: Any,
 ) -> Samples:
     """Carry starts through `times`, a batch at a time, and decode them.
+
+    With guidance each row of `starts` has the noise of all trajectories of an image. `low` are the
+    low resolutions, for a flow that depends on them.
 
     Raises
     ------
@@ -234,12 +266,19 @@ def samples_from(
     if len(times) < 2:
         raise InputError(f"times need the start and one time or more after it, got {list(times)}")
     flow.check_solver(options.get("solver"), times)
-    frames, paths, calls = [], [], 0.0
-    parts = torch.split(torch.arange(len(starts)), batch_size)
+    frames, paths, calls, effective = [], [], 0.0, 0.0
+    at_once = max(1, batch_size // guidance.n_trajectories) if guidance else batch_size
+    parts = torch.split(torch.arange(len(starts)), at_once)
     for rows in tqdm(parts, disable=not progress, desc="sample", unit="batch"):
-        condition = space.condition(labels[rows])
-        guided = {} if guiding is None else {"guide": guiding.guide(condition)}
-        solution = carried(flow, starts[rows], condition, times=times, **options, **guided)
+        condition = space.condition(labels[rows]) if low is None else low[rows]
+        if guidance is None:
+            guided = {} if guiding is None else {"guide": guiding.guide(condition)}
+            solution = carried(flow, starts[rows], condition, times=times, **options, **guided)
+        else:
+            solution = guidance.carried(
+                flow, condition, starts[rows], rows, labels[rows], times=times, **options
+            )
+            effective += solution.effective * len(rows) / len(starts)
         path = solution.x.float().cpu()
         frames.append([space.encoder.decode(x) for x in path])
         if keep_paths:
@@ -253,7 +292,10 @@ def samples_from(
         name=f"generated {space.target}",
     )
     by = _named_solver(len(times) - 1, **options) + (guiding.name if guiding else "")
-    return Samples(images, by, calls, films, torch.cat(paths, dim=1) if keep_paths else None)
+    kept = torch.cat(paths, dim=1) if keep_paths else None
+    if guidance is None:
+        return Samples(images, by, calls, films, kept)
+    return Samples(images, f"{by}, {guidance.named}", calls, films, kept, effective)
 
 
 def carried(
@@ -305,6 +347,8 @@ def from_noise(flow: Flow, encoder: Encoder | None) -> ImageSpace:
         raise InputError(
             f"this flow starts from images of {space.source}, not from noise: translate those"
         )
+    if space.low_res is not None:
+        raise InputError("this flow makes images of low resolutions: give it these by upscale")
     return space
 
 

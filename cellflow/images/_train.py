@@ -19,6 +19,7 @@ from cellflow.images.config import config_of, method_for
 from cellflow.images.couplings_report import warn_of_others
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
+from cellflow.images.low_res import costs_of_conditions, default_weight
 from cellflow.images.pictures import write_png
 from cellflow.images.space import ImageSpace, space_for
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
@@ -51,6 +52,7 @@ def train(
     n_steps: int | None = None,
     coupling_batch_size: int | None = None,
     conditional: bool = False,
+    low_res: int | None = None,
     flips: bool | None = None,
     augment: float | None = None,
     encoder: Encoder | None = None,
@@ -88,6 +90,10 @@ def train(
     conditional
         Let the velocity depend on the class. Noise is coupled within each class, so that it
         tells nothing of it.
+    low_res
+        Let the velocity depend on the low resolution of the image, in which so many pixels a side
+        are one: `upscale` then makes images of low resolutions. Costs see these too, with the
+        weight `condition_weight` of the method. From noise, in pixels, without classes and flips.
     flips
         Mirror images left to right at random when they are drawn, or, with couplings that look
         partners up among stored images, such as `semidiscrete`, store the mirror of each beside
@@ -135,7 +141,7 @@ def train(
     >>> cf.images.sample(flow, 3, solver="euler", n_steps=2).images.pixels.shape
     (3, 8, 8, 1)
     """
-    space = space_for(data, source, encoder, conditional=conditional)
+    space = space_for(data, source, encoder, conditional=conditional, low_res=low_res)
     moves, numbers = settled(
         space,
         data,
@@ -160,8 +166,13 @@ def train(
             f"augment={augment:g} changes them each time that they are drawn: set augment 0 and, "
             "where it is told of it, the net's augment_dim 0"
         )
+    if low_res is not None and (flips or augment):
+        raise InputError("with low_res images are taken as they are; leave flips and augment out")
     flips = flips_for(space, data, flips, augment)
-    return Course(space, data, source, flips, augment, by_row).fitted(
+    weight = None if low_res is None else default_weight(moves, space, data)
+    if low_res is None and moves.condition_weight is not None:
+        raise InputError("condition_weight is the weight of low resolutions: give low_res with it")
+    return Course(space, data, source, flips, augment, by_row, weight).fitted(
         moves,
         numbers,
         prior,
@@ -192,6 +203,8 @@ class Course:
         Share of the images that each change befalls.
     stored
         Whether mirrored images are points of their own, instead of mirrored when drawn.
+    condition_weight
+        What low resolutions count in costs; None where costs do not see any.
     """
 
     space: ImageSpace
@@ -200,6 +213,7 @@ class Course:
     flips: bool
     augment: float = 0.0
     stored: bool = False
+    condition_weight: float | None = None
 
     @cached_property
     def marginals(self) -> Marginals:
@@ -212,7 +226,10 @@ class Course:
             if self.source is None
             else self.space.population(self.source, flips=self.flips, stored=self.stored)
         )
-        return Marginals((0.0, 1.0), (start, target), shape=self.space.grid)
+        if self.condition_weight is not None:
+            start, target = costs_of_conditions(target, self.condition_weight)
+        shape, low_shape = self.space.grid, self.space.low_shape
+        return Marginals((0.0, 1.0), (start, target), shape, condition_shape=low_shape)
 
     def coupled_by(self, method: Method) -> dict[str, Any]:
         """What decides the potentials of a semidiscrete coupling."""
@@ -256,10 +273,11 @@ class Course:
         }
         if method.potentials is not None:
             warn_of_others(Path(method.potentials), self.coupled_by(method))
+        if space.low_res is not None:
+            given |= {"low_res": space.low_res, "condition_weight": self.condition_weight}
         looks = []
         if pictures is not None:
-            start = marginals.populations[0]
-            looks = [_pictures(space, start, seed, pictures, pictures_every)]
+            looks = [_pictures(space, marginals, seed, pictures, pictures_every)]
         flow = fit_flow(
             marginals,
             TimeAxis("index", (0.0, 1.0)),
@@ -297,9 +315,10 @@ def settled(
 
 
 def flips_for(space: ImageSpace, data: ImageSet, flips: bool | None, augment: float = 0.0) -> bool:
-    """Whether images are mirrored; by default RGB ones that are not augmented."""
+    """Whether images are mirrored; by default RGB ones that are only generated, not augmented."""
     if flips is None:
-        return space.grid is not None and data.shape[0] == 3 and not augment
+        plain = space.grid is not None and space.low_res is None and not augment
+        return plain and data.shape[0] == 3
     return flips
 
 
@@ -333,15 +352,18 @@ def _share(augment: float | None, net: Sizes) -> float:
 
 
 def _pictures(
-    space: ImageSpace, start: Population | Gaussian, seed: int, folder: str | Path, every: int
+    space: ImageSpace, marginals: Marginals, seed: int, folder: str | Path, every: int
 ) -> Look:
     """Grids of the same noise, or of the same images, carried by the net as it is."""
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"pictures {str(folder)!r} is a file; name a folder")
     generator = torch_generator(drawn_seed(torch_generator(seed)))
+    start, target = marginals.populations
     points = start.sample(_SHOWN, generator).x
     condition = space.condition(space.labels(None, _SHOWN))
+    if space.low_res is not None:
+        condition = target.sample(_SHOWN, generator).condition
 
     def draw(step: int, nets: Any) -> None:
         flow = Flow(nets, TimeAxis("index", (0.0, 1.0)), {}, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,8 @@ from cellflow.flow import Context, Flow
 from cellflow.images.augment import AugmentedPixels
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import ENCODERS, Encoder, PixelEncoder
-from cellflow.images.pixels import FlippedPixels, Shape, to_rows
+from cellflow.images.low_res import check_factor, pooled
+from cellflow.images.pixels import FlippedPixels, Shape, to_points, to_rows
 from cellflow.marginals import Population
 
 
@@ -35,6 +36,8 @@ class ImageSpace:
         Names of the classes that the velocity depends on; empty where it depends on none.
     target, source
         What the flow generates, and from what: names of image sets, `noise` for a source.
+    low_res
+        Where the velocity depends on low resolutions: pixels a side that are one pixel there.
     """
 
     shape: Shape
@@ -42,6 +45,7 @@ class ImageSpace:
     classes: tuple[str, ...]
     target: str
     source: str
+    low_res: int | None = None
 
     @property
     def kind(self) -> str:
@@ -67,6 +71,8 @@ class ImageSpace:
         if self.classes and images.labels is not None:
             labels = torch.from_numpy(images.labels)
             columns = {"label": labels, "condition": self.one_hot(labels)}
+        if self.low_res is not None:
+            columns = {"condition": to_points(pooled(images.pixels, self.low_res))}
         if self.grid is not None:
             rows = Batch(to_rows(images.pixels), **columns)
             pixels = FlippedPixels(self.shape, flips=flips)
@@ -98,6 +104,26 @@ class ImageSpace:
             raise InputError(f"class {label} is none of 0 to {len(self.classes) - 1}")
         return torch.full((n,), label)
 
+    @property
+    def low_shape(self) -> Shape | None:
+        """Channels, height and width of the low resolution, where there is one."""
+        if self.low_res is None:
+            return None
+        channels, height, width = self.shape
+        return channels, height // self.low_res, width // self.low_res
+
+    def low_resolution(self, images: ImageSet) -> ImageSet:
+        """Images of the low resolution as they are, images of the full one pooled to it."""
+        assert self.low_res is not None
+        if images.shape == self.low_shape:
+            return images
+        if images.shape == self.shape:
+            return replace(images, pixels=pooled(images.pixels, self.low_res))
+        raise InputError(
+            f"this flow makes images of shape {self.shape} (channels, height, width) of those of "
+            f"{self.low_shape}; {images.name} has {images.shape}, which is neither"
+        )
+
     def condition(self, labels: Tensor) -> Condition | None:
         """Covariates of images of these classes."""
         return self.one_hot(labels) if self.classes else None
@@ -111,6 +137,7 @@ class ImageSpace:
             "classes": list(self.classes),
             "target": self.target,
             "source": self.source,
+            "low_res": self.low_res,
         }
         return Context({"images": settings}, getattr(self.encoder, "arrays", {}))
 
@@ -133,11 +160,17 @@ class ImageSpace:
                     "this flow lives in latents of an encoder of your own: give it as encoder"
                 )
             encoder = ENCODERS[known["encoder"]].restored(shape, flow.context.arrays)
-        return cls(shape, encoder, tuple(known["classes"]), known["target"], known["source"])
+        classes, low_res = tuple(known["classes"]), known.get("low_res")
+        return cls(shape, encoder, classes, known["target"], known["source"], low_res)
 
 
 def space_for(
-    data: ImageSet, source: ImageSet | None, encoder: Encoder | None, *, conditional: bool
+    data: ImageSet,
+    source: ImageSet | None,
+    encoder: Encoder | None,
+    *,
+    conditional: bool,
+    low_res: int | None = None,
 ) -> ImageSpace:
     """The space of a flow to train."""
     if encoder is not None and not isinstance(encoder, Encoder):
@@ -153,13 +186,34 @@ def space_for(
         raise InputError(f"{data.name} has no labels, so no classes can be learned")
     if conditional and source is not None:
         raise InputError("classes are learned from noise only, not from a source of images")
+    if low_res is not None:
+        _check_low_res(data, source, encoder, low_res, conditional=conditional)
     return ImageSpace(
         data.shape,
         PixelEncoder(data.shape) if encoder is None else encoder,
         data.classes if conditional else (),
         data.name,
         "noise" if source is None else source.name,
+        low_res,
     )
+
+
+def _check_low_res(
+    data: ImageSet,
+    source: ImageSet | None,
+    encoder: Encoder | None,
+    low_res: int,
+    *,
+    conditional: bool,
+) -> None:
+    for there, what in (
+        (conditional, "classes (conditional)"),
+        (source is not None, "a source of images"),
+        (encoder is not None, "latents (an encoder)"),
+    ):
+        if there:
+            raise InputError(f"low_res goes from noise to pixels, without {what}; leave one out")
+    check_factor(data, low_res)
 
 
 def description(flow: Flow) -> str | None:
@@ -174,6 +228,8 @@ def description(flow: Flow) -> str | None:
     ]
     if known["encoder"] != "pixels":
         parts.append(f"in {flow.dim} latents ({known['encoder']})")
+    if known.get("low_res"):
+        parts.append(f"of {height // known['low_res']} x {width // known['low_res']} pixels each")
     if known["classes"]:
         parts.append(f"classes {listed(known['classes'])}")
     return "; ".join(parts)

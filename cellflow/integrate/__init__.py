@@ -1,6 +1,6 @@
 """Integration of ordinary and stochastic differential equations."""
 
-from cellflow.integrate.augmented import TRACES, accumulate, log_density
+from cellflow.integrate.augmented import TRACES, accumulate, log_density, solve_jointly
 from cellflow.integrate.heun import Guide, check_in_one_go, heun, noise_levels
 from cellflow.integrate.ode import FIXED_STEP, solve
 from cellflow.integrate.sde import solve_sde
@@ -17,5 +17,6 @@ __all__ = [
     "log_density",
     "noise_levels",
     "solve",
+    "solve_jointly",
     "solve_sde",
 ]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cellflow._checks import check_choice
 from cellflow._typing import Points, Rows, VelocityField
 from cellflow.integrate.ode import solve
+from cellflow.integrate.solution import Solution
+
+Gains = Float[Tensor, "t n"]
 
 #: How a divergence is taken.
 TRACES = ("exact", "hutchinson")
@@ -45,13 +49,44 @@ def accumulate(
     Positions at `stop` and the integrals of the rate.
     """
 
-    def field(t: Rows, x: Tensor) -> Tensor:
-        here = x[:, :-1]
-        return torch.cat([velocity(t, here), rate(t, here)[:, None]], dim=1)
+    def field(t: Rows, here: Points) -> tuple[Points, Rows]:
+        return velocity(t, here), rate(t, here)
 
-    state = torch.cat([x, x.new_zeros((len(x), 1))], dim=1)
-    end = solve(field, state, [start, stop], **options).end
-    return end[:, :-1], end[:, -1]
+    solution, gained = solve_jointly(field, x, [start, stop], **options)
+    return solution.end, gained[-1]
+
+
+def solve_jointly(
+    field: Callable[[Rows, Points], tuple[Points, Rows]],
+    x: Points,
+    times: Sequence[float],
+    **options: Any,
+) -> tuple[Solution, Gains]:
+    """Carry points along a velocity that is known together with a rate.
+
+    Parameters
+    ----------
+    field
+        Velocity, shape (n, d), and rate, shape (n,), at (t, x).
+    x
+        Positions at the first time, shape (n, d).
+    times
+        As in `solve`.
+    options
+        Of `solve`; not `edm-heun`, whose states are no points of the path.
+
+    Returns
+    -------
+    The solution, and the integrals of the rate up to each time, shape (t, n).
+    """
+
+    def joined(t: Rows, x: Tensor) -> Tensor:
+        velocity, rate = field(t, x[:, :-1])
+        return torch.cat([velocity, rate[:, None]], dim=1)
+
+    x = torch.cat([x, x.new_zeros((len(x), 1))], dim=1)
+    both = solve(joined, x, times, **options)
+    return Solution(both.x[:, :, :-1], both.nfe), both.x[:, :, -1]
 
 
 def log_density(

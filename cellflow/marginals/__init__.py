@@ -1,8 +1,17 @@
 """The populations in time that a flow is fitted to."""
 
+from cellflow.marginals.conditioned import ConditionCosts, ConditionedNoise, balanced_weight
 from cellflow.marginals.gaussian import Gaussian
 from cellflow.marginals.population import Population
 from cellflow.marginals.time_axis import TimeAxis
 from cellflow.marginals.time_course import Marginals
 
-__all__ = ["Gaussian", "Marginals", "Population", "TimeAxis"]
+__all__ = [
+    "ConditionCosts",
+    "ConditionedNoise",
+    "Gaussian",
+    "Marginals",
+    "Population",
+    "TimeAxis",
+    "balanced_weight",
+]

@@ -27,11 +27,14 @@ class Marginals:
     shape
         That of one point where points lie on a grid, (channels, height, width); None for points
         that are rows of numbers.
+    condition_shape
+        The same of the first of its covariates, for nets that take them as a grid.
     """
 
     times: tuple[float, ...]
     populations: tuple[Population | Gaussian, ...]
     shape: tuple[int, ...] | None = None
+    condition_shape: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.times) != len(self.populations) or len(self.times) < 2:

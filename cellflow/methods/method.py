@@ -44,6 +44,10 @@ class Method(BaseModel):
         Rank of `low-rank`.
     max_memory
         Largest memory of a whole-dataset plan, in GB.
+    condition_weight
+        beta, what squared distances of conditions count in costs beside those of points, where
+        conditions are continuous: low resolutions of images. None weighs them so that the nearest
+        other condition costs what the best partner gains (`marginals.balanced_weight`).
     lineage_strength
         Share of the cost that cells of one clone are spared, where clones are given.
     semidiscrete_steps
@@ -102,6 +106,7 @@ class Method(BaseModel):
     block_size: PositiveInt = 2000
     rank: PositiveInt = 50
     max_memory: PositiveFloat = 4.0
+    condition_weight: NonNegativeFloat | None = None
     lineage_strength: float = Field(default=0.5, ge=0, le=1)
     semidiscrete_steps: PositiveInt = 20_000
     cost_dim: PositiveInt | None = None

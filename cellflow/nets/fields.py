@@ -48,6 +48,7 @@ class Fields(nn.Module):
         *,
         kind: str = "mlp",
         condition_dim: int = 0,
+        condition_shape: Sequence[int] | None = None,
         generator: torch.Generator | None = None,
         **sizes: Any,
     ) -> Fields:
@@ -63,6 +64,9 @@ class Fields(nn.Module):
             One of `KINDS`.
         condition_dim
             Number of covariates.
+        condition_shape
+            Channels, height and width of the grid that the first of them are, if they are one;
+            only nets of kind `unet` tell it from a row of numbers.
         generator
             Source of the initial weights.
         **sizes
@@ -76,6 +80,8 @@ class Fields(nn.Module):
         check_choice(kind, KINDS, "net")
         space = {"dim": math.prod(shape)} if kind == "mlp" else {"shape": tuple(shape)}
         common = {**space, "condition_dim": condition_dim, **sizes, "generator": generator}
+        if kind == "unet":
+            common["condition_shape"] = condition_shape
         if kind != "mlp" and "growth" in roles:
             raise InputError(f"net {kind!r} gives no growth rate; take net 'mlp'")
         if kind == "edm" and tuple(roles) != ("velocity",):

@@ -43,6 +43,8 @@ class Hourglass(nn.Module):
     shortcuts
         Layers that bring the image from level to level, or none. What one gives is added to the
         first grid of its level, divided by sqrt(2), and is the image for the next.
+    beside
+        Channels of what is seen beside the image.
     """
 
     def __init__(
@@ -58,10 +60,11 @@ class Hourglass(nn.Module):
         ups: Sequence[nn.Module],
         shortcuts: Sequence[nn.Module] = (),
         attend_once: bool = False,
+        beside: int = 0,
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        self.first = make.conv(shape[0], channels)
+        self.first = make.conv(shape[0] + beside, channels)
         self.downs, self.ups = nn.ModuleList(downs), nn.ModuleList(ups)
         self.shortcuts = nn.ModuleList(shortcuts)
         skips = [channels]
@@ -84,9 +87,14 @@ class Hourglass(nn.Module):
         self.norm = make.norm(before)
         self.last = make.conv(before, shape[0], init=make.closing)
 
-    def forward(self, x: Points, embedding: Embedding) -> Points:
-        """Points of the same shape as `x`, (n, c * h * w), and of its type."""
-        skips = self._encode(x.reshape(len(x), *self.shape), embedding)
+    def forward(self, x: Points, embedding: Embedding, beside: Grid | None = None) -> Points:
+        """Points of the same shape as `x`, (n, c * h * w), and of its type.
+
+        `beside` are further channels of the image, shape (n, k, h, w).
+        """
+        image = x.reshape(len(x), *self.shape)
+        image = image if beside is None else torch.cat([image, beside], dim=1)
+        skips = self._encode(image, embedding)
         h = skips[-1]
         for block in self.middle:
             h = block(h, embedding)

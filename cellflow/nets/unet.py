@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from cellflow._checks import check_positive
+from cellflow._errors import InputError
 from cellflow._typing import Condition, Points, Rows
 from cellflow.nets.blocks import Embedding, Grid, Maker, Up, Waves
 from cellflow.nets.hourglass import Hourglass, check_columns, check_sizes
@@ -35,6 +36,10 @@ class UNet(nn.Module):
         Channels, height and width of one image; each point is one, flat, in this order.
     condition_dim
         Number of covariates: one-hot classes or numbers.
+    condition_shape
+        Channels, height and width of an image that the first of them are, such as a low
+        resolution of that which is wanted. It is enlarged to the size of the images (by the nearest
+        pixel) and seen beside them, as further channels; the other covariates are embedded.
     channels
         Channels of the finest level, times its multiplier; a multiple of 4.
     multipliers
@@ -66,6 +71,7 @@ class UNet(nn.Module):
         shape: Sequence[int],
         *,
         condition_dim: int = 0,
+        condition_shape: Sequence[int] | None = None,
         channels: int = 128,
         multipliers: Sequence[int] = (1, 2, 2, 2),
         blocks: int = 2,
@@ -80,6 +86,7 @@ class UNet(nn.Module):
         self.settings = {
             "shape": list(shape),
             "condition_dim": condition_dim,
+            "condition_shape": None if condition_shape is None else list(condition_shape),
             "channels": channels,
             "multipliers": list(multipliers),
             "blocks": blocks,
@@ -88,6 +95,13 @@ class UNet(nn.Module):
             "dropout": dropout,
         }
         self.condition_dim = condition_dim
+        self.condition_shape = tuple(condition_shape or ())
+        self.seen = math.prod(condition_shape) if condition_shape else 0
+        if self.seen > condition_dim:
+            raise InputError(
+                f"a condition of shape {self.condition_shape} has {self.seen} numbers, more than "
+                f"condition_dim {condition_dim}"
+            )
         make = Maker(4 * channels, dropout, generator, head_width)
         rates = torch.arange(channels // 2) / (channels // 2)
         self.time = nn.Sequential(
@@ -96,8 +110,8 @@ class UNet(nn.Module):
             nn.SiLU(),
             make.linear(make.embedding, make.embedding),
         )
-        if condition_dim:
-            self.covariates = make.linear(condition_dim, make.embedding, bias=False)
+        if condition_dim > self.seen:
+            self.covariates = make.linear(condition_dim - self.seen, make.embedding, bias=False)
         widths = [channels * factor for factor in multipliers]
         self.hourglass = Hourglass(
             shape,
@@ -107,6 +121,7 @@ class UNet(nn.Module):
             blocks=blocks,
             attention=attention,
             downs=[_Between(make.conv(width, width, stride=2)) for width in widths[:-1]],
+            beside=self.condition_shape[0] if self.seen else 0,
             ups=[_Between(Up((1, 1)), make.conv(width, width)) for width in widths[:0:-1]],
         )
 
@@ -119,10 +134,13 @@ class UNet(nn.Module):
             Another number of covariates than `condition_dim`.
         """
         check_columns(condition, [self.condition_dim])
-        embedding = self.time(t)
-        if self.condition_dim:
-            embedding = embedding + self.covariates(condition)
-        return self.hourglass(x, functional.silu(embedding))
+        embedding, beside = self.time(t), None
+        if condition is not None and self.condition_dim > self.seen:
+            embedding = embedding + self.covariates(condition[:, self.seen :])
+        if condition is not None and self.seen:
+            small = condition[:, : self.seen].reshape(len(x), *self.condition_shape)
+            beside = functional.interpolate(small, size=self.hourglass.shape[1:])
+        return self.hourglass(x, functional.silu(embedding), beside)
 
 
 class _Between(nn.Module):

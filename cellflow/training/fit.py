@@ -152,6 +152,7 @@ def _untrained(marginals: Marginals, method: Method, recipe: Recipe, seed: int) 
         marginals.shape or (marginals.dim,),
         kind=recipe.net.kind,
         condition_dim=marginals.condition_dim,
+        condition_shape=marginals.condition_shape,
         **recipe.net.numbers,
         generator=torch_generator(seed),
     )

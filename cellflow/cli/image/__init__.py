@@ -13,6 +13,7 @@ from cellflow.cli.image.score import score
 from cellflow.cli.image.table import table
 from cellflow.cli.image.train import train
 from cellflow.cli.image.translate import translate
+from cellflow.cli.image.upscale import upscale
 from cellflow.cli.image.weights import weights
 
 
@@ -33,6 +34,7 @@ _COMMANDS = (
     discriminate,
     sample,
     translate,
+    upscale,
     score,
     table,
     weights,

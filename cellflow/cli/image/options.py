@@ -102,6 +102,33 @@ semidiscrete = options.together(
         "[default: 20000]",
     ),
 )
+#: How a second flow guides a first.
+guidance = options.together(
+    click.option(
+        "--weak",
+        type=options.PATH,
+        metavar="FLOW",
+        panel=options.RUN,
+        help="Lead away from this flow: one without classes, or a worse one.",
+    ),
+    click.option(
+        "--guidance",
+        type=float,
+        metavar="GAMMA",
+        panel=options.RUN,
+        help="Strength of that; 1 is none. [default: 2]",
+    ),
+    click.option(
+        "--trajectories",
+        "n_trajectories",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        panel=options.RUN,
+        help="Draw each image from so many by weights that correct the law of guided images.",
+    ),
+)
 
 #: What is kept and shown of a training, and by how many processes it is done.
 training = options.together(
@@ -210,3 +237,15 @@ def check_output(path: Path, endings: Iterable[str], *, force: bool) -> None:
 
     check_choice(path.suffix, tuple(endings), "ending of the output")
     check_file_target(path, overwrite=force)
+
+
+def load_weak(given: dict[str, Any], flow: Flow, show: str) -> None:
+    """Put the flow in the place of the folder of `--weak`, where it can guide."""
+    if show == "interpolation":
+        weak, gamma, trajectories = (
+            given.pop(name) for name in ("weak", "guidance", "n_trajectories")
+        )
+        if weak is not None or gamma is not None or trajectories > 1:
+            raise click.UsageError("--weak guides samples and paths, not --show interpolation")
+    elif given["weak"] is not None:
+        given["weak"] = type(flow).load(given["weak"], device=flow.device)

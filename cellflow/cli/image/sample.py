@@ -60,6 +60,7 @@ _SHOWS = {
     panel=options.DATA,
     help="Frames of a path or an interpolation.",
 )
+@shared.guidance
 @shared.solver
 @shared.n_steps
 @shared.tolerance
@@ -94,6 +95,7 @@ def sample(
     if guiding and (show != "samples" or output.suffix == ".gif"):
         raise click.UsageError("guidance is for samples in a .png or .npz file, not for films")
     common = {"label": label, "rng": seed, "progress": progress, **solving}
+    shared.load_weak(common, flow, show)
     if show == "samples" and output.suffix != ".gif":
         made = images.sample(flow, n, **common, **guiding)
         if output.suffix == ".npz":
@@ -101,6 +103,9 @@ def sample(
         else:
             images.write_png(made.images.pixels, output, overwrite=force)
         tell(f"{n} images; evaluations of the velocity for each: {made.nfe:g}")
+        if made.effective is not None:
+            of = common["n_trajectories"]
+            tell(f"trajectories for each: {of}, effectively {made.effective:.2f}")
     else:
         _write(_film(flow, n, show, frames, common), output, force=force)
     tell(f"wrote {output}")

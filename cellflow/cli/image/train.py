@@ -46,6 +46,14 @@ if TYPE_CHECKING:
     help="Learn the classes of the images as well, to sample each of them.",
 )
 @click.option(
+    "--low-res",
+    type=click.IntRange(min=2),
+    metavar="FACTOR",
+    panel=options.FIT,
+    help="Learn to make images of their low resolutions, in which so many pixels a side are one "
+    "(cellflow image upscale).",
+)
+@click.option(
     "--flips/--no-flips",
     default=None,
     panel=options.FIT,

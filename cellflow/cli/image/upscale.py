@@ -1,0 +1,114 @@
+"""`cellflow image upscale`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from cellflow.cli import options
+from cellflow.cli.image import options as shared
+
+if TYPE_CHECKING:
+    from cellflow.images import ImageSet
+
+#: Images of a picture where no number is given.
+_SHOWN = 10
+
+
+@click.command()
+@options.flow
+@shared.data(
+    help="Images of the low resolution that the flow was trained on, or of the full one, of which "
+    "the low one is taken."
+)
+@shared.split
+@shared.size
+@click.option(
+    "--class",
+    "label",
+    metavar="NAME",
+    panel=options.DATA,
+    help="Only images of this class.",
+)
+@click.option(
+    "--n",
+    type=click.IntRange(min=1),
+    metavar="N",
+    panel=options.DATA,
+    help="The first N. [default: 10 for a picture, all for a file]",
+)
+@options.output(
+    metavar="FILE",
+    help="FILE.png for a picture of what was given, what was made and what there was; FILE.npz for "
+    "the images.",
+)
+@options.force
+@shared.solver
+@shared.n_steps
+@shared.tolerance
+@shared.rho
+@shared.batch_size
+@options.seed
+@options.device
+@options.run_options
+def upscale(
+    flow_path: Path,
+    data: str,
+    split: str,
+    size: int | None,
+    label: str | None,
+    n: int | None,
+    output: Path,
+    force: bool,
+    seed: int,
+    device: str,
+    progress: bool,
+    **solving: Any,
+) -> None:
+    """Make images of low resolutions with a flow that was trained with --low-res.
+
+    Images of the full resolution are what is made is held against: PSNR and SSIM, beside those of
+    bicubic interpolation.
+    """
+    from cellflow import Flow, images
+    from cellflow._log import tell
+    from cellflow.training import resolve_device
+
+    shared.check_output(output, (".png", ".npz"), force=force)
+    flow = Flow.load(flow_path, device=resolve_device(device))
+    found = shared.read(data, split, size, label)
+    found = found[: n or (len(found) if output.suffix == ".npz" else _SHOWN)]
+    made = images.upscale(flow, found, rng=seed, progress=progress, **solving)
+    factor = flow.context.settings["images"]["low_res"]
+    is_full = found.shape == made.images.shape
+    small = images.shrink(found, factor) if is_full else found
+    if output.suffix == ".npz":
+        made.save(output, overwrite=force)
+    else:
+        columns = [_blocks(small, factor), made.images, *([found] if is_full else [])]
+        _draw(columns, output, force=force)
+    tell(f"{len(found)} images; evaluations of the velocity for each: {made.nfe:g}")
+    if is_full:
+        for what, each in (("flow", made.images), ("bicubic", images.enlarge(small, factor))):
+            near = images.fidelity(each, found)
+            tell(f"{what}: PSNR {near.psnr:.2f} dB, SSIM {near.ssim:.3f}")
+    tell(f"wrote {output}")
+
+
+def _blocks(small: ImageSet, factor: int) -> ImageSet:
+    """Each pixel as a square of them."""
+    from dataclasses import replace
+
+    pixels = small.pixels.repeat(factor, axis=1).repeat(factor, axis=2)
+    return replace(small, pixels=pixels)
+
+
+def _draw(columns: list[ImageSet], output: Path, *, force: bool) -> None:
+    import numpy as np
+
+    from cellflow import images
+
+    film = np.stack([each.pixels for each in columns])
+    images.write_png(images.filmstrip(film), output, overwrite=force)

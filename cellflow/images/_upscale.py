@@ -1,0 +1,90 @@
+"""Make images of low resolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from cellflow._errors import InputError
+from cellflow._random import RNG, seed_of, torch_generator
+from cellflow.flow import Flow
+from cellflow.images._sample import Samples, samples_from
+from cellflow.images.data import ImageSet
+from cellflow.images.pixels import to_points
+from cellflow.images.space import ImageSpace
+from cellflow.marginals import Gaussian
+
+
+def upscale(
+    flow: Flow,
+    images: ImageSet,
+    *,
+    solver: str = "dopri5",
+    n_steps: int = 100,
+    tolerance: float = 1e-5,
+    rho: float = 7.0,
+    times: Sequence[float] = (0.0, 1.0),
+    batch_size: int = 256,
+    rng: RNG = 0,
+    progress: bool = False,
+) -> Samples:
+    """Draw an image for each low resolution (super-resolution).
+
+    Parameters
+    ----------
+    flow
+        Of `train` with `low_res`.
+    images
+        Low resolutions, or images of full size, of which the low resolutions are taken.
+    solver, n_steps, tolerance, rho
+        As in `sample`.
+    times
+        From 0, where the noise is, to 1; one frame is kept for each.
+    batch_size
+        As in `sample`.
+    rng
+        Seed of the noise, or numpy generator to draw one from: another seed, another image of the
+        same low resolution.
+    progress
+        As in `sample`.
+
+    Returns
+    -------
+    The images, with the labels of those given, and what they cost.
+
+    Raises
+    ------
+    InputError
+        If the flow was trained without `low_res`, or images have another size.
+
+    References
+    ----------
+    Mousavi-Hosseini et al. 2025, arXiv 2509.25519 (transport with continuous conditions).
+    """
+    space = ImageSpace.of(flow)
+    if space.low_res is None:
+        raise InputError(
+            "this flow makes images of noise alone; to upscale, train with low_res (--low-res)"
+        )
+    if list(times) != sorted({0.0, *times}):
+        raise InputError(f"times must rise from 0, where the noise is, got {list(times)}")
+    small = space.low_resolution(images)
+    n = len(small)
+    made = samples_from(
+        flow,
+        space,
+        Gaussian(torch.zeros(1, flow.dim)).sample(n, torch_generator(seed_of(rng))).x,
+        torch.zeros(n, dtype=torch.int64),
+        low=to_points(small.pixels),
+        times=times,
+        batch_size=batch_size,
+        progress=progress,
+        solver=solver,
+        n_steps=n_steps,
+        tolerance=tolerance,
+        rho=rho,
+    )
+    labelled = replace(made.images, labels=images.labels, classes=images.classes)
+    return replace(made, images=labelled)

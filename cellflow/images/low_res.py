@@ -1,0 +1,108 @@
+"""Low resolutions of images: pixels averaged in squares, and their share in transport costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from cellflow._errors import InputError
+from cellflow.images.data import ImageSet
+from cellflow.images.pixels import to_pixels, to_points
+from cellflow.marginals import ConditionCosts, ConditionedNoise, Population, balanced_weight
+from cellflow.methods.method import Method
+from cellflow.methods.parts import COUPLINGS
+
+if TYPE_CHECKING:
+    from cellflow.images.space import ImageSpace
+
+
+def shrink(images: ImageSet, factor: int) -> ImageSet:
+    """Average the pixels of squares.
+
+    Parameters
+    ----------
+    images
+        Images whose sides are multiples of `factor`.
+    factor
+        Pixels a side of a square.
+
+    Returns
+    -------
+    Images with the labels of the others, rounded to whole grey values.
+
+    Raises
+    ------
+    InputError
+        If squares of that size do not tile the images.
+    """
+    check_factor(images, factor)
+    return replace(images, pixels=pooled(images.pixels, factor))
+
+
+def enlarge(images: ImageSet, factor: int) -> ImageSet:
+    """Enlarge images by bicubic interpolation, which models of super-resolution are held against.
+
+    Parameters
+    ----------
+    images
+        Images.
+    factor
+        How often each side becomes longer.
+
+    Returns
+    -------
+    Images with the labels of the others.
+    """
+    _check_whole(factor)
+    channels, height, width = images.shape
+    small = to_points(images.pixels).reshape(-1, *images.shape)
+    large = functional.interpolate(small, scale_factor=factor, mode="bicubic")
+    shape = (channels, height * factor, width * factor)
+    return replace(images, pixels=to_pixels(large.flatten(1), shape))
+
+
+def pooled(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """Mean of each square of pixels, rounded; uint8, shape (n, h, w, c), sides divisible."""
+    n, height, width, channels = pixels.shape
+    squares = pixels.reshape(n, height // factor, factor, width // factor, factor, channels)
+    sums = squares.sum(axis=(2, 4), dtype=np.uint32)
+    return ((2 * sums + factor**2) // (2 * factor**2)).astype(np.uint8)
+
+
+def check_factor(images: ImageSet, factor: int) -> None:
+    """Refuse a factor that is none, or that the sides of the images are no multiples of."""
+    _check_whole(factor)
+    height, width = images.shape[1:]
+    if height % factor or width % factor:
+        raise InputError(
+            f"images of {height} x {width} pixels are not tiled by squares of {factor} x {factor}; "
+            "take a factor that divides both sides, or read them at another size"
+        )
+
+
+def default_weight(method: Method, space: ImageSpace, data: ImageSet) -> float | None:
+    """What low resolutions count in costs; None where the coupling asks no costs."""
+    if not COUPLINGS[method.coupling].sees_costs:
+        return None
+    if method.condition_weight is not None:
+        return method.condition_weight
+    return balanced_weight(space.population(data, flips=False))
+
+
+def costs_of_conditions(target: Population, weight: float) -> tuple[ConditionedNoise, Population]:
+    """Noise and images with low resolutions in costs."""
+    conditions = target.stored.condition
+    assert conditions is not None
+    noise = ConditionedNoise(
+        torch.zeros(1, target.dim), conditions=Population.of(conditions), weight=weight
+    )
+    return noise, replace(target, reading=ConditionCosts(weight, target.reading))
+
+
+def _check_whole(factor: int) -> None:
+    if isinstance(factor, bool) or not isinstance(factor, int) or factor < 2:
+        raise InputError(f"the factor of a low resolution is a whole number from 2, got {factor!r}")
