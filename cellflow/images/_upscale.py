@@ -10,7 +10,7 @@ import torch
 from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow.flow import Flow
-from cellflow.images._sample import Samples, samples_from
+from cellflow.images._sample import Samples, samples_from, way
 from cellflow.images.data import ImageSet
 from cellflow.images.pixels import to_points
 from cellflow.images.space import ImageSpace
@@ -21,8 +21,8 @@ def upscale(
     flow: Flow,
     images: ImageSet,
     *,
-    solver: str = "dopri5",
-    n_steps: int = 100,
+    solver: str | None = None,
+    n_steps: int | None = None,
     tolerance: float = 1e-5,
     rho: float = 7.0,
     times: Sequence[float] = (0.0, 1.0),
@@ -81,8 +81,7 @@ def upscale(
         times=times,
         batch_size=batch_size,
         progress=progress,
-        solver=solver,
-        n_steps=n_steps,
+        **way(flow, solver, n_steps),
         tolerance=tolerance,
         rho=rho,
     )
