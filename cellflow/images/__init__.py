@@ -4,8 +4,9 @@ from cellflow.flow import Discriminator
 from cellflow.images._couple import couple
 from cellflow.images._discriminate import train_discriminator
 from cellflow.images._finetune import finetune
+from cellflow.images._interpolate import interpolate
 from cellflow.images._read import read, splits
-from cellflow.images._sample import Samples, cost_of, interpolate, sample
+from cellflow.images._sample import sample
 from cellflow.images._score import TranslationScores, score, translation_scores
 from cellflow.images._score_flow import BY, score_flow
 from cellflow.images._train import train
@@ -19,6 +20,7 @@ from cellflow.images.fidelity import Fidelity, fidelity
 from cellflow.images.inception import write_inception_weights
 from cellflow.images.low_res import enlarge, shrink
 from cellflow.images.pictures import filmstrip, grid, write_gif, write_png
+from cellflow.images.samples import Samples, cost_of
 from cellflow.images.scores import Scores
 from cellflow.images.tables import read_table, write_table
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from cellflow._random import RNG, seed_of
 from cellflow.couplings import THRESHOLD
-from cellflow.images._train import Course, flips_for, settled
 from cellflow.images.couplings_report import check_report_target, write_report
+from cellflow.images.course import Course
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
+from cellflow.images.settings import flips_for, settled
 from cellflow.images.space import space_for
 from cellflow.methods.config import Config
 from cellflow.methods.method import Method

@@ -9,7 +9,7 @@ from cellflow._checks import listed
 from cellflow._errors import InputError
 from cellflow._random import RNG
 from cellflow.flow import Flow
-from cellflow.images._train import Course
+from cellflow.images.course import Course
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
 from cellflow.images.space import ImageSpace

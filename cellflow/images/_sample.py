@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,60 +13,19 @@ from tqdm.auto import tqdm
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
-from cellflow._typing import Condition, Paths, Points
+from cellflow._typing import Condition, Points
 from cellflow.flow import Discriminator, Flow
 from cellflow.images._corrector import Guidance, guidance_of
 from cellflow.images.data import ImageSet
 from cellflow.images.discriminator_guidance import Guiding
 from cellflow.images.encoders import Encoder
-from cellflow.images.readers.source import reading
+from cellflow.images.samples import Samples
 from cellflow.images.space import ImageSpace
 from cellflow.integrate import FIXED_STEP, Solution
 from cellflow.marginals import Gaussian
 
 #: Steps of solvers with fixed ones where none are named; of others 100.
 _N_STEPS = {"average": 1, "edm-heun": 18}
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Images that a flow made.
-
-    Attributes
-    ----------
-    images
-        The images, with their classes where the flow knows classes.
-    by
-        How they were made: the solver and its steps, as `score_flow` takes them, and the guidance.
-    nfe
-        Evaluations of the velocity for each image; for adaptive solvers the mean over batches.
-    frames
-        The images at all times asked for, uint8, shape (t, n, h, w, c).
-    paths
-        Where the flow carried each start at these times, shape (t, n, d), where they were kept.
-    effective
-        Where images are drawn from several trajectories each: the effective number of these, the
-        mean over images.
-    """
-
-    images: ImageSet
-    by: str
-    nfe: float
-    frames: np.ndarray
-    paths: Paths | None = None
-    effective: float | None = None
-
-    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write the images, and what they cost, as a `.npz` file that `read` understands.
-
-        Parameters
-        ----------
-        path
-            The file, which ends in `.npz`.
-        overwrite
-            Whether a file of that name is replaced.
-        """
-        self.images.save(path, overwrite=overwrite, by=self.by, nfe=self.nfe)
 
 
 def sample(
@@ -182,55 +139,6 @@ def sample(
     )
 
 
-def interpolate(
-    flow: Flow,
-    n: int,
-    *,
-    n_frames: int = 10,
-    label: str | int | None = None,
-    encoder: Encoder | None = None,
-    rng: RNG = 0,
-    **options: Any,
-) -> np.ndarray:
-    """Images of noise on the way from one draw to another, along great circles.
-
-    Parameters
-    ----------
-    flow
-        Of `train`, from noise.
-    n
-        Number of pairs of draws.
-    n_frames
-        Images from one end to the other, both included.
-    label
-        Class of all of them; None takes all classes in turn.
-    encoder
-        The user's own, where the flow lives in its latents.
-    rng
-        Seed of the noise, or numpy generator to draw one from.
-    **options
-        Of `sample`: solver, n_steps, tolerance, rho, batch_size, progress.
-
-    Returns
-    -------
-    uint8, shape (n_frames, n, h, w, c).
-
-    References
-    ----------
-    White 2016, arXiv 1609.04468: great circles keep the length that noise has.
-    """
-    space = from_noise(flow, encoder)
-    check_positive(n, "n")
-    if n_frames < 2:
-        raise InputError(f"an interpolation needs two or more frames, got {n_frames}")
-    law, generator = Gaussian(torch.zeros(1, flow.dim)), torch_generator(seed_of(rng))
-    ends = law.sample(n, generator).x, law.sample(n, generator).x
-    noise = torch.cat([_on_circle(*ends, k / (n_frames - 1)) for k in range(n_frames)])
-    labels = space.labels(label, n).repeat(n_frames)
-    made = samples_from(flow, space, noise, labels, **options).images.pixels
-    return made.reshape(n_frames, n, *made.shape[1:])
-
-
 def way(flow: Flow, solver: str | None, n_steps: int | None) -> dict[str, Any]:
     """Solver and steps, where they are not named those that suit the flow."""
     solver = solver or ("average" if flow.leaps else "dopri5")
@@ -321,25 +229,6 @@ def _named_solver(
     return f"{solver}:{n_steps * intervals}" if solver in FIXED_STEP else solver
 
 
-def cost_of(path: str | Path) -> dict[str, Any]:
-    """How the images in a file of `Samples.save` were made: `by` and `nfe`; else nothing.
-
-    Parameters
-    ----------
-    path
-        A file of images.
-
-    Returns
-    -------
-    The two, where the file tells them.
-    """
-    if Path(path).suffix != ".npz":
-        return {}
-    with reading(Path(path)), np.load(path, allow_pickle=False) as arrays:
-        known = {name: arrays[name] for name in ("by", "nfe") if name in arrays}
-    return {name: value.item() for name, value in known.items() if value.shape == ()}
-
-
 def from_noise(flow: Flow, encoder: Encoder | None) -> ImageSpace:
     """The space of a flow, which has to start from noise."""
     space = ImageSpace.of(flow, encoder)
@@ -350,13 +239,3 @@ def from_noise(flow: Flow, encoder: Encoder | None) -> ImageSpace:
     if space.low_res is not None:
         raise InputError("this flow makes images of low resolutions: give it these by upscale")
     return space
-
-
-def _on_circle(x: Points, y: Points, share: float) -> Points:
-    """Points at a share of the angle between rows of x and y."""
-    cosine = torch.nn.functional.cosine_similarity(x, y, dim=1, eps=1e-12).clamp(-1, 1)
-    angle = torch.arccos(cosine)[:, None]
-    at_x, at_y = torch.sin((1 - share) * angle), torch.sin(share * angle)
-    flat = angle.sin().abs() < 1e-6
-    on_line = (1 - share) * x + share * y
-    return torch.where(flat, on_line, (at_x * x + at_y * y) / angle.sin())

@@ -8,9 +8,10 @@ import torch
 
 from cellflow._errors import InputError
 from cellflow.flow import Flow
-from cellflow.images._sample import Samples, samples_from, way
+from cellflow.images._sample import samples_from, way
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
+from cellflow.images.samples import Samples
 from cellflow.images.space import ImageSpace
 
 

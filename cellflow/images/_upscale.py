@@ -10,9 +10,10 @@ import torch
 from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow.flow import Flow
-from cellflow.images._sample import Samples, samples_from, way
+from cellflow.images._sample import samples_from, way
 from cellflow.images.data import ImageSet
 from cellflow.images.pixels import to_points
+from cellflow.images.samples import Samples
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Gaussian
 

@@ -7,7 +7,7 @@ import torch
 import cellflow as cf
 from cellflow import InputError
 from cellflow.images import PCAEncoder
-from cellflow.images._train import Course
+from cellflow.images.course import Course
 from cellflow.images.pixels import to_points
 from cellflow.images.space import space_for
 from cellflow.methods.parts import COUPLINGS
