@@ -41,10 +41,9 @@ from cellflow.methods.protocols import PROTOCOLS
 @click.option(
     "--prior-method",
     type=click.Choice(list(PRESETS)),
-    default="ot-cfm",
-    show_default=True,
     panel=options.FIT,
-    help="Method of the flow that coupling acceleration asks, and that oat-fm fine-tunes.",
+    help="Method of the flow that coupling acceleration asks, and that oat-fm fine-tunes. "
+    "[default: ot-cfm]",
 )
 @click.option(
     "--max-cells",

@@ -142,7 +142,7 @@ prior = click.option(
     type=PATH,
     metavar="FLOW",
     panel=FIT,
-    help="Folder of a flow fitted before, for coupling acceleration.",
+    help="Folder of a flow fitted before, for coupling acceleration and method oat-fm.",
 )
 
 #: How a flow is fine-tuned, with the defaults of `tl.finetune`.

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._typing import Condition, Points, Rows
 from cellflow.flow.storage import Stored, fingerprint, read_folder, write_folder
@@ -122,6 +123,8 @@ class Flow:
         x, condition = self._here(x), self._condition(condition)
         moments = [self.axis.to_flow(time) for time in times]
         self.check_solver(solver, times)
+        if n_steps is not None:
+            check_positive(n_steps, "n_steps")
         if solver == "average" or (solver is None and self.leaps):
             return self._leaps(x, moments, condition, n_steps or 1)
         given = {"solver": solver, "n_steps": n_steps}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of
 from cellflow.couplings import THRESHOLD
 from cellflow.images.couplings_report import check_report_target, write_report
@@ -115,6 +116,11 @@ def couple(
     )
     target = Path(folder)
     course = Course(space, data, None, flips_for(space, data, flips), 0.0, stored=True)
+    if moves.cost_dim is not None and moves.cost_dim > course.marginals.dim:
+        raise InputError(
+            f"cost_dim={moves.cost_dim} is more than the {course.marginals.dim} dimensions of the "
+            "points"
+        )
     check_report_target(ready(target), overwrite=overwrite)
     found = precompute(
         course.marginals,

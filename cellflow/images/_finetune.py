@@ -52,7 +52,7 @@ def finetune(
     ----------
     flow
         Of `train`, by a method that learns a velocity alone. It decides size, latents, classes and
-        whether images are mirrored. It is left as it is.
+        whether images are mirrored; they are not augmented. It is left as it is.
     data
         Images to generate, like those that the flow was trained on; never images that it made.
     source
@@ -124,9 +124,9 @@ def finetune(
         },
         {"n_steps": n_steps, "learning_rate": learning_rate},
     )
-    shown = {name: flow.settings[name] for name in ("flips", "augment")}
-    # Latents are never mirrored when drawn.
-    course = Course(space, data, source, **shown, stored=space.grid is None)
+    # Latents are never mirrored when drawn. Nothing is augmented: the coupling asks where noise
+    # goes, and there are no changes of an image that it could be told of.
+    course = Course(space, data, source, flow.settings["flips"], stored=space.grid is None)
     tuned = course.fitted(
         chosen,
         numbers,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from cellflow._checks import check_positive
+from cellflow._checks import check_positive, listed
 from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow._typing import Condition, Points
@@ -23,6 +23,7 @@ from cellflow.images.samples import Samples
 from cellflow.images.space import ImageSpace
 from cellflow.integrate import FIXED_STEP, Solution
 from cellflow.marginals import Gaussian
+from cellflow.methods.names import ODE_SOLVERS
 
 #: Steps of solvers with fixed ones where none are named; of others 100.
 _N_STEPS = {"average": 1, "edm-heun": 18}
@@ -142,7 +143,14 @@ def sample(
 def way(flow: Flow, solver: str | None, n_steps: int | None) -> dict[str, Any]:
     """Solver and steps, where they are not named those that suit the flow."""
     solver = solver or ("average" if flow.leaps else "dopri5")
-    return {"solver": solver, "n_steps": n_steps or _N_STEPS.get(solver, 100)}
+    if n_steps is None:
+        return {"solver": solver, "n_steps": _N_STEPS.get(solver, 100)}
+    if solver in ODE_SOLVERS and solver not in (*FIXED_STEP, "edm-heun"):
+        raise InputError(
+            f"solver {solver!r} chooses its steps by tolerance, so n_steps={n_steps} has no "
+            f"effect: name one with fixed steps, {listed([*FIXED_STEP, 'edm-heun'])}"
+        )
+    return {"solver": solver, "n_steps": n_steps}
 
 
 def samples_from(

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 BY = ("euler:2", "euler:4", "euler:8", "euler:16", "euler:100", "dopri5")
 #: And what a mean flow is.
 BY_LEAPS = ("average:1", "average:2", "average:4", "average:8")
+#: And what a flow with a discriminator is.
+BY_GUIDED = ("edm-heun:18",)
 
 #: Paths whose energy is taken, and frames of each.
 _PATHS, _FRAMES = 512, 21
@@ -69,7 +71,8 @@ def score_flow(
     by
         Solvers with their steps, `euler:8`, that of EDM with its steps and rho, `edm-heun:14:90`,
         or adaptive ones, `dopri5`; for mean flows also `average:2`. None takes `euler` with 2, 4,
-        8, 16 and 100 steps and `dopri5`, for mean flows `average` with 1, 2, 4 and 8.
+        8, 16 and 100 steps and `dopri5`, for mean flows `average` with 1, 2, 4 and 8, and with a
+        discriminator `edm-heun:18`.
     test, space, weights, cache
         As in `score`.
     discriminator, discriminator_weight, boost
@@ -101,10 +104,16 @@ def score_flow(
         As `score` and `sample`.
     """
     if by is None:
-        by = BY_LEAPS if flow.leaps else BY
+        by = BY_GUIDED if discriminator else BY_LEAPS if flow.leaps else BY
     settings = [solver_options(each) for each in by]
     if not settings:
         raise InputError("by names no solver; give euler:8 or dopri5, say")
+    for options in settings:
+        flow.check_solver(options["solver"], (0.0, 1.0))
+        if discriminator is not None and options["solver"] != "edm-heun":
+            raise InputError(
+                f"guidance goes with solver 'edm-heun', not with {options['solver']!r}"
+            )
     chosen = space_of(space, weights=weights) if isinstance(space, str) else space
     seeds = torch_generator(seed_of(rng))
     noise_seed, score_seed = drawn_seed(seeds), drawn_seed(seeds)
@@ -188,9 +197,12 @@ def solver_options(setting: str) -> dict[str, Any]:
     options = {"solver": name, "n_steps": int(steps)}
     if not rho:
         return options
-    if name != "edm-heun" or not rho.isdecimal() or int(rho) < 1:
+    if name != "edm-heun":
         raise InputError(f"solver {setting!r} has a second number, rho, as edm-heun:14:90 has one")
-    return {**options, "rho": float(rho)}
+    try:
+        return {**options, "rho": float(rho)}
+    except ValueError:
+        raise InputError(f"solver {setting!r}: rho must be a number, got {rho!r}") from None
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -151,6 +151,11 @@ def train(
             f"augment={augment:g} changes them each time that they are drawn: set augment 0 and, "
             "where it is told of it, the net's augment_dim 0"
         )
+    if augment and moves.coupling == "acceleration":
+        raise InputError(
+            f"coupling 'acceleration' asks where noise goes, and noise has no changes of an image "
+            f"that the net is told of: set augment 0, not {augment:g}"
+        )
     if low_res is not None and (flips or augment):
         raise InputError("with low_res images are taken as they are; leave flips and augment out")
     flips = flips_for(space, data, flips, augment)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from anndata import AnnData
 
@@ -142,6 +144,7 @@ def finetune(
         prior=flow,
         progress=progress,
     )
+    settings = {**flow.context.settings, "time_key": time_key or flow.time_key}
     columns = {
         "use_rep": flow.settings.get("use_rep"),
         "condition_keys": [column["key"] for column in conditions.columns],
@@ -150,7 +153,8 @@ def finetune(
         "cost_rep": None,
         "prior": flow.fingerprint,
     }
-    return kept(adata, compared(flow, tuned, marginals), flow.context, columns, key_added)
+    context = replace(flow.context, settings=settings)
+    return kept(adata, compared(flow, tuned, marginals), context, columns, key_added)
 
 
 def _check_times(points: TimePoints, flow: Flow) -> None:

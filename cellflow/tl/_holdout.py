@@ -26,7 +26,7 @@ from cellflow.metrics import Yardstick, make_baselines
 from cellflow.representation import Settings
 from cellflow.tl._carry import Carried, carry
 from cellflow.tl._folds import SCORING_SEED, Fold, interior_times, make_fold
-from cellflow.training import fit_flow, resolve_device, settings_after
+from cellflow.training import fit_flow, resolve_device, settings_after, sigma_after
 
 #: Dimensions that published single-cell benchmarks score in.
 _BENCHMARK_DIMS = 5
@@ -50,7 +50,7 @@ def holdout(
     objective: str | None = None,
     growth: str | None = None,
     sigma: float | None = None,
-    prior_method: str | Method = "ot-cfm",
+    prior_method: str | Method | None = None,
     condition_keys: str | Sequence[str] = (),
     label_key: str | None = None,
     lineage_key: str | None = None,
@@ -97,7 +97,9 @@ def holdout(
         As in `tl.fit`.
     prior_method
         Method of the flow that coupling `acceleration` asks and `oat-fm` fine-tunes; in each fold
-        it is fitted first, to the same cells and with the same recipe.
+        it is fitted first, to the same cells and with the same recipe. None takes `ot-cfm`. A
+        fine-tuning by name takes the noise of its path, and a recipe slower and shorter, as in
+        `tl.finetune`.
     condition_keys, label_key, lineage_key, cost_rep, recipe
         As in `tl.fit`; of the held-out cells none of them is used.
     max_cells
@@ -199,6 +201,7 @@ def holdout(
                 axis,
                 chosen,
                 before,
+                by_name=isinstance(method, str) and sigma is None,
                 recipe=recipe,
                 seed=seed,
                 device=target,
@@ -254,14 +257,24 @@ def holdout(
     return scores
 
 
-def _prior(method: Method, prior: str | Method) -> Method | None:
+def _prior(method: Method, prior: str | Method | None) -> Method | None:
     """Method of the flow that this one needs fitted before, if it needs one."""
     if method.coupling != "acceleration":
+        if prior is not None:
+            raise InputError(
+                f"coupling {method.coupling!r} asks no flow fitted before, so prior_method has no "
+                "effect; 'acceleration' does"
+            )
         return None
-    before = method_of(prior)
+    before = method_of("ot-cfm" if prior is None else prior)
     if before.coupling == "acceleration":
         raise InputError(
             "prior_method must need no flow itself, and coupling 'acceleration' does; take ot-cfm"
+        )
+    if method.objective == "oat" and (before.objective != "velocity" or before.path == "target"):
+        raise InputError(
+            f"oat-fm goes on from a velocity alone between populations; prior_method learns "
+            f"{before.objective!r} on path {before.path!r}"
         )
     return before
 
@@ -272,6 +285,7 @@ def _fitted(
     method: Method,
     before: Method | None,
     *,
+    by_name: bool,
     recipe: Recipe,
     **options: Any,
 ) -> Flow:
@@ -280,7 +294,8 @@ def _fitted(
         return fit_flow(marginals, axis, method=method, recipe=recipe, **options)
     prior = fit_flow(marginals, axis, method=before, recipe=recipe, **options)
     if method.objective == "oat":
-        method, recipe = settings_after(prior, method, None, {}, {})
+        changes = {"sigma": sigma_after(prior)} if by_name else {}
+        method, recipe = settings_after(prior, method, None, changes, {})
     return fit_flow(marginals, axis, method=method, recipe=recipe, prior=prior, **options)
 
 

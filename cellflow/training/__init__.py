@@ -3,7 +3,7 @@
 from cellflow.training.checkpoints import Checkpoint
 from cellflow.training.comparison import compared
 from cellflow.training.devices import resolve_device
-from cellflow.training.fine_tuning import settings_after
+from cellflow.training.fine_tuning import settings_after, sigma_after
 from cellflow.training.fit import fit_flow
 from cellflow.training.loop import minimise
 from cellflow.training.parallel import Crew, joined, launch
@@ -23,4 +23,5 @@ __all__ = [
     "precompute",
     "resolve_device",
     "settings_after",
+    "sigma_after",
 ]

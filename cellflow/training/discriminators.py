@@ -113,6 +113,8 @@ def fit_discriminator(
         If a loss stops being a finite number.
     """
     check_choice(pairing, PAIRINGS, "pairing")
+    marked = _marked(images)
+    _groups(marked)
     generator = torch_generator(seed, device)
     net = RatioNet(
         images.shape,
@@ -128,7 +130,7 @@ def fit_discriminator(
             first = pairs.fit(net, Classification(), generator, "classifier", progress=progress)
             history = {f"classifier_{name}": values for name, values in first.items()}
             net.classifier.requires_grad_(requires_grad=False)
-        pairs = _Split.of(_marked(images), pairing, recipe, generator)
+        pairs = _Split.of(marked, pairing, recipe, generator)
         history |= pairs.fit(net, Discrimination(), generator, "discriminator", progress=progress)
     settings = {
         "pairing": pairing,

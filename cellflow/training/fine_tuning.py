@@ -71,10 +71,8 @@ def settings_after(
     """
     check_origin(prior)
     changes = {name: value for name, value in changes.items() if value is not None}
-    before = prior.settings["method"]
     if isinstance(method, str):
-        sigma = before["sigma"] if before["path"] == "straight" else 0.0
-        changes = {"sigma": sigma, **changes}
+        changes = {"sigma": sigma_after(prior), **changes}
     chosen = method_of(method, **changes)
     if chosen.objective != "oat":
         raise InputError(
@@ -82,6 +80,12 @@ def settings_after(
         )
     given = {name: value for name, value in numbers.items() if value is not None}
     return chosen, recipe_of(_shorter(prior) if recipe is None else recipe, **given)
+
+
+def sigma_after(prior: Flow) -> float:
+    """Noise of the path after a flow: its own where its path is straight, else none."""
+    before = prior.settings["method"]
+    return float(before["sigma"]) if before["path"] == "straight" else 0.0
 
 
 def _shorter(prior: Flow) -> Recipe:

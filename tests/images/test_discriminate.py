@@ -240,6 +240,22 @@ def test_nets_of_other_kinds_are_guided_too():
     assert plain.fingerprint != led.fingerprint
 
 
+def test_a_flow_with_a_discriminator_is_scored_by_the_solver_that_takes_one(flow, discriminator):
+    options = {"discriminator": discriminator, "progress": False}
+    table = cf.images.score_flow(flow, digits(), 8, **options)
+    assert list(table["by"]) == ["edm-heun:18+dg:2"]
+    with pytest.raises(cf.InputError, match="guidance goes with .*, not with 'euler'"):
+        cf.images.score_flow(flow, digits(), 8, by=("euler:2",), **options)
+
+
+def test_too_few_images_are_refused_before_any_training(flow, monkeypatch):
+    from cellflow.training import discriminators
+
+    monkeypatch.setattr(discriminators, "minimise", None)
+    with pytest.raises(cf.InputError, match="two or more generated images"):
+        cf.images.train_discriminator(flow, digits(), n_generated=1, progress=False)
+
+
 def test_a_flow_is_scored_with_guidance(flow, discriminator):
     table = cf.images.score_flow(
         flow, digits(), 8, by=("edm-heun:3",), space="pixels", discriminator=discriminator

@@ -1,11 +1,14 @@
 """Fine-tuning a flow of images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import cellflow as cf
 from cellflow import InputError
 from cellflow.images import ImageSet, PCAEncoder
+from tests.images.test_augment import EDM
 from tests.small_images import TINY, digits, trained
 
 
@@ -67,7 +70,7 @@ def test_a_resumed_fine_tuning_ends_with_the_weights_of_one_that_was_not(
 
     kept = {"checkpoint": tmp_path / "c", "checkpoint_every": 2, "n_steps": 6, **options}
     with monkeypatch.context() as patch:
-        patch.setattr("cellflow.images._train.write_png", full)
+        patch.setattr("cellflow.images.course.write_png", full)
         with pytest.raises(OSError, match="no space left"):
             tuned(first, **kept, pictures=tmp_path / "pictures", pictures_every=5)
     resumed = tuned(first, **kept, resume=True)
@@ -111,3 +114,18 @@ def test_other_classes_and_other_flows_are_refused(course, quick):
     cells = cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
     with pytest.raises(InputError, match="not trained on images"):
         tuned(cells)
+
+
+def test_a_flow_that_was_augmented_is_fine_tuned_on_images_as_they_are():
+    """Noise could not be told how the image was changed that it is to meet."""
+    recipe = cf.recipe(EDM.recipe, n_steps=3, batch_size=8, coupling_batch_size=16)
+    flow = trained(config=EDM, recipe=recipe)
+    assert flow.settings["augment"] == 0.12
+    assert tuned(flow).settings["augment"] == 0
+    with pytest.raises(InputError, match=r"set augment 0, not 0\.12"):
+        trained(config=EDM, recipe=recipe, method="oat-fm", prior=flow)
+
+
+def test_a_flow_of_an_earlier_version_says_nothing_of_augmentation(first):
+    settings = {name: value for name, value in first.settings.items() if name != "augment"}
+    assert tuned(replace(first, settings=settings)).settings["augment"] == 0

@@ -195,3 +195,21 @@ def test_a_saved_flow_makes_the_same_images(flow, tmp_path):
     )
     assert first.fingerprint == second.fingerprint
     assert first.name == second.name
+
+
+@pytest.mark.parametrize("n_steps", [0, -1])
+@pytest.mark.parametrize("method", ["i-cfm", "mean-flow"])
+def test_no_steps_are_refused(method, n_steps):
+    solver = "average" if method == "mean-flow" else "euler"
+    with pytest.raises(InputError, match=f"n_steps must be positive, got {n_steps}"):
+        cf.images.sample(trained(method=method), 2, solver=solver, n_steps=n_steps)
+
+
+def test_steps_without_effect_are_refused(flow):
+    with pytest.raises(InputError, match="'dopri5' chooses its steps by tolerance, so n_steps=5"):
+        cf.images.sample(flow, 2, n_steps=5)
+
+
+@pytest.mark.parametrize(("solver", "nfe"), [("euler", 100), ("edm-heun", 35)])
+def test_solvers_with_fixed_steps_have_a_number_of_their_own(flow, solver, nfe):
+    assert cf.images.sample(flow, 2, solver=solver).nfe == nfe

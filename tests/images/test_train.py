@@ -179,7 +179,7 @@ def stopped(monkeypatch, tmp_path, step, **options):
     kept = {"checkpoint": tmp_path / "c", "checkpoint_every": 2}
     shown = {"pictures": tmp_path / "pictures", "pictures_every": step}
     with monkeypatch.context() as patch:
-        patch.setattr("cellflow.images._train.write_png", full)
+        patch.setattr("cellflow.images.course.write_png", full)
         with pytest.raises(OSError, match="no space left"):
             trained(**options, **kept, **shown, n_steps=6)
 

@@ -113,8 +113,3 @@ def test_flows_of_images_and_of_scores_are_refused(course, quick):
         cf.tl.finetune(course, images, progress=False)
     with pytest.raises(InputError, match="the prior has velocity and score"):
         cf.tl.finetune(course, fitted(course, quick, method="sf2m"), progress=False)
-
-
-def test_a_held_out_score_of_a_fine_tuning_is_refused(course, quick):
-    with pytest.raises(InputError, match="would have seen the held-out cells"):
-        cf.tl.holdout(course, use_rep="X_pca", method="oat-fm", recipe=quick, progress=False)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import cellflow as cf
+from cellflow import InputError
 from cellflow.metrics import BASELINES
 
 
@@ -232,6 +233,31 @@ def test_a_flow_that_another_needs_is_fitted_without_the_held_out_cells(course, 
     assert flow.settings["recipe"]["n_steps"] < quick.n_steps
     record = course.uns["cellflow"]["holdout"]["settings"]
     assert record["prior_method"]["path"] == "vp"
+
+
+def test_a_fine_tuning_by_name_has_the_noise_of_its_prior(course, quick, monkeypatch):
+    from cellflow.tl import _holdout
+
+    seen, after = [], _holdout.settings_after
+
+    def kept(*args):
+        seen.append(after(*args)[0].sigma)
+        return after(*args)
+
+    monkeypatch.setattr(_holdout, "settings_after", kept)
+    options = {"use_rep": "X_pca", "times": [1], "method": "oat-fm"}
+    holdout(course, quick, prior_method=cf.method("ot-cfm", sigma=0.3), **options)
+    holdout(course, quick, prior_method="vp", **options)
+    holdout(course, quick, sigma=0.7, **options)
+    assert seen == [0.3, 0.0, 0.7]
+
+
+def test_priors_without_effect_or_use_are_refused_before_any_fit(course, quick):
+    with pytest.raises(InputError, match="asks no flow fitted before, so prior_method"):
+        holdout(course, quick, use_rep="X_pca", prior_method="vp")
+    for name in ("mean-flow", "fm", "wfr-fm"):
+        with pytest.raises(InputError, match="goes on from a velocity alone"):
+            holdout(course, quick, use_rep="X_pca", method="oat-fm", prior_method=name)
 
 
 def test_a_coupling_that_asks_a_flow_has_one(course, quick):

@@ -188,7 +188,11 @@ def steps_between(flow: Flow, solving: dict[str, Any], intervals: int) -> int | 
 
     Average velocities go to each frame from the start, so all of the steps are for each.
     """
-    if flow.leaps and solving["solver"] in (None, "average"):
+    from cellflow.integrate import FIXED_STEP
+
+    solver = solving["solver"] or ("average" if flow.leaps else "dopri5")
+    # Without an effect on adaptive ones, which is refused where steps are named.
+    if solver == "average" or solver not in FIXED_STEP:
         return solving["n_steps"]
     return max(1, (solving["n_steps"] or 100) // intervals)
 

@@ -103,8 +103,8 @@ def sample(
         else:
             images.write_png(made.images.pixels, output, overwrite=force)
         tell(f"{n} images; evaluations of the velocity for each: {made.nfe:g}")
-        if made.effective is not None:
-            of = common["n_trajectories"]
+        of = common["n_trajectories"]
+        if made.effective is not None and of > 1:
             tell(f"trajectories for each: {of}, effectively {made.effective:.2f}")
     else:
         _write(_film(flow, n, show, frames, common), output, force=force)

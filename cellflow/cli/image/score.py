@@ -71,7 +71,7 @@ _SPACES = {
     multiple=True,
     panel=options.DATA,
     help="How the flow is followed, repeatable. [default: euler with 2, 4, 8, 16, 100 steps; "
-    "dopri5; average with 1, 2, 4, 8 for mean flows]",
+    "dopri5; average with 1, 2, 4, 8 for mean flows; edm-heun:18 with a discriminator]",
 )
 @options.output(metavar="SCORES.json", help="Where the scores go.")
 @options.force
