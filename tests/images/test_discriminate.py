@@ -244,7 +244,7 @@ def test_a_flow_with_a_discriminator_is_scored_by_the_solver_that_takes_one(flow
     options = {"discriminator": discriminator, "progress": False}
     table = cf.images.score_flow(flow, digits(), 8, **options)
     assert list(table["by"]) == ["edm-heun:18+dg:2"]
-    with pytest.raises(cf.InputError, match="guidance goes with .*, not with 'euler'"):
+    with pytest.raises(cf.InputError, match=r"guidance goes with .*, not with 'euler'"):
         cf.images.score_flow(flow, digits(), 8, by=("euler:2",), **options)
 
 
