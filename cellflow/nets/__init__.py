@@ -3,7 +3,7 @@
 from cellflow.nets.denoiser import Denoiser, Preconditioning
 from cellflow.nets.fields import KINDS, ROLES, Fields
 from cellflow.nets.geopath import GeopathNet
-from cellflow.nets.mlp import MLP
+from cellflow.nets.mlp import MLP, centre_and_scale
 from cellflow.nets.noisy_classifier import NoisyClassifier, RatioNet
 from cellflow.nets.song_unet import SongUNet
 from cellflow.nets.unet import UNet
@@ -21,6 +21,7 @@ __all__ = [
     "RatioNet",
     "SongUNet",
     "UNet",
+    "centre_and_scale",
     "vp_scale",
     "vp_sigma",
     "vp_time",

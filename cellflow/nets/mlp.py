@@ -110,9 +110,16 @@ class MLP(nn.Module):
 
     def standardise(self, points: Points) -> None:
         """Take the centre and the common scale of `points`, shape (n, d), for the net's units."""
-        self.centre.copy_(points.mean(dim=0))
-        spread = (points - self.centre).square().mean().sqrt()
-        self.scale.copy_(torch.where(spread > 0, spread, torch.ones_like(spread)))
+        centre, scale = centre_and_scale(points)
+        self.centre.copy_(centre)
+        self.scale.copy_(scale)
+
+
+def centre_and_scale(points: Points) -> tuple[Tensor, Tensor]:
+    """Mean of points, shape (d,), and their root mean square distance from it a dimension, or 1."""
+    centre = points.mean(dim=0)
+    spread = (points - centre).square().mean().sqrt()
+    return centre, torch.where(spread > 0, spread, torch.ones_like(spread))
 
 
 def _linear(fan_in: int, fan_out: int, generator: torch.Generator | None) -> nn.Linear:

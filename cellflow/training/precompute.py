@@ -13,7 +13,7 @@ from cellflow.couplings.census import Census, census
 from cellflow.marginals import Gaussian, Marginals, Population
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
-from cellflow.nets import MLP
+from cellflow.nets import centre_and_scale
 from cellflow.training.build import Build
 from cellflow.training.couplings import labelled_parts
 from cellflow.training.devices import cpu_threads
@@ -143,6 +143,4 @@ def _scale(recipe: Recipe, target: Population) -> float:
     """Unit of lengths, as the nets of a fit take it."""
     if not recipe.standardise:
         return 1.0
-    net = MLP(target.dim, width=1, depth=1, generator=torch_generator(0)).to(target.stored.x.device)
-    net.standardise(target.points)
-    return float(net.scale)
+    return float(centre_and_scale(target.points)[1])
