@@ -12,6 +12,9 @@ from cellflow._checks import listed
 from cellflow._errors import InputError
 from cellflow.pl._canvas import INK, canvas, finish
 
+#: Names that a legend has room for beside the lines.
+_INSIDE = 7
+
 #: One for each solver of a flow.
 _DASHES = ("-", "--", ":", "-.")
 
@@ -71,7 +74,14 @@ def image_scores(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | N
     ax.set_ylabel(str(made["measure"].iloc[0]))
     ax.set_title(f"distance from the real images, {made['space'].iloc[0]}", fontsize="medium")
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize="small")
+    few = len(ax.get_legend_handles_labels()[1]) <= _INSIDE
+    beside = None if few else (1.0, 1.0)
+    ax.legend(
+        loc="best" if few else "upper left",
+        bbox_to_anchor=beside,
+        frameon=False,
+        fontsize="small",
+    )
     return finish(ax, show=show)
 
 
