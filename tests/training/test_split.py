@@ -3,7 +3,7 @@
 import torch
 
 from cellflow.marginals import Marginals, Population
-from cellflow.training.fit import _split
+from cellflow.training.fit import split
 
 CPU = torch.device("cpu")
 
@@ -14,7 +14,7 @@ def course(n):
 
 
 def test_a_share_and_the_rest_are_all_cells():
-    seen, unseen = _split(course(50), 0.8, CPU)
+    seen, unseen = split(course(50), 0.8, CPU)
     for part, rest, offset in zip(seen.populations, unseen.populations, (0, 0.5), strict=True):
         assert (len(part), len(rest)) == (40, 10)
         both = torch.cat([part.points, rest.points])[:, 0].sort().values
@@ -23,7 +23,7 @@ def test_a_share_and_the_rest_are_all_cells():
 
 def test_the_whole_keeps_its_order_and_a_tiny_share_has_two_cells():
     whole = course(50)
-    seen, _ = _split(whole, 1.0, CPU)
+    seen, _ = split(whole, 1.0, CPU)
     assert torch.equal(seen.populations[0].points, whole.populations[0].points)
-    few, _ = _split(course(4), 0.1, CPU)
+    few, _ = split(course(4), 0.1, CPU)
     assert [len(population) for population in few.populations] == [2, 2]
