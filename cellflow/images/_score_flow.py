@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from cellflow._checks import check_choice, listed
+from cellflow._checks import check_choice, check_positive, listed
 from cellflow._errors import InputError
 from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
 from cellflow.flow import Discriminator, Flow
@@ -200,9 +200,11 @@ def solver_options(setting: str) -> dict[str, Any]:
     if name != "edm-heun":
         raise InputError(f"solver {setting!r} has a second number, rho, as edm-heun:14:90 has one")
     try:
-        return {**options, "rho": float(rho)}
+        value = float(rho)
     except ValueError:
         raise InputError(f"solver {setting!r}: rho must be a number, got {rho!r}") from None
+    check_positive(value, "rho")
+    return {**options, "rho": value}
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -67,7 +67,8 @@ def test_scores_name_the_steps_and_rho():
     [
         ("edm-heun", "none of the form euler:8, with euler, midpoint, rk4, edm-heun"),
         ("edm-heun:x", "none of the form euler:8"),
-        ("edm-heun:3:x", "has a second number, rho"),
+        ("edm-heun:3:x", "rho must be a number, got 'x'"),
+        ("edm-heun:3:0", "rho must be positive, got 0"),
         ("euler:3:7", "has a second number, rho"),
     ],
 )
