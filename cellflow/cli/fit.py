@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from cellflow.cli import options
+from cellflow.methods.names import TIME_AXES
 
 
 @click.command()
@@ -19,7 +20,9 @@ from cellflow.cli import options
 @options.fit_options
 @options.prior
 @options.time_axis(
-    default="real", show_default=True, help="Elapsed time, or time points counted 0, 1, 2, ..."
+    default="learned",
+    show_default=True,
+    help="How time runs; " + options.explained(TIME_AXES) + ".",
 )
 @options.seed
 @options.device

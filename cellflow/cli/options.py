@@ -196,7 +196,7 @@ tuning = together(
 _method = together(
     method(
         help="Named combination of coupling, path and objective; cellflow methods explains them. "
-        "[default: ot-cfm]"
+        "[default: default, or ot-cfm where a part is named]"
     ),
     parts("coupling", "path", "objective", "growth"),
     sigma(help="Noise of the path, in units of the spread of the cells. [default: the method's]"),
@@ -307,7 +307,7 @@ def fit_options(command: Command) -> Command:
 
         read = None if config is None else read_config(config)
         parts = {name: kwargs.pop(name) for name in _PARTS}
-        base = method or (read.method if read else "ot-cfm")
+        base = method or (read.method if read else None)
         numbers = recipe or (read.recipe if read else "default")
         changes = {} if n_steps is None else {"n_steps": n_steps}
         return command(

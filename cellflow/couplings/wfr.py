@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ _CLIP = 1e-10
 
 #: Cells a side that a length scale is read from.
 _SAMPLE = 1000
+
+#: How far the reach goes beyond the farthest pair of these, since other cells may be farther.
+_MARGIN = 1.25
 
 
 def wfr_cost(distance: np.ndarray, delta: float) -> np.ndarray:
@@ -42,14 +46,15 @@ def wfr_coupling(
     delta: float,
     generator: torch.Generator,
     block_size: int = 2000,
+    grows: bool = True,
 ) -> PlanCoupling:
     """Couple all cells by unbalanced transport, each pair with its masses at both ends.
 
     A cell counts as one, or by its weight in units of the mean weight, so populations of n and m
-    cells grow by m / n. Scaling the rows of the plan to the masses of the source gives g0, scaling
-    its columns to those of the target g1 (Peng et al. 2026, arXiv 2601.06810); pairs are drawn in
-    proportion to g0, with mass 1 at the start and g1 / g0 at the end. Distances are those of the
-    coordinates that paths live in.
+    cells grow by m / n where numbers of cells are taken for sizes (`grows`). Scaling the rows of
+    the plan to the masses of the source gives g0, scaling its columns to those of the target g1
+    (Peng et al. 2026, arXiv 2601.06810); pairs are drawn in proportion to g0, with mass 1 at the
+    start and g1 / g0 at the end. Distances are those of the coordinates that paths live in.
 
     Parameters
     ----------
@@ -63,10 +68,14 @@ def wfr_coupling(
         Draws the blocks.
     block_size
         Most cells of a side in a block; plans are solved inside random blocks.
+    grows
+        Whether m cells are a larger population than n; else the target has the mass of the source.
     """
     check_positive(delta, "delta")
     x, y = (each.cells.x.double().cpu().numpy() for each in (source, target))
     a, b = (each.masses.double().cpu().numpy() * len(each.cells) for each in (source, target))
+    if not grows:
+        b = b * (a.sum() / b.sum())
     parts = []
     for rows, columns in random_blocks(len(x), len(y), block_size, generator):
         distance = distances(x[rows], y[columns])
@@ -113,14 +122,26 @@ def _check_reach(plan: Plan, n: int, m: int, delta: float) -> None:
 
 
 def default_delta(
-    source: FiniteMarginal, target: FiniteMarginal, generator: torch.Generator
+    intervals: Iterable[tuple[FiniteMarginal, FiniteMarginal]], generator: torch.Generator
 ) -> float:
-    """Length scale read from the cells, in their units.
+    """Length scale read from the cells at the ends of intervals, in their units.
 
-    Twice the mean distance of optimally coupled cells, so that the typical pair turns by a quarter
-    radian and mostly moves, and at least what keeps the farthest such pair in the inner half of
-    the reach pi delta. Up to 1,000 cells a side are coupled.
+    The mean distance of optimally coupled cells, so that half way the typical pair weighs a
+    sixteenth less than one that stays, and at least what leaves no such pair out of reach. Up to
+    1,000 cells a side are coupled.
     """
+    moved = [_moved(*ends, generator) for ends in intervals]
+    typical = float(np.mean([mean for mean, _ in moved]))
+    delta = max(typical, _MARGIN * max(farthest for _, farthest in moved) / math.pi)
+    if not delta > 0:
+        raise InputError("source and target are the same points, so delta must be given")
+    return delta
+
+
+def _moved(
+    source: FiniteMarginal, target: FiniteMarginal, generator: torch.Generator
+) -> tuple[float, float]:
+    """Mean and largest distance of optimally coupled cells."""
     x, y = (
         each.sample(min(_SAMPLE, len(each.cells)), generator).x.double().cpu().numpy()
         for each in (source, target)
@@ -128,7 +149,4 @@ def default_delta(
     distance = distances(x, y)
     plan = exact_plan(distance**2)
     moved = distance[plan.rows, plan.columns]
-    delta = max(2 * float(plan.mass @ moved), 2 * float(moved.max()) / math.pi)
-    if not delta > 0:
-        raise InputError("source and target are the same points, so delta must be given")
-    return delta
+    return float(plan.mass @ moved), float(moved.max())

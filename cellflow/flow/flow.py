@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,14 @@ from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._typing import Condition, Points, Rows
 from cellflow.flow.storage import Stored, fingerprint, read_folder, write_folder
-from cellflow.integrate import Solution, accumulate, check_in_one_go, solve, solve_sde
+from cellflow.integrate import (
+    Solution,
+    accumulate,
+    check_in_one_go,
+    own_time,
+    solve,
+    solve_sde,
+)
 from cellflow.marginals import TimeAxis
 from cellflow.nets import Fields
 
@@ -165,20 +172,45 @@ class Flow:
         start: float,
         stop: float,
         *,
+        lead: Rows | None = None,
         condition: Condition | None = None,
         **options: Any,
     ) -> tuple[Points, Rows]:
         """Where points are at `stop`, and how much their mass grows: log(m_stop / m_start).
 
         Growth is zero where the flow keeps mass; backward in time it is undone.
+
+        Parameters
+        ----------
+        x
+            Points at elapsed time `start`, shape (n, d).
+        start, stop
+            Elapsed times.
+        lead
+            Flow time that each point is ahead of the clock at `stop`, or behind it where negative,
+            shape (n,); None lets all of them arrive at once.
+        condition
+            Covariates, shape (n, c), where the flow was fitted with such.
+        options
+            Of `trajectory`.
         """
-        if start == stop or not self.changes_mass:
+        if lead is None and (start == stop or not self.changes_mass):
             moved = self.push(x, start, stop, condition=condition, **options)
             return moved, moved.new_zeros(len(x))
         x, condition = self._here(x), self._condition(condition)
-        ends = self.axis.to_flow(start), self.axis.to_flow(stop)
-        rate = partial(self._growth, condition)
-        return accumulate(partial(self._velocity, condition), rate, x, *ends, **options)
+        begin, end = self.axis.to_flow(start), self.axis.to_flow(stop)
+        lead = x.new_zeros(len(x)) if lead is None else lead.to(x)
+        if self.leaps and options.get("solver") in (None, "average"):
+            steps = options.get("n_steps") or 1
+            moved = self._leaps(x, [begin, end], condition, steps, lead).end
+            return moved, moved.new_zeros(len(x))
+        spans = end + lead - begin
+        velocity = own_time(partial(self._velocity, condition), begin, spans)
+        if not self.changes_mass:
+            moved = solve(velocity, x, [0.0, 1.0], **options).end
+            return moved, moved.new_zeros(len(x))
+        rate = own_time(partial(self._growth, condition), begin, spans)
+        return accumulate(velocity, rate, x, 0.0, 1.0, **options)
 
     def log_growth(self, x: Points, start: float, stop: float, **options: Any) -> Rows:
         """The growth alone of `push_with_growth`."""
@@ -238,11 +270,17 @@ class Flow:
 
     @torch.no_grad()
     def _leaps(
-        self, x: Points, moments: Sequence[float], condition: Condition | None, n_steps: int
+        self,
+        x: Points,
+        moments: Sequence[float],
+        condition: Condition | None,
+        n_steps: int,
+        lead: Rows | float = 0.0,
     ) -> Solution:
         """So many steps from the start, or the last time point passed, to each moment.
 
         Averages are learned inside an interval between time points, so none reaches over one.
+        Points are ahead of each moment by `lead`.
         """
         origin, anchor, nfe = moments[0], x, 0
         path = [x]
@@ -250,17 +288,17 @@ class Flow:
             for knot in self._knots_between(origin, moment):
                 anchor = self._leap(anchor, origin, knot, condition, n_steps)
                 origin, nfe = knot, nfe + n_steps
-            path.append(self._leap(anchor, origin, moment, condition, n_steps))
+            path.append(self._leap(anchor, origin, moment + lead, condition, n_steps))
             nfe += n_steps
         return Solution(torch.stack(path), nfe)
 
     def _leap(
-        self, x: Points, start: float, stop: float, condition: Condition | None, n_steps: int
+        self, x: Points, start: float, stop: Rows | float, condition: Condition | None, n_steps: int
     ) -> Points:
-        step = (stop - start) / n_steps
+        step = (x.new_zeros(len(x)) + stop - start) / n_steps
         for k in range(n_steps):
-            t, r = (x.new_full((len(x),), start + each * step) for each in (k, k + 1))
-            x = x + step * self.nets.average(t, r, x, condition)
+            t, r = (start + each * step for each in (k, k + 1))
+            x = x + step[:, None] * self.nets.average(t, r, x, condition)
         return x
 
     def _knots_between(self, start: float, stop: float) -> list[float]:
@@ -282,7 +320,7 @@ class Flow:
         arrays = {f"context.{name}": value for name, value in self.context.arrays.items()}
         description = {
             "nets": self.nets.settings,
-            "axis": {"kind": self.axis.kind, "times": list(self.axis.times)},
+            "axis": asdict(self.axis),
             "settings": dict(self.settings),
             "history": {name: list(values) for name, values in self.history.items()},
             "context": dict(self.context.settings),
@@ -305,7 +343,7 @@ class Flow:
         axis = description["axis"]
         return cls(
             nets=nets.to(device).eval(),
-            axis=TimeAxis(axis["kind"], tuple(axis["times"])),
+            axis=TimeAxis(axis["kind"], tuple(axis["times"]), tuple(axis["lengths"])),
             settings=description["settings"],
             history=description["history"],
             context=Context(description["context"], _under("context.", stored.tensors)),

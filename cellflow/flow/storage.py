@@ -51,7 +51,7 @@ class Format:
         return f"{self.what}.json"
 
 
-FLOW = Format("flow", 3)
+FLOW = Format("flow", 4)
 
 
 @dataclass(frozen=True)

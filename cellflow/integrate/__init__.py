@@ -3,6 +3,7 @@
 from cellflow.integrate.augmented import TRACES, accumulate, log_density, solve_jointly
 from cellflow.integrate.heun import Guide, check_in_one_go, heun, noise_levels
 from cellflow.integrate.ode import FIXED_STEP, solve
+from cellflow.integrate.own_time import own_time
 from cellflow.integrate.sde import solve_sde
 from cellflow.integrate.solution import Solution
 
@@ -16,6 +17,7 @@ __all__ = [
     "heun",
     "log_density",
     "noise_levels",
+    "own_time",
     "solve",
     "solve_jointly",
     "solve_sde",

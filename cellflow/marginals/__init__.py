@@ -1,5 +1,6 @@
 """The populations in time that a flow is fitted to."""
 
+from cellflow.marginals.clock import fit_axis
 from cellflow.marginals.conditioned import ConditionCosts, ConditionedNoise, balanced_weight
 from cellflow.marginals.gaussian import Gaussian
 from cellflow.marginals.population import Population
@@ -14,4 +15,5 @@ __all__ = [
     "Population",
     "TimeAxis",
     "balanced_weight",
+    "fit_axis",
 ]

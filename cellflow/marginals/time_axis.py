@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
+from scipy.special import expit, logit
 
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
@@ -13,31 +15,42 @@ from cellflow.methods.names import TIME_AXES
 
 @dataclass(frozen=True)
 class TimeAxis:
-    """A piecewise linear, increasing map from elapsed time to flow time.
+    """An increasing map from elapsed time to flow time.
 
     Attributes
     ----------
     kind
         `real` keeps proportions between intervals, scaled so that the mean interval is 1;
-        `index` counts the time points 0, 1, 2, ..., as published single-cell benchmarks do.
+        `index` counts the time points 0, 1, 2, ..., as published single-cell benchmarks do;
+        `learned` counts them too, and between two of them time runs as `lengths` and the
+        logarithm of time say.
     times
-        Elapsed times of all time points of the course, increasing; a held-out one included,
-        since when it was taken is known.
+        Elapsed times of all time points of the course, increasing; on a clock that is not learned
+        a held-out one included, since when it was taken is known.
+    lengths
+        Of `learned`: how far the cells have come at each time, cumulative transport lengths in any
+        unit, starting from 0. Empty for the others.
     """
 
     kind: str
     times: tuple[float, ...]
+    lengths: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice(self.kind, TIME_AXES, "time axis")
         if len(self.times) < 2 or not all(np.diff(self.times) > 0):
             raise InputError(f"a time axis needs two or more increasing times, got {self.times}")
+        if len(self.lengths) != (len(self.times) if self.kind == "learned" else 0):
+            raise InputError(
+                f"a {self.kind} time axis of {len(self.times)} times cannot have "
+                f"{len(self.lengths)} lengths"
+            )
 
     @property
     def positions(self) -> np.ndarray:
         """Flow times of the time points, shape (k,), from 0 to k - 1."""
         index = np.arange(len(self.times), dtype=np.float64)
-        if self.kind == "index":
+        if self.kind != "real":
             return index
         elapsed = np.asarray(self.times) - self.times[0]
         return elapsed / elapsed[-1] * index[-1]
@@ -48,4 +61,28 @@ class TimeAxis:
             raise InputError(
                 f"time {time:g} is outside the range {self.times[0]:g} to {self.times[-1]:g}"
             )
+        if self.kind == "learned" and time not in self.times:
+            return self._learned(time)
         return float(np.interp(time, self.times, self.positions))
+
+    def _learned(self, time: float) -> float:
+        """Flow time strictly between two time points.
+
+        Two clocks say which share of the interval has passed: the logarithm of time since the
+        start, in first intervals, as development slows down; and the length that the cells have
+        come, interpolated monotonically over that logarithm. Their log-odds are averaged.
+        """
+        elapsed = np.array([*self.times, time]) - self.times[0]
+        *knots, moment = np.log1p(elapsed / elapsed[1])
+        before = int(np.searchsorted(self.times, time)) - 1
+        ends = knots[before], knots[before + 1]
+        come = PchipInterpolator(knots, self.lengths)
+        # Where the cells stand still, the second clock does, and is not asked.
+        lengths = come(ends[0]), come(ends[1])
+        shares = [_share(*ends, moment), _share(*lengths, come(moment))]
+        return before + float(expit(np.mean([logit(s) for s in shares if 0 < s < 1])))
+
+
+def _share(start: float, stop: float, here: float) -> float:
+    """How much of the way is behind; NaN where there is no way."""
+    return (here - start) / (stop - start) if stop > start else float("nan")

@@ -39,7 +39,8 @@ def read_config(path: str | Path) -> Config:
     """Read settings of a fit from a YAML file.
 
     Under `method` and `recipe` stands a name, or a mapping with the settings that differ from
-    those of the name under `preset` (defaults: `ot-cfm` and `default`); both may be left out.
+    those of the name under `preset` (without it the method is `ot-cfm`, or `default`
+    where nothing is changed, and the recipe `default`); both may be left out.
 
     Raises
     ------
@@ -65,18 +66,19 @@ def read_config(path: str | Path) -> Config:
         raise FileError(f"{path} is no YAML mapping with the keys method and recipe")
     for key in values:
         check_choice(key, ("method", "recipe"), f"key in {path}")
-    method, changes = _named(values.get("method"), "ot-cfm", "method")
-    recipe, numbers = _named(values.get("recipe"), "default", "recipe")
-    return Config(method_of(method, **changes), recipe_of(recipe, **numbers))
+    method, changes = _named(values.get("method"), "method")
+    recipe, numbers = _named(values.get("recipe"), "recipe")
+    return Config(method_of(method, **changes), recipe_of(recipe or "default", **numbers))
 
 
-def _named(value: Any, default: str, what: str) -> tuple[str, dict[str, Any]]:
-    """Name and changes that an entry stands for."""
+def _named(value: Any, what: str) -> tuple[str | None, dict[str, Any]]:
+    """Name, where there is one, and changes that an entry stands for."""
     if value is None:
-        return default, {}
+        return None, {}
     if isinstance(value, str):
         return value, {}
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         changes = dict(value)
-        return str(changes.pop("preset", default)), changes
+        name = changes.pop("preset", None)
+        return None if name is None else str(name), changes
     raise InputError(f"{what} must be a name or a mapping of settings, got {value!r}")

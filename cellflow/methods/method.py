@@ -64,8 +64,11 @@ class Method(BaseModel):
     geopath_steps
         Training steps of the net that bends the path `metric`.
     delta
-        Length scale of `wfr`: mass is not moved farther than pi delta. None takes twice the mean
+        Length scale of `wfr`: mass is not moved farther than pi delta. None takes the mean
         distance of optimally coupled cells, or what the farthest need.
+    asynchrony
+        How far predicted cells are from sharing one clock: standard deviation of the log-odds of
+        the share of an interval that has passed for a cell, around those of the time asked for.
     score_weight, growth_weight
         Weights of these errors beside that of the velocity.
     anchored
@@ -119,6 +122,7 @@ class Method(BaseModel):
     rbf_kappa: PositiveFloat = 1.5
     geopath_steps: PositiveInt = 1000
     delta: PositiveFloat | None = None
+    asynchrony: NonNegativeFloat = 0.0
     score_weight: NonNegativeFloat = 1.0
     growth_weight: NonNegativeFloat = 1.0
     anchored: float = Field(default=0.5, ge=0, le=1)
@@ -136,9 +140,10 @@ class Method(BaseModel):
     p_std: PositiveFloat = 1.2
 
 
-def method_of(method: str | Method = "ot-cfm", **changes: Any) -> Method:
+def method_of(method: str | Method | None = None, **changes: Any) -> Method:
     """Return the method of that name with some of its parts and numbers changed.
 
+    None is `default`, or `ot-cfm` where something is to be changed: any part goes with it.
     Changes that are None leave what is there. Growth alone takes objective `growth` with it, and
     objective `edm` alone sigma 0.
 
@@ -147,12 +152,14 @@ def method_of(method: str | Method = "ot-cfm", **changes: Any) -> Method:
     InputError
         For an unknown name or setting, a number out of range, or parts that do not go together.
     """
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if method is None:
+        method = "ot-cfm" if changes else "default"
     if isinstance(method, str):
         check_choice(method, PRESETS, "method")
         method = Method(**PRESETS[method].settings)
     if not isinstance(method, Method):
         raise InputError(f"method must be a name or a Method, got {method!r}")
-    changes = {name: value for name, value in changes.items() if value is not None}
     for name in changes:
         check_choice(name, Method.model_fields, "method setting")
     if changes.get("growth", "none") != "none" and method.objective == "velocity":
@@ -231,10 +238,11 @@ def _check_growth(method: Method) -> None:
     if (method.objective == "growth") != (method.growth != "none"):
         raise InputError(
             f"growth {method.growth!r} and objective {method.objective!r} do not go together: "
-            "growth is learned by objective 'growth', which needs growth 'gene-sets' or 'learned'"
+            "growth is learned by objective 'growth', which needs growth 'gene-sets', 'learned' or "
+            "'relative'"
         )
-    if (method.coupling == "wfr") != (method.growth == "learned"):
+    if (method.coupling == "wfr") != (method.growth in ("learned", "relative")):
         raise InputError(
             f"growth {method.growth!r} and coupling {method.coupling!r} do not go together: "
-            "growth 'learned' is that of coupling 'wfr'"
+            "growth 'learned' and 'relative' are those of coupling 'wfr'"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 TIME_AXES = {
+    "learned": "from log time and how far the cells move",
     "real": "elapsed time, in proportion",
     "index": "time points counted 0, 1, 2, ...",
 }

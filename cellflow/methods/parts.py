@@ -198,4 +198,5 @@ GROWTH = {
         "rates from proliferation and apoptosis genes", "Schiebinger et al. 2019 (the idea)"
     ),
     "learned": Part("rates from unbalanced transport", "Peng et al. 2026, arXiv 2601.06810"),
+    "relative": Part("as learned, whatever the numbers of cells at each time", ""),
 }

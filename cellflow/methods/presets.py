@@ -29,6 +29,18 @@ class Preset:
 _CFM = "Tong et al. 2024, arXiv 2302.00482"
 
 PRESETS = {
+    "default": Preset(
+        "WFR-FM of cells that do not share one clock: what a user gets",
+        "Peng et al. 2026, arXiv 2601.06810; docs/benchmark.md",
+        {
+            "coupling": "wfr",
+            "path": "wfr",
+            "objective": "growth",
+            "growth": "learned",
+            "sigma": 0.0,
+            "asynchrony": 0.5,
+        },
+    ),
     "ot-cfm": Preset("straight paths between optimally coupled cells", _CFM),
     "i-cfm": Preset("straight paths between cells drawn apart", _CFM, {"coupling": "independent"}),
     "fm": Preset(

@@ -14,7 +14,9 @@ class Protocol:
     summary
         What it is.
     time_axis
-        The clock, where the caller names none.
+        The clock of the baselines.
+    flow_axis
+        That of the flow, where the caller names none.
     representation_sees_held_out
         Whether scaling and components are fitted to all cells or to the kept ones.
     start
@@ -25,6 +27,7 @@ class Protocol:
 
     summary: str
     time_axis: str
+    flow_axis: str
     representation_sees_held_out: bool
     start: str
     solver: str
@@ -33,8 +36,9 @@ class Protocol:
 
 PROTOCOLS = {
     "strict": Protocol(
-        "nothing of the held-out cells enters, real time axis",
+        "nothing of the held-out cells enters, real time in the midpoint",
         time_axis="real",
+        flow_axis="learned",
         representation_sees_held_out=False,
         start="both",
         solver="rk4",
@@ -43,6 +47,7 @@ PROTOCOLS = {
     "paper": Protocol(
         "as published: whitening sees all cells, index time axis, cells before by 100 Euler steps",
         time_axis="index",
+        flow_axis="index",
         representation_sees_held_out=True,
         start="previous",
         solver="euler",

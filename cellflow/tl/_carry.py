@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from cellflow._batch import Batch
 from cellflow.flow import Flow
@@ -38,6 +40,7 @@ def carry(
     time: float,
     *,
     start: str,
+    generator: torch.Generator,
     **options: Any,
 ) -> Carried:
     """Carry cells to `time`: of the time before, or of both neighbours.
@@ -45,7 +48,9 @@ def carry(
     From both, the cells before are carried forward and those after backward, and each side
     weighs as much as it is near. Errors of the flow grow on the way, so the nearer side is the
     better one, and the two err to opposite sides. Inside a side cells weigh as much as their
-    mass grows on the way.
+    mass grows on the way. Where the method has cells that do not share one clock, each arrives as
+    if it were ahead or behind: the log-odds of the share of the interval that has passed are those
+    of the clock plus a normal number times `asynchrony`.
 
     Parameters
     ----------
@@ -57,20 +62,25 @@ def carry(
         The times before and after; equal to `time` where cells were taken then.
     start
         `previous` or `both`.
+    generator
+        Draws how far cells are ahead of the clock, on the CPU.
     options
         Of `Flow.push`.
     """
     before, after = neighbours
-    if start == "previous" or before == time:
-        shares = {before: 1.0}
-    else:
-        here, low, high = (flow.axis.to_flow(t) for t in (time, before, after))
-        later = (here - low) / (high - low)
-        shares = {before: 1 - later, after: later}
+    here, low, high = (flow.axis.to_flow(t) for t in (time, before, after))
+    passed = (here - low) / (high - low) if low < here else 0.0
+    both = start == "both" and passed > 0
+    shares = {before: 1 - passed, after: passed} if both else {before: 1.0}
+    asynchrony = flow.settings["method"]["asynchrony"] if passed else 0.0
     points, weights, starts = [], [], []
     for origin, share in shares.items():
         cells = cells_at(origin)
         way = {"condition": cells.condition, **options}
+        if asynchrony:
+            ahead = asynchrony * torch.randn(len(cells), generator=generator)
+            lead = torch.sigmoid(math.log(passed / (1 - passed)) + ahead) - passed
+            way["lead"] = lead * (high - low)
         moved, gained = flow.push_with_growth(cells.x, origin, time, **way)
         points.append(moved.cpu().numpy())
         weights.append(share * gained.double().softmax(dim=0).cpu().numpy())

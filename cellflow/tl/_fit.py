@@ -13,7 +13,7 @@ from cellflow._keys import FIT, record
 from cellflow._random import RNG, seed_of
 from cellflow.flow import Context, Flow
 from cellflow.io import Conditions, SideColumns, populations, time_key_of, time_points_of
-from cellflow.marginals import TimeAxis
+from cellflow.marginals import fit_axis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.representation import current_representation, to_context
@@ -25,7 +25,7 @@ def fit(
     *,
     time_key: str | None = None,
     use_rep: str | None = None,
-    method: str | Method = "ot-cfm",
+    method: str | Method | None = None,
     coupling: str | None = None,
     path: str | None = None,
     objective: str | None = None,
@@ -37,7 +37,7 @@ def fit(
     cost_rep: str | None = None,
     prior: Flow | None = None,
     recipe: str | Recipe = "default",
-    time_axis: str = "real",
+    time_axis: str = "learned",
     rng: RNG = 0,
     device: str = "auto",
     progress: bool = True,
@@ -57,7 +57,8 @@ def fit(
         `pp.embed` where it is missing.
     method
         A named combination of coupling, path and objective (`cellflow methods` lists them), or a
-        `Method` with every number (`cellflow.method`).
+        `Method` with every number (`cellflow.method`). None is `default`, or `ot-cfm` where a part
+        of it is changed.
     coupling, path, objective, growth, sigma
         What to change in the method: how cells of consecutive times are paired, how a pair moves,
         what is learned, whether mass changes, and the noise of the path in units of the spread of
@@ -77,7 +78,8 @@ def fit(
     recipe
         Every number of the fit: `default`, `torchcfm`, or a `Recipe` (`cellflow.recipe`).
     time_axis
-        `real` keeps the proportions of elapsed time; `index` counts time points.
+        How time runs between time points: `learned` from the logarithm of time and how far the
+        cells move; `real` in proportion; `index` counts time points.
     rng
         Seed, or a numpy generator that one is drawn from. Same seed, same flow on one device.
     device
@@ -122,11 +124,11 @@ def fit(
     time_key = time_key_of(adata, time_key)
     points = time_points_of(adata, time_key)
     representation = current_representation(adata, use_rep)
-    axis = TimeAxis(time_axis, points.times)
     keys = [condition_keys] if isinstance(condition_keys, str) else condition_keys
     conditions = Conditions.fit(adata.obs, keys)
     known = SideColumns(label_key, lineage_key, cost_rep, growth=chosen.growth == "gene-sets")
     cells = known.batch(adata, representation.transform(adata), conditions)
+    axis = fit_axis(time_axis, points.times, cells.x, points.elapsed)
     flow = fit_flow(
         populations(cells, points.elapsed, points.times, axis),
         axis,

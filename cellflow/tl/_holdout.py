@@ -8,17 +8,18 @@ from time import perf_counter
 from typing import Any
 
 import pandas as pd
+import torch
 from anndata import AnnData
 
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
 from cellflow._keys import HOLDOUT, record
 from cellflow._log import tell
-from cellflow._random import RNG, seed_of
+from cellflow._random import RNG, seed_of, torch_generator
 from cellflow._versions import versions
 from cellflow.flow import Flow
 from cellflow.io import SideColumns, populations, time_key_of, time_points_of
-from cellflow.marginals import Marginals, TimeAxis
+from cellflow.marginals import Marginals, TimeAxis, fit_axis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.protocols import PROTOCOLS, Protocol
 from cellflow.methods.recipes import Recipe, recipe_of
@@ -44,7 +45,7 @@ def holdout(
     whiten: bool = True,
     protocol: str = "strict",
     time_axis: str | None = None,
-    method: str | Method = "ot-cfm",
+    method: str | Method | None = None,
     coupling: str | None = None,
     path: str | None = None,
     objective: str | None = None,
@@ -92,7 +93,8 @@ def holdout(
         with more weight. `paper`: as published; the representation is fitted to all cells, and
         those of the time before are carried by 100 Euler steps.
     time_axis
-        `real` or `index`; None takes the protocol's, real for `strict` and index for `paper`.
+        Clock of the flow, as in `tl.fit`; None takes the protocol's, learned for `strict` and index
+        for `paper`. Where it is learned, the midpoint has the protocol's.
     method, coupling, path, objective, growth, sigma
         As in `tl.fit`.
     prior_method
@@ -155,7 +157,7 @@ def holdout(
     """
     check_choice(protocol, PROTOCOLS, "protocol")
     rules = PROTOCOLS[protocol]
-    clock = rules.time_axis if time_axis is None else time_axis
+    clock = rules.flow_axis if time_axis is None else time_axis
     chosen = method_of(
         method, coupling=coupling, path=path, objective=objective, growth=growth, sigma=sigma
     )
@@ -163,7 +165,6 @@ def holdout(
     recipe = recipe_of(recipe)
     target = resolve_device(device)
     points = time_points_of(adata, time_key)
-    axis = TimeAxis(clock, points.times)
     asked = Settings(
         use_rep=use_rep,
         layer=layer,
@@ -192,7 +193,10 @@ def holdout(
             fit_to_all=rules.representation_sees_held_out,
             max_cells=max_cells,
         )
-        yardstick = _yardstick(fold, axis, progress=progress)
+        # Baselines have the protocol's clock where the flow learns its own, to be the same for all.
+        plain = TimeAxis(rules.time_axis if clock == "learned" else clock, points.times)
+        yardstick = _yardstick(fold, plain, progress=progress)
+        axis = fit_axis(clock, points.times, fold.cells.x, fold.elapsed)
         marginals = populations(fold.cells, fold.elapsed, fold.kept, axis)
         for seed in seeds:
             started = perf_counter()
@@ -207,7 +211,7 @@ def holdout(
                 device=target,
                 progress=progress,
             )
-            predicted = _predict(flow, fold, rules)
+            predicted = _predict(flow, fold, rules, torch_generator(seed))
             seconds = perf_counter() - started
             cloud = fold.cloud(predicted.points, predicted.weights)
             row = {
@@ -299,7 +303,7 @@ def _fitted(
     return fit_flow(marginals, axis, method=method, recipe=recipe, prior=prior, **options)
 
 
-def _predict(flow: Flow, fold: Fold, rules: Protocol) -> Carried:
+def _predict(flow: Flow, fold: Fold, rules: Protocol, generator: torch.Generator) -> Carried:
     # Average velocities are learned to get there in one step.
     way = {} if flow.leaps else {"solver": rules.solver, "n_steps": rules.n_steps}
     return carry(
@@ -308,6 +312,7 @@ def _predict(flow: Flow, fold: Fold, rules: Protocol) -> Carried:
         (fold.before, fold.after),
         fold.time,
         start=rules.start,
+        generator=generator,
         **way,
     )
 

@@ -18,6 +18,7 @@ from cellflow._keys import (
     WEIGHT,
     record,
 )
+from cellflow._random import RNG, seed_of, torch_generator
 from cellflow.flow import Flow
 from cellflow.io import time_points_of
 from cellflow.methods.names import STARTS
@@ -32,6 +33,7 @@ def interpolate(
     *,
     time_key: str | None = None,
     start: str = "both",
+    rng: RNG = 0,
 ) -> AnnData:
     """Predict the cells of any time inside the range of a flow.
 
@@ -52,6 +54,9 @@ def interpolate(
     start
         `both` carries the cells of the time before forward and those of the time after backward;
         each side weighs as much as it is near. `previous` carries the cells before only.
+    rng
+        Seed, or a numpy generator that one is drawn from, of how far each cell is ahead of the
+        clock, for methods in which cells do not share one (`Method.asynchrony`).
 
     Returns
     -------
@@ -96,7 +101,8 @@ def interpolate(
     def cells_at(time: float) -> Batch:
         return cells[torch.as_tensor(np.flatnonzero(elapsed == time))]
 
-    carried = carry(flow, cells_at, neighbours, moment, start=start)
+    generator = torch_generator(seed_of(rng))
+    carried = carry(flow, cells_at, neighbours, moment, start=start, generator=generator)
     expression = representation.decode(carried.points.astype(np.float64))
     genes = () if representation.linear is None else representation.linear.genes
     names = np.concatenate(

@@ -183,6 +183,7 @@ def _wfr(build: Build, source: Population, target: Population, span: Interval) -
         delta=build.delta,
         generator=build.generator,
         block_size=build.method.block_size,
+        grows=build.method.growth == "learned",
     )
 
 
@@ -358,5 +359,4 @@ def reach(method: Method, marginals: Marginals, scale: float, generator: torch.G
     _check_columns(method, marginals)
     if method.delta is not None or method.coupling != "wfr":
         return (method.delta or 1.0) * scale
-    ends = pairwise(marginals.finite)
-    return max(default_delta(*sides, generator) for sides in ends)
+    return default_delta(pairwise(marginals.finite), generator)
