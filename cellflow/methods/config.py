@@ -65,13 +65,13 @@ def read_config(path: str | Path) -> Config:
         raise FileError(f"{path} is no YAML mapping with the keys method and recipe")
     for key in values:
         check_choice(key, ("method", "recipe"), f"key in {path}")
-    method, changes = _named(values.get("method"), "ot-cfm", "method")
-    recipe, numbers = _named(values.get("recipe"), "default", "recipe")
+    method, changes = named(values.get("method"), "ot-cfm", "method")
+    recipe, numbers = named(values.get("recipe"), "default", "recipe")
     return Config(method_of(method, **changes), recipe_of(recipe, **numbers))
 
 
-def _named(value: Any, default: str, what: str) -> tuple[str, dict[str, Any]]:
-    """Name and changes that an entry stands for."""
+def named(value: Any, default: str, what: str) -> tuple[str, dict[str, Any]]:
+    """Name and changes that an entry, a name or a mapping, stands for."""
     if value is None:
         return default, {}
     if isinstance(value, str):
