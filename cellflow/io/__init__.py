@@ -1,5 +1,6 @@
 """Between files, slots and populations in time."""
 
+from cellflow.io.courses import published, read_course
 from cellflow.io.covariates import Conditions, SideColumns
 from cellflow.io.h5ad import read_h5ad, write_h5ad
 from cellflow.io.scores import read_scores, write_scores
@@ -13,6 +14,8 @@ __all__ = [
     "in_words",
     "parse_times",
     "populations",
+    "published",
+    "read_course",
     "read_h5ad",
     "read_scores",
     "time_key_of",
