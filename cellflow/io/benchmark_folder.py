@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cellflow._errors import FileError
-from cellflow._files import new_file
+from cellflow._files import check_file_target, new_file
 
 FORMAT = "cellflow-benchmark"
 
@@ -50,6 +50,7 @@ class BenchmarkFolder:
                 (path / kind).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(f"cannot write {path}: {error.strerror or error}") from error
+        check_file_target(path / ROWS / "row.json", overwrite=True)
         return cls(path)
 
     def read(self, kind: str, key: Mapping[str, Any]) -> dict[str, Any] | None:

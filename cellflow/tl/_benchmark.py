@@ -113,7 +113,8 @@ def benchmark(
         of the way from the midpoint to it.
     `rival`, `gap_closed_best`
         The baseline or peer of the lowest mean W1 on this data set, and the share of the way from
-        its `w1_half` of this time (mean over its seeds) to the reference.
+        its `w1_half` of this time (mean over its seeds) to the reference; NaN where that is at the
+        reference or below.
     `seconds`, `n_predicted`, `n_true`
         Wall time of fit and prediction; cells on both sides.
     `error`

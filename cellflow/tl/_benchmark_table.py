@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 #: Columns, in order.
@@ -45,7 +44,8 @@ def _against_the_best(part: pd.DataFrame) -> pd.DataFrame:
         return part
     best = str(means.idxmin())
     start = part["time"].map(part[part["method"] == best].groupby("time")["w1_half"].mean())
-    gap = (start - part["reference"]).replace(0, np.nan)
+    gap = start - part["reference"]
     part["rival"] = best
-    part["gap_closed_best"] = (start - part["w1_half"]) / gap
+    # A rival at the reference, or below it where shrinking pays, leaves no gap to close.
+    part["gap_closed_best"] = (start - part["w1_half"]) / gap.where(gap > 0)
     return part
