@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cellflow._errors import FileError
-from cellflow._files import check_file_target, new_file
+from cellflow._files import check_target, new_file
 
 FORMAT = "cellflow-benchmark"
 
@@ -33,7 +33,7 @@ class BenchmarkFolder:
 
     @classmethod
     def at(cls, path: str | Path) -> BenchmarkFolder:
-        """Open a folder, or make it.
+        """Open a folder, or one that is to be made; nothing is written yet.
 
         Raises
         ------
@@ -43,15 +43,21 @@ class BenchmarkFolder:
         path = Path(path)
         if path.exists() and not path.is_dir():
             raise FileError(f"{path} is a file; a benchmark needs a folder")
-        if path.is_dir() and any(path.iterdir()) and not (path / ROWS).is_dir():
-            raise FileError(f"{path} is not the folder of a benchmark; choose an empty one")
+        if path.is_dir() and any(path.iterdir()):
+            if not (path / ROWS).is_dir():
+                raise FileError(f"{path} is not the folder of a benchmark; choose an empty one")
+            check_target(path / ROWS / "probe", overwrite=True)
+        else:
+            check_target(path, overwrite=True)
+        return cls(path)
+
+    def make(self) -> None:
+        """Make the folder and those inside where they are not there."""
         try:
             for kind in (YARDSTICKS, ROWS):
-                (path / kind).mkdir(parents=True, exist_ok=True)
+                (self.path / kind).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise FileError(f"cannot write {path}: {error.strerror or error}") from error
-        check_file_target(path / ROWS / "row.json", overwrite=True)
-        return cls(path)
+            raise FileError(f"cannot write {self.path}: {error.strerror or error}") from error
 
     def read(self, kind: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
         """What was kept under a key; None where nothing was, or the file is damaged."""

@@ -150,9 +150,7 @@ def benchmark(
     for contestant in contestants:
         if isinstance(contestant, Peer):
             check_peer(contestant)
-    numbers = [seed_of(seed) for seed in dict.fromkeys(seeds)]
-    if not numbers:
-        raise InputError("seeds is empty; give one seed or more")
+    numbers = _seeds(seeds)
     check_positive(jobs, "jobs")
     shared = {
         "time_key": time_key,
@@ -179,9 +177,19 @@ def benchmark(
                 for seed in numbers
             ]
             described[name] = _description(desk, name, contestants)
+        kept.make()
         with workers(desk if jobs == 1 else settings, jobs) as crew:
             found = _computed(crew, kept, fits, force=force, progress=progress)
     return table_of(list(_rows(fits, described, found)))
+
+
+def _seeds(seeds: Sequence[int]) -> list[int]:
+    if not seeds:
+        raise InputError("seeds is empty; give one seed or more")
+    for seed in seeds:
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise InputError(f"seeds must be whole numbers from 0, got {seed!r}")
+    return [seed_of(seed) for seed in dict.fromkeys(seeds)]
 
 
 def _courses(

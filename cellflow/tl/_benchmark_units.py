@@ -154,6 +154,7 @@ class Desk:
         """
         with _naming(name):
             evaluation = self.evaluation(name)
+            evaluation.check_representation()
             shared = {
                 "cellflow": versions()["cellflow"],
                 "data": _fingerprint(evaluation),

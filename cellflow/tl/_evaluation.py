@@ -17,7 +17,8 @@ from cellflow.marginals import Marginals, TimeAxis
 from cellflow.methods.contestants import Contestant, Peer
 from cellflow.methods.protocols import PROTOCOLS, Protocol
 from cellflow.metrics import PredictionScore, Yardstick, make_baselines
-from cellflow.representation import Settings
+from cellflow.representation import Settings, fit_representation
+from cellflow.representation.matrix import expression
 from cellflow.tl._carry import Carried, carry
 from cellflow.tl._folds import SCORING_SEED, Fold, make_fold
 from cellflow.tl._peers import peer_prediction
@@ -104,6 +105,19 @@ class Evaluation:
             fit_to_all=self.rules.representation_sees_held_out,
             max_cells=self.max_cells,
         )
+
+    def check_representation(self) -> None:
+        """Refuse what points cannot be made from, as far as a look tells.
+
+        Raises
+        ------
+        InputError
+            For missing keys, NaN, more dimensions than there are, or no expression.
+        """
+        if self.asked.use_rep is None:
+            expression(self.adata, self.asked.layer)
+        else:
+            fit_representation(self.adata, self.asked)
 
     def may_have_seen(self, contestants: Sequence[Contestant | Peer]) -> bool:
         """Whether something that a prediction rests on may have seen the held-out cells."""
