@@ -152,9 +152,7 @@ def _check_alone(files: tuple[Path, ...]) -> None:
         name = str(parameter.name)
         given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
         if given and name not in _BESIDE:
-            raise click.UsageError(
-                f"{parameter.opts[0]} does not go with a YAML file: put it there"
-            )
+            raise click.UsageError(f"{parameter.opts[0]} does not go with {files[0]}: say it there")
 
 
 def _plan(

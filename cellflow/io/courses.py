@@ -72,7 +72,8 @@ def _read_npz(path: Path) -> AnnData:
 
 def _array(path: Path, name: str) -> np.ndarray:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here: numpy leaves a file open that it cannot read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if name not in arrays:
                 raise FileError(f"{path} has no array {name!r}, as TrajectoryNet's files have")
             return np.asarray(arrays[name])

@@ -1,6 +1,5 @@
 """`cellflow benchmark`: files in, table, summary and figure out; mistakes in one line."""
 
-import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,9 +157,3 @@ def test_the_npz_of_trajectorynet_is_read_as_it_is(run, course, tmp_path):
     assert (table["published"] == "no").all()
     text = (tmp_path / "o" / "benchmark.md").read_text()
     assert "The file is not the one of published scores." in text
-
-
-def test_jobs_are_processes(run, file, tmp_path):
-    code, _, err = run("benchmark", file, *SHORT, "--output", "o", "--jobs", 2)
-    assert code == 0, err
-    assert anndata.read_h5ad(tmp_path / file).n_obs == 240

@@ -12,7 +12,7 @@ FIXED = {"data": "d", "protocol": "strict", "time_axis": "real", "n_dims": 5, "w
 
 
 def row(method, role, time, seed, w1, energy=0.2, error=""):
-    scores = {"w1": w1, "w1_half": w1 + 0.1, "energy": energy, "cov_error": 0.1}
+    scores = {"w1": w1, "w1_half": (w1 or 0) + 0.1, "energy": energy, "cov_error": 0.1}
     scores |= {"gap_closed": 0.0, "seconds": 2.0}
     shown = {} if error else scores
     place = {"method": method, "role": role, "time": time, "seed": seed, "error": error}

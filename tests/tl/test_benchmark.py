@@ -124,7 +124,7 @@ def test_another_name_is_the_same_work(course, quick, fits, tmp_path):
 def test_processes_change_nothing(course, quick, tmp_path):
     course.write_h5ad(tmp_path / "course.h5ad")
     data = {"memory": course, "file": tmp_path / "course.h5ad"}
-    options = {"methods": ["ot-cfm", "uot-fm"], "each": {"file": {"n_dims": 2}}}
+    options = {"methods": ["ot-cfm"], "each": {"file": {"n_dims": 2}}}
     alone = benchmark(data, quick, **options)
     same(benchmark(data, quick, **options, jobs=2), alone)
     assert alone.groupby("data")["n_dims"].first().to_dict() == {"file": 2, "memory": 3}
