@@ -136,15 +136,6 @@ def benchmark(
         If the folder cannot be written to, or holds something else.
     CellflowError
         If a process was ended from outside.
-
-    Examples
-    --------
-    >>> import cellflow as cf
-    >>> adata = cf.datasets.semrau2017()
-    >>> table = cf.tl.benchmark(
-    ...     adata, methods=["ot-cfm"], recipe=cf.recipe("default", n_steps=5), times=36,
-    ...     progress=False,
-    ... )  # doctest: +SKIP
     """
     contestants = contestants_of(methods, recipe_of(recipe))
     for contestant in contestants:

@@ -88,7 +88,7 @@ def test_a_fit_that_fails_is_named_and_the_exit_code_is_1(run, file, tmp_path, m
     assert (tmp_path / "o" / "benchmark.png").exists()
 
 
-def test_times_alone_leave_a_summary_without_scores(run, file, tmp_path, monkeypatch):
+def test_baselines_that_fail_leave_a_summary_without_scores(run, file, tmp_path, monkeypatch):
     def failing(*args, **options):
         raise RuntimeError("no luck")
 
@@ -113,7 +113,7 @@ MISTAKES = {
 }
 PLANS = {
     "no mapping": ("[1]", "no YAML mapping with the keys data, methods, recipe, seeds"),
-    "key": ("metods: [vp]", "unknown key in plan.yaml 'metods' (did you mean 'methods'?)"),
+    "key": ("method: [vp]", "unknown key in plan.yaml 'method' (did you mean 'methods'?)"),
     "no data": ("methods: [vp]", "data in plan.yaml must be a list with one entry or more"),
     "no list": ("data: course.h5ad", "data in plan.yaml must be a list"),
     "no file": ("data: [{name: a}]", "must be files or mappings with the key file"),
