@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint workflow-test results methods toys clean
+.PHONY: demo test lint workflow-test benchmark methods toys clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -27,13 +27,14 @@ workflow-test: $(VENV)/.dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --snakefile workflows/images/workflow/Snakefile \
 		--directory workflows/images/.test --cores 2 --forceall
 
-# The table of docs/results.md: about an hour on two cores, and needs CELLFLOW_DATA.
-results: $(VENV)/.base
-	$(BIN)/python scripts/measure_results.py results
+# The tables of docs/benchmark.md and docs/methods.md, for hours, and docs/toys.md. The first two need
+# CELLFLOW_DATA, the first also TorchCFM; they go on where they were stopped.
+benchmark: $(VENV)/.base
+	$(BIN)/pip install --quiet --editable ".[torchcfm]"
+	$(BIN)/cellflow benchmark benchmarks/results.yaml --output results/benchmark
 
-# The table of docs/methods.md (about two hours on two cores, needs CELLFLOW_DATA), and docs/toys.md.
 methods: $(VENV)/.base
-	$(BIN)/python scripts/measure_methods.py results/methods
+	$(BIN)/cellflow benchmark benchmarks/methods.yaml --output results/methods
 
 toys: $(VENV)/.base
 	$(BIN)/python scripts/measure_toys.py results/toys docs/images

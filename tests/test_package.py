@@ -39,6 +39,7 @@ def test_importing_cellflow_loads_nothing_heavy():
         [],
         ["fit"],
         ["finetune"],
+        ["benchmark"],
         ["image"],
         ["image", "finetune"],
         ["image", "train"],

@@ -11,6 +11,7 @@ from click.exceptions import Abort, Exit
 
 from cellflow import __version__
 from cellflow._errors import InputError
+from cellflow.cli.benchmark import benchmark
 from cellflow.cli.demo import demo
 from cellflow.cli.embed import embed
 from cellflow.cli.finetune import finetune
@@ -52,6 +53,7 @@ for command in (
     finetune,
     interpolate,
     holdout,
+    benchmark,
     methods,
     plot,
     image,

@@ -67,3 +67,27 @@ def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str
     for row in cells:
         table.add_row(*(escape(row[k]) for k in shown))
     Console().print(table)
+
+
+def print_benchmark(table: pd.DataFrame) -> None:
+    """Print the means of each data set over its held-out times, the best methods first."""
+    from cellflow.io import benchmark_means
+
+    for name, part in table.groupby("data", sort=False):
+        means = benchmark_means(part).dropna(subset="w1").sort_values("w1")
+        if means.empty:
+            continue
+        rows = [
+            (
+                str(method),
+                f"{row['w1']:.3f}",
+                "" if pd.isna(row["w1_sd"]) else f"{row['w1_sd']:.3f}",
+                f"{row['energy']:.3f}",
+                f"{row['cov_error']:.3f}",
+                f"{row['gap_closed']:+.2f}",
+                "" if pd.isna(row["seconds"]) else f"{row['seconds']:.1f}",
+            )
+            for method, row in means.iterrows()
+        ]
+        headings = ("method", "W1", "sd", "energy", "cov. error", "gap", "seconds")
+        print_table(f"{name}: mean over the held-out times", headings, rows)

@@ -1,5 +1,7 @@
 """Between files, slots and populations in time."""
 
+from cellflow.io.benchmark_table import benchmark_means, benchmark_summary, write_benchmark
+from cellflow.io.courses import published, read_course
 from cellflow.io.covariates import Conditions, SideColumns
 from cellflow.io.h5ad import read_h5ad, write_h5ad
 from cellflow.io.scores import read_scores, write_scores
@@ -10,13 +12,18 @@ __all__ = [
     "Conditions",
     "SideColumns",
     "TimePoints",
+    "benchmark_means",
+    "benchmark_summary",
     "in_words",
     "parse_times",
     "populations",
+    "published",
+    "read_course",
     "read_h5ad",
     "read_scores",
     "time_key_of",
     "time_points_of",
+    "write_benchmark",
     "write_h5ad",
     "write_scores",
 ]

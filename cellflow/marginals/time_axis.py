@@ -75,14 +75,8 @@ class TimeAxis:
         elapsed = np.array([*self.times, time]) - self.times[0]
         *knots, moment = np.log1p(elapsed / elapsed[1])
         before = int(np.searchsorted(self.times, time)) - 1
-        ends = knots[before], knots[before + 1]
-        come = PchipInterpolator(knots, self.lengths)
+        marks = np.array([knots[before], knots[before + 1], moment])
+        clocks = [marks, PchipInterpolator(knots, self.lengths)(marks)]
         # Where the cells stand still, the second clock does, and is not asked.
-        lengths = come(ends[0]), come(ends[1])
-        shares = [_share(*ends, moment), _share(*lengths, come(moment))]
+        shares = [(here - start) / (stop - start) for start, stop, here in clocks if stop > start]
         return before + float(expit(np.mean([logit(s) for s in shares if 0 < s < 1])))
-
-
-def _share(start: float, stop: float, here: float) -> float:
-    """How much of the way is behind; NaN where there is no way."""
-    return (here - start) / (stop - start) if stop > start else float("nan")

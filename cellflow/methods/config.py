@@ -66,13 +66,13 @@ def read_config(path: str | Path) -> Config:
         raise FileError(f"{path} is no YAML mapping with the keys method and recipe")
     for key in values:
         check_choice(key, ("method", "recipe"), f"key in {path}")
-    method, changes = _named(values.get("method"), "method")
-    recipe, numbers = _named(values.get("recipe"), "recipe")
+    method, changes = named(values.get("method"), "method")
+    recipe, numbers = named(values.get("recipe"), "recipe")
     return Config(method_of(method, **changes), recipe_of(recipe or "default", **numbers))
 
 
-def _named(value: Any, what: str) -> tuple[str | None, dict[str, Any]]:
-    """Name, where there is one, and changes that an entry stands for."""
+def named(value: Any, what: str) -> tuple[str | None, dict[str, Any]]:
+    """Name, where there is one, and changes that an entry, a name or a mapping, stands for."""
     if value is None:
         return None, {}
     if isinstance(value, str):

@@ -25,6 +25,12 @@ RECIPES = {
     "torchcfm": "every number of the reference implementation's single-cell runner",
 }
 
+#: Methods of other packages that `tl.benchmark` runs beside ours.
+PEERS = {
+    "torchcfm:ot-cfm": "OT-CFM by TorchCFM, with the recipe of its single-cell runner",
+    "torchcfm:i-cfm": "I-CFM by TorchCFM, with the recipe of its single-cell runner",
+}
+
 #: They follow any flow.
 ODE_SOLVERS = {
     "euler": "fixed steps, one evaluation each",

@@ -107,7 +107,13 @@ class Yardstick:
 
     @classmethod
     def make(
-        cls, real: Cloud, baselines: Mapping[str, Cloud], seed: int, *, progress: bool = False
+        cls,
+        real: Cloud,
+        baselines: Mapping[str, Cloud],
+        seed: int,
+        *,
+        progress: bool = False,
+        threads: int | None = None,
     ) -> Yardstick:
         """Split the real cells and score the baselines, `midpoint` among them.
 
@@ -121,9 +127,13 @@ class Yardstick:
             Of the splits.
         progress
             Show a progress bar on stderr.
+        threads
+            Transport problems that are solved side by side at most; None takes as many as there
+            are cores, and memory for.
         """
         halves = _halves(real, np.random.default_rng(seed))
-        with _Solvers([*baselines.values(), real], real, progress=progress) as solvers:
+        clouds = [*baselines.values(), real]
+        with _Solvers(clouds, real, progress=progress, threads=threads) as solvers:
             pending = {name: solvers.begin(cloud, halves) for name, cloud in baselines.items()}
             references = [solvers.distance(one, other) for one, other in halves]
         return cls(
@@ -133,23 +143,36 @@ class Yardstick:
             _mean(references),
         )
 
-    def measure(self, predicted: Cloud, *, progress: bool = False) -> PredictionScore:
-        """Score predicted cells with the model's weights."""
-        with _Solvers([predicted], self.real, progress=progress) as solvers:
+    @classmethod
+    def known(
+        cls, real: Cloud, baselines: Mapping[str, Score], reference: float, seed: int
+    ) -> Yardstick:
+        """Make it again from what `make` computed for the same cells and seed."""
+        return cls(real, _halves(real, np.random.default_rng(seed)), baselines, reference)
+
+    def gap_closed(self, w1_half: float) -> float:
+        """Share of the way from the midpoint to the reference that a W1 at half size goes."""
+        start = self.baselines["midpoint"].w1_half
+        gap = start - self.reference
+        return (start - w1_half) / gap if gap else float("nan")
+
+    def measure(
+        self, predicted: Cloud, *, progress: bool = False, threads: int | None = None
+    ) -> PredictionScore:
+        """Score predicted cells with the model's weights; options as in `make`."""
+        with _Solvers([predicted], self.real, progress=progress, threads=threads) as solvers:
             pending = solvers.begin(predicted, self.halves)
             w2 = solvers.distance(predicted, self.real, power=2)
             uniform = (
                 None if predicted.is_uniform else solvers.distance(predicted.uniform(), self.real)
             )
         score = pending.score(self.real)
-        start = self.baselines["midpoint"].w1_half
-        gap = start - self.reference
         return PredictionScore(
             **asdict(score),
             w1_uniform=score.w1 if uniform is None else uniform.result(),
             w2=w2.result(),
             mmd=mmd(predicted, self.real),
-            gap_closed=(start - score.w1_half) / gap if gap else float("nan"),
+            gap_closed=self.gap_closed(score.w1_half),
         )
 
 
@@ -175,10 +198,13 @@ class _Pending:
 class _Solvers:
     """Solves transport problems side by side; the solver works outside Python's lock."""
 
-    def __init__(self, clouds: Iterable[Cloud], real: Cloud, *, progress: bool) -> None:
+    def __init__(
+        self, clouds: Iterable[Cloud], real: Cloud, *, progress: bool, threads: int | None
+    ) -> None:
         largest = max(len(cloud) for cloud in clouds) * len(real)
         # A problem takes about four matrices of its costs, see `transport.exact_plan`.
-        workers = max(1, min(os.cpu_count() or 1, _memory() // (4 * 8 * largest)))
+        cores = threads or os.cpu_count() or 1
+        workers = max(1, min(cores, _memory() // (4 * 8 * largest)))
         self.real = real
         self.pool = ThreadPoolExecutor(workers)
         self.bar = tqdm(total=0, disable=not progress, desc="score", unit="plan")

@@ -1,5 +1,6 @@
 """Figures. Each function returns its Axes and takes `ax` and `show`."""
 
+from cellflow.pl._benchmark import benchmark
 from cellflow.pl._canvas import save
 from cellflow.pl._holdout import holdout
 from cellflow.pl._image_scores import image_scores
@@ -7,4 +8,4 @@ from cellflow.pl._interpolation import interpolation
 from cellflow.pl._loss import loss
 from cellflow.pl._trajectories import trajectories
 
-__all__ = ["holdout", "image_scores", "interpolation", "loss", "save", "trajectories"]
+__all__ = ["benchmark", "holdout", "image_scores", "interpolation", "loss", "save", "trajectories"]

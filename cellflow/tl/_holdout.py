@@ -4,33 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from time import perf_counter
 from typing import Any
 
 import pandas as pd
-import torch
 from anndata import AnnData
 
-from cellflow._checks import check_choice
 from cellflow._errors import InputError
 from cellflow._keys import HOLDOUT, record
 from cellflow._log import tell
-from cellflow._random import RNG, seed_of, torch_generator
+from cellflow._random import RNG, seed_of
 from cellflow._versions import versions
-from cellflow.flow import Flow
-from cellflow.io import SideColumns, populations, time_key_of, time_points_of
-from cellflow.marginals import Marginals, TimeAxis, fit_axis
-from cellflow.methods.method import Method, method_of
-from cellflow.methods.protocols import PROTOCOLS, Protocol
-from cellflow.methods.recipes import Recipe, recipe_of
-from cellflow.metrics import Yardstick, make_baselines
-from cellflow.representation import Settings
-from cellflow.tl._carry import Carried, carry
-from cellflow.tl._folds import SCORING_SEED, Fold, interior_times, make_fold
-from cellflow.training import fit_flow, resolve_device, settings_after, sigma_after
-
-#: Dimensions that published single-cell benchmarks score in.
-_BENCHMARK_DIMS = 5
+from cellflow.io import time_key_of
+from cellflow.methods.contestants import contestant_of
+from cellflow.methods.method import Method
+from cellflow.methods.recipes import Recipe
+from cellflow.metrics import Yardstick
+from cellflow.tl._evaluation import Evaluation, Result, evaluated, yardstick_of
+from cellflow.tl._folds import interior_times
+from cellflow.training import resolve_device
 
 
 def holdout(
@@ -155,26 +146,33 @@ def holdout(
     which are scored against all cells, may have seen the held-out cells whatever the protocol;
     `settings["representation_may_have_seen_held_out"]` says so.
     """
-    check_choice(protocol, PROTOCOLS, "protocol")
-    rules = PROTOCOLS[protocol]
-    clock = rules.flow_axis if time_axis is None else time_axis
-    chosen = method_of(
-        method, coupling=coupling, path=path, objective=objective, growth=growth, sigma=sigma
+    contestant = contestant_of(
+        method,
+        recipe=recipe,
+        prior_method=prior_method,
+        coupling=coupling,
+        path=path,
+        objective=objective,
+        growth=growth,
+        sigma=sigma,
     )
-    before = _prior(chosen, prior_method)
-    recipe = recipe_of(recipe)
     target = resolve_device(device)
-    points = time_points_of(adata, time_key)
-    asked = Settings(
+    evaluation = Evaluation.of(
+        adata,
+        time_key=time_key,
         use_rep=use_rep,
         layer=layer,
         kind=kind,
         n_dims=n_dims,
-        max_dims=_BENCHMARK_DIMS,
         whiten=whiten,
+        protocol=protocol,
+        time_axis=time_axis,
+        condition_keys=condition_keys,
+        label_key=label_key,
+        lineage_key=lineage_key,
+        cost_rep=cost_rep,
+        max_cells=max_cells,
     )
-    keys = [condition_keys] if isinstance(condition_keys, str) else condition_keys
-    known = SideColumns(label_key, lineage_key, cost_rep, growth=chosen.growth == "gene-sets")
     seeds = [seed_of(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
     if not seeds:
         raise InputError("rng is empty; give one seed or more")
@@ -182,51 +180,18 @@ def holdout(
         times = [times]
 
     rows = []
-    for time in interior_times(points, times):
-        fold = make_fold(
-            adata,
-            points,
-            time,
-            asked,
-            known,
-            condition_keys=keys,
-            fit_to_all=rules.representation_sees_held_out,
-            max_cells=max_cells,
-        )
-        # Baselines have the protocol's clock where the flow learns its own, to be the same for all.
-        plain = TimeAxis(rules.time_axis if clock == "learned" else clock, points.times)
-        yardstick = _yardstick(fold, plain, progress=progress)
-        axis = fit_axis(clock, points.times, fold.cells.x, fold.elapsed)
-        marginals = populations(fold.cells, fold.elapsed, fold.kept, axis)
+    for time in interior_times(evaluation.points, times):
+        fold = evaluation.fold(time, contestant)
+        yardstick = yardstick_of(fold, evaluation.axis, progress=progress)
         for seed in seeds:
-            started = perf_counter()
-            flow = _fitted(
-                marginals,
-                axis,
-                chosen,
-                before,
-                by_name=isinstance(method, str) and sigma is None,
-                recipe=recipe,
-                seed=seed,
-                device=target,
-                progress=progress,
+            result = evaluated(
+                evaluation, fold, yardstick, contestant, seed=seed, device=target, progress=progress
             )
-            predicted = _predict(flow, fold, rules, torch_generator(seed))
-            seconds = perf_counter() - started
-            cloud = fold.cloud(predicted.points, predicted.weights)
-            row = {
-                "time": time,
-                "seed": seed,
-                "n_predicted": len(predicted.points),
-                "n_true": len(yardstick.real),
-                **asdict(yardstick.measure(cloud, progress=progress)),
-                **_columns(yardstick),
-                "seconds": seconds,
-            }
-            rows.append(row)
+            rows.append(_row(time, seed, yardstick, result))
             tell(
-                f"time {time:g} held out: w1 {row['w1']:.3f}, midpoint {row['w1_midpoint']:.3f}, "
-                f"previous {row['w1_previous']:.3f}"
+                f"time {time:g} held out: w1 {result.score.w1:.3f}, "
+                f"midpoint {yardstick.baselines['midpoint'].w1:.3f}, "
+                f"previous {yardstick.baselines['previous'].w1:.3f}"
             )
     scores = pd.DataFrame(rows)
     settings = {
@@ -239,94 +204,38 @@ def holdout(
         "representation": fold.space,
         "whiten": whiten,
         "protocol": protocol,
-        "time_axis": clock,
-        "method": chosen.model_dump(),
-        "prior_method": None if before is None else before.model_dump(),
-        "condition_keys": list(keys),
+        "time_axis": evaluation.clock,
+        "method": contestant.method.model_dump(),
+        "prior_method": None if contestant.prior is None else contestant.prior.model_dump(),
+        "condition_keys": list(evaluation.condition_keys),
         "label_key": label_key,
         "lineage_key": lineage_key,
         "cost_rep": cost_rep,
         "max_cells": max_cells,
-        "recipe": recipe.model_dump(),
+        "recipe": contestant.recipe.model_dump(),
         "seeds": seeds,
         "device": str(target),
-        "representation_may_have_seen_held_out": (
-            rules.representation_sees_held_out
-            or use_rep is not None
-            or cost_rep is not None
-            or known.growth
-        ),
+        "representation_may_have_seen_held_out": evaluation.may_have_seen([contestant]),
     }
     record(adata.uns, key_added, {"scores": scores, "settings": settings, "versions": versions()})
     return scores
 
 
-def _prior(method: Method, prior: str | Method | None) -> Method | None:
-    """Method of the flow that this one needs fitted before, if it needs one."""
-    if method.coupling != "acceleration":
-        if prior is not None:
-            raise InputError(
-                f"coupling {method.coupling!r} asks no flow fitted before, so prior_method has no "
-                "effect; 'acceleration' does"
-            )
-        return None
-    before = method_of("ot-cfm" if prior is None else prior)
-    if before.coupling == "acceleration":
-        raise InputError(
-            "prior_method must need no flow itself, and coupling 'acceleration' does; take ot-cfm"
-        )
-    if method.objective == "oat" and (before.objective != "velocity" or before.path == "target"):
-        raise InputError(
-            f"oat-fm goes on from a velocity alone between populations; prior_method learns "
-            f"{before.objective!r} on path {before.path!r}"
-        )
-    return before
-
-
-def _fitted(
-    marginals: Marginals,
-    axis: TimeAxis,
-    method: Method,
-    before: Method | None,
-    *,
-    by_name: bool,
-    recipe: Recipe,
-    **options: Any,
-) -> Flow:
-    """A flow of the kept cells, and before it the one that it needs."""
-    if before is None:
-        return fit_flow(marginals, axis, method=method, recipe=recipe, **options)
-    prior = fit_flow(marginals, axis, method=before, recipe=recipe, **options)
-    if method.objective == "oat":
-        changes = {"sigma": sigma_after(prior)} if by_name else {}
-        method, recipe = settings_after(prior, method, None, changes, {})
-    return fit_flow(marginals, axis, method=method, recipe=recipe, prior=prior, **options)
-
-
-def _predict(flow: Flow, fold: Fold, rules: Protocol, generator: torch.Generator) -> Carried:
-    # Average velocities are learned to get there in one step.
-    way = {} if flow.leaps else {"solver": rules.solver, "n_steps": rules.n_steps}
-    return carry(
-        flow,
-        fold.at,
-        (fold.before, fold.after),
-        fold.time,
-        start=rules.start,
-        generator=generator,
-        **way,
-    )
-
-
-def _yardstick(fold: Fold, axis: TimeAxis, *, progress: bool) -> Yardstick:
-    previous, following = (fold.observed(time) for time in (fold.before, fold.after))
-    baselines = make_baselines(previous, following, fold.fraction(axis))
-    real = fold.observed(fold.time)
-    return Yardstick.make(real, baselines, SCORING_SEED, progress=progress)
-
-
-def _columns(yardstick: Yardstick) -> dict[str, float]:
-    """Reference and baselines as columns of the table."""
-    columns = {"reference": yardstick.reference}
-    for name, baseline in yardstick.baselines.items():
-        columns |= {f"{metric}_{name}": value for metric, value in asdict(baseline).items()}
-    return columns
+def _row(time: float, seed: int, yardstick: Yardstick, result: Result) -> dict[str, Any]:
+    """One row of the table: reference and baselines stand beside the score as columns."""
+    row = result.row
+    seconds = row.pop("seconds")
+    return {
+        "time": time,
+        "seed": seed,
+        "n_predicted": row.pop("n_predicted"),
+        "n_true": len(yardstick.real),
+        **row,
+        "reference": yardstick.reference,
+        **{
+            f"{metric}_{name}": value
+            for name, baseline in yardstick.baselines.items()
+            for metric, value in asdict(baseline).items()
+        },
+        "seconds": seconds,
+    }

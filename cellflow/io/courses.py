@@ -1,0 +1,90 @@
+"""Time courses from files: `.h5ad`, and those that papers published for benchmarks."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from cellflow._errors import FileError
+from cellflow.io.h5ad import read_h5ad
+
+#: Files that published scores are of, with the first digits of their SHA-256.
+PUBLISHED = {
+    "eb_velocity_v5.npz": "17623d16",  # TrajectoryNet: embryoid bodies
+    "op_cite_inputs_0.h5ad": "fa1d117d",  # Mendeley hhny5ff7yj: CITE-seq
+    "op_train_multi_targets_0.h5ad": "a16c28ef",  # the same: Multiome
+}
+
+#: Arrays of an `.npz`: principal components, and the time of each cell.
+_POINTS, _LABELS = "pcs", "sample_labels"
+
+#: Where `read_course` puts them.
+NPZ_REP, NPZ_TIME = "X_pca", "time"
+
+
+def read_course(path: str | Path) -> AnnData:
+    """Read cells with their times from an `.h5ad` file, or from an `.npz` as TrajectoryNet has it.
+
+    Of an `.npz`, `pcs` becomes `obsm["X_pca"]`, shape (n, d), and `sample_labels` `obs["time"]`.
+
+    Raises
+    ------
+    FileError
+        If it is missing, damaged, or of another kind; if arrays are pickled, which are never
+        opened, since that would run what they hold.
+    """
+    path = Path(path)
+    return _read_npz(path) if path.suffix == ".npz" else read_h5ad(path)
+
+
+def published(path: str | Path) -> str:
+    """Whether a file is what published scores are of: `yes`, or `no` where only its name is.
+
+    Empty for all other files.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if any(found.startswith(prefix) for prefix in PUBLISHED.values()):
+        return "yes"
+    return "no" if path.name in PUBLISHED else ""
+
+
+def _read_npz(path: Path) -> AnnData:
+    if not path.is_file():
+        raise FileError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
+    points, labels = _array(path, _POINTS), _array(path, _LABELS)
+    if points.ndim != 2 or labels.shape != (len(points),):
+        raise FileError(
+            f"{path} needs {_POINTS} of shape (n, d) and {_LABELS} of shape (n,), "
+            f"got {points.shape} and {labels.shape}"
+        )
+    index = [f"cell{k}" for k in range(len(points))]
+    return AnnData(
+        obs=pd.DataFrame({NPZ_TIME: labels}, index=index),
+        obsm={NPZ_REP: np.asarray(points, dtype=np.float64)},
+    )
+
+
+def _array(path: Path, name: str) -> np.ndarray:
+    try:
+        # Opened here: numpy leaves a file open that it cannot read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            if name not in arrays:
+                raise FileError(f"{path} has no array {name!r}, as TrajectoryNet's files have")
+            return np.asarray(arrays[name])
+    except ValueError as error:
+        if "pickle" not in str(error):
+            raise FileError(f"{path} cannot be read as .npz: {error}") from error
+        raise FileError(
+            f"{path}: array {name!r} is pickled, and opening it would run what it holds; save it "
+            "again as numbers, if you trust where it comes from"
+        ) from error
+    except FileError:
+        raise
+    except Exception as error:  # zip files that are cut short raise many kinds
+        raise FileError(f"{path} cannot be read as .npz: {error}") from error

@@ -1,0 +1,149 @@
+"""Methods compared on held-out times."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cellflow._checks import listed
+from cellflow._errors import InputError
+from cellflow.pl._canvas import INK, PALE, PREDICTED, finish
+
+#: Colour of a mean and of its dots, by role.
+_COLOURS = {"model": PREDICTED, "peer": "#2b6cb0", "baseline": "#8d929c"}
+_LABELS = {"model": "cellflow", "peer": "other package", "baseline": "no model"}
+
+_NEEDED = ("data", "time", "method", "role", "w1_half", "reference", "protocol", "n_dims")
+
+#: Inches of a method's line, and of what stands around the lines of a data set.
+_LINE, _AROUND = 0.23, 1.0
+#: Data sets beside each other.
+_ABREAST = 3
+
+
+def benchmark(table: pd.DataFrame, *, ax: Axes | None = None, show: bool | None = None) -> Axes:
+    """Draw the W1 of every method relative to that of the midpoint, a panel a data set.
+
+    Parameters
+    ----------
+    table
+        What `tl.benchmark` returned.
+    ax
+        Axes to draw one data set on; None makes a figure with a panel for each.
+    show
+        Show the figure at once; None does so where the backend is interactive.
+
+    Returns
+    -------
+    The axes of the first panel. A pale dot is a held-out time, mean over seeds; the full one the
+    mean over times. All are W1 at half the real cells' number over that of the midpoint, so 1 is
+    the midpoint, less is better; the dashed line is the mean of one half of the real cells against
+    the other. Methods stand in the order of their means.
+
+    Raises
+    ------
+    InputError
+        If columns are missing, there are no scores, or there are several data sets for one `ax`.
+    """
+    if missing := [column for column in _NEEDED if column not in table]:
+        raise InputError(f"this is no table of cellflow.tl.benchmark; missing: {listed(missing)}")
+    scored = table[table["w1_half"].notna()]
+    parts = [(str(name), _relative(part)) for name, part in scored.groupby("data", sort=False)]
+    if not parts:
+        raise InputError("there are no scores to draw: every fit failed")
+    if ax is not None and len(parts) > 1:
+        raise InputError(
+            f"axes have room for one data set, and these are {listed(name for name, _ in parts)}; "
+            "leave ax out"
+        )
+    panels = _panels([part["method"].nunique() for _, part in parts]) if ax is None else [ax]
+    for panel, (name, part) in zip(panels, parts, strict=True):
+        _draw(panel, name, part)
+    _legend(panels[0], scored, outside=ax is None)
+    return finish(panels[0], show=show)
+
+
+def _relative(part: pd.DataFrame) -> pd.DataFrame:
+    """Scores of one data set, a row a method and time, over those of the midpoint."""
+    shown = ["protocol", "n_dims", "role", "w1_half", "reference"]
+    kinds = dict.fromkeys(shown, "first") | {"w1_half": "mean"}
+    means = part.groupby(["method", "time"], sort=False, as_index=False).agg(kinds)
+    middle = means[means["method"] == "midpoint"].set_index("time")["w1_half"]
+    base = means["time"].map(middle)
+    return means.assign(w1=means["w1_half"] / base, reference=means["reference"] / base)
+
+
+def _panels(lines: list[int]) -> list[Axes]:
+    """Panels in rows, each row as high as its longest panel needs."""
+    columns = min(_ABREAST, len(lines))
+    rows = [lines[k : k + columns] for k in range(0, len(lines), columns)]
+    heights = [_AROUND + _LINE * max(row) for row in rows]
+    _, axes = plt.subplots(
+        len(rows),
+        columns,
+        figsize=(0.6 + 4.2 * columns, sum(heights) + 0.35),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
+    )
+    for spare in axes.flat[len(lines) :]:
+        spare.remove()
+    return list(axes.flat[: len(lines)])
+
+
+def _draw(ax: Axes, name: str, part: pd.DataFrame) -> None:
+    means = part.groupby("method")["w1"].mean().sort_values(ascending=False)
+    roles = part.groupby("method")["role"].first()
+    place = {str(method): k for k, method in enumerate(means.index)}
+    ax.axvline(1, color=PALE, linewidth=1, zorder=1)
+    ax.axvline(part["reference"].mean(), color=INK, linestyle="--", linewidth=1.1, zorder=1)
+    for role, colour in _COLOURS.items():
+        rows = part[part["role"] == role]
+        heights = rows["method"].map(place)
+        ax.scatter(rows["w1"], heights, s=22, color=colour, alpha=0.32, linewidths=0, zorder=2)
+        methods = [str(method) for method in means.index if roles[method] == role]
+        ax.scatter(
+            means[methods],
+            [place[method] for method in methods],
+            s=44,
+            color=colour,
+            edgecolors="white",
+            linewidths=0.7,
+            zorder=3,
+        )
+    ax.set_yticks(range(len(place)), list(place))
+    for label in ax.get_yticklabels():
+        if roles[label.get_text()] == "baseline":
+            label.set_color(_COLOURS["baseline"])
+    ax.set_ylim(-0.7, len(place) - 0.3)
+    ax.grid(axis="y", color="#eceef2", zorder=0)
+    ax.set_axisbelow(True)
+    ax.tick_params(labelsize="small", left=False)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    first = part.iloc[0]
+    dims = "" if pd.isna(first["n_dims"]) else f", {first['n_dims']}-D"
+    ax.set_title(f"{name}\n{first['protocol']}{dims}", fontsize="medium", loc="left")
+    ax.set_xlabel("W1 relative to the midpoint, at half size", fontsize="small")
+
+
+def _legend(ax: Axes, table: pd.DataFrame, *, outside: bool) -> None:
+    """One legend for all panels, of what is there."""
+    for role in [role for role in _LABELS if role in set(table["role"])]:
+        ax.scatter([], [], s=44, color=_COLOURS[role], label=_LABELS[role])
+    ax.scatter([], [], s=22, color=INK, alpha=0.32, linewidths=0, label="one held-out time")
+    ax.plot([], [], color=PALE, linewidth=1, label="midpoint")
+    ax.plot([], [], color=INK, linestyle="--", linewidth=1.1, label="real half against real half")
+    figure = ax.get_figure(root=True)
+    if outside and isinstance(figure, Figure):
+        count = len(ax.get_legend_handles_labels()[1])
+        figure.legend(
+            loc="outside lower left",
+            ncols=int(np.clip(figure.get_figwidth() // 1.9, 2, count)),
+            frameon=False,
+            fontsize="small",
+        )
+    else:
+        ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))

@@ -1,0 +1,270 @@
+"""The pieces of a benchmark: data sets, their held-out times, and fits, each done by a `Desk`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from cellflow._errors import InputError
+from cellflow._keys import GROWTH, GROWTH_SETTINGS, recorded
+from cellflow._versions import versions
+from cellflow.io import read_course
+from cellflow.io.benchmark_folder import ROWS, YARDSTICKS, BenchmarkFolder
+from cellflow.io.courses import NPZ_REP
+from cellflow.methods.benchmark import HeldOut
+from cellflow.methods.contestants import Contestant, Peer
+from cellflow.metrics import Score, Yardstick
+from cellflow.tl._evaluation import Evaluation, evaluated, yardstick_of
+from cellflow.tl._folds import SCORING_SEED, Fold, interior_times
+from cellflow.training import resolve_device
+
+#: What tells a unit or a fit from the others of a benchmark.
+Place = tuple[str | float | int, ...]
+
+
+@dataclass(frozen=True)
+class Course:
+    """A data set and how its times are held out.
+
+    Attributes
+    ----------
+    name
+        What tables call it.
+    source
+        Cells, or the file that has them.
+    settings
+        How its times are held out.
+    """
+
+    name: str
+    source: AnnData | Path
+    settings: HeldOut
+
+    def read(self) -> AnnData:
+        """Its cells."""
+        return self.source if isinstance(self.source, AnnData) else read_course(self.source)
+
+    def evaluation(self, adata: AnnData) -> Evaluation:
+        """How its times are held out."""
+        settings = self.settings.model_dump(exclude={"times"})
+        if isinstance(self.source, Path) and self.source.suffix == ".npz":
+            settings["use_rep"] = settings["use_rep"] or NPZ_REP
+        return Evaluation.of(adata, **settings)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A held-out time of a data set.
+
+    Attributes
+    ----------
+    course
+        Name of the data set.
+    time
+        The held-out time.
+    key
+        All that decides the fold and its yardstick.
+    """
+
+    course: str
+    time: float
+    key: Mapping[str, Any]
+
+    @property
+    def place(self) -> Place:
+        """What tells it from the others."""
+        return self.course, self.time
+
+    def __str__(self) -> str:
+        return f"{self.course}, time {self.time:g}"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A method, fitted in one unit with one seed, on one kind of device."""
+
+    unit: Unit
+    contestant: Contestant | Peer
+    seed: int
+    device: str
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """All that decides its row."""
+        return {
+            **self.unit.key,
+            **self.contestant.settings,
+            "seed": self.seed,
+            "device": self.device,
+        }
+
+    @property
+    def place(self) -> Place:
+        """What tells it from the others."""
+        return *self.unit.place, self.contestant.name, self.seed
+
+    def __str__(self) -> str:
+        return f"{self.unit}, {self.contestant.name}, seed {self.seed}"
+
+
+class Desk:
+    """Where units and fits are worked on, one after another; keeps the last data and fold at hand.
+
+    Parameters
+    ----------
+    courses
+        The data sets by name.
+    folder
+        Where yardsticks and rows are kept.
+    device
+        Where to fit.
+    threads
+        Transport problems that are solved side by side at most; None takes the cores' number.
+    """
+
+    def __init__(
+        self,
+        courses: Mapping[str, Course],
+        folder: BenchmarkFolder,
+        device: str,
+        threads: int | None = None,
+    ) -> None:
+        self.courses, self.folder, self.threads = courses, folder, threads
+        self.device = resolve_device(device)
+        self._adata: tuple[Any, AnnData] | None = None
+        self._evaluation: tuple[Any, Evaluation] | None = None
+        self._fold: tuple[Any, Fold] | None = None
+
+    def units(self, name: str) -> list[Unit]:
+        """The held-out times of a data set.
+
+        Raises
+        ------
+        InputError
+            For what cannot be read or held out, naming the data set.
+        """
+        with _naming(name):
+            evaluation = self.evaluation(name)
+            evaluation.check_representation()
+            shared = {
+                "cellflow": versions()["cellflow"],
+                "data": _fingerprint(evaluation),
+                "protocol": asdict(evaluation.rules),
+                "time_axis": evaluation.clock,
+                "representation": asdict(evaluation.asked),
+                "known": asdict(evaluation.known),
+                "condition_keys": list(evaluation.condition_keys),
+                "max_cells": evaluation.max_cells,
+            }
+            wanted = self.courses[name].settings.times
+            times = interior_times(evaluation.points, wanted)
+        return [Unit(name, time, {**shared, "time": time}) for time in times]
+
+    def yardstick(self, unit: Unit) -> dict[str, Any]:
+        """Score the baselines of a unit, and keep that."""
+        with _naming(unit.course):
+            fold = self.fold(unit, None)
+            evaluation = self.evaluation(unit.course)
+            made = yardstick_of(fold, evaluation.axis, progress=False, threads=self.threads)
+        value = {
+            "n_true": len(made.real),
+            "n_dims": fold.real.shape[1],
+            "representation": fold.space,
+            "reference": made.reference,
+            "baselines": {name: asdict(score) for name, score in made.baselines.items()},
+        }
+        self.folder.write(YARDSTICKS, unit.key, value)
+        return value
+
+    def row(self, fit: Fit) -> dict[str, Any]:
+        """Fit, predict and score, and keep that."""
+        evaluation = self.evaluation(fit.unit.course)
+        fold = self.fold(fit.unit, fit.contestant)
+        value = evaluated(
+            evaluation,
+            fold,
+            self._yardstick_of(fit.unit, fold),
+            fit.contestant,
+            seed=fit.seed,
+            device=self.device,
+            progress=False,
+            threads=self.threads,
+        ).row
+        self.folder.write(ROWS, fit.key, value)
+        return value
+
+    def evaluation(self, name: str) -> Evaluation:
+        """How the times of a data set are held out."""
+        if self._evaluation is None or self._evaluation[0] != name:
+            course = self.courses[name]
+            # Data sets may be one file in several representations.
+            source = course.source if isinstance(course.source, Path) else id(course.source)
+            if self._adata is None or self._adata[0] != source:
+                self._adata = source, course.read()
+            self._evaluation = name, course.evaluation(self._adata[1])
+        return self._evaluation[1]
+
+    def fold(self, unit: Unit, contestant: Contestant | Peer | None) -> Fold:
+        """The fold of a unit, for one contestant."""
+        growth = isinstance(contestant, Contestant) and contestant.method.growth == "gene-sets"
+        key = unit.course, unit.time, growth
+        if self._fold is None or self._fold[0] != key:
+            self._fold = key, self.evaluation(unit.course).fold(unit.time, contestant)
+        return self._fold[1]
+
+    def _yardstick_of(self, unit: Unit, fold: Fold) -> Yardstick:
+        kept = self.folder.read(YARDSTICKS, unit.key) or self.yardstick(unit)
+        baselines = {name: Score(**score) for name, score in kept["baselines"].items()}
+        return Yardstick.known(fold.observed(fold.time), baselines, kept["reference"], SCORING_SEED)
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Errors of input inside tell which data set they are of."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"data {name!r}: {error}") from error
+
+
+def _fingerprint(evaluation: Evaluation) -> str:
+    """Digest of all of the cells that a fold may use."""
+    adata, asked, known = evaluation.adata, evaluation.asked, evaluation.known
+    digest = hashlib.sha256()
+    growth = (recorded(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
+    _add(digest, evaluation.points.elapsed)
+    if asked.use_rep is None:
+        layers = adata.layers
+        _add(digest, adata.X if asked.layer is None else layers.get(asked.layer))
+        _add(digest, ["log1p" in adata.uns, *adata.var_names])
+    for key in (asked.use_rep, known.cost_rep, known.lineage_key):
+        if key in adata.obsm:
+            _add(digest, adata.obsm[key])
+    for key in (*evaluation.condition_keys, known.label_key, known.lineage_key, growth):
+        if key in adata.obs:
+            _add(digest, adata.obs[key].astype(str).tolist())
+    return digest.hexdigest()[:32]
+
+
+def _add(digest: Any, values: Any) -> None:
+    if sparse.issparse(values):
+        rows = sparse.csr_matrix(values)
+        for part in (rows.data, rows.indices.astype(np.int64), rows.indptr.astype(np.int64)):
+            _add(digest, part)
+    elif isinstance(values, list) or values is None:
+        digest.update(repr(values).encode())
+    else:
+        array = np.ascontiguousarray(
+            values.to_numpy() if isinstance(values, pd.DataFrame) else values
+        )
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(array.tobytes())
