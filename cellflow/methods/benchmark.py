@@ -103,8 +103,8 @@ def read_benchmark(path: str | Path) -> Benchmark:
 
     Keys: `data`, a list of mappings with `file` (relative to the YAML file, environment variables
     as `${NAME}`), optionally `name` (the file's, where there is none) and settings of `HeldOut`;
-    `methods`, a list as in `contestants_of` (`default` where there is none); `recipe` of the methods
-    that name none; `seeds`, a list (0 where there is none).
+    `methods`, a list as in `contestants_of` (`default` where there is none); `recipe` of the
+    methods that name none; `seeds`, a list (0 where there is none).
 
     Raises
     ------

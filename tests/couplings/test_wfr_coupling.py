@@ -147,24 +147,22 @@ def test_same_seed_same_pairs():
 def test_the_default_length_scale_goes_with_the_unit(seed, unit):
     source, target = populations(seed, 20, 30)
     scaled = (Population.of(unit * each.points) for each in (source, target))
-    delta = default_delta(source, target, seeded(seed))
-    assert default_delta(*scaled, seeded(seed)) == pytest.approx(unit * delta, rel=1e-9)
+    delta = default_delta([(source, target)], seeded(seed))
+    assert default_delta([tuple(scaled)], seeded(seed)) == pytest.approx(unit * delta, rel=1e-9)
 
 
 @given(seed=seeds, outlier=st.floats(0, 100))
-def test_with_the_default_length_scale_the_farthest_optimal_pair_is_well_within_reach(
-    seed, outlier
-):
+def test_with_the_default_length_scale_the_farthest_optimal_pair_is_within_reach(seed, outlier):
     source, target = populations(seed)
     points = source.points.clone()
     points[0] += outlier
     source = Population.of(points)
-    delta = default_delta(source, target, seeded(seed))
+    delta = default_delta([(source, target)], seeded(seed))
     distance = torch.cdist(points, target.points).numpy()
     plan = exact_plan(distance**2)
     moved = distance[plan.rows, plan.columns]
-    assert moved.max() <= delta * math.pi / 2 * (1 + 1e-6)
-    assert delta >= 2 * moved.mean() * (1 - 1e-6)
+    assert 1.25 * moved.max() <= delta * math.pi * (1 + 1e-6)
+    assert delta >= moved.mean() * (1 - 1e-6)
     coupling = coupled(source, target, delta=delta)
     assert len(np.unique(coupling.plan.rows)) == 30
 
@@ -172,4 +170,20 @@ def test_with_the_default_length_scale_the_farthest_optimal_pair_is_well_within_
 def test_populations_that_coincide_have_no_length_scale():
     source, _ = populations()
     with pytest.raises(InputError, match="delta must be given"):
-        default_delta(source, source, seeded())
+        default_delta([(source, source)], seeded())
+
+
+def test_the_default_length_scale_is_the_mean_over_intervals():
+    start, near, far = (
+        Population.of(torch.full((40, 2), float(k), dtype=torch.float64)) for k in (0, 1, 4)
+    )
+    moved = (math.sqrt(2), 3 * math.sqrt(2))
+    delta = default_delta([(start, near), (near, far)], seeded())
+    assert delta == pytest.approx(max(sum(moved) / 2, 1.25 * moved[1] / math.pi))
+
+
+def test_numbers_of_cells_are_sizes_of_populations_or_not():
+    source, target = populations(0, 30, 60)
+    grown, kept = (coupled(source, target, delta=2.0, grows=grows) for grows in (True, False))
+    assert masses_of(grown)[1].sum() == pytest.approx(60)
+    assert masses_of(kept)[1].sum() == pytest.approx(30)

@@ -46,7 +46,7 @@ def test_round_trip_keeps_everything(flow, folder, generator):
 
 def test_folder_holds_json_and_safetensors_only(folder):
     assert sorted(p.name for p in folder.iterdir()) == ["flow.json", "tensors.safetensors"]
-    assert json.loads((folder / "flow.json").read_text())["schema_version"] == 3
+    assert json.loads((folder / "flow.json").read_text())["schema_version"] == 4
 
 
 def test_going_there_and_back_and_a_time_of_its_own(flow, generator):
@@ -73,7 +73,7 @@ DAMAGE = {
     "missing tensors": (lambda f: (f / "tensors.safetensors").unlink(), "tensors.* is missing"),
     "altered tensors": (flip_a_bit, "was altered or belongs to another flow"),
     "altered description": (lambda f: rewrite(f, settings={"seed": 6}), "flow.json was altered"),
-    "unknown schema": (lambda f: rewrite(f, schema_version=99), "schema version 99.*version 3"),
+    "unknown schema": (lambda f: rewrite(f, schema_version=99), "schema version 99.*version 4"),
     "another program's JSON": (lambda f: rewrite(f, format="x"), "has another format"),
     "a list for JSON": (lambda f: (f / "flow.json").write_text("[1]"), "has another format"),
     "text for JSON": (lambda f: (f / "flow.json").write_text("hello"), "cannot be read"),

@@ -48,7 +48,7 @@ def test_times_must_increase(times):
 
 
 def test_unknown_axis_is_refused():
-    with pytest.raises(InputError, match="unknown time axis 'log'; valid: real, index"):
+    with pytest.raises(InputError, match="unknown time axis 'log'; valid: learned, real, index"):
         TimeAxis("log", (0.0, 1.0))
 
 

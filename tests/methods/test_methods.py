@@ -85,10 +85,10 @@ def test_bad_files_are_told_apart(text, message, tmp_path):
         ({"path": "target"}, "couplings for this path: independent"),
         ({"objective": "velocity-score"}, "cannot be learned on path 'straight'; valid there"),
         ({"growth": "gene-sets", "objective": "mean-flow"}, "growth is learned by objective"),
-        ({"growth": "learned"}, "'learned' is that of coupling 'wfr'"),
+        ({"growth": "learned"}, "those of coupling 'wfr'"),
         ({"coupling": "entropic", "sigma": 0.0}, "takes epsilon from sigma, which is 0"),
         ({"objective": "growth"}, "growth is learned by objective 'growth'"),
-        ({"objective": "growth", "growth": "learned"}, "'learned' is that of coupling 'wfr'"),
+        ({"objective": "growth", "growth": "learned"}, "those of coupling 'wfr'"),
         ({"path": "bridge", "sigma": 0.0}, "path 'bridge' needs sigma over 0"),
         (
             {"objective": "edm", "sigma": 0.1},
@@ -131,3 +131,9 @@ def test_settings_hold_plain_values():
 def test_patience_needs_cells_to_check_on():
     with pytest.raises(InputError, match="patience=3 needs points to check on"):
         recipe("default", patience=3)
+
+
+def test_what_a_user_gets_is_the_default_and_parts_are_changed_in_ot_cfm():
+    assert method() == method("default")
+    assert method(sigma=None) == method("default")
+    assert method(coupling="independent") == method("i-cfm")

@@ -161,7 +161,7 @@ def test_the_rival_is_the_best_of_baselines_and_peers(course, quick):
 
 def test_growth_is_of_the_methods_that_ask_for_it(course, quick):
     """Rates in the data leave the couplings of others alone."""
-    plain = benchmark(course, quick)
+    plain = benchmark(course, quick, methods=["ot-cfm"])
     course.obs["cellflow_growth"] = np.linspace(-1, 1, course.n_obs)
     grown = {"name": "grown", "method": "ot-cfm", "growth": "gene-sets"}
     table = benchmark(course, quick, methods=["ot-cfm", grown])

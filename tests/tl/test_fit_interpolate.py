@@ -16,7 +16,8 @@ def test_fit_records_itself_and_makes_what_is_missing(semrau, quick, tmp_path):
     flow = cf.tl.fit(semrau, recipe=quick, progress=False)
     assert semrau.obsm["X_cellflow"].shape[1] == flow.dim == 40
     entry = semrau.uns["cellflow"]["fit"]
-    assert entry["method"]["coupling"] == "ot"
+    assert entry["method"]["coupling"] == "wfr"
+    assert entry["time_axis"] == "learned"
     assert entry["recipe"]["n_steps"] == 30
     assert entry["history"]["step"].tolist() == [30]
     assert entry["versions"]["cellflow"] == cf.__version__
@@ -43,13 +44,30 @@ def test_interpolated_cells_carry_their_origin(course, fitted):
     assert predicted.obs_names.is_unique
 
 
-def test_nearer_side_weighs_more(course, fitted):
+def test_nearer_side_weighs_more(course, quick):
+    fitted = cf.tl.fit(course, use_rep="X_pca", time_axis="real", recipe=quick, progress=False)
     predicted = cf.tl.interpolate(course, fitted, 3.5)
     shares = predicted.obs.groupby("start_time")["cellflow_weight"].sum()
     assert shares[2] == pytest.approx(0.25)
     assert shares[4] == pytest.approx(0.75)
     before = cf.tl.interpolate(course, fitted, 3.5, start="previous")
     assert set(before.obs["start_time"]) == {2}
+
+
+def test_cells_that_share_one_clock_need_no_randomness_and_others_spread(course, quick):
+    points = {}
+    for asynchrony in (0.0, 1.0):
+        method = cf.method("ot-cfm", asynchrony=asynchrony)
+        flow = cf.tl.fit(course, use_rep="X_pca", method=method, recipe=quick, progress=False)
+        points[asynchrony] = [
+            cf.tl.interpolate(course, flow, 3, rng=rng).obsm["X_cellflow"] for rng in (0, 0, 1)
+        ]
+    once, again, other = points[0.0]
+    assert (once == again).all()
+    assert (once == other).all()
+    once, again, other = points[1.0]
+    assert (once == again).all()
+    assert (once != other).any()
 
 
 def test_at_a_time_of_the_course_the_cells_are_its_own(course, fitted):

@@ -263,3 +263,14 @@ def test_priors_without_effect_or_use_are_refused_before_any_fit(course, quick):
 def test_a_coupling_that_asks_a_flow_has_one(course, quick):
     scores = holdout(course, quick, use_rep="X_pca", times=[1], coupling="acceleration")
     assert np.isfinite(scores["w1"]).all()
+
+
+def test_the_midpoint_has_the_clock_of_the_protocol_where_the_flow_learns_its_own(course, quick):
+    options = {"use_rep": "X_pca", "times": 2, "recipe": quick, "progress": False}
+    learned, real, index = (
+        cf.tl.holdout(course, time_axis=axis, **options) for axis in (None, "real", "index")
+    )
+    assert course.uns["cellflow"]["holdout"]["settings"]["time_axis"] == "index"
+    assert learned["w1_midpoint"].tolist() == real["w1_midpoint"].tolist()
+    assert learned["w1"].tolist() != real["w1"].tolist()
+    assert index["w1_midpoint"].tolist() != real["w1_midpoint"].tolist()

@@ -1,0 +1,77 @@
+"""The clock that is read from the cells."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cellflow import InputError
+from cellflow.marginals import TimeAxis, fit_axis
+
+steps = st.lists(st.tuples(st.floats(0.1, 50), st.floats(0, 9)), min_size=1, max_size=6)
+
+
+def axis_of(steps, start=0.0, pace=1.0, unit=1.0):
+    """Clock of a course with these intervals and transport lengths."""
+    gaps, lengths = np.array(steps).T
+    times = start + pace * np.concatenate([[0], np.cumsum(gaps)])
+    come = unit * np.concatenate([[0], np.cumsum(lengths)])
+    return TimeAxis("learned", tuple(times.tolist()), tuple(come.tolist()))
+
+
+@given(steps=steps, where=st.lists(st.floats(0.01, 0.99), min_size=2, max_size=5))
+def test_time_points_are_counted_and_time_runs_forward_between_them(steps, where):
+    axis = axis_of(steps)
+    assert [axis.to_flow(time) for time in axis.times] == list(range(len(axis.times)))
+    for k in range(len(axis.times) - 1):
+        low, high = axis.times[k : k + 2]
+        flow = [axis.to_flow(low + share * (high - low)) for share in sorted(where)]
+        assert all(k <= each <= k + 1 for each in flow)
+        assert all(np.diff(flow) >= -1e-9)
+
+
+@given(steps=steps, where=st.floats(0.01, 0.99), start=st.floats(-99, 99), pace=st.floats(0.1, 24))
+def test_neither_the_zero_of_time_nor_units_matter(steps, where, start, pace):
+    one, other = axis_of(steps), axis_of(steps, start, pace, unit=3.0)
+    time = where * one.times[-1]
+    assert other.to_flow(start + pace * time) == pytest.approx(one.to_flow(time), abs=1e-6)
+
+
+@pytest.mark.parametrize("lengths", [(0.0, 3.0), (0.0, 0.0)])
+def test_with_two_times_or_cells_that_stand_still_it_is_the_logarithm(lengths):
+    axis = TimeAxis("learned", (2.0, 4.0), lengths)
+    assert axis.to_flow(3) == pytest.approx(math.log(1.5) / math.log(2))
+
+
+def test_where_cells_move_less_at_first_time_runs_later():
+    """Log-odds are the mean of the two clocks': here that of lengths is read from its knots."""
+    slow = TimeAxis("learned", (0.0, 1.0, 2.0, 3.0), (0.0, 5.0, 5.5, 11.0)).to_flow(1.5)
+    fast = TimeAxis("learned", (0.0, 1.0, 2.0, 3.0), (0.0, 0.5, 5.5, 6.0)).to_flow(1.5)
+    log = math.log(2.5 / 2) / math.log(3 / 2)
+    assert 1 < slow < 2
+    assert 1 < fast < 2
+    assert slow != fast
+    assert min(slow, fast) < 1 + log < max(slow, fast)
+
+
+def test_lengths_are_wasserstein_distances(generator):
+    """Translated cells move by the length of the translation."""
+    cells = torch.randn((50, 3), generator=generator)
+    steps = [torch.zeros(3), torch.tensor([3.0, 0, 4]), torch.tensor([3.0, 2, 4])]
+    x = torch.cat([cells + step for step in steps])
+    elapsed = np.repeat([0.0, 2.0, 6.0], 50)
+    axis = fit_axis("learned", (0.0, 2.0, 5.0, 6.0), x, elapsed)
+    assert axis.times == (0.0, 2.0, 6.0)
+    assert axis.lengths == pytest.approx((0, 5, 7), rel=1e-5)
+    assert fit_axis("real", (0.0, 2.0, 5.0, 6.0), x, elapsed) == TimeAxis(
+        "real", (0.0, 2.0, 5.0, 6.0)
+    )
+
+
+@pytest.mark.parametrize(("kind", "lengths"), [("learned", ()), ("real", (0.0, 1.0))])
+def test_lengths_belong_to_the_learned_clock(kind, lengths):
+    with pytest.raises(InputError, match="time axis of 2 times cannot have"):
+        TimeAxis(kind, (0.0, 1.0), lengths)
