@@ -28,7 +28,8 @@ def check_tunable(prior: Flow, marginals: Marginals) -> None:
     if prior.nets.roles != ("velocity",):
         raise InputError(
             "objective 'oat' fine-tunes flows of a velocity alone, and the prior has "
-            f"{' and '.join(prior.nets.roles)}; fit it with objective 'velocity'"
+            f"{' and '.join(prior.nets.roles)}; fit it with objective 'velocity' "
+            "(method 'ot-cfm' or 'i-cfm')"
         )
     check_origin(prior)
     from_noise = isinstance(marginals.populations[0], Gaussian)
