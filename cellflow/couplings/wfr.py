@@ -133,9 +133,8 @@ def default_delta(
     moved = [_moved(*ends, generator) for ends in intervals]
     typical = float(np.mean([mean for mean, _ in moved]))
     delta = max(typical, _MARGIN * max(farthest for _, farthest in moved) / math.pi)
-    if not delta > 0:
-        raise InputError("source and target are the same points, so delta must be given")
-    return delta
+    # Where no cell moves, each is coupled with itself at any length scale.
+    return delta if delta > 0 else 1.0
 
 
 def _moved(

@@ -167,10 +167,12 @@ def test_with_the_default_length_scale_the_farthest_optimal_pair_is_within_reach
     assert len(np.unique(coupling.plan.rows)) == 30
 
 
-def test_populations_that_coincide_have_no_length_scale():
-    source, _ = populations()
-    with pytest.raises(InputError, match="delta must be given"):
-        default_delta([(source, source)], seeded())
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e4])
+def test_cells_of_populations_that_coincide_stay(unit):
+    source = Population.of(unit * populations()[0].points)
+    delta = default_delta([(source, source)], seeded())
+    pairs = coupled(source, source, delta=delta).sample(200, seeded())
+    assert (pairs.x1 - pairs.x0).norm(dim=1).mean() < 0.1 * unit * math.sqrt(2)
 
 
 def test_the_default_length_scale_is_the_mean_over_intervals():
