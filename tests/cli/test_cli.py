@@ -76,7 +76,7 @@ def test_the_call_that_others_script_against(run, file, course, tmp_path):
         assert set(wanted.split()) <= set(fold)
         assert {"previous", "next", "midpoint"} <= set(fold["baselines"])
     expected = cf.tl.holdout(
-        course, time_key="day", use_rep="X_pca", n_dims=2, protocol="paper",
+        course, time_key="day", use_rep="X_pca", n_dims=2, protocol="paper", method="ot-cfm",
         recipe=cf.recipe("torchcfm", n_steps=30), progress=False,
     )  # fmt: skip
     assert document["mean_w1"] == pytest.approx(expected["w1"].mean())
