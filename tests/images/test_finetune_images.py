@@ -12,6 +12,12 @@ from tests.images.test_augment import EDM
 from tests.small_images import TINY, digits, trained
 
 
+@pytest.fixture(autouse=True)
+def _few_points(monkeypatch):
+    """What is reported before and after needs no 512 points here, and those take half a minute."""
+    monkeypatch.setattr("cellflow.training.comparison._POINTS", 24)
+
+
 @pytest.fixture(scope="module")
 def first():
     return trained(method="i-cfm", n_steps=12)
