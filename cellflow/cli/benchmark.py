@@ -12,7 +12,6 @@ from click.core import ParameterSource
 
 from cellflow.cli import options
 from cellflow.methods.names import RECIPES
-from cellflow.methods.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
     from cellflow.methods.benchmark import Benchmark
@@ -43,14 +42,7 @@ _BESIDE = ("files", "output", "jobs", "force", "device", "quiet", "verbose")
 @options.n_dims(help="Dimensions to fit and score in. [default: 5, or as many as there are]")
 @options.whiten(default=True, show_default=True, help="Scale each dimension to variance one.")
 @options.expression
-@click.option(
-    "--protocol",
-    type=click.Choice(list(PROTOCOLS)),
-    default="strict",
-    show_default=True,
-    panel=options.FIT,
-    help=options.explained({name: rules.summary for name, rules in PROTOCOLS.items()}) + ".",
-)
+@options.protocol
 @options.time_axis(help="[default: the protocol's]")
 @click.option(
     "--method",
@@ -78,13 +70,7 @@ _BESIDE = ("files", "output", "jobs", "force", "device", "quiet", "verbose")
     panel=options.FIT,
     help="Training steps of all methods, other packages' too. [default: the recipe's]",
 )
-@click.option(
-    "--max-cells",
-    type=click.IntRange(min=4),
-    metavar="N",
-    panel=options.FIT,
-    help="Score N cells a side at most, drawn once. [default: all]",
-)
+@options.max_cells
 @options.seeds
 @options.device
 @click.option(

@@ -9,7 +9,6 @@ import rich_click as click
 
 from cellflow.cli import options
 from cellflow.methods.presets import PRESETS
-from cellflow.methods.protocols import PROTOCOLS
 
 
 @click.command()
@@ -29,14 +28,7 @@ from cellflow.methods.protocols import PROTOCOLS
 @options.n_dims(help="Dimensions to fit and score in. [default: 5, or as many as there are]")
 @options.whiten(default=True, show_default=True, help="Scale each dimension to variance one.")
 @options.expression
-@click.option(
-    "--protocol",
-    type=click.Choice(list(PROTOCOLS)),
-    default="strict",
-    show_default=True,
-    panel=options.FIT,
-    help=options.explained({name: rules.summary for name, rules in PROTOCOLS.items()}) + ".",
-)
+@options.protocol
 @options.fit_options
 @click.option(
     "--prior-method",
@@ -45,13 +37,7 @@ from cellflow.methods.protocols import PROTOCOLS
     help="Method of the flow that coupling acceleration asks, and that oat-fm fine-tunes. "
     "[default: ot-cfm]",
 )
-@click.option(
-    "--max-cells",
-    type=click.IntRange(min=4),
-    metavar="N",
-    panel=options.FIT,
-    help="Score N cells a side at most, drawn once. [default: all]",
-)
+@options.max_cells
 @options.time_axis(help="[default: the protocol's]")
 @options.seeds
 @options.device

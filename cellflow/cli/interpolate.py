@@ -31,6 +31,7 @@ from cellflow.methods.names import STARTS
 )
 @options.time_key
 @options.force
+@options.seed
 @options.device
 @options.run_options
 def interpolate(
@@ -41,6 +42,7 @@ def interpolate(
     start: str,
     time_key: str | None,
     force: bool,
+    seed: int,
     device: str,
 ) -> None:
     """Predict the cells of any time between the snapshots in FILE.
@@ -57,6 +59,7 @@ def interpolate(
 
     check_file_target(output, overwrite=force)
     flow = Flow.load(flow_path, device=resolve_device(device))
-    predicted = tl.interpolate(read_h5ad(file), flow, time, time_key=time_key, start=start)
+    adata = read_h5ad(file)
+    predicted = tl.interpolate(adata, flow, time, time_key=time_key, start=start, rng=seed)
     write_h5ad(predicted, output, overwrite=force)
     tell(f"wrote {output}: {predicted.n_obs} cells at time {time}")

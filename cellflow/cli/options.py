@@ -15,6 +15,7 @@ from cellflow._errors import CellflowWarning
 from cellflow.methods.names import EXPRESSION_KINDS, RECIPES, TIME_AXES
 from cellflow.methods.parts import COUPLINGS, GROWTH, OBJECTIVES, PATHS
 from cellflow.methods.presets import PRESETS
+from cellflow.methods.protocols import PROTOCOLS
 
 Command = Callable[..., Any]
 
@@ -246,6 +247,21 @@ _recipe = together(
         help="Every number of the fit; " + explained(RECIPES) + ". [default: default]",
     ),
     n_steps,
+)
+protocol = click.option(
+    "--protocol",
+    type=click.Choice(list(PROTOCOLS)),
+    default="strict",
+    show_default=True,
+    panel=FIT,
+    help=explained({name: rules.summary for name, rules in PROTOCOLS.items()}) + ".",
+)
+max_cells = click.option(
+    "--max-cells",
+    type=click.IntRange(min=4),
+    metavar="N",
+    panel=FIT,
+    help="Score N cells a side at most, drawn once. [default: all]",
 )
 time_axis = functools.partial(
     click.option, "--time-axis", type=click.Choice(list(TIME_AXES)), panel=FIT
