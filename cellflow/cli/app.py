@@ -23,6 +23,7 @@ from cellflow.cli.info import info
 from cellflow.cli.interpolate import interpolate
 from cellflow.cli.methods import methods
 from cellflow.cli.plot import plot
+from cellflow.cli.report import report
 
 #: Exit codes: wrong use or bad input; a fault of ours; stopped by the user.
 USAGE, FAULT, INTERRUPTED = 2, 1, 130
@@ -56,6 +57,7 @@ for command in (
     benchmark,
     methods,
     plot,
+    report,
     image,
 ):
     app.add_command(command)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import matplotlib as mpl
 import numpy as np
@@ -50,7 +50,7 @@ def colour_of(scale: ScalarMappable, time: float) -> tuple[float, ...]:
     return tuple(scale.to_rgba(np.array([time]))[0])
 
 
-def save(ax: Axes, path: str | Path) -> None:
+def save(ax: Axes, path: str | Path | BinaryIO) -> None:
     """Write the figure of the axes to a file and forget it.
 
     Parameters
@@ -58,7 +58,7 @@ def save(ax: Axes, path: str | Path) -> None:
     ax
         What a figure function returned.
     path
-        File to write; its ending decides the format.
+        File to write; its ending decides the format. An open file gets a PNG.
     """
     figure = ax.get_figure(root=True)
     assert figure is not None
