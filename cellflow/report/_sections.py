@@ -74,7 +74,7 @@ def accuracy(subject: Subject) -> Section | None:
             "cells. W1 is the mean distance that predicted cells have to move to become the real "
             "ones, lower is better. 'Real half' is the distance of one half of the real cells "
             "from the other, what sampling alone costs, and compares with 'W1 at half'; 'midpoint' "
-            "needs no model; 'gap closed' is the share of the way from the midpoint to the real half.",
+            "needs no model; 'gap closed' is the share of the way from it to the real half.",
             f"{listed([*how, f'{seeds} seed' + 's' * (seeds > 1)])}.".capitalize(),
         ],
         figures=[
