@@ -67,7 +67,7 @@ def write(
         ("cells", f"{adata.n_obs:,}"),
         ("times", subject.points.described()),
         ("cellflow", __version__),
-        ("fitted with", ", ".join(f"{name} {number}" for name, number in versions().items())),
+        ("made with", ", ".join(f"{name} {number}" for name, number in versions().items())),
     ]
     page = render(title, facts, sections)
     with new_file(path, overwrite=overwrite) as staged:
