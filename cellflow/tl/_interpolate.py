@@ -85,7 +85,7 @@ def interpolate(
     >>> adata = cf.datasets.semrau2017()
     >>> adata = adata[adata.X.getnnz(axis=1) > 0].copy()
     >>> cf.pp.embed(adata, n_dims=3)
-    >>> short = cf.recipe("default", n_steps=10)
+    >>> short = cf.recipe("default", n_steps=10, net={"width": 16})
     >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
     >>> cf.tl.interpolate(adata, flow, 30, time_key="time").shape
     (621, 41)
