@@ -5,15 +5,19 @@ from cellflow.io.courses import published, read_course
 from cellflow.io.covariates import Conditions, SideColumns
 from cellflow.io.h5ad import read_h5ad, write_h5ad
 from cellflow.io.scores import read_scores, write_scores
+from cellflow.io.selection import Cells, described, groups_of, select_cells
 from cellflow.io.slots import populations, time_key_of, time_points_of
 from cellflow.io.times import TimePoints, in_words, parse_times
 
 __all__ = [
+    "Cells",
     "Conditions",
     "SideColumns",
     "TimePoints",
     "benchmark_means",
     "benchmark_summary",
+    "described",
+    "groups_of",
     "in_words",
     "parse_times",
     "populations",
@@ -21,6 +25,7 @@ __all__ = [
     "read_course",
     "read_h5ad",
     "read_scores",
+    "select_cells",
     "time_key_of",
     "time_points_of",
     "write_benchmark",
