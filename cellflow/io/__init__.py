@@ -8,6 +8,7 @@ from cellflow.io.scores import read_scores, write_scores
 from cellflow.io.selection import Cells, described, groups_of, select_cells
 from cellflow.io.slots import populations, time_key_of, time_points_of
 from cellflow.io.times import TimePoints, in_words, parse_times
+from cellflow.io.transitions import read_transitions, write_transitions
 
 __all__ = [
     "Cells",
@@ -25,10 +26,12 @@ __all__ = [
     "read_course",
     "read_h5ad",
     "read_scores",
+    "read_transitions",
     "select_cells",
     "time_key_of",
     "time_points_of",
     "write_benchmark",
     "write_h5ad",
     "write_scores",
+    "write_transitions",
 ]

@@ -96,7 +96,9 @@ def _by_value(adata: AnnData, text: str) -> np.ndarray:
     keys = [_key(each, like=values) for each in asked]
     if bad := [each for each, key in zip(asked, keys, strict=True) if key not in known]:
         valid = listed(sorted(str(value) for value in present))
-        raise InputError(f"obs[{column!r}] has no value {listed(map(repr, bad))}; there are: {valid}")
+        raise InputError(
+            f"obs[{column!r}] has no value {listed(map(repr, bad))}; there are: {valid}"
+        )
     return values.isin([known[key] for key in keys]).to_numpy()
 
 

@@ -14,6 +14,7 @@ from cellflow._batch import Batch
 from cellflow._checks import check_positive
 from cellflow._random import torch_generator
 from cellflow.flow import Flow
+from cellflow.training.devices import cpu_threads
 
 #: Steps for one mean interval of the course: of Runge-Kutta of order 4, and with noise.
 _STEPS, _NOISY_STEPS = 25, 100
@@ -68,12 +69,16 @@ class Mover:
     def move(self, cells: Batch, times: Sequence[float]) -> Motion:
         """Move cells through times, of which the first is their own.
 
-        Paths of one cell follow each other, shape (t, n * copies, d).
+        Paths of one cell follow each other, shape (t, n * copies, d). The CPU computes on as many
+        threads as for the fit.
         """
-        if self.n_samples is not None:
-            cells = cells[torch.arange(len(cells)).repeat_interleave(self.copies)]
-            return self._noisy(cells, times)
-        return self._growing(cells, times) if self.flow.changes_mass else self._plain(cells, times)
+        with cpu_threads(self.flow.settings["recipe"]["threads"]):
+            if self.n_samples is not None:
+                cells = cells[torch.arange(len(cells)).repeat_interleave(self.copies)]
+                return self._noisy(cells, times)
+            if self.flow.changes_mass:
+                return self._growing(cells, times)
+            return self._plain(cells, times)
 
     def _plain(self, cells: Batch, times: Sequence[float]) -> Motion:
         if len(set(times)) == 1:

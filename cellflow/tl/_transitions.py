@@ -106,7 +106,9 @@ def _interval(
     way: Descent, labels: pd.Series, sources: np.ndarray, targets: np.ndarray
 ) -> pd.DataFrame:
     """All pairs of groups of two times."""
-    before, after = (labels.iloc[each].cat.remove_unused_categories() for each in (sources, targets))
+    before, after = (
+        labels.iloc[each].cat.remove_unused_categories() for each in (sources, targets)
+    )
     starts, ends = (one_hot(s.cat.codes.to_numpy(), s.cat.categories.size) for s in (before, after))
     found = normalised_rows(starts.T @ gathered(way.steps(sources, targets), ends))
     index = pd.MultiIndex.from_product(
