@@ -23,6 +23,8 @@ from sklearn.neighbors import NearestNeighbors
 
 import cellflow as cf
 from cellflow.io import read_h5ad
+from cellflow.tl._course import Course
+from cellflow.tl._descent import descent_of, gathered, normalised_rows
 
 STATE, CLONE, TIME = "state_info", "clone_id", "time"
 LAST = 6.0
@@ -80,6 +82,7 @@ def predictions(
         if method != "sf2m":
             plan = {"default": "unbalanced plans (WFR)", "ot-cfm": "exact OT plans"}[method]
             yield plan, 0, told(adata, flow, states, by="coupling")
+            yield f"{plan}, smoothed", 0, smoothed(adata, flow, states, given.n_neighbors)
 
 
 def fitted(adata: AnnData, method: str, seed: int, n_steps: int | None, folder: Path) -> cf.Flow:
@@ -100,18 +103,44 @@ def told(adata: AnnData, flow: cf.Flow, states: list[str], **options: object) ->
     return found.reindex(columns=states, fill_value=0.0)
 
 
-def baselines(adata: AnnData, k: int, states: list[str]) -> dict[str, pd.DataFrame]:
-    """What asks no flow: votes of the cells of the last day nearest to a cell where it is; the
-    state that it has already; the shares of the states at the last day."""
+def smoothed(adata: AnnData, flow: cf.Flow, states: list[str], k: int) -> pd.DataFrame:
+    """Fates by the plans where each cell of the last day stands for its nearest ones there.
+
+    A row of a plan has a few cells only, a carried cell `k` voters; so both have as many.
+    """
+    course = Course.of(adata, flow, None)
+    way = descent_of(course, "coupling", n_neighbors=k, n_samples=None, seed=0)
+    votes, near = _votes(adata, k, states), course.rows(LAST)
+    found = np.full((adata.n_obs, len(states)), np.nan)
+    for day in DAYS:
+        rows = course.rows(day)
+        found[rows] = normalised_rows(gathered(way.steps(rows, near), votes[near]))
+    return pd.DataFrame(found, adata.obs_names, states)
+
+
+def _votes(adata: AnnData, k: int, states: list[str]) -> np.ndarray:
+    """Shares of states among the cells of the last day nearest to each cell where it is."""
     last = (adata.obs[TIME] == LAST).to_numpy()
     points, ends = adata.obsm["X_cellflow"], adata.obs[STATE].astype(str)
     votes = pd.get_dummies(ends[last]).reindex(columns=states, fill_value=False).to_numpy(float)
     near = NearestNeighbors(n_neighbors=k).fit(points[last]).kneighbors(points)[1]
+    shares: np.ndarray = votes[near].mean(axis=1)
+    return shares
+
+
+def baselines(adata: AnnData, k: int, states: list[str]) -> dict[str, pd.DataFrame]:
+    """What asks no flow.
+
+    Votes of the cells of the last day that are nearest to a cell where it is; the state that it has
+    already; the shares of the states at the last day.
+    """
+    ends = adata.obs[STATE].astype(str)
     own = pd.get_dummies(ends).reindex(columns=states, fill_value=False).to_numpy(float)
+    last = (adata.obs[TIME] == LAST).to_numpy()
     values = {
-        "nearest cells, no transport": votes[near].mean(axis=1),
+        "nearest cells, no transport": _votes(adata, k, states),
         "own state": own,
-        "shares of day 6": np.tile(votes.mean(axis=0), (adata.n_obs, 1)),
+        "shares of day 6": np.tile(own[last].mean(axis=0), (adata.n_obs, 1)),
     }
     return {name: pd.DataFrame(each, adata.obs_names, states) for name, each in values.items()}
 

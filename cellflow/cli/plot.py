@@ -179,7 +179,7 @@ def fates(file: Path, output: Path, fates: tuple[str, ...], basis: str | None, f
     show_default=True,
     metavar="SHARE",
     panel=options.DATA,
-    help="Hide bands of a smaller share of the cells of a time; the figure says how much is hidden.",
+    help="Hide bands of a smaller share of the cells of a time; the figure says how much that is.",
 )
 @options.force
 @options.run_options

@@ -17,7 +17,16 @@ from matplotlib.figure import Figure
 from cellflow._checks import check_positive
 from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, WEIGHT, recorded
 from cellflow.io import TimePoints, groups_of, in_words, time_points_of
-from cellflow.pl._canvas import INK, PALE, PREDICTED, canvas, dot_size, finish, scatter
+from cellflow.pl._canvas import (
+    INK,
+    PALE,
+    PREDICTED,
+    beside_legend,
+    canvas,
+    dot_size,
+    finish,
+    scatter,
+)
 from cellflow.pl._colours import group_colours
 from cellflow.pl._plane import Plane
 from cellflow.pl._trajectories import kept_paths
@@ -178,7 +187,7 @@ def _coloured(ax: Axes, adata: AnnData, paths: AnnData, groups: str | None) -> n
     for name in known:
         if (named == name).any():
             ax.plot([], [], "o", color=known[name], markersize=5, label=name)
-    ax.legend(frameon=False, fontsize="small", title=groups, title_fontsize="small")
+    beside_legend(ax, groups)
     return np.array([to_rgba(known.get(name, INK), 0.85) for name in named])
 
 

@@ -89,7 +89,7 @@ def _save_animation(animation: FuncAnimation, path: Path) -> None:
     if not writers.is_available(writer):
         raise InputError(f"{path.suffix} needs {writer}, which is not installed; write .gif")
     animation.save(path, writer=writer, dpi=110)
-    plt.close(animation._fig)  # type: ignore[attr-defined]  # noqa: SLF001
+    plt.close(animation._fig)  # type: ignore[attr-defined]
 
 
 def frame(ax: Axes, label: str, components: tuple[int, int]) -> None:
@@ -108,6 +108,18 @@ def time_bar(ax: Axes, scale: ScalarMappable, unit: str, times: np.ndarray) -> N
     bar.set_ticks(list(times))
     bar.ax.tick_params(labelsize="small")
     bar.outline.set_visible(False)
+
+
+def beside_legend(ax: Axes, title: str) -> None:
+    """Add a legend to the right of the axes, where no cells are."""
+    ax.legend(
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+        frameon=False,
+        fontsize="small",
+        title=title,
+        title_fontsize="small",
+    )
 
 
 def dot_size(n: int) -> float:

@@ -94,21 +94,26 @@ def fates(
         _draw(panel, cells, values, shown[kind][0])
         _title(panel, name, colours.get(name))
         frame(panel, label, components)
+        if panel is not panels[0]:
+            panel.set(xlabel="", ylabel="")
     for kind, (scale, panel) in shown.items():
-        beside = [panel] if kind == _ENTROPY or ax is not None else _likely(panels, wanted)
-        bar = panel.figure.colorbar(scale, ax=beside, shrink=0.8, pad=0.02, aspect=25)
-        bar.set_label("entropy (nats)" if kind == _ENTROPY else kind, fontsize="small")
+        entropy = kind == _ENTROPY
+        likely = [p for p, name in zip(panels, wanted, strict=True) if name != _ENTROPY]
+        bar = panel.figure.colorbar(
+            scale,
+            ax=[panel] if entropy else likely,
+            location="bottom" if entropy else "right",
+            shrink=0.8,
+            pad=0.02,
+            aspect=25,
+        )
+        bar.set_label("entropy (nats)" if entropy else kind, fontsize="small")
         bar.ax.tick_params(labelsize="small")
         bar.outline.set_visible(False)
     if ax is None:
         when = f"{float(entry['time']):g} {in_words(str(entry['unit']))}".strip()
         panels[0].figure.suptitle(f"Fates at time {when}, by {entry['by']}", fontsize="medium")
     return finish(panels[0], show=show)
-
-
-def _likely(panels: list[Axes], wanted: Sequence[str]) -> list[Axes]:
-    """The panels of probabilities in the last row that has some, where their bar stands."""
-    return [panel for panel, name in zip(panels, wanted, strict=True) if name != _ENTROPY]
 
 
 def _panels(n: int) -> list[Axes]:
@@ -138,4 +143,4 @@ def _draw(ax: Axes, cells: np.ndarray, values: np.ndarray, scale: ScalarMappable
 def _title(ax: Axes, name: str, colour: str | None) -> None:
     ax.set_title(name, fontsize="medium")
     if colour is not None:
-        ax.plot(0.03, 0.96, "o", color=colour, markersize=6, transform=ax.transAxes, clip_on=False)
+        ax.plot(0.05, 1.07, "o", color=colour, markersize=6, transform=ax.transAxes, clip_on=False)

@@ -21,8 +21,8 @@ from cellflow.pl._colours import group_colours
 _NEEDED = ("groups", "source_time", "target_time", "source", "target", "mass")
 
 #: Width of a column in units of the distance between two, gap between groups, least height of a
-#: group that is named.
-_WIDTH, _GAP, _NAMED = 0.06, 0.025, 0.025
+#: group that is named, height of a name.
+_WIDTH, _GAP, _NAMED, _LINE = 0.06, 0.025, 0.025, 0.035
 
 
 @dataclass
@@ -114,6 +114,7 @@ def _column(table: pd.DataFrame, time: float, order: Mapping[str, int]) -> dict[
 def _draw_nodes(
     ax: Axes, k: int, nodes: dict[str, _Node], colours: Mapping[str, str], *, last: bool
 ) -> None:
+    inside, side, lowest = k > 0 and not last, -1 if k == 0 else 1, np.inf
     for name, node in nodes.items():
         bottom = node.top - node.height
         ax.add_patch(
@@ -124,16 +125,17 @@ def _draw_nodes(
                 color=colours.get(name, INK),
                 linewidth=0,
                 zorder=3,
-            )  # fmt: skip
+            )
         )
-        if node.height < _NAMED and k > 0 and not last:
+        if inside and node.height < _NAMED:
             continue
-        side = -1 if k == 0 else 1
+        # Names of thin groups would lie on each other.
+        lowest = min(bottom + node.height / 2, lowest - _LINE)
         text = ax.text(
             k + side * (_WIDTH / 2 + 0.03),
-            bottom + node.height / 2,
+            lowest,
             name,
-            ha="right" if k == 0 else "left",
+            ha="right" if side < 0 else "left",
             va="center",
             fontsize="x-small",
             color=INK,

@@ -16,6 +16,7 @@ from cellflow.io import groups_of, in_words, time_points_of
 from cellflow.pl._canvas import (
     INK,
     PALE,
+    beside_legend,
     canvas,
     colour_of,
     dot_size,
@@ -64,8 +65,8 @@ def trajectories(
         Column of `obs` with the times; None takes the one that the flow was fitted to, or that
         `pp.time_points` recorded, or one of a usual name.
     basis
-        `obsm` key of `adata` with or without its `X_`, such as `umap`, in which each point stands at
-        the mean of the observed cells that are nearest in the representation: a picture, not a
+        `obsm` key of `adata` with or without its `X_`, such as `umap`, in which each point stands
+        at the mean of the observed cells that are nearest in the representation: a picture, not a
         prediction of coordinates. None draws two dimensions of the representation itself.
     components
         Dimensions to draw, counted from 0.
@@ -179,5 +180,5 @@ def _draw(
             ax.add_collection(LineCollection(list(segment), color=colour, alpha=0.8, **style))
         for name in dict.fromkeys(name for name in labels.cat.categories if name in named):
             ax.plot([], [], color=known[str(name)], label=str(name))
-        ax.legend(frameon=False, fontsize="small", title=groups, title_fontsize="small")
+        beside_legend(ax, groups)
     scatter(ax, starts, s=9, color=colours, zorder=3)

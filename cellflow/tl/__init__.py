@@ -1,4 +1,4 @@
-"""Tools: fit a flow and fine-tune it, predict cells, follow them, tell fates, score held-out times."""
+"""Tools: fit and fine-tune a flow, predict cells and follow them, score held-out times."""
 
 from cellflow.tl._benchmark import benchmark
 from cellflow.tl._fates import fates

@@ -44,7 +44,8 @@ def trajectories(
         The fitted flow.
     cells
         Which: a boolean mask, names of cells, or text such as `cell_type=HSC & day=2`. None takes
-        the cells of the first time, of the last where `backward` is on. Each starts at its own time.
+        the cells of the first time, of the last where `backward` is on. Each starts at its own
+        time.
     n_cells
         How many of them to follow at most, drawn at random; None follows all.
     times
