@@ -17,6 +17,12 @@ GROWTH = "cellflow_growth"
 PROLIFERATION, APOPTOSIS = "cellflow_proliferation", "cellflow_apoptosis"
 #: The observed cell that a predicted one was carried from, and its time.
 START_CELL, START_TIME = "start_cell", "start_time"
+#: The path that a cell of a trajectory belongs to.
+TRAJECTORY = "trajectory"
+#: `obs` columns of how much each cell counts among the ancestors or descendants of a group.
+ANCESTORS, DESCENDANTS = "cellflow_ancestors", "cellflow_descendants"
+#: `key_added` of fates, and what its `obsm` and `uns`, and its `obs` key have behind it.
+FATE, PROBABILITIES, ENTROPY = "fate", "_probabilities", "_entropy"
 #: `obsm` key with the representation that flows live in.
 REPRESENTATION = "X_cellflow"
 #: `uns` key under which everything else stands, a mapping for each verb.
@@ -29,6 +35,7 @@ FIT = "fit"
 FINETUNE = "finetune"
 INTERPOLATE = "interpolate"
 HOLDOUT = "holdout"
+PUSH, PULL, TRAJECTORIES = "push", "pull", "trajectories"
 
 
 def record(uns: MutableMapping[str, Any], key: str, entry: object) -> None:

@@ -14,6 +14,7 @@ from cellflow._errors import InputError
 from cellflow.cli.benchmark import benchmark
 from cellflow.cli.demo import demo
 from cellflow.cli.embed import embed
+from cellflow.cli.fates import fates
 from cellflow.cli.finetune import finetune
 from cellflow.cli.fit import fit
 from cellflow.cli.growth import growth
@@ -23,7 +24,11 @@ from cellflow.cli.info import info
 from cellflow.cli.interpolate import interpolate
 from cellflow.cli.methods import methods
 from cellflow.cli.plot import plot
+from cellflow.cli.push import pull, push
+from cellflow.cli.relatives import ancestors, descendants
 from cellflow.cli.report import report
+from cellflow.cli.trajectories import trajectories
+from cellflow.cli.transitions import transitions
 
 #: Exit codes: wrong use or bad input; a fault of ours; stopped by the user.
 USAGE, FAULT, INTERRUPTED = 2, 1, 130
@@ -53,6 +58,13 @@ for command in (
     fit,
     finetune,
     interpolate,
+    push,
+    pull,
+    trajectories,
+    fates,
+    ancestors,
+    descendants,
+    transitions,
     holdout,
     benchmark,
     methods,

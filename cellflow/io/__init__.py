@@ -5,15 +5,20 @@ from cellflow.io.courses import published, read_course
 from cellflow.io.covariates import Conditions, SideColumns
 from cellflow.io.h5ad import read_h5ad, write_h5ad
 from cellflow.io.scores import read_scores, write_scores
+from cellflow.io.selection import Cells, described, groups_of, select_cells
 from cellflow.io.slots import populations, time_key_of, time_points_of
 from cellflow.io.times import TimePoints, in_words, parse_times
+from cellflow.io.transitions import read_transitions, write_transitions
 
 __all__ = [
+    "Cells",
     "Conditions",
     "SideColumns",
     "TimePoints",
     "benchmark_means",
     "benchmark_summary",
+    "described",
+    "groups_of",
     "in_words",
     "parse_times",
     "populations",
@@ -21,9 +26,12 @@ __all__ = [
     "read_course",
     "read_h5ad",
     "read_scores",
+    "read_transitions",
+    "select_cells",
     "time_key_of",
     "time_points_of",
     "write_benchmark",
     "write_h5ad",
     "write_scores",
+    "write_transitions",
 ]

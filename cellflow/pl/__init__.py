@@ -1,11 +1,25 @@
 """Figures. Each function returns its Axes and takes `ax` and `show`."""
 
+from cellflow.pl._animate import animate
 from cellflow.pl._benchmark import benchmark
 from cellflow.pl._canvas import save
+from cellflow.pl._fates import fates
 from cellflow.pl._holdout import holdout
 from cellflow.pl._image_scores import image_scores
 from cellflow.pl._interpolation import interpolation
 from cellflow.pl._loss import loss
+from cellflow.pl._sankey import sankey
 from cellflow.pl._trajectories import trajectories
 
-__all__ = ["benchmark", "holdout", "image_scores", "interpolation", "loss", "save", "trajectories"]
+__all__ = [
+    "animate",
+    "benchmark",
+    "fates",
+    "holdout",
+    "image_scores",
+    "interpolation",
+    "loss",
+    "sankey",
+    "save",
+    "trajectories",
+]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from cellflow.pl import save
+from cellflow.pl._canvas import png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,9 +33,7 @@ class Figure:
     @classmethod
     def of(cls, axes: Axes, caption: str) -> Figure:
         """Take the figure of some axes, and forget it."""
-        image = io.BytesIO()
-        save(axes, image)
-        picture = base64.b64encode(image.getvalue()).decode("ascii")
+        picture = base64.b64encode(png(axes)).decode("ascii")
         return cls(f"data:image/png;base64,{picture}", caption)
 
 
