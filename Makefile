@@ -23,7 +23,7 @@ lint: $(VENV)/.dev
 	$(BIN)/codespell
 
 # Each workflow end to end, on its small test configuration.
-WORKFLOWS = images benchmark
+WORKFLOWS = images benchmark trajectory
 workflow-test: $(VENV)/.dev
 	for name in $(WORKFLOWS); do \
 		PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --snakefile workflows/$$name/workflow/Snakefile \

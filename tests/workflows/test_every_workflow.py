@@ -21,7 +21,7 @@ def folder(request):
 
 
 def test_there_are_some():
-    assert {"images", "benchmark"} <= {folder.name for folder in WORKFLOWS}
+    assert {"images", "benchmark", "trajectory"} <= {folder.name for folder in WORKFLOWS}
 
 
 def test_the_linter_has_nothing_to_say(snakemake, folder):
