@@ -192,7 +192,7 @@ def _long(course: Course, stretches: list[_Stretch], copies: int, decode: bool) 
         course.representation,
         np.concatenate(points),
         cells,
-        {name: table[name].to_numpy() for name in table},
+        {str(name): table[name].to_numpy() for name in table},
         names=names,
         decode=decode,
     )

@@ -179,7 +179,7 @@ def test_a_film_backward_begins_at_the_end_and_takes_axes(cells, flow, tmp_path)
 
 
 def test_what_cannot_be_filmed_is_named(cells, paths, tmp_path, monkeypatch):
-    with pytest.raises(cf.InputError, match="no paths of cellflow.tl.trajectories"):
+    with pytest.raises(cf.InputError, match=r"no paths of cellflow\.tl\.trajectories"):
         cf.pl.animate(cells, cells)
     with pytest.raises(cf.InputError, match="interval must be positive"):
         cf.pl.animate(cells, paths, interval=0)
@@ -187,7 +187,7 @@ def test_what_cannot_be_filmed_is_named(cells, paths, tmp_path, monkeypatch):
     with pytest.raises(cf.InputError, match=r"unknown format of an animation '.png'; valid: .gif"):
         cf.pl.save(film, tmp_path / "film.png")
     monkeypatch.setattr(writers, "is_available", lambda name: False)
-    with pytest.raises(cf.InputError, match="needs ffmpeg, which is not installed; write .gif"):
+    with pytest.raises(cf.InputError, match=r"needs ffmpeg, which is not installed; write \.gif"):
         cf.pl.save(film, tmp_path / "film.mp4")
     monkeypatch.undo()
     cf.pl.save(film, tmp_path / "film.gif")
