@@ -69,11 +69,11 @@ def test_one_fate_takes_axes(cells):
 
 
 def test_what_fates_cannot_draw_is_named(cells):
-    with pytest.raises(cf.InputError, match="room for one fate, and these are up, down, entropy"):
+    with pytest.raises(cf.InputError, match=r"room for one fate, and these are up, down, entropy"):
         cf.pl.fates(cells, ax=plt.figure().add_subplot())
-    with pytest.raises(cf.InputError, match="unknown fate 'upp' .did you mean 'up'"):
+    with pytest.raises(cf.InputError, match=r"unknown fate 'upp' .did you mean 'up'"):
         cf.pl.fates(cells, fates="upp")
-    with pytest.raises(cf.InputError, match="no obsm key 'tsne'; there are: X_pca, X_umap"):
+    with pytest.raises(cf.InputError, match=r"no obsm key 'tsne'; there are: X_pca, X_umap"):
         cf.pl.fates(cells, basis="tsne")
     with pytest.raises(cf.InputError, match="dimensions 0 to 1"):
         cf.pl.fates(cells, components=(0, 2))
