@@ -23,8 +23,8 @@ from cellflow.tl._predicted import predicted_cells
 def trajectories(
     adata: AnnData,
     flow: Flow,
-    cells: Cells = None,
     *,
+    cells: Cells = None,
     n_cells: int | None = 200,
     times: int | Sequence[float | str] = 40,
     backward: bool = False,
