@@ -191,7 +191,7 @@ def _coloured(ax: Axes, adata: AnnData, paths: AnnData, groups: str | None) -> n
     return np.array([to_rgba(known.get(name, INK), 0.85) for name in named])
 
 
-def _mixed(first: str, second: str, share: float) -> tuple[float, ...]:
+def _mixed(first: str, second: str, share: float) -> Any:
     """A colour so far on the way from one to another."""
     a, b = np.array(to_rgba(first)), np.array(to_rgba(second))
     return tuple((1 - share) * a + share * b)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
@@ -156,7 +158,7 @@ def _draw(
     ends = np.cumsum([len(path) for path, _, _ in paths])[:-1]
     placed = np.split(plane.place(np.concatenate([path for path, _, _ in paths])), ends)
     segments = [np.stack([line[:-1], line[1:]], axis=1) for line in placed]
-    style = {"linewidths": 1.1, "capstyle": "round"}
+    style: dict[str, Any] = {"linewidths": 1.1, "capstyle": "round"}
     starts = np.stack([line[0] for line in placed])
     if groups is None:
         scale = time_scale(np.array([*times, *(each.max() for _, each, _ in paths)]))
@@ -170,7 +172,7 @@ def _draw(
                 **style,
             )
         )
-        colours = [colour_of(scale, float(each[0])) for _, each, _ in paths]
+        colours: list[Any] = [colour_of(scale, float(each[0])) for _, each, _ in paths]
         time_bar(ax, scale, in_words(unit), np.array(times))
     else:
         known, labels = group_colours(adata, groups), groups_of(adata, groups)

@@ -126,6 +126,6 @@ class Course:
         warnings.warn(
             f"{what}: cells go on as at the nearest of them, which no data supports",
             CellflowWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
         return self.flow.extended(), True

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -111,7 +112,7 @@ class Mover:
         moments = [self.flow.axis.to_flow(time) for time in times]
         return max(abs(stop - start) for start, stop in pairwise(moments))
 
-    def _steps(self, times: Sequence[float]) -> dict[str, int]:
+    def _steps(self, times: Sequence[float]) -> dict[str, Any]:
         """Options of the solver; a flow that leaps needs none."""
         if self.flow.leaps:
             return {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from anndata import AnnData
 
@@ -84,8 +86,11 @@ def push(
     moment = course.points.moment(time)
     early = course.points.elapsed <= moment
     kept = course.chosen(cells, early, f"at or before time {moment:g}")
-    options = {"n_samples": n_samples, "extrapolate": extrapolate, "decode": decode}
-    return _moved(course, kept, moment, cells, PUSH, seed_of(rng), **options)
+    flow, beyond = course.reaching([moment, *course.points.elapsed[kept]], extrapolate=extrapolate)
+    mover = Mover.of(flow, n_samples, seed_of(rng))
+    result = _moved(course, mover, kept, moment, decode=decode)
+    record(result.uns, PUSH, _settings(course, cells, moment, n_samples, beyond))
+    return result
 
 
 def pull(
@@ -142,26 +147,18 @@ def pull(
     moment = course.points.moment(time)
     late = course.points.elapsed >= moment
     kept = course.chosen(cells, late, f"at or after time {moment:g}")
-    options = {"n_samples": n_samples, "extrapolate": extrapolate, "decode": decode}
-    return _moved(course, kept, moment, cells, PULL, seed_of(rng), **options)
+    flow, beyond = course.reaching([moment, *course.points.elapsed[kept]], extrapolate=extrapolate)
+    mover = Mover.of(flow, n_samples, seed_of(rng))
+    result = _moved(course, mover, kept, moment, decode=decode)
+    record(result.uns, PULL, _settings(course, cells, moment, n_samples, beyond))
+    return result
 
 
 def _moved(
-    course: Course,
-    kept: np.ndarray,
-    moment: float,
-    cells: Cells,
-    verb: str,
-    seed: int,
-    *,
-    n_samples: int | None,
-    extrapolate: bool,
-    decode: bool,
+    course: Course, mover: Mover, kept: np.ndarray, moment: float, *, decode: bool
 ) -> AnnData:
     """The kept cells at a time, each from its own."""
     starts = np.unique(course.points.elapsed[kept])
-    flow, beyond = course.reaching([moment, *starts], extrapolate=extrapolate)
-    mover = Mover.of(flow, n_samples, seed)
     rows = [course.rows(start, kept) for start in starts]
     motions = [
         mover.move(course.batch(each), [float(start), moment])
@@ -170,10 +167,9 @@ def _moved(
     order = np.concatenate(rows).repeat(mover.copies)
     origins = course.adata.obs_names[order].to_numpy()
     names = None
-    if n_samples is not None:
-        numbers = np.tile(np.arange(n_samples), len(order) // n_samples)
-        names = [f"{name}.{number}" for name, number in zip(origins, numbers, strict=True)]
-    result = predicted_cells(
+    if mover.n_samples is not None:
+        names = [f"{name}.{k % mover.copies}" for k, name in enumerate(origins)]
+    return predicted_cells(
         course.representation,
         np.concatenate([motion.points[-1] for motion in motions]),
         origins,
@@ -185,12 +181,15 @@ def _moved(
         names=names,
         decode=decode,
     )
-    entry = {
+
+
+def _settings(
+    course: Course, cells: Cells, moment: float, n_samples: int | None, beyond: bool
+) -> dict[str, Any]:
+    return {
         "time": moment,
         "unit": course.points.unit,
         "cells": described(cells),
         "n_samples": n_samples,
         "extrapolated": beyond,
     }
-    record(result.uns, verb, entry)
-    return result

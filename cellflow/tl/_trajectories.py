@@ -23,8 +23,8 @@ from cellflow.tl._predicted import predicted_cells
 def trajectories(
     adata: AnnData,
     flow: Flow,
-    cells: Cells = None,
     *,
+    cells: Cells = None,
     n_cells: int | None = 200,
     times: int | Sequence[float | str] = 40,
     backward: bool = False,
@@ -192,7 +192,7 @@ def _long(course: Course, stretches: list[_Stretch], copies: int, decode: bool) 
         course.representation,
         np.concatenate(points),
         cells,
-        {name: table[name].to_numpy() for name in table},
+        {str(name): table[name].to_numpy() for name in table},
         names=names,
         decode=decode,
     )

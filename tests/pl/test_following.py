@@ -69,11 +69,11 @@ def test_one_fate_takes_axes(cells):
 
 
 def test_what_fates_cannot_draw_is_named(cells):
-    with pytest.raises(cf.InputError, match="room for one fate, and these are up, down, entropy"):
+    with pytest.raises(cf.InputError, match=r"room for one fate, and these are up, down, entropy"):
         cf.pl.fates(cells, ax=plt.figure().add_subplot())
-    with pytest.raises(cf.InputError, match="unknown fate 'upp' .did you mean 'up'"):
+    with pytest.raises(cf.InputError, match=r"unknown fate 'upp' .did you mean 'up'"):
         cf.pl.fates(cells, fates="upp")
-    with pytest.raises(cf.InputError, match="no obsm key 'tsne'; there are: X_pca, X_umap"):
+    with pytest.raises(cf.InputError, match=r"no obsm key 'tsne'; there are: X_pca, X_umap"):
         cf.pl.fates(cells, basis="tsne")
     with pytest.raises(cf.InputError, match="dimensions 0 to 1"):
         cf.pl.fates(cells, components=(0, 2))
@@ -179,7 +179,7 @@ def test_a_film_backward_begins_at_the_end_and_takes_axes(cells, flow, tmp_path)
 
 
 def test_what_cannot_be_filmed_is_named(cells, paths, tmp_path, monkeypatch):
-    with pytest.raises(cf.InputError, match="no paths of cellflow.tl.trajectories"):
+    with pytest.raises(cf.InputError, match=r"no paths of cellflow\.tl\.trajectories"):
         cf.pl.animate(cells, cells)
     with pytest.raises(cf.InputError, match="interval must be positive"):
         cf.pl.animate(cells, paths, interval=0)
@@ -187,7 +187,7 @@ def test_what_cannot_be_filmed_is_named(cells, paths, tmp_path, monkeypatch):
     with pytest.raises(cf.InputError, match=r"unknown format of an animation '.png'; valid: .gif"):
         cf.pl.save(film, tmp_path / "film.png")
     monkeypatch.setattr(writers, "is_available", lambda name: False)
-    with pytest.raises(cf.InputError, match="needs ffmpeg, which is not installed; write .gif"):
+    with pytest.raises(cf.InputError, match=r"needs ffmpeg, which is not installed; write \.gif"):
         cf.pl.save(film, tmp_path / "film.mp4")
     monkeypatch.undo()
     cf.pl.save(film, tmp_path / "film.gif")

@@ -142,7 +142,7 @@ def test_mistakes_are_named(cells, flow):
 
 
 def test_trajectories_have_a_row_a_cell_and_time_from_each_start(cells, flow):
-    paths = cf.tl.trajectories(cells, flow, "kind=a", n_cells=None, times=[1, 2, "3"])
+    paths = cf.tl.trajectories(cells, flow, cells="kind=a", n_cells=None, times=[1, 2, "3"])
     assert paths.obs["trajectory"].tolist() == [0] * 4 + [1] * 4 + [2] * 2 + [3] * 2
     assert paths.obs["cellflow_time"].tolist() == [0, 1, 2, 3] * 2 + [2, 3] * 2
     assert paths.obs_names.is_unique
@@ -177,9 +177,9 @@ def test_mistakes_of_trajectories_are_named(cells, flow):
     with pytest.raises(cf.InputError, match="times must be two or more, or a list of them, got 1"):
         cf.tl.trajectories(cells, flow, times=1)
     with pytest.raises(cf.InputError, match=r"none of the 6 cells chosen .day=3. is before time 3"):
-        cf.tl.trajectories(cells, flow, "day=3")
+        cf.tl.trajectories(cells, flow, cells="day=3")
     with pytest.raises(cf.InputError, match="no time of the grid is after time 2"):
-        cf.tl.trajectories(cells, flow, "day=2", times=[1])
+        cf.tl.trajectories(cells, flow, cells="day=2", times=[1])
     with pytest.raises(cf.InputError, match="n_cells must be positive"):
         cf.tl.trajectories(cells, flow, n_cells=0)
     with pytest.raises(cf.InputError, match="time 9 is outside"):

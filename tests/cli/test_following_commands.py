@@ -44,7 +44,7 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
         assert code == 0, (words, err)
         assert f"wrote {words[words.index('--output') + 1]}" in out
     moved = anndata.read_h5ad("push.h5ad").obsm["X_cellflow"]
-    np.testing.assert_allclose(moved, adata.obsm["X_pca"][:9] + [1.5, 0], atol=1e-5)
+    np.testing.assert_allclose(moved, adata.obsm["X_pca"][:9] + np.array([1.5, 0]), atol=1e-5)
     cf.tl.fates(adata, flow, "fate", n_neighbors=3)
     told = anndata.read_h5ad("fates.h5ad").obsm["fate_probabilities"]
     np.testing.assert_array_equal(told, adata.obsm["fate_probabilities"])
@@ -63,10 +63,10 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
          "no value 'upp'; there are: down, start, up, way"),
         (["push", *WAY, "--cells", "day=2", "--time", "5", "--output", "o.h5ad"], "--extrapolate"),
         (["push", *WAY, "--time", "5", "--output", "o.h5ad"], "Missing option '--cells'"),
-        (["pull", *WAY, "--cells", "day=2", "--time", "0", "--n-samples", "2", "--output", "o.h5ad"],
+        (["pull", *WAY, "--cells", "day=2", "--time", "0", "--n-samples", "2", "--output", "o.h5"],
          "has no score"),
         (["fates", *WAY, "--groups", "fates", "--output", "o.h5ad"], "unknown obs column 'fates'"),
-        (["fates", *WAY, "--groups", "fate", "--by", "net", "--output", "o.h5ad"], "'net' is not one"),
+        (["fates", *WAY, "--groups", "fate", "--by", "net", "--output", "o.h5ad"], "'net' is not"),
         (["plot", "fates", "cells.h5ad", "--output", "o.png"], "no fates under 'fate'"),
         (["plot", "sankey", "cells.h5ad", "--transitions", "cells.h5ad", "--output", "o.png"],
          "cells.h5ad is no table of transitions"),
