@@ -17,8 +17,18 @@ GROWTH = "cellflow_growth"
 PROLIFERATION, APOPTOSIS = "cellflow_proliferation", "cellflow_apoptosis"
 #: The observed cell that a predicted one was carried from, and its time.
 START_CELL, START_TIME = "start_cell", "start_time"
+#: The time at which each cell is at home, and how far it has come since the first time.
+PSEUDOTIME, PATH_LENGTH = "cellflow_pseudotime", "cellflow_path_length"
+#: How far the seeds of a flow disagree on a cell, and how far from data they take it.
+UNCERTAINTY, FROM_DATA = "cellflow_uncertainty", "cellflow_distance"
+#: Elapsed time of each cell as a category, which couplings for CellRank are named by.
+TIME_POINT = "cellflow_time_point"
 #: `obsm` key with the representation that flows live in.
 REPRESENTATION = "X_cellflow"
+#: `obsm` key with the probability of each fate.
+FATES = "fate_probabilities"
+#: Prefix of `obsm` keys, and name of the layer, with velocities.
+VELOCITY = "velocity"
 #: `uns` key under which everything else stands, a mapping for each verb.
 UNS = "cellflow"
 #: `uns["cellflow"]` entries; that of representations holds a map for each `obsm` key.

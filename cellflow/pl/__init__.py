@@ -7,5 +7,17 @@ from cellflow.pl._image_scores import image_scores
 from cellflow.pl._interpolation import interpolation
 from cellflow.pl._loss import loss
 from cellflow.pl._trajectories import trajectories
+from cellflow.pl._velocity import velocity_grid, velocity_quiver, velocity_stream
 
-__all__ = ["benchmark", "holdout", "image_scores", "interpolation", "loss", "save", "trajectories"]
+__all__ = [
+    "benchmark",
+    "holdout",
+    "image_scores",
+    "interpolation",
+    "loss",
+    "save",
+    "trajectories",
+    "velocity_grid",
+    "velocity_quiver",
+    "velocity_stream",
+]

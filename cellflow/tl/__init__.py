@@ -5,5 +5,6 @@ from cellflow.tl._finetune import finetune
 from cellflow.tl._fit import fit
 from cellflow.tl._holdout import holdout
 from cellflow.tl._interpolate import interpolate
+from cellflow.tl._velocity import velocity
 
-__all__ = ["benchmark", "finetune", "fit", "holdout", "interpolate"]
+__all__ = ["benchmark", "finetune", "fit", "holdout", "interpolate", "velocity"]
