@@ -34,6 +34,7 @@ UNS = "cellflow"
 #: `uns["cellflow"]` entries; that of representations holds a map for each `obsm` key.
 TIME_POINTS = "time_points"
 GROWTH_SETTINGS = "growth"
+LEARNED_GROWTH = "learned_growth"
 REPRESENTATIONS = "representations"
 FIT = "fit"
 FINETUNE = "finetune"

@@ -2,6 +2,8 @@
 
 from cellflow.pl._benchmark import benchmark
 from cellflow.pl._canvas import save
+from cellflow.pl._gene_trends import gene_trends
+from cellflow.pl._growth import growth
 from cellflow.pl._holdout import holdout
 from cellflow.pl._image_scores import image_scores
 from cellflow.pl._interpolation import interpolation
@@ -11,6 +13,8 @@ from cellflow.pl._velocity import velocity_grid, velocity_quiver, velocity_strea
 
 __all__ = [
     "benchmark",
+    "gene_trends",
+    "growth",
     "holdout",
     "image_scores",
     "interpolation",

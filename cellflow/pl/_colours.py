@@ -20,16 +20,26 @@ SAFE = (
 
 
 def group_colours(adata: AnnData | None, column: str | None, names: list[str]) -> dict[str, str]:
-    """A colour for each group: scanpy's of `uns[<column>_colors]`, else colour-blind safe ones."""
+    """A colour for each group: scanpy's of `uns[<column>_colors]`, else colour-blind safe ones.
+
+    Ordered categories take the colours of a scale; so do more groups than safe colours.
+    """
     if adata is not None and column in adata.obs:
         stored = list(adata.uns.get(f"{column}_colors", ()))
         order = [str(name) for name in adata.obs[column].astype("category").cat.categories]
         if len(stored) == len(order):
             known = dict(zip(order, stored, strict=True))
             return {name: to_hex(known[name]) if name in known else PALE for name in names}
+        if adata.obs[column].dtype == "category" and adata.obs[column].cat.ordered:
+            return _spread("viridis", names)
     if len(names) <= len(SAFE):
         return dict(zip(names, SAFE, strict=False))
-    spread = colormaps["turbo"](np.linspace(0.05, 0.95, len(names)))
+    return _spread("turbo", names)
+
+
+def _spread(scale: str, names: list[str]) -> dict[str, str]:
+    """Colours from one end of a scale to the other."""
+    spread = colormaps[scale](np.linspace(0.05, 0.95, len(names)))
     return {name: to_hex(colour) for name, colour in zip(names, spread, strict=True)}
 
 

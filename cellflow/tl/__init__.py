@@ -1,10 +1,25 @@
 """Tools: fit a flow and fine-tune it, predict cells between the snapshots, score held-out times."""
 
 from cellflow.tl._benchmark import benchmark
+from cellflow.tl._cellrank import to_cellrank
+from cellflow.tl._drivers import drivers
 from cellflow.tl._finetune import finetune
 from cellflow.tl._fit import fit
+from cellflow.tl._gene_trends import gene_trends
+from cellflow.tl._growth import growth
 from cellflow.tl._holdout import holdout
 from cellflow.tl._interpolate import interpolate
 from cellflow.tl._velocity import velocity
 
-__all__ = ["benchmark", "finetune", "fit", "holdout", "interpolate", "velocity"]
+__all__ = [
+    "benchmark",
+    "drivers",
+    "finetune",
+    "fit",
+    "gene_trends",
+    "growth",
+    "holdout",
+    "interpolate",
+    "to_cellrank",
+    "velocity",
+]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import cellflow as cf
+from cellflow.representation import from_context
 from tests.linear_flows import linear_flow
 
 MATRIX = np.array([[0.1, -1.0, 0.0], [1.0, 0.2, 0.3], [0.0, 0.0, -0.5]])
@@ -67,7 +68,7 @@ def test_genes_and_every_slot_come_back_from_a_file(semrau, quick, tmp_path):
     assert again.uns["cellflow"]["speed"]["flow_id"] == flow.fingerprint
     # Decoding is affine, so a small step along the velocity changes genes by theirs.
     predicted, step = again.obsm["X_cellflow"].astype(float), 1e-3
-    moved = cf.representation.from_context(flow.context)
+    moved = from_context(flow.context)
     genes = list(moved.linear.genes)
     change = moved.decode(predicted + step * again.obsm["speed_cellflow"]) - moved.decode(predicted)
     np.testing.assert_allclose(again[:, genes].layers["speed"], change / step, rtol=0.01, atol=1e-4)
