@@ -7,13 +7,18 @@ from pathlib import Path
 import rich_click as click
 
 from cellflow.cli import options
+from cellflow.cli.plot_genes import gene_trends, growth, velocity
 
 _figure = options.output(metavar="FIGURE", help="Where the figure goes: .png, .pdf or .svg.")
 
 
 @click.group()
 def plot() -> None:
-    """Draw predictions, paths, scores and loss curves."""
+    """Draw predictions, paths, velocities, genes, growth, scores and loss curves."""
+
+
+for command in (velocity, gene_trends, growth):
+    plot.add_command(command)
 
 
 @plot.command()

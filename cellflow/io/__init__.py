@@ -6,6 +6,7 @@ from cellflow.io.covariates import Conditions, SideColumns
 from cellflow.io.h5ad import read_h5ad, write_h5ad
 from cellflow.io.scores import read_scores, write_scores
 from cellflow.io.slots import populations, time_key_of, time_points_of
+from cellflow.io.tables import check_table_target, read_table, write_table
 from cellflow.io.times import TimePoints, in_words, parse_times
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "TimePoints",
     "benchmark_means",
     "benchmark_summary",
+    "check_table_target",
     "in_words",
     "parse_times",
     "populations",
@@ -21,9 +23,11 @@ __all__ = [
     "read_course",
     "read_h5ad",
     "read_scores",
+    "read_table",
     "time_key_of",
     "time_points_of",
     "write_benchmark",
     "write_h5ad",
     "write_scores",
+    "write_table",
 ]

@@ -9,6 +9,9 @@ from cellflow.tl._gene_trends import gene_trends
 from cellflow.tl._growth import growth
 from cellflow.tl._holdout import holdout
 from cellflow.tl._interpolate import interpolate
+from cellflow.tl._pseudotime import pseudotime
+from cellflow.tl._regions import regions
+from cellflow.tl._uncertainty import uncertainty
 from cellflow.tl._velocity import velocity
 
 __all__ = [
@@ -20,6 +23,9 @@ __all__ = [
     "growth",
     "holdout",
     "interpolate",
+    "pseudotime",
+    "regions",
     "to_cellrank",
+    "uncertainty",
     "velocity",
 ]

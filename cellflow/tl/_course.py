@@ -124,6 +124,20 @@ class Course:
         rows = [np.flatnonzero(elapsed == origin) for origin in dict.fromkeys(carried.starts)]
         return carried, np.concatenate(rows)
 
+    def pushed(self, time: float) -> np.ndarray:
+        """Where the flow carries each cell from its own time to another, shape (n, d), float64."""
+        moved = torch.empty_like(self.cells.x)
+        for own in self._times:
+            rows = torch.as_tensor(np.flatnonzero(self.points.elapsed == own))
+            cells = self.cells[rows]
+            moved[rows] = self.flow.push(cells.x, float(own), time, condition=cells.condition)
+        return moved.double().cpu().numpy()
+
+    @property
+    def known_times(self) -> list[float]:
+        """Times that have cells and that the flow was fitted to."""
+        return [time for time in self.points.times if time in self.flow.axis.times]
+
     @property
     def _times(self) -> np.ndarray:
         return np.unique(self.points.elapsed)

@@ -13,6 +13,7 @@ from cellflow._checks import check_choice, check_positive, listed
 from cellflow._errors import InputError
 from cellflow._keys import FATES
 from cellflow.flow import Flow
+from cellflow.io import time_points_of
 from cellflow.representation import Representation, from_context
 from cellflow.representation.matrix import Matrix, expression, is_counts
 from cellflow.representation.representation import log_normalise
@@ -112,11 +113,11 @@ def drivers(
         check_positive(n_top, "n_top")
     if method == "correlation":
         rows = _rows(adata, flow, times, time_key)
-        groups = groups_of(adata, FATES if by is None else by).to_numpy()[rows]
-        names = list(groups_of(adata, FATES if by is None else by))
+        table = groups_of(adata, FATES if by is None else by).iloc[rows]
         values, columns = _measured(adata[rows], layer, genes)
-        parts = [_correlated(values, groups[:, k]) for k in range(len(names))]
-        return _ranked(names, [part.assign(gene=columns) for part in parts], "correlation", n_top)[
+        parts = [_correlated(values, table[group].to_numpy()) for group in table]
+        parts = [part.assign(gene=columns) for part in parts]
+        return _ranked(table, parts, "correlation", n_top)[
             ["group", "gene", "correlation", "p", "q", "n"]
         ]
     if flow is None:
@@ -127,12 +128,11 @@ def drivers(
     rows = _rows(adata, flow, times, time_key)
     table = groups_of(adata, by).fillna(0.0).iloc[rows]
     weights = table.to_numpy() / np.maximum(table.to_numpy().sum(axis=0), 1e-300)
-    names = list(table)
     if method == "velocity":
         parts = _velocities(course[rows], representation, weights, genes)
-        return _ranked(names, parts, "velocity", n_top)[["group", "gene", "velocity", "share_up"]]
+        return _ranked(table, parts, "velocity", n_top)[["group", "gene", "velocity", "share_up"]]
     parts = _regulation(course[rows], representation, weights, genes)
-    return _ranked(names, parts, "effect", n_top or 1000)[
+    return _ranked(table, parts, "effect", n_top or 1000)[
         ["group", "regulator", "target", "effect"]
     ]
 
@@ -146,8 +146,6 @@ def _rows(
     """Rows of the cells that count."""
     if times is None:
         return np.arange(adata.n_obs)
-    from cellflow.io import time_points_of
-
     points = time_points_of(adata, time_key or (flow.time_key if flow else None))
     wanted = [points.find(time) for time in ([times] if isinstance(times, str) else times)]
     return np.flatnonzero(np.isin(points.elapsed, wanted))
@@ -207,7 +205,7 @@ def _check_genes(representation: Representation, genes: Sequence[str] | None) ->
 def _columns(representation: Representation, genes: Sequence[str] | None) -> np.ndarray:
     assert representation.linear is not None
     known = representation.linear.genes
-    return pd.Index(known).get_indexer(list(known if genes is None else genes))
+    return pd.Index(known).get_indexer(pd.Index(known if genes is None else genes))
 
 
 def _velocities(
@@ -250,11 +248,11 @@ def _regulation(
 
 
 def _ranked(
-    groups: list[str], parts: list[pd.DataFrame], number: str, n_top: int | None
+    groups: pd.DataFrame, parts: list[pd.DataFrame], number: str, n_top: int | None
 ) -> pd.DataFrame:
     """The parts under each other, each in the order of its number's size."""
     sorted_parts = []
-    for group, part in zip(groups, parts, strict=True):
+    for group, part in zip(map(str, groups), parts, strict=True):
         order = np.argsort(-part[number].abs().fillna(-1).to_numpy(), kind="stable")[:n_top]
         sorted_parts.append(part.iloc[order].assign(group=group))
     return pd.concat(sorted_parts, ignore_index=True)

@@ -113,13 +113,13 @@ def gene_trends(
     decode = _decoder(from_context(flow.context), decoder, adata)
     groups = groups_of(adata, by).fillna(0.0)
     course, seed = Course.of(adata, flow, time_key), seed_of(rng)
-    known = [time for time in course.points.times if time in flow.axis.times]
+    known = course.known_times
     tables = []
     for time in np.union1d(np.linspace(known[0], known[-1], n_times), known):
         carried, rows = course.at(time, start=start, seed=seed)
         expression = _chosen(decode(carried.points.astype(np.float64)), genes)
         weights = carried.weights[:, None] * groups.to_numpy()[rows]
-        for k, group in enumerate(groups):
+        for k, group in enumerate(map(str, groups)):
             part = _summary(expression, weights[:, k], quantiles)
             share = weights[:, k].sum() / weights.sum()
             tables.append(part.assign(group=group, time=time, share=share, observed=time in known))

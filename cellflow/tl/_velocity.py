@@ -152,11 +152,13 @@ def _write_genes(
     speed: np.ndarray,
     key: str,
 ) -> None:
+    expression = representation.decode(points)
     assert representation.linear is not None
+    assert expression is not None
     columns = adata.var_names.get_indexer(list(representation.linear.genes))
     values = {
         key: decoded_velocity(representation, speed),
-        f"{key}_expression": representation.decode(points),
+        f"{key}_expression": expression,
     }
     for name, value in values.items():
         layer = np.full(adata.shape, np.nan, dtype=np.float32)
