@@ -16,6 +16,9 @@ from cellflow.flow import Flow
 from cellflow.tl._course import Course
 from cellflow.transport import Plan, distances, entropic_plan, exact_plan
 
+#: Steps of the fourth order from a time to the next.
+_STEPS = 10
+
 #: Entries of a soft coupling under this share of the largest of their row are left out.
 _LEAST = 1e-3
 
@@ -94,7 +97,9 @@ def to_cellrank(
 def _coupling(adata: AnnData, course: Course, pair: tuple[float, float], epsilon: float) -> AnnData:
     before, after = (np.flatnonzero(course.points.elapsed == time) for time in pair)
     cells = course.cells[torch.as_tensor(before)]
-    pushed, gained = course.flow.push_with_growth(cells.x, *pair, condition=cells.condition)
+    pushed, gained = course.flow.push_with_growth(
+        cells.x, *pair, condition=cells.condition, **course.way(_STEPS)
+    )
     masses = gained.double().softmax(dim=0).cpu().numpy()
     there = course.cells.x[torch.as_tensor(after)].double().cpu().numpy()
     costs = distances(pushed.double().cpu().numpy(), there) ** 2

@@ -28,7 +28,7 @@ _TIMES = 6
 _CELLS = 400
 
 #: Steps of the way back.
-_STEPS = 50
+_STEPS = 40
 
 
 def pseudotime(

@@ -31,10 +31,10 @@ def arrows(course):
 def trends():
     """Two genes, two groups, three times."""
     rows = [
-        {"gene": g, "group": k, "time": t, "mean": t, "low": t - 1, "high": t + 1, "observed": t != 1}
+        {"gene": g, "group": k, "time": t, "mean": t, "low": t - 1, "high": t + 1}
         for g in ("A", "B") for k in ("x", "y") for t in (0.0, 1.0, 2.0)
     ]  # fmt: skip
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(observed=lambda table: table["time"] != 1)
 
 
 @pytest.mark.parametrize("name", ["velocity_stream", "velocity_grid", "velocity_quiver", "growth"])
