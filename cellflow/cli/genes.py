@@ -159,7 +159,7 @@ def drivers(
     flow = None if flow_path is None else Flow.load(flow_path, device=resolve_device(device))
     table = tl.drivers(
         read_h5ad(file),
-        flow,
+        flow=flow,
         method=method,
         by=by,
         genes=genes or None,

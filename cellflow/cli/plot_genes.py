@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from cellflow.cli import options
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _figure = options.output(metavar="FIGURE", help="Where the figure goes: .png, .pdf or .svg.")
 _color = click.option(
@@ -45,7 +50,7 @@ def velocity(
     from cellflow.io import read_h5ad
 
     adata = read_h5ad(file)
-    kinds = {
+    kinds: dict[str, Callable[..., Axes]] = {
         "stream": pl.velocity_stream,
         "grid": pl.velocity_grid,
         "quiver": pl.velocity_quiver,

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from cellflow._checks import check_choice, listed
 from cellflow._errors import InputError
 from cellflow.pl._canvas import finish
-from cellflow.pl._colours import group_colours
+from cellflow.pl._cells import group_colours
 
 #: Panels beside each other, and the size of one.
 _ACROSS, _PANEL = 3, (3.4, 2.6)

@@ -13,7 +13,7 @@ from scipy import sparse
 from cellflow._errors import InputError
 from cellflow._keys import TIME_POINT
 from cellflow.flow import Flow
-from cellflow.tl._course import Course
+from cellflow.tl._snapshots import Course
 from cellflow.transport import Plan, distances, entropic_plan, exact_plan
 
 #: Steps of the fourth order from a time to the next.

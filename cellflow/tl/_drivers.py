@@ -17,7 +17,7 @@ from cellflow.io import time_points_of
 from cellflow.representation import Representation, from_context
 from cellflow.representation.matrix import Matrix, expression, is_counts
 from cellflow.representation.representation import log_normalise
-from cellflow.tl._course import Course
+from cellflow.tl._snapshots import Course
 from cellflow.tl._groups import groups_of
 from cellflow.tl._velocity import decoded_velocity
 
@@ -31,8 +31,8 @@ METHODS = {
 
 def drivers(
     adata: AnnData,
-    flow: Flow | None = None,
     *,
+    flow: Flow | None = None,
     method: str = "correlation",
     by: str | None = None,
     genes: Sequence[str] | None = None,
@@ -105,7 +105,7 @@ def drivers(
     >>> cf.pp.embed(adata, n_dims=3)
     >>> short = cf.recipe("default", n_steps=10)
     >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
-    >>> cf.tl.drivers(adata, flow, method="velocity", n_top=5).columns.tolist()
+    >>> cf.tl.drivers(adata, flow=flow, method="velocity", n_top=5).columns.tolist()
     ['group', 'gene', 'velocity', 'share_up']
     """
     check_choice(method, METHODS, "method")

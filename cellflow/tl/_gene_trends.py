@@ -14,7 +14,7 @@ from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
 from cellflow.methods.names import STARTS
 from cellflow.representation import Representation, from_context
-from cellflow.tl._course import Course
+from cellflow.tl._snapshots import Course
 from cellflow.tl._groups import groups_of
 
 #: Points of a representation, shape (n, d), to expression, shape (n, g).

@@ -7,7 +7,7 @@ from anndata import AnnData
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, LEARNED_GROWTH, record
 from cellflow.flow import Flow
-from cellflow.tl._course import Course
+from cellflow.tl._snapshots import Course
 
 
 def growth(

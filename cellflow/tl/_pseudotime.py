@@ -19,7 +19,7 @@ from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
 from cellflow.integrate import accumulate, own_time
 from cellflow.representation import cells_of
-from cellflow.tl._course import Course
+from cellflow.tl._snapshots import Course
 
 #: Times inside each interval whose populations cells are compared with.
 _TIMES = 6

@@ -15,7 +15,7 @@ from cellflow._keys import FROM_DATA, UNCERTAINTY, record
 from cellflow._log import tell
 from cellflow.flow import Flow
 from cellflow.representation import from_context
-from cellflow.tl._course import Course
+from cellflow.tl._snapshots import Course
 
 #: Percentile of the measured cells beyond which a cell counts as far from data.
 _FAR = 95

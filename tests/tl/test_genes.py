@@ -54,20 +54,20 @@ def test_growth_is_that_of_the_flow_per_unit_of_elapsed_time(course, tmp_path):
 
 
 def test_jacobian_of_a_linear_flow_is_its_matrix_between_genes(measured, regulated):
-    table = cf.tl.drivers(measured, regulated, method="jacobian", by="type")
+    table = cf.tl.drivers(measured, flow=regulated, method="jacobian", by="type")
     for group in ("x", "y"):
         part = table[table["group"] == group]
         found = part.pivot(index="target", columns="regulator", values="effect").loc[GENES, GENES]
         np.testing.assert_allclose(found, REGULATION, atol=1e-4)
     first = table.iloc[0]
     assert (first["regulator"], first["target"]) == ("B", "A")
-    assert len(cf.tl.drivers(measured, regulated, method="jacobian", n_top=3)) == 3
-    chosen = cf.tl.drivers(measured, regulated, method="jacobian", genes=["A", "C"])
+    assert len(cf.tl.drivers(measured, flow=regulated, method="jacobian", n_top=3)) == 3
+    chosen = cf.tl.drivers(measured, flow=regulated, method="jacobian", genes=["A", "C"])
     assert set(chosen["regulator"]) == {"A", "C"}
 
 
 def test_velocity_of_genes_is_known_in_each_group(measured, regulated):
-    table = cf.tl.drivers(measured, regulated, method="velocity", by="type", times=[1])
+    table = cf.tl.drivers(measured, flow=regulated, method="velocity", by="type", times=[1])
     cells = measured[(measured.obs["day"] == 1) & (measured.obs["type"] == "y")]
     speed = (cells.X - measured.X.mean(axis=0)) @ REGULATION.T + [1, 0, 0, 0]
     found = table[table["group"] == "y"].set_index("gene").loc[GENES]
@@ -170,7 +170,7 @@ BAD = {
 def test_bad_drivers_are_named(case, measured, regulated):
     options, message = BAD[case]
     with pytest.raises(cf.InputError, match=message):
-        cf.tl.drivers(measured, regulated, **options)
+        cf.tl.drivers(measured, flow=regulated, **options)
 
 
 def test_more_bad_input_is_named(measured, regulated):
