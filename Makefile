@@ -23,9 +23,12 @@ lint: $(VENV)/.dev
 	$(BIN)/codespell
 
 # Each workflow end to end, on its small test configuration.
+WORKFLOWS = images benchmark trajectory
 workflow-test: $(VENV)/.dev
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --snakefile workflows/images/workflow/Snakefile \
-		--directory workflows/images/.test --cores 2 --forceall
+	for name in $(WORKFLOWS); do \
+		PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --snakefile workflows/$$name/workflow/Snakefile \
+			--directory workflows/$$name/.test --cores 2 --forceall || exit 1; \
+	done
 
 # The tables of docs/benchmark.md and docs/methods.md, for hours, and docs/toys.md. The first two need
 # CELLFLOW_DATA, the first also TorchCFM; they go on where they were stopped.

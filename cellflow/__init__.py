@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cellflow import datasets, images, pl, pp, tl
+    from cellflow import datasets, images, pl, pp, report, tl
     from cellflow._errors import CellflowError, CellflowWarning, FileError, InputError, SolverError
     from cellflow.flow import Flow
     from cellflow.methods.config import Config, read_config
@@ -39,6 +39,7 @@ __all__ = [
     "pp",
     "read_config",
     "recipe",
+    "report",
     "tl",
 ]
 
@@ -48,6 +49,7 @@ _HOMES = {
     "images": "cellflow.images",
     "pl": "cellflow.pl",
     "pp": "cellflow.pp",
+    "report": "cellflow.report",
     "tl": "cellflow.tl",
     "Flow": "cellflow.flow:Flow",
     "Config": "cellflow.methods.config:Config",

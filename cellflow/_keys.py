@@ -23,10 +23,14 @@ PSEUDOTIME, PATH_LENGTH = "cellflow_pseudotime", "cellflow_path_length"
 UNCERTAINTY, FROM_DATA = "cellflow_uncertainty", "cellflow_distance"
 #: Elapsed time of each cell as a category, which couplings for CellRank are named by.
 TIME_POINT = "cellflow_time_point"
+#: The path that a cell of a trajectory belongs to.
+TRAJECTORY = "trajectory"
+#: `obs` columns of how much each cell counts among the ancestors or descendants of a group.
+ANCESTORS, DESCENDANTS = "cellflow_ancestors", "cellflow_descendants"
+#: `key_added` of fates, and what its `obsm` and `uns`, and its `obs` key have behind it.
+FATE, PROBABILITIES, ENTROPY = "fate", "_probabilities", "_entropy"
 #: `obsm` key with the representation that flows live in.
 REPRESENTATION = "X_cellflow"
-#: `obsm` key with the probability of each fate.
-FATES = "fate_probabilities"
 #: Prefix of `obsm` keys, and name of the layer, with velocities.
 VELOCITY = "velocity"
 #: `uns` key under which everything else stands, a mapping for each verb.
@@ -40,6 +44,7 @@ FIT = "fit"
 FINETUNE = "finetune"
 INTERPOLATE = "interpolate"
 HOLDOUT = "holdout"
+PUSH, PULL, TRAJECTORIES = "push", "pull", "trajectories"
 
 
 def record(uns: MutableMapping[str, Any], key: str, entry: object) -> None:

@@ -8,7 +8,9 @@ import warnings
 from pathlib import Path
 
 # Tests run in as many processes as there are cores; threads of each would only wait for each other.
+# What numba compiles for scanpy sets the threads of OpenMP, torch's with them, to its own number.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
 
 import matplotlib as mpl
 import numpy as np

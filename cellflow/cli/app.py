@@ -15,6 +15,7 @@ from cellflow.cli.benchmark import benchmark
 from cellflow.cli.cells import pseudotime, uncertainty
 from cellflow.cli.demo import demo
 from cellflow.cli.embed import embed
+from cellflow.cli.fates import fates
 from cellflow.cli.finetune import finetune
 from cellflow.cli.fit import fit
 from cellflow.cli.genes import drivers, gene_trends
@@ -25,6 +26,11 @@ from cellflow.cli.info import info
 from cellflow.cli.interpolate import interpolate
 from cellflow.cli.methods import methods
 from cellflow.cli.plot import plot
+from cellflow.cli.push import pull, push
+from cellflow.cli.relatives import ancestors, descendants
+from cellflow.cli.report import report
+from cellflow.cli.trajectories import trajectories
+from cellflow.cli.transitions import transitions
 from cellflow.cli.velocity import velocity
 
 #: Exit codes: wrong use or bad input; a fault of ours; stopped by the user.
@@ -60,10 +66,18 @@ for command in (
     drivers,
     pseudotime,
     uncertainty,
+    push,
+    pull,
+    trajectories,
+    fates,
+    ancestors,
+    descendants,
+    transitions,
     holdout,
     benchmark,
     methods,
     plot,
+    report,
     image,
 ):
     app.add_command(command)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _YAML = (".yaml", ".yml")
 
 #: Options that go with such a file.
-_BESIDE = ("files", "output", "jobs", "force", "device", "quiet", "verbose")
+_BESIDE = ("files", "output", "jobs", "part", "force", "device", "quiet", "verbose")
 
 
 @click.command()
@@ -81,11 +81,20 @@ _BESIDE = ("files", "output", "jobs", "force", "device", "quiet", "verbose")
     help="Processes; each takes the memory of an exact transport problem, 4 GB at 8,000 cells "
     "against 16,000. [default: as many as there are cores]",
 )
+@click.option(
+    "--part",
+    metavar="K/N",
+    callback=lambda *given: _part(given[-1]),
+    panel=options.RUN,
+    help="Do the K-th of N parts of the held-out times and write no table: processes on several "
+    "machines share one FOLDER so, and a run without this gathers the table in the end.",
+)
 @options.run_options
 def benchmark(
     files: tuple[Path, ...],
     output: Path,
     jobs: int | None,
+    part: tuple[int, int] | None,
     force: bool,
     device: str,
     progress: bool,
@@ -114,18 +123,30 @@ def benchmark(
         each=plan.settings,
         folder=output,
         jobs=jobs or _cores(),
+        part=part,
         force=force,
         device=device,
         progress=progress,
     )
-    write_benchmark(table, output)
-    _draw(table, output)
-    if progress:
-        _show(table, output)
+    if part is None:
+        write_benchmark(table, output)
+        _draw(table, output)
+        if progress:
+            _show(table, output)
     failed = failures(table)
     for line in failed:
         click.echo(f"cellflow: failed: {line}", err=True)
     return 1 if failed else 0
+
+
+def _part(text: str | None) -> tuple[int, int] | None:
+    """Read K/N."""
+    if text is None:
+        return None
+    k, _, n = text.partition("/")
+    if not (k.isdecimal() and n.isdecimal()):
+        raise click.BadParameter(f"{text!r} is no part such as 2/8")
+    return int(k), int(n)
 
 
 def _check_alone(files: tuple[Path, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,19 +11,26 @@ from cellflow._files import check_file_target, new_file
 from cellflow._log import tell
 
 if TYPE_CHECKING:
+    from matplotlib.animation import FuncAnimation
     from matplotlib.axes import Axes
 
-#: Endings that a figure can have.
-FORMATS = (".png", ".pdf", ".svg")
+#: Endings that a figure, and those that an animation can have.
+FORMATS, FILMS = (".png", ".pdf", ".svg"), (".gif", ".mp4")
 
 
-def draw(output: Path, plot: Callable[[], Axes], *, force: bool) -> None:
+def draw(
+    output: Path,
+    plot: Callable[[], Axes | FuncAnimation],
+    *,
+    force: bool,
+    formats: Sequence[str] = FORMATS,
+) -> None:
     """Save what `plot` draws, whole or not at all."""
     import matplotlib as mpl
 
     from cellflow.pl import save
 
-    check_choice(output.suffix, FORMATS, "figure format")
+    check_choice(output.suffix, formats, "figure format")
     check_file_target(output, overwrite=force)
     mpl.use("agg")
     axes = plot()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
@@ -11,10 +12,24 @@ from cellflow.cli.plot_genes import gene_trends, growth, velocity
 
 _figure = options.output(metavar="FIGURE", help="Where the figure goes: .png, .pdf or .svg.")
 
+_basis = click.option(
+    "--basis",
+    metavar="KEY",
+    panel=options.DATA,
+    help="The obsm key to draw on, such as X_umap. [default: the representation; of fates, the "
+    "first usual key]",
+)
+_starts = click.option(
+    "--groups",
+    metavar="COLUMN",
+    panel=options.DATA,
+    help="Column of obs that says the colours, by the cell that a path starts from.",
+)
+
 
 @click.group()
 def plot() -> None:
-    """Draw predictions, paths, velocities, genes, growth, scores and loss curves."""
+    """Draw predictions, paths, velocities, fates, genes, growth, scores and loss curves."""
 
 
 for command in (velocity, gene_trends, growth):
@@ -49,7 +64,21 @@ def interpolation(
 
 @plot.command()
 @options.course
-@options.flow
+@click.option(
+    "--flow",
+    "flow_path",
+    type=options.PATH,
+    metavar="FLOW",
+    panel=options.DATA,
+    help="Folder of a fitted flow, to follow cells of the first time.",
+)
+@click.option(
+    "--paths",
+    type=options.PATH,
+    metavar="FILE.h5ad",
+    panel=options.DATA,
+    help="What cellflow trajectories wrote, in place of a flow.",
+)
 @_figure
 @options.time_key
 @click.option(
@@ -58,33 +87,115 @@ def interpolation(
     default=80,
     show_default=True,
     panel=options.DATA,
-    help="Cells of the first time to follow.",
+    help="Paths to draw at most.",
 )
+@_basis
+@_starts
 @options.force
 @options.seed
 @options.run_options
 def trajectories(
     file: Path,
-    flow_path: Path,
+    flow_path: Path | None,
+    paths: Path | None,
     output: Path,
-    time_key: str | None,
-    n_cells: int,
     force: bool,
     seed: int,
+    **given: Any,
 ) -> None:
     """Draw the paths of cells in FILE along a flow."""
     from cellflow import Flow, pl
     from cellflow.cli.figures import draw
     from cellflow.io import read_h5ad
 
-    flow, adata = Flow.load(flow_path), read_h5ad(file)
-    draw(
-        output,
-        lambda: pl.trajectories(
-            adata, flow, n_cells=n_cells, time_key=time_key, rng=seed, show=False
-        ),
-        force=force,
-    )
+    if (flow_path is None) == (paths is None):
+        raise click.UsageError("give either --flow or --paths")
+    way = Flow.load(flow_path) if flow_path is not None else read_h5ad(paths)  # type: ignore[arg-type]
+    adata = read_h5ad(file)
+    draw(output, lambda: pl.trajectories(adata, way, rng=seed, show=False, **given), force=force)
+
+
+@plot.command()
+@options.course
+@click.option(
+    "--paths",
+    type=options.PATH,
+    metavar="FILE.h5ad",
+    required=True,
+    panel=options.DATA,
+    help="What cellflow trajectories wrote.",
+)
+@options.output(metavar="FILM", help="Where it goes: .gif, or .mp4 where ffmpeg is installed.")
+@options.time_key
+@_basis
+@_starts
+@options.force
+@options.run_options
+def animation(file: Path, paths: Path, output: Path, force: bool, **given: Any) -> None:
+    """Animate cells of FILE on their way."""
+    from cellflow import pl
+    from cellflow.cli.figures import FILMS, draw
+    from cellflow.io import read_h5ad
+
+    cells = (read_h5ad(file), read_h5ad(paths))
+    draw(output, lambda: pl.animate(*cells, show=False, **given), force=force, formats=FILMS)
+
+
+@plot.command()
+@options.course
+@_figure
+@click.option(
+    "--fate",
+    "fates",
+    multiple=True,
+    metavar="NAME",
+    panel=options.DATA,
+    help="A fate to draw, or entropy; repeatable. [default: all and entropy]",
+)
+@_basis
+@options.force
+@options.run_options
+def fates(file: Path, output: Path, fates: tuple[str, ...], basis: str | None, force: bool) -> None:
+    """Draw the fates that cellflow fates wrote to FILE."""
+    from cellflow import pl
+    from cellflow.cli.figures import draw
+    from cellflow.io import read_h5ad
+
+    adata = read_h5ad(file)
+    wanted = list(fates) or None
+    draw(output, lambda: pl.fates(adata, fates=wanted, basis=basis, show=False), force=force)
+
+
+@plot.command()
+@options.course
+@click.option(
+    "--transitions",
+    type=options.PATH,
+    metavar="FILE.csv",
+    required=True,
+    panel=options.DATA,
+    help="What cellflow transitions wrote.",
+)
+@_figure
+@click.option(
+    "--threshold",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    default=0.01,
+    show_default=True,
+    metavar="SHARE",
+    panel=options.DATA,
+    help="Hide bands of a smaller share of the cells of a time; the figure says how much that is.",
+)
+@options.force
+@options.run_options
+def sankey(file: Path, transitions: Path, output: Path, threshold: float, force: bool) -> None:
+    """Draw which groups of cells in FILE become which."""
+    from cellflow import pl
+    from cellflow.cli.figures import draw
+    from cellflow.io import read_h5ad, read_transitions
+
+    adata, table = read_h5ad(file), read_transitions(transitions)
+    draw(output, lambda: pl.sankey(adata, table, threshold=threshold, show=False), force=force)
 
 
 @plot.command()

@@ -46,13 +46,13 @@ def wfr_coupling(
     delta: float,
     generator: torch.Generator,
     block_size: int = 2000,
-    grows: bool = True,
+    growth: tuple[float, float] = (0.0, math.inf),
 ) -> PlanCoupling:
     """Couple all cells by unbalanced transport, each pair with its masses at both ends.
 
     A cell counts as one, or by its weight in units of the mean weight, so populations of n and m
-    cells grow by m / n where numbers of cells are taken for sizes (`grows`). Scaling the rows of
-    the plan to the masses of the source gives g0, scaling its columns to those of the target g1
+    cells grow by m / n where that lies inside the limits of `growth`. Scaling the rows of the
+    plan to the masses of the source gives g0, scaling its columns to those of the target g1
     (Peng et al. 2026, arXiv 2601.06810); pairs are drawn in proportion to g0, with mass 1 at the
     start and g1 / g0 at the end. Distances are those of the coordinates that paths live in.
 
@@ -68,14 +68,14 @@ def wfr_coupling(
         Draws the blocks.
     block_size
         Most cells of a side in a block; plans are solved inside random blocks.
-    grows
-        Whether m cells are a larger population than n; else the target has the mass of the source.
+    growth
+        Least and largest growth of the whole population: m / n is brought between them.
     """
     check_positive(delta, "delta")
     x, y = (each.cells.x.double().cpu().numpy() for each in (source, target))
     a, b = (each.masses.double().cpu().numpy() * len(each.cells) for each in (source, target))
-    if not grows:
-        b = b * (a.sum() / b.sum())
+    counted = b.sum() / a.sum()
+    b = b * (np.clip(counted, *growth) / counted)
     parts = []
     for rows, columns in random_blocks(len(x), len(y), block_size, generator):
         distance = distances(x[rows], y[columns])

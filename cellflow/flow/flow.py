@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from cellflow.integrate import (
     solve,
     solve_sde,
 )
-from cellflow.marginals import TimeAxis
-from cellflow.nets import Fields
+from cellflow.marginals import OpenTimeAxis, TimeAxis
+from cellflow.nets import Fields, HeldFields
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,17 @@ class Flow:
     def leaps(self) -> bool:
         """Whether it knows average velocities, and so moves points any distance in one step."""
         return "average" in self.nets.roles
+
+    def extended(self) -> Flow:
+        """The same flow, that goes on outside its times as it is at the first and at the last.
+
+        Its velocity, growth and score there are those of the nearer end, its clock runs at the mean
+        pace of the nearer interval. Nothing was measured there: it is an assumption. It cannot be
+        told from the flow itself once it is saved.
+        """
+        ends = float(self.axis.positions[0]), float(self.axis.positions[-1])
+        nets = HeldFields(dict(self.nets.nets.items()), ends)
+        return replace(self, nets=nets, axis=OpenTimeAxis(**asdict(self.axis)))
 
     def velocity(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:
         """Velocity at flow times `t`, shape (n,), and positions `x`, shape (n, d)."""

@@ -103,7 +103,9 @@ def finetune(
     --------
     >>> import cellflow as cf
     >>> digits = cf.images.read("digits", split="train")
-    >>> flow = cf.images.train(digits, method="i-cfm", n_steps=2, progress=False)
+    >>> sizes = {"kind": "unet", "channels": 4, "multipliers": (1,), "blocks": 1, "attention": ()}
+    >>> small = cf.recipe("default", net=sizes, standardise=False)
+    >>> flow = cf.images.train(digits, method="i-cfm", recipe=small, n_steps=2, progress=False)
     >>> tuned = cf.images.finetune(flow, digits, n_steps=2, progress=False)
     >>> sorted(tuned.settings["fine_tuning"])
     ['after', 'before']

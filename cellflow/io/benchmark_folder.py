@@ -54,7 +54,8 @@ class BenchmarkFolder:
     def make(self) -> None:
         """Make the folder and those inside where they are not there."""
         try:
-            for kind in (YARDSTICKS, ROWS):
+            # Rows first: another process may open the folder in between, and knows it by these.
+            for kind in (ROWS, YARDSTICKS):
                 (self.path / kind).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(f"cannot write {self.path}: {error.strerror or error}") from error

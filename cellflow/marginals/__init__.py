@@ -4,7 +4,7 @@ from cellflow.marginals.clock import fit_axis
 from cellflow.marginals.conditioned import ConditionCosts, ConditionedNoise, balanced_weight
 from cellflow.marginals.gaussian import Gaussian
 from cellflow.marginals.population import Population
-from cellflow.marginals.time_axis import TimeAxis
+from cellflow.marginals.time_axis import OpenTimeAxis, TimeAxis
 from cellflow.marginals.time_course import Marginals
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "ConditionedNoise",
     "Gaussian",
     "Marginals",
+    "OpenTimeAxis",
     "Population",
     "TimeAxis",
     "balanced_weight",

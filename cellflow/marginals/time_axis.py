@@ -96,3 +96,17 @@ class TimeAxis:
         # Where the cells stand still, the second clock does, and is not asked.
         shares = [(here - start) / (stop - start) for start, stop, here in clocks if stop > start]
         return before + float(expit(np.mean([logit(s) for s in shares if 0 < s < 1])))
+
+
+@dataclass(frozen=True)
+class OpenTimeAxis(TimeAxis):
+    """A clock that goes on outside its times, at the mean pace of the interval that is nearest."""
+
+    def to_flow(self, time: float) -> float:
+        """Flow time of any elapsed time."""
+        if self.times[0] <= time <= self.times[-1]:
+            return super().to_flow(time)
+        first = 0 if time < self.times[0] else -2
+        begin, end = self.times[first], self.times[first + 1]
+        low, high = self.positions[first], self.positions[first + 1]
+        return float(low + (time - begin) * (high - low) / (end - begin))

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 
 from cellflow._checks import check_choice, listed
 from cellflow._errors import InputError
-from cellflow.methods.parts import COUPLINGS, GROWTH, OBJECTIVES, PATHS
+from cellflow.methods.parts import COUPLINGS, GROWTH, OBJECTIVES, PATHS, WFR_GROWTH
 from cellflow.methods.presets import PRESETS
 from cellflow.methods.validation import validated
 
@@ -238,11 +238,11 @@ def _check_growth(method: Method) -> None:
     if (method.objective == "growth") != (method.growth != "none"):
         raise InputError(
             f"growth {method.growth!r} and objective {method.objective!r} do not go together: "
-            "growth is learned by objective 'growth', which needs growth 'gene-sets', 'learned' or "
-            "'relative'"
+            "growth is learned by objective 'growth', which needs growth "
+            f"{listed(name for name in GROWTH if name != 'none')}"
         )
-    if (method.coupling == "wfr") != (method.growth in ("learned", "relative")):
+    if (method.coupling == "wfr") != (method.growth in WFR_GROWTH):
         raise InputError(
             f"growth {method.growth!r} and coupling {method.coupling!r} do not go together: "
-            "growth 'learned' and 'relative' are those of coupling 'wfr'"
+            f"those of coupling 'wfr' are {listed(WFR_GROWTH)}"
         )

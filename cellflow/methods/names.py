@@ -20,6 +20,11 @@ STARTS = {
     "previous": "cells of the time before, carried forward",
 }
 
+WAYS = {
+    "flow": "cells are carried along the flow, and the nearest cells of the other time vote",
+    "coupling": "optimal transport plans between consecutive times, multiplied; no net",
+}
+
 RECIPES = {
     "default": "what a user gets",
     "torchcfm": "every number of the reference implementation's single-cell runner",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -198,5 +199,10 @@ GROWTH = {
         "rates from proliferation and apoptosis genes", "Schiebinger et al. 2019 (the idea)"
     ),
     "learned": Part("rates from unbalanced transport", "Peng et al. 2026, arXiv 2601.06810"),
+    "rising": Part("as learned, but fewer cells than before are taken for fewer captured", ""),
     "relative": Part("as learned, whatever the numbers of cells at each time", ""),
 }
+
+#: Growth that coupling `wfr` learns: least and largest growth of a population in an interval,
+#: between which its numbers of cells are taken at their word.
+WFR_GROWTH = {"learned": (0.0, math.inf), "rising": (1.0, math.inf), "relative": (1.0, 1.0)}

@@ -36,7 +36,7 @@ PRESETS = {
             "coupling": "wfr",
             "path": "wfr",
             "objective": "growth",
-            "growth": "learned",
+            "growth": "rising",
             "sigma": 0.0,
             "asynchrony": 0.5,
         },

@@ -3,6 +3,7 @@
 from cellflow.nets.denoiser import Denoiser, Preconditioning
 from cellflow.nets.fields import KINDS, ROLES, Fields
 from cellflow.nets.geopath import GeopathNet
+from cellflow.nets.held import HeldFields
 from cellflow.nets.mlp import MLP, centre_and_scale
 from cellflow.nets.noisy_classifier import NoisyClassifier, RatioNet
 from cellflow.nets.song_unet import SongUNet
@@ -16,6 +17,7 @@ __all__ = [
     "Denoiser",
     "Fields",
     "GeopathNet",
+    "HeldFields",
     "NoisyClassifier",
     "Preconditioning",
     "RatioNet",

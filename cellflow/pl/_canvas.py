@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.animation import FuncAnimation, writers
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PathCollection
 from matplotlib.colors import Normalize
+
+from cellflow._checks import check_choice
+from cellflow._errors import InputError
+
+#: Endings of animations, and what writes them.
+ANIMATIONS = {".gif": "pillow", ".mp4": "ffmpeg"}
 
 #: Colour of what a model predicts, apart from every colour of the time scale.
 PREDICTED = "#d1275a"
@@ -40,9 +49,9 @@ def time_scale(times: np.ndarray) -> ScalarMappable:
     return ScalarMappable(Normalize(float(np.min(times)), float(np.max(times))), cmap=_TIMES)
 
 
-def scatter(ax: Axes, points: np.ndarray, **style: Any) -> None:
+def scatter(ax: Axes, points: np.ndarray, **style: Any) -> PathCollection:
     """Draw points, shape (n, 2), as dots without outlines where the style names none."""
-    ax.scatter(points[:, 0], points[:, 1], **{"linewidths": 0, **style})
+    return ax.scatter(points[:, 0], points[:, 1], **{"linewidths": 0, **style})
 
 
 def colour_of(scale: ScalarMappable, time: float) -> tuple[float, ...]:
@@ -50,20 +59,48 @@ def colour_of(scale: ScalarMappable, time: float) -> tuple[float, ...]:
     return tuple(scale.to_rgba(np.array([time]))[0])
 
 
-def save(ax: Axes, path: str | Path) -> None:
-    """Write the figure of the axes to a file and forget it.
+def save(ax: Axes | FuncAnimation, path: str | Path) -> None:
+    """Write the figure of the axes, or an animation, to a file and forget it.
 
     Parameters
     ----------
     ax
         What a figure function returned.
     path
-        File to write; its ending decides the format.
+        File to write; its ending decides the format. Animations are `.gif`, or `.mp4` where ffmpeg
+        is installed.
+
+    Raises
+    ------
+    InputError
+        For an animation, if the format is another, or ffmpeg is missing.
     """
+    if isinstance(ax, FuncAnimation):
+        _save_animation(ax, Path(path))
+        return
     figure = ax.get_figure(root=True)
     assert figure is not None
     figure.savefig(path, dpi=150)
     plt.close(figure)
+
+
+def _save_animation(animation: FuncAnimation, path: Path) -> None:
+    check_choice(path.suffix, ANIMATIONS, "format of an animation")
+    writer = ANIMATIONS[path.suffix]
+    if not writers.is_available(writer):
+        raise InputError(f"{path.suffix} needs {writer}, which is not installed; write .gif")
+    animation.save(path, writer=writer, dpi=110)
+    plt.close(animation._fig)  # type: ignore[attr-defined]
+
+
+def png(ax: Axes) -> bytes:
+    """Return the figure of the axes as a PNG and forget it."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=150)
+    plt.close(figure)
+    return image.getvalue()
 
 
 def frame(ax: Axes, label: str, components: tuple[int, int]) -> None:
@@ -82,6 +119,18 @@ def time_bar(ax: Axes, scale: ScalarMappable, unit: str, times: np.ndarray) -> N
     bar.set_ticks(list(times))
     bar.ax.tick_params(labelsize="small")
     bar.outline.set_visible(False)
+
+
+def beside_legend(ax: Axes, title: str) -> None:
+    """Add a legend to the right of the axes, where no cells are."""
+    ax.legend(
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+        frameon=False,
+        fontsize="small",
+        title=title,
+        title_fontsize="small",
+    )
 
 
 def dot_size(n: int) -> float:

@@ -1,6 +1,8 @@
-"""Colours of cells by an `obs` column."""
+"""Cells of a plot, coloured by an `obs` column."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -12,34 +14,17 @@ from matplotlib.colors import Normalize, to_hex
 
 from cellflow._checks import check_choice
 from cellflow.pl._canvas import PALE, dot_size, scatter
-
-#: Okabe and Ito 2008, told apart by all kinds of colour vision; grey comes last.
-SAFE = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#8A8D96",
-)  # fmt: skip
+from cellflow.pl._colours import group_colours
 
 
-def group_colours(adata: AnnData | None, column: str | None, names: list[str]) -> dict[str, str]:
-    """A colour for each group: scanpy's of `uns[<column>_colors]`, else colour-blind safe ones.
-
-    Ordered categories take the colours of a scale; so do more groups than safe colours.
-    """
-    if adata is not None and column in adata.obs:
-        stored = list(adata.uns.get(f"{column}_colors", ()))
-        order = [str(name) for name in adata.obs[column].astype("category").cat.categories]
-        if len(stored) == len(order):
-            known = dict(zip(order, stored, strict=True))
-            return {name: to_hex(known[name]) if name in known else PALE for name in names}
-        if adata.obs[column].dtype == "category" and adata.obs[column].cat.ordered:
-            return _spread("viridis", names)
-    if len(names) <= len(SAFE):
-        return dict(zip(names, SAFE, strict=False))
-    return _spread("turbo", names)
-
-
-def _spread(scale: str, names: list[str]) -> dict[str, str]:
-    """Colours from one end of a scale to the other."""
-    spread = colormaps[scale](np.linspace(0.05, 0.95, len(names)))
+def shades(adata: AnnData, column: str) -> Mapping[str, str]:
+    """Colours of groups, as `group_colours`; ordered ones without colours take those of a scale."""
+    values = adata.obs[column]
+    ordered = isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered
+    if not ordered or f"{column}_colors" in adata.uns:
+        return group_colours(adata, column)
+    names = [str(name) for name in values.cat.categories]
+    spread = colormaps["viridis"](np.linspace(0.0, 0.95, len(names)))
     return {name: to_hex(colour) for name, colour in zip(names, spread, strict=True)}
 
 
@@ -54,12 +39,11 @@ def draw_cells(ax: Axes, adata: AnnData, points: np.ndarray, color: str | None) 
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         _draw_numbers(ax, points, column, size)
         return
-    groups = column.astype("category").cat.remove_unused_categories()
-    names = [str(name) for name in groups.cat.categories]
-    colours = group_colours(adata, color, names)
-    for code, name in enumerate(names):
-        chosen = points[(groups.cat.codes == code).to_numpy()]
-        scatter(ax, chosen, s=size, color=colours[name], alpha=0.7, label=name)
+    present = {name: (column.astype(str) == name).to_numpy() for name in shades(adata, color)}
+    names = [name for name, chosen in present.items() if chosen.any()]
+    for name in names:
+        colour = shades(adata, color)[name]
+        scatter(ax, points[present[name]], s=size, color=colour, alpha=0.7, label=name)
     ax.legend(
         title=color,
         frameon=False,

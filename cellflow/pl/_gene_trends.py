@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from cellflow._checks import check_choice, listed
 from cellflow._errors import InputError
 from cellflow.pl._canvas import finish
-from cellflow.pl._cells import group_colours
+from cellflow.pl._cells import shades
+from cellflow.pl._colours import SAFE
 
 #: Panels beside each other, and the size of one.
 _ACROSS, _PANEL = 3, (3.4, 2.6)
@@ -38,9 +39,9 @@ def gene_trends(
     genes
         Names of genes to draw; None draws all, up to 12.
     adata
-        Cells whose `uns[<color>_colors]` are used for the groups.
+        Cells whose colours are used for the groups, those of `uns[<color>_colors]`.
     color
-        Column of `obs` that the groups come from.
+        Column of `obs` that the groups, or those of the fates, come from.
     unit
         Unit of the times, such as `days`, for the axis.
     ax
@@ -66,7 +67,9 @@ def gene_trends(
         check_choice(name, known, "gene")
     panels = _panels(len(names), ax)
     groups = [str(name) for name in trends["group"].unique()]
-    colours = group_colours(adata, color, groups)
+    colours = dict(zip(groups, SAFE * (1 + len(groups) // len(SAFE)), strict=False))
+    if adata is not None and color is not None:
+        colours |= shades(adata, color)
     for panel, name in zip(panels, names, strict=True):
         for group, part in trends[trends["gene"] == name].groupby("group", sort=False):
             _draw(panel, part, colours[str(group)], str(group))

@@ -11,7 +11,7 @@ from cellflow._errors import InputError
 from cellflow._keys import GROWTH
 from cellflow.io import in_words, time_points_of
 from cellflow.pl._canvas import INK, PALE, canvas, finish
-from cellflow.pl._cells import group_colours
+from cellflow.pl._cells import shades
 
 #: Width that all boxes of one time share.
 _WIDTH = 0.8
@@ -65,7 +65,7 @@ def growth(
         check_choice(color, [str(name) for name in adata.obs], "obs column")
         groups = adata.obs[color].astype("category").cat.remove_unused_categories()
         names, member = [str(name) for name in groups.cat.categories], groups.cat.codes.to_numpy()
-    colours = {"": PALE} if color is None else group_colours(adata, color, names)
+    colours = {"": PALE} if color is None else shades(adata, color)
     ax = canvas(ax, (max(4.5, 1.5 + 0.28 * len(names) * len(points.times)), 4.0))
     ax.axhline(0, color=INK, linewidth=0.8, linestyle=":")
     width = _WIDTH / len(names)

@@ -8,51 +8,71 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from cellflow._checks import check_positive
+from cellflow._errors import InputError
+from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, TRAJECTORY, recorded
 from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
-from cellflow.io import in_words, time_points_of
+from cellflow.io import groups_of, in_words, time_points_of
 from cellflow.pl._canvas import (
+    INK,
     PALE,
+    beside_legend,
     canvas,
     colour_of,
     dot_size,
     finish,
-    frame,
     scatter,
     time_bar,
     time_scale,
 )
-from cellflow.representation import cells_of, check_components, from_context
+from cellflow.pl._colours import group_colours
+from cellflow.pl._plane import Plane
+from cellflow.representation import Representation, cells_of, from_context, read_slots
 
 #: Points along each path, enough for smooth lines.
 _FRAMES = 60
 
+#: Paths in the representation, each of shape (t, d), with their times, shape (t,), and the name of
+#: the cell that each starts from.
+Paths = list[tuple[np.ndarray, np.ndarray, str]]
+
 
 def trajectories(
     adata: AnnData,
-    flow: Flow,
+    flow: Flow | AnnData,
     *,
     n_cells: int = 80,
     time_key: str | None = None,
+    basis: str | None = None,
     components: tuple[int, int] = (0, 1),
+    groups: str | None = None,
     rng: RNG = 0,
     ax: Axes | None = None,
     show: bool | None = None,
 ) -> Axes:
-    """Draw the paths of cells of the first time along a flow, coloured by time.
+    """Draw the paths of cells along a flow, coloured by time or by the group they start in.
 
     Parameters
     ----------
     adata
         The time course.
     flow
-        The fitted flow.
+        The fitted flow, along which cells of the first time are followed; or what `tl.trajectories`
+        returned.
     n_cells
-        Cells of the first time to follow, drawn at random.
+        Paths to draw at most, drawn at random.
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the one that the flow was fitted to, or that
+        `pp.time_points` recorded, or one of a usual name.
+    basis
+        `obsm` key of `adata` with or without its `X_`, such as `umap`, in which each point stands
+        at the mean of the observed cells that are nearest in the representation: a picture, not a
+        prediction of coordinates. None draws two dimensions of the representation itself.
     components
         Dimensions to draw, counted from 0.
+    groups
+        Column of `obs` that says the colours, by the cell that a path starts from; None colours by
+        time.
     rng
         Seed of the draw, or a numpy generator.
     ax
@@ -62,33 +82,103 @@ def trajectories(
 
     Returns
     -------
-    The axes, with observed cells pale behind the paths.
+    The axes, with observed cells pale behind the paths and a dot at each start. Where paths go
+    beyond the times of the flow, the title says so.
+
+    Raises
+    ------
+    InputError
+        If there is no such basis, group or dimension, or these are no trajectories.
     """
     check_positive(n_cells, "n_cells")
-    representation = from_context(flow.context)
-    check_components(representation, components)
-    points = time_points_of(adata, time_key or flow.time_key)
-    cells = representation.transform(adata)
+    generator = np.random.default_rng(seed_of(rng))
+    if isinstance(flow, Flow):
+        representation, beyond = from_context(flow.context), False
+        time_key = time_key or flow.time_key
+        paths = _followed(adata, flow, time_key, n_cells, generator)
+    else:
+        representation, paths = kept_paths(flow)
+        beyond = bool(recorded(flow.uns, TRAJECTORIES)["extrapolated"])  # type: ignore[index]
+        chosen = np.sort(generator.permutation(len(paths))[:n_cells])
+        paths = [paths[k] for k in chosen]
+    plane = Plane.of(adata, representation, basis, components)
+    points = time_points_of(adata, time_key)
+    ax = canvas(ax)
+    scatter(ax, plane.cells, s=dot_size(adata.n_obs), c=PALE, alpha=0.5)
+    _draw(ax, adata, plane, paths, points.times, points.unit, groups)
+    plane.frame(ax)
+    starts = sorted({float(times[0]) for _, times, _ in paths})
+    title = f"Paths of {len(paths)} cells from time {', '.join(f'{time:g}' for time in starts)}"
+    ax.set_title(title + ("\nbeyond the times of the flow" if beyond else ""), fontsize="medium")
+    return finish(ax, show=show)
+
+
+def kept_paths(cells: AnnData) -> tuple[Representation, Paths]:
+    """The paths of what `tl.trajectories` returned, and what they are in.
+
+    Raises
+    ------
+    InputError
+        If it is something else.
+    """
+    representation = read_slots(cells, REPRESENTATION)
+    if recorded(cells.uns, TRAJECTORIES) is None or representation is None:
+        raise InputError("these cells are no paths of cellflow.tl.trajectories")
+    rows = cells.obs.groupby(TRAJECTORY, sort=True).indices.values()
+    points, times = cells.obsm[REPRESENTATION], cells.obs[TIME].to_numpy()
+    names = cells.obs[START_CELL].astype(str).to_numpy()
+    return representation, [(points[each], times[each], names[each[0]]) for each in rows]
+
+
+def _followed(
+    adata: AnnData, flow: Flow, time_key: str | None, n_cells: int, generator: np.random.Generator
+) -> Paths:
+    """Cells of the first time, drawn at random, along a flow."""
+    points = time_points_of(adata, time_key)
     first, _ = points.around(flow.axis.times[0], flow.axis.times)
-    start = np.flatnonzero(points.elapsed == first)
-    rows = np.random.default_rng(seed_of(rng)).permutation(start)[:n_cells]
+    rows = generator.permutation(np.flatnonzero(points.elapsed == first))[:n_cells]
     chosen = cells_of(adata[rows], flow.context)
     times = np.linspace(first, flow.axis.times[-1], _FRAMES)
     moved = flow.trajectory(chosen.x, times.tolist(), condition=chosen.condition, n_steps=2)
-    paths = moved.x.cpu().numpy()[:, :, list(components)].swapaxes(0, 1)
+    paths = moved.x.cpu().numpy().swapaxes(0, 1)
+    return [(path, times, name) for path, name in zip(paths, adata.obs_names[rows], strict=True)]
 
-    ax = canvas(ax)
-    scale = time_scale(np.array(points.times))
-    scatter(ax, cells[:, list(components)], s=dot_size(len(cells)), c=PALE, alpha=0.5)
-    segments = np.stack([paths[:, :-1], paths[:, 1:]], axis=2).reshape(-1, 2, 2)
-    colours = np.tile((times[:-1] + times[1:]) / 2, len(paths))
-    ax.add_collection(
-        LineCollection(
-            list(segments), cmap=scale.cmap, norm=scale.norm, array=colours, linewidths=1.1
+
+def _draw(
+    ax: Axes,
+    adata: AnnData,
+    plane: Plane,
+    paths: Paths,
+    times: tuple[float, ...],
+    unit: str,
+    groups: str | None,
+) -> None:
+    ends = np.cumsum([len(path) for path, _, _ in paths])[:-1]
+    placed = np.split(plane.place(np.concatenate([path for path, _, _ in paths])), ends)
+    segments = [np.stack([line[:-1], line[1:]], axis=1) for line in placed]
+    style = {"linewidths": 1.1, "capstyle": "round"}
+    starts = np.stack([line[0] for line in placed])
+    if groups is None:
+        scale = time_scale(np.array([*times, *(each.max() for _, each, _ in paths)]))
+        middles = np.concatenate([(each[:-1] + each[1:]) / 2 for _, each, _ in paths])
+        ax.add_collection(
+            LineCollection(
+                list(np.concatenate(segments)),
+                cmap=scale.cmap,
+                norm=scale.norm,
+                array=middles,
+                **style,
+            )
         )
-    )
-    scatter(ax, paths[:, 0], s=9, color=colour_of(scale, first), zorder=3)
-    frame(ax, "component", components)
-    time_bar(ax, scale, in_words(points.unit), np.array(points.times))
-    ax.set_title(f"Paths of {len(paths)} cells from time {first:g}", fontsize="medium")
-    return finish(ax, show=show)
+        colours = [colour_of(scale, float(each[0])) for _, each, _ in paths]
+        time_bar(ax, scale, in_words(unit), np.array(times))
+    else:
+        known, labels = group_colours(adata, groups), groups_of(adata, groups)
+        named = [labels.get(name) for _, _, name in paths]
+        colours = [known.get(str(name), INK) for name in named]
+        for colour, segment in zip(colours, segments, strict=True):
+            ax.add_collection(LineCollection(list(segment), color=colour, alpha=0.8, **style))
+        for name in dict.fromkeys(name for name in labels.cat.categories if name in named):
+            ax.plot([], [], color=known[str(name)], label=str(name))
+        beside_legend(ax, groups)
+    scatter(ax, starts, s=9, color=colours, zorder=3)

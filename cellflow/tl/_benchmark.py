@@ -51,6 +51,7 @@ def benchmark(
     each: Mapping[str, Mapping[str, Any] | HeldOut] | None = None,
     folder: str | Path | None = None,
     jobs: int = 1,
+    part: tuple[int, int] | None = None,
     force: bool = False,
     device: str = "auto",
     progress: bool = True,
@@ -85,6 +86,10 @@ def benchmark(
     jobs
         Processes. With several, a script needs `if __name__ == "__main__":` around its work, and
         each takes the memory of an exact transport problem (4 GB at 8,000 cells against 16,000).
+    part
+        (k, n) does the k-th of n parts alone, counted from 1: every n-th held-out time with all
+        its fits. Several machines share the work so, on one `folder`; with all parts done a run
+        without this gathers the table at once.
     force
         Compute again what is kept.
     device
@@ -143,6 +148,7 @@ def benchmark(
             check_peer(contestant)
     numbers = _seeds(seeds)
     check_positive(jobs, "jobs")
+    mine = _share(part)
     shared = {
         "time_key": time_key,
         "times": times,
@@ -159,19 +165,30 @@ def benchmark(
     with _opened(folder) as kept:
         settings = (courses, kept, device)
         desk = Desk(*settings)
-        fits, described = [], {}
+        units, described = [], {}
         for name in courses:
-            fits += [
-                Fit(unit, contestant, seed, desk.device.type)
-                for unit in desk.units(name)
-                for contestant in contestants
-                for seed in numbers
-            ]
+            units += desk.units(name)
             described[name] = _description(desk, name, contestants)
+        fits = [
+            Fit(unit, contestant, seed, desk.device.type)
+            for unit in units[mine]
+            for contestant in contestants
+            for seed in numbers
+        ]
         kept.make()
         with workers(desk if jobs == 1 else settings, jobs) as crew:
             found = _computed(crew, kept, fits, force=force, progress=progress)
     return table_of(list(_rows(fits, described, found)))
+
+
+def _share(part: tuple[int, int] | None) -> slice:
+    """The held-out times of a part."""
+    if part is None:
+        return slice(None)
+    k, n = part
+    if not 1 <= k <= n:
+        raise InputError(f"part {k} of {n} does not exist; parts are counted from 1 to {n}")
+    return slice(k - 1, None, n)
 
 
 def _seeds(seeds: Sequence[int]) -> list[int]:

@@ -13,7 +13,7 @@ from scipy import sparse
 from cellflow._errors import InputError
 from cellflow._keys import TIME_POINT
 from cellflow.flow import Flow
-from cellflow.tl._snapshots import Course
+from cellflow.tl._snapshots import Snapshots
 from cellflow.transport import Plan, distances, entropic_plan, exact_plan
 
 #: Steps of the fourth order from a time to the next.
@@ -86,7 +86,7 @@ def to_cellrank(
     """
     if not epsilon >= 0:
         raise InputError(f"epsilon must be 0 or positive, got {epsilon}")
-    course = Course.of(adata, flow, time_key)
+    course = Snapshots.of(adata, flow, time_key)
     points = course.points
     for time in points.times:
         flow.axis.to_flow(time)
@@ -94,7 +94,9 @@ def to_cellrank(
     return {pair: _coupling(adata, course, pair, epsilon) for pair in pairwise(points.times)}
 
 
-def _coupling(adata: AnnData, course: Course, pair: tuple[float, float], epsilon: float) -> AnnData:
+def _coupling(
+    adata: AnnData, course: Snapshots, pair: tuple[float, float], epsilon: float
+) -> AnnData:
     before, after = (np.flatnonzero(course.points.elapsed == time) for time in pair)
     cells = course.cells[torch.as_tensor(before)]
     pushed, gained = course.flow.push_with_growth(

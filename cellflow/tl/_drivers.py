@@ -11,14 +11,14 @@ from scipy import sparse, stats
 
 from cellflow._checks import check_choice, check_positive, listed
 from cellflow._errors import InputError
-from cellflow._keys import FATES
+from cellflow._keys import FATE, PROBABILITIES
 from cellflow.flow import Flow
 from cellflow.io import time_points_of
 from cellflow.representation import Representation, from_context
 from cellflow.representation.matrix import Matrix, expression, is_counts
 from cellflow.representation.representation import log_normalise
-from cellflow.tl._snapshots import Course
-from cellflow.tl._groups import groups_of
+from cellflow.tl._groups import membership_of
+from cellflow.tl._snapshots import Snapshots
 from cellflow.tl._velocity import decoded_velocity
 
 #: Ways to rank genes.
@@ -113,7 +113,7 @@ def drivers(
         check_positive(n_top, "n_top")
     if method == "correlation":
         rows = _rows(adata, flow, times, time_key)
-        table = groups_of(adata, FATES if by is None else by).iloc[rows]
+        table = membership_of(adata, by or FATE + PROBABILITIES).iloc[rows]
         values, columns = _measured(adata[rows], layer, genes)
         parts = [_correlated(values, table[group].to_numpy()) for group in table]
         parts = [part.assign(gene=columns) for part in parts]
@@ -124,9 +124,9 @@ def drivers(
         raise InputError(f"drivers by {method} need a flow")
     representation = from_context(flow.context)
     _check_genes(representation, genes)
-    course = Course.of(adata, flow, time_key)
+    course = Snapshots.of(adata, flow, time_key)
     rows = _rows(adata, flow, times, time_key)
-    table = groups_of(adata, by).fillna(0.0).iloc[rows]
+    table = membership_of(adata, by).fillna(0.0).iloc[rows]
     weights = table.to_numpy() / np.maximum(table.to_numpy().sum(axis=0), 1e-300)
     if method == "velocity":
         parts = _velocities(course[rows], representation, weights, genes)
@@ -209,7 +209,7 @@ def _columns(representation: Representation, genes: Sequence[str] | None) -> np.
 
 
 def _velocities(
-    course: Course,
+    course: Snapshots,
     representation: Representation,
     weights: np.ndarray,
     genes: Sequence[str] | None,
@@ -226,7 +226,7 @@ def _velocities(
 
 
 def _regulation(
-    course: Course,
+    course: Snapshots,
     representation: Representation,
     weights: np.ndarray,
     genes: Sequence[str] | None,

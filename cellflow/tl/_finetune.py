@@ -107,7 +107,7 @@ def finetune(
     >>> adata = cf.datasets.semrau2017()
     >>> adata = adata[adata.X.getnnz(axis=1) > 0].copy()
     >>> cf.pp.embed(adata, n_dims=3)
-    >>> short = cf.recipe("default", n_steps=10)
+    >>> short = cf.recipe("default", n_steps=10, net={"width": 16})
     >>> flow = cf.tl.fit(adata, method="i-cfm", time_key="time", recipe=short, progress=False)
     >>> cf.tl.finetune(adata, flow, progress=False).settings["recipe"]["n_steps"]
     3

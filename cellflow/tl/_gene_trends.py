@@ -14,8 +14,8 @@ from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
 from cellflow.methods.names import STARTS
 from cellflow.representation import Representation, from_context
-from cellflow.tl._snapshots import Course
-from cellflow.tl._groups import groups_of
+from cellflow.tl._groups import membership_of
+from cellflow.tl._snapshots import Snapshots
 
 #: Points of a representation, shape (n, d), to expression, shape (n, g).
 Decoder = Callable[[np.ndarray], "np.ndarray | pd.DataFrame"]
@@ -111,8 +111,8 @@ def gene_trends(
     if not 0 <= low <= high <= 1:
         raise InputError(f"quantiles must be a lower and an upper one from 0 to 1, got {quantiles}")
     decode = _decoder(from_context(flow.context), decoder, adata)
-    groups = groups_of(adata, by).fillna(0.0)
-    course, seed = Course.of(adata, flow, time_key), seed_of(rng)
+    groups = membership_of(adata, by).fillna(0.0)
+    course, seed = Snapshots.of(adata, flow, time_key), seed_of(rng)
     known = course.known_times
     tables = []
     for time in np.union1d(np.linspace(known[0], known[-1], n_times), known):

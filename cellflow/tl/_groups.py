@@ -14,7 +14,7 @@ from cellflow._keys import recorded
 EVERYTHING = "all"
 
 
-def groups_of(adata: AnnData, by: str | None) -> pd.DataFrame:
+def membership_of(adata: AnnData, by: str | None) -> pd.DataFrame:
     """How much each cell belongs to each group, one column a group.
 
     Parameters
@@ -56,11 +56,8 @@ def _weights(adata: AnnData, key: str) -> pd.DataFrame:
 
 
 def _names(adata: AnnData, key: str) -> list[str]:
-    """Names of the columns: its own, those recorded with fates, or `uns[<key>_names]`."""
+    """Names of the columns: its own, or those that `tl.fates` recorded."""
     values = adata.obsm[key]
     if isinstance(values, pd.DataFrame):
         return [str(name) for name in values.columns]
-    for entry in (recorded(adata.uns, key), recorded(adata.uns, "fates")):
-        if entry is not None and "names" in entry:
-            return [str(name) for name in entry["names"]]
-    return [str(name) for name in adata.uns.get(f"{key}_names", ())]
+    return [str(name) for name in (recorded(adata.uns, key) or {}).get("names", ())]

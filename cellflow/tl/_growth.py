@@ -7,7 +7,7 @@ from anndata import AnnData
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, LEARNED_GROWTH, record
 from cellflow.flow import Flow
-from cellflow.tl._snapshots import Course
+from cellflow.tl._snapshots import Snapshots
 
 
 def growth(
@@ -75,7 +75,7 @@ def growth(
             "this flow keeps mass, so no growth was learned; fit with a method that lets it change "
             "(method 'default' or 'wfr-fm', or growth 'gene-sets')"
         )
-    course = Course.of(adata, flow, time_key)
+    course = Snapshots.of(adata, flow, time_key)
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = course.growth()
     entry = {

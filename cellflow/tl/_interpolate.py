@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import torch
 from anndata import AnnData
 
 from cellflow._batch import Batch
 from cellflow._checks import check_choice
-from cellflow._keys import (
-    INTERPOLATE,
-    REPRESENTATION,
-    START_CELL,
-    START_TIME,
-    TIME,
-    WEIGHT,
-    record,
-)
+from cellflow._keys import INTERPOLATE, START_TIME, TIME, WEIGHT, record
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow.flow import Flow
 from cellflow.io import time_points_of
 from cellflow.methods.names import STARTS
-from cellflow.representation import cells_of, from_context, write_map
+from cellflow.representation import cells_of, from_context
 from cellflow.tl._carry import carry
+from cellflow.tl._predicted import predicted_cells
 
 
 def interpolate(
@@ -85,7 +77,7 @@ def interpolate(
     >>> adata = cf.datasets.semrau2017()
     >>> adata = adata[adata.X.getnnz(axis=1) > 0].copy()
     >>> cf.pp.embed(adata, n_dims=3)
-    >>> short = cf.recipe("default", n_steps=10)
+    >>> short = cf.recipe("default", n_steps=10, net={"width": 16})
     >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
     >>> cf.tl.interpolate(adata, flow, 30, time_key="time").shape
     (621, 41)
@@ -103,26 +95,11 @@ def interpolate(
 
     generator = torch_generator(seed_of(rng))
     carried = carry(flow, cells_at, neighbours, moment, start=start, generator=generator)
-    expression = representation.decode(carried.points.astype(np.float64))
-    genes = () if representation.linear is None else representation.linear.genes
     names = np.concatenate(
         [adata.obs_names[points.elapsed == t] for t in dict.fromkeys(carried.starts)]
     )
-    result = AnnData(
-        X=None if expression is None else expression.astype(np.float32),
-        obs=pd.DataFrame(
-            {
-                TIME: moment,
-                WEIGHT: carried.weights,
-                START_CELL: names,
-                START_TIME: carried.starts,
-            },
-            index=[f"{name}@{moment:g}" for name in names],
-        ),
-        var=pd.DataFrame(index=list(genes)),
-        obsm={REPRESENTATION: carried.points},
-    )
-    write_map(result, representation, REPRESENTATION)
+    columns = {TIME: moment, WEIGHT: carried.weights, START_TIME: carried.starts}
+    result = predicted_cells(representation, carried.points, names, columns)
     entry = {"time": moment, "start": start, "unit": points.unit}
     record(result.uns, INTERPOLATE, entry)
     return result

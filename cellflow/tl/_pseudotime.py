@@ -19,7 +19,7 @@ from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
 from cellflow.integrate import accumulate, own_time
 from cellflow.representation import cells_of
-from cellflow.tl._snapshots import Course
+from cellflow.tl._snapshots import Snapshots
 
 #: Times inside each interval whose populations cells are compared with.
 _TIMES = 6
@@ -107,7 +107,7 @@ def pseudotime(
     True
     """
     check_positive(n_neighbors, "n_neighbors")
-    snapshots = Course.of(adata if course is None else course, flow, time_key)
+    snapshots = Snapshots.of(adata if course is None else course, flow, time_key)
     predicted = _Predicted.of(snapshots, np.random.default_rng(seed_of(rng)))
     cells = cells_of(adata, flow.context).to(flow.device)
     own = np.arange(adata.n_obs) if course is None else np.full(adata.n_obs, -1)
@@ -145,7 +145,7 @@ class _Predicted:
     marks: np.ndarray
 
     @classmethod
-    def of(cls, course: Course, rng: np.random.Generator) -> _Predicted:
+    def of(cls, course: Snapshots, rng: np.random.Generator) -> _Predicted:
         known = np.array(course.known_times)
         shares = (np.arange(_TIMES) + 0.5) / _TIMES
         inner = (known[:-1, None] + np.diff(known)[:, None] * shares).ravel()

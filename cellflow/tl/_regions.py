@@ -14,7 +14,7 @@ from cellflow._random import RNG, seed_of
 from cellflow.io import time_points_of
 from cellflow.metrics import Cloud, wasserstein
 from cellflow.representation import read_slots
-from cellflow.tl._groups import groups_of
+from cellflow.tl._groups import membership_of
 
 
 def regions(
@@ -75,7 +75,7 @@ def regions(
     points = time_points_of(adata, time_key)
     moment = points.find(float(entry["time"]))
     real = adata[points.elapsed == moment]
-    members = groups_of(real, by)
+    members = membership_of(real, by)
     there, here = fitted.transform(real), np.asarray(predicted.obsm[REPRESENTATION], dtype=float)
     search = NearestNeighbors(n_neighbors=min(n_neighbors, len(there))).fit(there)
     votes = members.to_numpy()[search.kneighbors(here, return_distance=False)].sum(axis=1)

@@ -37,7 +37,7 @@ def representation_key(flow: Flow) -> str:
 
 
 @dataclass(frozen=True)
-class Course:
+class Snapshots:
     """Cells with their times, and a flow.
 
     Attributes
@@ -55,15 +55,15 @@ class Course:
     cells: Batch
 
     @classmethod
-    def of(cls, adata: AnnData, flow: Flow, time_key: str | None) -> Course:
+    def of(cls, adata: AnnData, flow: Flow, time_key: str | None) -> Snapshots:
         """The cells of an AnnData; None takes the time column that the flow was fitted to."""
         points = time_points_of(adata, time_key or flow.time_key)
         return cls(flow, points, cells_of(adata, flow.context).to(flow.device))
 
-    def __getitem__(self, rows: np.ndarray) -> Course:
+    def __getitem__(self, rows: np.ndarray) -> Snapshots:
         """Some of the cells."""
         points = replace(self.points, elapsed=self.points.elapsed[rows])
-        return Course(self.flow, points, self.cells[torch.as_tensor(rows)])
+        return Snapshots(self.flow, points, self.cells[torch.as_tensor(rows)])
 
     @cached_property
     def moments(self) -> Tensor:

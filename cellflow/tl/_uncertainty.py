@@ -15,7 +15,7 @@ from cellflow._keys import FROM_DATA, UNCERTAINTY, record
 from cellflow._log import tell
 from cellflow.flow import Flow
 from cellflow.representation import from_context
-from cellflow.tl._snapshots import Course
+from cellflow.tl._snapshots import Snapshots
 
 #: Percentile of the measured cells beyond which a cell counts as far from data.
 _FAR = 95
@@ -109,7 +109,7 @@ def uncertainty(
     check_positive(n_neighbors, "n_neighbors")
     if n_neighbors >= adata.n_obs:
         raise InputError(f"n_neighbors must be under {adata.n_obs} (all cells), got {n_neighbors}")
-    courses = [Course.of(adata, flow, time_key or flows[0].time_key) for flow in flows]
+    courses = [Snapshots.of(adata, flow, time_key or flows[0].time_key) for flow in flows]
     points = courses[0].points
     moment = points.times[-1] if time is None else points.moment(time)
     arrivals = np.stack([course.pushed(moment) for course in courses])

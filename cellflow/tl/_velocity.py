@@ -12,8 +12,8 @@ from cellflow._errors import InputError
 from cellflow._keys import VELOCITY, record
 from cellflow.flow import Flow
 from cellflow.representation import Representation, from_context, write_slots
-from cellflow.tl._snapshots import Course, representation_key
 from cellflow.tl._projection import projected
+from cellflow.tl._snapshots import Snapshots, representation_key
 
 
 def velocity(
@@ -108,7 +108,7 @@ def velocity(
         raise InputError(
             "the representation of this flow has no way back to genes; fit in that of pp.embed"
         )
-    course = Course.of(adata, flow, time_key)
+    course = Snapshots.of(adata, flow, time_key)
     key = representation_key(flow)
     adata = adata.copy() if copy else adata
     if key not in adata.obsm:

@@ -37,7 +37,7 @@ from cellflow.couplings import (
 from cellflow.couplings.minibatch import Solver, exact
 from cellflow.marginals import Gaussian, Marginals, Population
 from cellflow.methods.method import Method
-from cellflow.methods.parts import COUPLINGS, PATHS
+from cellflow.methods.parts import COUPLINGS, PATHS, WFR_GROWTH
 from cellflow.training.build import Build
 from cellflow.training.potentials import potentials_for
 from cellflow.transport import Plan, entropic_plan, partial_plan, unbalanced_plan
@@ -183,7 +183,7 @@ def _wfr(build: Build, source: Population, target: Population, span: Interval) -
         delta=build.delta,
         generator=build.generator,
         block_size=build.method.block_size,
-        grows=build.method.growth == "learned",
+        growth=WFR_GROWTH[build.method.growth],
     )
 
 

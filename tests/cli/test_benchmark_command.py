@@ -157,3 +157,16 @@ def test_the_npz_of_trajectorynet_is_read_as_it_is(run, course, tmp_path):
     assert (table["published"] == "no").all()
     text = (tmp_path / "o" / "benchmark.md").read_text()
     assert "The file is not the one of published scores." in text
+
+
+def test_parts_share_a_folder_and_write_no_table(run, file, tmp_path):
+    words = ["benchmark", file, "--use-rep", "X_pca", "--n-steps", 5, "--output", "b", "--jobs", 1]
+    for part in ("1/2", "2/2"):
+        assert run(*words, "--part", part)[0] == 0
+        assert not (tmp_path / "b/benchmark.csv").exists()
+    _, _, err = run(*words)
+    assert "2 of 2 fits are there already" in err
+    for part, reason in (("3/2", "part 3 of 2 does not exist"), ("two", "'two' is no part")):
+        code, _, err = run(*words, "--part", part)
+        assert code == 2
+        assert reason in err

@@ -10,8 +10,16 @@ import pandas as pd
 import pytest
 
 import cellflow as cf
+from cellflow.methods import recipes
 
 FAST = ["--n-steps", "30"]
+
+
+@pytest.fixture(autouse=True)
+def _narrow_nets(monkeypatch):
+    """Commands have no option for the width of nets, and wide ones take minutes to follow."""
+    narrow = cf.recipe("default", net={"width": 32})
+    monkeypatch.setitem(recipes._RECIPES, "default", narrow)
 
 
 @pytest.fixture
@@ -22,7 +30,7 @@ def file(course, tmp_path):
 
 @pytest.fixture
 def genes(semrau, tmp_path):
-    semrau.write_h5ad(tmp_path / "genes.h5ad")
+    semrau[::3].write_h5ad(tmp_path / "genes.h5ad")
     return "genes.h5ad"
 
 
@@ -214,9 +222,7 @@ def test_help_is_no_mistake(words, run):
 
 
 def test_demo_leaves_a_whole_folder(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "cellflow.methods.recipes._RECIPES", {"default": cf.recipe("default", n_steps=20)}
-    )
+    monkeypatch.setitem(recipes._RECIPES, "default", cf.recipe("default", n_steps=20))
     assert run("demo")[0] == 0
     names = sorted(p.name for p in (tmp_path / "cellflow-demo").iterdir())
     assert names == [
@@ -329,6 +335,7 @@ def test_columns_beside_the_points_reach_the_fit(run, course, tmp_path):
 
 def test_growth_by_gene_sets_from_file_to_weights(run, semrau, tmp_path):
     """The embedded panel lacks the cell-cycle genes: refused with the share that was found."""
+    semrau = semrau[::3].copy()
     semrau.write_h5ad(tmp_path / "genes.h5ad")
     code, _, err = run("growth", "genes.h5ad", "--per", "hour", "--output", "g.h5ad")
     assert code == 2

@@ -186,6 +186,13 @@ def test_the_default_length_scale_is_the_mean_over_intervals():
 
 def test_numbers_of_cells_are_sizes_of_populations_or_not():
     source, target = populations(0, 30, 60)
-    grown, kept = (coupled(source, target, delta=2.0, grows=grows) for grows in (True, False))
-    assert masses_of(grown)[1].sum() == pytest.approx(60)
-    assert masses_of(kept)[1].sum() == pytest.approx(30)
+    for growth, size in (((0.0, math.inf), 60), ((1.0, math.inf), 60), ((1.0, 1.0), 30)):
+        grown = coupled(source, target, delta=2.0, growth=growth)
+        assert masses_of(grown)[1].sum() == pytest.approx(size)
+
+
+def test_fewer_cells_are_a_smaller_population_or_not():
+    source, target = populations(0, 60, 30)
+    for growth, size in (((0.0, math.inf), 30), ((1.0, math.inf), 60), ((1.0, 1.0), 60)):
+        grown = coupled(source, target, delta=2.0, growth=growth)
+        assert masses_of(grown)[1].sum() == pytest.approx(size)

@@ -14,8 +14,11 @@ from tests.small_images import TINY, digits, trained
 
 @pytest.fixture(autouse=True)
 def _few_points(monkeypatch):
-    """What is reported before and after needs no 512 points here, and those take half a minute."""
+    """What is watched and reported needs no hundreds of points here; those take half a minute."""
     monkeypatch.setattr("cellflow.training.comparison._POINTS", 24)
+    monkeypatch.setattr("cellflow.training.comparison._FRAMES", 4)
+    monkeypatch.setattr("cellflow.training.target_net._CARRIED", 16)
+    monkeypatch.setattr("cellflow.training.target_net._STEPS", 2)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,15 @@ from tests.small_images import digits, trained
 FAST = ("euler:1", "midpoint:2", "dopri5")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_paths():
+    """How straight a flow is needs no 512 paths here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cellflow.images._score_flow._PATHS", 24)
+        patch.setattr("cellflow.images._score_flow._FRAMES", 5)
+        yield
+
+
 @pytest.fixture(scope="module")
 def flow():
     return trained(n_steps=30)

@@ -74,7 +74,7 @@ def test_many_steps_reach_the_exact_solution():
     """80 z goes to 80 z / sqrt(1 + 4 * 80^2), at second order."""
     noise, exact = torch.ones((1, 1), dtype=torch.float64), 0.499990
     errors = [
-        abs(float(heun(gaussian, noise, n_steps=n).end) - exact) for n in (100, 200, 400, 3000)
+        abs(float(heun(gaussian, noise, n_steps=n).end) - exact) for n in (100, 200, 400, 1000)
     ]
     assert errors[0] / errors[1] == pytest.approx(4, abs=0.5)
     assert errors[1] / errors[2] == pytest.approx(4, abs=0.5)
@@ -99,8 +99,8 @@ def test_a_constant_velocity_is_followed_exactly():
     """x_1 = x_0 + u, from where the sampler starts: 80 / 81 x_0 at time 1 / 81."""
     u = torch.tensor([[3.0, -1.0]], dtype=torch.float64)
     noise = torch.tensor([[0.5, 2.0]], dtype=torch.float64)
-    end = heun(lambda t, x: u.expand_as(x), noise, n_steps=4000).end
-    torch.testing.assert_close(end, 80 / 81 * noise + 80 / 81 * u, rtol=0, atol=1e-4)
+    end = heun(lambda t, x: u.expand_as(x), noise, n_steps=1000).end
+    torch.testing.assert_close(end, 80 / 81 * noise + 80 / 81 * u, rtol=0, atol=1e-3)
 
 
 def test_it_is_a_solver_by_name():

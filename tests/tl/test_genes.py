@@ -79,7 +79,9 @@ def test_correlation_finds_the_gene_of_a_fate_and_agrees_with_scipy(measured, rn
     fate = 1 / (1 + np.exp(-3 * measured.X[:, 2]))
     measured.obsm["fate_probabilities"] = np.stack([fate, 1 - fate], axis=1)
     measured.obsm["fate_probabilities"][:7] = np.nan
-    measured.uns["cellflow"]["fates"] = {"names": np.array(["left", "right"], dtype=object)}
+    measured.uns["cellflow"]["fate_probabilities"] = {
+        "names": np.array(["left", "right"], dtype=object)
+    }
     measured.X[:, 3] = 1.0
     table = cf.tl.drivers(measured)
     left = table[table["group"] == "left"].set_index("gene")

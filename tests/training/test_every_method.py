@@ -15,7 +15,7 @@ from cellflow.training.couplings import course_coupling
 
 CPU = torch.device("cpu")
 AXIS = TimeAxis("index", (0.0, 1.0, 2.0, 3.0))
-SHORT = recipe("default", n_steps=300, net={"width": 32}, coupling_batch_size=64)
+SHORT = recipe("default", n_steps=200, batch_size=128, net={"width": 32}, coupling_batch_size=64)
 
 #: From noise, so cells of the time before are not its source.
 GENERATORS = {"fm"}
@@ -50,9 +50,9 @@ ELSEWHERE = GENERATORS | CURVED | DENOISERS | TUNING
 @pytest.mark.parametrize("name", sorted(set(PRESETS) - ELSEWHERE))
 def test_a_method_meets_a_held_out_time_of_a_moving_population(name):
     marginals = moving()
-    flow = fitted(marginals, method(name))
+    flow = fitted(marginals, method(name, geopath_steps=200))
     start = marginals.populations[1].points
-    moved = flow.push(start, 1.0, 2.0).mean(dim=0)
+    moved = flow.push(start, 1.0, 2.0, n_steps=20).mean(dim=0)
     assert (1.3 if name in SOFT else 1.85) < float(moved[0]) < 2.15
     assert float(moved[1]) == pytest.approx(0.0, abs=0.15)
 
@@ -76,7 +76,7 @@ def test_every_coupling_of_cells_can_be_fitted_with(name):
     flow = fitted(
         marginals,
         method("ot-cfm", coupling=name, rank=5),
-        recipe=recipe("default", n_steps=200, net={"width": 32}, coupling_batch_size=32),
+        recipe=recipe("default", n_steps=150, net={"width": 32}, coupling_batch_size=32),
     )
     start = marginals.populations[1].points
     moved = float(flow.push(start, 1.0, 2.0)[:, 0].mean())
@@ -122,7 +122,7 @@ def test_mean_flow_takes_a_step_for_each_interval_that_it_passes():
     marginals = Marginals((0.0, 1.0, 2.0), tuple(Population.of(cells + stop) for stop in stops))
     flow = fit_flow(
         marginals, TimeAxis("index", (0.0, 1.0, 2.0)), seed=0, device=CPU,
-        method=method("mean-flow"), recipe=recipe("default", n_steps=600, net={"width": 32}),
+        method=method("mean-flow"), recipe=recipe(SHORT, n_steps=600),
     )  # fmt: skip
     way = flow.trajectory(cells, [0.0, 0.5, 2.0])
     assert way.nfe == 3
@@ -137,7 +137,7 @@ def test_mean_flow_needs_one_evaluation_and_goes_back_as_well():
     flow = fitted(
         marginals,
         method("ot-cfm", objective="mean-flow"),
-        recipe=recipe("default", n_steps=600, net={"width": 32}),
+        recipe=recipe(SHORT, n_steps=600),
     )
     start = marginals.populations[1].points
     there = flow.trajectory(start, [1.0, 2.0])

@@ -1,11 +1,7 @@
 """The Snakemake workflow over images: what it plans, what it refuses, and what it calls."""
 
-import importlib.util
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +14,7 @@ from cellflow.images.features import SPACES
 from cellflow.methods.names import SOLVERS
 from cellflow.methods.parts import COUPLINGS
 from cellflow.methods.presets import PRESETS
+from tests.workflows.planned import jobs_of
 
 FOLDER = Path(__file__).parents[2] / "workflows" / "images"
 SNAKEFILE = FOLDER / "workflow" / "Snakefile"
@@ -59,28 +56,10 @@ ALL_KEYS = {
 
 
 @pytest.fixture
-def snakemake(tmp_path, monkeypatch):
-    """Run Snakemake in an empty folder: exit code and what it says."""
-    if importlib.util.find_spec("snakemake") is None:
-        pytest.skip("needs snakemake")
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words):
-        ran = subprocess.run(
-            [sys.executable, "-m", "snakemake", *map(str, words)],
-            env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        return ran.returncode, ran.stdout
-
-    return call
-
-
-def plan(snakemake, config):
-    return snakemake("--snakefile", SNAKEFILE, "--configfile", config, "--dry-run", "--cores", 1)
+def plan(snakemake):
+    return lambda config: snakemake(
+        "--snakefile", SNAKEFILE, "--configfile", config, "--dry-run", "--cores", 1
+    )
 
 
 def write(values, name="config.yaml"):
@@ -95,11 +74,6 @@ def user_files():
         Path(name).touch()
 
 
-def jobs(said):
-    """How often each rule is to run."""
-    return {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", said, re.MULTILINE)}
-
-
 def commands(said):
     """Words of every call of cellflow, by the verb over images."""
     calls = re.findall(r"cellflow image (\w+ .*?) > \S+ 2>&1", said)
@@ -107,21 +81,21 @@ def commands(said):
 
 
 @pytest.mark.parametrize("name", CONFIG_FILES)
-def test_a_config_plans_a_run_for_each_method_seed_and_solver(snakemake, name):
+def test_a_config_plans_a_run_for_each_method_seed_and_solver(plan, name):
     config = yaml.safe_load((FOLDER / name).read_text())
-    code, said = plan(snakemake, FOLDER / name)
+    code, said = plan(FOLDER / name)
     assert code == 0, said
     seeds, runs = len(config["seeds"]), config["runs"]
     tuned = [run for run in runs if "finetunes" in run]
     expected = {"all": 1, "table": 1, "train": (len(runs) - len(tuned)) * seeds}
     expected |= {"sample": len(runs) * seeds, "score": len(runs) * seeds}
     expected |= {"finetune": len(tuned) * seeds} if tuned else {}
-    assert jobs(said) == {**expected, "total": sum(expected.values())}
+    assert jobs_of(said) == {**expected, "total": sum(expected.values())}
 
 
-def test_every_command_is_one_that_cellflow_understands(snakemake):
+def test_every_command_is_one_that_cellflow_understands(plan):
     user_files()
-    code, said = plan(snakemake, write(ALL_KEYS))
+    code, said = plan(write(ALL_KEYS))
     assert code == 0, said
     called = commands(said)
     given = {verb: [] for verb, *_ in called}
@@ -166,9 +140,9 @@ def test_every_command_is_one_that_cellflow_understands(snakemake):
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_config_that_is_wrong_is_refused_with_the_reason(snakemake, changes, reason):
+def test_a_config_that_is_wrong_is_refused_with_the_reason(plan, changes, reason):
     right = {"data": "digits", "runs": ["ot-cfm"], "seeds": [0]}
-    code, said = plan(snakemake, write(right | changes))
+    code, said = plan(write(right | changes))
     assert code == 1
     assert "Error validating config file" in said
     assert reason in said
@@ -189,30 +163,12 @@ use rule * from images as images_*
     )
     code, said = snakemake("images_all", "--dry-run", "--cores", 1)
     assert code == 0, said
-    assert jobs(said)["images_train"] == 2
-    assert jobs(said)["images_finetune"] == 1
+    assert jobs_of(said)["images_train"] == 2
+    assert jobs_of(said)["images_finetune"] == 1
     lines = re.findall(r"^ +(output|log|benchmark): (.*)$", said, re.MULTILINE)
     assert {kind for kind, _ in lines} == {"output", "log", "benchmark"}
     assert all(path.startswith("below/") for _, path in lines)
     assert "input: my pictures, my.yaml\n" in said
-
-
-def test_the_linter_has_nothing_to_say(snakemake):
-    config = FOLDER / "config" / "config.yaml"
-    code, said = snakemake("--snakefile", SNAKEFILE, "--configfile", config, "--lint")
-    assert code == 0, said
-
-
-def test_rules_are_formatted(snakemake):
-    if importlib.util.find_spec("snakefmt") is None:
-        pytest.skip("needs snakefmt")
-    ran = subprocess.run(
-        [sys.executable, "-m", "snakefmt", "--check", FOLDER / "workflow"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
 
 
 def test_the_schema_knows_the_names_that_cellflow_knows():
@@ -240,22 +196,11 @@ def test_the_schema_knows_the_names_that_cellflow_knows():
         (["ot-cfm", {"name": "tuned", "finetunes": "i-cfm"}], "finetunes names no run"),
     ],
 )
-def test_runs_that_do_not_go_together_are_refused(snakemake, runs, reason):
-    code, said = plan(snakemake, write({"data": "digits", "runs": runs, "seeds": [0]}))
+def test_runs_that_do_not_go_together_are_refused(plan, runs, reason):
+    code, said = plan(write({"data": "digits", "runs": runs, "seeds": [0]}))
     assert code == 1
     assert reason in said
 
 
-def test_every_key_of_the_config_is_explained():
-    text = (FOLDER / "config" / "README.md").read_text()
-    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == set(SCHEMA["properties"])
+def test_every_key_is_tested():
     assert set(ALL_KEYS) == set(SCHEMA["properties"])
-
-
-@pytest.mark.parametrize("profile", ["default", "slurm"])
-def test_a_profile_sets_options_of_snakemake_and_rules_that_exist(snakemake, profile):
-    settings = yaml.safe_load((FOLDER / "workflow/profiles" / profile / "config.yaml").read_text())
-    _, said = snakemake("--help")
-    assert all(f"--{option}" in said for option in settings)
-    rules = "".join(path.read_text() for path in (FOLDER / "workflow/rules").glob("*.smk"))
-    assert all(f"rule {name}:" in rules for name in settings.get("set-resources", {}))

@@ -1,0 +1,72 @@
+"""`cellflow report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from cellflow.cli import options
+
+
+@click.command()
+@options.course
+@options.flow
+@options.output(metavar="REPORT.html", help="Where the page goes.")
+@click.option(
+    "--scores",
+    type=options.PATH,
+    metavar="SCORES.json",
+    panel=options.DATA,
+    help="What cellflow holdout wrote. [default: what FILE has recorded]",
+)
+@click.option(
+    "--color",
+    metavar="COLUMN",
+    panel=options.DATA,
+    help="Column of obs with groups of cells to draw.",
+)
+@click.option(
+    "--title",
+    metavar="TEXT",
+    panel=options.DATA,
+    help="Heading of the page. [default: the name of FILE]",
+)
+@options.time_key
+@options.force
+@options.run_options
+def report(
+    file: Path,
+    flow_path: Path,
+    output: Path,
+    scores: Path | None,
+    color: str | None,
+    title: str | None,
+    time_key: str | None,
+    force: bool,
+) -> None:
+    """Write one HTML page about FILE and a flow: data, cautions, scores, figures, settings.
+
+    The page needs nothing beside it and opens without a network.
+    """
+    import matplotlib as mpl
+
+    from cellflow import Flow
+    from cellflow import report as pages
+    from cellflow._files import check_file_target
+    from cellflow._log import tell
+    from cellflow.io import read_h5ad, read_scores
+
+    check_file_target(output, overwrite=force)
+    mpl.use("agg")
+    pages.write(
+        read_h5ad(file),
+        Flow.load(flow_path),
+        output,
+        scores=None if scores is None else read_scores(scores),
+        color=color,
+        time_key=time_key,
+        title=title or file.name,
+        overwrite=force,
+    )
+    tell(f"wrote {output}")

@@ -1,0 +1,76 @@
+"""`cellflow trajectories`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from cellflow.cli import following, options
+
+
+@click.command()
+@options.course
+@options.flow
+@options.output(metavar="FILE.h5ad", help="Where the paths go.")
+@following.cells(
+    help="Which cells to follow: 'column=value', 'column=a,b & day=2', or the name of one. "
+    "[default: those of the first time, of the last with --backward]",
+)
+@click.option(
+    "--n-cells",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    metavar="N",
+    panel=options.DATA,
+    help="How many of them at most, drawn at random.",
+)
+@following.time_of_course(
+    multiple=True, help="A time to keep the cells at, repeatable. [default: --n-times of them]"
+)
+@click.option(
+    "--n-times",
+    type=click.IntRange(min=2),
+    default=40,
+    show_default=True,
+    metavar="N",
+    panel=options.DATA,
+    help="How many times to keep the cells at, evenly to the end of the flow.",
+)
+@click.option("--backward", is_flag=True, panel=options.DATA, help="Follow cells back in time.")
+@options.time_key
+@options.force
+@following.motion
+@options.seed
+@options.device
+@options.run_options
+def trajectories(
+    file: Path,
+    flow_path: Path,
+    output: Path,
+    time: tuple[str, ...],
+    n_times: int,
+    force: bool,
+    seed: int,
+    device: str,
+    **given: Any,
+) -> None:
+    """Follow cells of FILE along a flow and keep where they are at many times.
+
+    The result has a row a cell and time, with the number of its path in obs trajectory;
+    cellflow plot trajectories and cellflow plot animation draw it.
+    """
+    from cellflow import Flow, tl
+    from cellflow._files import check_file_target
+    from cellflow._log import tell
+    from cellflow.io import read_h5ad, write_h5ad
+    from cellflow.training import resolve_device
+
+    check_file_target(output, overwrite=force)
+    flow = Flow.load(flow_path, device=resolve_device(device))
+    times = list(time) or n_times
+    paths = tl.trajectories(read_h5ad(file), flow, times=times, rng=seed, **given)
+    write_h5ad(paths, output, overwrite=force)
+    tell(f"wrote {output}: {paths.obs['trajectory'].nunique()} paths")

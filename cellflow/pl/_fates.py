@@ -1,0 +1,146 @@
+"""Where cells will end, on an embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from anndata import AnnData
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+from cellflow._checks import check_choice, listed
+from cellflow._errors import InputError
+from cellflow._keys import ENTROPY, FATE, PROBABILITIES, recorded
+from cellflow.io import in_words
+from cellflow.pl._canvas import PALE, dot_size, finish, frame, scatter
+from cellflow.pl._colours import group_colours
+from cellflow.pl._plane import embedding
+
+#: Panels beside each other, and their width and height in inches.
+_ABREAST, _SIZE = 4, (2.35, 2.2)
+
+#: Light is little, dark is much; readable in grey and to the colour-blind.
+_SCALES = {"probability": "magma_r", "entropy": "cividis_r"}
+
+_ENTROPY = "entropy"
+
+
+def fates(
+    adata: AnnData,
+    *,
+    fates: str | Sequence[str] | None = None,
+    basis: str | None = None,
+    components: tuple[int, int] = (0, 1),
+    key: str = FATE,
+    ax: Axes | None = None,
+    show: bool | None = None,
+) -> Axes:
+    """Draw the fate probabilities of cells on a 2-D basis, a panel a fate and one of the entropy.
+
+    Parameters
+    ----------
+    adata
+        Cells with what `tl.fates` wrote.
+    fates
+        Which to draw, by name, `entropy` for the entropy; None draws all and the entropy.
+    basis
+        `obsm` key with or without its `X_`, such as `umap`; None takes the first that is there of
+        `X_umap`, `X_phate`, `X_tsne`, `X_cellflow`, `X_pca`.
+    components
+        Dimensions of it to draw, counted from 0.
+    key
+        The `key_added` of `tl.fates`.
+    ax
+        Axes to draw one fate on; None makes a figure with a panel for each.
+    show
+        Show the figure at once; None does so where the backend is interactive.
+
+    Returns
+    -------
+    The axes of the first panel. Cells without a fate, as those of the last time, are pale; likely
+    ones are drawn over others. The dot in a title has the colour of the group, of
+    `uns[f"{groups}_colors"]` where scanpy wrote it.
+
+    Raises
+    ------
+    InputError
+        If there are no fates, no such fate or basis, or several fates for one `ax`.
+    """
+    entry = recorded(adata.uns, key + PROBABILITIES)
+    if entry is None or key + PROBABILITIES not in adata.obsm:
+        raise InputError(f"no fates under {key!r}; run cellflow.tl.fates (cellflow fates) first")
+    names = [str(name) for name in entry["names"]]
+    wanted = [fates] if isinstance(fates, str) else [*names, _ENTROPY] if fates is None else fates
+    for name in wanted:
+        check_choice(name, [*names, _ENTROPY], "fate")
+    if ax is not None and len(wanted) > 1:
+        raise InputError(f"axes have room for one fate, and these are {listed(wanted)}")
+    cells, label = embedding(adata, basis, components)
+    panels = _panels(len(wanted)) if ax is None else [ax]
+    probabilities = np.asarray(adata.obsm[key + PROBABILITIES])
+    colours = group_colours(adata, str(entry["groups"])) if entry["groups"] in adata.obs else {}
+    shown = {}
+    for panel, name in zip(panels, wanted, strict=True):
+        entropy = name == _ENTROPY
+        values = adata.obs[key + ENTROPY].to_numpy() if entropy else None
+        if values is None:
+            values = probabilities[:, names.index(name)]
+        top = np.log(len(names)) if entropy and len(names) > 1 else 1.0
+        kind = _ENTROPY if entropy else "probability"
+        shown[kind] = ScalarMappable(Normalize(0, top), cmap=_SCALES[kind]), panel
+        _draw(panel, cells, values, shown[kind][0])
+        _title(panel, name, colours.get(name))
+        frame(panel, label, components)
+        if panel is not panels[0]:
+            panel.set(xlabel="", ylabel="")
+    for kind, (scale, panel) in shown.items():
+        entropy = kind == _ENTROPY
+        likely = [p for p, name in zip(panels, wanted, strict=True) if name != _ENTROPY]
+        bar = panel.figure.colorbar(
+            scale,
+            ax=[panel] if entropy else likely,
+            location="bottom" if entropy else "right",
+            shrink=0.8,
+            pad=0.02,
+            aspect=25,
+        )
+        bar.set_label("entropy (nats)" if entropy else kind, fontsize="small")
+        bar.ax.tick_params(labelsize="small")
+        bar.outline.set_visible(False)
+    if ax is None:
+        when = f"{float(entry['time']):g} {in_words(str(entry['unit']))}".strip()
+        panels[0].figure.suptitle(f"Fates at time {when}, by {entry['by']}", fontsize="medium")
+    return finish(panels[0], show=show)
+
+
+def _panels(n: int) -> list[Axes]:
+    columns = min(_ABREAST, n)
+    rows = -(-n // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(0.9 + _SIZE[0] * columns, 0.3 + _SIZE[1] * rows),
+        squeeze=False,
+        layout="constrained",
+    )
+    for spare in axes.flat[n:]:
+        figure.delaxes(spare)
+    return list(axes.flat[:n])
+
+
+def _draw(ax: Axes, cells: np.ndarray, values: np.ndarray, scale: ScalarMappable) -> None:
+    told = np.isfinite(values)
+    size = 0.7 * dot_size(len(cells))
+    scatter(ax, cells[~told], s=0.6 * size, c=PALE, alpha=0.45)
+    rows = np.flatnonzero(told)
+    rows = rows[np.argsort(values[rows], kind="stable")]
+    scatter(ax, cells[rows], s=size, c=values[rows], cmap=scale.cmap, norm=scale.norm)
+
+
+def _title(ax: Axes, name: str, colour: str | None) -> None:
+    ax.set_title(name, fontsize="medium")
+    if colour is not None:
+        ax.plot(0.05, 1.07, "o", color=colour, markersize=6, transform=ax.transAxes, clip_on=False)

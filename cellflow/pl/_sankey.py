@@ -1,0 +1,176 @@
+"""Groups of cells that become others, as bands between columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
+
+from cellflow._checks import listed
+from cellflow._errors import InputError
+from cellflow.pl._canvas import INK, canvas, finish
+from cellflow.pl._colours import group_colours
+
+_NEEDED = ("groups", "source_time", "target_time", "source", "target", "mass")
+
+#: Width of a column in units of the distance between two, gap between groups, least height of a
+#: group that is named, height of a name.
+_WIDTH, _GAP, _NAMED, _LINE = 0.06, 0.025, 0.025, 0.035
+
+
+@dataclass
+class _Node:
+    """A group at a time: where it stands, and how much of both its edges is taken."""
+
+    top: float
+    height: float
+    left: float = 0.0
+    right: float = 0.0
+
+
+def sankey(
+    adata: AnnData,
+    transitions: pd.DataFrame,
+    *,
+    threshold: float = 0.01,
+    ax: Axes | None = None,
+    show: bool | None = None,
+) -> Axes:
+    """Draw which groups become which, from time to time.
+
+    Parameters
+    ----------
+    adata
+        The time course, for the colours and the order of the groups.
+    transitions
+        What `tl.transitions` returned.
+    threshold
+        Least share of the cells of a time that a band must have to be drawn.
+    ax
+        Axes to draw on; None makes a figure.
+    show
+        Show the figure at once; None does so where the backend is interactive.
+
+    Returns
+    -------
+    The axes. Bands are as wide as their `mass`, a share of the cells of the earlier time. A group
+    is as high as its share of the cells, or as the bands that come in where these are more:
+    what is predicted to arrive need not be what was seen. Under each interval stands how much mass
+    is in bands that are not drawn, if any is.
+
+    Raises
+    ------
+    InputError
+        If columns are missing, or the threshold is no share.
+    """
+    if missing := [column for column in _NEEDED if column not in transitions]:
+        raise InputError(f"this is no table of cellflow.tl.transitions; missing: {listed(missing)}")
+    if not 0 <= threshold < 1:
+        raise InputError(f"threshold must be a share from 0 to less than 1, got {threshold}")
+    colours = group_colours(adata, str(transitions["groups"].iloc[0]))
+    table = transitions[transitions["mass"] > 0]
+    times = sorted({*table["source_time"], *table["target_time"]})
+    order = {name: k for k, name in enumerate(colours)}
+    ax = canvas(ax, (1.6 + 1.9 * (len(times) - 1), 4.4))
+    columns = [_column(table, time, order) for time in times]
+    for k, (time, nodes) in enumerate(zip(times, columns, strict=True)):
+        _draw_nodes(ax, k, nodes, colours, last=k == len(times) - 1)
+        ax.text(k, 0.03, f"{time:g}", ha="center", va="bottom", fontsize="small", color=INK)
+    bottom = min(node.top - node.height for nodes in columns for node in nodes.values())
+    for k, time in enumerate(times[:-1]):
+        bands = table[table["source_time"] == time]
+        _draw_bands(ax, k, bands[bands["mass"] >= threshold], columns[k : k + 2], colours, order)
+        hidden = bands.loc[bands["mass"] < threshold, "mass"].sum()
+        if hidden > 0:
+            note = f"{hidden:.1%} hidden"
+            ax.text(k + 0.5, bottom - 0.02, note, ha="center", va="top", fontsize="x-small")
+    ax.set_xlim(-0.55, len(times) - 1 + 0.55)
+    ax.set_ylim(bottom - 0.09, 0.1)
+    ax.set_axis_off()
+    rest = f"bands under {threshold:.1%} of the cells of a time are hidden" if threshold else ""
+    ax.set_title(f"From group to group, by time\n{rest}".strip(), fontsize="small", loc="left")
+    return finish(ax, show=show)
+
+
+def _column(table: pd.DataFrame, time: float, order: Mapping[str, int]) -> dict[str, _Node]:
+    """The groups of a time from top to bottom."""
+    going = table[table["source_time"] == time].groupby("source")["mass"].sum()
+    coming = table[table["target_time"] == time].groupby("target")["mass"].sum()
+    heights = pd.concat([going, coming], axis=1).max(axis=1)
+    nodes, top = {}, 0.0
+    for name in sorted(heights.index.astype(str), key=lambda name: order.get(name, len(order))):
+        nodes[name] = _Node(top, float(heights[name]))
+        top -= nodes[name].height + _GAP
+    return nodes
+
+
+def _draw_nodes(
+    ax: Axes, k: int, nodes: dict[str, _Node], colours: Mapping[str, str], *, last: bool
+) -> None:
+    inside, side, lowest = k > 0 and not last, -1 if k == 0 else 1, np.inf
+    for name, node in nodes.items():
+        bottom = node.top - node.height
+        ax.add_patch(
+            Rectangle(
+                (k - _WIDTH / 2, bottom),
+                _WIDTH,
+                node.height,
+                color=colours.get(name, INK),
+                linewidth=0,
+                zorder=3,
+            )
+        )
+        if inside and node.height < _NAMED:
+            continue
+        # Names of thin groups would lie on each other.
+        lowest = min(bottom + node.height / 2, lowest - _LINE)
+        text = ax.text(
+            k + side * (_WIDTH / 2 + 0.03),
+            lowest,
+            name,
+            ha="right" if side < 0 else "left",
+            va="center",
+            fontsize="x-small",
+            color=INK,
+            zorder=4,
+        )
+        text.set_path_effects([patheffects.withStroke(linewidth=2, foreground="white")])
+
+
+def _draw_bands(
+    ax: Axes,
+    k: int,
+    bands: pd.DataFrame,
+    columns: list[dict[str, _Node]],
+    colours: Mapping[str, str],
+    order: Mapping[str, int],
+) -> None:
+    place = {name: bands[name].map(lambda each: order.get(each, len(order))) for name in
+             ("source", "target")}  # fmt: skip
+    rows = bands.assign(**{f"{name}_place": each for name, each in place.items()})
+    for row in rows.sort_values(["source_place", "target_place"]).itertuples():
+        source, target = columns[0][str(row.source)], columns[1][str(row.target)]
+        start, stop = source.top - source.right, target.top - target.left
+        mass = float(row.mass)  # type: ignore[arg-type]
+        source.right += mass
+        target.left += mass
+        shape = _band(k + _WIDTH / 2, k + 1 - _WIDTH / 2, start, stop, mass)
+        colour = colours.get(str(row.source), INK)
+        ax.add_patch(PathPatch(shape, facecolor=colour, alpha=0.45, linewidth=0, zorder=2))
+
+
+def _band(left: float, right: float, start: float, stop: float, width: float) -> Path:
+    """A band that leaves and arrives level."""
+    middle = (left + right) / 2
+    upper = [(left, start), (middle, start), (middle, stop), (right, stop)]
+    lower = [(x, y - width) for x, y in reversed(upper)]
+    curve = [Path.CURVE4] * 3
+    codes = [Path.MOVETO, *curve, Path.LINETO, *curve, Path.CLOSEPOLY]
+    return Path(np.array([*upper, *lower, upper[0]]), codes)

@@ -1,0 +1,75 @@
+"""What a reader should know before believing a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from statistics import fmean, median
+
+from cellflow._checks import listed
+from cellflow.report._subject import Subject
+
+#: Cells at a time, change of their number and length of an interval that are worth a word.
+_FEW, _JUMP, _WIDE = 100, 5.0, 3.0
+
+#: Share by which a loss that has settled may still fall over the last tenth of a training.
+_SETTLED = 0.05
+
+
+def cautions(subject: Subject) -> list[str]:
+    """Sentences, the weightiest first; empty where nothing was found."""
+    return [*_of_scores(subject), *_of_cells(subject), *_of_training(subject)]
+
+
+def _of_scores(subject: Subject) -> Iterator[str]:
+    if subject.scores is None:
+        yield (
+            "How far predictions are off was not measured: run cellflow holdout on this course and "
+            "give its scores to the report."
+        )
+        return
+    means = subject.scores.groupby("time")[["w1", "w1_midpoint"]].mean()
+    worse = [f"{time:g}" for time, row in means.iterrows() if row["w1"] > row["w1_midpoint"]]
+    if worse:
+        yield (
+            f"At {listed(worse)} a prediction without any model, half way between optimally "
+            "coupled cells, is nearer to the real cells than the flow is."
+        )
+    if subject.scoring.get("representation_may_have_seen_held_out"):
+        yield (
+            "The representation came with the file and may have seen the held-out cells, so scores "
+            "may be too good."
+        )
+
+
+def _of_cells(subject: Subject) -> Iterator[str]:
+    if few := [f"{time:g} ({n})" for time, n in subject.numbers.items() if n < _FEW]:
+        yield f"Few cells, so that their distribution is hardly known, at: {listed(few)}."
+    jumps = [
+        f"{early:g} to {late:g} ({before:,} to {after:,})"
+        for (early, before), (late, after) in pairwise(subject.numbers.items())
+        if max(before, after) > _JUMP * min(before, after)
+    ]
+    if jumps:
+        yield (
+            f"Numbers of cells change more than fivefold from {listed(jumps)}. Numbers of captured "
+            "cells need not be sizes of populations; growth 'relative' leaves them aside."
+        )
+    lengths = [late - early for early, late in pairwise(subject.points.times)]
+    wide = [
+        f"{early:g} to {late:g}"
+        for early, late in pairwise(subject.points.times)
+        if late - early > _WIDE * median(lengths)
+    ]
+    if wide:
+        yield f"Nothing was measured for long, and little is known, from {listed(wide)}."
+
+
+def _of_training(subject: Subject) -> Iterator[str]:
+    losses = list(subject.flow.history["loss"])
+    tenth = len(losses) // 10
+    if tenth < 2:
+        return
+    before, last = fmean(losses[-2 * tenth : -tenth]), fmean(losses[-tenth:])
+    if last < (1 - _SETTLED) * before:
+        yield "The loss was still falling when the training ended: more steps may help."

@@ -1,0 +1,160 @@
+"""The sections of a report, each made from what its subject has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+
+from cellflow import pl, tl
+from cellflow._checks import listed
+from cellflow.report._cautions import cautions
+from cellflow.report._page import Figure, Section, Table
+from cellflow.report._subject import Subject
+from cellflow.representation import from_context
+
+#: Column of held-out tables and its heading.
+_SCORES = {
+    "w1": "W1",
+    "w1_midpoint": "midpoint",
+    "w1_previous": "time before",
+    "w1_next": "time after",
+    "w1_half": "W1 at half",
+    "reference": "real half",
+    "gap_closed": "gap closed",
+    "energy": "energy distance",
+    "energy_midpoint": "of midpoint",
+    "cov_error": "covariance error",
+    "cov_error_midpoint": "of midpoint",
+}
+
+
+def before_reading(subject: Subject) -> Section | None:
+    """Cautions, where there are any."""
+    found = cautions(subject)
+    return Section("Before reading", "cautions", points=found) if found else None
+
+
+def data(subject: Subject) -> Section:
+    """The cells of each time."""
+    rows = [
+        (label, f"{time:g}", f"{n:,}")
+        for label, (time, n) in zip(subject.points.labels, subject.numbers.items(), strict=True)
+    ]
+    space = from_context(subject.flow.context).describe()
+    return Section(
+        "Data",
+        "data",
+        paragraphs=[
+            f"{subject.adata.n_obs:,} cells and {subject.adata.n_vars:,} genes at "
+            f"{len(rows)} times. The flow lives in {space}."
+        ],
+        tables=[Table(("label", f"time{subject.unit}", "cells"), rows)],
+    )
+
+
+def accuracy(subject: Subject) -> Section | None:
+    """Held-out scores beside their floors and baselines."""
+    scores = subject.scores
+    if scores is None:
+        return None
+    shown = {column: heading for column, heading in _SCORES.items() if column in scores}
+    means = scores.groupby("time")[list(shown)].mean()
+    rows = [(f"{time:g}", *_numbers(row)) for time, row in means.iterrows()]
+    rows.append(("mean", *_numbers(means.mean())))
+    seeds = scores["seed"].nunique() if "seed" in scores else 1
+    how = [f"{name} {subject.scoring[name]}" for name in ("protocol",) if name in subject.scoring]
+    return Section(
+        "How far predictions are off",
+        "accuracy",
+        paragraphs=[
+            "Each time in turn was held out, predicted from the others, and compared with its real "
+            "cells. W1 is the mean distance that predicted cells have to move to become the real "
+            "ones, lower is better. 'Real half' is the distance of one half of the real cells "
+            "from the other, what sampling alone costs, and compares with 'W1 at half'; 'midpoint' "
+            "needs no model; 'gap closed' is the share of the way from it to the real half.",
+            f"{listed([*how, f'{seeds} seed' + 's' * (seeds > 1)])}.".capitalize(),
+        ],
+        figures=[
+            Figure.of(
+                pl.holdout(scores, show=False),
+                "W1 of each held-out time beside baselines and the distance of real halves.",
+            )
+        ],
+        tables=[Table((f"held out{subject.unit}", *shown.values()), rows)],
+    )
+
+
+def paths(subject: Subject) -> Section:
+    """Paths of cells, and a prediction where the course says least."""
+    early, late = max(pairwise(subject.points.times), key=lambda ends: ends[1] - ends[0])
+    moment = (early + late) / 2
+    predicted = tl.interpolate(subject.adata, subject.flow, moment)
+    return Section(
+        "Between the times",
+        "paths",
+        figures=[
+            Figure.of(
+                pl.trajectories(subject.adata, subject.flow, show=False),
+                "Paths of cells of the first time along the flow; observed cells are pale.",
+            ),
+            Figure.of(
+                pl.interpolation(subject.adata, predicted, show=False),
+                f"Cells predicted at {moment:g}, in the longest interval, among those observed.",
+            ),
+        ],
+    )
+
+
+def fit(subject: Subject) -> Section:
+    """What was fitted, with every number."""
+    flow = subject.flow
+    settings = [
+        (name, _told(value)) for name, value in sorted(_flat(flow.settings).items()) if name
+    ]
+    return Section(
+        "Fit",
+        "fit",
+        paragraphs=[
+            "Method: "
+            + ", ".join(
+                f"{part} {flow.settings['method'][part]}"
+                for part in ("coupling", "path", "objective", "growth")
+            )
+            + f". Seed {flow.settings['seed']}, {flow.history['step'][-1]:g} steps, "
+            f"{flow.axis.kind} time axis."
+        ],
+        figures=[Figure.of(pl.loss(flow, show=False), "Loss over the training steps.")],
+        tables=[Table(("setting", "value"), settings, "Every setting of the flow", folded=True)],
+    )
+
+
+#: In the order of the page; a section that has nothing to say is None.
+SECTIONS: tuple[Callable[[Subject], Section | None], ...] = (
+    before_reading,
+    data,
+    accuracy,
+    paths,
+    fit,
+)
+
+
+def _numbers(row: pd.Series) -> list[str]:
+    return ["" if pd.isna(value) else f"{value:.3f}" for value in row]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under names with dots."""
+    flat = {}
+    for name, value in settings.items():
+        inner = f"{prefix}{name}"
+        flat |= _flat(value, f"{inner}.") if isinstance(value, Mapping) else {inner: value}
+    return flat
+
+
+def _told(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return listed(value) if isinstance(value, list | tuple) else str(value)

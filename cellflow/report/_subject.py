@@ -1,0 +1,65 @@
+"""What a report is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from anndata import AnnData
+
+from cellflow._keys import HOLDOUT, recorded
+from cellflow.flow import Flow
+from cellflow.io import TimePoints, in_words, time_points_of
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A time course, its flow, and what is known of the flow's errors.
+
+    Attributes
+    ----------
+    adata, points
+        The cells and their times.
+    flow
+        The fitted flow.
+    scores
+        Held-out scores, a row a fold, or None where none were measured.
+    scoring
+        How these were measured, where it was recorded with the cells.
+    color
+        Column of `obs` that groups of cells stand in, or None.
+    """
+
+    adata: AnnData
+    points: TimePoints
+    flow: Flow
+    scores: pd.DataFrame | None
+    scoring: dict[str, Any]
+    color: str | None
+
+    @classmethod
+    def of(
+        cls,
+        adata: AnnData,
+        flow: Flow,
+        scores: pd.DataFrame | None,
+        time_key: str | None,
+        color: str | None,
+    ) -> Subject:
+        """Gather what the cells carry; given scores come before recorded ones."""
+        points = time_points_of(adata, time_key or flow.time_key)
+        entry = recorded(adata.uns, HOLDOUT)
+        if scores is not None or entry is None:
+            return cls(adata, points, flow, scores, {}, color)
+        return cls(adata, points, flow, entry["scores"], dict(entry["settings"]), color)
+
+    @property
+    def unit(self) -> str:
+        """The unit of time, in brackets after a space; empty where it is not known."""
+        return f" ({unit})" if (unit := in_words(self.points.unit)) else ""
+
+    @property
+    def numbers(self) -> dict[float, int]:
+        """Cells at each time."""
+        return dict(zip(self.points.times, self.points.counts, strict=True))

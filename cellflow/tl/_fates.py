@@ -1,0 +1,137 @@
+"""The verb `tl.fates`."""
+
+from __future__ import annotations
+
+import numpy as np
+from anndata import AnnData
+from scipy.special import entr
+
+from cellflow._errors import InputError
+from cellflow._keys import ENTROPY, FATE, PROBABILITIES, record
+from cellflow._log import tell
+from cellflow._random import RNG, seed_of
+from cellflow.flow import Flow
+from cellflow.io import Cells, described, groups_of
+from cellflow.tl._course import Course
+from cellflow.tl._descent import descent_of, gathered, normalised_rows, one_hot
+
+
+def fates(
+    adata: AnnData,
+    flow: Flow,
+    groups: str,
+    *,
+    cells: Cells = None,
+    time: float | str | None = None,
+    by: str = "flow",
+    n_neighbors: int = 20,
+    n_samples: int | None = None,
+    time_key: str | None = None,
+    rng: RNG = 0,
+    key_added: str = FATE,
+    copy: bool = False,
+) -> AnnData | None:
+    """Estimate the probability of each cell to end in each group of a later time.
+
+    Parameters
+    ----------
+    adata
+        The time course, with what the flow's representation needs.
+    flow
+        The fitted flow.
+    groups
+        Column of `obs` with the groups. Cells without a value are no group, and do not vote.
+    cells
+        Whose fates: a boolean mask, names of cells, or text such as `cell_type=HSC & day=2`. None
+        takes every cell that was taken before `time`; others that are chosen are left aside.
+    time
+        When fates are told, a time of the course; None takes the last.
+    by
+        `flow` carries each cell along the flow, and the nearest cells at `time` vote. `coupling`
+        multiplies exact optimal transport plans between consecutive times, unbalanced ones where
+        the flow's coupling is `wfr`; it asks no net, and is the baseline. A cell's fate is then
+        that of all of its descendants, which dividing cells have more of.
+    n_neighbors
+        Of `flow`: how many cells vote for each that is carried, all of a group together where
+        there are fewer. Many blur the borders of groups, few are noisy.
+    n_samples
+        Of `flow`: stochastic paths of each cell, for flows with a score (method `sf2m`); None
+        moves each cell along the velocity, for certain, so that uncertainty is that of the vote.
+    time_key
+        Column of `obs` with the times; None takes the one that the flow was fitted to.
+    rng
+        Seed, or a numpy generator that one is drawn from, of the stochastic paths and of the blocks
+        of large plans.
+    key_added
+        What the slots begin with.
+    copy
+        Return a copy of `adata` with the slots, and leave `adata` as it is.
+
+    Returns
+    -------
+    None, or the copy. Written is:
+
+    `obsm[f"{key_added}_probabilities"]`
+        Shape (n, K), float64. Rows of cells that are told a fate sum to one; others are NaN.
+    `obs[f"{key_added}_entropy"]`
+        Entropy of each row in nats, from 0 (certain) to log K.
+    `uns["cellflow"][f"{key_added}_probabilities"]`
+        `names` of the K groups that have cells at `time`, in the order of the column; `groups`,
+        `time`, `unit`, `cells`, `by`, `n_neighbors`, `n_samples`, `flow_id`.
+
+    Raises
+    ------
+    InputError
+        For unknown columns, cells, times or ways, or where no cell can be told a fate.
+
+    References
+    ----------
+    Descendants by transport plans: Schiebinger et al. 2019, Cell 176:928.
+
+    Examples
+    --------
+    >>> import cellflow as cf
+    >>> adata = cf.datasets.semrau2017()
+    >>> adata = adata[adata.X.getnnz(axis=1) > 0].copy()
+    >>> cf.pp.embed(adata, n_dims=3)
+    >>> adata.obs["half"] = (adata.obsm["X_cellflow"][:, 0] > 0).astype(str)
+    >>> short = cf.recipe("default", n_steps=10)
+    >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
+    >>> cf.tl.fates(adata, flow, "half", cells="time=72")
+    >>> adata.obsm["fate_probabilities"].shape
+    (2434, 2)
+    """
+    course = Course.of(adata, flow, time_key)
+    goal = course.find(time)
+    labels = groups_of(adata, groups)
+    targets = course.rows(goal, labels.notna().to_numpy())
+    if not len(targets):
+        raise InputError(f"no cell of time {goal:g} has a value in obs[{groups!r}]")
+    before = np.isin(course.points.elapsed, [each for each in course.times if each < goal])
+    kept = course.chosen(cells, before, f"before time {goal:g}")
+    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed_of(rng))
+    ends = labels.iloc[targets].cat.remove_unused_categories()
+    votes = one_hot(ends.cat.codes.to_numpy(), len(ends.cat.categories))
+    found = np.full((adata.n_obs, votes.shape[1]), np.nan)
+    for origin in np.unique(course.points.elapsed[kept]):
+        rows = course.rows(origin, kept)
+        found[rows] = normalised_rows(gathered(way.steps(rows, targets), votes))
+    if lost := int(np.isnan(found[kept, 0]).sum()):
+        tell(f"{lost} of {int(kept.sum())} cells have no descendants at time {goal:g}: no fate")
+
+    result = adata.copy() if copy else adata
+    result.obsm[key_added + PROBABILITIES] = found
+    result.obs[key_added + ENTROPY] = entr(found).sum(axis=1)
+    entry = {
+        "names": ends.cat.categories.to_numpy(dtype=object),
+        "groups": groups,
+        "time": goal,
+        "unit": course.points.unit,
+        "cells": described(cells),
+        "by": by,
+        "n_neighbors": n_neighbors if by == "flow" else None,
+        "n_samples": n_samples,
+        "flow_id": flow.fingerprint,
+    }
+    record(result.uns, key_added + PROBABILITIES, entry)
+    return result if copy else None

@@ -1,0 +1,197 @@
+"""The verbs `tl.ancestors` and `tl.descendants`."""
+
+from __future__ import annotations
+
+import numpy as np
+from anndata import AnnData
+
+from cellflow._errors import InputError
+from cellflow._keys import ANCESTORS, DESCENDANTS, record
+from cellflow._random import RNG, seed_of
+from cellflow.flow import Flow
+from cellflow.io import Cells, described
+from cellflow.tl._course import Course
+from cellflow.tl._descent import Descent, descent_of, spread
+
+
+def ancestors(
+    adata: AnnData,
+    flow: Flow,
+    cells: Cells,
+    time: float | str,
+    *,
+    by: str = "flow",
+    n_neighbors: int = 20,
+    n_samples: int | None = None,
+    time_key: str | None = None,
+    rng: RNG = 0,
+    key_added: str = ANCESTORS,
+    copy: bool = False,
+) -> AnnData | None:
+    """Find the cells of an earlier time that a group stems from.
+
+    Parameters
+    ----------
+    adata
+        The time course, with what the flow's representation needs.
+    flow
+        The fitted flow.
+    cells
+        The group: a boolean mask, names of cells, or text such as `cell_type=Mono & day=6`. Those
+        at or before `time` are left aside, and their number is told.
+    time
+        A time of the course.
+    by
+        `flow` carries the group back along the flow, and each cell is shared by the nearest cells
+        there; `coupling` multiplies optimal transport plans (see `fates`).
+    n_neighbors
+        Of `flow`: how many cells share each that is carried.
+    n_samples
+        Of `flow`: stochastic paths of each cell, for flows with a score (method `sf2m`).
+    time_key
+        Column of `obs` with the times; None takes the one that the flow was fitted to.
+    rng
+        Seed, or a numpy generator that one is drawn from.
+    key_added
+        Name of the column and of the record.
+    copy
+        Return a copy of `adata` with the slots, and leave `adata` as it is.
+
+    Returns
+    -------
+    None, or the copy. Written is:
+
+    `obs[key_added]`
+        How probable each cell of `time` is the ancestor of a cell of the group, each of which
+        counts as one. They sum to one; cells of other times are NaN.
+    `uns["cellflow"][key_added]`
+        `cells`, `time`, `unit`, `by`, `n_neighbors`, `n_samples`, `flow_id`.
+
+    Raises
+    ------
+    InputError
+        For unknown cells, times or ways, or where none of the cells is after `time`.
+
+    Examples
+    --------
+    >>> import cellflow as cf
+    >>> adata = cf.datasets.semrau2017()
+    >>> adata = adata[adata.X.getnnz(axis=1) > 0].copy()
+    >>> cf.pp.embed(adata, n_dims=3)
+    >>> short = cf.recipe("default", n_steps=10)
+    >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
+    >>> cf.tl.ancestors(adata, flow, "time=96", 72)
+    >>> round(adata.obs["cellflow_ancestors"].sum(), 6)
+    1.0
+    """
+    course = Course.of(adata, flow, time_key)
+    goal = course.find(time)
+    usable = np.isin(course.points.elapsed, [each for each in course.times if each > goal])
+    kept = course.chosen(cells, usable, f"after time {goal:g}")
+    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed_of(rng))
+    entry = _settings(course, cells, goal, by, n_neighbors, n_samples)
+    return _written(course, _relatives(course, way, kept, goal), key_added, entry, copy=copy)
+
+
+def descendants(
+    adata: AnnData,
+    flow: Flow,
+    cells: Cells,
+    time: float | str,
+    *,
+    by: str = "flow",
+    n_neighbors: int = 20,
+    n_samples: int | None = None,
+    time_key: str | None = None,
+    rng: RNG = 0,
+    key_added: str = DESCENDANTS,
+    copy: bool = False,
+) -> AnnData | None:
+    """Find the cells of a later time that a group becomes.
+
+    Parameters
+    ----------
+    adata
+        The time course, with what the flow's representation needs.
+    flow
+        The fitted flow.
+    cells
+        The group: a boolean mask, names of cells, or text such as `cell_type=HSC & day=2`. Those
+        at or after `time` are left aside, and their number is told.
+    time
+        A time of the course.
+    by
+        `flow` carries the group along the flow, and each cell is shared by the nearest cells
+        there; `coupling` multiplies optimal transport plans (see `fates`).
+    n_neighbors
+        Of `flow`: how many cells share each that is carried.
+    n_samples
+        Of `flow`: stochastic paths of each cell, for flows with a score (method `sf2m`).
+    time_key
+        Column of `obs` with the times; None takes the one that the flow was fitted to.
+    rng
+        Seed, or a numpy generator that one is drawn from.
+    key_added
+        Name of the column and of the record.
+    copy
+        Return a copy of `adata` with the slots, and leave `adata` as it is.
+
+    Returns
+    -------
+    None, or the copy. Written is:
+
+    `obs[key_added]`
+        Share of the group's descendants that each cell of `time` is; cells of the group count by
+        how much they grow. They sum to one; cells of other times are NaN.
+    `uns["cellflow"][key_added]`
+        As of `ancestors`.
+
+    Raises
+    ------
+    InputError
+        For unknown cells, times or ways, or where none of the cells is before `time`.
+    """
+    course = Course.of(adata, flow, time_key)
+    goal = course.find(time)
+    usable = np.isin(course.points.elapsed, [each for each in course.times if each < goal])
+    kept = course.chosen(cells, usable, f"before time {goal:g}")
+    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed_of(rng))
+    entry = _settings(course, cells, goal, by, n_neighbors, n_samples)
+    return _written(course, _relatives(course, way, kept, goal), key_added, entry, copy=copy)
+
+
+def _relatives(course: Course, way: Descent, kept: np.ndarray, goal: float) -> np.ndarray:
+    """Weights of all cells, NaN at other times than `goal`."""
+    targets = course.rows(goal)
+    total = np.zeros(len(targets))
+    for origin in np.unique(course.points.elapsed[kept]):
+        rows = course.rows(origin, kept)
+        total += spread(way.steps(rows, targets), np.ones(len(rows)))
+    if not total.sum() > 0:
+        raise InputError(f"the chosen cells have no relatives at time {goal:g} within reach")
+    weights = np.full(course.adata.n_obs, np.nan)
+    weights[targets] = total / total.sum()
+    return weights
+
+
+def _settings(
+    course: Course, cells: Cells, goal: float, by: str, n_neighbors: int, n_samples: int | None
+) -> dict[str, object]:
+    return {
+        "cells": described(cells),
+        "time": goal,
+        "unit": course.points.unit,
+        "by": by,
+        "n_neighbors": n_neighbors if by == "flow" else None,
+        "n_samples": n_samples,
+        "flow_id": course.flow.fingerprint,
+    }
+
+
+def _written(
+    course: Course, weights: np.ndarray, key: str, entry: dict[str, object], *, copy: bool
+) -> AnnData | None:
+    result = course.adata.copy() if copy else course.adata
+    result.obs[key] = weights
+    record(result.uns, key, entry)
+    return result if copy else None

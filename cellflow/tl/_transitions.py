@@ -1,0 +1,119 @@
+"""The verb `tl.transitions`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from cellflow._errors import InputError
+from cellflow._random import RNG, seed_of
+from cellflow.flow import Flow
+from cellflow.io import groups_of
+from cellflow.tl._course import Course
+from cellflow.tl._descent import Descent, descent_of, gathered, normalised_rows, one_hot
+
+
+def transitions(
+    adata: AnnData,
+    flow: Flow,
+    groups: str,
+    *,
+    by: str = "flow",
+    n_neighbors: int = 20,
+    n_samples: int | None = None,
+    time_key: str | None = None,
+    rng: RNG = 0,
+) -> pd.DataFrame:
+    """Tabulate which groups become which between consecutive times.
+
+    Parameters
+    ----------
+    adata
+        The time course, with what the flow's representation needs.
+    flow
+        The fitted flow.
+    groups
+        Column of `obs` with the groups. Cells without a value are left out at both ends.
+    by
+        `flow` carries the cells of each time to the next, and the nearest cells there vote;
+        `coupling` takes optimal transport plans (see `fates`).
+    n_neighbors
+        Of `flow`: how many cells vote for each that is carried.
+    n_samples
+        Of `flow`: stochastic paths of each cell, for flows with a score (method `sf2m`).
+    time_key
+        Column of `obs` with the times; None takes the one that the flow was fitted to.
+    rng
+        Seed, or a numpy generator that one is drawn from.
+
+    Returns
+    -------
+    A row for each interval, source group and target group that have cells there:
+
+    `groups`
+        Name of the column.
+    `source_time`, `target_time`
+        Consecutive times.
+    `source`, `target`
+        Groups at these times, text.
+    `probability`
+        Share of the descendants of the source group's cells that are in the target group. Over the
+        targets of one source they sum to one (rows: source groups); over the sources of one target
+        they do not.
+    `n_source`
+        Cells of the source group.
+    `mass`
+        `probability` times the source group's share of the cells of its time: over all rows of an
+        interval they sum to one. `pl.sankey` draws it.
+
+    Raises
+    ------
+    InputError
+        For unknown columns or ways, or where a time has no cell with a group.
+
+    Examples
+    --------
+    >>> import cellflow as cf
+    >>> adata = cf.datasets.semrau2017()
+    >>> adata = adata[adata.X.getnnz(axis=1) > 0].copy()
+    >>> cf.pp.embed(adata, n_dims=3)
+    >>> adata.obs["half"] = (adata.obsm["X_cellflow"][:, 0] > 0).astype(str)
+    >>> short = cf.recipe("default", n_steps=10)
+    >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
+    >>> table = cf.tl.transitions(adata, flow, "half")
+    >>> bool((table.groupby(["source_time", "source"])["probability"].sum().round(6) == 1).all())
+    True
+    """
+    course = Course.of(adata, flow, time_key)
+    labels = groups_of(adata, groups)
+    rows = {time: course.rows(time, labels.notna().to_numpy()) for time in course.times}
+    if empty := [time for time in course.times if not len(rows[time])]:
+        raise InputError(f"no cell of time {empty[0]:g} has a value in obs[{groups!r}]")
+    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed_of(rng))
+    parts = [
+        _interval(way, labels, rows[start], rows[stop]).assign(source_time=start, target_time=stop)
+        for start, stop in pairwise(course.times)
+    ]
+    columns = ["groups", "source_time", "target_time", "source", "target", "probability",
+               "n_source", "mass"]  # fmt: skip
+    return pd.concat(parts, ignore_index=True).assign(groups=groups)[columns]
+
+
+def _interval(
+    way: Descent, labels: pd.Series, sources: np.ndarray, targets: np.ndarray
+) -> pd.DataFrame:
+    """All pairs of groups of two times."""
+    before, after = (
+        labels.iloc[each].cat.remove_unused_categories() for each in (sources, targets)
+    )
+    starts, ends = (one_hot(s.cat.codes.to_numpy(), s.cat.categories.size) for s in (before, after))
+    found = normalised_rows(starts.T @ gathered(way.steps(sources, targets), ends))
+    index = pd.MultiIndex.from_product(
+        [before.cat.categories, after.cat.categories], names=["source", "target"]
+    )
+    table = pd.DataFrame({"probability": found.ravel()}, index=index).reset_index()
+    counts = starts.sum(axis=0).astype(int).repeat(ends.shape[1])
+    return table.assign(n_source=counts, mass=table["probability"] * counts / len(sources))

@@ -1,0 +1,92 @@
+"""The commands that follow cells: the same results as the API, and one line for every mistake."""
+
+import anndata
+import numpy as np
+import pytest
+
+import cellflow as cf
+from cellflow.io import read_transitions
+from tests.flows import constant_flow, fork
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A file of cells and a flow to the right."""
+    adata = fork()
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    flow = constant_flow(adata, [1.0, 0.0])
+    flow.save(tmp_path / "flow")
+    return adata, flow
+
+
+WAY = ["cells.h5ad", "--flow", "flow"]
+
+
+def test_commands_do_what_the_verbs_do(run, files, tmp_path):
+    adata, flow = files
+    for words in (
+        ["push", *WAY, "--cells", "day=0", "--time", "1.5", "--output", "push.h5ad", "--no-genes"],
+        ["pull", *WAY, "--cells", "fate=up,down", "--time", "0", "--output", "pull.h5ad"],
+        ["trajectories", *WAY, "--n-times", "3", "--n-cells", "4", "--output", "paths.h5ad"],
+        ["trajectories", *WAY, "--time", "0", "--time", "2", "--output", "two.h5ad"],
+        ["fates", *WAY, "--groups", "fate", "--n-neighbors", "3", "--output", "fates.h5ad"],
+        ["ancestors", *WAY, "--cells", "fate=up", "--time", "0", "--output", "a.h5ad",
+         "--by", "coupling"],
+        ["descendants", *WAY, "--cells", "day=0", "--time", "2", "--output", "d.h5ad"],
+        ["transitions", *WAY, "--groups", "fate", "--output", "t.csv"],
+        ["plot", "fates", "fates.h5ad", "--output", "fates.png", "--fate", "up"],
+        ["plot", "sankey", "cells.h5ad", "--transitions", "t.csv", "--output", "s.svg"],
+        ["plot", "trajectories", "cells.h5ad", "--paths", "paths.h5ad", "--output", "p.png"],
+        ["plot", "animation", "cells.h5ad", "--paths", "two.h5ad", "--output", "film.gif",
+         "--groups", "fate"],
+    ):  # fmt: skip
+        code, out, err = run(*words)
+        assert code == 0, (words, err)
+        assert f"wrote {words[words.index('--output') + 1]}" in out
+    moved = anndata.read_h5ad("push.h5ad").obsm["X_cellflow"]
+    np.testing.assert_allclose(moved, adata.obsm["X_pca"][:9] + [1.5, 0], atol=1e-5)
+    cf.tl.fates(adata, flow, "fate", n_neighbors=3)
+    told = anndata.read_h5ad("fates.h5ad").obsm["fate_probabilities"]
+    np.testing.assert_array_equal(told, adata.obsm["fate_probabilities"])
+    assert anndata.read_h5ad("a.h5ad").obs["cellflow_ancestors"].sum() == pytest.approx(1)
+    assert anndata.read_h5ad("d.h5ad").obs["cellflow_descendants"].sum() == pytest.approx(1)
+    assert anndata.read_h5ad("paths.h5ad").n_obs == 12
+    table, expected = read_transitions("t.csv"), cf.tl.transitions(adata, flow, "fate")
+    assert table["source"].tolist() == expected["source"].tolist()
+    np.testing.assert_allclose(table["probability"], expected["probability"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["push", *WAY, "--cells", "fate=upp", "--time", "2", "--output", "o.h5ad"],
+         "no value 'upp'; there are: down, start, up, way"),
+        (["push", *WAY, "--cells", "day=2", "--time", "5", "--output", "o.h5ad"], "--extrapolate"),
+        (["push", *WAY, "--time", "5", "--output", "o.h5ad"], "Missing option '--cells'"),
+        (["pull", *WAY, "--cells", "day=2", "--time", "0", "--n-samples", "2", "--output", "o.h5ad"],
+         "has no score"),
+        (["fates", *WAY, "--groups", "fates", "--output", "o.h5ad"], "unknown obs column 'fates'"),
+        (["fates", *WAY, "--groups", "fate", "--by", "net", "--output", "o.h5ad"], "'net' is not one"),
+        (["plot", "fates", "cells.h5ad", "--output", "o.png"], "no fates under 'fate'"),
+        (["plot", "sankey", "cells.h5ad", "--transitions", "cells.h5ad", "--output", "o.png"],
+         "cells.h5ad is no table of transitions"),
+        (["plot", "sankey", "cells.h5ad", "--transitions", "none.csv", "--output", "o.png"],
+         "none.csv cannot be read"),
+        (["plot", "trajectories", "cells.h5ad", "--output", "o.png"], "either --flow or --paths"),
+        (["plot", "animation", "cells.h5ad", "--paths", "cells.h5ad", "--output", "o.png"],
+         "unknown figure format '.png'; valid: .gif, .mp4"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_line(run, files, tmp_path, words, message):
+    code, _, err = run(*words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert message in err
+    assert not (tmp_path / words[-1]).exists()
+
+
+def test_beyond_the_data_there_is_a_warning(run, files):
+    words = ["push", *WAY, "--cells", "day=2", "--time", "5", "--output", "o.h5ad"]
+    code, out, _ = run(*words, "--extrapolate")
+    assert code == 0
+    assert "warning: time 5 is outside the times of the flow" in out
+    assert anndata.read_h5ad("o.h5ad").uns["cellflow"]["push"]["extrapolated"]

@@ -1,0 +1,78 @@
+"""Which cells are meant."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import cellflow as cf
+from cellflow.io import groups_of, select_cells
+from tests.flows import course_of
+
+
+@pytest.fixture
+def cells():
+    kinds = pd.Categorical(["a", "b", "a, b", None, "a"], ["b", "a", "a, b", "unused"])
+    points = np.zeros((5, 2))
+    return course_of(
+        points, [0, 0, 1, 1, 2], kind=kinds, dose=[1, 2, 2, 3, 3], dead=[True] + 4 * [False]
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"),
+    [
+        (None, [0, 1, 2, 3, 4]),
+        ("kind=a", [0, 4]),
+        ("kind=a,b", [0, 1, 4]),
+        ("kind=a, b", [2]),
+        ("day=1", [2, 3]),
+        ("day = 1.0", [2, 3]),
+        ("dose=1,3", [0, 3, 4]),
+        ("dead=True", [0]),
+        ("kind=a & day=2", [4]),
+        ("c3", [3]),
+        (["c3", "c1"], [1, 3]),
+        (np.array([True, False, False, False, True]), [0, 4]),
+    ],
+)
+def test_cells_are_chosen_by_values_names_and_masks(cells, wanted, chosen):
+    assert np.flatnonzero(select_cells(cells, wanted)).tolist() == chosen
+
+
+def test_a_mask_may_be_a_column(cells):
+    assert np.flatnonzero(select_cells(cells, cells.obs["dose"] > 2)).tolist() == [3, 4]
+    shuffled = (cells.obs["dose"] > 2)[::-1]
+    with pytest.raises(cf.InputError, match="index of a mask"):
+        select_cells(cells, shuffled)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ("kind=c", r"no value 'c'; there are: a, a, b, b"),
+        ("dose=1,4", r"obs\['dose'\] has no value '4'; there are: 1, 2, 3"),
+        ("dose=x", r"no value 'x'"),
+        ("kid=a", "unknown obs column 'kid' .did you mean 'kind'"),
+        ("c9", "'c9' is no name of a cell; cells are chosen by a boolean mask"),
+        ("kind=a & day", "no value 'a & day'"),
+        ("kind=a & day=0 & dose", "'dose' is no condition"),
+        ("kind=b & day=2", "no cells are chosen by 'kind=b & day=2'"),
+        (["c0", "c9"], "no cells of these names: c9"),
+        (np.array([True]), r"a mask needs an entry for each of the 5 cells, got shape \(1,\)"),
+        (np.zeros(5, dtype=bool), "no cells are chosen"),
+        ([0, 1], "cells are chosen by a boolean mask"),
+    ],
+)
+def test_mistakes_name_what_is_valid(cells, wanted, message):
+    with pytest.raises(cf.InputError, match=message):
+        select_cells(cells, wanted)
+
+
+def test_groups_keep_their_order_and_gaps(cells):
+    groups = groups_of(cells, "kind")
+    assert groups.cat.categories.tolist() == ["b", "a", "a, b"]
+    assert groups.isna().tolist() == [False, False, False, True, False]
+    assert groups_of(cells, "dose").cat.categories.tolist() == ["1", "2", "3"]
+    cells.obs["none"] = pd.Series(np.nan, cells.obs_names)
+    with pytest.raises(cf.InputError, match="no value for any cell"):
+        groups_of(cells, "none")

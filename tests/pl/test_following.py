@@ -1,0 +1,202 @@
+"""Figures of cells that are followed: fates, transitions, paths, motion."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.animation import writers
+from matplotlib.colors import to_rgba
+from matplotlib.patches import PathPatch, Rectangle
+from PIL import Image
+
+import cellflow as cf
+from cellflow.pl._plane import Plane
+from cellflow.representation import Settings, fit_representation
+from tests.flows import fork, forking, known_flow
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def cells():
+    """The fork with fates, an embedding that is the points mirrored, and colours of scanpy."""
+    adata = fork()
+    adata.obsm["X_umap"] = adata.obsm["X_pca"] * [1, -1]
+    adata.uns["fate_colors"] = np.array(["#111111", "#222222", "#aa0000", "#0000bb"], dtype=object)
+    cf.tl.fates(adata, known_flow(adata, forking), "fate", n_neighbors=4)
+    return adata
+
+
+@pytest.fixture
+def flow(cells):
+    return known_flow(cells, forking)
+
+
+@pytest.fixture
+def paths(cells, flow):
+    return cf.tl.trajectories(cells, flow, times=4, n_cells=None)
+
+
+@pytest.fixture
+def table(cells, flow):
+    return cf.tl.transitions(cells, flow, "fate", n_neighbors=4)
+
+
+def test_fates_have_a_panel_each_and_one_of_the_entropy(cells, tmp_path):
+    ax = cf.pl.fates(cells, show=False)
+    panels = [panel for panel in ax.figure.axes if panel.get_title()]
+    assert [panel.get_title() for panel in panels] == ["up", "down", "entropy"]
+    assert [panel.lines[0].get_color() for panel in panels[:2]] == ["#aa0000", "#0000bb"]
+    untold, told = ax.collections[:2]
+    assert (len(untold.get_offsets()), len(told.get_offsets())) == (8, 17)
+    assert sorted(told.get_array()) == [0] * 8 + [0.5] + [1] * 8
+    assert told.get_array()[-1] == 1, "likely cells are drawn last"
+    assert ax.get_xlabel() == "UMAP 1"
+    cf.pl.save(ax, tmp_path / "fates.png")
+    assert (tmp_path / "fates.png").stat().st_size > 5_000
+
+
+def test_one_fate_takes_axes(cells):
+    ax = plt.figure().add_subplot()
+    assert cf.pl.fates(cells, fates="up", basis="pca", ax=ax, show=False) is ax
+    np.testing.assert_allclose(ax.collections[0].get_offsets(), cells.obsm["X_pca"][17:])
+    assert cf.pl.fates(cells, fates=["entropy"], ax=ax, show=False) is ax
+
+
+def test_what_fates_cannot_draw_is_named(cells):
+    with pytest.raises(cf.InputError, match="room for one fate, and these are up, down, entropy"):
+        cf.pl.fates(cells, ax=plt.figure().add_subplot())
+    with pytest.raises(cf.InputError, match="unknown fate 'upp' .did you mean 'up'"):
+        cf.pl.fates(cells, fates="upp")
+    with pytest.raises(cf.InputError, match="no obsm key 'tsne'; there are: X_pca, X_umap"):
+        cf.pl.fates(cells, basis="tsne")
+    with pytest.raises(cf.InputError, match="dimensions 0 to 1"):
+        cf.pl.fates(cells, components=(0, 2))
+    with pytest.raises(cf.InputError, match="no fates under 'fate'; run"):
+        cf.pl.fates(fork())
+
+
+def bands(ax):
+    return [patch for patch in ax.patches if isinstance(patch, PathPatch)]
+
+
+def test_sankey_draws_groups_and_bands_in_their_colours(cells, table, tmp_path):
+    ax = cf.pl.sankey(cells, table, show=False)
+    nodes = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
+    assert [node.get_facecolor()[:3] for node in nodes] == [
+        to_rgba(colour)[:3] for colour in ("#111111", "#222222", "#aa0000", "#0000bb")
+    ]
+    assert [node.get_height() for node in nodes] == pytest.approx([1, 1, 0.5, 0.5])
+    assert len(bands(ax)) == 3
+    assert not [text for text in ax.texts if "hidden" in text.get_text()]
+    cf.pl.save(ax, tmp_path / "sankey.png")
+    assert (tmp_path / "sankey.png").stat().st_size > 5_000
+
+
+def test_sankey_says_how_much_it_hides(cells, table):
+    rare = table.copy()
+    rare.loc[table["target"] == "up", "mass"] = 0.03
+    rare.loc[table["target"] == "down", "mass"] = 0.97
+    ax = cf.pl.sankey(cells, rare, threshold=0.05, show=False)
+    assert len(bands(ax)) == 2
+    notes = [text.get_text() for text in ax.texts if "hidden" in text.get_text()]
+    assert notes == ["3.0% hidden"]
+    assert "bands under 5.0% of the cells of a time are hidden" in ax.get_title(loc="left")
+    assert len(bands(cf.pl.sankey(cells, rare, threshold=0, show=False))) == 3
+    ax = plt.figure().add_subplot()
+    assert cf.pl.sankey(cells, table, ax=ax, show=False) is ax
+
+
+def test_what_sankey_cannot_draw_is_named(cells, table):
+    with pytest.raises(cf.InputError, match="missing: mass"):
+        cf.pl.sankey(cells, table.drop(columns="mass"))
+    with pytest.raises(cf.InputError, match="threshold must be a share"):
+        cf.pl.sankey(cells, table, threshold=2)
+    with pytest.raises(cf.InputError, match="unknown obs column 'fates'"):
+        cf.pl.sankey(cells, table.assign(groups="fates"))
+
+
+def test_paths_are_drawn_in_an_embedding_by_group(cells, paths):
+    ax = cf.pl.trajectories(cells, paths, basis="umap", groups="fate", show=False)
+    lines = ax.collections[1:-1]
+    assert len(lines) == 9
+    assert lines[0].get_colors()[0][:3] == pytest.approx(to_rgba("#111111")[:3])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["start"]
+    assert ax.get_title() == "Paths of 9 cells from time 0"
+    drawn = cf.pl.trajectories(cells, paths, n_cells=2, show=False)
+    assert len(drawn.collections[-1].get_offsets()) == 2
+    np.testing.assert_allclose(drawn.collections[-1].get_offsets()[:, 0], 0, atol=1e-6)
+
+
+def test_the_figure_tells_paths_beyond_the_data(cells, quick):
+    flow = cf.tl.fit(cells, use_rep="X_pca", method="ot-cfm", recipe=quick, progress=False)
+    with pytest.warns(cf.CellflowWarning):
+        far = cf.tl.trajectories(cells, flow, times=[0, 1, 3], extrapolate=True)
+    assert "beyond" in cf.pl.trajectories(cells, far, show=False).get_title()
+    film = cf.pl.animate(cells, far, show=False)
+    film._func(3.0)
+    assert film._fig.axes[0].get_title(loc="left") == "time 3, beyond the data"
+    film._draw_was_started = True
+
+
+def test_a_point_stands_among_its_neighbours_and_does_not_jump(rng):
+    """In an embedding that is the representation itself, points keep their place nearly."""
+    adata = fork()
+    line = np.stack([np.linspace(0, 1, 400), np.zeros(400)], axis=1)
+    dense = fork()[:1].copy()
+    dense = type(adata)(
+        obs=pd.DataFrame({"day": np.zeros(400)}, index=[f"c{k}" for k in range(400)]),
+        obsm={"X_pca": line, "X_same": line},
+    )
+    representation = fit_representation(dense, Settings(use_rep="X_pca"))
+    plane = Plane.of(dense, representation, "same", (0, 1))
+    way = np.stack([np.linspace(0.1, 0.9, 1000), np.zeros(1000)], axis=1)
+    placed = plane.place(way)
+    np.testing.assert_allclose(placed, way, atol=3e-3)
+    assert np.abs(np.diff(placed[:, 0])).max() < 3e-3
+
+
+def test_a_film_has_a_frame_a_time(cells, paths, tmp_path):
+    film = cf.pl.animate(cells, paths, groups="fate", show=False)
+    cf.pl.save(film, tmp_path / "film.gif")
+    with Image.open(tmp_path / "film.gif") as image:
+        assert image.n_frames == 4
+    assert not plt.get_fignums()
+
+
+def test_a_film_backward_begins_at_the_end_and_takes_axes(cells, flow, tmp_path):
+    back = cf.tl.trajectories(cells, flow, times=3, backward=True)
+    ax = plt.figure().add_subplot()
+    film = cf.pl.animate(cells, back, ax=ax, show=False)
+    assert ax.get_title(loc="left") == "time 2"
+    cf.pl.save(film, tmp_path / "film.gif")
+    assert ax.get_title(loc="left") == "time 0"
+
+
+def test_what_cannot_be_filmed_is_named(cells, paths, tmp_path, monkeypatch):
+    with pytest.raises(cf.InputError, match="no paths of cellflow.tl.trajectories"):
+        cf.pl.animate(cells, cells)
+    with pytest.raises(cf.InputError, match="interval must be positive"):
+        cf.pl.animate(cells, paths, interval=0)
+    film = cf.pl.animate(cells, paths, show=False)
+    with pytest.raises(cf.InputError, match=r"unknown format of an animation '.png'; valid: .gif"):
+        cf.pl.save(film, tmp_path / "film.png")
+    monkeypatch.setattr(writers, "is_available", lambda name: False)
+    with pytest.raises(cf.InputError, match="needs ffmpeg, which is not installed; write .gif"):
+        cf.pl.save(film, tmp_path / "film.mp4")
+    monkeypatch.undo()
+    cf.pl.save(film, tmp_path / "film.gif")
+
+
+def test_many_groups_have_colours_of_their_own():
+    names = [f"g{k:02}" for k in range(30)]
+    adata = fork()
+    adata.obs["many"] = (names * 30)[: adata.n_obs]
+    colours = cf.pl._colours.group_colours(adata, "many")
+    assert len(set(colours.values())) == adata.obs["many"].nunique()
+    assert all(mpl.colors.is_color_like(colour) for colour in colours.values())

@@ -1,0 +1,105 @@
+"""The HTML page, and what it says before its figures."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+import cellflow as cf
+from cellflow._errors import FileError
+from cellflow.report._cautions import cautions
+from cellflow.report._page import Section, Table, render
+from cellflow.report._subject import Subject
+
+
+class Page(HTMLParser):
+    """The text of a page, its open elements, and whatever it would fetch."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.text, self.fetched, self.open, self.alts = [], [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.fetched += [given[name] for name in ("src", "href") if name in given]
+        self.alts += [given["alt"]] if "alt" in given else []
+        if tag not in ("meta", "img", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture
+def scored(course, quick):
+    flow = cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
+    cf.tl.holdout(course, use_rep="X_pca", times=[1, 2], recipe=quick, progress=False)
+    return course, flow
+
+
+def test_a_page_is_whole_and_says_what_was_measured(scored, tmp_path):
+    course, flow = scored
+    cf.report.write(course, flow, tmp_path / "r.html", title="A & <b>")
+    html = (tmp_path / "r.html").read_text()
+    page = Page(html)
+    assert not page.open
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.fetched)
+    assert "<script" not in html
+    assert all(page.alts)
+    assert len(page.alts) == 4
+    text = " ".join(" ".join(page.text).split())
+    assert "A & <b>" in text
+    scores = course.uns["cellflow"]["holdout"]["scores"]
+    for time, w1 in zip(scores["time"], scores["w1"], strict=True):
+        assert re.search(rf"{time:g} {w1:.3f} ", text)
+    assert "Predictions" not in text
+    assert "coupling wfr" in text
+
+
+def test_a_page_survives_the_way_through_a_file(scored, run, tmp_path):
+    course, flow = scored
+    course.write_h5ad(tmp_path / "c.h5ad")
+    flow.save(tmp_path / "flow")
+    words = ["report", "c.h5ad", "--flow", "flow", "--output", "r.html"]
+    assert run(*words)[0] == 0
+    assert "c.h5ad" in (tmp_path / "r.html").read_text()
+    code, _, err = run(*words)
+    assert code == 2
+    assert "exists already" in err
+    code, _, err = run(*words, "--force", "--scores", "none.json")
+    assert code == 2
+    assert "none.json" in err
+
+
+def test_without_scores_the_page_says_that_errors_were_not_measured(course, quick, tmp_path):
+    flow = cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
+    cf.report.write(course, flow, tmp_path / "r.html")
+    assert "run cellflow holdout" in (tmp_path / "r.html").read_text()
+    with pytest.raises(FileError, match="exists already"):
+        cf.report.write(course, flow, tmp_path / "r.html")
+
+
+def test_cautions_name_few_cells_jumps_long_gaps_and_lost_comparisons(scored):
+    course, flow = scored
+    rows = np.r_[0:60, 60:120, 120:180, 180:185]
+    told = " ".join(cautions(Subject.of(course[rows], flow, None, None, None)))
+    assert "0 (60), 1 (60), 2 (60), 4 (5)" in told
+    assert "2 to 4 (60 to 5)" in told
+    scores = course.uns["cellflow"]["holdout"]["scores"].assign(w1=[0.1, 9.0])
+    told = " ".join(cautions(Subject.of(course, flow, scores, None, None)))
+    assert "At 2 a prediction without any model" in told
+    course.obs["day"] = course.obs["day"].replace({4.0: 12.0})
+    told = " ".join(cautions(Subject.of(course, flow, scores, None, None)))
+    assert "from 2 to 12" in told
+
+
+def test_what_users_write_is_text():
+    table = Table(("<i>",), [("<script>alert(1)</script>",)])
+    html = render("t", [], [Section("s", "s", ["<img src=x>"], tables=[table])])
+    assert "<script>" not in html
+    assert "<img src=x>" not in html

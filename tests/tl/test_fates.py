@@ -1,0 +1,213 @@
+"""Fates, ancestors, descendants and transitions, where they are known."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import cellflow as cf
+from cellflow.couplings import exact_full_coupling
+from cellflow.marginals import Population
+from tests.flows import course_of, flow_of, fork, forking, known_flow, to_the_right
+
+
+@pytest.fixture
+def forked():
+    return fork()
+
+
+@pytest.fixture
+def flow(forked):
+    return known_flow(forked, forking)
+
+
+@pytest.fixture
+def ladder():
+    """Five rungs that move right, at three days, each rung a group."""
+    heights = np.tile(np.arange(5.0) * 3, 3)
+    days = np.repeat([0, 1, 2], 5)
+    return course_of(np.stack([days, heights], axis=1), days, rung=list("abcde") * 3)
+
+
+BOTH = pytest.mark.parametrize("by", ["flow", "coupling"])
+
+
+def test_branches_are_certain_and_the_middle_is_open(forked, flow):
+    cf.tl.fates(forked, flow, "fate", n_neighbors=4)
+    entry = forked.uns["cellflow"]["fate_probabilities"]
+    assert entry["names"].tolist() == ["up", "down"]
+    up = forked.obsm["fate_probabilities"][:, 0]
+    assert up[:4].tolist() == [0] * 4
+    assert up[4] == 0.5
+    assert up[5:9].tolist() == [1] * 4
+    assert up[9:17].tolist() == [0] * 4 + [1] * 4
+    assert np.isnan(forked.obsm["fate_probabilities"][17:]).all()
+    entropy = forked.obs["fate_entropy"]
+    assert entropy.iloc[4] == pytest.approx(np.log(2))
+    assert entropy.iloc[:4].tolist() == [0] * 4
+    assert entropy.isna().tolist() == [False] * 17 + [True] * 8
+
+
+def test_an_ensemble_opens_the_middle_and_little_else(forked):
+    still = lambda t, x: torch.zeros_like(x)  # noqa: E731
+    flow = known_flow(forked, forking, score=still, diffusion=0.2, method="sf2m")
+    cf.tl.fates(forked, flow, "fate", cells="day=0", n_neighbors=1, n_samples=200)
+    up = forked.obsm["fate_probabilities"][:9, 0]
+    assert up[4] == pytest.approx(0.5, abs=0.15)
+    assert up[0] < 0.01
+    assert up[8] > 0.99
+    assert np.isnan(forked.obsm["fate_probabilities"][9:17]).all()
+
+
+def test_fates_by_coupling_are_the_product_of_exact_plans(forked, flow):
+    cf.tl.fates(forked, flow, "fate", by="coupling")
+    days = [torch.as_tensor(forked.obsm["X_pca"][forked.obs["day"] == day]) for day in range(3)]
+    first, second = (
+        exact_full_coupling(Population.of(a), Population.of(b)).plan.matrix(len(a), len(b))
+        for a, b in (days[:2], days[1:])
+    )
+    product = (
+        first / first.sum(axis=1, keepdims=True) @ (second / second.sum(axis=1, keepdims=True))
+    )
+    expected = product @ (forked.obs["fate"][forked.obs["day"] == 2] == "up").to_numpy(float)
+    np.testing.assert_allclose(forked.obsm["fate_probabilities"][:9, 0], expected, atol=1e-12)
+
+
+@BOTH
+def test_rungs_keep_their_group_forward_and_back(ladder, by):
+    flow = known_flow(ladder, to_the_right)
+    options = {"by": by, "n_neighbors": 1}
+    cf.tl.fates(ladder, flow, "rung", **options)
+    np.testing.assert_allclose(ladder.obsm["fate_probabilities"][:10], np.tile(np.eye(5), (2, 1)))
+    cf.tl.ancestors(ladder, flow, "rung=a,b & day=2", 0, **options)
+    cf.tl.descendants(ladder, flow, "rung=a,b & day=0", 2, **options)
+    half = [0.5, 0.5, 0, 0, 0]
+    np.testing.assert_allclose(ladder.obs["cellflow_ancestors"], half + [np.nan] * 10)
+    np.testing.assert_allclose(ladder.obs["cellflow_descendants"], [np.nan] * 10 + half)
+    table = cf.tl.transitions(ladder, flow, "rung", **options)
+    assert len(table) == 50
+    kept = table["source"] == table["target"]
+    np.testing.assert_allclose(table["probability"], kept)
+    np.testing.assert_allclose(table["mass"], kept / 5)
+
+
+@BOTH
+def test_transitions_of_a_permutation(ladder, by):
+    """Rungs are called otherwise at the next day: a is b, b is c, and so on."""
+    ladder.obs["rung"] = list("abcdebcdeacdeab")
+    table = cf.tl.transitions(
+        ladder, known_flow(ladder, to_the_right), "rung", by=by, n_neighbors=1
+    )
+    following = table["source"].map(dict(zip("abcde", "bcdea", strict=True)))
+    np.testing.assert_allclose(table["probability"], table["target"] == following)
+
+
+@BOTH
+def test_rows_of_sources_sum_to_one_whatever_the_times_are_called(course, quick, by, rng):
+    course.obs["kind"] = rng.choice(["x", "y", "z"], 240)
+    flow = cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
+    labels = {0.0: "day 0", 1.0: "day 1", 2.0: "day 2", 4.0: "day 4"}
+    course.obs["day"] = pd.Categorical(course.obs["day"].map(labels))
+    table = cf.tl.transitions(course, flow, "kind", by=by)
+    by_source = table.groupby(["source_time", "source"])["probability"].sum()
+    assert len(by_source) == 9
+    assert by_source.tolist() == pytest.approx([1] * 9)
+    assert table.groupby("source_time")["mass"].sum().tolist() == pytest.approx([1] * 3)
+    cf.tl.fates(course, flow, "kind", time="day 4", by=by)
+    rows = course.obsm["fate_probabilities"]
+    np.testing.assert_allclose(rows[:180].sum(axis=1), 1)
+    assert np.isnan(rows[180:]).all()
+
+
+def test_cells_that_grow_have_more_descendants(ladder):
+    """The first rung doubles in an interval, by the flow and by the cells that are there."""
+    grown = known_flow(
+        ladder, to_the_right, method="wfr-fm", growth=lambda t, x: np.log(2) * (x[:, 1] < 1)
+    )
+    cf.tl.descendants(ladder, grown, "rung=a,b & day=0", 1, n_neighbors=1)
+    expected = [2 / 3, 1 / 3, 0, 0, 0]
+    found = ladder.obs["cellflow_descendants"]
+    np.testing.assert_allclose(found[5:10], expected, rtol=1e-5)
+    more = course_of(
+        [*ladder.obsm["X_pca"][:10], (1, 0.1)], [0] * 5 + [1] * 6, rung=list("abcdeabcdea")
+    )
+    flow = flow_of(more, grown.nets, method="wfr-fm")
+    cf.tl.descendants(more, flow, "rung=a,b & day=0", 1, by="coupling")
+    shares = more.obs.groupby("rung")["cellflow_descendants"].sum()
+    np.testing.assert_allclose(shares, expected, atol=0.02)
+
+
+def test_coupling_keeps_to_the_labels_of_the_flow(ladder):
+    """Without labels each rung is coupled with itself; with labels it can't be."""
+    flow = flow_of(ladder, known_flow(ladder, to_the_right).nets, label_key="donor")
+    ladder.obs["donor"] = list("xxyyzyyxxzxxyyz")
+    ladder.obs["n"] = ladder.obs["rung"]
+    table = cf.tl.transitions(ladder, flow, "rung", by="coupling")
+    first = table[(table["source_time"] == 0) & (table["probability"] > 0)]
+    assert (first["source"] + first["target"]).tolist() == ["ac", "bd", "ca", "db", "ee"]
+
+
+def test_slots_survive_h5ad_and_copies_leave_the_original(forked, flow, tmp_path):
+    copy = cf.tl.fates(forked, flow, "fate", copy=True, key_added="end")
+    assert "end_probabilities" not in forked.obsm
+    assert "cellflow" not in forked.uns
+    assert cf.tl.ancestors(copy, flow, "fate=up", 0, key_added="mine") is None
+    copy.write_h5ad(tmp_path / "a.h5ad")
+    again = anndata.read_h5ad(tmp_path / "a.h5ad")
+    np.testing.assert_array_equal(again.obsm["end_probabilities"], copy.obsm["end_probabilities"])
+    entry = again.uns["cellflow"]["end_probabilities"]
+    assert entry["names"].tolist() == ["up", "down"]
+    assert (entry["by"], entry["time"], entry["n_neighbors"]) == ("flow", 2, 20)
+    assert again.obs["mine"].sum() == pytest.approx(1)
+    assert again.uns["cellflow"]["mine"]["cells"] == "fate=up"
+
+
+def test_cells_without_a_group_do_not_vote(forked, flow):
+    forked.obs["fate"] = forked.obs["fate"].where(forked.obs_names != "c17")
+    cf.tl.fates(forked, flow, "fate", n_neighbors=4)
+    np.testing.assert_allclose(forked.obsm["fate_probabilities"][8], [0.75, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"groups": "fat"}, "unknown obs column 'fat' .did you mean 'fate'"),
+        ({"by": "flows"}, "unknown way to tell descent .by. 'flows'.*valid: flow, coupling"),
+        ({"time": 1.5}, "no cells at time 1.5"),
+        ({"time": 0}, "none of the 25 cells chosen .all. is before time 0"),
+        ({"cells": "fate=up"}, "none of the 4 cells chosen .fate=up. is before time 2"),
+        ({"n_neighbors": 0}, "n_neighbors must be positive"),
+        ({"by": "coupling", "n_samples": 3}, "a coupling draws no paths"),
+        ({"n_samples": 3}, "has no score"),
+    ],
+)
+def test_mistakes_are_named(forked, flow, options, message):
+    groups = options.pop("groups", "fate")
+    with pytest.raises(cf.InputError, match=message):
+        cf.tl.fates(forked, flow, groups, **options)
+
+
+def test_groups_must_be_there_when_they_are_told(forked, flow):
+    forked.obs["early"] = forked.obs["fate"].where(forked.obs["day"] < 2)
+    with pytest.raises(cf.InputError, match=r"no cell of time 2 has a value in obs\['early'\]"):
+        cf.tl.fates(forked, flow, "early")
+    with pytest.raises(cf.InputError, match=r"no cell of time 2 has a value in obs\['early'\]"):
+        cf.tl.transitions(forked, flow, "early")
+    with pytest.raises(cf.InputError, match=r"none of the 9 cells chosen .fate=start. is after"):
+        cf.tl.ancestors(forked, flow, "fate=start", 0)
+    with pytest.raises(cf.InputError, match=r"none of the 8 cells chosen .* is before time 2"):
+        cf.tl.descendants(forked, flow, "fate=up,down", 2)
+
+
+def test_real_clones_and_fates_by_flow_and_plans_agree(shared_data, quick):
+    """On haematopoiesis, where the two ways are known to agree on most cells."""
+    adata = anndata.read_h5ad(shared_data / "weinreb2020_larry781.h5ad")
+    flow = cf.tl.fit(adata, use_rep="X_pca", recipe=quick, progress=False)
+    for by in ("flow", "coupling"):
+        cf.tl.fates(adata, flow, "state_info", by=by, key_added=by)
+    told = (adata.obs["time"] < 6).to_numpy()
+    ours, theirs = (adata.obsm[f"{by}_probabilities"][told] for by in ("flow", "coupling"))
+    np.testing.assert_allclose(ours.sum(axis=1), 1)
+    monocyte = list(adata.uns["cellflow"]["flow_probabilities"]["names"]).index("Monocyte")
+    assert np.corrcoef(ours[:, monocyte], theirs[:, monocyte])[0, 1] > 0.5
