@@ -17,6 +17,12 @@ GROWTH = "cellflow_growth"
 PROLIFERATION, APOPTOSIS = "cellflow_proliferation", "cellflow_apoptosis"
 #: The observed cell that a predicted one was carried from, and its time.
 START_CELL, START_TIME = "start_cell", "start_time"
+#: The time at which each cell is at home, and how far it has come since the first time.
+PSEUDOTIME, PATH_LENGTH = "cellflow_pseudotime", "cellflow_path_length"
+#: How far the seeds of a flow disagree on a cell, and how far from data they take it.
+UNCERTAINTY, FROM_DATA = "cellflow_uncertainty", "cellflow_distance"
+#: Elapsed time of each cell as a category, which couplings for CellRank are named by.
+TIME_POINT = "cellflow_time_point"
 #: The path that a cell of a trajectory belongs to.
 TRAJECTORY = "trajectory"
 #: `obs` columns of how much each cell counts among the ancestors or descendants of a group.
@@ -25,11 +31,14 @@ ANCESTORS, DESCENDANTS = "cellflow_ancestors", "cellflow_descendants"
 FATE, PROBABILITIES, ENTROPY = "fate", "_probabilities", "_entropy"
 #: `obsm` key with the representation that flows live in.
 REPRESENTATION = "X_cellflow"
+#: Prefix of `obsm` keys, and name of the layer, with velocities.
+VELOCITY = "velocity"
 #: `uns` key under which everything else stands, a mapping for each verb.
 UNS = "cellflow"
 #: `uns["cellflow"]` entries; that of representations holds a map for each `obsm` key.
 TIME_POINTS = "time_points"
 GROWTH_SETTINGS = "growth"
+LEARNED_GROWTH = "learned_growth"
 REPRESENTATIONS = "representations"
 FIT = "fit"
 FINETUNE = "finetune"

@@ -12,11 +12,13 @@ from click.exceptions import Abort, Exit
 from cellflow import __version__
 from cellflow._errors import InputError
 from cellflow.cli.benchmark import benchmark
+from cellflow.cli.cells import pseudotime, uncertainty
 from cellflow.cli.demo import demo
 from cellflow.cli.embed import embed
 from cellflow.cli.fates import fates
 from cellflow.cli.finetune import finetune
 from cellflow.cli.fit import fit
+from cellflow.cli.genes import drivers, gene_trends
 from cellflow.cli.growth import growth
 from cellflow.cli.holdout import holdout
 from cellflow.cli.image import image
@@ -29,6 +31,7 @@ from cellflow.cli.relatives import ancestors, descendants
 from cellflow.cli.report import report
 from cellflow.cli.trajectories import trajectories
 from cellflow.cli.transitions import transitions
+from cellflow.cli.velocity import velocity
 
 #: Exit codes: wrong use or bad input; a fault of ours; stopped by the user.
 USAGE, FAULT, INTERRUPTED = 2, 1, 130
@@ -58,6 +61,11 @@ for command in (
     fit,
     finetune,
     interpolate,
+    velocity,
+    gene_trends,
+    drivers,
+    pseudotime,
+    uncertainty,
     push,
     pull,
     trajectories,

@@ -27,6 +27,13 @@ from cellflow.cli import options
     help="What one unit of time is: minute, hour, day or week. [default: by the time column]",
 )
 @click.option("--layer", metavar="NAME", panel=options.DATA, help="Layer with the expression.")
+@click.option(
+    "--learned",
+    type=options.PATH,
+    metavar="FLOW",
+    panel=options.DATA,
+    help="Take the rates that the flow in this folder learned, and no genes.",
+)
 @options.run_options
 def growth(
     file: Path,
@@ -36,19 +43,25 @@ def growth(
     species: str | None,
     per: str | None,
     layer: str | None,
+    learned: Path | None,
 ) -> None:
-    """Estimate how fast cells multiply, from proliferation and apoptosis genes.
+    """Estimate how fast cells multiply, from proliferation and apoptosis genes or from a flow.
 
     The result is a copy of FILE with rates in obs cellflow_growth, which cellflow fit --growth
     gene-sets reads.
     """
-    from cellflow import pp
+    from cellflow import Flow, pp, tl
     from cellflow._files import check_file_target
     from cellflow._log import tell
     from cellflow.io import read_h5ad, write_h5ad
 
+    if learned is not None and (species or per or layer):
+        raise click.UsageError("--learned takes no genes: leave --species, --per and --layer out")
     check_file_target(output, overwrite=force)
     adata = read_h5ad(file)
-    pp.growth(adata, time_key=time_key, species=species, per=per, layer=layer)
+    if learned is None:
+        pp.growth(adata, time_key=time_key, species=species, per=per, layer=layer)
+    else:
+        tl.growth(adata, Flow.load(learned), time_key=time_key)
     write_h5ad(adata, output, overwrite=force)
     tell(f"wrote {output}")

@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from cellflow.cli import options
+from cellflow.cli.plot_genes import gene_trends, growth, velocity
 
 _figure = options.output(metavar="FIGURE", help="Where the figure goes: .png, .pdf or .svg.")
 
@@ -28,7 +29,11 @@ _starts = click.option(
 
 @click.group()
 def plot() -> None:
-    """Draw predictions, paths, fates, scores and loss curves."""
+    """Draw predictions, paths, velocities, fates, genes, growth, scores and loss curves."""
+
+
+for command in (velocity, gene_trends, growth):
+    plot.add_command(command)
 
 
 @plot.command()

@@ -2,6 +2,7 @@
 
 from cellflow.integrate.augmented import TRACES, accumulate, log_density, solve_jointly
 from cellflow.integrate.heun import Guide, check_in_one_go, heun, noise_levels
+from cellflow.integrate.jacobian import jacobian
 from cellflow.integrate.ode import FIXED_STEP, solve
 from cellflow.integrate.own_time import own_time
 from cellflow.integrate.sde import solve_sde
@@ -15,6 +16,7 @@ __all__ = [
     "accumulate",
     "check_in_one_go",
     "heun",
+    "jacobian",
     "log_density",
     "noise_levels",
     "own_time",

@@ -7,6 +7,7 @@ from cellflow.io.h5ad import read_h5ad, write_h5ad
 from cellflow.io.scores import read_scores, write_scores
 from cellflow.io.selection import Cells, described, groups_of, select_cells
 from cellflow.io.slots import populations, time_key_of, time_points_of
+from cellflow.io.tables import check_table_target, read_table, write_table
 from cellflow.io.times import TimePoints, in_words, parse_times
 from cellflow.io.transitions import read_transitions, write_transitions
 
@@ -17,6 +18,7 @@ __all__ = [
     "TimePoints",
     "benchmark_means",
     "benchmark_summary",
+    "check_table_target",
     "described",
     "groups_of",
     "in_words",
@@ -26,6 +28,7 @@ __all__ = [
     "read_course",
     "read_h5ad",
     "read_scores",
+    "read_table",
     "read_transitions",
     "select_cells",
     "time_key_of",
@@ -33,5 +36,6 @@ __all__ = [
     "write_benchmark",
     "write_h5ad",
     "write_scores",
+    "write_table",
     "write_transitions",
 ]

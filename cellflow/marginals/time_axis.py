@@ -12,6 +12,9 @@ from cellflow._checks import check_choice
 from cellflow._errors import InputError
 from cellflow.methods.names import TIME_AXES
 
+#: Share of the way to the next time point that a pace is taken over.
+_STEP = 1e-6
+
 
 @dataclass(frozen=True)
 class TimeAxis:
@@ -64,6 +67,19 @@ class TimeAxis:
         if self.kind == "learned" and time not in self.times:
             return self._learned(time)
         return float(np.interp(time, self.times, self.positions))
+
+    def pace(self, time: float) -> float:
+        """Flow time that passes per unit of elapsed time; the mean of both sides of a time point.
+
+        Velocities and growth rates per unit of flow time, times this, are per unit of elapsed time.
+        """
+        here = self.to_flow(time)
+        sides = [
+            [knot for knot in self.times if knot < time][-1:],
+            [knot for knot in self.times if knot > time][:1],
+        ]
+        steps = [_STEP * (knot - time) for side in sides for knot in side]
+        return float(np.mean([(self.to_flow(time + step) - here) / step for step in steps]))
 
     def _learned(self, time: float) -> float:
         """Flow time strictly between two time points.

@@ -1,7 +1,7 @@
 """The space that flows live in, as an object fitted to cells."""
 
 from cellflow.representation.fitting import Settings, fit_representation, kind_of
-from cellflow.representation.representation import Representation, check_components
+from cellflow.representation.representation import Linear, Representation, check_components
 from cellflow.representation.slots import (
     cells_of,
     current_representation,
@@ -13,6 +13,7 @@ from cellflow.representation.slots import (
 )
 
 __all__ = [
+    "Linear",
     "Representation",
     "Settings",
     "cells_of",

@@ -1,27 +1,43 @@
 """Tools: fit and fine-tune a flow, predict cells and follow them, score held-out times."""
 
 from cellflow.tl._benchmark import benchmark
+from cellflow.tl._cellrank import to_cellrank
+from cellflow.tl._drivers import drivers
 from cellflow.tl._fates import fates
 from cellflow.tl._finetune import finetune
 from cellflow.tl._fit import fit
+from cellflow.tl._gene_trends import gene_trends
+from cellflow.tl._growth import growth
 from cellflow.tl._holdout import holdout
 from cellflow.tl._interpolate import interpolate
+from cellflow.tl._pseudotime import pseudotime
 from cellflow.tl._push import pull, push
+from cellflow.tl._regions import regions
 from cellflow.tl._relatives import ancestors, descendants
 from cellflow.tl._trajectories import trajectories
 from cellflow.tl._transitions import transitions
+from cellflow.tl._uncertainty import uncertainty
+from cellflow.tl._velocity import velocity
 
 __all__ = [
     "ancestors",
     "benchmark",
     "descendants",
+    "drivers",
     "fates",
     "finetune",
     "fit",
+    "gene_trends",
+    "growth",
     "holdout",
     "interpolate",
+    "pseudotime",
     "pull",
     "push",
+    "regions",
+    "to_cellrank",
     "trajectories",
     "transitions",
+    "uncertainty",
+    "velocity",
 ]

@@ -75,3 +75,18 @@ def test_lengths_are_wasserstein_distances(generator):
 def test_lengths_belong_to_the_learned_clock(kind, lengths):
     with pytest.raises(InputError, match="time axis of 2 times cannot have"):
         TimeAxis(kind, (0.0, 1.0), lengths)
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [
+        TimeAxis("real", (0.0, 1.0, 3.0)),
+        TimeAxis("index", (0.0, 1.0, 3.0)),
+        TimeAxis("learned", (0.0, 1.0, 3.0), (0.0, 2.0, 3.0)),
+    ],
+)
+def test_pace_is_the_derivative_of_the_clock(axis):
+    low, high = axis.to_flow(2.2 - 1e-5), axis.to_flow(2.2 + 1e-5)
+    assert axis.pace(2.2) == pytest.approx((high - low) / 2e-5, rel=1e-4)
+    before, after = (axis.pace(t) for t in (1 - 1e-4, 1 + 1e-4))
+    assert axis.pace(1.0) == pytest.approx((before + after) / 2, rel=1e-2)

@@ -1,0 +1,131 @@
+"""`cellflow pseudotime` and `cellflow uncertainty`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from cellflow.cli import options
+
+
+@click.command()
+@options.course
+@options.flow
+@options.output(metavar="FILE.h5ad", help="Where the copy with pseudotimes goes.")
+@click.option(
+    "--course",
+    "course_path",
+    type=options.PATH,
+    metavar="FILE.h5ad",
+    panel=options.DATA,
+    help="Time course that cells of unknown time are placed in. [default: FILE]",
+)
+@click.option(
+    "--n-neighbors",
+    type=click.IntRange(min=1),
+    default=30,
+    show_default=True,
+    panel=options.DATA,
+    help="Predicted cells that a mean is taken over.",
+)
+@options.time_key
+@options.force
+@options.seed
+@options.device
+@options.run_options
+def pseudotime(
+    file: Path,
+    flow_path: Path,
+    output: Path,
+    course_path: Path | None,
+    n_neighbors: int,
+    time_key: str | None,
+    force: bool,
+    seed: int,
+    device: str,
+) -> None:
+    """Write the time of the course at which each cell in FILE is at home.
+
+    The result is a copy of FILE with obs cellflow_pseudotime, and cellflow_path_length, how far a
+    cell has come along the flow.
+    """
+    from cellflow import Flow, tl
+    from cellflow._files import check_file_target
+    from cellflow._log import tell
+    from cellflow.io import read_h5ad, write_h5ad
+    from cellflow.training import resolve_device
+
+    check_file_target(output, overwrite=force)
+    flow = Flow.load(flow_path, device=resolve_device(device))
+    adata = read_h5ad(file)
+    tl.pseudotime(
+        adata,
+        flow,
+        course=None if course_path is None else read_h5ad(course_path),
+        n_neighbors=n_neighbors,
+        time_key=time_key,
+        rng=seed,
+    )
+    write_h5ad(adata, output, overwrite=force)
+    tell(f"wrote {output}")
+
+
+@click.command()
+@options.course
+@click.option(
+    "--flow",
+    "flow_paths",
+    type=options.PATH,
+    metavar="FLOW",
+    multiple=True,
+    required=True,
+    panel=options.DATA,
+    help="Folder of a fitted flow; repeat for flows of other seeds.",
+)
+@options.output(metavar="FILE.h5ad", help="Where the copy with uncertainties goes.")
+@click.option(
+    "--time",
+    metavar="TIME",
+    panel=options.DATA,
+    help="Time that cells are carried to. [default: the last one]",
+)
+@click.option(
+    "--n-neighbors",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    panel=options.DATA,
+    help="Measured cells that a distance from data is the mean over.",
+)
+@options.time_key
+@options.force
+@options.device
+@options.run_options
+def uncertainty(
+    file: Path,
+    flow_paths: tuple[Path, ...],
+    output: Path,
+    time: str | None,
+    n_neighbors: int,
+    time_key: str | None,
+    force: bool,
+    device: str,
+) -> None:
+    """Write how far fits disagree on each cell in FILE, and how far from data they take it.
+
+    The result is a copy of FILE with obs cellflow_uncertainty, where there are several flows, and
+    cellflow_distance.
+    """
+    from cellflow import Flow, tl
+    from cellflow._files import check_file_target
+    from cellflow._log import tell
+    from cellflow.io import read_h5ad, write_h5ad
+    from cellflow.training import resolve_device
+
+    check_file_target(output, overwrite=force)
+    flows = [Flow.load(path, device=resolve_device(device)) for path in flow_paths]
+    adata = read_h5ad(file)
+    tl.uncertainty(adata, flows, time=time, n_neighbors=n_neighbors, time_key=time_key)
+    write_h5ad(adata, output, overwrite=force)
+    tell(f"wrote {output}")

@@ -1,0 +1,37 @@
+"""How a velocity changes with position."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from cellflow._typing import Points, Rows, VelocityField
+
+Jacobians = Float[Tensor, "n d d"]
+
+
+@torch.no_grad()
+def jacobian(velocity: VelocityField, t: Rows, x: Points) -> Jacobians:
+    """The derivatives dv_i / dx_j of a velocity, by d forward derivatives.
+
+    Parameters
+    ----------
+    velocity
+        The field v(t, x), differentiable; each row must depend on its own row alone.
+    t, x
+        Times, shape (n,), and positions, shape (n, d).
+
+    Returns
+    -------
+    One matrix a row, shape (n, d, d), rows of which are components of the velocity.
+    """
+
+    def along(direction: Tensor) -> Tensor:
+        # Fused attention has no forward derivative.
+        with sdpa_kernel(SDPBackend.MATH):
+            return torch.func.jvp(lambda p: velocity(t, p), (x,), (direction,))[1]
+
+    directions = torch.eye(x.shape[1]).to(x)
+    return torch.stack([along(each.expand_as(x).contiguous()) for each in directions], dim=2)

@@ -1,0 +1,55 @@
+"""Tables of genes as text files, one row a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from cellflow._checks import check_choice
+from cellflow._errors import FileError
+from cellflow._files import check_file_target, new_file
+
+#: Endings that a table can have, and what stands between its columns.
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+
+
+def check_table_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse a `path` that no table could be written to, before any work.
+
+    Raises
+    ------
+    InputError
+        If its ending is none of a table.
+    FileError
+        If it cannot be written, or exists while `overwrite` is off.
+    """
+    check_choice(path.suffix, SEPARATORS, "table format")
+    check_file_target(path, overwrite=overwrite)
+
+
+def write_table(table: pd.DataFrame, path: Path, *, overwrite: bool = False) -> None:
+    """Write a table, whole or not at all; missing numbers are empty."""
+    check_table_target(path, overwrite=overwrite)
+    with new_file(path, overwrite=overwrite) as staged:
+        table.to_csv(staged, sep=SEPARATORS[path.suffix], index=False)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table that `write_table` wrote; names of genes and groups stay text.
+
+    Raises
+    ------
+    FileError
+        If the file is missing or no table.
+    """
+    check_choice(path.suffix, SEPARATORS, "table format")
+    names = dict.fromkeys(("gene", "group", "regulator", "target"), str)
+    try:
+        return pd.read_csv(
+            path, sep=SEPARATORS[path.suffix], dtype=names, keep_default_na=False, na_values=[""]
+        )
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise FileError(f"{path} holds no table: {' '.join(str(error).split())}") from error

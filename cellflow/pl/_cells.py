@@ -1,0 +1,64 @@
+"""Cells of a plot, coloured by an `obs` column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_hex
+
+from cellflow._checks import check_choice
+from cellflow.pl._canvas import PALE, dot_size, scatter
+from cellflow.pl._colours import group_colours
+
+
+def shades(adata: AnnData, column: str) -> Mapping[str, str]:
+    """Colours of groups, as `group_colours`; ordered ones without colours take those of a scale."""
+    values = adata.obs[column]
+    ordered = isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered
+    if not ordered or f"{column}_colors" in adata.uns:
+        return group_colours(adata, column)
+    names = [str(name) for name in values.cat.categories]
+    spread = colormaps["viridis"](np.linspace(0.0, 0.95, len(names)))
+    return {name: to_hex(colour) for name, colour in zip(names, spread, strict=True)}
+
+
+def draw_cells(ax: Axes, adata: AnnData, points: np.ndarray, color: str | None) -> None:
+    """Draw cells at `points`, shape (n, 2), coloured by an `obs` column with its legend."""
+    size = dot_size(len(points))
+    if color is None:
+        scatter(ax, points, s=size, c=PALE, alpha=0.7)
+        return
+    check_choice(color, [str(name) for name in adata.obs], "obs column")
+    column = adata.obs[color]
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        _draw_numbers(ax, points, column, size)
+        return
+    present = {name: (column.astype(str) == name).to_numpy() for name in shades(adata, color)}
+    names = [name for name, chosen in present.items() if chosen.any()]
+    for name in names:
+        colour = shades(adata, color)[name]
+        scatter(ax, points[present[name]], s=size, color=colour, alpha=0.7, label=name)
+    ax.legend(
+        title=color,
+        frameon=False,
+        fontsize="small",
+        markerscale=2.5,
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        ncols=1 + (len(names) - 1) // 16,
+    )
+
+
+def _draw_numbers(ax: Axes, points: np.ndarray, column: pd.Series, size: float) -> None:
+    values = column.to_numpy(dtype=np.float64)
+    scale = ScalarMappable(Normalize(np.nanmin(values), np.nanmax(values)), cmap="viridis")
+    scatter(ax, points, s=size, c=scale.to_rgba(values), alpha=0.7)
+    bar = ax.figure.colorbar(scale, ax=ax, shrink=0.8, pad=0.02)
+    bar.set_label(str(column.name))
+    bar.outline.set_visible(False)

@@ -1,0 +1,106 @@
+"""Genes along a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from cellflow._checks import check_choice, listed
+from cellflow._errors import InputError
+from cellflow.pl._canvas import finish
+from cellflow.pl._cells import shades
+from cellflow.pl._colours import SAFE
+
+#: Panels beside each other, and the size of one.
+_ACROSS, _PANEL = 3, (3.4, 2.6)
+
+
+def gene_trends(
+    trends: pd.DataFrame,
+    *,
+    genes: str | Sequence[str] | None = None,
+    adata: AnnData | None = None,
+    color: str | None = None,
+    unit: str = "",
+    ax: Axes | Sequence[Axes] | None = None,
+    show: bool | None = None,
+) -> list[Axes]:
+    """Draw how genes change along a flow, a panel a gene.
+
+    Parameters
+    ----------
+    trends
+        What `tl.gene_trends` returned.
+    genes
+        Names of genes to draw; None draws all, up to 12.
+    adata
+        Cells whose colours are used for the groups, those of `uns[<color>_colors]`.
+    color
+        Column of `obs` that the groups, or those of the fates, come from.
+    unit
+        Unit of the times, such as `days`, for the axis.
+    ax
+        Axes to draw on, one a gene; None makes a figure.
+    show
+        Show the figure at once; None does so where the backend is interactive.
+
+    Returns
+    -------
+    The axes, one a gene: the mean as a line, the band as an area, observed times as dots.
+
+    Raises
+    ------
+    InputError
+        If this is no such table, a gene is not in it, or there are other numbers of genes and axes.
+    """
+    needed = ["gene", "group", "time", "mean", "low", "high", "observed"]
+    if missing := [column for column in needed if column not in trends]:
+        raise InputError(f"this is no table of cellflow.tl.gene_trends; missing: {listed(missing)}")
+    known = [str(name) for name in trends["gene"].unique()]
+    names = known[:12] if genes is None else [genes] if isinstance(genes, str) else list(genes)
+    for name in names:
+        check_choice(name, known, "gene")
+    panels = _panels(len(names), ax)
+    groups = [str(name) for name in trends["group"].unique()]
+    colours = dict(zip(groups, SAFE * (1 + len(groups) // len(SAFE)), strict=False))
+    if adata is not None and color is not None:
+        colours |= shades(adata, color)
+    for panel, name in zip(panels, names, strict=True):
+        for group, part in trends[trends["gene"] == name].groupby("group", sort=False):
+            _draw(panel, part, colours[str(group)], str(group))
+        panel.set_title(name, fontsize="medium", fontstyle="italic")
+        panel.set_xlabel(f"time ({unit})" if unit else "time")
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("expression")
+    if len(groups) > 1:
+        last = panels[min(_ACROSS, len(panels)) - 1]
+        last.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    finish(panels[0], show=show)
+    return panels
+
+
+def _draw(ax: Axes, part: pd.DataFrame, colour: str, label: str) -> None:
+    ax.fill_between(part["time"], part["low"], part["high"], color=colour, alpha=0.15, linewidth=0)
+    ax.plot(part["time"], part["mean"], color=colour, linewidth=1.6, label=label)
+    seen = part[part["observed"].to_numpy(dtype=bool)]
+    ax.plot(seen["time"], seen["mean"], "o", color=colour, markersize=3.5)
+
+
+def _panels(count: int, ax: Axes | Sequence[Axes] | None) -> list[Axes]:
+    if ax is None:
+        across = min(_ACROSS, count)
+        down = -(-count // across)
+        size = (_PANEL[0] * across + 0.8, _PANEL[1] * down)
+        made = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)[1]
+        for spare in made.ravel()[count:]:
+            spare.set_axis_off()
+        return list(made.ravel()[:count])
+    given = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax, dtype=object)))
+    if len(given) != count:
+        raise InputError(f"{count} genes need {count} axes, got {len(given)}")
+    return given

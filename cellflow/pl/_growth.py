@@ -1,0 +1,107 @@
+"""Growth rates of cells."""
+
+from __future__ import annotations
+
+import numpy as np
+from anndata import AnnData
+from matplotlib.axes import Axes
+
+from cellflow._checks import check_choice
+from cellflow._errors import InputError
+from cellflow._keys import GROWTH
+from cellflow.io import in_words, time_points_of
+from cellflow.pl._canvas import INK, PALE, canvas, finish
+from cellflow.pl._cells import shades
+
+#: Width that all boxes of one time share.
+_WIDTH = 0.8
+
+
+def growth(
+    adata: AnnData,
+    *,
+    time_key: str | None = None,
+    color: str | None = None,
+    key: str = GROWTH,
+    ax: Axes | None = None,
+    show: bool | None = None,
+) -> Axes:
+    """Draw the growth rates of the cells of each time, all together or by group.
+
+    Parameters
+    ----------
+    adata
+        Cells with what `tl.growth` or `pp.growth` wrote.
+    time_key
+        Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
+        of a usual name (`time`, `day`, ...).
+    color
+        Column of `obs` with groups that get boxes of their own.
+    key
+        Column of `obs` with the rates.
+    ax
+        Axes to draw on; None makes a figure.
+    show
+        Show the figure at once; None does so where the backend is interactive.
+
+    Returns
+    -------
+    The axes: boxes from the first to the third quartile with the median, whiskers from the 5th to
+    the 95th percentile. At rate zero a cell neither grows nor shrinks.
+
+    Raises
+    ------
+    InputError
+        If the rates or the column are missing.
+    """
+    if key not in adata.obs:
+        raise InputError(
+            f"no obs column {key!r}; run cellflow.tl.growth or cellflow.pp.growth first"
+        )
+    points = time_points_of(adata, time_key)
+    rates = adata.obs[key].to_numpy(dtype=np.float64)
+    names, member = [""], np.zeros(adata.n_obs, dtype=int)
+    if color is not None:
+        check_choice(color, [str(name) for name in adata.obs], "obs column")
+        groups = adata.obs[color].astype("category").cat.remove_unused_categories()
+        names, member = [str(name) for name in groups.cat.categories], groups.cat.codes.to_numpy()
+    colours = {"": PALE} if color is None else shades(adata, color)
+    ax = canvas(ax, (max(4.5, 1.5 + 0.28 * len(names) * len(points.times)), 4.0))
+    ax.axhline(0, color=INK, linewidth=0.8, linestyle=":")
+    width = _WIDTH / len(names)
+    for code, name in enumerate(names):
+        place = np.arange(len(points.times)) + (code - (len(names) - 1) / 2) * width
+        chosen = [rates[(points.elapsed == time) & (member == code)] for time in points.times]
+        _boxes(ax, chosen, place, 0.85 * width, colours[name], name)
+    ax.set_xticks(range(len(points.times)), [f"{time:g}" for time in points.times])
+    ax.set_xlim(-0.6, len(points.times) - 0.4)
+    unit = in_words(points.unit)
+    ax.set_xlabel(f"time ({unit})" if unit else "time")
+    ax.set_ylabel(f"growth rate (per {points.unit})" if unit else "growth rate (per unit of time)")
+    ax.spines[["top", "right"]].set_visible(False)
+    if color is not None:
+        ax.legend(
+            title=color, frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1)
+        )
+    return finish(ax, show=show)
+
+
+def _boxes(
+    ax: Axes, values: list[np.ndarray], place: np.ndarray, width: float, colour: str, label: str
+) -> None:
+    """Boxes of one group; a time without cells of it has none."""
+    known = [k for k, each in enumerate(values) if len(each)]
+    ax.boxplot(
+        [values[k] for k in known],
+        positions=place[known],
+        widths=width,
+        whis=(5, 95),
+        showfliers=False,
+        patch_artist=True,
+        manage_ticks=False,
+        boxprops={"facecolor": colour, "linewidth": 0.6},
+        medianprops={"color": INK, "linewidth": 1.2},
+        whiskerprops={"linewidth": 0.6},
+        capprops={"linewidth": 0.6},
+    )
+    ax.scatter([], [], marker="s", color=colour, label=label)

@@ -1,0 +1,231 @@
+"""Velocities on a plot of the cells: streams, arrows on a grid, an arrow a cell."""
+
+from __future__ import annotations
+
+import numpy as np
+from anndata import AnnData
+from matplotlib.axes import Axes
+from sklearn.neighbors import NearestNeighbors
+
+from cellflow._checks import check_choice, check_positive
+from cellflow._errors import InputError
+from cellflow._keys import VELOCITY
+from cellflow._random import RNG, seed_of
+from cellflow.pl._canvas import INK, canvas, finish, frame
+from cellflow.pl._cells import draw_cells
+
+#: Width of the kernel that smooths arrows, in meshes of the grid.
+_SMOOTH = 0.5
+
+#: Length of the longest arrow on a grid, in meshes of it.
+_LONGEST = 0.95
+
+
+def velocity_stream(
+    adata: AnnData,
+    *,
+    basis: str = "umap",
+    color: str | None = None,
+    key: str = VELOCITY,
+    density: float = 1.2,
+    n_grid: int = 40,
+    ax: Axes | None = None,
+    show: bool | None = None,
+) -> Axes:
+    """Draw velocities as streamlines over the cells.
+
+    Parameters
+    ----------
+    adata
+        Cells with what `tl.velocity` wrote for the basis.
+    basis
+        The plot, such as `umap` or `pca`.
+    color
+        Column of `obs` that cells are coloured by; `uns[<color>_colors]` is used where it is there.
+    key
+        The `key_added` of `tl.velocity`.
+    density
+        How close streamlines are.
+    n_grid
+        Points along each side of the grid that arrows are smoothed to.
+    ax
+        Axes to draw on; None makes a figure.
+    show
+        Show the figure at once; None does so where the backend is interactive.
+
+    Returns
+    -------
+    The axes. Thicker lines are faster, measured as the arrows of `tl.velocity` are. Places without
+    cells nearby have no lines.
+
+    Raises
+    ------
+    InputError
+        If the basis or its velocities are missing.
+    """
+    points, arrows = _slots(adata, basis, key)
+    check_positive(density, "density")
+    ax = canvas(ax)
+    draw_cells(ax, adata, points, color)
+    x, y, field = _gridded(points, arrows, n_grid)
+    length = np.linalg.norm(field, axis=2)
+    widest = np.nanmax(length) or 1.0
+    ax.streamplot(
+        x,
+        y,
+        field[:, :, 0],
+        field[:, :, 1],
+        density=density,
+        color=INK,
+        linewidth=0.4 + 1.4 * np.nan_to_num(length / widest),
+        arrowsize=0.9,
+        zorder=3,
+    )
+    return _framed(ax, basis, show)
+
+
+def velocity_grid(
+    adata: AnnData,
+    *,
+    basis: str = "umap",
+    color: str | None = None,
+    key: str = VELOCITY,
+    n_grid: int = 25,
+    ax: Axes | None = None,
+    show: bool | None = None,
+) -> Axes:
+    """Draw velocities as arrows on a grid over the cells.
+
+    Parameters
+    ----------
+    adata, basis, color, key
+        As in `velocity_stream`.
+    n_grid
+        Points along each side of the grid.
+    ax
+        Axes to draw on; None makes a figure.
+    show
+        Show the figure at once; None does so where the backend is interactive.
+
+    Returns
+    -------
+    The axes. Arrows are the mean of those of the cells nearby; the longest is one mesh long.
+
+    Raises
+    ------
+    InputError
+        If the basis or its velocities are missing.
+    """
+    points, arrows = _slots(adata, basis, key)
+    ax = canvas(ax)
+    draw_cells(ax, adata, points, color)
+    x, y, field = _gridded(points, arrows, n_grid)
+    known = np.isfinite(field[:, :, 0])
+    across, up = np.meshgrid(x, y)
+    mesh = min(x[1] - x[0], y[1] - y[0])
+    _draw_arrows(ax, np.stack([across[known], up[known]], axis=1), field[known], mesh)
+    return _framed(ax, basis, show)
+
+
+def velocity_quiver(
+    adata: AnnData,
+    *,
+    basis: str = "umap",
+    color: str | None = None,
+    key: str = VELOCITY,
+    n_cells: int = 400,
+    rng: RNG = 0,
+    ax: Axes | None = None,
+    show: bool | None = None,
+) -> Axes:
+    """Draw the velocity of single cells as arrows.
+
+    Parameters
+    ----------
+    adata, basis, color, key
+        As in `velocity_stream`.
+    n_cells
+        Cells that get an arrow, drawn at random; all are drawn as dots.
+    rng
+        Seed of the draw, or a numpy generator.
+    ax
+        Axes to draw on; None makes a figure.
+    show
+        Show the figure at once; None does so where the backend is interactive.
+
+    Returns
+    -------
+    The axes. The longest arrow is a twentieth of the plot long.
+
+    Raises
+    ------
+    InputError
+        If the basis or its velocities are missing.
+    """
+    points, arrows = _slots(adata, basis, key)
+    check_positive(n_cells, "n_cells")
+    ax = canvas(ax)
+    draw_cells(ax, adata, points, color)
+    rows = np.random.default_rng(seed_of(rng)).permutation(len(points))[:n_cells]
+    _draw_arrows(ax, points[rows], arrows[rows], float(np.ptp(points, axis=0).min()) / 20)
+    return _framed(ax, basis, show)
+
+
+def _slots(adata: AnnData, basis: str, key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Cells and arrows on a basis, two dimensions each."""
+    name = basis.removeprefix("X_")
+    check_choice(f"X_{name}", adata.obsm, "basis")
+    if f"{key}_{name}" not in adata.obsm:
+        raise InputError(
+            f"no obsm key '{key}_{name}'; run cellflow.tl.velocity with basis={name!r} first"
+        )
+    found = (np.asarray(adata.obsm[k], dtype=np.float64) for k in (f"X_{name}", f"{key}_{name}"))
+    points, arrows = (values[:, :2] for values in found)
+    if points.shape[1] < 2:
+        raise InputError(f"obsm['X_{name}'] has one dimension; a plot needs two")
+    return points, arrows
+
+
+def _gridded(
+    points: np.ndarray, arrows: np.ndarray, n_grid: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sides of a grid and arrows smoothed to it, (n_grid, n_grid, 2), NaN where no cells are."""
+    if n_grid < 2:
+        raise InputError(f"n_grid must be 2 or more, got {n_grid}")
+    low, high = points.min(axis=0), points.max(axis=0)
+    x, y = (np.linspace(low[k], high[k], n_grid) for k in (0, 1))
+    mesh = (high - low) / (n_grid - 1)
+    nodes = np.stack(np.meshgrid(x, y), axis=2).reshape(-1, 2)
+    search = NearestNeighbors(n_neighbors=min(len(points), max(8, len(points) // 50)))
+    far, near = search.fit(points / mesh).kneighbors(nodes / mesh)
+    weights = np.exp(-0.5 * np.square(far / _SMOOTH))
+    mass = weights.sum(axis=1)
+    field = (weights[:, :, None] * arrows[near]).sum(axis=1) / np.maximum(mass, 1e-12)[:, None]
+    field[mass < min(1.0, 0.05 * float(mass.max()))] = np.nan
+    return x, y, field.reshape(n_grid, n_grid, 2)
+
+
+def _draw_arrows(ax: Axes, at: np.ndarray, arrows: np.ndarray, longest: float) -> None:
+    length = float(np.linalg.norm(arrows, axis=1).max()) or 1.0
+    shown = arrows * (_LONGEST * longest / length)
+    ax.quiver(
+        at[:, 0],
+        at[:, 1],
+        shown[:, 0],
+        shown[:, 1],
+        angles="xy",
+        scale_units="xy",
+        scale=1,
+        width=0.0025,
+        headwidth=5,
+        color=INK,
+        zorder=3,
+    )
+
+
+def _framed(ax: Axes, basis: str, show: bool | None) -> Axes:
+    name = basis.removeprefix("X_")
+    frame(
+        ax, {"umap": "UMAP", "pca": "PC", "tsne": "t-SNE", "phate": "PHATE"}.get(name, name), (0, 1)
+    )
+    return finish(ax, show=show)

@@ -1,0 +1,124 @@
+"""The verb `tl.to_cellrank`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from scipy import sparse
+
+from cellflow._errors import InputError
+from cellflow._keys import TIME_POINT
+from cellflow.flow import Flow
+from cellflow.tl._snapshots import Snapshots
+from cellflow.transport import Plan, distances, entropic_plan, exact_plan
+
+#: Steps of the fourth order from a time to the next.
+_STEPS = 10
+
+#: Entries of a soft coupling under this share of the largest of their row are left out.
+_LEAST = 1e-3
+
+
+def to_cellrank(
+    adata: AnnData,
+    flow: Flow,
+    *,
+    epsilon: float = 0.05,
+    time_key: str | None = None,
+    key_added: str = TIME_POINT,
+) -> dict[tuple[float, float], AnnData]:
+    """Couple the cells of consecutive times along a flow, in the form that CellRank takes.
+
+    Cells of a time are pushed to the next one, and coupled there with the cells that were measured:
+    by entropic transport, with the mass that the flow gives each.
+
+    Parameters
+    ----------
+    adata
+        The time course, all of whose times are inside the range of the flow.
+    flow
+        The fitted flow.
+    epsilon
+        Strength of the entropy, as a share of the mean squared distance between pushed and measured
+        cells; 0 gives the exact plan, in which a cell has one or two partners.
+    time_key
+        Column of `obs` with the times; None takes the one that the flow was fitted to.
+    key_added
+        Column of `obs` with the times as categories that CellRank looks couplings up by.
+
+    Returns
+    -------
+    A sparse coupling for each pair of consecutive times, keyed by their elapsed times: an AnnData
+    with `X` of float64, cells of the earlier time as `obs` and those of the later as `var`. Its
+    entries are masses that sum to one: rows sum to the share of descendants that the flow gives a
+    cell (equal where mass is kept), columns to equal shares. CellRank makes rows sum to one.
+    Written is:
+
+    `obs[key_added]`
+        Elapsed time of each cell as a category, in order.
+
+    Raises
+    ------
+    InputError
+        For a negative `epsilon`, or times outside the range of the flow.
+
+    Notes
+    -----
+    `cellrank.kernels.RealTimeKernel(adata, time_key="cellflow_time_point", couplings=...)` takes
+    the result (Weiler et al. 2024, Nat. Methods 21:1196). Memory is that of a dense plan, 40 bytes
+    an entry: 8,000 cells a side take 2.5 GB.
+
+    Examples
+    --------
+    >>> import cellflow as cf
+    >>> adata = cf.datasets.semrau2017()
+    >>> adata = adata[adata.X.getnnz(axis=1) > 0][::20].copy()
+    >>> cf.pp.embed(adata, n_dims=3)
+    >>> short = cf.recipe("default", n_steps=10)
+    >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
+    >>> couplings = cf.tl.to_cellrank(adata, flow)
+    >>> list(couplings)[:2]
+    [(0.0, 6.0), (6.0, 12.0)]
+    """
+    if not epsilon >= 0:
+        raise InputError(f"epsilon must be 0 or positive, got {epsilon}")
+    course = Snapshots.of(adata, flow, time_key)
+    points = course.points
+    for time in points.times:
+        flow.axis.to_flow(time)
+    adata.obs[key_added] = pd.Categorical(points.elapsed, categories=points.times, ordered=True)
+    return {pair: _coupling(adata, course, pair, epsilon) for pair in pairwise(points.times)}
+
+
+def _coupling(
+    adata: AnnData, course: Snapshots, pair: tuple[float, float], epsilon: float
+) -> AnnData:
+    before, after = (np.flatnonzero(course.points.elapsed == time) for time in pair)
+    cells = course.cells[torch.as_tensor(before)]
+    pushed, gained = course.flow.push_with_growth(
+        cells.x, *pair, condition=cells.condition, **course.way(_STEPS)
+    )
+    masses = gained.double().softmax(dim=0).cpu().numpy()
+    there = course.cells.x[torch.as_tensor(after)].double().cpu().numpy()
+    costs = distances(pushed.double().cpu().numpy(), there) ** 2
+    plan = _plan(costs, epsilon, masses)
+    matrix = sparse.csr_matrix(
+        (plan.mass, (plan.rows, plan.columns)), shape=(len(before), len(after))
+    )
+    names = (adata.obs_names[rows] for rows in (before, after))
+    obs, var = (pd.DataFrame(index=each.copy()) for each in names)
+    return AnnData(matrix, obs=obs, var=var)
+
+
+def _plan(costs: np.ndarray, epsilon: float, masses: np.ndarray) -> Plan:
+    if epsilon == 0:
+        return exact_plan(costs, masses)
+    plan = entropic_plan(costs, epsilon * float(costs.mean()), masses)
+    largest = np.zeros(len(masses))
+    np.maximum.at(largest, plan.rows, plan.mass)
+    kept = plan.mass >= _LEAST * largest[plan.rows]
+    return Plan(plan.rows[kept], plan.columns[kept], plan.mass[kept])

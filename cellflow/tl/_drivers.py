@@ -1,0 +1,258 @@
+"""The verb `tl.drivers`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse, stats
+
+from cellflow._checks import check_choice, check_positive, listed
+from cellflow._errors import InputError
+from cellflow._keys import FATE, PROBABILITIES
+from cellflow.flow import Flow
+from cellflow.io import time_points_of
+from cellflow.representation import Representation, from_context
+from cellflow.representation.matrix import Matrix, expression, is_counts
+from cellflow.representation.representation import log_normalise
+from cellflow.tl._groups import membership_of
+from cellflow.tl._snapshots import Snapshots
+from cellflow.tl._velocity import decoded_velocity
+
+#: Ways to rank genes.
+METHODS = {
+    "correlation": "of expression with the probability of each fate",
+    "velocity": "mean change of each gene along the flow, by group",
+    "jacobian": "how the change of one gene depends on the level of another, by group",
+}
+
+
+def drivers(
+    adata: AnnData,
+    *,
+    flow: Flow | None = None,
+    method: str = "correlation",
+    by: str | None = None,
+    genes: Sequence[str] | None = None,
+    n_top: int | None = None,
+    layer: str | None = None,
+    times: Sequence[float | str] | None = None,
+    time_key: str | None = None,
+) -> pd.DataFrame:
+    """Rank the genes that go with a fate, or that a flow changes most.
+
+    Parameters
+    ----------
+    adata
+        The time course.
+    flow
+        The fitted flow; `correlation` needs none.
+    method
+        `correlation` of expression with fate probabilities; `velocity`, decoded to genes;
+        `jacobian` of the velocity, decoded to pairs of genes.
+    by
+        `correlation`: `obsm` key with the weights, None for `fate_probabilities`. Others: column of
+        `obs` with groups or `obsm` key with weights that means are taken by, None for all cells.
+    genes
+        Genes that are ranked (of `jacobian`: regulators and targets); None takes all.
+    n_top
+        Rows of each group that are kept, the first ones; None keeps all, of `jacobian` 1,000.
+    layer
+        Of `correlation`: layer with the expression; None takes `X`. Counts are normalised to the
+        median depth and log1p-transformed.
+    times
+        Times whose cells count; None takes all.
+    time_key
+        Column of `obs` with the times, where they are needed; None takes the one that the flow was
+        fitted to.
+
+    Returns
+    -------
+    A table, ranked in each `group` by the size of its number, the largest first:
+
+    `correlation`
+        `group`, `gene`, `correlation` (Pearson, over cells whose fate is known), `p` (two-sided,
+        t distribution), `q` (Benjamini and Hochberg 1995, over the genes of a group), `n` cells.
+    `velocity`
+        `group`, `gene`, `velocity` (mean, per unit of elapsed time, on the scale that the
+        representation works on), `share_up` (share of the cells in which the gene rises).
+    `jacobian`
+        `group`, `regulator`, `target`, `effect`: mean derivative of the target's velocity by the
+        regulator's expression, per unit of elapsed time.
+
+    Raises
+    ------
+    InputError
+        For an unknown method, missing keys or genes, no flow where one is needed, or no way from
+        the representation to genes.
+
+    Notes
+    -----
+    p treats cells as independent draws, and those of a time course are not: genes that change with
+    time correlate with any fate that does. Take the ranks as they are, and `times` to compare cells
+    of one time. The Jacobian knows the directions of the representation only: a perturbation of one
+    gene is seen as far as the components see it, and genes that load alike share their effects.
+    Correlation with fates is the driver score of CellRank (Lange et al. 2022, Nat. Methods 19:159);
+    Jacobians of a velocity as regulation are those of Dynamo (Qiu et al. 2022, Cell 185:690).
+
+    Examples
+    --------
+    >>> import cellflow as cf
+    >>> adata = cf.datasets.semrau2017()
+    >>> adata = adata[adata.X.getnnz(axis=1) > 0].copy()
+    >>> cf.pp.embed(adata, n_dims=3)
+    >>> short = cf.recipe("default", n_steps=10)
+    >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
+    >>> cf.tl.drivers(adata, flow=flow, method="velocity", n_top=5).columns.tolist()
+    ['group', 'gene', 'velocity', 'share_up']
+    """
+    check_choice(method, METHODS, "method")
+    if n_top is not None:
+        check_positive(n_top, "n_top")
+    if method == "correlation":
+        rows = _rows(adata, flow, times, time_key)
+        table = membership_of(adata, by or FATE + PROBABILITIES).iloc[rows]
+        values, columns = _measured(adata[rows], layer, genes)
+        parts = [_correlated(values, table[group].to_numpy()) for group in table]
+        parts = [part.assign(gene=columns) for part in parts]
+        return _ranked(table, parts, "correlation", n_top)[
+            ["group", "gene", "correlation", "p", "q", "n"]
+        ]
+    if flow is None:
+        raise InputError(f"drivers by {method} need a flow")
+    representation = from_context(flow.context)
+    _check_genes(representation, genes)
+    course = Snapshots.of(adata, flow, time_key)
+    rows = _rows(adata, flow, times, time_key)
+    table = membership_of(adata, by).fillna(0.0).iloc[rows]
+    weights = table.to_numpy() / np.maximum(table.to_numpy().sum(axis=0), 1e-300)
+    if method == "velocity":
+        parts = _velocities(course[rows], representation, weights, genes)
+        return _ranked(table, parts, "velocity", n_top)[["group", "gene", "velocity", "share_up"]]
+    parts = _regulation(course[rows], representation, weights, genes)
+    return _ranked(table, parts, "effect", n_top or 1000)[
+        ["group", "regulator", "target", "effect"]
+    ]
+
+
+def _rows(
+    adata: AnnData,
+    flow: Flow | None,
+    times: Sequence[float | str] | None,
+    time_key: str | None,
+) -> np.ndarray:
+    """Rows of the cells that count."""
+    if times is None:
+        return np.arange(adata.n_obs)
+    points = time_points_of(adata, time_key or (flow.time_key if flow else None))
+    wanted = [points.find(time) for time in ([times] if isinstance(times, str) else times)]
+    return np.flatnonzero(np.isin(points.elapsed, wanted))
+
+
+def _measured(
+    adata: AnnData, layer: str | None, genes: Sequence[str] | None
+) -> tuple[Matrix, list[str]]:
+    """Expression on a logarithmic scale, cells by genes, and the names of the genes."""
+    values = expression(adata, layer)
+    if is_counts(values):
+        depth = np.asarray(values.sum(axis=1)).ravel()
+        values = log_normalise(values, float(np.median(depth[depth > 0])))
+    names = [str(name) for name in adata.var_names]
+    if genes is None:
+        return values, names
+    columns = adata.var_names.get_indexer(list(genes))
+    if missing := [gene for gene, column in zip(genes, columns, strict=True) if column < 0]:
+        raise InputError(f"no genes {listed(missing)}; there are: {listed(names)}")
+    return values[:, columns], list(genes)
+
+
+def _correlated(values: Matrix, fate: np.ndarray) -> pd.DataFrame:
+    """Pearson correlation of each column with a fate, over the cells that have one."""
+    known = np.isfinite(fate)
+    values, fate, n = values[known], fate[known], int(known.sum())
+    if n < 3:
+        raise InputError(f"a correlation needs three cells or more with a known fate, got {n}")
+    fate = fate - fate.mean()
+    mean = np.asarray(values.mean(axis=0)).ravel()
+    squares = values.multiply(values) if sparse.issparse(values) else np.square(values)
+    spread = np.sqrt(np.maximum(np.asarray(squares.mean(axis=0)).ravel() - mean**2, 0) * n)
+    scale = spread * np.linalg.norm(fate)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.clip(np.asarray(values.T @ fate).ravel() / scale, -1, 1)
+        found[scale <= 1e-12 * n] = np.nan
+        statistic = found * np.sqrt((n - 2) / (1 - found**2))
+    p = 2 * stats.t.sf(np.abs(statistic), n - 2)
+    q = np.full(len(p), np.nan)
+    if (tested := np.isfinite(p)).any():
+        q[tested] = stats.false_discovery_control(p[tested])
+    return pd.DataFrame({"correlation": found, "p": p, "q": q, "n": n})
+
+
+def _check_genes(representation: Representation, genes: Sequence[str] | None) -> None:
+    linear = representation.linear
+    if linear is None:
+        raise InputError(
+            "the representation of this flow has no way back to genes; fit in that of pp.embed"
+        )
+    if missing := [gene for gene in genes or () if gene not in linear.genes]:
+        raise InputError(
+            f"genes outside the representation: {listed(missing)}; it has: {listed(linear.genes)}"
+        )
+
+
+def _columns(representation: Representation, genes: Sequence[str] | None) -> np.ndarray:
+    assert representation.linear is not None
+    known = representation.linear.genes
+    return pd.Index(known).get_indexer(pd.Index(known if genes is None else genes))
+
+
+def _velocities(
+    course: Snapshots,
+    representation: Representation,
+    weights: np.ndarray,
+    genes: Sequence[str] | None,
+) -> list[pd.DataFrame]:
+    assert representation.linear is not None
+    columns = _columns(representation, genes)
+    names = np.array(representation.linear.genes, dtype=object)[columns]
+    speed = decoded_velocity(representation, course.velocity())[:, columns]
+    mean, rising = weights.T @ speed, weights.T @ (speed > 0)
+    return [
+        pd.DataFrame({"gene": names, "velocity": mean[k], "share_up": rising[k]})
+        for k in range(len(mean))
+    ]
+
+
+def _regulation(
+    course: Snapshots,
+    representation: Representation,
+    weights: np.ndarray,
+    genes: Sequence[str] | None,
+) -> list[pd.DataFrame]:
+    """Mean Jacobians between genes: decoding is affine, so the mean of points' is decoded."""
+    linear = representation.linear
+    assert linear is not None
+    columns = _columns(representation, genes)
+    names = np.array(linear.genes, dtype=object)[columns]
+    back = (linear.loadings * linear.scale[:, None] * representation.spread)[columns]
+    there = (linear.loadings / linear.scale[:, None] / representation.spread)[columns]
+    targets, regulators = np.repeat(names, len(names)), np.tile(names, len(names))
+    return [
+        pd.DataFrame(
+            {"regulator": regulators, "target": targets, "effect": (back @ mean @ there.T).ravel()}
+        )
+        for mean in course.jacobians(weights)
+    ]
+
+
+def _ranked(
+    groups: pd.DataFrame, parts: list[pd.DataFrame], number: str, n_top: int | None
+) -> pd.DataFrame:
+    """The parts under each other, each in the order of its number's size."""
+    sorted_parts = []
+    for group, part in zip(map(str, groups), parts, strict=True):
+        order = np.argsort(-part[number].abs().fillna(-1).to_numpy(), kind="stable")[:n_top]
+        sorted_parts.append(part.iloc[order].assign(group=group))
+    return pd.concat(sorted_parts, ignore_index=True)

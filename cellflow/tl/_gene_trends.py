@@ -1,0 +1,195 @@
+"""The verb `tl.gene_trends`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from cellflow._checks import check_choice, check_positive, listed
+from cellflow._errors import InputError
+from cellflow._random import RNG, seed_of
+from cellflow.flow import Flow
+from cellflow.methods.names import STARTS
+from cellflow.representation import Representation, from_context
+from cellflow.tl._groups import membership_of
+from cellflow.tl._snapshots import Snapshots
+
+#: Points of a representation, shape (n, d), to expression, shape (n, g).
+Decoder = Callable[[np.ndarray], "np.ndarray | pd.DataFrame"]
+
+
+def gene_trends(
+    adata: AnnData,
+    flow: Flow,
+    *,
+    genes: str | Sequence[str] | None = None,
+    by: str | None = None,
+    n_times: int = 40,
+    quantiles: tuple[float, float] = (0.1, 0.9),
+    decoder: Decoder | None = None,
+    start: str = "both",
+    time_key: str | None = None,
+    rng: RNG = 0,
+) -> pd.DataFrame:
+    """Follow genes along a flow: mean expression and a band at each time, by group or by fate.
+
+    At each time of a grid the population is predicted as `tl.interpolate` does, decoded to genes,
+    and summed up by group. Cells count as much as their mass has grown, times how much the cell
+    that each comes from belongs to the group.
+
+    Parameters
+    ----------
+    adata
+        The time course.
+    flow
+        The fitted flow.
+    genes
+        Names of genes; None takes all that the decoder gives.
+    by
+        Column of `obs` with groups, or `obsm` key with weights of groups such as
+        `fate_probabilities`; None takes all cells together.
+    n_times
+        Times of the grid, evenly from the first to the last; the time points of the course are
+        added.
+    quantiles
+        Lower and upper end of the band.
+    decoder
+        Takes points of the representation, float64 of shape (n, d), and gives expression: a
+        DataFrame with a column a gene, or an array whose columns are `adata.var_names`. None takes
+        the way back of the representation.
+    start
+        As in `tl.interpolate`.
+    time_key
+        Column of `obs` with the times; None takes the one that the flow was fitted to.
+    rng
+        As in `tl.interpolate`.
+
+    Returns
+    -------
+    One row a gene, group and time:
+
+    `gene`, `group`, `time`
+        The time is elapsed time in the unit of the course; the group is `all` without `by`.
+    `mean`, `low`, `high`
+        Weighted mean and quantiles of decoded expression, on the scale that the representation
+        works on (counts: after normalisation and log1p).
+    `share`
+        Share of the population's mass that belongs to the group.
+    `observed`
+        Whether cells were taken at that time; then they are the population.
+
+    Raises
+    ------
+    InputError
+        For unknown genes or groups, a decoder whose table does not fit, or none where the
+        representation has no way back to genes.
+
+    Notes
+    -----
+    The band holds the cells, and is no confidence interval of the mean. Decoded expression is what
+    the representation keeps of a gene: principal components smooth it, and their bands are
+    narrower than those of measured expression.
+
+    Examples
+    --------
+    >>> import cellflow as cf
+    >>> adata = cf.datasets.semrau2017()
+    >>> adata = adata[adata.X.getnnz(axis=1) > 0].copy()
+    >>> cf.pp.embed(adata, n_dims=3)
+    >>> short = cf.recipe("default", n_steps=10)
+    >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
+    >>> trends = cf.tl.gene_trends(adata, flow, genes=["Sox2", "Gata6"], n_times=3)
+    >>> trends.columns.tolist()
+    ['gene', 'group', 'time', 'mean', 'low', 'high', 'share', 'observed']
+    """
+    check_choice(start, STARTS, "start")
+    check_positive(n_times, "n_times")
+    low, high = quantiles
+    if not 0 <= low <= high <= 1:
+        raise InputError(f"quantiles must be a lower and an upper one from 0 to 1, got {quantiles}")
+    decode = _decoder(from_context(flow.context), decoder, adata)
+    groups = membership_of(adata, by).fillna(0.0)
+    course, seed = Snapshots.of(adata, flow, time_key), seed_of(rng)
+    known = course.known_times
+    tables = []
+    for time in np.union1d(np.linspace(known[0], known[-1], n_times), known):
+        carried, rows = course.at(time, start=start, seed=seed)
+        expression = _chosen(decode(carried.points.astype(np.float64)), genes)
+        weights = carried.weights[:, None] * groups.to_numpy()[rows]
+        for k, group in enumerate(map(str, groups)):
+            part = _summary(expression, weights[:, k], quantiles)
+            share = weights[:, k].sum() / weights.sum()
+            tables.append(part.assign(group=group, time=time, share=share, observed=time in known))
+    found = pd.concat(tables, ignore_index=True)
+    order = {name: k for k, name in enumerate(expression)}
+    columns = ["gene", "group", "time", "mean", "low", "high", "share", "observed"]
+    by_gene = found.sort_values("gene", key=lambda names: names.map(order), kind="stable")
+    parts = [
+        part.sort_values("group", kind="stable") for _, part in by_gene.groupby("gene", sort=False)
+    ]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def _decoder(
+    representation: Representation, decoder: Decoder | None, adata: AnnData
+) -> Callable[[np.ndarray], pd.DataFrame]:
+    """From points to a table with a column a gene."""
+    linear = representation.linear
+    if decoder is None and linear is None:
+        raise InputError(
+            "the representation of this flow has no way back to genes; give a decoder, or fit in "
+            "that of pp.embed"
+        )
+
+    def decode(points: np.ndarray) -> pd.DataFrame:
+        if decoder is None:
+            assert linear is not None
+            return pd.DataFrame(representation.decode(points), columns=list(linear.genes))
+        values = decoder(points)
+        table = values if isinstance(values, pd.DataFrame) else pd.DataFrame(np.asarray(values))
+        if len(table) != len(points):
+            raise InputError(f"the decoder gave {len(table)} rows for {len(points)} points")
+        if table is values:
+            return table.reset_index(drop=True)
+        if table.shape[1] != adata.n_vars:
+            raise InputError(
+                f"the decoder gave {table.shape[1]} columns without names, and there are "
+                f"{adata.n_vars} genes; let it give a DataFrame with a column a gene"
+            )
+        return table.set_axis(list(adata.var_names), axis=1)
+
+    return decode
+
+
+def _chosen(expression: pd.DataFrame, genes: str | Sequence[str] | None) -> pd.DataFrame:
+    names = (
+        list(expression) if genes is None else [genes] if isinstance(genes, str) else list(genes)
+    )
+    if missing := [name for name in names if name not in expression]:
+        raise InputError(
+            f"genes that are not decoded: {listed(missing)}; there are: {listed(expression)}"
+        )
+    return expression[names]
+
+
+def _summary(
+    expression: pd.DataFrame, weights: np.ndarray, quantiles: tuple[float, float]
+) -> pd.DataFrame:
+    """Weighted mean and quantiles of each gene; NaN where nothing weighs."""
+    values, total = expression.to_numpy(dtype=np.float64), weights.sum()
+    if not total > 0:
+        mean = np.full(values.shape[1], np.nan)
+        return pd.DataFrame({"gene": list(expression), "mean": mean, "low": mean, "high": mean})
+    weights = weights / total
+    order = np.argsort(values, axis=0)
+    reached = np.cumsum(weights[order], axis=0)
+    found = {
+        name: np.take_along_axis(
+            values, np.take_along_axis(order, (reached < level - 1e-12).sum(axis=0)[None], 0), 0
+        )[0]
+        for name, level in zip(("low", "high"), quantiles, strict=True)
+    }
+    return pd.DataFrame({"gene": list(expression), "mean": weights @ values, **found})

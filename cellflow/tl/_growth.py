@@ -1,0 +1,89 @@
+"""The verb `tl.growth`."""
+
+from __future__ import annotations
+
+from anndata import AnnData
+
+from cellflow._errors import InputError
+from cellflow._keys import GROWTH, LEARNED_GROWTH, record
+from cellflow.flow import Flow
+from cellflow.tl._snapshots import Snapshots
+
+
+def growth(
+    adata: AnnData,
+    flow: Flow,
+    *,
+    time_key: str | None = None,
+    key_added: str = GROWTH,
+    copy: bool = False,
+) -> AnnData | None:
+    """Write the growth rate that a flow learned for each cell at its own time.
+
+    Over a time `dt` the mass of a cell grows by `exp(growth * dt)`, as by the rates that
+    `pp.growth` takes from gene sets. These ones come from how the populations change.
+
+    Parameters
+    ----------
+    adata
+        The time course.
+    flow
+        A fitted flow whose mass changes: methods `default` and `wfr-fm`, growth from gene sets, ...
+    time_key
+        Column of `obs` with the times; None takes the one that the flow was fitted to.
+    key_added
+        Column of `obs` to write to. The default is that of `pp.growth`, whose rates are replaced.
+    copy
+        Return an annotated copy instead of writing to `adata`.
+
+    Returns
+    -------
+    None, or the copy. Written are:
+
+    `obs[key_added]`
+        Growth rate of each cell, births minus deaths per unit of elapsed time of the course,
+        float64. Where two intervals meet, the flow's rate at that time, on the mean of the clocks
+        of both sides.
+    `uns["cellflow"]["learned_growth"]`
+        `key_added`, `flow_id`, `time_key`, `unit`, and `growth`, how the method knows of mass.
+
+    Raises
+    ------
+    InputError
+        If the flow keeps mass, or cells are outside its times.
+
+    Notes
+    -----
+    Snapshots tell shares of a population, seldom its size. A method with growth `relative`, as the
+    default is, leaves the numbers of cells aside: its rates compare cells of one time, and their
+    mean there says nothing. Growth `learned` takes the numbers of cells as they are.
+
+    Examples
+    --------
+    >>> import cellflow as cf
+    >>> adata = cf.datasets.semrau2017()
+    >>> adata = adata[adata.X.getnnz(axis=1) > 0].copy()
+    >>> cf.pp.embed(adata, n_dims=3)
+    >>> short = cf.recipe("default", n_steps=10)
+    >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
+    >>> cf.tl.growth(adata, flow)
+    >>> adata.obs["cellflow_growth"].shape
+    (2434,)
+    """
+    if not flow.changes_mass:
+        raise InputError(
+            "this flow keeps mass, so no growth was learned; fit with a method that lets it change "
+            "(method 'default' or 'wfr-fm', or growth 'gene-sets')"
+        )
+    course = Snapshots.of(adata, flow, time_key)
+    adata = adata.copy() if copy else adata
+    adata.obs[key_added] = course.growth()
+    entry = {
+        "key_added": key_added,
+        "flow_id": flow.fingerprint,
+        "time_key": time_key or flow.time_key,
+        "unit": course.points.unit,
+        "growth": flow.settings["method"].get("growth"),
+    }
+    record(adata.uns, LEARNED_GROWTH, entry)
+    return adata if copy else None

@@ -1,0 +1,193 @@
+"""The verb `tl.pseudotime`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from anndata import AnnData
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+from cellflow._batch import Batch
+from cellflow._checks import check_positive
+from cellflow._errors import InputError
+from cellflow._keys import PATH_LENGTH, PSEUDOTIME, record
+from cellflow._random import RNG, seed_of
+from cellflow.flow import Flow
+from cellflow.integrate import accumulate, own_time
+from cellflow.representation import cells_of
+from cellflow.tl._snapshots import Snapshots
+
+#: Times inside each interval whose populations cells are compared with.
+_TIMES = 6
+
+#: Cells of each such population.
+_CELLS = 400
+
+#: Steps of the way back.
+_STEPS = 40
+
+
+def pseudotime(
+    adata: AnnData,
+    flow: Flow,
+    *,
+    course: AnnData | None = None,
+    n_neighbors: int = 30,
+    time_key: str | None = None,
+    rng: RNG = 0,
+    key_added: str = PSEUDOTIME,
+    copy: bool = False,
+) -> AnnData | None:
+    """Write the time of the course at which each cell is at home, and how far it has come.
+
+    A cell is at home where the populations that the flow predicts have cells like it. Populations
+    are predicted at times between the snapshots, as by `tl.interpolate`, and the pseudotime of a
+    cell is the mean time of the predicted cells that are nearest to it, none of which was carried
+    from the cell itself. So a cell that is ahead of others of its time gets a later one.
+
+    Parameters
+    ----------
+    adata
+        Cells, with known times or, where `course` is given, without.
+    flow
+        The fitted flow.
+    course
+        The time course that populations are predicted from; None takes `adata`.
+    n_neighbors
+        Predicted cells that a mean is taken over.
+    time_key
+        Column of `obs` with the times of the course; None takes the one that the flow was fitted
+        to.
+    rng
+        Seed, or a numpy generator that one is drawn from, of which predicted cells are taken: 400
+        at each of six times an interval.
+    key_added
+        Column of `obs` to write the pseudotime to.
+    copy
+        Return an annotated copy instead of writing to `adata`.
+
+    Returns
+    -------
+    None, or the copy. Written are:
+
+    `obs[key_added]`
+        Pseudotime, float64, in the unit of elapsed time.
+    `obs["cellflow_path_length"]`
+        Length of the way of the cell along the flow from the first time to its pseudotime, float64,
+        in units of the representation. Cells that take the long way round have a longer one.
+    `uns["cellflow"][key_added]`
+        `flow_id`, `time_key`, `unit`, `n_neighbors`.
+
+    Raises
+    ------
+    InputError
+        If there are no more predicted cells than neighbours, or times are outside the flow.
+
+    Notes
+    -----
+    This is nearest-neighbour regression of time on position (Cover 1968, IEEE Trans. Inf. Theory
+    14:50), with every interval as likely before as any other. Means of neighbours are drawn in from
+    the first and the last time by about the time that neighbours spread over. Where populations of
+    different times overlap wholly, time cannot be told and all get the mean.
+
+    Examples
+    --------
+    >>> import cellflow as cf
+    >>> adata = cf.datasets.semrau2017()
+    >>> adata = adata[adata.X.getnnz(axis=1) > 0][::10].copy()
+    >>> cf.pp.embed(adata, n_dims=3)
+    >>> short = cf.recipe("default", n_steps=10)
+    >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
+    >>> cf.tl.pseudotime(adata, flow)
+    >>> bool(adata.obs["cellflow_pseudotime"].between(0, 96).all())
+    True
+    """
+    check_positive(n_neighbors, "n_neighbors")
+    snapshots = Snapshots.of(adata if course is None else course, flow, time_key)
+    predicted = _Predicted.of(snapshots, np.random.default_rng(seed_of(rng)))
+    cells = cells_of(adata, flow.context).to(flow.device)
+    own = np.arange(adata.n_obs) if course is None else np.full(adata.n_obs, -1)
+    found = predicted.times_near(cells.x.double().cpu().numpy(), own, n_neighbors)
+    adata = adata.copy() if copy else adata
+    adata.obs[key_added] = found
+    adata.obs[PATH_LENGTH] = _path_lengths(flow, cells, predicted.to_flow(flow, found))
+    entry = {
+        "flow_id": flow.fingerprint,
+        "time_key": time_key or flow.time_key,
+        "unit": snapshots.points.unit,
+        "n_neighbors": n_neighbors,
+    }
+    record(adata.uns, key_added, entry)
+    return adata if copy else None
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    """Predicted cells, equally many of each time.
+
+    Attributes
+    ----------
+    points
+        Where they are, shape (m, d).
+    times, rows
+        The time of each, and the row of the cell that it was carried from, shape (m,).
+    marks
+        Times between which a clock may be interpolated, increasing.
+    """
+
+    points: np.ndarray
+    times: np.ndarray
+    rows: np.ndarray
+    marks: np.ndarray
+
+    @classmethod
+    def of(cls, course: Snapshots, rng: np.random.Generator) -> _Predicted:
+        known = np.array(course.known_times)
+        shares = (np.arange(_TIMES) + 0.5) / _TIMES
+        inner = (known[:-1, None] + np.diff(known)[:, None] * shares).ravel()
+        seed = int(rng.integers(2**62))
+        points, rows = [], []
+        for time in inner:
+            carried, origins = course.at(float(time), seed=seed)
+            drawn = rng.choice(len(origins), size=_CELLS, p=carried.weights / carried.weights.sum())
+            points.append(carried.points[drawn])
+            rows.append(origins[drawn])
+        times = np.repeat(inner, _CELLS)
+        return cls(np.concatenate(points), times, np.concatenate(rows), np.union1d(inner, known))
+
+    def times_near(self, points: np.ndarray, own: np.ndarray, n_neighbors: int) -> np.ndarray:
+        """Mean time of the nearest predicted cells that were not carried from rows `own`."""
+        spare = int(np.bincount(self.rows).max()) if (own >= 0).any() else 0
+        if n_neighbors + spare > len(self.rows):
+            raise InputError(
+                f"n_neighbors must be under {len(self.rows) - spare}, got {n_neighbors}"
+            )
+        search = NearestNeighbors(n_neighbors=n_neighbors + spare).fit(self.points)
+        near = search.kneighbors(points, return_distance=False)
+        other = self.rows[near] != own[:, None]
+        counted = other & (np.cumsum(other, axis=1) <= n_neighbors)
+        return (self.times[near] * counted).sum(axis=1) / n_neighbors
+
+    def to_flow(self, flow: Flow, times: np.ndarray) -> np.ndarray:
+        """Flow times of many elapsed times."""
+        positions = [flow.axis.to_flow(float(mark)) for mark in self.marks]
+        return np.interp(times, self.marks, positions)
+
+
+def _path_lengths(flow: Flow, cells: Batch, moments: np.ndarray) -> np.ndarray:
+    """Length of the way of each cell from the start of the flow to its own flow time."""
+    begin = flow.axis.to_flow(flow.axis.times[0])
+    spans = torch.as_tensor(moments - begin).to(cells.x)
+
+    def speed(t: Tensor, x: Tensor) -> Tensor:
+        return flow.velocity(t, x, cells.condition).norm(dim=1)
+
+    ways = (partial(flow.velocity, condition=cells.condition), speed)
+    velocity, rate = (own_time(way, begin, spans) for way in ways)
+    # From their own times, where the cells are, back to the start: the integral counts down.
+    gained = accumulate(velocity, rate, cells.x, 1.0, 0.0, n_steps=_STEPS)[1]
+    return (-gained).double().cpu().numpy()

@@ -1,0 +1,181 @@
+"""The verb `tl.uncertainty`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from anndata import AnnData
+from sklearn.neighbors import NearestNeighbors
+
+from cellflow._checks import check_positive
+from cellflow._errors import CellflowWarning, InputError
+from cellflow._keys import FROM_DATA, UNCERTAINTY, record
+from cellflow._log import tell
+from cellflow.flow import Flow
+from cellflow.representation import from_context
+from cellflow.tl._snapshots import Snapshots
+
+#: Percentile of the measured cells beyond which a cell counts as far from data.
+_FAR = 95
+
+#: Share of cells far from data that is worth a warning; of measured cells it is 5 %.
+_TOO_MANY = 0.2
+
+
+def uncertainty(
+    adata: AnnData,
+    flows: Flow | Sequence[Flow],
+    *,
+    time: float | str | None = None,
+    n_neighbors: int = 5,
+    time_key: str | None = None,
+    key_added: str = UNCERTAINTY,
+    copy: bool = False,
+) -> AnnData | None:
+    """Write how far fits disagree on where each cell goes, and how far from data they take it.
+
+    Every cell is carried from its own time to `time`, backward where that is earlier, by each of
+    several flows that were fitted to the same data with other seeds.
+
+    Parameters
+    ----------
+    adata
+        The time course.
+    flows
+        Flows of other seeds in one representation; of a single one only the distance from data is
+        known.
+    time
+        Where cells are carried, a time inside the range of the flows; None takes the last one.
+    n_neighbors
+        Measured cells that a distance from data is the mean over.
+    time_key
+        Column of `obs` with the times; None takes the one that the first flow was fitted to.
+    key_added
+        Column of `obs` to write the disagreement to.
+    copy
+        Return an annotated copy instead of writing to `adata`.
+
+    Returns
+    -------
+    None, or the copy. Written are:
+
+    `obs[key_added]`
+        Mean distance of the arrivals of a cell from their mean, in units of the spread of the
+        cells: their root mean square distance from the mean of their time. 0 for cells of `time`
+        itself; not written for a single flow.
+    `obs["cellflow_distance"]`
+        Mean distance of the arrivals to the nearest measured cells of any time, the cell itself
+        aside, over the same distance of the median measured cell. About 1 among data; nothing of
+        it is evidence where it is several times that.
+    `uns["cellflow"][key_added]`
+        `time`, `unit`, `flow_ids`, `spread`, `far_limit` (the 95th percentile of measured cells)
+        and `share_far`, the share of the cells that arrive beyond it.
+
+    Raises
+    ------
+    InputError
+        For no flows, flows of different representations, or a time outside their range.
+
+    Warns
+    -----
+    CellflowWarning
+        If more than 20 % of the cells arrive far from data.
+
+    Notes
+    -----
+    Seeds disagree on what the fit leaves open (Lakshminarayanan et al. 2017, arXiv 1612.01474).
+    What all of them get wrong, such as a wrong coupling, they may agree on; held-out times
+    (`tl.holdout`, `tl.regions`) measure errors.
+
+    Examples
+    --------
+    >>> import cellflow as cf
+    >>> adata = cf.datasets.semrau2017()
+    >>> adata = adata[adata.X.getnnz(axis=1) > 0][::10].copy()
+    >>> cf.pp.embed(adata, n_dims=3)
+    >>> short = cf.recipe("default", n_steps=20)
+    >>> flows = [
+    ...     cf.tl.fit(adata, time_key="time", recipe=short, rng=seed, progress=False)
+    ...     for seed in (0, 1)
+    ... ]
+    >>> cf.tl.uncertainty(adata, flows, time=48)
+    >>> bool((adata.obs["cellflow_uncertainty"][adata.obs["time"] == 48] == 0).all())
+    True
+    """
+    flows = [flows] if isinstance(flows, Flow) else list(flows)
+    _check_alike(flows)
+    check_positive(n_neighbors, "n_neighbors")
+    if n_neighbors >= adata.n_obs:
+        raise InputError(f"n_neighbors must be under {adata.n_obs} (all cells), got {n_neighbors}")
+    courses = [Snapshots.of(adata, flow, time_key or flows[0].time_key) for flow in flows]
+    points = courses[0].points
+    moment = points.times[-1] if time is None else points.moment(time)
+    arrivals = np.stack([course.pushed(moment) for course in courses])
+    measured = courses[0].cells.x.double().cpu().numpy()
+    search = NearestNeighbors(n_neighbors=n_neighbors + 1).fit(measured)
+    typical = _from_data(search, measured)
+    distance = np.mean([_from_data(search, each) for each in arrivals], axis=0) / np.median(typical)
+    limit = float(np.percentile(typical, _FAR) / np.median(typical))
+    spread, share = _spread(measured, points.elapsed), float((distance > limit).mean())
+
+    adata = adata.copy() if copy else adata
+    if len(flows) > 1:
+        apart = np.linalg.norm(arrivals - arrivals.mean(axis=0), axis=2).mean(axis=0)
+        adata.obs[key_added] = apart / spread
+    adata.obs[FROM_DATA] = distance
+    entry = {
+        "time": moment,
+        "unit": points.unit,
+        "flow_ids": np.array([flow.fingerprint for flow in flows], dtype=object),
+        "spread": spread,
+        "far_limit": limit,
+        "share_far": share,
+    }
+    record(adata.uns, key_added, entry)
+    tell(f"{share:.0%} of the cells arrive at time {moment:g} far from data (5% of measured ones)")
+    if share > _TOO_MANY:
+        warnings.warn(
+            f"{share:.0%} of the cells arrive at time {moment:g} farther from measured cells than "
+            f"{_FAR}% of these are from each other: the flow extrapolates there",
+            CellflowWarning,
+            stacklevel=2,
+        )
+    return adata if copy else None
+
+
+def _check_alike(flows: list[Flow]) -> None:
+    if not flows:
+        raise InputError("no flows; give one or more")
+    first, *others = (from_context(flow.context) for flow in flows)
+    for k, other in enumerate(others, start=1):
+        same = first.n_dims == other.n_dims and (first.kind, first.source) == (
+            other.kind,
+            other.source,
+        )
+        loadings = [fitted.linear.loadings for fitted in (first, other) if fitted.linear]
+        if not same or (len(loadings) == 2 and not _close(*loadings)):
+            raise InputError(
+                f"flow {k} has another representation than the first one ({other.describe()}; "
+                f"{first.describe()}); fit all of them in one"
+            )
+
+
+def _close(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.shape == other.shape and bool(np.allclose(one, other, atol=1e-5))
+
+
+def _from_data(search: NearestNeighbors, points: np.ndarray) -> np.ndarray:
+    """Mean distance of each point to the nearest measured cells, the one of its own row aside."""
+    far, near = search.kneighbors(points)
+    own = near == np.arange(len(points))[:, None]
+    own[~own.any(axis=1), -1] = True
+    return far[~own].reshape(len(points), -1).mean(axis=1)
+
+
+def _spread(points: np.ndarray, elapsed: np.ndarray) -> float:
+    """Root mean square distance of cells from the mean of their time."""
+    parts = [points[elapsed == time] for time in np.unique(elapsed)]
+    squares = [np.square(part - part.mean(axis=0)).sum() for part in parts]
+    return float(np.sqrt(np.sum(squares) / len(points)))

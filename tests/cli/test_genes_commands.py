@@ -1,0 +1,95 @@
+"""Commands of velocities, genes, growth, pseudotime and uncertainty: the API's results in files."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+import cellflow as cf
+
+
+@pytest.fixture
+def fitted(semrau, quick, tmp_path):
+    """A file of every fifth cell with an embedding, and two flows beside it."""
+    semrau = semrau[::5].copy()
+    cf.pp.embed(semrau, n_dims=4)
+    semrau.obsm["X_umap"] = semrau.obsm["X_cellflow"][:, :2] ** 3
+    semrau.obsm["fate_probabilities"] = pd.DataFrame(
+        {"late": semrau.obs["time"].to_numpy() / 96}, index=semrau.obs_names
+    )
+    for seed in (0, 1):
+        flow = cf.tl.fit(semrau, recipe=quick, rng=seed, progress=False)
+        flow.save(tmp_path / f"flow{seed}")
+    semrau.write_h5ad(tmp_path / "cells.h5ad")
+    return semrau
+
+
+def test_the_way_from_a_flow_to_genes_and_figures(run, fitted, tmp_path):
+    flow = ["--flow", "flow0"]
+    for words in (
+        ["velocity", "cells.h5ad", *flow, "--basis", "umap", "--genes", "--output", "v.h5ad"],
+        ["plot", "velocity", "v.h5ad", "--color", "time", "--output", "v.png"],
+        ["plot", "velocity", "v.h5ad", "--kind", "grid", "--output", "g.svg"],
+        ["plot", "velocity", "v.h5ad", "--kind", "quiver", "--output", "q.pdf"],
+        [
+            "gene-trends", "cells.h5ad", *flow, "--gene", "Sox2",
+            "--n-times", "3", "--output", "t.csv",
+        ],
+        ["plot", "gene-trends", "t.csv", "--unit", "hours", "--output", "t.png"],
+        ["drivers", "cells.h5ad", "--output", "d.tsv", "--time", "48"],
+        [
+            "drivers", "cells.h5ad", *flow, "--method", "jacobian",
+            "--n-top", "7", "--output", "j.csv",
+        ],
+        ["growth", "cells.h5ad", "--learned", "flow0", "--output", "r.h5ad"],
+        ["plot", "growth", "r.h5ad", "--output", "r.png"],
+        ["pseudotime", "cells.h5ad", *flow, "--output", "p.h5ad"],
+        [
+            "uncertainty", "cells.h5ad", *flow, "--flow", "flow1",
+            "--time", "48", "--output", "u.h5ad",
+        ],
+    ):  # fmt: skip
+        code, out, err = run(*words)
+        assert code == 0, (words, err)
+        assert out
+    read = cf.Flow.load(tmp_path / "flow0")
+    cf.tl.velocity(fitted, read, basis="umap")
+    for key in ("velocity_cellflow", "velocity_umap"):
+        found = anndata.read_h5ad(tmp_path / "v.h5ad").obsm[key]
+        np.testing.assert_allclose(found, fitted.obsm[key], atol=1e-4)
+    trends = cf.tl.gene_trends(fitted, read, genes="Sox2", n_times=3)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "t.csv"), trends, check_dtype=False)
+    assert len(pd.read_csv(tmp_path / "j.csv")) == 7
+    assert pd.read_csv(tmp_path / "d.tsv", sep="\t")["n"].eq((fitted.obs["time"] == 48).sum()).all()
+    assert "cellflow_pseudotime" in anndata.read_h5ad(tmp_path / "p.h5ad").obs
+    assert "cellflow_uncertainty" in anndata.read_h5ad(tmp_path / "u.h5ad").obs
+    cf.tl.growth(fitted, read)
+    rates = anndata.read_h5ad(tmp_path / "r.h5ad").obs["cellflow_growth"]
+    np.testing.assert_allclose(rates, fitted.obs["cellflow_growth"], rtol=1e-5, atol=1e-7)
+
+
+MISTAKES = {
+    "table": (["drivers", "cells.h5ad", "--output", "d.xlsx"], "unknown table format '.xlsx'"),
+    "flow": (
+        ["drivers", "cells.h5ad", "--method", "velocity", "--output", "d.csv"],
+        "drivers by velocity need a flow",
+    ),
+    "genes": (
+        ["growth", "cells.h5ad", "--learned", "flow0", "--per", "day", "--output", "r.h5ad"],
+        "--learned takes no genes",
+    ),
+    "trends": (["plot", "gene-trends", "no.csv", "--output", "t.png"], "no.csv cannot be read"),
+    "velocity": (
+        ["plot", "velocity", "cells.h5ad", "--output", "v.png"],
+        "run cellflow.tl.velocity with basis='umap' first",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistakes_are_one_line(case, run, fitted, tmp_path):
+    words, message = MISTAKES[case]
+    code, _, err = run(*words)
+    assert code == 2
+    assert message in err.strip().splitlines()[-1]
+    assert "Traceback" not in err

@@ -1,0 +1,109 @@
+"""Figures of velocities, gene trends and growth."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.colors import to_hex
+
+import cellflow as cf
+from tests.linear_flows import linear_flow
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def arrows(course):
+    """Cells whose arrows point along the first axis, three times as fast in one half."""
+    flow = linear_flow(course, np.zeros((3, 3)), [1.0, 0, 0], (0, 1, 2, 4), rate=0.5)
+    cf.tl.velocity(course, flow)
+    cf.tl.growth(course, flow)
+    course.obs["half"] = pd.Categorical(np.where(course.obs["day"] > 1, "late", "early"))
+    course.obsm["velocity_pca"][course.obs["half"] == "late"] *= 3
+    return course
+
+
+@pytest.fixture
+def trends():
+    """Two genes, two groups, three times."""
+    rows = [
+        {"gene": g, "group": k, "time": t, "mean": t, "low": t - 1, "high": t + 1}
+        for g in ("A", "B") for k in ("x", "y") for t in (0.0, 1.0, 2.0)
+    ]  # fmt: skip
+    return pd.DataFrame(rows).assign(observed=lambda table: table["time"] != 1)
+
+
+@pytest.mark.parametrize("name", ["velocity_stream", "velocity_grid", "velocity_quiver", "growth"])
+def test_figures_take_axes_and_give_them_back(name, arrows, tmp_path):
+    options = {} if name == "growth" else {"basis": "pca"}
+    draw = getattr(cf.pl, name)
+    ax = plt.figure().add_subplot()
+    assert draw(arrows, color="half", ax=ax, show=False, **options) is ax
+    own = draw(arrows, show=False, **options)
+    cf.pl.save(own, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 5_000
+
+
+def test_arrows_on_a_grid_are_those_of_the_cells_nearby(arrows):
+    quiver = cf.pl.velocity_grid(arrows, basis="pca", show=False).collections[-1]
+    at, along = quiver.get_offsets(), quiver.U
+    assert np.abs(quiver.V).max() < 1e-6 * along.max()
+    late, early = at[:, 0] > 2.5, at[:, 0] < 0.5
+    assert along[late].mean() / along[early].mean() == pytest.approx(3, rel=0.1)
+    ends = at[:, 0] + along
+    mesh = np.diff(np.unique(np.round(at[:, 0], 6))).min()
+    assert (along <= mesh + 1e-6).all()
+    assert ends.max() <= at[:, 0].max() + mesh
+
+
+def test_colours_of_scanpy_are_honoured_and_else_safe(arrows):
+    plain = cf.pl.velocity_quiver(arrows, basis="pca", color="half", show=False)
+    assert [to_hex(dots.get_facecolor()[0]) for dots in plain.collections[:2]] == [
+        "#0072b2", "#e69f00",
+    ]  # fmt: skip
+    arrows.uns["half_colors"] = ["#111111", "#eeeeee"]
+    told = cf.pl.velocity_quiver(arrows, basis="pca", color="half", show=False)
+    found = [to_hex(dots.get_facecolor()[0]) for dots in told.collections[:2]]
+    assert found == ["#111111", "#eeeeee"]
+    assert [text.get_text() for text in told.get_legend().get_texts()] == ["early", "late"]
+
+
+def test_growth_has_a_box_for_each_group_that_a_time_has(arrows):
+    ax = cf.pl.growth(arrows, color="half", show=False)
+    assert len(ax.patches) == 4
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0", "1", "2", "4"]
+
+
+def test_trends_have_a_panel_a_gene_and_a_line_a_group(trends):
+    panels = cf.pl.gene_trends(trends, unit="days", show=False)
+    assert [panel.get_title() for panel in panels] == ["A", "B"]
+    lines = [line for line in panels[0].lines if line.get_linestyle() == "-"]
+    np.testing.assert_allclose(lines[0].get_ydata(), [0, 1, 2])
+    dots = [line for line in panels[0].lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(dots[0].get_xdata(), [0, 2])
+    ax = plt.figure().add_subplot()
+    assert cf.pl.gene_trends(trends, genes="B", ax=ax, show=False) == [ax]
+
+
+def test_what_cannot_be_drawn_is_named(arrows, trends):
+    with pytest.raises(cf.InputError, match=r"unknown basis 'X_umap'.*valid: X_pca"):
+        cf.pl.velocity_stream(arrows, show=False)
+    arrows.obsm["X_umap"] = arrows.obsm["X_pca"]
+    with pytest.raises(
+        cf.InputError, match=r"no obsm key 'velocity_umap'; run cellflow\.tl\.velocity"
+    ):
+        cf.pl.velocity_grid(arrows, show=False)
+    with pytest.raises(cf.InputError, match="unknown obs column 'colour'"):
+        cf.pl.velocity_quiver(arrows, basis="pca", color="colour", show=False)
+    with pytest.raises(cf.InputError, match="no obs column 'rate'"):
+        cf.pl.growth(arrows, key="rate", show=False)
+    with pytest.raises(cf.InputError, match="unknown gene 'Z'"):
+        cf.pl.gene_trends(trends, genes="Z", show=False)
+    with pytest.raises(cf.InputError, match="2 genes need 2 axes, got 1"):
+        cf.pl.gene_trends(trends, ax=plt.figure().add_subplot(), show=False)
+    with pytest.raises(cf.InputError, match="missing: mean"):
+        cf.pl.gene_trends(trends.drop(columns="mean"), show=False)

@@ -1,0 +1,187 @@
+"""Growth, trends and drivers of flows whose answers are known."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import cellflow as cf
+from cellflow.representation import Linear, Representation, read_slots, write_slots
+from tests.linear_flows import linear_flow
+
+GENES = ["A", "B", "C", "D"]
+#: How the change of each gene (rows) depends on each gene (columns), per day.
+REGULATION = np.array([[0, 0.8, 0, 0], [0, 0, 0, 0], [-0.3, 0, -0.5, 0], [0, 0, 0, 0.1]])
+
+
+@pytest.fixture
+def measured(rng):
+    """Four genes at three days."""
+    x = rng.normal(size=(150, 4)) * [1.0, 2.0, 0.5, 1.0] + [3.0, 1.0, 0.0, -2.0]
+    obs = pd.DataFrame({"day": np.repeat([0.0, 1.0, 2.0], 50)}, index=[f"c{k}" for k in range(150)])
+    obs["type"] = pd.Categorical(np.tile(["x", "y"], 75))
+    adata = anndata.AnnData(x, obs=obs, var=pd.DataFrame(index=GENES))
+    linear = Linear(tuple(GENES), x.mean(axis=0), x.std(axis=0), np.linalg.qr(x[:4])[0])
+    spread = np.array([1.0, 2.0, 0.5, 1.0])
+    map_of_all = Representation("other", "", 0.0, 0, linear, np.zeros(4), spread, whitened=True)
+    write_slots(adata, map_of_all, "X_cellflow")
+    return adata
+
+
+@pytest.fixture
+def regulated(measured):
+    """A flow whose genes obey dx/dt = REGULATION (x - mean) + (1, 0, 0, 0)."""
+    fitted = read_slots(measured, "X_cellflow")
+    scale, loadings = fitted.linear.scale[:, None], fitted.linear.loadings
+    there, back = loadings / scale / fitted.spread, loadings * scale * fitted.spread
+    matrix = there.T @ REGULATION @ back
+    shift = there.T @ np.array([1.0, 0, 0, 0])
+    return linear_flow(measured, matrix, shift, (0, 1, 2), rate=0.7, use_rep="X_cellflow")
+
+
+def test_growth_is_that_of_the_flow_per_unit_of_elapsed_time(course, tmp_path):
+    flow = linear_flow(course, np.eye(3), np.zeros(3), (0, 1, 2, 4), rate=0.8)
+    cf.tl.growth(course, flow)
+    np.testing.assert_allclose(course.obs["cellflow_growth"], 0.8 * 3 / 4, rtol=1e-4)
+    course.write_h5ad(tmp_path / "g.h5ad")
+    again = anndata.read_h5ad(tmp_path / "g.h5ad")
+    assert again.uns["cellflow"]["learned_growth"]["flow_id"] == flow.fingerprint
+    assert cf.tl.growth(course, flow, key_added="other", copy=True).obs["other"].notna().all()
+    assert "other" not in course.obs
+    with pytest.raises(cf.InputError, match="this flow keeps mass"):
+        cf.tl.growth(course, linear_flow(course, np.eye(3), np.zeros(3), (0, 1, 2, 4)))
+
+
+def test_jacobian_of_a_linear_flow_is_its_matrix_between_genes(measured, regulated):
+    table = cf.tl.drivers(measured, flow=regulated, method="jacobian", by="type")
+    for group in ("x", "y"):
+        part = table[table["group"] == group]
+        found = part.pivot(index="target", columns="regulator", values="effect").loc[GENES, GENES]
+        np.testing.assert_allclose(found, REGULATION, atol=1e-4)
+    first = table.iloc[0]
+    assert (first["regulator"], first["target"]) == ("B", "A")
+    assert len(cf.tl.drivers(measured, flow=regulated, method="jacobian", n_top=3)) == 3
+    chosen = cf.tl.drivers(measured, flow=regulated, method="jacobian", genes=["A", "C"])
+    assert set(chosen["regulator"]) == {"A", "C"}
+
+
+def test_velocity_of_genes_is_known_in_each_group(measured, regulated):
+    table = cf.tl.drivers(measured, flow=regulated, method="velocity", by="type", times=[1])
+    cells = measured[(measured.obs["day"] == 1) & (measured.obs["type"] == "y")]
+    speed = (cells.X - measured.X.mean(axis=0)) @ REGULATION.T + [1, 0, 0, 0]
+    found = table[table["group"] == "y"].set_index("gene").loc[GENES]
+    np.testing.assert_allclose(found["velocity"], speed.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(found["share_up"][["A", "D"]], (speed > 0).mean(axis=0)[[0, 3]])
+
+
+def test_correlation_finds_the_gene_of_a_fate_and_agrees_with_scipy(measured, rng):
+    fate = 1 / (1 + np.exp(-3 * measured.X[:, 2]))
+    measured.obsm["fate_probabilities"] = np.stack([fate, 1 - fate], axis=1)
+    measured.obsm["fate_probabilities"][:7] = np.nan
+    measured.uns["cellflow"]["fate_probabilities"] = {
+        "names": np.array(["left", "right"], dtype=object)
+    }
+    measured.X[:, 3] = 1.0
+    table = cf.tl.drivers(measured)
+    left = table[table["group"] == "left"].set_index("gene")
+    assert left.index[0] == "C"
+    assert left["n"].eq(143).all()
+    for gene, column in (("A", 0), ("C", 2)):
+        r, p = stats.pearsonr(measured.X[7:, column], fate[7:])
+        assert left.loc[gene, "correlation"] == pytest.approx(r)
+        assert left.loc[gene, "p"] == pytest.approx(p, rel=1e-6)
+    assert left.loc["D", ["correlation", "p", "q"]].isna().all()
+    assert (left["q"].dropna() >= left["p"].dropna()).all()
+    right = table[table["group"] == "right"].set_index("gene")
+    assert right.loc["C", "correlation"] == pytest.approx(-left.loc["C", "correlation"])
+
+
+def test_sparse_counts_correlate_as_dense_ones(semrau):
+    semrau.obsm["fate_probabilities"] = pd.DataFrame(
+        {"late": semrau.obs["time"].to_numpy() / 96}, index=semrau.obs_names
+    )
+    sparse = cf.tl.drivers(semrau, n_top=5)
+    semrau.X = semrau.X.toarray()
+    pd.testing.assert_frame_equal(sparse, cf.tl.drivers(semrau, n_top=5))
+
+
+def test_trends_follow_the_equation_of_the_genes(measured, regulated):
+    """Gene B stands still, gene D grows by exp(0.1 t) from its mean, to first order as known."""
+    trends = cf.tl.gene_trends(measured, regulated, n_times=5, start="previous")
+    assert trends["time"].unique().tolist() == [0, 0.5, 1, 1.5, 2]
+    wide = trends.pivot(index="time", columns="gene", values="mean")
+    own = {
+        day: measured.X[(measured.obs["day"] == day).to_numpy()].mean(axis=0) for day in (0, 1, 2)
+    }
+    centre = measured.X.mean(axis=0)
+    for day in (0, 1, 2):
+        np.testing.assert_allclose(wide.loc[day, GENES], own[day], atol=1e-4)
+    assert wide.loc[0.5, "B"] == pytest.approx(own[0][1], abs=1e-4)
+    grown = centre[3] + np.exp(0.05) * (own[0][3] - centre[3])
+    assert wide.loc[0.5, "D"] == pytest.approx(grown, abs=1e-4)
+    assert trends.groupby("time")["observed"].all().tolist() == [True, False, True, False, True]
+
+
+def test_bands_are_weighted_quantiles_by_group_and_by_fate(measured, regulated):
+    fate = np.linspace(0, 1, 150)
+    measured.obsm["fates"] = pd.DataFrame({"one": fate, "two": 1 - fate}, index=measured.obs_names)
+    first = (measured.obs["day"] == 0).to_numpy()
+    trends = cf.tl.gene_trends(measured, regulated, genes="A", by="type", n_times=2)
+    low = trends[(trends["group"] == "y") & (trends["time"] == 0)]["low"].item()
+    cells = measured.X[first & (measured.obs["type"] == "y").to_numpy(), 0]
+    assert low == pytest.approx(np.quantile(cells, 0.1, method="inverted_cdf"), abs=1e-4)
+    by_fate = cf.tl.gene_trends(measured, regulated, genes=["A"], by="fates", n_times=2)
+    found = by_fate[(by_fate["group"] == "one") & (by_fate["time"] == 0)]
+    assert found["mean"].item() == pytest.approx(
+        np.average(measured.X[first, 0], weights=fate[first]), abs=1e-4
+    )
+    assert found["share"].item() == pytest.approx(fate[first].mean())
+
+
+def test_a_decoder_of_the_user_takes_the_place_of_the_representation(course):
+    flow = linear_flow(course, np.zeros((3, 3)), [4 / 3, 0, 0], (0, 1, 2, 4))
+    trends = cf.tl.gene_trends(
+        course, flow, n_times=9, decoder=lambda x: pd.DataFrame({"speed": 10 * x[:, 0]})
+    )
+    start = 10 * course.obsm["X_pca"][course.obs["day"] == 0, 0].mean()
+    half = trends[trends["time"] == 0.5]["mean"].item()
+    assert half == pytest.approx(start + 5, abs=1)
+    with pytest.raises(cf.InputError, match="has no way back to genes; give a decoder"):
+        cf.tl.gene_trends(course, flow)
+    with pytest.raises(cf.InputError, match="3 columns without names, and there are 0 genes"):
+        cf.tl.gene_trends(course, flow, decoder=lambda x: x)
+    with pytest.raises(cf.InputError, match="1 rows for 60 points"):
+        cf.tl.gene_trends(course, flow, decoder=lambda x: x[:1])
+
+
+BAD = {
+    "method": ({"method": "best"}, "unknown method 'best'"),
+    "fates": ({}, "unknown obs column or obsm key 'fate_probabilities'"),
+    "numbers": ({"method": "velocity", "by": "day"}, r"obs\['day'\] holds numbers"),
+    "genes": (
+        {"method": "jacobian", "genes": ["E"]},
+        "genes outside the representation: E; it has: A",
+    ),
+    "rows": ({"method": "velocity", "n_top": 0}, "n_top must be positive"),
+    "time": ({"method": "velocity", "times": [7]}, "no cells at time 7"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_drivers_are_named(case, measured, regulated):
+    options, message = BAD[case]
+    with pytest.raises(cf.InputError, match=message):
+        cf.tl.drivers(measured, flow=regulated, **options)
+
+
+def test_more_bad_input_is_named(measured, regulated):
+    with pytest.raises(cf.InputError, match="drivers by velocity need a flow"):
+        cf.tl.drivers(measured, method="velocity")
+    with pytest.raises(cf.InputError, match="genes that are not decoded: Z; there are: A, B"):
+        cf.tl.gene_trends(measured, regulated, genes=["A", "Z"])
+    with pytest.raises(cf.InputError, match="quantiles must be a lower and an upper one"):
+        cf.tl.gene_trends(measured, regulated, quantiles=(0.9, 0.1))
+    measured.obsm["w"] = np.ones((150, 2))
+    with pytest.raises(cf.InputError, match=r"obsm\['w'\] has 2 columns and 0 names"):
+        cf.tl.gene_trends(measured, regulated, by="w")

@@ -1,0 +1,93 @@
+"""Seeds that disagree by a known amount, cells that leave the data, errors of regions."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+import cellflow as cf
+from cellflow._errors import CellflowWarning
+from tests.linear_flows import linear_flow
+
+TIMES = (0, 1, 2, 4)
+
+
+def drifting(course, shift):
+    return linear_flow(course, np.zeros((3, 3)), shift, TIMES)
+
+
+def test_disagreement_is_the_distance_between_arrivals(course, tmp_path):
+    """Two flows part by 2 x 0.04 x 3 / 4 a day, each arrival half of that from the mean."""
+    flows = [drifting(course, [4 / 3, side, 0]) for side in (-0.04, 0.04)]
+    cf.tl.uncertainty(course, flows)
+    left = 4 - course.obs["day"].to_numpy()
+    means = course.obsm["X_pca"].reshape(4, 60, 3).mean(axis=1, keepdims=True)
+    inner = course.obsm["X_pca"].reshape(4, 60, 3) - means
+    spread = np.sqrt(np.square(inner).sum(axis=2).mean())
+    np.testing.assert_allclose(
+        course.obs["cellflow_uncertainty"], 0.03 * left / spread, rtol=1e-3, atol=1e-6
+    )
+    course.write_h5ad(tmp_path / "u.h5ad")
+    entry = anndata.read_h5ad(tmp_path / "u.h5ad").uns["cellflow"]["cellflow_uncertainty"]
+    assert entry["time"] == 4
+    assert len(entry["flow_ids"]) == 2
+
+
+def test_cells_that_stay_among_data_are_near_and_others_are_told_of(course):
+    cf.tl.uncertainty(course, drifting(course, [4 / 3, 0, 0]))
+    assert 0.8 < course.obs["cellflow_distance"].median() < 1.5
+    assert "cellflow_uncertainty" not in course.obs
+    with pytest.warns(CellflowWarning, match="extrapolates"):
+        cf.tl.uncertainty(course, drifting(course, [0, 40, 0]))
+    gone = course.obs["day"] < 4
+    assert course.obs["cellflow_distance"][gone].min() > 20
+    assert course.uns["cellflow"]["cellflow_uncertainty"]["share_far"] > 0.7
+
+
+def test_what_cannot_be_done_is_named(course):
+    flow = drifting(course, [1, 0, 0])
+    course.obsm["X_other"] = course.obsm["X_pca"]
+    other = linear_flow(course, np.zeros((3, 3)), [1, 0, 0], TIMES, use_rep="X_other")
+    with pytest.raises(cf.InputError, match="flow 1 has another representation"):
+        cf.tl.uncertainty(course, [flow, other])
+    with pytest.raises(cf.InputError, match="no flows"):
+        cf.tl.uncertainty(course, [])
+    with pytest.raises(cf.InputError, match="time 5 is outside the range"):
+        cf.tl.uncertainty(course, flow, time=5)
+
+
+@pytest.fixture
+def two_sided(rng):
+    """Two branches that stand still; at day 1 the upper one has three quarters of the cells."""
+    side = np.concatenate([np.tile([-1, 1], 40), np.tile([-1, 1, 1, 1], 20), np.tile([-1, 1], 40)])
+    points = rng.normal(size=(240, 2)) * 0.2
+    points[:, 1] += 5 * side
+    return anndata.AnnData(
+        obs=pd.DataFrame(
+            {"day": np.repeat([0.0, 1.0, 2.0], 80), "side": np.where(side > 0, "up", "down")},
+            index=[f"c{k}" for k in range(240)],
+        ),
+        obsm={"X_pca": points},
+    )
+
+
+def test_regions_tell_which_group_is_predicted_too_few_and_which_elsewhere(two_sided):
+    kept = two_sided[two_sided.obs["day"] != 1].copy()
+    still = linear_flow(kept, np.zeros((2, 2)), [0, 0], (0, 2))
+    table = cf.tl.regions(two_sided, cf.tl.interpolate(kept, still, 1), "side").set_index("group")
+    assert table.index.tolist() == ["up", "down"]
+    assert table["share_real"].tolist() == [0.75, 0.25]
+    np.testing.assert_allclose(table["share_predicted"], 0.5, atol=1e-6)
+    assert (table["w1"] < 2 * table["reference"] + 0.1).all()
+    moved = linear_flow(kept, np.zeros((2, 2)), [6.0, 0], (0, 2))
+    guess = cf.tl.interpolate(kept, moved, 1, start="previous")
+    aside = cf.tl.regions(two_sided, guess, "side").set_index("group")
+    np.testing.assert_allclose(aside["w1"], 3, atol=0.3)
+
+
+def test_regions_need_a_prediction_and_real_cells(two_sided):
+    still = linear_flow(two_sided, np.zeros((2, 2)), [0, 0], (0, 1, 2))
+    with pytest.raises(cf.InputError, match="no prediction"):
+        cf.tl.regions(two_sided, two_sided, "side")
+    with pytest.raises(cf.InputError, match=r"no cells at time 1\.5"):
+        cf.tl.regions(two_sided, cf.tl.interpolate(two_sided, still, 1.5), "side")
