@@ -6,10 +6,20 @@ from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cellflow import pl, tl
 from cellflow._checks import listed
+from cellflow._keys import (
+    FATE,
+    FROM_DATA,
+    GROWTH,
+    PROBABILITIES,
+    UNCERTAINTY,
+    VELOCITY,
+    recorded,
+)
 from cellflow.report._cautions import cautions
 from cellflow.report._page import Figure, Section, Table
 from cellflow.report._subject import Subject
@@ -108,6 +118,86 @@ def paths(subject: Subject) -> Section:
     )
 
 
+def fates(subject: Subject) -> Section | None:
+    """Fates, where `tl.fates` told them, and which groups become which."""
+    adata, entry = subject.adata, recorded(subject.adata.uns, FATE + PROBABILITIES)
+    if entry is None:
+        return None
+    names = [str(name) for name in entry["names"]]
+    told = np.asarray(adata.obsm[FATE + PROBABILITIES])
+    rows = [
+        (f"{time:g}", *(f"{value:.3f}" for value in told[here].mean(axis=0)))
+        for time in subject.points.times
+        if (here := (subject.points.elapsed == time) & np.isfinite(told).all(axis=1)).any()
+    ]
+    return Section(
+        "Fates",
+        "fates",
+        paragraphs=[
+            f"The probability of each cell to be in each group of {entry['groups']} at time "
+            f"{float(entry['time']):g}, by {entry['by']}. Entropy is high where fates are open."
+        ],
+        figures=[
+            Figure.of(pl.fates(adata, show=False), "Fate probabilities of cells and their entropy.")
+        ],
+        tables=[Table((f"time{subject.unit}", *names), rows, "Means over the cells of a time")],
+    )
+
+
+def velocity(subject: Subject) -> Section | None:
+    """Velocities on plots, where `tl.velocity` made arrows."""
+    entry = recorded(subject.adata.uns, VELOCITY)
+    bases = list((entry or {}).get("bases", ()))
+    if not bases:
+        return None
+    figures = [
+        Figure.of(
+            pl.velocity_stream(subject.adata, basis=basis, color=subject.color, show=False),
+            f"Velocity of the flow at each cell's own time, on {basis}.",
+        )
+        for basis in bases
+    ]
+    return Section("Velocity", "velocity", figures=figures)
+
+
+def growth(subject: Subject) -> Section | None:
+    """Growth rates, where there are some."""
+    if GROWTH not in subject.adata.obs:
+        return None
+    axes = pl.growth(subject.adata, time_key=subject.time_key, color=subject.color, show=False)
+    return Section(
+        "Growth",
+        "growth",
+        figures=[Figure.of(axes, "Growth rates of the cells of each time; above 0 they multiply.")],
+    )
+
+
+def trust(subject: Subject) -> Section | None:
+    """How far several fits disagree, where `tl.uncertainty` told it."""
+    obs, points = subject.adata.obs, subject.points
+    shown = {
+        UNCERTAINTY: "fits disagree by",
+        FROM_DATA: "distance from data",
+    }
+    present = {key: heading for key, heading in shown.items() if key in obs}
+    if not present:
+        return None
+    rows = [
+        (f"{time:g}", *_numbers(obs.loc[points.elapsed == time, list(present)].median()))
+        for time in points.times
+    ]
+    return Section(
+        "Where to trust it",
+        "trust",
+        paragraphs=[
+            "Medians over the cells of a time. Fits of several seeds disagree by so much on where "
+            "a cell goes, in units of the spread of the cells; and they take it so far from "
+            "measured cells, where 1 is usual among these."
+        ],
+        tables=[Table((f"time{subject.unit}", *present.values()), rows)],
+    )
+
+
 def fit(subject: Subject) -> Section:
     """What was fitted, with every number."""
     flow = subject.flow
@@ -137,6 +227,10 @@ SECTIONS: tuple[Callable[[Subject], Section | None], ...] = (
     data,
     accuracy,
     paths,
+    velocity,
+    fates,
+    growth,
+    trust,
     fit,
 )
 

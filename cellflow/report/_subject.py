@@ -29,6 +29,8 @@ class Subject:
         How these were measured, where it was recorded with the cells.
     color
         Column of `obs` that groups of cells stand in, or None.
+    asked_key
+        Column of `obs` with the times; None for the one that the flow was fitted to.
     """
 
     adata: AnnData
@@ -37,6 +39,7 @@ class Subject:
     scores: pd.DataFrame | None
     scoring: dict[str, Any]
     color: str | None
+    asked_key: str | None
 
     @classmethod
     def of(
@@ -51,8 +54,13 @@ class Subject:
         points = time_points_of(adata, time_key or flow.time_key)
         entry = recorded(adata.uns, HOLDOUT)
         if scores is not None or entry is None:
-            return cls(adata, points, flow, scores, {}, color)
-        return cls(adata, points, flow, entry["scores"], dict(entry["settings"]), color)
+            return cls(adata, points, flow, scores, {}, color, time_key)
+        return cls(adata, points, flow, entry["scores"], dict(entry["settings"]), color, time_key)
+
+    @property
+    def time_key(self) -> str | None:
+        """Column of `obs` with the times."""
+        return self.asked_key or self.flow.time_key
 
     @property
     def unit(self) -> str:
