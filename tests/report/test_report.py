@@ -103,3 +103,21 @@ def test_what_users_write_is_text():
     html = render("t", [], [Section("s", "s", ["<img src=x>"], tables=[table])])
     assert "<script>" not in html
     assert "<img src=x>" not in html
+
+
+def test_what_verbs_wrote_is_shown(course, quick, tmp_path):
+    course.obs["side"] = np.where(course.obsm["X_pca"][:, 1] > 0, "up", "down")
+    flow = cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
+    cf.tl.fates(course, flow, "side")
+    cf.tl.velocity(course, flow, basis="pca")
+    cf.tl.growth(course, flow)
+    with pytest.warns(cf.CellflowWarning, match="the flow extrapolates"):
+        cf.tl.uncertainty(course, [flow, flow])
+    cf.report.write(course, flow, tmp_path / "r.html", color="side")
+    page = Page((tmp_path / "r.html").read_text())
+    text = " ".join(" ".join(page.text).split())
+    for heading in ("Fates", "Velocity", "Growth", "Where to trust it"):
+        assert heading in text
+    probabilities = course.obsm["fate_probabilities"][course.obs["day"] == 1]
+    assert f"1 {probabilities[:, 0].mean():.3f} {probabilities[:, 1].mean():.3f}" in text
+    assert len(page.alts) == 6
