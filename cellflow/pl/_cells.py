@@ -57,8 +57,10 @@ def draw_cells(ax: Axes, adata: AnnData, points: np.ndarray, color: str | None) 
 
 def _draw_numbers(ax: Axes, points: np.ndarray, column: pd.Series, size: float) -> None:
     values = column.to_numpy(dtype=np.float64)
-    scale = ScalarMappable(Normalize(np.nanmin(values), np.nanmax(values)), cmap="viridis")
+    # A few cells far out would leave all others one colour.
+    low, high = np.nanpercentile(values, (1, 99))
+    scale = ScalarMappable(Normalize(low, high), cmap="viridis")
     scatter(ax, points, s=size, c=scale.to_rgba(values), alpha=0.7)
-    bar = ax.figure.colorbar(scale, ax=ax, shrink=0.8, pad=0.02)
+    bar = ax.figure.colorbar(scale, ax=ax, shrink=0.8, pad=0.02, extend="both")
     bar.set_label(str(column.name))
     bar.outline.set_visible(False)

@@ -38,7 +38,7 @@ def drivers(
     genes: Sequence[str] | None = None,
     n_top: int | None = None,
     layer: str | None = None,
-    times: Sequence[float | str] | None = None,
+    times: float | str | Sequence[float | str] | None = None,
     time_key: str | None = None,
 ) -> pd.DataFrame:
     """Rank the genes that go with a fate, or that a flow changes most.
@@ -63,7 +63,7 @@ def drivers(
         Of `correlation`: layer with the expression; None takes `X`. Counts are normalised to the
         median depth and log1p-transformed.
     times
-        Times whose cells count; None takes all.
+        Time whose cells count, or several; None takes all.
     time_key
         Column of `obs` with the times, where they are needed; None takes the one that the flow was
         fitted to.
@@ -140,14 +140,15 @@ def drivers(
 def _rows(
     adata: AnnData,
     flow: Flow | None,
-    times: Sequence[float | str] | None,
+    times: float | str | Sequence[float | str] | None,
     time_key: str | None,
 ) -> np.ndarray:
     """Rows of the cells that count."""
     if times is None:
         return np.arange(adata.n_obs)
     points = time_points_of(adata, time_key or (flow.time_key if flow else None))
-    wanted = [points.find(time) for time in ([times] if isinstance(times, str) else times)]
+    asked = [times] if isinstance(times, str | float | int) else times
+    wanted = [points.find(time) for time in asked]
     return np.flatnonzero(np.isin(points.elapsed, wanted))
 
 

@@ -9,19 +9,25 @@ import cellflow as cf
 
 
 @pytest.fixture
-def fitted(semrau, quick, tmp_path):
-    """A file of every fifth cell with an embedding, and two flows beside it."""
-    semrau = semrau[::5].copy()
+def cells(semrau, tmp_path):
+    """A file of every tenth cell with an embedding and fates."""
+    semrau = semrau[::10].copy()
     cf.pp.embed(semrau, n_dims=4)
     semrau.obsm["X_umap"] = semrau.obsm["X_cellflow"][:, :2] ** 3
     semrau.obsm["fate_probabilities"] = pd.DataFrame(
         {"late": semrau.obs["time"].to_numpy() / 96}, index=semrau.obs_names
     )
-    for seed in (0, 1):
-        flow = cf.tl.fit(semrau, recipe=quick, rng=seed, progress=False)
-        flow.save(tmp_path / f"flow{seed}")
     semrau.write_h5ad(tmp_path / "cells.h5ad")
     return semrau
+
+
+@pytest.fixture
+def fitted(cells, quick, tmp_path):
+    """Two flows beside it."""
+    for seed in (0, 1):
+        flow = cf.tl.fit(cells, recipe=quick, rng=seed, progress=False)
+        flow.save(tmp_path / f"flow{seed}")
+    return cells
 
 
 def test_the_way_from_a_flow_to_genes_and_figures(run, fitted, tmp_path):
@@ -87,7 +93,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_mistakes_are_one_line(case, run, fitted, tmp_path):
+def test_mistakes_are_one_line(case, run, cells):
     words, message = MISTAKES[case]
     code, _, err = run(*words)
     assert code == 2

@@ -109,7 +109,8 @@ def test_what_verbs_wrote_is_shown(course, quick, tmp_path):
     course.obs["side"] = np.where(course.obsm["X_pca"][:, 1] > 0, "up", "down")
     flow = cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
     cf.tl.fates(course, flow, "side")
-    cf.tl.velocity(course, flow, basis="pca")
+    course.obsm["X_umap"] = course.obsm["X_pca"][:, :2]
+    cf.tl.velocity(course, flow, basis="umap")
     cf.tl.growth(course, flow)
     with pytest.warns(cf.CellflowWarning, match="the flow extrapolates"):
         cf.tl.uncertainty(course, [flow, flow])

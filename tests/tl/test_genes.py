@@ -67,7 +67,7 @@ def test_jacobian_of_a_linear_flow_is_its_matrix_between_genes(measured, regulat
 
 
 def test_velocity_of_genes_is_known_in_each_group(measured, regulated):
-    table = cf.tl.drivers(measured, flow=regulated, method="velocity", by="type", times=[1])
+    table = cf.tl.drivers(measured, flow=regulated, method="velocity", by="type", times=1)
     cells = measured[(measured.obs["day"] == 1) & (measured.obs["type"] == "y")]
     speed = (cells.X - measured.X.mean(axis=0)) @ REGULATION.T + [1, 0, 0, 0]
     found = table[table["group"] == "y"].set_index("gene").loc[GENES]
