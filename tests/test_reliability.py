@@ -110,6 +110,7 @@ def test_killed_fits_end_with_the_weights_of_one_that_was_not():
 
 def test_a_checkpoint_of_other_cells_or_settings_is_refused(course, small, tmp_path):
     kept = {"use_rep": "X_pca", "progress": False, "checkpoint": tmp_path / "c", "resume": True}
+    kept["checkpoint_every"] = 4
     cf.tl.fit(course, recipe=small, **kept)
     other = course.copy()
     other.obsm["X_pca"][7, 0] += 1e-3
@@ -233,5 +234,6 @@ def test_predictions_and_scores_say_it_too(course, small, tmp_path):
     assert entry["seed"] == 5
     assert entry["versions"]["cellflow"] == cf.__version__
     scored = course.uns["cellflow"]["holdout"]
-    assert {"versions", "recipe", "seeds"} <= set(scored)
+    assert scored["versions"]["cellflow"] == cf.__version__
+    assert {"recipe", "seeds"} <= set(scored["settings"])
     assert np.isfinite(predicted.obsm["X_cellflow"]).all()

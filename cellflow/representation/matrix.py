@@ -61,13 +61,14 @@ def coordinates(adata: AnnData, key: str) -> np.ndarray:
     if values.ndim != 2 or values.dtype.kind not in "iuf" or not values.shape[1]:
         raise InputError(f"obsm[{key!r}] is no table of numbers: {values.shape}, {values.dtype}")
     check_finite(values, f"obsm[{key!r}]", adata.obs_names)
+    values = values.astype(np.float64)
     if (far := np.abs(values) > LARGEST).any():
         rows = np.flatnonzero(far.any(axis=1))
         raise InputError(
             f"obsm[{key!r}] has values beyond {LARGEST:g} in {len(rows)} of {len(values)} cells "
             f"(first: {adata.obs_names[rows[0]]}), whose squares single precision does not hold"
         )
-    return values.astype(np.float64)
+    return values
 
 
 def is_counts(x: Matrix) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
+from anndata.utils import make_index_unique
 
 from cellflow._batch import Batch
 from cellflow._checks import check_choice
@@ -120,7 +121,7 @@ def interpolate(
                 START_CELL: names,
                 START_TIME: carried.starts,
             },
-            index=[f"{name}@{moment:g}" for name in names],
+            index=make_index_unique(pd.Index([f"{name}@{moment:g}" for name in names])),
         ),
         var=pd.DataFrame(index=list(genes)),
         obsm={REPRESENTATION: carried.points},
