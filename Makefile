@@ -29,7 +29,7 @@ workflow-test: $(VENV)/.dev
 
 # Longer than `make test` has time for: damaged files by the ten thousand, and fits killed fifty times.
 fuzz: $(VENV)/.dev
-	CELLFLOW_FUZZ=350 $(BIN)/python -m pytest tests/test_fuzz.py
+	CELLFLOW_FUZZ=400 $(BIN)/python -m pytest tests/test_fuzz.py
 
 kills: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/kill_fits.py --kills 50
