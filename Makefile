@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint workflow-test benchmark methods toys clean
+.PHONY: demo test lint workflow-test fuzz kills licences audit benchmark methods toys clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -29,6 +29,25 @@ workflow-test: $(VENV)/.dev
 		PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --snakefile workflows/$$name/workflow/Snakefile \
 			--directory workflows/$$name/.test --cores 2 --forceall || exit 1; \
 	done
+
+# Longer than `make test` has time for: damaged files by the ten thousand, and fits killed fifty times.
+fuzz: $(VENV)/.dev
+	CELLFLOW_FUZZ=400 $(BIN)/python -m pytest tests/test_fuzz.py
+
+kills: $(VENV)/.dev
+	$(BIN)/python tests/benchmarks/kill_fits.py --kills 50
+
+# Licences of all that is installed, and known holes in it; the second asks a service on the network.
+licences: $(VENV)/.dev
+	$(BIN)/python scripts/list_licences.py docs/licences.md
+
+audit: $(VENV)/.dev
+	@if ! $(BIN)/pip install --quiet pip-audit; then echo "skipped: no pip-audit to be had"; exit 0; fi; \
+	if $(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip >.audit.log 2>&1; \
+	then cat .audit.log; rm .audit.log; \
+	elif grep -qiE "connection|timed out|resolve" .audit.log; \
+	then rm .audit.log; echo "skipped: the list of known holes cannot be reached"; \
+	else cat .audit.log; rm .audit.log; exit 1; fi
 
 # The tables of docs/benchmark.md and docs/methods.md, for hours, and docs/toys.md. The first two need
 # CELLFLOW_DATA, the first also TorchCFM; they go on where they were stopped.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 import rich_click as click
 from click.exceptions import Abort, Exit
@@ -33,8 +37,12 @@ from cellflow.cli.trajectories import trajectories
 from cellflow.cli.transitions import transitions
 from cellflow.cli.velocity import velocity
 
-#: Exit codes: wrong use or bad input; a fault of ours; stopped by the user.
-USAGE, FAULT, INTERRUPTED = 2, 1, 130
+#: Exit codes: wrong use or bad input; a fault of ours; stopped by Ctrl-C; stopped by SIGTERM.
+USAGE, FAULT, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+
+
+class _Terminated(BaseException):
+    """SIGTERM as an exception, so that what is half done is put away on the way out."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -86,8 +94,14 @@ for command in (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 wrong use or bad input, 1 a fault of ours.
 
-    Errors are one line on stderr; `--verbose` adds the traceback of a fault.
+    Errors are one line on stderr; `--verbose` adds the traceback of a fault. Ctrl-C is 130, SIGTERM
+    143.
     """
+    with _terminable():
+        _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         sys.exit(app.main(words, prog_name="cellflow", standalone_mode=False) or 0)
@@ -95,6 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(stop.exit_code)
     except (KeyboardInterrupt, Abort):
         _fail("stopped", INTERRUPTED)
+    except _Terminated:
+        _fail("stopped", TERMINATED)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "cellflow"
         _fail(f"{error.format_message()} (see {command} --help)", USAGE)
@@ -106,6 +122,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if "--verbose" in words:
             traceback.print_exc()
         _fail(f"{type(error).__name__}: {error} (--verbose shows where)", FAULT)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the program as an exception would, where signals can be had."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(_: int, __: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _fail(message: str, code: int) -> None:

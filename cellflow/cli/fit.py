@@ -26,6 +26,7 @@ from cellflow.methods.names import TIME_AXES
 )
 @options.seed
 @options.device
+@options.checkpoint(every=500)
 @options.run_options
 def fit(
     file: Path,
@@ -53,6 +54,7 @@ def fit(
     from cellflow.representation import Settings
 
     check_flow_target(output, overwrite=force)
+    options.check_checkpoint(settings, force=force)
     adata = read_h5ad(file)
     asked = Settings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
     if asked != Settings():

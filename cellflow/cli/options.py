@@ -285,6 +285,44 @@ device = click.option(
 )
 
 
+def checkpoint(*, every: int) -> Callable[[Command], Command]:
+    """Options that keep the state of a training, every so many steps."""
+    return together(
+        click.option(
+            "--checkpoint",
+            type=PATH,
+            metavar="FILE",
+            panel=RUN,
+            help="Keep the state of the training in this file.",
+        ),
+        click.option(
+            "--checkpoint-every",
+            type=click.IntRange(min=1),
+            default=every,
+            show_default=True,
+            metavar="STEPS",
+            panel=RUN,
+            help="Steps between two writings of it.",
+        ),
+        click.option(
+            "--resume",
+            is_flag=True,
+            panel=RUN,
+            help="Go on from the checkpoint, if it is there.",
+        ),
+    )
+
+
+def check_checkpoint(settings: dict[str, Any], *, force: bool) -> None:
+    """Refuse a checkpoint that could not be written, or gone on from."""
+    if settings["resume"] and settings["checkpoint"] is None:
+        raise click.UsageError("--resume needs --checkpoint FILE to go on from")
+    if settings["checkpoint"] is not None:
+        from cellflow._files import check_file_target
+
+        check_file_target(settings["checkpoint"], overwrite=force or settings["resume"])
+
+
 def run_options(command: Command) -> Command:
     """Add `--quiet` and `--verbose`; the command gets `progress` instead of them."""
 

@@ -4,7 +4,7 @@ from cellflow.flow.corrector import Guided, guide
 from cellflow.flow.discriminator import DISCRIMINATOR, Discriminator
 from cellflow.flow.discriminator_guidance import DiscriminatorGuidance, LogRatio
 from cellflow.flow.flow import Context, Flow
-from cellflow.flow.storage import check_flow_target
+from cellflow.flow.storage import check_flow_target, fingerprint
 
 __all__ = [
     "DISCRIMINATOR",
@@ -15,5 +15,6 @@ __all__ = [
     "Guided",
     "LogRatio",
     "check_flow_target",
+    "fingerprint",
     "guide",
 ]

@@ -11,7 +11,15 @@ from typing import Any
 import torch
 
 from cellflow._typing import Condition, Points, Rows
-from cellflow.flow.storage import Format, Stored, fingerprint, read_folder, write_folder
+from cellflow.flow.storage import (
+    Format,
+    Stored,
+    check_sizes,
+    fingerprint,
+    read_folder,
+    understood,
+    write_folder,
+)
 from cellflow.nets import RatioNet
 
 #: How it stands on disk: `discriminator.json` and `tensors.safetensors`.
@@ -103,7 +111,10 @@ class Discriminator:
             If the folder is missing, incomplete, altered, of another schema, or no discriminator.
         """
         stored = read_folder(Path(path), DISCRIMINATOR)
-        net = RatioNet(**stored.description["net"])
-        net.load_state_dict(dict(stored.tensors))
-        description = stored.description
-        return cls(net.to(device).eval(), description["settings"], description["history"])
+        with understood(Path(path), stored, DISCRIMINATOR):
+            description = stored.description
+            check_sizes(description["net"], stored.tensors)
+            net = RatioNet(**description["net"])
+            net.load_state_dict(dict(stored.tensors))
+            values = dict(description["settings"]), dict(description["history"])
+            return cls(net.to(device).eval(), *values)

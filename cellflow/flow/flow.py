@@ -14,7 +14,14 @@ from torch import Tensor
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._typing import Condition, Points, Rows
-from cellflow.flow.storage import Stored, fingerprint, read_folder, write_folder
+from cellflow.flow.storage import (
+    Stored,
+    check_sizes,
+    fingerprint,
+    read_folder,
+    understood,
+    write_folder,
+)
 from cellflow.integrate import (
     Solution,
     accumulate,
@@ -348,17 +355,19 @@ class Flow:
             If the folder is missing, incomplete, altered, of another schema, or no flow at all.
         """
         stored = read_folder(Path(path))
-        description = stored.description
-        nets = Fields.from_settings(description["nets"])
-        nets.load_state_dict(_under("nets.", stored.tensors))
-        axis = description["axis"]
-        return cls(
-            nets=nets.to(device).eval(),
-            axis=TimeAxis(axis["kind"], tuple(axis["times"]), tuple(axis["lengths"])),
-            settings=description["settings"],
-            history=description["history"],
-            context=Context(description["context"], _under("context.", stored.tensors)),
-        )
+        with understood(Path(path), stored):
+            description = stored.description
+            check_sizes(description["nets"], stored.tensors)
+            nets = Fields.from_settings(description["nets"])
+            nets.load_state_dict(_under("nets.", stored.tensors))
+            axis = description["axis"]
+            return cls(
+                nets=nets.to(device).eval(),
+                axis=TimeAxis(axis["kind"], tuple(axis["times"]), tuple(axis["lengths"])),
+                settings=dict(description["settings"]),
+                history=dict(description["history"]),
+                context=Context(dict(description["context"]), _under("context.", stored.tensors)),
+            )
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from cellflow._checks import listed
-from cellflow._errors import FileError
+from cellflow._errors import CellflowError, FileError, InputError
 from cellflow._files import check_target, new_folder
 
 TENSORS = "tensors.safetensors"
@@ -113,6 +114,39 @@ def read_folder(path: Path, form: Format = FLOW) -> Stored:
         return Stored(description, load(blob))
     except SafetensorError as error:
         raise FileError(f"{path / TENSORS} is no safetensors file: {error}") from error
+
+
+@contextmanager
+def understood(path: Path, stored: Stored, form: Format = FLOW) -> Iterator[None]:
+    """Turn what goes wrong where a description is read into one clear error.
+
+    A digest tells that a folder is as it was written, not that whoever wrote it meant well.
+    """
+    try:
+        yield
+    except CellflowError as error:
+        raise FileError(f"{path} describes no {form.what} of this cellflow: {error}") from error
+    except Exception as error:  # torch and our nets raise many kinds over foreign settings
+        missing = isinstance(error, KeyError) and error.args[0] not in stored.description
+        reason = f"{error.args[0]!r} is missing" if missing else " ".join(str(error).split())[:200]
+        raise FileError(f"{path} describes no {form.what} of this cellflow: {reason}") from error
+
+
+def check_sizes(settings: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse settings of nets that are larger than the tensors that come with them.
+
+    Raises
+    ------
+    InputError
+        For a number above all sizes of the tensors, which would fill the memory with a net.
+    """
+    most = max((size for tensor in tensors.values() for size in tensor.shape), default=0)
+    most = max(most, len(tensors))
+    if isinstance(settings, Mapping | list):
+        for each in settings.values() if isinstance(settings, Mapping) else settings:
+            check_sizes(each, tensors)
+    elif isinstance(settings, int | float) and not abs(settings) <= max(most, 2**10):
+        raise InputError(f"a net of size {settings} with tensors of sizes up to {most}")
 
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:

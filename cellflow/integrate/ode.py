@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cellflow._checks import check_choice, check_positive
-from cellflow._errors import InputError
+from cellflow._errors import InputError, SolverError
 from cellflow._typing import Points, VelocityField
 from cellflow.integrate.heun import Guide, check_in_one_go, heun
 from cellflow.integrate.solution import Solution
@@ -35,6 +35,9 @@ FIXED_STEP = {
         (1 / 6, 1 / 3, 1 / 3, 1 / 6),
     ),
 }
+
+#: Steps that an adaptive solver may take to one of the times.
+_MAX_STEPS = 20_000
 
 
 class _Counted:
@@ -93,6 +96,8 @@ def solve(
     InputError
         For an unknown solver, no steps, times that `edm-heun` does not know, or a guide for another
         solver.
+    SolverError
+        If an adaptive solver comes to its limit, of step sizes or of 20,000 steps.
     """
     check_choice(solver, ODE_SOLVERS, "solver")
     check_positive(n_steps, "n_steps")
@@ -106,7 +111,17 @@ def solve(
         from torchdiffeq import odeint
 
         moments = torch.tensor(times, dtype=torch.float64, device=x.device)
-        path = odeint(field, x, moments, rtol=tolerance, atol=tolerance, method=solver)
+        options = {"max_num_steps": _MAX_STEPS}
+        try:
+            path = odeint(
+                field, x, moments, rtol=tolerance, atol=tolerance, method=solver, options=options
+            )
+        except AssertionError as error:  # how torchdiffeq tells that it stopped
+            raise SolverError(
+                f"solver {solver!r} stopped between times {times[0]:g} and {times[-1]:g} "
+                f"({str(error) or 'no step is small enough'}): the velocity is too stiff, or no "
+                f"number; raise tolerance (it is {tolerance:g}) or take fixed steps, solver 'rk4'"
+            ) from error
         return Solution(path, field.calls)
     tableau = FIXED_STEP[solver]
     path = [x]

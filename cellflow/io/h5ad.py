@@ -7,13 +7,15 @@ from pathlib import Path
 import anndata
 import h5py
 from anndata import AnnData
+from anndata.io import write_elem
 
 from cellflow._errors import FileError
 from cellflow._files import new_file
+from cellflow.io.sink import Sink
 
 
 def read_h5ad(path: str | Path) -> AnnData:
-    """Read an `.h5ad` file.
+    """Read an `.h5ad` file, or a zarr store: a folder `.zarr`, or one file `.zarr.zip`.
 
     Raises
     ------
@@ -21,6 +23,8 @@ def read_h5ad(path: str | Path) -> AnnData:
         If it is missing, not HDF5, cut short, or holds no AnnData.
     """
     path = Path(path)
+    if path.name.endswith((".zarr", ".zarr.zip")) and path.exists():
+        return _read_zarr(path)
     if not path.is_file():
         raise FileError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
     if not h5py.is_hdf5(path):
@@ -28,6 +32,17 @@ def read_h5ad(path: str | Path) -> AnnData:
     try:
         return anndata.read_h5ad(path)
     except Exception as error:  # h5py and anndata raise many kinds for damaged files
+        reason = " ".join(str(error).split())[:200]
+        raise FileError(f"{path} cannot be read; damaged or no AnnData: {reason}") from error
+
+
+def _read_zarr(path: Path) -> AnnData:
+    try:
+        from zarr.storage import LocalStore, ZipStore
+
+        store = LocalStore(path) if path.is_dir() else ZipStore(path, mode="r")
+        return anndata.read_zarr(store)
+    except Exception as error:  # zarr and anndata raise many kinds for damaged stores
         reason = " ".join(str(error).split())[:200]
         raise FileError(f"{path} cannot be read; damaged or no AnnData: {reason}") from error
 
@@ -41,4 +56,9 @@ def write_h5ad(adata: AnnData, path: str | Path, *, overwrite: bool = False) -> 
         If `path` cannot be written, or exists while `overwrite` is off.
     """
     with new_file(Path(path), overwrite=overwrite) as staged:
-        adata.write_h5ad(staged, compression="gzip")
+        # As `AnnData.write_h5ad` does, which takes no open file.
+        adata.strings_to_categoricals()
+        if adata.raw is not None:
+            adata.strings_to_categoricals(adata.raw.var)
+        with Sink(str(staged)) as sink, h5py.File(sink, "w") as file:
+            write_elem(file, "/", adata, dataset_kwargs={"compression": "gzip"})

@@ -143,6 +143,8 @@ def parse_times(column: pd.Series) -> TimePoints:
         fewer than two times, or a time with fewer than two cells.
     """
     name = column.name
+    if column.empty:
+        raise InputError(f"obs[{name!r}] is empty: the data has no cells")
     if missing := int(column.isna().sum()):
         first = column.index[column.isna()][0]
         raise InputError(

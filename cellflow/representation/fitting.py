@@ -19,6 +19,9 @@ from cellflow.representation.representation import Linear, Representation, log_n
 #: Above this many genes, only as many of the most variable are used.
 MAX_GENES = 2000
 
+#: Variance, in units of the squared mean, that rounding makes.
+_CONSTANT = 1e-12
+
 #: Principal components where the caller does not say how many.
 DEFAULT_DIMS = 50
 
@@ -84,7 +87,8 @@ def _fit_expression(adata: AnnData, settings: Settings) -> tuple[Representation,
     genes = _informative(x, log_scale=kind != "other")
     x = x[:, genes]
     mean, variance = _moments(x)
-    if not variance.any():
+    # Sums of equal numbers differ in their last digits.
+    if not (variance > _CONSTANT * (1 + mean**2)).any():
         raise InputError("the expression is the same in all cells; there is nothing to embed")
     scale = np.ones_like(mean) if kind == "counts" else np.sqrt(np.where(variance > 0, variance, 1))
     n_dims = _dims(settings, min(x.shape) - 1, DEFAULT_DIMS, "expression")

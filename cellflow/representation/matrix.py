@@ -12,6 +12,9 @@ from cellflow._checks import check_finite, listed
 from cellflow._errors import InputError
 
 #: A dense or sparse matrix of cells by genes.
+#: Of coordinates; squares of distances are to fit into single precision.
+LARGEST = 1e15
+
 Matrix = Any
 
 
@@ -55,10 +58,17 @@ def coordinates(adata: AnnData, key: str) -> np.ndarray:
         raise InputError(f"no obsm key {key!r}; there are: {listed(adata.obsm) or 'none'}")
     values = adata.obsm[key]
     values = values.toarray() if sparse.issparse(values) else np.asarray(values)
-    if values.ndim != 2 or not np.issubdtype(values.dtype, np.number) or not values.shape[1]:
+    if values.ndim != 2 or values.dtype.kind not in "iuf" or not values.shape[1]:
         raise InputError(f"obsm[{key!r}] is no table of numbers: {values.shape}, {values.dtype}")
     check_finite(values, f"obsm[{key!r}]", adata.obs_names)
-    return values.astype(np.float64)
+    values = values.astype(np.float64)
+    if (far := np.abs(values) > LARGEST).any():
+        rows = np.flatnonzero(far.any(axis=1))
+        raise InputError(
+            f"obsm[{key!r}] has values beyond {LARGEST:g} in {len(rows)} of {len(values)} cells "
+            f"(first: {adata.obs_names[rows[0]]}), whose squares single precision does not hold"
+        )
+    return values
 
 
 def is_counts(x: Matrix) -> bool:

@@ -10,6 +10,7 @@ import torch
 from anndata import AnnData
 
 from cellflow._batch import Batch
+from cellflow._checks import check_choice
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, REPRESENTATIONS, record, recorded
 from cellflow._log import tell
@@ -18,6 +19,8 @@ from cellflow.io import Conditions, SideColumns
 from cellflow.representation.fitting import Settings, fit_representation
 from cellflow.representation.representation import Linear, Representation
 
+_FOREIGN = "the map of the representation is none that cellflow wrote"
+_KINDS = ("counts", "normalised", "other", "obsm")
 _ARRAYS = ("mean", "scale", "loadings", "centre", "spread")
 
 
@@ -74,7 +77,9 @@ def from_context(context: Context) -> Representation:
     settings = context.settings.get("representation")
     if settings is None:
         raise InputError("this flow was not fitted to cells of an AnnData, so it moves none")
-    return _from_values(settings | {name: a.numpy() for name, a in context.arrays.items()})
+    if not isinstance(settings, Mapping):
+        raise InputError(f"{_FOREIGN}: {settings!r:.80}")
+    return _from_values({**settings, **{name: a.numpy() for name, a in context.arrays.items()}})
 
 
 def cells_of(adata: AnnData, context: Context) -> Batch:
@@ -106,6 +111,34 @@ def _to_values(fitted: Representation) -> dict[str, Any]:
 
 
 def _from_values(values: Mapping[str, Any]) -> Representation:
+    """The representation of values that came from a file.
+
+    Raises
+    ------
+    InputError
+        If they describe none.
+    """
+    try:
+        fitted = _described(values)
+    except KeyError as error:
+        raise InputError(f"{_FOREIGN}: {error} is missing") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{_FOREIGN}: {error!s:.80}") from error
+    check_choice(fitted.kind, _KINDS, "kind of representation")
+    shapes = {"spread": (fitted.spread, fitted.centre.shape)}
+    if fitted.centre.ndim != 1 or (fitted.linear is None and fitted.kind != "obsm"):
+        raise InputError(f"{_FOREIGN}: a {fitted.kind!r} without its genes or dimensions")
+    if fitted.linear is not None:
+        genes = (len(fitted.linear.genes),)
+        shapes |= {"mean": (fitted.linear.mean, genes), "scale": (fitted.linear.scale, genes)}
+        shapes["loadings"] = (fitted.linear.loadings, genes + fitted.centre.shape)
+    for name, (array, wanted) in shapes.items():
+        if array.shape != wanted:
+            raise InputError(f"{_FOREIGN}: {name} has the shape {array.shape}, not {wanted}")
+    return fitted
+
+
+def _described(values: Mapping[str, Any]) -> Representation:
     linear = None
     if len(values["genes"]):
         linear = Linear(

@@ -16,7 +16,7 @@ from cellflow.io import Conditions, SideColumns, TimePoints, populations, time_p
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.representation import from_context
-from cellflow.tl._fit import kept
+from cellflow.tl._fit import checksum, kept
 from cellflow.training import compared, fit_flow, resolve_device, settings_after
 
 
@@ -146,6 +146,7 @@ def finetune(
     )
     settings = {**flow.context.settings, "time_key": time_key or flow.time_key}
     columns = {
+        "data": checksum(cells, points.elapsed[used]),
         "use_rep": flow.settings.get("use_rep"),
         "condition_keys": [column["key"] for column in conditions.columns],
         "label_key": label_key,

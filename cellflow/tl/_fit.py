@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from anndata import AnnData
 
+from cellflow._batch import Batch
 from cellflow._keys import FIT, record
 from cellflow._random import RNG, seed_of
-from cellflow.flow import Context, Flow
+from cellflow.flow import Context, Flow, fingerprint
 from cellflow.io import Conditions, SideColumns, populations, time_key_of, time_points_of
 from cellflow.marginals import fit_axis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.representation import current_representation, to_context
-from cellflow.training import fit_flow, resolve_device
+from cellflow.training import Checkpoint, fit_flow, resolve_device
 
 
 def fit(
@@ -40,6 +44,9 @@ def fit(
     time_axis: str = "learned",
     rng: RNG = 0,
     device: str = "auto",
+    checkpoint: str | PathLike[str] | None = None,
+    checkpoint_every: int = 500,
+    resume: bool = False,
     progress: bool = True,
     key_added: str = FIT,
 ) -> Flow:
@@ -84,6 +91,13 @@ def fit(
         Seed, or a numpy generator that one is drawn from. Same seed, same flow on one device.
     device
         `auto`, `cpu`, `cuda`, `cuda:1`, ...
+    checkpoint
+        File that the state of the training is kept in, so that a fit that was stopped ends with
+        the weights of one that was not; Ctrl-C and SIGTERM then keep the state before they stop.
+    checkpoint_every
+        Steps between two writings of it.
+    resume
+        Go on from that file, where it is there.
     progress
         Show a progress bar on stderr.
     key_added
@@ -100,6 +114,8 @@ def fit(
     ------
     InputError
         For missing keys, times or values that cannot be used, or an unknown name.
+    FileError
+        If the checkpoint is damaged or cannot be written.
 
     References
     ----------
@@ -129,6 +145,7 @@ def fit(
     known = SideColumns(label_key, lineage_key, cost_rep, growth=chosen.growth == "gene-sets")
     cells = known.batch(adata, representation.transform(adata), conditions)
     axis = fit_axis(time_axis, points.times, cells.x, points.elapsed)
+    data = checksum(cells, points.elapsed)
     flow = fit_flow(
         populations(cells, points.elapsed, points.times, axis),
         axis,
@@ -137,9 +154,15 @@ def fit(
         seed=seed_of(rng),
         device=target,
         prior=prior,
+        checkpoint=None
+        if checkpoint is None
+        else Checkpoint(
+            Path(checkpoint), checkpoint_every, resume, {"data": data, "time_axis": time_axis}
+        ),
         progress=progress,
     )
     columns = {
+        "data": data,
         "use_rep": use_rep,
         "condition_keys": list(keys),
         "label_key": label_key,
@@ -151,6 +174,11 @@ def fit(
         representation, time_key=time_key, conditions=[dict(c) for c in conditions.columns]
     )
     return kept(adata, flow, context, columns, key_added)
+
+
+def checksum(cells: Batch, elapsed: np.ndarray) -> str:
+    """Digest of all that a fit sees of its cells: points, times and side columns."""
+    return fingerprint({**cells.columns(), "elapsed": torch.from_numpy(elapsed)})
 
 
 def kept(

@@ -10,6 +10,7 @@ from cellflow._batch import Batch
 from cellflow._checks import check_choice
 from cellflow._keys import INTERPOLATE, START_TIME, TIME, WEIGHT, record
 from cellflow._random import RNG, seed_of, torch_generator
+from cellflow._versions import versions
 from cellflow.flow import Flow
 from cellflow.io import time_points_of
 from cellflow.methods.names import STARTS
@@ -64,7 +65,8 @@ def interpolate(
     `obs["start_cell"]`, `obs["start_time"]`
         The cell that each comes from, and its time.
     `uns["cellflow"]`
-        The time, and the map of the representation.
+        The time, the flow by its id and the cells that it was fitted to by their checksum, seed,
+        device and versions, and the map of the representation.
 
     Raises
     ------
@@ -93,13 +95,23 @@ def interpolate(
     def cells_at(time: float) -> Batch:
         return cells[torch.as_tensor(np.flatnonzero(elapsed == time))]
 
-    generator = torch_generator(seed_of(rng))
+    seed = seed_of(rng)
+    generator = torch_generator(seed)
     carried = carry(flow, cells_at, neighbours, moment, start=start, generator=generator)
     names = np.concatenate(
         [adata.obs_names[points.elapsed == t] for t in dict.fromkeys(carried.starts)]
     )
     columns = {TIME: moment, WEIGHT: carried.weights, START_TIME: carried.starts}
     result = predicted_cells(representation, carried.points, names, columns)
-    entry = {"time": moment, "start": start, "unit": points.unit}
+    entry = {
+        "time": moment,
+        "start": start,
+        "unit": points.unit,
+        "flow_id": flow.fingerprint,
+        "data": flow.settings.get("data"),
+        "seed": seed,
+        "device": str(flow.device),
+        "versions": versions(),
+    }
     record(result.uns, INTERPOLATE, entry)
     return result

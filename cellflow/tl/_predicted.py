@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from anndata.utils import make_index_unique
 
 from cellflow._keys import REPRESENTATION, START_CELL, TIME
 from cellflow.representation import Representation, write_map
@@ -41,11 +42,12 @@ def predicted_cells(
     """
     times = np.broadcast_to(np.asarray(columns[TIME], dtype=np.float64), len(points))
     called = origins if names is None else names
-    index = [f"{name}@{time:.10g}" for name, time in zip(called, times, strict=True)]
+    index = pd.Index([f"{name}@{time:.10g}" for name, time in zip(called, times, strict=True)])
     expression = representation.decode(points.astype(np.float64)) if decode else None
     known = expression is not None and representation.linear is not None
     genes = representation.linear.genes if known else ()  # type: ignore[union-attr]
-    obs = pd.DataFrame({**columns, START_CELL: np.asarray(origins, dtype=object)}, index=index)
+    obs = pd.DataFrame({**columns, START_CELL: np.asarray(origins, dtype=object)})
+    obs.index = make_index_unique(index)
     result = AnnData(
         X=None if expression is None else expression.astype(np.float32),
         obs=obs,

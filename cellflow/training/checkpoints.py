@@ -87,7 +87,10 @@ class Checkpoint:
             "digest": _digest(tensors, values),
         }
         with new_file(self.path, overwrite=True) as staged:
-            save_file(tensors, staged, metadata)
+            try:
+                save_file(tensors, staged, metadata)
+            except SafetensorError as error:
+                raise FileError(f"cannot write {self.path}: {error}") from error
 
     def load(self) -> State | None:
         """The state to go on from; None to start anew.
@@ -116,9 +119,13 @@ class Checkpoint:
             )
         if metadata.get("digest") != _digest(tensors, metadata.get("state", "")):
             raise FileError(f"{self.path} was altered after it was written")
-        state = json.loads(metadata["state"])
-        self._check_same(state["identity"])
-        return State(state["step"], tensors, state["values"])
+        try:
+            state = json.loads(metadata["state"])
+            identity, step, values = dict(state["identity"]), int(state["step"]), state["values"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileError(f"{self.path} holds no state of a training: {error!r}") from error
+        self._check_same(identity)
+        return State(step, tensors, values)
 
     def _check_same(self, found: Mapping[str, Any]) -> None:
         mine = json.loads(json.dumps(self.identity))

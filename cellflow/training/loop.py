@@ -13,13 +13,16 @@ from torch import Tensor, nn
 
 from cellflow._batch import Pairs
 from cellflow._errors import SolverError
+from cellflow._log import tell
 from cellflow._random import drawn_seed, torch_generator
+from cellflow._signals import held_signals
 from cellflow.couplings import Coupling
 from cellflow.methods.recipes import Recipe
 from cellflow.objectives import Objective
 from cellflow.training.average import average_of
 from cellflow.training.checkpoints import Checkpoint, State, named, under
 from cellflow.training.companion import Companion
+from cellflow.training.divergence import told_of_divergence
 from cellflow.training.dropout import Dropout
 from cellflow.training.feed import Feed, Source
 from cellflow.training.parallel import Crew
@@ -72,7 +75,8 @@ def minimise(
 
     With `check`, pairs that training does not see, the loss on a batch of them decides which
     weights are used and when to stop, after `recipe.patience` readings without a new low. A
-    `companion` follows each step, and may stop as well.
+    `companion` follows each step, and may stop as well. With a `checkpoint`, SIGINT and SIGTERM
+    are served when the step is done and its state is kept.
 
     Raises
     ------
@@ -87,8 +91,10 @@ def minimise(
     with (
         Bar(recipe, training.steps, unit, shown=progress and leads, what=what) as bar,
         training.running(),
+        # Processes that train together would be stopped at different steps.
+        held_signals(checkpoint is not None and training.crew.size == 1) as held,
     ):
-        while not training.done:
+        while not training.done and held.caught is None:
             loss = training.step()
             if loss is not None:
                 bar.update(training.steps, loss, training.waited)
@@ -96,10 +102,13 @@ def minimise(
                 if look.due(training.steps) or training.done:
                     with training.at_rest():
                         look.do(training.steps, training.current)
-            if checkpoint is not None and checkpoint.due(training.steps):
+            asked = held.caught is not None
+            if checkpoint is not None and (asked or checkpoint.due(training.steps)):
                 state = training.state
                 if leads:
                     checkpoint.save(state)
+                if asked:
+                    tell(f"stopped at step {training.steps}, kept in {checkpoint.path}")
     return training.result()
 
 
@@ -154,6 +163,7 @@ class _Training(Generic[Net]):
         self.losses = torch.zeros(recipe.n_steps, device=self.device)
         self.history: dict[str, list[float]] = {"step": [], "loss": []}
         self.steps, self.done, self.waited = 0, False, 0.0
+        self.pairs: Pairs | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -166,7 +176,7 @@ class _Training(Generic[Net]):
         for group in self.optimiser.param_groups:
             group["lr"] = rate_at(self.recipe, self.steps)
         start = perf_counter()
-        pairs = self.feed.next()
+        pairs = self.pairs = self.feed.next()
         self.waited += perf_counter() - start
         self.optimiser.zero_grad()
         self.losses[self.steps] = self._backward(pairs)
@@ -221,7 +231,11 @@ class _Training(Generic[Net]):
         lost = torch.nonzero(~losses.isfinite())[:, 0].tolist()
         if lost:
             step = seen + lost[0] + 1
-            raise SolverError(f"the loss became {float(losses[lost[0]])} at step {step}")
+            before = self.history["loss"][-1] if self.history["loss"] else None
+            rate = rate_at(self.recipe, step - 1)
+            raise SolverError(
+                told_of_divergence(float(losses[lost[0]]), step, before, self.pairs, rate)
+            )
         return losses
 
     @contextmanager

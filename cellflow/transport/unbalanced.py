@@ -9,7 +9,7 @@ import ot
 from scipy.special import logsumexp
 
 from cellflow._checks import check_positive
-from cellflow._errors import InputError, SolverError
+from cellflow._errors import CellflowWarning, InputError, SolverError
 from cellflow.transport.plan import Plan, checked_cost, checked_problem
 
 _MAX_ITER = 2000
@@ -62,26 +62,37 @@ def unbalanced_plan(
         warnings.simplefilter("ignore")  # the answer is checked below
         # POT's stabilised variant does not converge to this plan, so what underflows here is solved
         # in the logarithmic domain below.
-        matrix = ot.unbalanced.sinkhorn_unbalanced(
-            a, b, cost, epsilon, weights, numItermax=_MAX_ITER, stopThr=_TOLERANCE
+        matrix, log = ot.unbalanced.sinkhorn_unbalanced(
+            a, b, cost, epsilon, weights, numItermax=_MAX_ITER, stopThr=_TOLERANCE, log=True
         )
+        converged = log["err"][-1] <= _TOLERANCE
     if not np.isfinite(matrix).all() or (matrix.sum(axis=1) == 0).any():
-        matrix = _in_logarithms(cost, epsilon, (tau_a, tau_b), a, b)
+        matrix, converged = _in_logarithms(cost, epsilon, (tau_a, tau_b), a, b)
+    if not converged:
+        warnings.warn(
+            f"unbalanced transport with epsilon {epsilon:.3g} did not converge in {_MAX_ITER} "
+            "iterations; its last plan is taken: raise epsilon, or lower tau_a and tau_b",
+            CellflowWarning,
+            stacklevel=2,
+        )
     return _solved(matrix, cost, "raise epsilon or tau_a and tau_b")
 
 
 def _in_logarithms(
     cost: np.ndarray, epsilon: float, taus: tuple[float, float], a: np.ndarray, b: np.ndarray
-) -> np.ndarray:
-    """The same plan by iterations on potentials, slower, which cannot underflow before its end."""
+) -> tuple[np.ndarray, bool]:
+    """The same plan by iterations on potentials, slower, which cannot underflow before its end.
+
+    The second is whether they converged.
+    """
     f, g = np.zeros(len(a)), np.zeros(len(b))
     for _ in range(_MAX_ITER):
         before = f
         f = -taus[0] * epsilon * logsumexp((g - cost) / epsilon, axis=1, b=b)
         g = -taus[1] * epsilon * logsumexp((f[:, None] - cost) / epsilon, axis=0, b=a[:, None])
-        if np.abs(f - before).max() <= _TOLERANCE * epsilon:
+        if converged := bool(np.abs(f - before).max() <= _TOLERANCE * epsilon):
             break
-    return a[:, None] * b * np.exp((f[:, None] + g - cost) / epsilon)
+    return a[:, None] * b * np.exp((f[:, None] + g - cost) / epsilon), converged
 
 
 def partial_plan(

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from cellflow import InputError
+from cellflow import InputError, SolverError
 from cellflow.integrate import solve
 from cellflow.methods.names import ODE_SOLVERS
 
@@ -83,3 +83,12 @@ def test_unknown_solver_and_steps_are_refused(x):
         solve(rotation, x, [0, 1], solver="heun")
     with pytest.raises(InputError, match="n_steps must be positive"):
         solve(rotation, x, [0, 1], n_steps=0)
+
+
+def test_an_adaptive_solver_that_comes_to_its_limit_says_so(x, monkeypatch):
+    """A velocity without a limit at time 1/2, and few steps for a harmless one."""
+    with pytest.raises(SolverError, match=r"solver 'dopri5' stopped between times 0 and 1 .*rk4"):
+        solve(lambda t, x: x / (t[:, None] - 0.5) ** 2, x, [0, 1], solver="dopri5")
+    monkeypatch.setattr("cellflow.integrate.ode._MAX_STEPS", 3)
+    with pytest.raises(SolverError, match=r"max_num_steps exceeded.*raise tolerance \(it is 1e-0"):
+        solve(rotation, x, [0, 5], solver="dopri5", tolerance=1e-9)

@@ -234,7 +234,7 @@ class Lost:
 @pytest.mark.parametrize("at", [1, 50, 57])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_no_number_stops_the_training_and_its_step_is_named(at, value):
-    with pytest.raises(SolverError, match=f"the loss became {value} at step {at}$"):
+    with pytest.raises(SolverError, match=f"the loss became {value} at step {at}[ ;]"):
         trained(objective=Lost(at, value), n_steps=60)
 
 
@@ -281,3 +281,13 @@ def test_noise_is_drawn_again_at_every_step():
     trained(coupling=noise, objective=objective, n_steps=5)
     drawn = torch.cat([pairs.x0 for pairs in objective.pairs])
     assert len(torch.unique(drawn)) == drawn.numel()
+
+
+def test_a_loss_that_is_no_number_is_told_with_its_batch_and_what_to_try():
+    wanted = (
+        r"at step 57 \(it was [\d.e+-]+ at the last reading\); learning rate [\d.e+-]+, last batch "
+        r"of 8 pairs, sources -?[\d.]+ \+- [\d.]+, at most [\d.]+, targets .*: "
+        r"try a tenth of the learning_rate, clip 1, or look for cells far from all others"
+    )
+    with pytest.raises(SolverError, match=wanted):
+        trained(objective=Lost(57), n_steps=60)

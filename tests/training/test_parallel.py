@@ -151,7 +151,7 @@ def test_two_processes_train_as_one_does(tmp_path, alone):
     for each in found:
         assert each["device"] == "cpu"
         assert each["small"].startswith("recipe setting batch_size=1 leaves some of 2 processes")
-        assert each["lost"] == "the loss became nan at step 3"
+        assert each["lost"].startswith("the loss became nan at step 3;")
 
 
 def check_weights_are_the_same_on_both(first, second):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 
-from cellflow import InputError, SolverError
+from cellflow import CellflowWarning, InputError, SolverError
 from cellflow.transport import (
     distances,
     entropic_plan,
@@ -106,3 +106,12 @@ def test_tau_must_be_between_zero_and_one(tau):
 def test_a_plan_without_mass_is_an_error():
     with pytest.raises(SolverError, match="raise epsilon"):
         unbalanced_plan(1e6 + problem(0), 1e-3, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_iterations_that_do_not_converge_say_so(scale, monkeypatch):
+    """In the plain domain, and where costs would underflow there."""
+    monkeypatch.setattr("cellflow.transport.unbalanced._MAX_ITER", 2)
+    cost = scale * np.random.default_rng(0).random((6, 6))
+    with pytest.warns(CellflowWarning, match="epsilon 0.1 did not converge in 2 iterations; its"):
+        unbalanced_plan(cost, 0.1, 0.999, 0.999)

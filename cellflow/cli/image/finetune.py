@@ -53,7 +53,7 @@ def finetune(
     from cellflow.flow import check_flow_target
 
     check_flow_target(output, overwrite=force)
-    shared.check_checkpoint(settings, force=force)
+    options.check_checkpoint(settings, force=force)
     settings |= {"flow": str(flow_path), "output": str(output), "force": force}
     settings |= {"progress": progress}
     if processes == 1:

@@ -132,28 +132,7 @@ guidance = options.together(
 
 #: What is kept and shown of a training, and by how many processes it is done.
 training = options.together(
-    click.option(
-        "--checkpoint",
-        type=options.PATH,
-        metavar="FILE",
-        panel=options.RUN,
-        help="Keep the state of the training in this file.",
-    ),
-    click.option(
-        "--checkpoint-every",
-        type=click.IntRange(min=1),
-        default=1000,
-        show_default=True,
-        metavar="STEPS",
-        panel=options.RUN,
-        help="Steps between two writings of it.",
-    ),
-    click.option(
-        "--resume",
-        is_flag=True,
-        panel=options.RUN,
-        help="Go on from the checkpoint, if it is there.",
-    ),
+    options.checkpoint(every=1000),
     click.option(
         "--pictures",
         type=options.PATH,
@@ -214,16 +193,6 @@ def sets(given: dict[str, Any]) -> tuple[ImageSet, ImageSet | None]:
     if source is None and source_class is None:
         return data, None
     return data, read(source or name, split, size, source_class)
-
-
-def check_checkpoint(settings: dict[str, Any], *, force: bool) -> None:
-    """Refuse a checkpoint that could not be written, or gone on from."""
-    if settings["resume"] and settings["checkpoint"] is None:
-        raise click.UsageError("--resume needs --checkpoint FILE to go on from")
-    if settings["checkpoint"] is not None:
-        from cellflow._files import check_file_target
-
-        check_file_target(settings["checkpoint"], overwrite=force or settings["resume"])
 
 
 def check_figure(path: Path | None, *, force: bool) -> None:

@@ -116,7 +116,7 @@ def train(output: Path, force: bool, processes: int, progress: bool, **settings:
     from cellflow.flow import check_flow_target
 
     check_flow_target(output, overwrite=force)
-    shared.check_checkpoint(settings, force=force)
+    options.check_checkpoint(settings, force=force)
     settings |= {"output": str(output), "force": force, "progress": progress}
     if processes == 1:
         work(settings)
