@@ -11,13 +11,13 @@ from scipy.sparse import coo_matrix
 from cellflow.transport.plan import Plan
 
 #: Entries of a cost matrix up to which all of them go to the solver at once.
-FEW = 250_000
+FEW = 500_000
 
 #: A side of the problem that gives the first duals, as a share of the whole one's.
 _COARSER = 3
 
-#: Entries of a row and of a column, about, that are taken to be worth it first, and later.
-_FIRST, _LATER = 16, 6
+#: Entries of a row and of a column, about, that the solver is given first.
+_FIRST = 16
 
 #: Rows and columns that are looked at to tell which entries are among the lowest of their own.
 _SAMPLED = 8
@@ -76,10 +76,11 @@ def priced_plan(
     if v is None:
         return None
     u = row_minimum(cost, v)
-    entries = np.union1d(_corner(a, b), _lowest(cost, u, v, _FIRST))
+    ceilings = _ceilings(cost, u, v)
+    entries = np.union1d(_corner(a, b), _under(ceilings, cost, u, v))
     negligible = _NONE * cost.mean()
     for _ in range(_ROUNDS):
-        found = _on(entries, cost, a, b, max_iter)
+        found = _on(entries, cost, (u, v), (a, b), max_iter)
         if found is None:
             return None
         plan, (u, v) = found
@@ -87,7 +88,7 @@ def priced_plan(
         if not len(missing):
             return plan, (u, v)
         # Duals will move by about as much as they are off, so entries that near may be next.
-        near = _lowest(cost, u, v, _LATER, most=least)
+        near = _under(tuple(np.minimum(each, least) for each in ceilings), cost, u, v)
         entries = np.union1d(entries, np.concatenate([missing, near]))
     return None
 
@@ -125,18 +126,24 @@ def whole_plan(cost: np.ndarray, a: np.ndarray, b: np.ndarray, max_iter: int) ->
 
 
 def _on(
-    entries: np.ndarray, cost: np.ndarray, a: np.ndarray, b: np.ndarray, max_iter: int
+    entries: np.ndarray, cost: np.ndarray, duals: Duals, masses: Duals, max_iter: int
 ) -> tuple[Plan, Duals] | None:
-    """The optimum over some entries, given as places in the flat matrix."""
-    rows, columns = np.divmod(entries, cost.shape[1])
-    some = coo_matrix((cost[rows, columns], (rows, columns)), shape=cost.shape)
-    sparse, log = ot.emd(a, b, some, numItermax=max_iter, log=True)
+    """The optimum over some entries, given as places in the flat matrix.
+
+    The solver is given reduced costs, which have the same optimal plans: near to optimal duals
+    those of the plan are next to nothing, and it finds them in a tenth of the time.
+    """
+    u, v = duals
+    rows, columns = np.divmod(entries, len(v))
+    reduced = cost[rows, columns] - u[rows] - v[columns]
+    some = coo_matrix((reduced, (rows, columns)), shape=cost.shape)
+    sparse, log = ot.emd(*masses, some, numItermax=max_iter, log=True)
     if log["warning"] is not None:
         return None
     flow = sparse.tocsr().tocoo()
     used = flow.data > 0
     plan = Plan(flow.row[used].astype(np.int64), flow.col[used].astype(np.int64), flow.data[used])
-    return plan, (log["u"], log["v"])
+    return plan, (u + log["u"], v + log["v"])
 
 
 def _without_empty(
@@ -181,16 +188,22 @@ def _corner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return i * len(b) + j
 
 
-def _lowest(
-    cost: np.ndarray, u: np.ndarray, v: np.ndarray, count: int, most: float = np.inf
+def _ceilings(cost: np.ndarray, u: np.ndarray, v: np.ndarray) -> Duals:
+    """Reduced costs that about `_FIRST` entries of each row, and of each column, are under."""
+    rank = _FIRST // _SAMPLED - 1
+    rows = cost[:, ::_SAMPLED] - u[:, None] - v[::_SAMPLED]
+    columns = np.ascontiguousarray((cost[::_SAMPLED] - u[::_SAMPLED, None] - v).T)
+    return tuple(  # type: ignore[return-value]
+        np.partition(each, min(rank, each.shape[1] - 1), axis=1)[:, min(rank, each.shape[1] - 1)]
+        for each in (rows, columns)
+    )
+
+
+def _under(
+    ceilings: tuple[np.ndarray, ...], cost: np.ndarray, u: np.ndarray, v: np.ndarray
 ) -> np.ndarray:
-    """Entries under `most` among the about `count` lowest reduced costs of a row or a column."""
-    rank = max(0, round(count / _SAMPLED) - 1)
-    some = cost[:, ::_SAMPLED] - u[:, None] - v[::_SAMPLED]
-    rows = np.partition(some, min(rank, some.shape[1] - 1), axis=1)[:, rank]
-    some = np.ascontiguousarray((cost[::_SAMPLED] - u[::_SAMPLED, None] - v).T)
-    columns = np.partition(some, min(rank, some.shape[1] - 1), axis=1)[:, rank]
-    rows, columns = np.minimum(rows, most), np.minimum(columns, most)
+    """Entries whose reduced costs are under the ceiling of their row or of their column."""
+    rows, columns = ceilings
     return np.concatenate(
         [
             np.flatnonzero(part <= np.maximum(rows[first : first + len(part), None], columns))
