@@ -6,12 +6,14 @@ from cellflow.nets.geopath import GeopathNet
 from cellflow.nets.mlp import MLP, centre_and_scale
 from cellflow.nets.noisy_classifier import NoisyClassifier, RatioNet
 from cellflow.nets.song_unet import SongUNet
+from cellflow.nets.stack import MLPStack
 from cellflow.nets.unet import UNet
 from cellflow.nets.vp_time import vp_scale, vp_sigma, vp_time
 
 __all__ = [
     "KINDS",
     "MLP",
+    "MLPStack",
     "ROLES",
     "Denoiser",
     "Fields",
