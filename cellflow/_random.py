@@ -60,6 +60,21 @@ class Generators:
         """Where they draw."""
         return self.each[0].device
 
+    def initial_seed(self) -> int:
+        """The seed that the first of them started from."""
+        return self.each[0].initial_seed()
+
+    def get_state(self) -> Tensor:
+        """The states of all, a row each."""
+        import torch
+
+        return torch.stack([each.get_state() for each in self.each])
+
+    def set_state(self, state: Tensor) -> None:
+        """Go on from such states."""
+        for each, own in zip(self.each, state, strict=True):
+            each.set_state(own)
+
 
 def child(generator: torch.Generator | Generators, offset: int = 0) -> torch.Generator | Generators:
     """Return a generator that starts from a seed drawn from this one, plus `offset`."""

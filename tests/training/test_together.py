@@ -20,11 +20,7 @@ STACKED = {
     "independent": method("i-cfm"),
     "whole plan": method("ot-cfm", coupling="exact-full"),
 }
-OTHERS = {
-    "score": method("sf2m"),
-    "mean flow": method("mean-flow"),
-    "spline": method("spline-cfm"),
-}
+OTHERS = {"mean flow": method("mean-flow"), "spline": method("spline-cfm")}
 
 
 def jobs(each, small=SMALL, **columns):
@@ -71,7 +67,7 @@ def test_stacked_fits_are_those_fitted_alone(name, monkeypatch):
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_cannot_be_stacked_comes_out_by_the_same_call(name):
-    todo = jobs(OTHERS[name])
+    todo = jobs(OTHERS[name], recipe(SMALL, n_steps=2))[1:3]
     check_same(fit_flows(todo, device=CPU), todo)
 
 
