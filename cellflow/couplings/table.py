@@ -41,7 +41,9 @@ class Table:
 
     def at(self, marks: Tensor) -> Pairs:
         """The pairs that the marks fall into."""
-        return self.pairs[torch.searchsorted(self.ends, marks, right=True).clamp(max=len(self.ends) - 1)]
+        return self.pairs[
+            torch.searchsorted(self.ends, marks, right=True).clamp(max=len(self.ends) - 1)
+        ]
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from cellflow.nets.vp_time import vp_scale, vp_sigma, vp_time
 __all__ = [
     "KINDS",
     "MLP",
-    "MLPStack",
     "ROLES",
     "Denoiser",
     "Fields",
     "GeopathNet",
+    "MLPStack",
     "NoisyClassifier",
     "Preconditioning",
     "RatioNet",

@@ -33,7 +33,9 @@ class MLPStack(nn.Module):
         self.activation = first.activation
         layers = list(zip(*(_layers(net) for net in nets), strict=True))
         self.weights, self.biases = (
-            nn.ParameterList(torch.stack([getattr(layer, name).detach() for layer in each]) for each in layers)
+            nn.ParameterList(
+                torch.stack([getattr(layer, name).detach() for layer in each]) for each in layers
+            )
             for name in ("weight", "bias")
         )
         self.register_buffer("frequencies", first.frequencies)

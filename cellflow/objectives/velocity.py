@@ -41,9 +41,7 @@ class VelocityRegression:
         """Mean squared error on one batch."""
         return self.errors(net, pairs, generator).mean()
 
-    def errors(
-        self, net: Fields, pairs: Pairs, generator: torch.Generator | Generators
-    ) -> Rows:
+    def errors(self, net: Fields, pairs: Pairs, generator: torch.Generator | Generators) -> Rows:
         """Squared error of each pair, times its weight."""
         t = uniform_times(pairs, generator)
         condition = condition_at(pairs, t)

@@ -32,9 +32,7 @@ class BridgePath:
 
     sigma: float = 1.0
 
-    def sample(
-        self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators
-    ) -> PathSample:
+    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators) -> PathSample:
         """Draw x_t for each pair, with its noise, so that a score can be learned."""
         s, length = progress(pairs, t)
         way = pairs.x1 - pairs.x0

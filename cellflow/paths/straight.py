@@ -26,9 +26,7 @@ class StraightPath:
 
     sigma: float | Rows = 0.1
 
-    def sample(
-        self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators
-    ) -> PathSample:
+    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators) -> PathSample:
         """Draw x_t for each pair; with sigma = 0 no noise is drawn."""
         s, length = progress(pairs, t)
         way = pairs.x1 - pairs.x0

@@ -48,9 +48,7 @@ class WFRPath:
     delta: float | Rows
     sigma: float | Rows = 0.0
 
-    def sample(
-        self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators
-    ) -> PathSample:
+    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators) -> PathSample:
         """Draw x_t for each pair, with the growth rate and the mass there."""
         s, length = (each[:, 0] for each in progress(pairs, t))
         root0, root1 = (_root(mass, pairs.x0) for mass in (pairs.m0, pairs.m1))

@@ -84,9 +84,7 @@ class Feed:
         Source of their randomness, not to be used elsewhere.
     """
 
-    def __init__(
-        self, coupling: Coupling, n: int, generator: torch.Generator | Generators
-    ) -> None:
+    def __init__(self, coupling: Coupling, n: int, generator: torch.Generator | Generators) -> None:
         self.coupling, self.n, self.generator = coupling, n, generator
         self._next: Callable[[], tuple[Pairs, Source | None]] = lambda: (self._draw(), None)
         self._source: Source | None = None

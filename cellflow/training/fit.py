@@ -77,9 +77,7 @@ def fit_flow(
     unit
         What the bar calls a pair.
     """
-    ready = prepared(
-        Job(marginals, axis, method, recipe, seed, prior), device, progress=progress
-    )
+    ready = prepared(Job(marginals, axis, method, recipe, seed, prior), device, progress=progress)
     with cpu_threads(ready.recipe.threads):
         trained = minimise(
             ready.fields,

@@ -80,7 +80,10 @@ def _fitted(jobs: Sequence[Job], device: torch.device, *, progress: bool) -> lis
                 # One that diverges must not take the others along; alone it says so itself.
                 pass
     options = {"device": device, "progress": progress}
-    return [fit_flow(**{each.name: getattr(job, each.name) for each in fields(job)}, **options) for job in jobs]
+    return [
+        fit_flow(**{each.name: getattr(job, each.name) for each in fields(job)}, **options)
+        for job in jobs
+    ]
 
 
 def _trained_together(

@@ -125,7 +125,9 @@ def _proven(plan: ExactPlan, misplaced: float, cost: np.ndarray) -> bool:
 
 def _in_units(plan: ExactPlan, unit: float) -> ExactPlan:
     u, v = plan.potentials
-    return replace(plan, cost=plan.cost * unit, gap=plan.gap * unit, potentials=(u * unit, v * unit))
+    return replace(
+        plan, cost=plan.cost * unit, gap=plan.gap * unit, potentials=(u * unit, v * unit)
+    )
 
 
 def lower_bound(cost: np.ndarray, a: np.ndarray, b: np.ndarray, potential: np.ndarray) -> float:

@@ -167,9 +167,7 @@ def _coarse(
 ) -> np.ndarray | None:
     """Potential of all columns by a problem of some rows and columns, drawn at random."""
     rng = np.random.default_rng(0)
-    rows, columns = (
-        np.sort(rng.choice(n, -(-n // _COARSER), replace=False)) for n in cost.shape
-    )
+    rows, columns = (np.sort(rng.choice(n, -(-n // _COARSER), replace=False)) for n in cost.shape)
     some, masses, others = np.ascontiguousarray(cost[np.ix_(rows, columns)]), a[rows], b[columns]
     found = priced_plan(
         some, masses / masses.sum(), others / others.sum(), max_iter=max_iter, few=few
@@ -182,9 +180,7 @@ def _corner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     rows, columns = np.cumsum(a), np.cumsum(b)
     ends = np.union1d(rows, columns)
     middle = (ends + np.concatenate([[0.0], ends[:-1]])) / 2
-    i, j = (
-        np.minimum(np.searchsorted(each, middle), len(each) - 1) for each in (rows, columns)
-    )
+    i, j = (np.minimum(np.searchsorted(each, middle), len(each) - 1) for each in (rows, columns))
     return i * len(b) + j
 
 

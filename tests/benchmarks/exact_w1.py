@@ -28,9 +28,11 @@ def main() -> None:
         # Where a day has fewer cells than asked for, cells of the other days fill up.
         x, y = (_drawn(cells, day, size, rng) for day, size in ((before, n), (after, m)))
         cost, values = distances(x, y), []
-        slow = lambda cost=cost, v=values: v.append(ot.emd2([], [], cost, numItermax=10**7))
-        fast = lambda cost=cost, v=values: v.append(exact_plan(cost).cost)
-        measured = ratios(slow, fast, repeats)
+        measured = ratios(
+            lambda cost=cost, v=values: v.append(ot.emd2([], [], cost, numItermax=10**7)),
+            lambda cost=cost, v=values: v.append(exact_plan(cost).cost),
+            repeats,
+        )
         assert np.ptp(values) < 1e-6, values
         row(f"days {before} and {after}, {n} x {m}, {dims}-D", "3", measured)
 

@@ -14,8 +14,8 @@ from cellflow.training.devices import cpu_threads
 from tests.benchmarks.paired import header, ratios, row
 
 CPU = torch.device("cpu")
-REPEATS = 5
-STEPS = 200
+REPEATS = 3
+STEPS = 50
 
 #: Recipes and what they change: the default, TorchCFM's runner, and a small net.
 RECIPES = {
@@ -30,7 +30,11 @@ def main() -> None:
     for method in ("default", "i-cfm"):
         for name, (base, changes) in RECIPES.items():
             recipe = cf.recipe(base, **{"n_steps": STEPS, **changes})
-            jobs = [_job(fold, seed, cf.method(method), recipe) for fold in range(5) for seed in range(3)]
+            jobs = [
+                _job(fold, seed, cf.method(method), recipe)
+                for fold in range(5)
+                for seed in range(3)
+            ]
             row(f"{method}, recipe {name}", "under 4", _ratios(jobs))
 
 
