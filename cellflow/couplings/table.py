@@ -63,7 +63,7 @@ class Joined:
 
     @classmethod
     def of(cls, couplings: Sequence[object]) -> Joined | None:
-        """Those of some couplings; None where one has none, they differ in columns, or are large."""
+        """Those of some couplings; None where one has none, columns differ, or all are large."""
         tables = []
         for coupling in couplings:
             table = coupling.table() if hasattr(coupling, "table") else None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 
 from cellflow._batch import Pairs
-from cellflow._random import Generators
 from cellflow.couplings.coupling import Coupling
 from cellflow.couplings.table import Joined
 
@@ -26,8 +26,11 @@ class SideBySide:
 
     parts: Sequence[Coupling]
 
-    def sample(self, n: int, generator: Generators) -> Pairs:
-        """Draw `n` pairs of each part, those of one part after those of another."""
+    def sample(self, n: int, generator: Any) -> Pairs:
+        """Draw `n` pairs of each part, those of one part after those of another.
+
+        `generator` is a `Generators` with one for each.
+        """
         pairs = list(zip(self.parts, generator.each, strict=True))
         if self._joined is None:
             return Pairs.cat([part.sample(n, each) for part, each in pairs])

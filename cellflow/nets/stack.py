@@ -75,4 +75,4 @@ class MLPStack(nn.Module):
 
 
 def _layers(net: MLP) -> list[nn.Linear]:
-    return [*net.hidden, net.last]  # type: ignore[list-item]
+    return [*net.hidden, net.last]

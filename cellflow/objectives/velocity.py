@@ -45,7 +45,7 @@ class VelocityRegression:
         """Squared error of each pair, times its weight."""
         t = uniform_times(pairs, generator)
         condition = condition_at(pairs, t)
-        sample = self.path.sample(pairs, t, generator)
+        sample = self.path.sample(pairs, t, generator)  # type: ignore[arg-type]
         error = (net.velocity(t, sample.x, condition) - sample.u).square().mean(dim=1)
         if "score" in net.roles:
             noise, ratio = _known(sample)

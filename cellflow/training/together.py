@@ -79,9 +79,17 @@ def _fitted(jobs: Sequence[Job], device: torch.device, *, progress: bool) -> lis
             except SolverError:
                 # One that diverges must not take the others along; alone it says so itself.
                 pass
-    options = {"device": device, "progress": progress}
     return [
-        fit_flow(**{each.name: getattr(job, each.name) for each in fields(job)}, **options)
+        fit_flow(
+            job.marginals,
+            job.axis,
+            method=job.method,
+            recipe=job.recipe,
+            seed=job.seed,
+            device=device,
+            prior=job.prior,
+            progress=progress,
+        )
         for job in jobs
     ]
 
@@ -132,7 +140,7 @@ class JointObjective:
     regression: VelocityRegression
     count: int
 
-    def loss(self, net: Fields, pairs: Pairs, generator: Generators) -> Tensor:
+    def loss(self, net: Any, pairs: Pairs, generator: Any) -> Tensor:
         """Mean squared error of each fit, shape (count,)."""
         return self.regression.errors(net, pairs, generator).view(self.count, -1).mean(dim=1)
 
@@ -160,4 +168,4 @@ def _joint_path(paths: Sequence[Path], n: int, device: torch.device) -> Path | N
             numbers[each.name] = torch.tensor(values, device=device).repeat_interleave(n)
     if numbers and not isinstance(first, _BY_ROW):
         return None
-    return replace(first, **numbers)
+    return replace(first, **numbers)  # type: ignore[arg-type]

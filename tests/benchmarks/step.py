@@ -13,8 +13,10 @@ from cellflow.training.fit import prepared
 from tests.benchmarks.paired import header, ratios, row
 
 CPU = torch.device("cpu")
-STEPS, REPEATS = 100, 5
-BATCHES = (256, 1024, 4096)
+REPEATS = 3
+
+#: Pairs a step, and steps of a timing.
+BATCHES = {256: 100, 1024: 40, 4096: 20}
 
 #: Ways to pairs whose cost is paid before the first step.
 METHODS = {
@@ -43,7 +45,7 @@ def _training(method, batch):
     generator = torch.Generator().manual_seed(0)
     cells = [Population.of(torch.randn((1000, 5), generator=generator) + k) for k in range(3)]
     times = (0.0, 1.0, 2.0)
-    recipe = cf.recipe("default", n_steps=STEPS, batch_size=batch)
+    recipe = cf.recipe("default", n_steps=BATCHES[batch], batch_size=batch)
     job = Job(Marginals(times, tuple(cells)), TimeAxis("index", times), method, recipe, 0)
     ready = prepared(job, CPU)
     parts = ready.fields, ready.coupling, ready.objective, ready.recipe, ready.generator
@@ -59,7 +61,7 @@ def _bare(batch):
     x, u = torch.randn((2, batch, 5), generator=generator)
 
     def steps():
-        for _ in range(STEPS):
+        for _ in range(BATCHES[batch]):
             optimiser.zero_grad()
             (net.velocity(t, x) - u).square().mean().backward()
             optimiser.step()
