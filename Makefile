@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint workflow-test fuzz kills licences audit benchmark methods toys clean
+.PHONY: demo test lint workflow-test fuzz kills licences audit benchmark methods toys performance clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -60,6 +60,12 @@ methods: $(VENV)/.base
 
 toys: $(VENV)/.base
 	$(BIN)/python scripts/measure_toys.py results/toys docs/images
+
+# The ratios of docs/performance.md; the first needs CELLFLOW_DATA.
+performance: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.exact_w1
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.many_fits
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.step
 
 clean:
 	rm -rf $(VENV) cellflow-demo build dist

@@ -15,6 +15,7 @@ from cellflow._errors import CellflowWarning, InputError
 from cellflow._random import drawn_seed
 from cellflow._typing import Rows
 from cellflow.couplings.costs import Cost, LineageCost, squared_euclidean
+from cellflow.couplings.table import Table
 from cellflow.transport.blocks import blockwise_plan
 from cellflow.transport.exact import exact_plan
 from cellflow.transport.lowrank import LowRankPlan, low_rank_plan
@@ -62,8 +63,21 @@ class PlanCoupling:
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
         """Draw `n` pairs."""
-        share = torch.rand(n, generator=generator, device=self._ends.device, dtype=torch.float64)
-        entries = _found(self._ends, share * self._ends[-1])
+        return self._at(_found(self._ends, self.marks(n, generator)))
+
+    def marks(self, n: int, generator: torch.Generator) -> Rows:
+        """Draw `n` places on the line of the plan's masses, in float64."""
+        device = self._ends.device
+        share = torch.rand(n, generator=generator, device=device, dtype=torch.float64)
+        return share * self._ends[-1]
+
+    def table(self) -> Table | None:
+        """All entries; None where points are made anew each time that they are drawn."""
+        if any(getattr(each, "reading", None) is not None for each in (self.source, self.target)):
+            return None
+        return Table(self._at(torch.arange(len(self._ends), device=self._ends.device)), self._ends)
+
+    def _at(self, entries: Tensor) -> Pairs:
         return Pairs.over(
             self.interval,
             self.source.at(self._rows[entries]),

@@ -13,8 +13,8 @@ def wasserstein(x: Cloud, y: Cloud, *, power: int = 1) -> float:
     """W1 (`power` 1) or W2 (`power` 2), in units of the points.
 
     The plan is proven optimal (`cellflow.transport.exact_plan`), for weighted and for unequally
-    many points alike. Time grows with about the cube of the points, memory with n times m: 8,000
-    a side take some 15 s and 2 GB.
+    many points alike. Time grows somewhat faster than n times m, as memory does: 8,000 a side
+    take some 6 s and 1.5 GB (docs/performance.md).
 
     Raises
     ------

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from cellflow._batch import Pairs
+from cellflow._random import Generators, normal_like, uniform_like
 from cellflow._typing import Condition, Rows, Scalar
 
 
@@ -25,11 +26,10 @@ class Objective(Protocol):
 TimeLaw = Callable[[Pairs, torch.Generator], Rows]
 
 
-def uniform_times(pairs: Pairs, generator: torch.Generator) -> Rows:
+def uniform_times(pairs: Pairs, generator: torch.Generator | Generators) -> Rows:
     """One time for each pair, uniform over its interval."""
     t0 = pairs.t0
-    share = torch.rand(len(t0), generator=generator, device=t0.device, dtype=t0.dtype)
-    return t0 + share * (pairs.t1 - t0)
+    return t0 + uniform_like(t0, generator) * (pairs.t1 - t0)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class LogitNormal:
     def __call__(self, pairs: Pairs, generator: torch.Generator) -> Rows:
         """One time for each pair."""
         t0 = pairs.t0
-        z = torch.randn(len(t0), generator=generator, device=t0.device, dtype=t0.dtype)
+        z = normal_like(t0, generator)
         return t0 + torch.sigmoid(self.mean + self.std * z) * (pairs.t1 - t0)
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from cellflow._batch import Pairs
-from cellflow._typing import Scalar
+from cellflow._random import Generators
+from cellflow._typing import Rows, Scalar
 from cellflow.nets import Fields
-from cellflow.objectives.objective import condition_at, uniform_times, weighted_mean
+from cellflow.objectives.objective import condition_at, uniform_times
 from cellflow.paths import Path, PathSample
 
 
@@ -38,9 +39,13 @@ class VelocityRegression:
 
     def loss(self, net: Fields, pairs: Pairs, generator: torch.Generator) -> Scalar:
         """Mean squared error on one batch."""
+        return self.errors(net, pairs, generator).mean()
+
+    def errors(self, net: Fields, pairs: Pairs, generator: torch.Generator | Generators) -> Rows:
+        """Squared error of each pair, times its weight."""
         t = uniform_times(pairs, generator)
         condition = condition_at(pairs, t)
-        sample = self.path.sample(pairs, t, generator)
+        sample = self.path.sample(pairs, t, generator)  # type: ignore[arg-type]
         error = (net.velocity(t, sample.x, condition) - sample.u).square().mean(dim=1)
         if "score" in net.roles:
             noise, ratio = _known(sample)
@@ -49,7 +54,7 @@ class VelocityRegression:
         if "growth" in net.roles and sample.growth is not None:
             rate = net.growth(t, sample.x, condition)
             error = error + self.growth_weight * (rate - sample.growth).square()
-        return weighted_mean(error, sample.weight)
+        return error if sample.weight is None else sample.weight * error
 
 
 def _known(sample: PathSample) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from cellflow._batch import Pairs
+from cellflow._random import Generators, normal_like
 from cellflow._typing import Rows
-from cellflow.paths.sample import PathSample, noise_like, progress, steady_growth
+from cellflow.paths.sample import PathSample, progress, steady_growth
 
 #: Keeps the drift of the bridge finite at its ends.
 _GUARD = 1e-8
@@ -31,11 +32,11 @@ class BridgePath:
 
     sigma: float = 1.0
 
-    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
+    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators) -> PathSample:
         """Draw x_t for each pair, with its noise, so that a score can be learned."""
         s, length = progress(pairs, t)
         way = pairs.x1 - pairs.x0
-        noise = noise_like(pairs.x0, generator)
+        noise = normal_like(pairs.x0, generator)
         spread = s * (1 - s)
         deviation = self.sigma * (length * spread).sqrt()
         x = pairs.x0 + s * way + deviation * noise

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Columns, Pairs
+from cellflow._random import Generators, normal_like
 from cellflow._typing import Points, Rows
 
 
@@ -56,14 +57,11 @@ def progress(pairs: Pairs, t: Rows) -> tuple[Tensor, Tensor]:
     return ((t - pairs.t0) / length)[:, None], length[:, None]
 
 
-def noise_like(x: Points, generator: torch.Generator) -> Points:
-    """Standard normal noise in the shape of `x`."""
-    return torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
-
-
-def blurred(x: Points, sigma: float, generator: torch.Generator) -> Points:
-    """Points with noise of standard deviation `sigma`; none is drawn for 0."""
-    return x + sigma * noise_like(x, generator) if sigma else x
+def blurred(x: Points, sigma: float | Rows, generator: torch.Generator | Generators) -> Points:
+    """Points with noise of standard deviation `sigma`, one for all or one a row; none for 0."""
+    if isinstance(sigma, Tensor):
+        return x + sigma[:, None] * normal_like(x, generator)
+    return x + sigma * normal_like(x, generator) if sigma else x
 
 
 def steady_growth(pairs: Pairs, t: Rows) -> dict[str, Any]:

@@ -241,7 +241,7 @@ def _numbers(row: pd.Series) -> list[str]:
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings under names with dots."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in settings.items():
         inner = f"{prefix}{name}"
         flat |= _flat(value, f"{inner}.") if isinstance(value, Mapping) else {inner: value}

@@ -20,6 +20,7 @@ from cellflow.couplings import COSTS, LineageCost, exact_full_coupling, wfr_coup
 from cellflow.io import Conditions, SideColumns, populations
 from cellflow.marginals import Marginals, Population
 from cellflow.methods.method import Method
+from cellflow.methods.parts import WFR_GROWTH
 from cellflow.methods.names import WAYS
 from cellflow.tl._course import Course
 from cellflow.tl._motion import Mover
@@ -183,7 +184,7 @@ class CouplingDescent:
                 delta=self._delta(*ends),
                 generator=generator,
                 block_size=method.block_size,
-                grows=method.growth == "learned",
+                growth=WFR_GROWTH[method.growth],
             )
         else:
             cost = LineageCost(COSTS[method.cost], method.lineage_strength)

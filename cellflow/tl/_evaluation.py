@@ -23,7 +23,7 @@ from cellflow.representation.matrix import expression
 from cellflow.tl._carry import Carried, carry
 from cellflow.tl._folds import SCORING_SEED, Fold, make_fold
 from cellflow.tl._peers import peer_prediction
-from cellflow.training import fit_flow, settings_after, sigma_after
+from cellflow.training import Job, fit_flow, fit_flows, settings_after, sigma_after
 
 #: Dimensions that published single-cell benchmarks score in.
 _BENCHMARK_DIMS = 5
@@ -200,6 +200,71 @@ def evaluated(
     return Result(score, len(carried.points), seconds)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where and with which seed a method is scored.
+
+    Attributes
+    ----------
+    fold, yardstick
+        The held-out time, and what predictions of it are measured with.
+    seed
+        Of the fit.
+    """
+
+    fold: Fold
+    yardstick: Yardstick
+    seed: int
+
+
+def evaluated_together(
+    evaluation: Evaluation,
+    places: Sequence[Place],
+    contestant: Contestant,
+    *,
+    device: torch.device,
+    progress: bool,
+) -> list[Result]:
+    """The same for several folds and seeds, whose fits go side by side where they can.
+
+    Of the time of fits that go side by side each counts an equal share.
+    """
+    if contestant.prior is not None:
+        return [
+            evaluated(
+                evaluation,
+                place.fold,
+                place.yardstick,
+                contestant,
+                seed=place.seed,
+                device=device,
+                progress=progress,
+            )
+            for place in places
+        ]
+    started = perf_counter()
+    jobs = [_job(evaluation, place.fold, contestant, place.seed) for place in places]
+    flows = fit_flows(jobs, device=device, progress=progress)
+    share = (perf_counter() - started) / len(places)
+    results = []
+    for place, flow in zip(places, flows, strict=True):
+        started = perf_counter()
+        carried = _predict(flow, place.fold, evaluation.rules, torch_generator(place.seed))
+        seconds = share + perf_counter() - started
+        cloud = place.fold.cloud(carried.points, carried.weights)
+        score = place.yardstick.measure(cloud, progress=progress)
+        results.append(Result(score, len(carried.points), seconds))
+    return results
+
+
+def _job(evaluation: Evaluation, fold: Fold, contestant: Contestant, seed: int) -> Job:
+    """The fit of a fold: its kept cells in time, on the clock that they give."""
+    clock = contestant.time_axis or evaluation.clock
+    axis = fit_axis(clock, evaluation.points.times, fold.cells.x, fold.elapsed)
+    marginals = populations(fold.cells, fold.elapsed, fold.kept, axis)
+    return Job(marginals, axis, contestant.method, contestant.recipe, seed)
+
+
 def _predicted(
     evaluation: Evaluation,
     fold: Fold,
@@ -211,10 +276,9 @@ def _predicted(
 ) -> Carried:
     if isinstance(contestant, Peer):
         return peer_prediction(contestant, fold, evaluation.axis, seed)
-    clock = contestant.time_axis or evaluation.clock
-    axis = fit_axis(clock, evaluation.points.times, fold.cells.x, fold.elapsed)
-    marginals = populations(fold.cells, fold.elapsed, fold.kept, axis)
-    flow = _fitted(marginals, axis, contestant, seed=seed, device=device, progress=progress)
+    job = _job(evaluation, fold, contestant, seed)
+    options = {"seed": seed, "device": device, "progress": progress}
+    flow = _fitted(job.marginals, job.axis, contestant, **options)
     return _predict(flow, fold, evaluation.rules, torch_generator(seed))
 
 

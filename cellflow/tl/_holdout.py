@@ -18,8 +18,13 @@ from cellflow.io import time_key_of
 from cellflow.methods.contestants import contestant_of
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
-from cellflow.metrics import Yardstick
-from cellflow.tl._evaluation import Evaluation, Result, evaluated, yardstick_of
+from cellflow.tl._evaluation import (
+    Evaluation,
+    Place,
+    Result,
+    evaluated_together,
+    yardstick_of,
+)
 from cellflow.tl._folds import interior_times
 from cellflow.training import resolve_device
 
@@ -127,7 +132,8 @@ def holdout(
         `w1`, `w1_half`, `energy`, `mean_error`, `cov_error`, `var_ratio` of `previous`, `next`,
         `midpoint`, `midpoint_0.7`, `midpoint_0.8`, `midpoint_0.9`.
     `seconds`
-        Wall time of fit and prediction.
+        Wall time of fit and prediction. Fits of several times and seeds go side by side where
+        their method can (`training.fit_flows`), and each counts its share.
 
     Written is:
 
@@ -179,20 +185,20 @@ def holdout(
     if isinstance(times, str | float | int):
         times = [times]
 
-    rows = []
+    places = []
     for time in interior_times(evaluation.points, times):
         fold = evaluation.fold(time, contestant)
         yardstick = yardstick_of(fold, evaluation.axis, progress=progress)
-        for seed in seeds:
-            result = evaluated(
-                evaluation, fold, yardstick, contestant, seed=seed, device=target, progress=progress
-            )
-            rows.append(_row(time, seed, yardstick, result))
-            tell(
-                f"time {time:g} held out: w1 {result.score.w1:.3f}, "
-                f"midpoint {yardstick.baselines['midpoint'].w1:.3f}, "
-                f"previous {yardstick.baselines['previous'].w1:.3f}"
-            )
+        places += [Place(fold, yardstick, seed) for seed in seeds]
+    results = evaluated_together(evaluation, places, contestant, device=target, progress=progress)
+    rows = []
+    for place, result in zip(places, results, strict=True):
+        rows.append(_row(place, result))
+        baselines = place.yardstick.baselines
+        tell(
+            f"time {place.fold.time:g} held out: w1 {result.score.w1:.3f}, "
+            f"midpoint {baselines['midpoint'].w1:.3f}, previous {baselines['previous'].w1:.3f}"
+        )
     scores = pd.DataFrame(rows)
     settings = {
         "time_key": time_key_of(adata, time_key),
@@ -221,13 +227,13 @@ def holdout(
     return scores
 
 
-def _row(time: float, seed: int, yardstick: Yardstick, result: Result) -> dict[str, Any]:
+def _row(place: Place, result: Result) -> dict[str, Any]:
     """One row of the table: reference and baselines stand beside the score as columns."""
-    row = result.row
+    row, yardstick = result.row, place.yardstick
     seconds = row.pop("seconds")
     return {
-        "time": time,
-        "seed": seed,
+        "time": place.fold.time,
+        "seed": place.seed,
         "n_predicted": row.pop("n_predicted"),
         "n_true": len(yardstick.real),
         **row,

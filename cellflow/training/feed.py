@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Pairs
+from cellflow._random import Generators
 from cellflow.couplings import Coupling, waiting
 
 
@@ -31,7 +32,7 @@ class Source:
     ready: list[Pairs | None]
 
     @classmethod
-    def of(cls, coupling: Coupling, generator: torch.Generator) -> Source:
+    def of(cls, coupling: Coupling, generator: torch.Generator | Generators) -> Source:
         """What `coupling` and `generator` would draw from now."""
         lists = waiting(coupling)
         return cls(generator.get_state(), [Pairs.cat(pairs) if pairs else None for pairs in lists])
@@ -60,7 +61,7 @@ class Source:
         }
         return {"generator": self.generator, "lists": torch.tensor(len(self.ready)), **waiting}
 
-    def restore(self, coupling: Coupling, generator: torch.Generator) -> None:
+    def restore(self, coupling: Coupling, generator: torch.Generator | Generators) -> None:
         """Let `coupling` and `generator` draw from here."""
         generator.set_state(self.generator)
         for pairs, ready in zip(waiting(coupling), self.ready, strict=True):
@@ -83,7 +84,7 @@ class Feed:
         Source of their randomness, not to be used elsewhere.
     """
 
-    def __init__(self, coupling: Coupling, n: int, generator: torch.Generator) -> None:
+    def __init__(self, coupling: Coupling, n: int, generator: torch.Generator | Generators) -> None:
         self.coupling, self.n, self.generator = coupling, n, generator
         self._next: Callable[[], tuple[Pairs, Source | None]] = lambda: (self._draw(), None)
         self._source: Source | None = None
@@ -128,7 +129,7 @@ class Feed:
                 self._source = None
 
     def _draw(self) -> Pairs:
-        return self.coupling.sample(self.n, self.generator)
+        return self.coupling.sample(self.n, self.generator)  # type: ignore[arg-type]
 
     def _fill(
         self,

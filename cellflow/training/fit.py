@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,18 +12,21 @@ import torch
 from cellflow._errors import InputError
 from cellflow._random import torch_generator
 from cellflow._versions import versions
+from cellflow.couplings import Coupling
 from cellflow.flow import Flow
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.nets import Fields
+from cellflow.objectives import Objective
 from cellflow.training import couplings, objectives, paths
 from cellflow.training.build import Build
 from cellflow.training.checkpoints import Checkpoint
+from cellflow.training.companion import Companion
 from cellflow.training.cost import Stopwatch
 from cellflow.training.devices import cpu_threads, placed
 from cellflow.training.fine_tuning import check_tunable, tuning_recipe
-from cellflow.training.loop import minimise
+from cellflow.training.loop import Trained, minimise
 from cellflow.training.parallel import Crew
 from cellflow.training.progress import Look
 from cellflow.training.target_net import TargetNet, units_of
@@ -74,9 +77,76 @@ def fit_flow(
     unit
         What the bar calls a pair.
     """
+    ready = prepared(Job(marginals, axis, method, recipe, seed, prior), device, progress=progress)
+    with cpu_threads(ready.recipe.threads):
+        trained = minimise(
+            ready.fields,
+            ready.coupling,
+            ready.objective,
+            ready.recipe,
+            ready.generator,
+            check=ready.check,
+            companion=ready.companion,
+            checkpoint=None if checkpoint is None else checkpoint.of(ready.identity),
+            looks=looks,
+            progress=progress,
+            unit=unit,
+        )
+    return ready.flow(trained)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a flow is fitted to, and how; as in `fit_flow`."""
+
+    marginals: Marginals
+    axis: TimeAxis
+    method: Method
+    recipe: Recipe
+    seed: int
+    prior: Flow | None = None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A fit before its first step.
+
+    Attributes
+    ----------
+    job
+        What was asked for.
+    fields, coupling, objective, recipe, generator, check, companion
+        What `minimise` is given.
+    settings, identity
+        What the flow will carry, and what tells a checkpoint of this training.
+    watch
+        Has run since the preparation began.
+    """
+
+    job: Job
+    fields: Fields
+    coupling: Coupling
+    objective: Objective
+    recipe: Recipe
+    generator: torch.Generator
+    check: Coupling | None
+    companion: Companion | None
+    settings: dict[str, Any]
+    identity: dict[str, Any]
+    watch: Stopwatch
+
+    def flow(self, trained: Trained[Fields], share: float = 1.0) -> Flow:
+        """The flow that comes of it; `share` of the training's cost was its own."""
+        cost = self.watch.read(trained.waited, share)
+        return Flow(trained.net, self.job.axis, {**self.settings, "cost": cost}, trained.history)
+
+
+def prepared(job: Job, device: torch.device, *, progress: bool = False) -> Ready:
+    """Do all of a fit that comes before its first step: nets, coupling, path and objective."""
+    marginals, method, recipe, seed = job.marginals, job.method, job.recipe, job.seed
     objectives.check_source(method, recipe, marginals)
     generator = torch_generator(seed, device)
-    prior = _usable(prior, method, marginals, axis, device)
+    prior = _usable(job.prior, method, marginals, job.axis, device)
     tuned = prior if method.objective == "oat" else None
     if tuned is not None:
         recipe = tuning_recipe(recipe, tuned)
@@ -129,21 +199,21 @@ def fit_flow(
         coupling = couplings.course_coupling(build, seen)
         path = paths.BUILDERS[method.path](build, coupling, seen)
         watch.lap()
-        trained = minimise(
-            fields,
-            coupling,
-            objectives.BUILDERS[method.objective](build, path),
-            recipe,
-            generator,
-            check=None if recipe.patience is None else couplings.course_coupling(build, unseen),
-            companion=companion,
-            checkpoint=None if checkpoint is None else checkpoint.of(identity),
-            looks=looks,
-            progress=progress,
-            unit=unit,
-        )
-    settings["cost"] = watch.read(trained.waited)
-    return Flow(trained.net, axis, settings, trained.history)
+        check = None if recipe.patience is None else couplings.course_coupling(build, unseen)
+        objective = objectives.BUILDERS[method.objective](build, path)
+    return Ready(
+        job,
+        fields,
+        coupling,
+        objective,
+        recipe,
+        generator,
+        check,
+        companion,
+        settings,
+        identity,
+        watch,
+    )
 
 
 def _untrained(marginals: Marginals, method: Method, recipe: Recipe, seed: int) -> Fields:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cellflow._batch import Pairs
 from cellflow._errors import SolverError
 from cellflow._log import tell
-from cellflow._random import drawn_seed, torch_generator
+from cellflow._random import Generators, child
 from cellflow._signals import held_signals
 from cellflow.couplings import Coupling
 from cellflow.methods.recipes import Recipe
@@ -46,13 +46,14 @@ class Trained(Generic[Net]):
         The net to use: the average of the weights where the recipe asks for it, else the last.
     history
         `step` and the mean `loss` of the steps since the one before; `check`, the loss on unseen
-        pairs at these steps, where there are any; what a companion reads.
+        pairs at these steps, where there are any; what a companion reads. Of fits that go side
+        by side each reading is a list.
     waited
         Seconds in which steps waited for pairs.
     """
 
     net: Net
-    history: dict[str, list[float]]
+    history: dict[str, list[Any]]
     waited: float
 
 
@@ -61,7 +62,7 @@ def minimise(
     coupling: Coupling,
     objective: Objective,
     recipe: Recipe,
-    generator: torch.Generator,
+    generator: torch.Generator | Generators,
     *,
     check: Coupling | None = None,
     companion: Companion | None = None,
@@ -116,7 +117,7 @@ class _Loss(nn.Module):
     """The loss of a net as a module, which is what processes that train together wrap."""
 
     def __init__(
-        self, net: nn.Module, objective: Objective, generator: torch.Generator, precision: str
+        self, net: nn.Module, objective: Objective, generator: Any, precision: str
     ) -> None:
         super().__init__()
         self.net, self.objective, self.generator = net, objective, generator
@@ -136,18 +137,17 @@ class _Training(Generic[Net]):
         coupling: Coupling,
         objective: Objective,
         recipe: Recipe,
-        generator: torch.Generator,
+        generator: torch.Generator | Generators,
         check: Coupling | None,
         companion: Companion | None,
     ) -> None:
         self.net, self.recipe, self.crew = net.train(), recipe, Crew.here()
         self.crew.check(recipe.batch_size)
         self.device = generator.device
-        pairs_seed, noise_seed = drawn_seed(generator), drawn_seed(generator)
-        self.feed = Feed(coupling, recipe.batch_size, torch_generator(pairs_seed, self.device))
+        self.feed = Feed(coupling, recipe.batch_size, child(generator))
         # Times and noise of each process are its own.
-        self.noise = torch_generator(noise_seed + self.crew.rank, self.device)
-        self.dropout = Dropout(net, noise_seed + self.crew.rank, self.device)
+        self.noise: Any = child(generator, self.crew.rank)
+        self.dropout = Dropout(net, self.noise.initial_seed(), self.device)
         self.optimiser = torch.optim.AdamW(
             net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
@@ -160,8 +160,10 @@ class _Training(Generic[Net]):
         if recipe.compile:
             _compile(net)
         self.loss = self.crew.wrap(_Loss(net, objective, self.noise, recipe.precision))
-        self.losses = torch.zeros(recipe.n_steps, device=self.device)
-        self.history: dict[str, list[float]] = {"step": [], "loss": []}
+        # A column a fit where several go side by side.
+        fits = (len(generator.each),) if isinstance(generator, Generators) else ()
+        self.losses = torch.zeros((recipe.n_steps, *fits), device=self.device)
+        self.history: dict[str, list[Any]] = {"step": [], "loss": []}
         self.steps, self.done, self.waited = 0, False, 0.0
         self.pairs: Pairs | None = None
 
@@ -193,7 +195,7 @@ class _Training(Generic[Net]):
 
     def _backward(self, pairs: Pairs) -> Tensor:
         """Gradients of the loss on all pairs, part by part; the loss on those of this process."""
-        total = torch.zeros((), device=self.device)
+        total = torch.zeros_like(self.losses[0])
         mine = self.crew.share(pairs)
         parts = min(self.recipe.accumulate, len(mine))
         for k in range(parts):
@@ -203,15 +205,16 @@ class _Training(Generic[Net]):
             with self.loss.no_sync() if later else nullcontext():  # type: ignore[operator]
                 # Means over processes weigh each alike, however many pairs it has.
                 loss = self.loss(part) * (len(part) * self.crew.size / len(pairs))
-                loss.backward()
+                loss.sum().backward()
             total += loss.detach()
         return total
 
     def _read(self) -> float:
         """Read the losses since the last time, and stop early where that is due."""
-        mean = float(self._unread().mean())
+        losses = self._unread()
+        mean = float(losses.mean())
         self.history["step"].append(self.steps)
-        self.history["loss"].append(mean)
+        self.history["loss"].append(losses.mean(dim=0).tolist())
         if self.watch is not None:
             with self.at_rest():
                 self.done |= self.watch.read()
@@ -231,10 +234,11 @@ class _Training(Generic[Net]):
         lost = torch.nonzero(~losses.isfinite())[:, 0].tolist()
         if lost:
             step = seen + lost[0] + 1
-            before = self.history["loss"][-1] if self.history["loss"] else None
+            told = self.history["loss"]
+            before = float(torch.as_tensor(told[-1]).sum()) if told else None
             rate = rate_at(self.recipe, step - 1)
             raise SolverError(
-                told_of_divergence(float(losses[lost[0]]), step, before, self.pairs, rate)
+                told_of_divergence(float(losses[lost[0]].sum()), step, before, self.pairs, rate)
             )
         return losses
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import ot
 
 from cellflow._errors import SolverError
 from cellflow.transport.plan import Plan, checked_problem
+from cellflow.transport.pricing import (
+    FEW,
+    Duals,
+    column_minimum,
+    priced_plan,
+    row_minimum,
+    whole_plan,
+)
 
 #: Pivots the network simplex may take. POT's own default, 1e5, ends before the optimum from about
 #: 2,000 points on.
@@ -37,7 +44,7 @@ class ExactPlan(Plan):
 
     cost: float
     gap: float
-    potentials: tuple[np.ndarray, np.ndarray]
+    potentials: Duals
 
 
 def exact_plan(
@@ -46,21 +53,28 @@ def exact_plan(
     b: np.ndarray | None = None,
     *,
     max_iter: int = MAX_ITER,
+    start: np.ndarray | None = None,
 ) -> ExactPlan:
     """Solve optimal transport by the network simplex and prove the answer optimal.
 
-    The proof does not trust the solver's own report: feasible duals are made from its potentials
-    and their value, a lower bound of every plan's cost, must meet the cost of the plan.
+    Large problems are solved on few of their entries (`cellflow.transport.pricing`), and whole
+    where that comes to no end. The proof trusts neither: feasible duals are made from the
+    solver's potentials and their value, a lower bound of every plan's cost, must meet the cost of
+    the plan.
 
     Parameters
     ----------
     cost
-        Ground costs, shape (n, m). Memory is about five times that of this matrix in float64.
+        Ground costs, shape (n, m). Solved whole, a problem takes about five times the memory of
+        this matrix in float64; on few entries, little more than the matrix.
     a, b
         Masses of rows and columns, non-negative; uniform where None. Each is normalised to sum
         to one.
     max_iter
         Pivots after which the solver gives up.
+    start
+        Potential of the rows, shape (n,), near to the optimal one, where one is known; it decides
+        how long a large problem takes.
 
     Returns
     -------
@@ -77,20 +91,43 @@ def exact_plan(
         cost = cost / unit  # the solver's own tolerance is absolute
     else:
         unit = 1.0
-    dense, log = ot.emd(a, b, cost, numItermax=max_iter, log=True)
-    rows, columns = np.nonzero(dense)
-    mass = dense[rows, columns]
-    value = float(mass @ cost[rows, columns])
-    gap = value - lower_bound(cost, a, b, log["u"])
-    misplaced = _misplaced(rows, columns, mass, a, b)
-    if not (gap <= TOLERANCE * cost.mean() and misplaced <= TOLERANCE):
+    if cost.size > FEW:
+        first = None if start is None else start / unit
+        found = priced_plan(cost, a, b, max_iter=max_iter, start=first)
+        if found is not None:
+            plan, misplaced = _measured(cost, a, b, *found)
+            if _proven(plan, misplaced, cost):
+                return _in_units(plan, unit)
+    plan, misplaced = _measured(cost, a, b, *whole_plan(cost, a, b, max_iter))
+    if not _proven(plan, misplaced, cost):
         raise SolverError(
             f"optimal transport of {cost.shape[0]} x {cost.shape[1]} points is not proven optimal "
-            f"after at most {max_iter:.0e} pivots: cost {value * unit:.6g}, gap {gap * unit:.3g}, "
-            f"misplaced mass {misplaced:.3g}"
+            f"after at most {max_iter:.0e} pivots: cost {plan.cost * unit:.6g}, "
+            f"gap {plan.gap * unit:.3g}, misplaced mass {misplaced:.3g}"
         )
-    potentials = log["u"] * unit, log["v"] * unit
-    return ExactPlan(rows, columns, mass, value * unit, gap * unit, potentials)
+    return _in_units(plan, unit)
+
+
+def _measured(
+    cost: np.ndarray, a: np.ndarray, b: np.ndarray, plan: Plan, potentials: Duals
+) -> tuple[ExactPlan, float]:
+    """A plan with its cost and gap, and the mass that it misplaces."""
+    rows, columns, mass = plan.rows, plan.columns, plan.mass
+    value = float(mass @ cost[rows, columns])
+    gap = value - lower_bound(cost, a, b, potentials[0])
+    measured = ExactPlan(rows, columns, mass, value, gap, potentials)
+    return measured, _misplaced(rows, columns, mass, a, b)
+
+
+def _proven(plan: ExactPlan, misplaced: float, cost: np.ndarray) -> bool:
+    return bool(plan.gap <= TOLERANCE * cost.mean() and misplaced <= TOLERANCE)
+
+
+def _in_units(plan: ExactPlan, unit: float) -> ExactPlan:
+    u, v = plan.potentials
+    return replace(
+        plan, cost=plan.cost * unit, gap=plan.gap * unit, potentials=(u * unit, v * unit)
+    )
 
 
 def lower_bound(cost: np.ndarray, a: np.ndarray, b: np.ndarray, potential: np.ndarray) -> float:
@@ -100,17 +137,9 @@ def lower_bound(cost: np.ndarray, a: np.ndarray, b: np.ndarray, potential: np.nd
     u_i = min_j c_ij - v_j, so u_i + v_j <= c_ij holds whatever the potential was, and
     weak duality makes a.u + b.v a lower bound of the cost of every plan.
     """
-    v = _row_minimum(cost.T, potential)
-    u = _row_minimum(cost, v)
+    v = column_minimum(cost, potential)
+    u = row_minimum(cost, v)
     return float(a @ u + b @ v)
-
-
-def _row_minimum(cost: np.ndarray, potential: np.ndarray, chunk: int = 256) -> np.ndarray:
-    parts = [
-        (cost[start : start + chunk] - potential).min(axis=1)
-        for start in range(0, len(cost), chunk)
-    ]
-    return np.concatenate(parts)
 
 
 def _misplaced(

@@ -14,6 +14,7 @@ from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, SolverError
 from cellflow.transport.exact import MAX_ITER, TOLERANCE, ExactPlan, exact_plan
 from cellflow.transport.plan import Plan, checked_cost, normalised
+from cellflow.transport.pricing import Duals
 from cellflow.transport.unbalanced import relaxed_plan
 
 #: Gap between a soft plan's value and its bound, as a share of the value, that ends the search.
@@ -38,9 +39,6 @@ _NEVER = 46.0
 
 #: Share of a corner that counts as none.
 _UNUSED = 1e-8
-
-#: Potentials of rows and columns.
-Duals = tuple[np.ndarray, np.ndarray]
 
 
 def plan_memory(n: int, m: int) -> float:
@@ -199,7 +197,8 @@ def _held_plan(
     u, v = duals
     rows, columns = a * np.exp(-u), b * np.exp(-v)
     total = rows.sum()
-    plan = exact_plan(cost, rows, columns)
+    # At the best duals these are potentials of the plan as well.
+    plan = exact_plan(cost, rows, columns, start=u)
     gap = float(total * plan.cost - rows @ u - columns @ v)
     value = float(a.sum() + b.sum() - rows.sum() - columns.sum()) + gap
     return SoftPlan(plan.rows, plan.columns, plan.mass * total, value, gap), plan.potentials

@@ -1,0 +1,73 @@
+"""Goals 2 and 3: a training step by what its pairs come from, and against the bare step of the net.
+
+python -m tests.benchmarks.step
+"""
+
+import torch
+
+import cellflow as cf
+from cellflow.marginals import Marginals, Population, TimeAxis
+from cellflow.nets import Fields
+from cellflow.training import Job, minimise
+from cellflow.training.fit import prepared
+from tests.benchmarks.paired import header, ratios, row
+
+CPU = torch.device("cpu")
+REPEATS = 3
+
+#: Pairs a step, and steps of a timing.
+BATCHES = {256: 100, 1024: 40, 4096: 20}
+
+#: Ways to pairs whose cost is paid before the first step.
+METHODS = {
+    "whole-dataset plan": cf.method("ot-cfm", coupling="exact-full"),
+    "semidiscrete potentials": cf.method("sd-fm"),
+}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    header("goal 2: step over the step with independent coupling, 5 dimensions")
+    for batch in BATCHES:
+        free = _training(cf.method("i-cfm"), batch)
+        for name, method in METHODS.items():
+            measured = ratios(_training(method, batch), free, REPEATS)
+            row(f"{name}, batch {batch}", "1.15", measured)
+    header("goal 3: step of ours over forward, backward and optimiser of the same net")
+    for batch in BATCHES:
+        for name in ("i-cfm", "ot-cfm"):
+            coupling = {"coupling": "exact-full"} if name == "ot-cfm" else {}
+            ours = _training(cf.method(name, **coupling), batch)
+            row(f"{name}, batch {batch}", "2", ratios(ours, _bare(batch), REPEATS))
+
+
+def _training(method, batch):
+    generator = torch.Generator().manual_seed(0)
+    cells = [Population.of(torch.randn((1000, 5), generator=generator) + k) for k in range(3)]
+    times = (0.0, 1.0, 2.0)
+    recipe = cf.recipe("default", n_steps=BATCHES[batch], batch_size=batch)
+    job = Job(Marginals(times, tuple(cells)), TimeAxis("index", times), method, recipe, 0)
+    ready = prepared(job, CPU)
+    parts = ready.fields, ready.coupling, ready.objective, ready.recipe, ready.generator
+    return lambda: minimise(*parts)
+
+
+def _bare(batch):
+    generator = torch.Generator().manual_seed(0)
+    sizes = cf.recipe("default").net.numbers
+    net = Fields.make(("velocity",), (5,), **sizes, generator=generator)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
+    t = torch.rand(batch, generator=generator)
+    x, u = torch.randn((2, batch, 5), generator=generator)
+
+    def steps():
+        for _ in range(BATCHES[batch]):
+            optimiser.zero_grad()
+            (net.velocity(t, x) - u).square().mean().backward()
+            optimiser.step()
+
+    return steps
+
+
+if __name__ == "__main__":
+    main()
