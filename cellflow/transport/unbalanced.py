@@ -65,9 +65,10 @@ def unbalanced_plan(
         matrix, log = ot.unbalanced.sinkhorn_unbalanced(
             a, b, cost, epsilon, weights, numItermax=_MAX_ITER, stopThr=_TOLERANCE, log=True
         )
-        converged = log["err"][-1] <= _TOLERANCE
+        converged = bool(log["err"]) and log["err"][-1] <= _TOLERANCE
     if not np.isfinite(matrix).all() or (matrix.sum(axis=1) == 0).any():
         matrix, converged = _in_logarithms(cost, epsilon, (tau_a, tau_b), a, b)
+    plan = _solved(matrix, cost, "raise epsilon or tau_a and tau_b")
     if not converged:
         warnings.warn(
             f"unbalanced transport with epsilon {epsilon:.3g} did not converge in {_MAX_ITER} "
@@ -75,7 +76,7 @@ def unbalanced_plan(
             CellflowWarning,
             stacklevel=2,
         )
-    return _solved(matrix, cost, "raise epsilon or tau_a and tau_b")
+    return plan
 
 
 def _in_logarithms(

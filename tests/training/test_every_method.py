@@ -122,7 +122,7 @@ def test_mean_flow_takes_a_step_for_each_interval_that_it_passes():
     marginals = Marginals((0.0, 1.0, 2.0), tuple(Population.of(cells + stop) for stop in stops))
     flow = fit_flow(
         marginals, TimeAxis("index", (0.0, 1.0, 2.0)), seed=0, device=CPU,
-        method=method("mean-flow"), recipe=recipe(SHORT, n_steps=600),
+        method=method("mean-flow"), recipe=recipe("default", n_steps=600, net={"width": 32}),
     )  # fmt: skip
     way = flow.trajectory(cells, [0.0, 0.5, 2.0])
     assert way.nfe == 3
@@ -137,7 +137,7 @@ def test_mean_flow_needs_one_evaluation_and_goes_back_as_well():
     flow = fitted(
         marginals,
         method("ot-cfm", objective="mean-flow"),
-        recipe=recipe(SHORT, n_steps=600),
+        recipe=recipe("default", n_steps=600, net={"width": 32}),
     )
     start = marginals.populations[1].points
     there = flow.trajectory(start, [1.0, 2.0])
