@@ -94,7 +94,7 @@ def fates(
     >>> adata = cf.datasets.semrau2017()
     >>> adata = adata[adata.X.getnnz(axis=1) > 0].copy()
     >>> cf.pp.embed(adata, n_dims=3)
-    >>> adata.obs["half"] = (adata.obsm["X_cellflow"][:, 0] > 0).astype(str)
+    >>> adata.obs["half"] = (adata.obsm["X_cellflow"][:, 1] > 0).astype(str)
     >>> short = cf.recipe("default", n_steps=10)
     >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
     >>> cf.tl.fates(adata, flow, "half", cells="time=72")

@@ -81,7 +81,7 @@ def ancestors(
     >>> short = cf.recipe("default", n_steps=10)
     >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
     >>> cf.tl.ancestors(adata, flow, "time=96", 72)
-    >>> round(adata.obs["cellflow_ancestors"].sum(), 6)
+    >>> round(float(adata.obs["cellflow_ancestors"].sum()), 6)
     1.0
     """
     course = Course.of(adata, flow, time_key)
