@@ -20,8 +20,8 @@ from cellflow.couplings import COSTS, LineageCost, exact_full_coupling, wfr_coup
 from cellflow.io import Conditions, SideColumns, populations
 from cellflow.marginals import Marginals, Population
 from cellflow.methods.method import Method
-from cellflow.methods.parts import WFR_GROWTH
 from cellflow.methods.names import WAYS
+from cellflow.methods.parts import WFR_GROWTH
 from cellflow.tl._course import Course
 from cellflow.tl._motion import Mover
 from cellflow.training.couplings import reach

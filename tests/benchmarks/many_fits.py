@@ -15,7 +15,7 @@ from tests.benchmarks.paired import header, ratios, row
 
 CPU = torch.device("cpu")
 REPEATS = 3
-STEPS = 50
+STEPS = 20
 
 #: Recipes and what they change: the default, TorchCFM's runner, and a small net.
 RECIPES = {
