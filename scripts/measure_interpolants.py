@@ -121,6 +121,7 @@ def predictions(fold: Fold, real_axis: TimeAxis) -> dict[str, Callable[[], Cloud
         "+ asynchrony + WFR, 1": lambda: of(1.0, clock, ASYNCHRONY),
         "+ asynchrony + WFR, 0.7": lambda: of(0.7, clock, ASYNCHRONY),
         "+ asynchrony + WFR, 1, growing": lambda: of(1.0, clock, ASYNCHRONY, growth),
+        "+ asynchrony + WFR, 1, rising": lambda: of(1.0, clock, ASYNCHRONY, max(1.0, growth)),
         "+ asynchrony + WFR, 1, + pull": lambda: pulled(of(1.0, clock, ASYNCHRONY), kept),
     }
 
