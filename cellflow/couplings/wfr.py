@@ -46,9 +46,10 @@ def wfr_coupling(
     delta: float,
     generator: torch.Generator,
     block_size: int = 2000,
+    max_blocks: int | None = None,
     grows: bool = True,
 ) -> PlanCoupling:
-    """Couple all cells by unbalanced transport, each pair with its masses at both ends.
+    """Couple cells by unbalanced transport, each pair with its masses at both ends.
 
     A cell counts as one, or by its weight in units of the mean weight, so populations of n and m
     cells grow by m / n where numbers of cells are taken for sizes (`grows`). Scaling the rows of
@@ -68,22 +69,27 @@ def wfr_coupling(
         Draws the blocks.
     block_size
         Most cells of a side in a block; plans are solved inside random blocks.
+    max_blocks
+        Most blocks that are solved; cells of others are in no pair. Each block has the same share
+        of both populations, so growth is read from it as from all. None solves all.
     grows
         Whether m cells are a larger population than n; else the target has the mass of the source.
     """
     check_positive(delta, "delta")
-    x, y = (each.cells.x.double().cpu().numpy() for each in (source, target))
+    x, y = (each.cells.x.cpu().numpy() for each in (source, target))
     a, b = (each.masses.double().cpu().numpy() * len(each.cells) for each in (source, target))
     if not grows:
         b = b * (a.sum() / b.sum())
     parts = []
-    for rows, columns in random_blocks(len(x), len(y), block_size, generator):
+    blocks = random_blocks(len(x), len(y), block_size, generator)[:max_blocks]
+    for rows, columns in blocks:
         distance = distances(x[rows], y[columns])
         soft = soft_plan(wfr_cost(distance, delta), 1.0, a[rows], b[columns])
         near = distance[soft.rows, soft.columns] < math.pi * delta
         parts.append(Plan(rows[soft.rows[near]], columns[soft.columns[near]], soft.mass[near]))
     plan = Plan.stacked(parts)
-    _check_reach(plan, len(x), len(y), delta)
+    n, m = (sum(map(len, side)) for side in zip(*blocks, strict=True))
+    _check_reach(plan, n, m, delta)
     return _with_masses(plan, source, target, interval, (a, b))
 
 

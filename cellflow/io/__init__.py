@@ -6,6 +6,7 @@ from cellflow.io.covariates import Conditions, SideColumns
 from cellflow.io.h5ad import read_h5ad, write_h5ad
 from cellflow.io.scores import read_scores, write_scores
 from cellflow.io.slots import populations, time_key_of, time_points_of
+from cellflow.io.stores import check_copy_target, open_cells, write_copy
 from cellflow.io.times import TimePoints, in_words, parse_times
 
 __all__ = [
@@ -14,7 +15,9 @@ __all__ = [
     "TimePoints",
     "benchmark_means",
     "benchmark_summary",
+    "check_copy_target",
     "in_words",
+    "open_cells",
     "parse_times",
     "populations",
     "published",
@@ -24,6 +27,7 @@ __all__ = [
     "time_key_of",
     "time_points_of",
     "write_benchmark",
+    "write_copy",
     "write_h5ad",
     "write_scores",
 ]

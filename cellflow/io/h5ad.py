@@ -21,15 +21,20 @@ def read_h5ad(path: str | Path) -> AnnData:
         If it is missing, not HDF5, cut short, or holds no AnnData.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
-    if not h5py.is_hdf5(path):
-        raise FileError(f"{path} is no .h5ad file (not HDF5)")
+    check_is_h5ad(path)
     try:
         return anndata.read_h5ad(path)
     except Exception as error:  # h5py and anndata raise many kinds for damaged files
         reason = " ".join(str(error).split())[:200]
         raise FileError(f"{path} cannot be read; damaged or no AnnData: {reason}") from error
+
+
+def check_is_h5ad(path: Path) -> None:
+    """Refuse what is no HDF5 file."""
+    if not path.is_file():
+        raise FileError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
+    if not h5py.is_hdf5(path):
+        raise FileError(f"{path} is no .h5ad file (not HDF5)")
 
 
 def write_h5ad(adata: AnnData, path: str | Path, *, overwrite: bool = False) -> None:

@@ -15,6 +15,10 @@ from cellflow._typing import Condition, Points, Rows
 ACTIVATIONS: dict[str, type[nn.Module]] = {"selu": nn.SELU, "silu": nn.SiLU, "relu": nn.ReLU}
 
 
+#: Points whose spread is taken at a time, so that of a million there is no second copy.
+_ROWS = 65_536
+
+
 class MLP(nn.Module):
     """Time first, as a number and as waves, then position and covariates.
 
@@ -118,7 +122,9 @@ class MLP(nn.Module):
 def centre_and_scale(points: Points) -> tuple[Tensor, Tensor]:
     """Mean of points, shape (d,), and their root mean square distance from it a dimension, or 1."""
     centre = points.mean(dim=0)
-    spread = (points - centre).square().mean().sqrt()
+    parts = points.split(_ROWS)
+    squares = [(part - centre).square().mean() * (len(part) / len(points)) for part in parts]
+    spread = torch.stack(squares).sum().sqrt()
     return centre, torch.where(spread > 0, spread, torch.ones_like(spread))
 
 

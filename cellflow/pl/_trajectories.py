@@ -22,7 +22,7 @@ from cellflow.pl._canvas import (
     time_bar,
     time_scale,
 )
-from cellflow.representation import cells_of, check_components, from_context
+from cellflow.representation import cells_of, check_components, from_context, points_of
 
 #: Points along each path, enough for smooth lines.
 _FRAMES = 60
@@ -68,11 +68,11 @@ def trajectories(
     representation = from_context(flow.context)
     check_components(representation, components)
     points = time_points_of(adata, time_key or flow.time_key)
-    cells = representation.transform(adata)
+    cells = points_of(adata, representation)
     first, _ = points.around(flow.axis.times[0], flow.axis.times)
     start = np.flatnonzero(points.elapsed == first)
     rows = np.random.default_rng(seed_of(rng)).permutation(start)[:n_cells]
-    chosen = cells_of(adata[rows], flow.context)
+    chosen = cells_of(adata, flow.context, rows)
     times = np.linspace(first, flow.axis.times[-1], _FRAMES)
     moved = flow.trajectory(chosen.x, times.tolist(), condition=chosen.condition, n_steps=2)
     paths = moved.x.cpu().numpy()[:, :, list(components)].swapaxes(0, 1)

@@ -9,14 +9,22 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
+from cellflow._batch import Batch
 from cellflow._keys import FIT, record
 from cellflow._random import RNG, seed_of
 from cellflow.flow import Context, Flow
-from cellflow.io import Conditions, SideColumns, populations, time_key_of, time_points_of
-from cellflow.marginals import fit_axis
+from cellflow.io import (
+    Conditions,
+    SideColumns,
+    TimePoints,
+    populations,
+    time_key_of,
+    time_points_of,
+)
+from cellflow.marginals import Marginals, TimeAxis, fit_axis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
-from cellflow.representation import current_representation, to_context
+from cellflow.representation import current_representation, points_of, to_context
 from cellflow.training import fit_flow, resolve_device
 
 
@@ -127,10 +135,12 @@ def fit(
     keys = [condition_keys] if isinstance(condition_keys, str) else condition_keys
     conditions = Conditions.fit(adata.obs, keys)
     known = SideColumns(label_key, lineage_key, cost_rep, growth=chosen.growth == "gene-sets")
-    cells = known.batch(adata, representation.transform(adata), conditions)
-    axis = fit_axis(time_axis, points.times, cells.x, points.elapsed)
+    cells = known.batch(adata, points_of(adata, representation), conditions)
+    marginals, axis = _course(cells, points, time_axis)
+    # Of a million cells these are a quarter of the memory, and the marginals have their own.
+    del cells
     flow = fit_flow(
-        populations(cells, points.elapsed, points.times, axis),
+        marginals,
         axis,
         method=chosen,
         recipe=recipe,
@@ -151,6 +161,12 @@ def fit(
         representation, time_key=time_key, conditions=[dict(c) for c in conditions.columns]
     )
     return kept(adata, flow, context, columns, key_added)
+
+
+def _course(cells: Batch, points: TimePoints, kind: str) -> tuple[Marginals, TimeAxis]:
+    """The populations of all times, and their clock."""
+    axis = fit_axis(kind, points.times, cells.x, points.elapsed)
+    return populations(cells, points.elapsed, points.times, axis), axis
 
 
 def kept(
