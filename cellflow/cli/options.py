@@ -105,8 +105,8 @@ cluster = click.option(
     "--cluster",
     metavar="ADDRESS",
     panel=SPACE,
-    help="Address of a dask.distributed scheduler, such as tcp://host:8786, whose workers read FILE "
-    "under the same path. [default: threads of this process]",
+    help="Address of a dask.distributed scheduler, such as tcp://host:8786, whose workers read "
+    "FILE under the same path. [default: threads of this process]",
 )
 
 
@@ -301,7 +301,7 @@ def run_options(command: Command) -> Command:
     def run(*args: Any, quiet: bool, verbose: bool, **kwargs: Any) -> Any:
         if quiet and verbose:
             raise click.UsageError("--quiet and --verbose exclude each other")
-        # Of several processes that torchrun started, and told their numbers, the first one speaks.
+        # Of processes that torchrun started, and told their numbers, the first one speaks.
         quiet = quiet or os.environ.get("RANK", "0") != "0"
         _route_messages(quiet=quiet, verbose=verbose)
         if "progress" in command.__annotations__:

@@ -83,14 +83,20 @@ def wfr_coupling(
     parts = []
     blocks = random_blocks(len(x), len(y), block_size, generator)[:max_blocks]
     for rows, columns in blocks:
-        distance = distances(x[rows], y[columns])
-        soft = soft_plan(wfr_cost(distance, delta), 1.0, a[rows], b[columns])
-        near = distance[soft.rows, soft.columns] < math.pi * delta
-        parts.append(Plan(rows[soft.rows[near]], columns[soft.columns[near]], soft.mass[near]))
+        # No name is kept for distances and costs, each of which is 32 MB by default.
+        soft = soft_plan(wfr_cost(distances(x[rows], y[columns]), delta), 1.0, a[rows], b[columns])
+        starts, ends = rows[soft.rows], columns[soft.columns]
+        near = _apart(x[starts], y[ends]) < math.pi * delta
+        parts.append(Plan(starts[near], ends[near], soft.mass[near]))
     plan = Plan.stacked(parts)
     n, m = (sum(map(len, side)) for side in zip(*blocks, strict=True))
     _check_reach(plan, n, m, delta)
     return _with_masses(plan, source, target, interval, (a, b))
+
+
+def _apart(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Distances of the points of each row, shape (n,), in float64."""
+    return np.linalg.norm(x.astype(np.float64) - y.astype(np.float64), axis=1)
 
 
 def _with_masses(

@@ -26,7 +26,6 @@ from cellflow.integrate import (
 from cellflow.marginals import TimeAxis
 from cellflow.nets import Fields
 
-
 #: Points that are carried at a time.
 _ROWS = 16_384
 

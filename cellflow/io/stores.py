@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Iterable
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import pandas as pd
@@ -135,7 +134,7 @@ def _root(path: Path) -> Group | None:
     return root if root.attrs.get("encoding-type") == "anndata" else None
 
 
-def _zarr(path: Path, mode: str) -> Group:
+def _zarr(path: Path, mode: Literal["r", "r+"]) -> Group:
     try:
         import zarr
     except ImportError as error:
@@ -175,7 +174,7 @@ def _frame(group: Group, uns: dict[str, Any], columns: Iterable[str | None] | No
     asked = None if columns is None else {name for name in columns if name is not None}
     if asked is None or not asked <= set(there):
         return read_elem(group)
-    own = {GROWTH, *USUAL_TIME_KEYS}
+    own: set[str | None] = {GROWTH, *USUAL_TIME_KEYS}
     own |= {(recorded(uns, TIME_POINTS) or {}).get("time_key")}
     own |= {(recorded(uns, GROWTH_SETTINGS) or {}).get("key_added")}
     wanted = [name for name in there if name in asked | own]

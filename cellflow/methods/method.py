@@ -110,7 +110,7 @@ class Method(BaseModel):
     tau_b: float = Field(default=0.95, gt=0, le=1)
     mass_share: float = Field(default=0.9, gt=0, le=1)
     block_size: PositiveInt = 2000
-    max_blocks: PositiveInt = 10
+    max_blocks: PositiveInt = 5
     rank: PositiveInt = 50
     max_memory: PositiveFloat = 4.0
     condition_weight: NonNegativeFloat | None = None

@@ -116,9 +116,7 @@ def _fit_expression(
     return fitted, lambda: moments(x, linear.encode)
 
 
-def _fit_obsm(
-    adata: AnnData, key: str, settings: Settings
-) -> tuple[Representation, _Components]:
+def _fit_obsm(adata: AnnData, key: str, settings: Settings) -> tuple[Representation, _Components]:
     values = coordinates(adata, key)
     n_dims = _dims(settings, values.shape[1], values.shape[1], f"obsm[{key!r}]")
     linear = _loadings_of(adata, key, values, n_dims)
@@ -142,9 +140,7 @@ def _whitened(
     fitted: Representation, _count: int, centre: np.ndarray, variance: np.ndarray
 ) -> Representation:
     spread = np.sqrt(variance)
-    return replace(
-        fitted, centre=centre, spread=np.where(spread > 0, spread, 1.0), whitened=True
-    )
+    return replace(fitted, centre=centre, spread=np.where(spread > 0, spread, 1.0), whitened=True)
 
 
 def _kind(adata: AnnData, whole: bool) -> str:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import reduce
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,10 @@ from cellflow.representation.matrix import Matrix, expression, stored
 WHOLE = 10**9
 
 #: Rows of a part in memory, and values of a part that Dask reads, as if it were dense.
-_ROWS, _VALUES = 65_536, 2**21
+_ROWS, _VALUES = 65_536, 2**20
 
 #: Fewest rows of a part that Dask reads.
-_FEWEST = 1024
+_FEWEST = 512
 
 #: Seconds in which a cluster has to answer.
 _PATIENCE = 10
@@ -154,11 +155,17 @@ def principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) 
     products = np.zeros((x.shape[1], x.shape[1]))
     for part in in_parts(x, _products):
         products += part
+        del part  # or there would be one more beside those of the next parts
     products /= x.shape[0]
-    products -= np.outer(mean, mean)
-    products /= np.outer(scale, scale)
+    # Row by row, since an outer product is as large as all of them.
+    for k, middle in enumerate(mean):
+        products[k] -= middle * mean
+    products /= scale
+    products /= scale[:, None]
     last = len(products) - 1
-    _, axes = eigh(products, subset_by_index=(last - n_dims + 1, last), overwrite_a=True)
+    wanted = (last - n_dims + 1, last)
+    # Transposed, which changes nothing in a symmetric matrix, it is in the order that LAPACK takes.
+    _, axes = eigh(products.T, subset_by_index=wanted, overwrite_a=True)
     axes = axes[:, ::-1]
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(n_dims)]
     return np.ascontiguousarray(axes * np.sign(largest))
@@ -206,10 +213,8 @@ def _threads() -> int:
 
 
 def _check_dask() -> None:
-    try:
-        import dask.array  # noqa: F401
-        import dask.distributed  # noqa: F401
-    except ImportError as error:
+    if any(find_spec(package) is None for package in ("dask", "distributed")):
         raise InputError(
-            "expression in parts, or on a cluster, needs Dask: pip install 'cellflow-snapshots[dask]'"
-        ) from error
+            "expression in parts, or on a cluster, needs Dask: "
+            "pip install 'cellflow-snapshots[dask]'"
+        )

@@ -99,6 +99,9 @@ class Representation:
 
     def points(self, adata: AnnData, used: np.ndarray | None = None) -> np.ndarray:
         """The same in float32, as flows see them, without another array of their size."""
+        if self.kind == "obsm" and not self.whitened:
+            values = coordinates(adata, self.source)[:, : self.n_dims]
+            return (values if used is None else values[used]).astype(np.float32, copy=False)
         return self._filled(adata, used, np.float32)
 
     def _filled(self, adata: AnnData, used: np.ndarray | None, dtype: type) -> np.ndarray:

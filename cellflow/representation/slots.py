@@ -57,9 +57,7 @@ def current_representation(adata: AnnData, use_rep: str | None) -> Representatio
     return fitted
 
 
-def points_of(
-    adata: AnnData, fitted: Representation, used: np.ndarray | None = None
-) -> np.ndarray:
+def points_of(adata: AnnData, fitted: Representation, used: np.ndarray | None = None) -> np.ndarray:
     """Points of cells, float32: those that stand in a slot of this very map, else made anew.
 
     Parameters
