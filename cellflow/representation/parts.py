@@ -21,10 +21,10 @@ from cellflow.representation.matrix import Matrix, expression, stored
 WHOLE = 10**9
 
 #: Rows of a part in memory, and values of a part that Dask reads, as if it were dense.
-_ROWS, _VALUES = 65_536, 2**20
+_ROWS, _VALUES = 65_536, 2**21
 
 #: Fewest rows of a part that Dask reads.
-_FEWEST = 512
+_FEWEST = 1024
 
 #: Seconds in which a cluster has to answer.
 _PATIENCE = 10

@@ -14,9 +14,10 @@ FLOW = ("--method", "ot-cfm", "--n-steps", "5", "--quiet")
 
 @pytest.fixture
 def file(semrau, tmp_path):
+    semrau = semrau[::8].copy()
     semrau.layers["dense"] = semrau.X.toarray()
     semrau.obsm["X_pca"] = semrau.layers["dense"][:, :4].astype(np.float32)
-    semrau.obs["batch"] = ["a", "b"] * (semrau.n_obs // 2)
+    semrau.obs["batch"] = np.where(np.arange(semrau.n_obs) % 2, "a", "b")
     semrau.write_h5ad(tmp_path / "cells.h5ad")
     return tmp_path / "cells.h5ad"
 
@@ -90,6 +91,7 @@ def test_a_layout_that_is_no_longer_written_is_read_whole(file, tmp_path):
     expected = anndata.read_h5ad(file)
     with h5py.File(file, "r+") as old:
         del old.attrs["encoding-type"]
+        del old.attrs["encoding-version"]
     adata = open_cells(file)
     np.testing.assert_array_equal(adata.obsm["X_pca"], expected.obsm["X_pca"])
     write_copy(adata, file, tmp_path / "copy.h5ad")
