@@ -12,6 +12,8 @@ from torch import Tensor
 
 Points = Float[Tensor, "n d"]
 OtherPoints = Float[Tensor, "m d"]
+#: One of several sets of points, which need not be of one size.
+Cloud = Float[Tensor, "_ d"]
 Condition = Float[Tensor, "n c"]
 Costs = Float[Tensor, "n m"]
 Paths = Float[Tensor, "t n d"]

@@ -12,25 +12,27 @@ from cellflow.cli import options
 
 @click.command()
 @options.course
-@options.output(metavar="FILE.h5ad", help="Where the embedded copy goes.")
+@options.output(metavar="FILE", help="Where the embedded copy goes, of the kind of FILE.")
 @options.time_key
 @options.force
 @options.space
+@options.cluster
 @options.run_options
 def embed(file: Path, output: Path, time_key: str | None, force: bool, **settings: Any) -> None:
     """Make the representation that flows live in, with its way back to genes.
 
     Counts are normalised, log-transformed and projected on principal components; other values
-    are scaled as they are. The times are read too, and the result is a copy of FILE.
+    are scaled as they are. The times are read too, and the result is a copy of FILE, an .h5ad
+    file or a zarr store. Expression of more than 1 GB is read in parts, by Dask.
     """
     from cellflow import pp
-    from cellflow._files import check_file_target
+    from cellflow._keys import REPRESENTATION
     from cellflow._log import tell
-    from cellflow.io import read_h5ad, time_key_of, write_h5ad
+    from cellflow.io import check_copy_target, open_cells, time_key_of, write_copy
 
-    check_file_target(output, overwrite=force)
-    adata = read_h5ad(file)
+    check_copy_target(file, output, overwrite=force)
+    adata = open_cells(file)
     pp.time_points(adata, time_key_of(adata, time_key))
     pp.embed(adata, **settings)
-    write_h5ad(adata, output, overwrite=force)
+    write_copy(adata, file, output, obsm=[REPRESENTATION], overwrite=force)
     tell(f"wrote {output}")

@@ -37,10 +37,12 @@ def finetune(
     from cellflow import Flow, tl
     from cellflow._log import tell
     from cellflow.flow import check_flow_target
-    from cellflow.io import read_h5ad
+    from cellflow.io import open_cells
+    from cellflow.representation import columns_of
 
     check_flow_target(output, overwrite=force)
     flow = Flow.load(flow_path)
-    tuned = tl.finetune(read_h5ad(file), flow, rng=seed, progress=progress, **settings)
+    adata = open_cells(file, columns_of(flow, settings["time_key"]))
+    tuned = tl.finetune(adata, flow, rng=seed, progress=progress, **settings)
     tuned.save(output, overwrite=force)
     tell(f"wrote {output}")

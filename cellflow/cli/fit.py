@@ -45,28 +45,37 @@ def fit(
     """Fit a flow to the time course in FILE.
 
     The flow lives in the representation that cellflow embed made; where FILE has none, or one is
-    asked for by the options, it is made on the way. FILE itself is left as it is.
+    asked for by the options, it is made on the way. FILE, an .h5ad file or a zarr store, is left as
+    it is, and no more of it is read than the fit needs.
+
+    torchrun --nproc-per-node N -m cellflow fit ... fits in N processes, each on its share of every
+    batch; cells are coupled in the whole batch. The first process writes.
     """
     from cellflow import Flow, pp, tl
     from cellflow._log import tell
     from cellflow.flow import check_flow_target
-    from cellflow.io import read_h5ad
+    from cellflow.io import open_cells
     from cellflow.representation import Settings
+    from cellflow.training import Crew, joined
 
     check_flow_target(output, overwrite=force)
     options.check_checkpoint(settings, force=force)
-    adata = read_h5ad(file)
+    columns = [settings[name] for name in ("time_key", "label_key", "lineage_key")]
+    adata = open_cells(file, [*columns, *settings["condition_keys"]])
     asked = Settings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
     if asked != Settings():
         pp.embed(adata, use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
         use_rep = None
-    flow = tl.fit(
-        adata,
-        use_rep=use_rep,
-        prior=None if prior is None else Flow.load(prior),
-        rng=seed,
-        progress=progress,
-        **settings,
-    )
-    flow.save(output, overwrite=force)
+    with joined(settings.pop("device")) as device:
+        flow = tl.fit(
+            adata,
+            use_rep=use_rep,
+            prior=None if prior is None else Flow.load(prior),
+            rng=seed,
+            device=device,
+            progress=progress,
+            **settings,
+        )
+        if Crew.here().leads:
+            flow.save(output, overwrite=force)
     tell(f"wrote {output}")

@@ -27,12 +27,12 @@ def info(path: Path, time_key: str | None) -> None:
     """
     from cellflow import Flow
     from cellflow.cli.tables import print_pairs
-    from cellflow.io import read_h5ad
+    from cellflow.io import open_cells
 
-    if path.is_dir():
+    if path.is_dir() and path.suffix != ".zarr":
         print_pairs(str(path), _of_flow(Flow.load(path)))
     else:
-        print_pairs(str(path), _of_file(read_h5ad(path), time_key))
+        print_pairs(str(path), _of_file(open_cells(path), time_key))
 
 
 def _of_file(adata: AnnData, time_key: str | None) -> dict[str, str]:

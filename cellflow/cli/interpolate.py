@@ -54,12 +54,13 @@ def interpolate(
     from cellflow import Flow, tl
     from cellflow._files import check_file_target
     from cellflow._log import tell
-    from cellflow.io import read_h5ad, write_h5ad
+    from cellflow.io import open_cells, write_h5ad
+    from cellflow.representation import columns_of
     from cellflow.training import resolve_device
 
     check_file_target(output, overwrite=force)
     flow = Flow.load(flow_path, device=resolve_device(device))
-    adata = read_h5ad(file)
+    adata = open_cells(file, columns_of(flow, time_key))
     predicted = tl.interpolate(adata, flow, time, time_key=time_key, start=start, rng=seed)
     write_h5ad(predicted, output, overwrite=force)
     tell(f"wrote {output}: {predicted.n_obs} cells at time {time}")

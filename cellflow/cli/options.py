@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -98,6 +99,14 @@ space = together(
     n_dims(help="Dimensions to keep. [default: all of --use-rep, else up to 50]"),
     whiten(default=False, show_default=True, help="Scale each dimension to variance one."),
     expression,
+)
+
+cluster = click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    panel=SPACE,
+    help="Address of a dask.distributed scheduler, such as tcp://host:8786, whose workers read "
+    "FILE under the same path. [default: threads of this process]",
 )
 
 
@@ -330,6 +339,8 @@ def run_options(command: Command) -> Command:
     def run(*args: Any, quiet: bool, verbose: bool, **kwargs: Any) -> Any:
         if quiet and verbose:
             raise click.UsageError("--quiet and --verbose exclude each other")
+        # Of processes that torchrun started, and told their numbers, the first one speaks.
+        quiet = quiet or os.environ.get("RANK", "0") != "0"
         _route_messages(quiet=quiet, verbose=verbose)
         if "progress" in command.__annotations__:
             kwargs["progress"] = not quiet

@@ -56,9 +56,9 @@ def interpolation(
     """Draw predicted cells over the snapshots in FILE."""
     from cellflow import pl
     from cellflow.cli.figures import draw
-    from cellflow.io import read_h5ad
+    from cellflow.io import open_cells
 
-    cells = (read_h5ad(file), read_h5ad(predicted))
+    cells = (open_cells(file, [time_key]), open_cells(predicted))
     draw(output, lambda: pl.interpolation(*cells, time_key=time_key, show=False), force=force)
 
 

@@ -46,9 +46,10 @@ def wfr_coupling(
     delta: float,
     generator: torch.Generator,
     block_size: int = 2000,
+    max_blocks: int | None = None,
     growth: tuple[float, float] = (0.0, math.inf),
 ) -> PlanCoupling:
-    """Couple all cells by unbalanced transport, each pair with its masses at both ends.
+    """Couple cells by unbalanced transport, each pair with its masses at both ends.
 
     A cell counts as one, or by its weight in units of the mean weight, so populations of n and m
     cells grow by m / n where that lies inside the limits of `growth`. Scaling the rows of the
@@ -68,23 +69,34 @@ def wfr_coupling(
         Draws the blocks.
     block_size
         Most cells of a side in a block; plans are solved inside random blocks.
+    max_blocks
+        Most blocks that are solved; cells of others are in no pair. Each block has the same share
+        of both populations, so growth is read from it as from all. None solves all.
     growth
         Least and largest growth of the whole population: m / n is brought between them.
     """
     check_positive(delta, "delta")
-    x, y = (each.cells.x.double().cpu().numpy() for each in (source, target))
+    x, y = (each.cells.x.cpu().numpy() for each in (source, target))
     a, b = (each.masses.double().cpu().numpy() * len(each.cells) for each in (source, target))
     counted = b.sum() / a.sum()
     b = b * (np.clip(counted, *growth) / counted)
     parts = []
-    for rows, columns in random_blocks(len(x), len(y), block_size, generator):
-        distance = distances(x[rows], y[columns])
-        soft = soft_plan(wfr_cost(distance, delta), 1.0, a[rows], b[columns])
-        near = distance[soft.rows, soft.columns] < math.pi * delta
-        parts.append(Plan(rows[soft.rows[near]], columns[soft.columns[near]], soft.mass[near]))
+    blocks = random_blocks(len(x), len(y), block_size, generator)[:max_blocks]
+    for rows, columns in blocks:
+        # No name is kept for distances and costs, each of which is 32 MB by default.
+        soft = soft_plan(wfr_cost(distances(x[rows], y[columns]), delta), 1.0, a[rows], b[columns])
+        starts, ends = rows[soft.rows], columns[soft.columns]
+        near = _apart(x[starts], y[ends]) < math.pi * delta
+        parts.append(Plan(starts[near], ends[near], soft.mass[near]))
     plan = Plan.stacked(parts)
-    _check_reach(plan, len(x), len(y), delta)
+    n, m = (sum(map(len, side)) for side in zip(*blocks, strict=True))
+    _check_reach(plan, n, m, delta)
     return _with_masses(plan, source, target, interval, (a, b))
+
+
+def _apart(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Distances of the points of each row, shape (n,), in float64."""
+    return np.linalg.norm(x.astype(np.float64) - y.astype(np.float64), axis=1)
 
 
 def _with_masses(

@@ -33,6 +33,9 @@ from cellflow.integrate import (
 from cellflow.marginals import OpenTimeAxis, TimeAxis
 from cellflow.nets import Fields, HeldFields
 
+#: Points that are carried at a time.
+_ROWS = 16_384
+
 
 @dataclass(frozen=True)
 class Context:
@@ -179,11 +182,29 @@ class Flow:
             )
         check_in_one_go([self.axis.to_flow(time) for time in times])
 
-    def push(self, x: Points, start: float, stop: float, **options: Any) -> Points:
-        """Where points at elapsed time `start` are at elapsed time `stop`, shape (n, d)."""
-        return x if start == stop else self.trajectory(x, [start, stop], **options).end
+    def push(
+        self,
+        x: Points,
+        start: float,
+        stop: float,
+        *,
+        condition: Condition | None = None,
+        **options: Any,
+    ) -> Points:
+        """Where points at elapsed time `start` are at elapsed time `stop`, shape (n, d).
 
-    @torch.no_grad()
+        Options are those of `trajectory`. Points go in parts of up to 16,384, so that memory grows
+        by no more than the answer; adaptive solvers choose their steps for each.
+        """
+        if start == stop:
+            return x
+        there = torch.empty_like(x, device=self.device)
+        for rows in _parts(len(x)):
+            known = None if condition is None else condition[rows]
+            way = self.trajectory(x[rows], [start, stop], condition=known, **options)
+            there[rows] = way.end
+        return there
+
     def push_with_growth(
         self,
         x: Points,
@@ -210,8 +231,31 @@ class Flow:
         condition
             Covariates, shape (n, c), where the flow was fitted with such.
         options
-            Of `trajectory`.
+            Of `trajectory`; points go in parts, as in `push`.
         """
+        there, growth = torch.empty_like(x, device=self.device), x.new_empty(len(x))
+        growth = growth.to(self.device)
+        for rows in _parts(len(x)):
+            there[rows], growth[rows] = self._pushed(
+                x[rows],
+                start,
+                stop,
+                None if lead is None else lead[rows],
+                None if condition is None else condition[rows],
+                options,
+            )
+        return there, growth
+
+    @torch.no_grad()
+    def _pushed(
+        self,
+        x: Points,
+        start: float,
+        stop: float,
+        lead: Rows | None,
+        condition: Condition | None,
+        options: dict[str, Any],
+    ) -> tuple[Points, Rows]:
         if lead is None and (start == stop or not self.changes_mass):
             moved = self.push(x, start, stop, condition=condition, **options)
             return moved, moved.new_zeros(len(x))
@@ -368,6 +412,11 @@ class Flow:
                 history=dict(description["history"]),
                 context=Context(dict(description["context"]), _under("context.", stored.tensors)),
             )
+
+
+def _parts(n: int) -> list[slice]:
+    """Rows that go together."""
+    return [slice(start, start + _ROWS) for start in range(0, n, _ROWS)]
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from cellflow.io.h5ad import read_h5ad, write_h5ad
 from cellflow.io.scores import read_scores, write_scores
 from cellflow.io.selection import Cells, described, groups_of, select_cells
 from cellflow.io.slots import populations, time_key_of, time_points_of
+from cellflow.io.stores import check_copy_target, open_cells, write_copy
 from cellflow.io.tables import check_table_target, read_table, write_table
 from cellflow.io.times import TimePoints, in_words, parse_times
 from cellflow.io.transitions import read_transitions, write_transitions
@@ -18,10 +19,12 @@ __all__ = [
     "TimePoints",
     "benchmark_means",
     "benchmark_summary",
+    "check_copy_target",
     "check_table_target",
     "described",
     "groups_of",
     "in_words",
+    "open_cells",
     "parse_times",
     "populations",
     "published",
@@ -34,6 +37,7 @@ __all__ = [
     "time_key_of",
     "time_points_of",
     "write_benchmark",
+    "write_copy",
     "write_h5ad",
     "write_scores",
     "write_table",

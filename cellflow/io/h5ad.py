@@ -13,6 +13,9 @@ from cellflow._errors import FileError
 from cellflow._files import new_file
 from cellflow.io.sink import Sink
 
+#: Ending of a zarr store in one file.
+ZIPPED = ".zarr.zip"
+
 
 def read_h5ad(path: str | Path) -> AnnData:
     """Read an `.h5ad` file, or a zarr store: a folder `.zarr`, or one file `.zarr.zip`.
@@ -23,17 +26,22 @@ def read_h5ad(path: str | Path) -> AnnData:
         If it is missing, not HDF5, cut short, or holds no AnnData.
     """
     path = Path(path)
-    if path.name.endswith((".zarr", ".zarr.zip")) and path.exists():
+    if path.name.endswith((".zarr", ZIPPED)) and path.exists():
         return _read_zarr(path)
-    if not path.is_file():
-        raise FileError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
-    if not h5py.is_hdf5(path):
-        raise FileError(f"{path} is no .h5ad file (not HDF5)")
+    check_is_h5ad(path)
     try:
         return anndata.read_h5ad(path)
     except Exception as error:  # h5py and anndata raise many kinds for damaged files
         reason = " ".join(str(error).split())[:200]
         raise FileError(f"{path} cannot be read; damaged or no AnnData: {reason}") from error
+
+
+def check_is_h5ad(path: Path) -> None:
+    """Refuse what is no HDF5 file."""
+    if not path.is_file():
+        raise FileError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
+    if not h5py.is_hdf5(path):
+        raise FileError(f"{path} is no .h5ad file (not HDF5)")
 
 
 def _read_zarr(path: Path) -> AnnData:

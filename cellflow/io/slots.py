@@ -71,10 +71,17 @@ def populations(
     moments = [axis.to_flow(time) for time in kept]
     parts = []
     for k, time in enumerate(kept):
-        part = cells[torch.as_tensor(np.flatnonzero(elapsed == time))]
+        part = cells[_rows(elapsed == time)]
         if part.rate is not None:
             low = min(k, len(kept) - 2)
             pace = (kept[low + 1] - kept[low]) / (moments[low + 1] - moments[low])
             part = replace(part, rate=part.rate * pace)
         parts.append(Population(part))
     return Marginals(tuple(moments), tuple(parts))
+
+
+def _rows(mask: np.ndarray) -> slice | torch.Tensor:
+    """The rows of a mask; a slice, which copies nothing, where they stand together."""
+    rows = np.flatnonzero(mask)
+    together = len(rows) == rows[-1] - rows[0] + 1
+    return slice(rows[0], rows[-1] + 1) if together else torch.as_tensor(rows)

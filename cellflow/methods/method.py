@@ -40,6 +40,9 @@ class Method(BaseModel):
         Share of the mass that `partial` moves.
     block_size
         Cells a side of a block of `blockwise` and `wfr`.
+    max_blocks
+        Blocks of `wfr` that are solved between two times at most; of more cells than they have, a
+        random share is coupled.
     rank
         Rank of `low-rank`.
     max_memory
@@ -107,6 +110,7 @@ class Method(BaseModel):
     tau_b: float = Field(default=0.95, gt=0, le=1)
     mass_share: float = Field(default=0.9, gt=0, le=1)
     block_size: PositiveInt = 2000
+    max_blocks: PositiveInt = 5
     rank: PositiveInt = 50
     max_memory: PositiveFloat = 4.0
     condition_weight: NonNegativeFloat | None = None

@@ -11,7 +11,7 @@ from torch import nn
 
 from cellflow._checks import check_choice, listed
 from cellflow._errors import InputError
-from cellflow._typing import Condition, Points, Rows
+from cellflow._typing import Cloud, Condition, Points, Rows
 from cellflow.nets.denoiser import Denoiser
 from cellflow.nets.mlp import MLP
 from cellflow.nets.unet import UNet
@@ -143,10 +143,10 @@ class Fields(nn.Module):
         """Growth rate d log m / dt, shape (n,)."""
         return self.nets["growth"](t, x, condition)[:, 0]
 
-    def standardise(self, points: Points) -> None:
-        """Let all nets work in units of `points`."""
+    def standardise(self, *clouds: Cloud) -> None:
+        """Let all nets work in units of all these points."""
         for net in self.nets.values():
-            net.standardise(points)  # type: ignore[operator]
+            net.standardise(*clouds)  # type: ignore[operator]
 
 
 def _net(net: str, **sizes: Any) -> nn.Module:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from cellflow._typing import Points, Rows
+from cellflow._typing import Cloud, Points, Rows
 from cellflow.nets.mlp import MLP
 
 
@@ -39,6 +39,6 @@ class GeopathNet(nn.Module):
         bend: Points = self.mlp(t, x0, target)
         return bend
 
-    def standardise(self, points: Points) -> None:
-        """Take the centre and the common scale of `points`, shape (n, d), for the net's units."""
-        self.mlp.standardise(points)
+    def standardise(self, *clouds: Cloud) -> None:
+        """Take the centre and the common scale of all points for the net's units."""
+        self.mlp.standardise(*clouds)

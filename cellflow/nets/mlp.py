@@ -10,9 +10,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from cellflow._checks import check_choice
-from cellflow._typing import Condition, Points, Rows
+from cellflow._typing import Cloud, Condition, Points, Rows
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"selu": nn.SELU, "silu": nn.SiLU, "relu": nn.ReLU}
+
+
+#: Points whose mean and spread are taken at a time.
+_ROWS = 65_536
 
 
 class MLP(nn.Module):
@@ -108,17 +112,27 @@ class MLP(nn.Module):
         out = self.last(h)
         return out * self.scale if self.in_units else out
 
-    def standardise(self, points: Points) -> None:
-        """Take the centre and the common scale of `points`, shape (n, d), for the net's units."""
-        centre, scale = centre_and_scale(points)
+    def standardise(self, *clouds: Cloud) -> None:
+        """Take the centre and the common scale of all points for the net's units."""
+        centre, scale = centre_and_scale(*clouds)
         self.centre.copy_(centre)
         self.scale.copy_(scale)
 
 
-def centre_and_scale(points: Points) -> tuple[Tensor, Tensor]:
-    """Mean of points, shape (d,), and their root mean square distance from it a dimension, or 1."""
-    centre = points.mean(dim=0)
-    spread = (points - centre).square().mean().sqrt()
+def centre_and_scale(*clouds: Cloud) -> tuple[Tensor, Tensor]:
+    """Mean of points, shape (d,), and their root mean square distance from it a dimension, or 1.
+
+    Up to 65,536 points are taken as one array; of more there is no second copy.
+    """
+    n = sum(map(len, clouds))
+    whole = n <= _ROWS
+    parts = (
+        [torch.cat(clouds)] if whole else [p for each in clouds for p in torch.split(each, _ROWS)]
+    )
+    shares = parts[0].new_tensor([len(part) / n for part in parts])
+    centre = shares @ torch.stack([part.mean(dim=0) for part in parts])
+    squares = torch.stack([(part - centre).square().mean() for part in parts])
+    spread = (shares @ squares).sqrt()
     return centre, torch.where(spread > 0, spread, torch.ones_like(spread))
 
 

@@ -20,7 +20,7 @@ from cellflow.pl._canvas import (
     scatter,
     time_scale,
 )
-from cellflow.representation import check_components, read_slots
+from cellflow.representation import check_components, points_of, read_slots
 
 
 def interpolation(
@@ -68,7 +68,7 @@ def interpolation(
     ax = canvas(ax)
     points = time_points_of(adata, time_key)
     shown = list(components)
-    cells = representation.transform(adata)[:, shown]
+    cells = points_of(adata, representation)[:, shown]
     moment, size = float(entry["time"]), dot_size(adata.n_obs)
     before = [t for t in points.times if t < moment][-1:]
     after = [t for t in points.times if t > moment][:1]

@@ -139,7 +139,7 @@ def _followed(
     points = time_points_of(adata, time_key)
     first, _ = points.around(flow.axis.times[0], flow.axis.times)
     rows = generator.permutation(np.flatnonzero(points.elapsed == first))[:n_cells]
-    chosen = cells_of(adata[rows], flow.context)
+    chosen = cells_of(adata, flow.context, rows)
     times = np.linspace(first, flow.axis.times[-1], _FRAMES)
     moved = flow.trajectory(chosen.x, times.tolist(), condition=chosen.condition, n_steps=2)
     paths = moved.x.cpu().numpy().swapaxes(0, 1)

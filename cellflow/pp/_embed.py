@@ -7,7 +7,9 @@ from anndata import AnnData
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION
 from cellflow._log import tell
-from cellflow.representation import Settings, fit_representation, write_slots
+from cellflow.representation import Settings, cluster_at, fit_representation, write_slots
+from cellflow.representation.matrix import stored
+from cellflow.representation.parts import in_memory
 
 
 def embed(
@@ -19,6 +21,7 @@ def embed(
     n_dims: int | None = None,
     whiten: bool = False,
     key_added: str = REPRESENTATION,
+    cluster: str | None = None,
     copy: bool = False,
 ) -> AnnData | None:
     """Make the representation that flows live in, with its way back to genes.
@@ -26,6 +29,11 @@ def embed(
     Counts are normalised to the median depth, log1p-transformed, reduced to the 2,000 most
     variable genes where there are more, and projected on their principal components, all by
     scanpy. Other values are taken as they are, each gene scaled to variance one, and projected.
+
+    Expression may stay on disk: in `adata` backed by a file (`anndata.read_h5ad(..., backed="r")`),
+    in a layer or `X` that is an on-disk array, or in a Dask array. A Dask array, and what takes
+    more than 1 GB, is worked on in parts of some thousand cells, a thread of Dask each; components
+    then come from the sum of the products of genes over the parts, the same but for their signs.
 
     Parameters
     ----------
@@ -46,6 +54,10 @@ def embed(
         Scale each dimension to variance one. Distances, and so couplings, then weigh all alike.
     key_added
         Where the points are written.
+    cluster
+        Address of a dask.distributed scheduler to compute on instead, for expression that is on
+        disk, where its workers read it under the same path, or in a Dask array. A cluster that is
+        in use already (`dask.distributed.Client`) is used without.
     copy
         Return an annotated copy instead of writing to `adata`.
 
@@ -63,7 +75,7 @@ def embed(
     ------
     InputError
         For a missing key or layer, NaN or infinite values, an unknown kind, or more dimensions
-        than there are.
+        than there are; for a cluster that does not answer, or expression in memory beside one.
 
     Warns
     -----
@@ -83,7 +95,10 @@ def embed(
         raise InputError(f"use_rep and key_added are both {use_rep!r}; write to another key")
     adata = adata.copy() if copy else adata
     settings = Settings(use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
-    fitted = fit_representation(adata, settings)
-    write_slots(adata, fitted, key_added)
+    if cluster is not None and (use_rep is not None or in_memory(stored(adata, layer))):
+        raise InputError("a cluster works on expression that is on disk or in a Dask array only")
+    with cluster_at(cluster):
+        fitted = fit_representation(adata, settings)
+        write_slots(adata, fitted, key_added)
     tell(f"embedded: {fitted.describe()}")
     return adata if copy else None

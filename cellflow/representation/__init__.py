@@ -1,11 +1,14 @@
 """The space that flows live in, as an object fitted to cells."""
 
 from cellflow.representation.fitting import Settings, fit_representation, kind_of
+from cellflow.representation.parts import cluster_at
 from cellflow.representation.representation import Linear, Representation, check_components
 from cellflow.representation.slots import (
     cells_of,
+    columns_of,
     current_representation,
     from_context,
+    points_of,
     read_slots,
     to_context,
     write_map,
@@ -18,10 +21,13 @@ __all__ = [
     "Settings",
     "cells_of",
     "check_components",
+    "cluster_at",
+    "columns_of",
     "current_representation",
     "fit_representation",
     "from_context",
     "kind_of",
+    "points_of",
     "read_slots",
     "to_context",
     "write_map",

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from cellflow._checks import check_choice, check_positive
+from cellflow._checks import check_choice, check_finite, check_positive
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import tell
 from cellflow.methods.names import EXPRESSION_KINDS
-from cellflow.representation.matrix import Matrix, coordinates, expression, is_counts
+from cellflow.representation.matrix import Matrix, coordinates, is_counts, precise, stored
+from cellflow.representation.parts import (
+    Moments,
+    in_dask,
+    in_parts,
+    moments,
+    principal_axes,
+    readable,
+)
 from cellflow.representation.representation import Linear, Representation, log_normalise
 
 #: Above this many genes, only as many of the most variable are used.
@@ -67,26 +76,33 @@ def fit_representation(adata: AnnData, settings: Settings) -> Representation:
     if settings.n_dims is not None:
         check_positive(settings.n_dims, "n_dims")
     if settings.use_rep is None:
-        fitted, components = _fit_expression(adata, settings)
+        x = readable(adata, settings.layer)
+        fitted, components = _fit_expression(adata, x, settings)
     elif settings.layer is not None or settings.kind != "auto":
         raise InputError("use_rep takes an embedding as it is; layer and kind do not apply to it")
     else:
         fitted, components = _fit_obsm(adata, settings.use_rep, settings)
-    return _whitened(fitted, components) if settings.whiten else fitted
+    return _whitened(fitted, *components()) if settings.whiten else fitted
 
 
-def _fit_expression(adata: AnnData, settings: Settings) -> tuple[Representation, np.ndarray]:
+#: Gives count, mean and variance of components.
+_Components = Callable[[], Moments]
+
+
+def _fit_expression(
+    adata: AnnData, x: Matrix, settings: Settings
+) -> tuple[Representation, _Components]:
     if not adata.var_names.is_unique:
         raise InputError("gene names repeat; call adata.var_names_make_unique() first")
-    x = expression(adata, settings.layer)
-    kind = _detect(adata, x) if settings.kind == "auto" else settings.kind
+    seen = Values.of(x, adata.obs_names)
+    kind = _kind(adata, seen.whole) if settings.kind == "auto" else settings.kind
     target_sum = 0.0
     if kind == "counts":
-        target_sum = _target_sum(x)
+        target_sum = _target_sum(seen)
         x = log_normalise(x, target_sum)
     genes = _informative(x, log_scale=kind != "other")
     x = x[:, genes]
-    mean, variance = _moments(x)
+    _, mean, variance = moments(x)
     # Sums of equal numbers differ in their last digits.
     if not (variance > _CONSTANT * (1 + mean**2)).any():
         raise InputError("the expression is the same in all cells; there is nothing to embed")
@@ -96,19 +112,19 @@ def _fit_expression(adata: AnnData, settings: Settings) -> tuple[Representation,
         genes=tuple(adata.var_names[genes]),
         mean=mean,
         scale=scale,
-        loadings=_principal_axes(x, scale, n_dims),
+        loadings=_principal_axes(x, mean, scale, n_dims),
     )
     fitted = _unwhitened(kind, settings.layer or "", linear, n_dims)
     if kind == "counts":
         fitted = replace(fitted, target_sum=target_sum, n_genes=adata.n_vars)
-    return fitted, linear.encode(x)
+    return fitted, lambda: moments(x, linear.encode)
 
 
-def _fit_obsm(adata: AnnData, key: str, settings: Settings) -> tuple[Representation, np.ndarray]:
+def _fit_obsm(adata: AnnData, key: str, settings: Settings) -> tuple[Representation, _Components]:
     values = coordinates(adata, key)
     n_dims = _dims(settings, values.shape[1], values.shape[1], f"obsm[{key!r}]")
     linear = _loadings_of(adata, key, values, n_dims)
-    return _unwhitened("obsm", key, linear, n_dims), values[:, :n_dims]
+    return _unwhitened("obsm", key, linear, n_dims), lambda: moments(values[:, :n_dims], precise)
 
 
 def _unwhitened(kind: str, source: str, linear: Linear | None, n_dims: int) -> Representation:
@@ -124,19 +140,16 @@ def _unwhitened(kind: str, source: str, linear: Linear | None, n_dims: int) -> R
     )
 
 
-def _whitened(fitted: Representation, components: np.ndarray) -> Representation:
-    spread = components.std(axis=0)
-    return replace(
-        fitted,
-        centre=components.mean(axis=0),
-        spread=np.where(spread > 0, spread, 1.0),
-        whitened=True,
-    )
+def _whitened(
+    fitted: Representation, _count: int, centre: np.ndarray, variance: np.ndarray
+) -> Representation:
+    spread = np.sqrt(variance)
+    return replace(fitted, centre=centre, spread=np.where(spread > 0, spread, 1.0), whitened=True)
 
 
-def _detect(adata: AnnData, x: Matrix) -> str:
+def _kind(adata: AnnData, whole: bool) -> str:
     """Kind of expression: counts by their values; scanpy leaves a mark when it takes logarithms."""
-    if is_counts(x):
+    if whole:
         return "counts"
     return "normalised" if "log1p" in adata.uns else "other"
 
@@ -145,14 +158,49 @@ def kind_of(adata: AnnData) -> str:
     """What `X` is taken for, in words; none where there is no expression matrix."""
     if adata.X is None or adata.n_vars == 0:
         return "none"
-    return _detect(adata, expression(adata, None))
+    return _kind(adata, all(in_parts(stored(adata, None), is_counts)))
 
 
-def _target_sum(x: Matrix) -> float:
+@dataclass(frozen=True)
+class Values:
+    """What the values of an expression matrix are like.
+
+    Attributes
+    ----------
+    whole
+        Whether all are whole and none is negative.
+    depth
+        Their sum in each cell, shape (n,).
+    """
+
+    whole: bool
+    depth: np.ndarray
+
+    @classmethod
+    def of(cls, x: Matrix, names: Sequence[str]) -> Values:
+        """Look at all of them.
+
+        Raises
+        ------
+        InputError
+            If some are NaN or infinite.
+        """
+        whole, depths = zip(*in_parts(x, _looked_at), strict=True)
+        depth = np.concatenate(depths)
+        # The sum of a cell is no number where one of its values is none.
+        check_finite(depth, "the expression matrix", names)
+        return cls(all(whole), depth)
+
+
+def _looked_at(x: Matrix) -> tuple[bool, np.ndarray]:
+    return is_counts(x), np.asarray(x.sum(axis=1)).ravel()
+
+
+def _target_sum(seen: Values) -> float:
     """Median depth of the cells that have any counts; tells how many have none."""
-    if not is_counts(x):
+    if not seen.whole:
         raise InputError("kind 'counts' needs whole, non-negative numbers; these are not")
-    depth = np.asarray(x.sum(axis=1)).ravel()
+    depth = seen.depth
     if empty := int((depth == 0).sum()):
         if empty == len(depth):
             raise InputError("no cell has any counts")
@@ -175,16 +223,10 @@ def _informative(x: Matrix, *, log_scale: bool) -> np.ndarray:
     return np.flatnonzero(table["highly_variable"])
 
 
-def _moments(x: Matrix) -> tuple[np.ndarray, np.ndarray]:
-    mean = np.asarray(x.mean(axis=0), dtype=np.float64).ravel()
-    if sparse.issparse(x):
-        square = np.asarray(x.multiply(x).mean(axis=0), dtype=np.float64).ravel()
-        return mean, np.maximum(square - mean**2, 0)
-    return mean, np.asarray(x, dtype=np.float64).var(axis=0)
-
-
-def _principal_axes(x: Matrix, scale: np.ndarray, n_dims: int) -> np.ndarray:
-    """Loadings (g, d) of the scaled matrix, by scanpy."""
+def _principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) -> np.ndarray:
+    """Loadings (g, d) of the scaled matrix, by scanpy where it is in memory."""
+    if in_dask(x):
+        return principal_axes(x, mean, scale, n_dims)
     import scanpy as sc
 
     scaled = x @ sparse.diags(1 / scale) if sparse.issparse(x) else x / scale
@@ -212,18 +254,27 @@ def _loadings_of(adata: AnnData, key: str, values: np.ndarray, n_dims: int) -> L
         return None
     loadings = np.asarray(adata.varm["PCs"], dtype=np.float64)[:, :n_dims]
     try:
-        x = expression(adata, None)
+        x = readable(adata, None)
     except InputError:  # X is not what was asked for, so its faults are none here
         return None
     linear = Linear(
         genes=tuple(adata.var_names),
-        mean=_moments(x)[0],
+        mean=moments(x)[1],
         scale=np.ones(adata.n_vars),
         loadings=loadings,
     )
-    if loadings.shape[1] == n_dims and np.allclose(
-        linear.encode(x), values[:, :n_dims], rtol=1e-3, atol=1e-3 * values.std()
-    ):
+    if loadings.shape[1] == n_dims and _gives(linear, x, values[:, :n_dims]):
         return linear
     tell("varm['PCs'] does not reproduce obsm['X_pca'] from X: predictions stay in the embedding")
     return None
+
+
+def _gives(linear: Linear, x: Matrix, values: np.ndarray) -> bool:
+    """Whether the map gives these components for all cells."""
+    tolerance, start = 1e-3 * values.std(), 0
+    for part in in_parts(x, linear.encode):
+        stop = start + len(part)
+        if not np.allclose(part, values[start:stop], rtol=1e-3, atol=tolerance):
+            return False
+        start = stop
+    return True

@@ -18,13 +18,13 @@ LARGEST = 1e15
 Matrix = Any
 
 
-def expression(adata: AnnData, layer: str | None) -> Matrix:
-    """Cells by genes, from `X` or a layer; CSR where sparse.
+def stored(adata: AnnData, layer: str | None) -> Matrix:
+    """Cells by genes as they stand in `X` or a layer: in memory, on disk, or a Dask array.
 
     Raises
     ------
     InputError
-        If there is no such layer, no genes, or a NaN or infinite value.
+        If there is no such layer, or no genes.
     """
     if layer is not None and layer not in adata.layers:
         raise InputError(f"no layer {layer!r}; there are: {listed(adata.layers) or 'none'}")
@@ -34,8 +34,20 @@ def expression(adata: AnnData, layer: str | None) -> Matrix:
             f"the data has no expression matrix to embed; name an embedding with use_rep, there "
             f"are: {listed(adata.obsm) or 'none'}"
         )
-    if hasattr(x, "to_memory"):
-        x = x.to_memory()
+    return x
+
+
+def expression(adata: AnnData, layer: str | None) -> Matrix:
+    """Cells by genes, from `X` or a layer, in memory; CSR where sparse.
+
+    Raises
+    ------
+    InputError
+        As `stored`, and for a NaN or infinite value.
+    """
+    x = stored(adata, layer)
+    for read in ("compute", "to_memory"):
+        x = getattr(x, read)() if hasattr(x, read) else x
     if not sparse.issparse(x):
         x = np.asarray(x)
         check_finite(x, "the expression matrix", adata.obs_names)
@@ -47,7 +59,7 @@ def expression(adata: AnnData, layer: str | None) -> Matrix:
 
 
 def coordinates(adata: AnnData, key: str) -> np.ndarray:
-    """Cells by dimensions from `obsm`, float64.
+    """Cells by dimensions from `obsm`, in memory, in the precision that they have there.
 
     Raises
     ------
@@ -57,11 +69,11 @@ def coordinates(adata: AnnData, key: str) -> np.ndarray:
     if key not in adata.obsm:
         raise InputError(f"no obsm key {key!r}; there are: {listed(adata.obsm) or 'none'}")
     values = adata.obsm[key]
+    values = values.to_memory() if hasattr(values, "to_memory") else values
     values = values.toarray() if sparse.issparse(values) else np.asarray(values)
     if values.ndim != 2 or values.dtype.kind not in "iuf" or not values.shape[1]:
         raise InputError(f"obsm[{key!r}] is no table of numbers: {values.shape}, {values.dtype}")
     check_finite(values, f"obsm[{key!r}]", adata.obs_names)
-    values = values.astype(np.float64)
     if (far := np.abs(values) > LARGEST).any():
         rows = np.flatnonzero(far.any(axis=1))
         raise InputError(
@@ -69,6 +81,11 @@ def coordinates(adata: AnnData, key: str) -> np.ndarray:
             f"(first: {adata.obs_names[rows[0]]}), whose squares single precision does not hold"
         )
     return values
+
+
+def precise(x: np.ndarray) -> np.ndarray:
+    """The same numbers in float64."""
+    return x.astype(np.float64)
 
 
 def is_counts(x: Matrix) -> bool:

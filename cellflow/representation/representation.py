@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow.representation.matrix import Matrix, coordinates, expression, find_genes, is_counts
+from cellflow.representation.matrix import Matrix, coordinates, find_genes, is_counts, precise
+from cellflow.representation.parts import in_parts, readable
 
 
 @dataclass(frozen=True)
@@ -78,31 +80,56 @@ class Representation:
         """Number of dimensions of its points."""
         return len(self.centre)
 
-    def transform(self, adata: AnnData) -> np.ndarray:
+    def transform(self, adata: AnnData, used: np.ndarray | None = None) -> np.ndarray:
         """Points of cells, shape (n, d), float64.
+
+        Parameters
+        ----------
+        adata
+            The cells.
+        used
+            Which of them, a mask or row numbers; None takes all.
 
         Raises
         ------
         InputError
             If the genes or the `obsm` key that it needs are not there, or counts are none any more.
         """
-        return (self.components(adata) - self.centre) / self.spread
+        return self._filled(adata, used, np.float64)
 
-    def components(self, adata: AnnData) -> np.ndarray:
-        """Components of cells before whitening, shape (n, d)."""
+    def points(self, adata: AnnData, used: np.ndarray | None = None) -> np.ndarray:
+        """The same in float32, as flows see them, without another array of their size."""
+        if self.kind == "obsm" and not self.whitened:
+            values = coordinates(adata, self.source)[:, : self.n_dims]
+            return (values if used is None else values[used]).astype(np.float32, copy=False)
+        return self._filled(adata, used, np.float32)
+
+    def _filled(self, adata: AnnData, used: np.ndarray | None, dtype: type) -> np.ndarray:
+        """Points, made in parts."""
+        x, encode = self._source(adata)
+        x = x if used is None else x[used]
+        points, start = np.empty((x.shape[0], self.n_dims), dtype), 0
+        for part in in_parts(x, encode):
+            stop = start + len(part)
+            points[start:stop] = (part - self.centre) / self.spread
+            start = stop
+        return points
+
+    def _source(self, adata: AnnData) -> tuple[Matrix, Callable[[Matrix], np.ndarray]]:
+        """What components are made of, and how."""
         if self.kind == "obsm":
-            return coordinates(adata, self.source)[:, : self.n_dims]
+            return coordinates(adata, self.source)[:, : self.n_dims], precise
         assert self.linear is not None
-        x = expression(adata, self.source or None)
+        x = readable(adata, self.source or None)
         columns = find_genes(adata, self.linear.genes)
         if self.kind == "counts":
             self._check_depth(x)
             x = log_normalise(x, self.target_sum)
-        return self.linear.encode(x[:, columns])
+        return x[:, columns], self.linear.encode
 
     def _check_depth(self, x: Matrix) -> None:
         """Refuse expression whose depth is not that of the counts it was fitted to."""
-        if not is_counts(x):
+        if not all(in_parts(x, is_counts)):
             raise InputError(
                 "the representation was fitted to counts, and the expression is none (any more?); "
                 "embed again, or from a layer with the counts"

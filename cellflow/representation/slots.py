@@ -10,11 +10,11 @@ import torch
 from anndata import AnnData
 
 from cellflow._batch import Batch
-from cellflow._checks import check_choice
+from cellflow._checks import check_choice, check_finite
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, REPRESENTATIONS, record, recorded
 from cellflow._log import tell
-from cellflow.flow import Context
+from cellflow.flow import Context, Flow
 from cellflow.io import Conditions, SideColumns
 from cellflow.representation.fitting import Settings, fit_representation
 from cellflow.representation.representation import Linear, Representation
@@ -26,7 +26,7 @@ _ARRAYS = ("mean", "scale", "loadings", "centre", "spread")
 
 def write_slots(adata: AnnData, fitted: Representation, key: str) -> None:
     """Write points to `obsm[key]` (float32) and its map to `uns`."""
-    adata.obsm[key] = fitted.transform(adata).astype(np.float32)
+    adata.obsm[key] = fitted.points(adata)
     write_map(adata, fitted, key)
 
 
@@ -59,6 +59,27 @@ def current_representation(adata: AnnData, use_rep: str | None) -> Representatio
     return fitted
 
 
+def points_of(adata: AnnData, fitted: Representation, used: np.ndarray | None = None) -> np.ndarray:
+    """Points of cells, float32: those that stand in a slot of this very map, else made anew.
+
+    Parameters
+    ----------
+    adata
+        The cells.
+    fitted
+        The map.
+    used
+        Which of them, a mask or row numbers; None takes all.
+    """
+    for key, values in (recorded(adata.uns, REPRESENTATIONS) or {}).items():
+        if key in adata.obsm and _same(values, _to_values(fitted)):
+            points = np.asarray(adata.obsm[key])
+            check_finite(points, f"obsm[{key!r}]", adata.obs_names)
+            points = points if used is None else points[used]
+            return points.astype(np.float32, copy=False)
+    return fitted.points(adata, used)
+
+
 def to_context(fitted: Representation, **settings: Any) -> Context:
     """What a flow keeps of the AnnData it was fitted to: its representation, and other values."""
     values = _to_values(fitted)
@@ -82,10 +103,24 @@ def from_context(context: Context) -> Representation:
     return _from_values({**settings, **{name: a.numpy() for name, a in context.arrays.items()}})
 
 
-def cells_of(adata: AnnData, context: Context) -> Batch:
-    """The cells of an AnnData as a flow sees them: points in its representation, covariates."""
+def cells_of(adata: AnnData, context: Context, used: np.ndarray | None = None) -> Batch:
+    """Cells as a flow sees them, all or those used: points in its representation, covariates."""
     conditions = Conditions(tuple(context.settings.get("conditions", ())))
-    return SideColumns().batch(adata, from_context(context).transform(adata), conditions)
+    points = points_of(adata, from_context(context), used)
+    return SideColumns().batch(adata if used is None else adata[used], points, conditions)
+
+
+def columns_of(flow: Flow, time_key: str | None) -> list[str | None]:
+    """Columns of `obs` that a flow asks of cells."""
+    conditions = (column["key"] for column in flow.context.settings.get("conditions", ()))
+    return [time_key or flow.time_key, flow.settings.get("label_key"), *conditions]
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two maps are equal to the last digit."""
+    return one.keys() == other.keys() and all(
+        np.array_equal(np.asarray(one[name]), np.asarray(other[name])) for name in one
+    )
 
 
 def _to_values(fitted: Representation) -> dict[str, Any]:

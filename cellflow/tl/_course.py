@@ -74,7 +74,7 @@ class Course:
 
     def batch(self, rows: np.ndarray) -> Batch:
         """These cells as the flow sees them."""
-        return cells_of(self.adata[rows], self.flow.context)
+        return cells_of(self.adata, self.flow.context, rows)
 
     def chosen(self, cells: Cells, usable: np.ndarray, side: str) -> np.ndarray:
         """Mask of the chosen cells that are usable; how many others there were is told.

@@ -15,7 +15,7 @@ from cellflow.flow import Flow
 from cellflow.io import Conditions, SideColumns, TimePoints, populations, time_points_of
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
-from cellflow.representation import from_context
+from cellflow.representation import from_context, points_of
 from cellflow.tl._fit import checksum, kept
 from cellflow.training import compared, fit_flow, resolve_device, settings_after
 
@@ -131,8 +131,8 @@ def finetune(
     _check_times(points, flow)
     conditions = Conditions(tuple(flow.context.settings.get("conditions", ())))
     label_key = flow.settings.get("label_key")
-    course = adata[used]
-    cells = SideColumns(label_key).batch(course, representation.transform(course), conditions)
+    moved = points_of(adata, representation, used)
+    cells = SideColumns(label_key).batch(adata[used], moved, conditions)
     marginals = populations(cells, points.elapsed[used], flow.axis.times, flow.axis)
     tuned = fit_flow(
         marginals,

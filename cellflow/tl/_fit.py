@@ -16,11 +16,18 @@ from cellflow._batch import Batch
 from cellflow._keys import FIT, record
 from cellflow._random import RNG, seed_of
 from cellflow.flow import Context, Flow, fingerprint
-from cellflow.io import Conditions, SideColumns, populations, time_key_of, time_points_of
-from cellflow.marginals import fit_axis
+from cellflow.io import (
+    Conditions,
+    SideColumns,
+    TimePoints,
+    populations,
+    time_key_of,
+    time_points_of,
+)
+from cellflow.marginals import Marginals, TimeAxis, fit_axis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
-from cellflow.representation import current_representation, to_context
+from cellflow.representation import current_representation, points_of, to_context
 from cellflow.training import Checkpoint, fit_flow, resolve_device
 
 
@@ -143,11 +150,13 @@ def fit(
     keys = [condition_keys] if isinstance(condition_keys, str) else condition_keys
     conditions = Conditions.fit(adata.obs, keys)
     known = SideColumns(label_key, lineage_key, cost_rep, growth=chosen.growth == "gene-sets")
-    cells = known.batch(adata, representation.transform(adata), conditions)
-    axis = fit_axis(time_axis, points.times, cells.x, points.elapsed)
+    cells = known.batch(adata, points_of(adata, representation), conditions)
     data = checksum(cells, points.elapsed)
+    marginals, axis = _course(cells, points, time_axis)
+    # Of a million cells these are a quarter of the memory, and the marginals have their own.
+    del cells
     flow = fit_flow(
-        populations(cells, points.elapsed, points.times, axis),
+        marginals,
         axis,
         method=chosen,
         recipe=recipe,
@@ -179,6 +188,12 @@ def fit(
 def checksum(cells: Batch, elapsed: np.ndarray) -> str:
     """Digest of all that a fit sees of its cells: points, times and side columns."""
     return fingerprint({**cells.columns(), "elapsed": torch.from_numpy(elapsed)})
+
+
+def _course(cells: Batch, points: TimePoints, kind: str) -> tuple[Marginals, TimeAxis]:
+    """The populations of all times, and their clock."""
+    axis = fit_axis(kind, points.times, cells.x, points.elapsed)
+    return populations(cells, points.elapsed, points.times, axis), axis
 
 
 def kept(

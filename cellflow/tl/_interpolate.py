@@ -90,7 +90,7 @@ def interpolate(
     moment = points.moment(time)
     neighbours = points.around(moment, flow.axis.times)
     used = np.isin(points.elapsed, neighbours)
-    cells, elapsed = cells_of(adata[used], flow.context), points.elapsed[used]
+    cells, elapsed = cells_of(adata, flow.context, used), points.elapsed[used]
 
     def cells_at(time: float) -> Batch:
         return cells[torch.as_tensor(np.flatnonzero(elapsed == time))]

@@ -16,6 +16,7 @@ from torch import Tensor
 from cellflow._batch import Interval, Marginal
 from cellflow._checks import listed
 from cellflow._errors import CellflowWarning, InputError
+from cellflow._log import tell
 from cellflow.couplings import (
     AccelerationCost,
     AccelerationCoupling,
@@ -183,6 +184,7 @@ def _wfr(build: Build, source: Population, target: Population, span: Interval) -
         delta=build.delta,
         generator=build.generator,
         block_size=build.method.block_size,
+        max_blocks=build.method.max_blocks,
         growth=WFR_GROWTH[build.method.growth],
     )
 
@@ -354,9 +356,21 @@ def _all_there(features: list[Tensor | None]) -> TypeGuard[list[Tensor]]:
     return all(each is not None for each in features)
 
 
+def _tell_of_share(method: Method, marginals: Marginals) -> None:
+    """Say where there are more cells than are coupled."""
+    most, blocks = max(map(len, marginals.finite)), method.max_blocks
+    if most > blocks * method.block_size:
+        tell(
+            f"{most:,} cells at one time: {blocks} random blocks of {method.block_size:,} are "
+            "coupled between two times; method setting max_blocks takes more"
+        )
+
+
 def reach(method: Method, marginals: Marginals, scale: float, generator: torch.Generator) -> float:
     """Length scale of unbalanced transport: the one given, or what all intervals need."""
     _check_columns(method, marginals)
+    if method.coupling == "wfr":
+        _tell_of_share(method, marginals)
     if method.delta is not None or method.coupling != "wfr":
         return (method.delta or 1.0) * scale
     return default_delta(pairwise(marginals.finite), generator)

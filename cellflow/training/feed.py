@@ -86,12 +86,12 @@ class Feed:
 
     def __init__(self, coupling: Coupling, n: int, generator: torch.Generator | Generators) -> None:
         self.coupling, self.n, self.generator = coupling, n, generator
-        self._next: Callable[[], tuple[Pairs, Source | None]] = lambda: (self._draw(), None)
+        self._next: Callable[[], tuple[Pairs, Source | None]] | None = None
         self._source: Source | None = None
 
     def next(self) -> Pairs:
         """The next batch."""
-        pairs, self._source = self._next()
+        pairs, self._source = (self._draw(), None) if self._next is None else self._next()
         return pairs
 
     @property

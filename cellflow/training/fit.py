@@ -159,7 +159,7 @@ def prepared(job: Job, device: torch.device, *, progress: bool = False) -> Ready
     if tuned is not None:
         centre, scale = units_of(fields)
     elif recipe.standardise:
-        fields.standardise(torch.cat([population.points for population in seen.finite]))
+        fields.standardise(*(population.points for population in seen.finite))
         net = next(iter(fields.nets.values()))
         centre, scale = net.centre, float(net.scale)  # type: ignore[assignment, arg-type]
     build = Build(

@@ -82,5 +82,5 @@ def _geopath(build: Build, marginals: Marginals) -> GeopathNet:
     net = GeopathNet(marginals.dim, generator=torch_generator(seed), **sizes.numbers)
     net = net.to(generator.device)
     if recipe.standardise:
-        net.standardise(torch.cat([each.points for each in marginals.finite]))
+        net.standardise(*(each.points for each in marginals.finite))
     return net

@@ -1,0 +1,184 @@
+"""Cells in files that are larger than memory: opened, not read, and copied on disk."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import pandas as pd
+from anndata import AnnData
+from anndata.io import read_elem, sparse_dataset, write_elem
+
+from cellflow._errors import FileError
+from cellflow._files import check_file_target, check_target, new_file, new_folder
+from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, recorded
+from cellflow.io.h5ad import ZIPPED, check_is_h5ad, read_h5ad, write_h5ad
+from cellflow.io.slots import USUAL_TIME_KEYS
+
+#: A folder of this suffix is a zarr store.
+_ZARR = ".zarr"
+
+#: A group of an `.h5ad` file or of a zarr store.
+Group = Any
+
+
+def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) -> AnnData:
+    """Open an `.h5ad` file or a zarr store; matrices stay on disk until they are asked for.
+
+    `X`, layers and dense `obsm` keys are on-disk arrays. `raw`, `obsp` and `varp` are left out.
+    What an AnnData older than 0.8 wrote is read whole.
+
+    Parameters
+    ----------
+    path
+        The file, or a folder `*.zarr`.
+    columns
+        Columns of `obs` to read, beside those that times and growth rates usually stand in; None
+        reads all, and so does one that is not there, so that whoever asks for it can tell which
+        are.
+
+    Raises
+    ------
+    FileError
+        If it is missing, damaged, or holds no AnnData.
+    """
+    path = Path(path)
+    root = _root(path)
+    if root is None:
+        return read_h5ad(path)
+    try:
+        uns = read_elem(root["uns"]) if "uns" in root else {}
+        return AnnData(
+            X=_on_disk(root["X"]) if "X" in root else None,
+            obs=_frame(root["obs"], uns, columns),
+            var=read_elem(root["var"]),
+            uns=uns,
+            obsm={key: _on_disk(each, dense_only=True) for key, each in _members(root, "obsm")},
+            varm={key: read_elem(each) for key, each in _members(root, "varm")},
+            layers={key: _on_disk(each) for key, each in _members(root, "layers")},
+        )
+    except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
+        reason = " ".join(str(error).split())[:200]
+        raise FileError(f"{path} cannot be read; damaged or no AnnData: {reason}") from error
+
+
+def check_copy_target(source: Path, path: Path, *, overwrite: bool) -> None:
+    """Refuse a `path` that `write_copy` could not write; called before long work starts."""
+    if (source.suffix == _ZARR) != (path.suffix == _ZARR):
+        kind = "a zarr store" if source.suffix == _ZARR else "a file"
+        raise FileError(
+            f"{source} is {kind}, and so is its copy; name the output *{source.suffix or '.h5ad'}, "
+            f"not {path.name}"
+        )
+    check = check_target if source.suffix == _ZARR else check_file_target
+    check(path, overwrite=overwrite)
+
+
+def write_copy(
+    adata: AnnData, source: Path, path: Path, *, obsm: Collection[str] = (), overwrite: bool = False
+) -> None:
+    """Copy what `adata` was opened from, on disk, with its `obs`, `uns` and new `obsm` keys.
+
+    Matrices never enter memory. The copy appears whole or not at all.
+
+    Parameters
+    ----------
+    adata
+        What `open_cells` opened from `source`.
+    source, path
+        Where it stands, and where the copy goes: a file, or a zarr store.
+    obsm
+        Keys of `obsm` that were added.
+    overwrite
+        Replace what stands there.
+
+    Raises
+    ------
+    FileError
+        If `path` cannot be written, or exists while `overwrite` is off.
+    """
+    check_copy_target(source, path, overwrite=overwrite)
+    if source.suffix == _ZARR:
+        with new_folder(path, overwrite=overwrite) as staged:
+            shutil.copytree(source, staged, dirs_exist_ok=True)
+            _write_into(_zarr(staged, "r+"), adata, obsm)
+            _reindexed(staged)
+    elif _root(source) is None:
+        write_h5ad(adata, path, overwrite=overwrite)
+    else:
+        with new_file(path, overwrite=overwrite) as staged:
+            shutil.copyfile(source, staged)
+            with h5py.File(staged, "r+") as file:
+                _write_into(file, adata, obsm)
+
+
+def _write_into(root: Group, adata: AnnData, obsm: Collection[str]) -> None:
+    write_elem(root, "obs", adata.obs)
+    write_elem(root, "uns", dict(adata.uns))
+    for key in obsm:
+        write_elem(root, f"obsm/{key}", adata.obsm[key])
+
+
+def _root(path: Path) -> Group | None:
+    """The root of a file or a store; None where it is zipped or of a layout that is past."""
+    if path.suffix == _ZARR and path.is_dir():
+        return _zarr(path, "r")
+    if path.name.endswith(ZIPPED):
+        return None
+    check_is_h5ad(path)
+    try:
+        root = h5py.File(path, "r")
+    except OSError as error:
+        raise FileError(f"{path} cannot be read; damaged or no AnnData: {error}") from error
+    return root if root.attrs.get("encoding-type") == "anndata" else None
+
+
+def _zarr(path: Path, mode: Literal["r", "r+"]) -> Group:
+    try:
+        import zarr
+    except ImportError as error:
+        raise FileError(
+            f"{path} is a zarr store: pip install 'cellflow-snapshots[dask]' to read it"
+        ) from error
+    try:
+        # An index of all members would not know of those that are added.
+        return zarr.open_group(str(path), mode=mode, use_consolidated=False)
+    except Exception as error:  # zarr raises many kinds for what is no store
+        raise FileError(f"{path} cannot be read; damaged or no zarr store: {error}") from error
+
+
+def _reindexed(path: Path) -> None:
+    """Renew the index of a store that has one."""
+    import zarr
+
+    if zarr.open_group(str(path), mode="r").metadata.consolidated_metadata is not None:
+        zarr.consolidate_metadata(str(path))
+
+
+def _members(root: Group, name: str) -> list[tuple[str, Any]]:
+    return [(key, root[name][key]) for key in root[name]] if name in root else []
+
+
+def _on_disk(element: Any, *, dense_only: bool = False) -> Any:
+    """An array as it stands on disk; other kinds are read."""
+    kind = element.attrs.get("encoding-type")
+    if kind in ("csr_matrix", "csc_matrix") and not dense_only:
+        return sparse_dataset(element)
+    return element if kind == "array" else read_elem(element)
+
+
+def _frame(group: Group, uns: dict[str, Any], columns: Iterable[str | None] | None) -> pd.DataFrame:
+    """The asked columns of a table on disk, and those that cellflow may look for itself."""
+    there = list(group.attrs["column-order"])
+    asked = None if columns is None else {name for name in columns if name is not None}
+    if asked is None or not asked <= set(there):
+        return read_elem(group)
+    own: set[str | None] = {GROWTH, *USUAL_TIME_KEYS}
+    own |= {(recorded(uns, TIME_POINTS) or {}).get("time_key")}
+    own |= {(recorded(uns, GROWTH_SETTINGS) or {}).get("key_added")}
+    wanted = [name for name in there if name in asked | own]
+    index = read_elem(group[group.attrs["_index"]])
+    return pd.DataFrame({name: read_elem(group[name]) for name in wanted}, index=pd.Index(index))
