@@ -48,7 +48,7 @@ def test_a_cell_has_its_potential_in_any_company(course, flow, monkeypatch):
     """Cells go in parts, and a copy leaves the cells alone."""
     whole = cf.tl.landscape(course, flow, copy=True).obs["cellflow_potential"]
     assert "cellflow_potential" not in course.obs
-    monkeypatch.setattr("cellflow.tl._landscape._ROWS", 50)
+    monkeypatch.setattr("cellflow.tl._landscape._ROWS", 150)
     parts = cf.tl.landscape(course, flow, copy=True).obs["cellflow_potential"]
     np.testing.assert_allclose(whole, parts, rtol=1e-4, atol=1e-4)
 
