@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint workflow-test fuzz kills licences audit benchmark methods toys performance clean
+.PHONY: demo test lint workflow-test fuzz kills tutorials licences audit benchmark methods toys performance clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -33,6 +33,10 @@ workflow-test: $(VENV)/.dev
 # Longer than `make test` has time for: damaged files by the ten thousand, and fits killed fifty times.
 fuzz: $(VENV)/.dev
 	CELLFLOW_FUZZ=400 $(BIN)/python -m pytest tests/test_fuzz.py
+
+# Both notebooks; the longer one needs CELLFLOW_DATA.
+tutorials: $(VENV)/.dev
+	CELLFLOW_LONG=1 $(BIN)/python -m pytest tests/test_tutorials.py
 
 kills: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/kill_fits.py --kills 50

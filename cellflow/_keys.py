@@ -19,6 +19,8 @@ PROLIFERATION, APOPTOSIS = "cellflow_proliferation", "cellflow_apoptosis"
 START_CELL, START_TIME = "start_cell", "start_time"
 #: The time at which each cell is at home, and how far it has come since the first time.
 PSEUDOTIME, PATH_LENGTH = "cellflow_pseudotime", "cellflow_path_length"
+#: Minus log-density of each cell in what a flow makes of the cells of the first time.
+POTENTIAL = "cellflow_potential"
 #: How far the seeds of a flow disagree on a cell, and how far from data they take it.
 UNCERTAINTY, FROM_DATA = "cellflow_uncertainty", "cellflow_distance"
 #: Elapsed time of each cell as a category, which couplings for CellRank are named by.

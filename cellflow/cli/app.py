@@ -16,7 +16,7 @@ from click.exceptions import Abort, Exit
 from cellflow import __version__
 from cellflow._errors import InputError
 from cellflow.cli.benchmark import benchmark
-from cellflow.cli.cells import pseudotime, uncertainty
+from cellflow.cli.cells import landscape, pseudotime, uncertainty
 from cellflow.cli.demo import demo
 from cellflow.cli.embed import embed
 from cellflow.cli.fates import fates
@@ -73,6 +73,7 @@ for command in (
     gene_trends,
     drivers,
     pseudotime,
+    landscape,
     uncertainty,
     push,
     pull,

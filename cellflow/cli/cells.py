@@ -1,4 +1,4 @@
-"""`cellflow pseudotime` and `cellflow uncertainty`."""
+"""`cellflow pseudotime`, `cellflow landscape` and `cellflow uncertainty`."""
 
 from __future__ import annotations
 
@@ -67,6 +67,36 @@ def pseudotime(
         time_key=time_key,
         rng=seed,
     )
+    write_h5ad(adata, output, overwrite=force)
+    tell(f"wrote {output}")
+
+
+@click.command()
+@options.course
+@options.flow
+@options.output(metavar="FILE.h5ad", help="Where the copy with potentials goes.")
+@options.time_key
+@options.force
+@options.device
+@options.run_options
+def landscape(
+    file: Path, flow_path: Path, output: Path, time_key: str | None, force: bool, device: str
+) -> None:
+    """Write how rare each cell in FILE is in what the flow makes of the cells of the first time.
+
+    The result is a copy of FILE with obs cellflow_potential, minus the log-density of each cell at
+    its own time; it compares cells of one time.
+    """
+    from cellflow import Flow, tl
+    from cellflow._files import check_file_target
+    from cellflow._log import tell
+    from cellflow.io import read_h5ad, write_h5ad
+    from cellflow.training import resolve_device
+
+    check_file_target(output, overwrite=force)
+    flow = Flow.load(flow_path, device=resolve_device(device))
+    adata = read_h5ad(file)
+    tl.landscape(adata, flow, time_key=time_key)
     write_h5ad(adata, output, overwrite=force)
     tell(f"wrote {output}")
 

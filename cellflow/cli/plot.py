@@ -29,7 +29,7 @@ _starts = click.option(
 
 @click.group()
 def plot() -> None:
-    """Draw predictions, paths, velocities, fates, genes, growth, scores and loss curves."""
+    """Draw predictions, paths, velocities, fates, genes, growth, landscapes, scores and loss curves."""
 
 
 for command in (velocity, gene_trends, growth):
@@ -164,6 +164,22 @@ def fates(file: Path, output: Path, fates: tuple[str, ...], basis: str | None, f
     adata = read_h5ad(file)
     wanted = list(fates) or None
     draw(output, lambda: pl.fates(adata, fates=wanted, basis=basis, show=False), force=force)
+
+
+@plot.command()
+@options.course
+@_figure
+@_basis
+@options.force
+@options.run_options
+def landscape(file: Path, output: Path, basis: str | None, force: bool) -> None:
+    """Draw the potential that cellflow landscape wrote to FILE."""
+    from cellflow import pl
+    from cellflow.cli.figures import draw
+    from cellflow.io import read_h5ad
+
+    adata = read_h5ad(file)
+    draw(output, lambda: pl.landscape(adata, basis=basis, show=False), force=force)
 
 
 @plot.command()

@@ -20,6 +20,9 @@ Gains = Float[Tensor, "t n"]
 #: How a divergence is taken.
 TRACES = ("exact", "hutchinson")
 
+#: Derivatives that are taken side by side, and are in memory together.
+_DIRECTIONS = 16
+
 
 def accumulate(
     velocity: VelocityField,
@@ -136,12 +139,13 @@ def log_density(
         directions = torch.eye(here.shape[1]).to(here)[:, None] if signs is None else signs[None]
 
         def along(direction: Tensor) -> Tensor:
-            # Fused attention has no forward derivative.
-            with sdpa_kernel(SDPBackend.MATH):
-                change = torch.func.jvp(lambda p: velocity(t, p), (here,), (direction,))[1]
-            return (change * direction).sum(dim=1)
+            tangent = direction.expand_as(here)
+            change = torch.func.jvp(lambda p: velocity(t, p), (here,), (tangent,))[1]
+            return (change * tangent).sum(dim=1)
 
-        return torch.stack([along(d.expand_as(here).contiguous()) for d in directions]).sum(dim=0)
+        # Fused attention has no forward derivative.
+        with sdpa_kernel(SDPBackend.MATH):
+            return torch.func.vmap(along, chunk_size=_DIRECTIONS)(directions).sum(dim=0)
 
     origin, gained = accumulate(velocity, divergence, x, stop, start, **options)
     return base(origin) + gained

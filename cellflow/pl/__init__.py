@@ -9,6 +9,7 @@ from cellflow.pl._growth import growth
 from cellflow.pl._holdout import holdout
 from cellflow.pl._image_scores import image_scores
 from cellflow.pl._interpolation import interpolation
+from cellflow.pl._landscape import landscape
 from cellflow.pl._loss import loss
 from cellflow.pl._sankey import sankey
 from cellflow.pl._trajectories import trajectories
@@ -23,6 +24,7 @@ __all__ = [
     "holdout",
     "image_scores",
     "interpolation",
+    "landscape",
     "loss",
     "sankey",
     "save",

@@ -10,6 +10,7 @@ from cellflow.tl._gene_trends import gene_trends
 from cellflow.tl._growth import growth
 from cellflow.tl._holdout import holdout
 from cellflow.tl._interpolate import interpolate
+from cellflow.tl._landscape import landscape
 from cellflow.tl._pseudotime import pseudotime
 from cellflow.tl._push import pull, push
 from cellflow.tl._regions import regions
@@ -31,6 +32,7 @@ __all__ = [
     "growth",
     "holdout",
     "interpolate",
+    "landscape",
     "pseudotime",
     "pull",
     "push",

@@ -81,6 +81,8 @@ def gene_trends(
     `observed`
         Whether cells were taken at that time; then they are the population.
 
+    Numbers are NaN where no cell has a group, as at the last time by `fate_probabilities`.
+
     Raises
     ------
     InputError
@@ -119,9 +121,10 @@ def gene_trends(
         carried, rows = course.at(time, start=start, seed=seed)
         expression = _chosen(decode(carried.points.astype(np.float64)), genes)
         weights = carried.weights[:, None] * groups.to_numpy()[rows]
+        total = weights.sum()
         for k, group in enumerate(map(str, groups)):
             part = _summary(expression, weights[:, k], quantiles)
-            share = weights[:, k].sum() / weights.sum()
+            share = weights[:, k].sum() / total if total > 0 else np.nan
             tables.append(part.assign(group=group, time=time, share=share, observed=time in known))
     found = pd.concat(tables, ignore_index=True)
     order = {name: k for k, name in enumerate(expression)}

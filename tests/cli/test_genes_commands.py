@@ -50,6 +50,8 @@ def test_the_way_from_a_flow_to_genes_and_figures(run, fitted, tmp_path):
         ["growth", "cells.h5ad", "--learned", "flow0", "--output", "r.h5ad"],
         ["plot", "growth", "r.h5ad", "--output", "r.png"],
         ["pseudotime", "cells.h5ad", *flow, "--output", "p.h5ad"],
+        ["landscape", "cells.h5ad", *flow, "--output", "l.h5ad"],
+        ["plot", "landscape", "l.h5ad", "--output", "l.png"],
         [
             "uncertainty", "cells.h5ad", *flow, "--flow", "flow1",
             "--time", "48", "--output", "u.h5ad",

@@ -139,6 +139,18 @@ def test_bands_are_weighted_quantiles_by_group_and_by_fate(measured, regulated):
     assert found["share"].item() == pytest.approx(fate[first].mean())
 
 
+def test_trends_by_fate_end_where_no_cell_has_one(measured, regulated):
+    last = (measured.obs["day"] == measured.obs["day"].max()).to_numpy()
+    measured.obsm["kind"] = pd.DataFrame(
+        {"x": np.where(last, np.nan, 0.4), "y": np.where(last, np.nan, 0.6)},
+        index=measured.obs_names,
+    )
+    trends = cf.tl.gene_trends(measured, regulated, by="kind", n_times=2)
+    ends = trends["time"] == trends["time"].max()
+    assert trends.loc[ends, ["mean", "low", "high", "share"]].isna().all(axis=None)
+    assert trends.loc[~ends, ["mean", "share"]].notna().all(axis=None)
+
+
 def test_a_decoder_of_the_user_takes_the_place_of_the_representation(course):
     flow = linear_flow(course, np.zeros((3, 3)), [4 / 3, 0, 0], (0, 1, 2, 4))
     trends = cf.tl.gene_trends(

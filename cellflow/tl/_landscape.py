@@ -1,0 +1,135 @@
+"""The verb `tl.landscape`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import torch
+from anndata import AnnData
+from torch.distributions import MultivariateNormal
+
+from cellflow._errors import InputError
+from cellflow._keys import POTENTIAL, record
+from cellflow._typing import Points, Rows
+from cellflow.flow import Flow
+from cellflow.integrate import log_density, own_time
+from cellflow.tl._snapshots import Snapshots
+
+#: Steps of the fourth order from the first time to any other.
+_STEPS = 20
+
+#: Cells that go at a time.
+_ROWS = 4096
+
+
+def landscape(
+    adata: AnnData,
+    flow: Flow,
+    *,
+    time_key: str | None = None,
+    key_added: str = POTENTIAL,
+    copy: bool = False,
+) -> AnnData | None:
+    """Write how rare each cell is in what the flow makes of the cells of the first time.
+
+    The cells of the first time are taken as one Gaussian, with their mean and covariance. The flow
+    carries it on and squeezes and stretches it on the way; the potential of a cell is minus the
+    logarithm of that density where the cell is, at its own time. Valleys, where it is low, hold
+    the many; cells on ridges between them are few.
+
+    Parameters
+    ----------
+    adata
+        The time course, with cells of the first time of the flow.
+    flow
+        The fitted flow.
+    time_key
+        Column of `obs` with the times; None takes the one that the flow was fitted to.
+    key_added
+        Column of `obs` to write to.
+    copy
+        Return an annotated copy instead of writing to `adata`.
+
+    Returns
+    -------
+    None, or the copy. Written are:
+
+    `obs[key_added]`
+        Minus log-density, float64, in nats; the density is per unit volume of the representation.
+    `uns["cellflow"][key_added]`
+        `flow_id`, `time_key`, `unit`, `start`: the time of the Gaussian.
+
+    Raises
+    ------
+    InputError
+        If the first time has no cells, or too few to span the representation.
+
+    Notes
+    -----
+    Points are pulled back to the first time while the divergence of the velocity builds up (Chen
+    et al. 2018, arXiv 1806.07366, theorem 1): d derivatives of the net a step, so time grows with
+    the square of the dimensions.
+
+    It is a density of the flow and no force: a cell need not roll downhill. Where cells spread
+    into more volume all of them rise, so potentials compare cells of one time; over times they
+    say how much the population was squeezed. All cells share one clock here, births and deaths
+    are left aside, and a first time that is no Gaussian is smoothed to one. Cells that the flow
+    pulls back to far outside the first snapshot get a potential that rests on the tail of the
+    Gaussian alone: high, and no more than that.
+
+    Examples
+    --------
+    >>> import cellflow as cf
+    >>> adata = cf.datasets.semrau2017()
+    >>> adata = adata[adata.X.getnnz(axis=1) > 0][::10].copy()
+    >>> cf.pp.embed(adata, n_dims=3)
+    >>> short = cf.recipe("default", n_steps=10)
+    >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
+    >>> cf.tl.landscape(adata, flow)
+    >>> bool(adata.obs["cellflow_potential"].notna().all())
+    True
+    """
+    snapshots = Snapshots.of(adata, flow, time_key)
+    first = flow.axis.times[0]
+    base = _gaussian(snapshots.cells.x[torch.as_tensor(snapshots.points.elapsed == first)], first)
+    parts = np.array_split(np.arange(adata.n_obs), -(-adata.n_obs // _ROWS))
+    found = np.concatenate([_log_density(snapshots[rows], base) for rows in parts])
+    adata = adata.copy() if copy else adata
+    adata.obs[key_added] = -found
+    entry = {
+        "flow_id": flow.fingerprint,
+        "time_key": time_key or flow.time_key,
+        "unit": snapshots.points.unit,
+        "start": first,
+    }
+    record(adata.uns, key_added, entry)
+    return adata if copy else None
+
+
+def _gaussian(points: Points, time: float) -> MultivariateNormal:
+    """The Gaussian with the mean and the covariance of some points, float64."""
+    points = points.double()
+    n, dim = points.shape
+    covariance = torch.cov(points.T).reshape(dim, dim) if n > 1 else points.new_zeros(dim, dim)
+    if torch.linalg.matrix_rank(covariance, hermitian=True) < dim:
+        raise InputError(
+            f"the {n} cells of time {time:g}, the first of the flow, do not span its {dim} "
+            "dimensions; take more cells or fewer dimensions"
+        )
+    return MultivariateNormal(points.mean(dim=0), covariance)
+
+
+@torch.no_grad()
+def _log_density(cells: Snapshots, base: MultivariateNormal) -> np.ndarray:
+    """Log-density of each cell at its own time, shape (n,)."""
+    flow, points = cells.flow, cells.cells
+    begin = flow.axis.to_flow(flow.axis.times[0])
+    velocity = partial(flow.velocity, condition=points.condition)
+    way = own_time(velocity, begin, cells.moments - begin)
+
+    def at_first(x: Points) -> Rows:
+        return base.log_prob(x.double())
+
+    found = log_density(way, at_first, points.x, 0.0, 1.0, n_steps=_STEPS)
+    return found.double().cpu().numpy()
