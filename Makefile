@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint workflow-test fuzz kills licences audit benchmark methods toys performance clean
+.PHONY: demo test lint docs workflow-test fuzz kills licences audit benchmark methods toys performance clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -21,6 +21,10 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+
+# The site, docs/_build/html, without a network; warnings are errors.
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 # Each workflow end to end, on its small test configuration.
 WORKFLOWS = images benchmark trajectory
@@ -68,7 +72,7 @@ performance: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.step
 
 clean:
-	rm -rf $(VENV) cellflow-demo build dist
+	rm -rf $(VENV) cellflow-demo build dist docs/_build docs/api/generated
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cellflow needs Python 3.11")'
@@ -80,4 +84,8 @@ $(VENV)/.base: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.base
 	$(BIN)/pip install --quiet --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.base
+	$(BIN)/pip install --quiet --editable ".[docs]"
 	@touch $@
