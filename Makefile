@@ -24,7 +24,8 @@ lint: $(VENV)/.dev
 
 # The site, docs/_build/html, without a network; warnings are errors.
 docs: $(VENV)/.docs
-	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+	rm -rf docs/api/generated
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 # Each workflow end to end, on its small test configuration.
 WORKFLOWS = images benchmark trajectory

@@ -18,8 +18,6 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
-# Tutorials are not a part of every checkout.
-suppress_warnings = ["toc.empty_glob"]
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
@@ -28,10 +26,17 @@ nb_execution_mode = "off"
 
 # `name` in a docstring is code, as in Markdown.
 default_role = "code"
+highlight_language = "none"
 # Options begin with two hyphens, not with a dash.
 smartquotes_action = "qe"
 autodoc_typehints = "none"
+autodoc_member_order = "bysource"
 autosummary_generate = True
+# `Method` and `method` are one file name where case does not count.
+autosummary_filename_map = {
+    "cellflow.method": "cellflow.method-function",
+    "cellflow.recipe": "cellflow.recipe-function",
+}
 numpydoc_show_class_members = False
 copybutton_exclude = ".linenos, .gp, .go"
 

@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from unittest import mock
 
-import matplotlib
 import pytest
 import yaml
+from matplotlib import pyplot as plt
 
 import cellflow as cf
 from cellflow.methods import recipes
@@ -111,11 +111,12 @@ def test_the_page_on_couplings_runs():
 
 def test_the_first_page_runs_with_a_short_fit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(matplotlib.pyplot, "show", lambda *_, **__: None)
+    monkeypatch.setattr(plt, "show", lambda *_, **__: None)
     short = cf.recipe("default", n_steps=20, net={"width": 16})
     names = {}
     with mock.patch.dict(recipes._RECIPES, default=short):
         exec(code("getting_started.md"), names)
+    plt.close("all")
     assert names["predicted"].n_obs > 500
     assert names["scores"]["time"].tolist() == [36]
 
