@@ -1,5 +1,7 @@
 """Configuration of the documentation site; `make docs` builds it without a network."""
 
+import os
+
 from cellflow import __version__
 
 project = "cellflow"
@@ -21,8 +23,11 @@ templates_path = ["_templates"]
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
-# Notebooks are shown with the outputs that they were committed with.
+# Notebooks are kept without outputs; `make docs NOTEBOOKS=cache` runs them first, for minutes.
 nb_execution_mode = "off"
+nb_execution_in_temp = True
+nb_execution_timeout = 1800
+nb_execution_excludepatterns = [] if "CELLFLOW_DATA" in os.environ else ["**/clones.ipynb"]
 
 # `name` in a docstring is code, as in Markdown.
 default_role = "code"

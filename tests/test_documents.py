@@ -11,6 +11,7 @@ import yaml
 from matplotlib import pyplot as plt
 
 import cellflow as cf
+from cellflow.cli.app import app
 from cellflow.methods import recipes
 from cellflow.methods.parts import COUPLINGS
 from cellflow.training.couplings import BUILDERS
@@ -82,6 +83,12 @@ def test_a_link_to_nowhere_is_found(tmp_path):
         "# One\n[a](#one) [b](#two) [c](none.md) [d](page.md#one)\n```\n[e](gone.md)\n```\n"
     )
     assert faults(page) == ["#two", "none.md"]
+
+
+def test_every_command_is_on_the_page_of_commands():
+    page = (DOCS / "cli" / "cells.md").read_text()
+    shown = re.search(r":commands: (.*)", page).group(1).split(", ")
+    assert shown == [name for name in app.commands if name not in ("plot", "image")]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
