@@ -119,7 +119,7 @@ def test_the_page_on_couplings_runs():
 def test_the_first_page_runs_with_a_short_fit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plt, "show", lambda *_, **__: None)
-    short = cf.recipe("default", n_steps=20, net={"width": 16})
+    short = cf.recipe("default", n_steps=10, net={"width": 4, "depth": 1})
     names = {}
     with mock.patch.dict(recipes._RECIPES, default=short):
         exec(code("getting_started.md"), names)
