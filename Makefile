@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint workflow-test fuzz kills tutorials licences audit benchmark methods toys performance clean
+.PHONY: demo test lint docs workflow-test fuzz kills tutorials licences audit benchmark methods toys performance clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -21,6 +21,11 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+
+# The site, docs/_build/html, without a network; warnings are errors.
+docs: $(VENV)/.docs
+	rm -rf docs/api/generated
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 # Each workflow end to end, on its small test configuration.
 WORKFLOWS = images benchmark trajectory
@@ -72,7 +77,7 @@ performance: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.step
 
 clean:
-	rm -rf $(VENV) cellflow-demo build dist
+	rm -rf $(VENV) cellflow-demo build dist docs/_build docs/api/generated
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cellflow needs Python 3.11")'
@@ -84,4 +89,8 @@ $(VENV)/.base: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.base
 	$(BIN)/pip install --quiet --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.base
+	$(BIN)/pip install --quiet --editable ".[docs]"
 	@touch $@

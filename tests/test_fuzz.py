@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load, load_file, safe_open, save, save_file
@@ -117,7 +117,13 @@ def with_tensors(tensors, places):
             break
         tensor = tensors.pop(name)
         if not drop:
-            kinds = [tensor.flatten(), tensor[None], tensor.double(), tensor[:0], tensor.long()]
+            kinds = [
+                tensor.flatten(),
+                tensor[None],
+                tensor.double(),
+                tensor.flatten()[:0],
+                tensor.long(),
+            ]
             tensors[name if at % 2 else f"{value}"] = kinds[at % len(kinds)].contiguous()
     return tensors
 
@@ -281,7 +287,8 @@ def test_flows_that_a_stranger_signed(places, tensors):
         attempt(loaded, folder)
 
 
-@settings(max_examples=max(CASES // 4, 3))
+# Each case is a fit, so a failure is shown as it was found.
+@settings(max_examples=max(CASES // 4, 3), phases=[Phase.generate])
 @given(places=PLACES, tensors=st.one_of(st.none(), PLACES))
 def test_checkpoints_that_a_stranger_signed(places, tensors):
     """Read, and gone on from by the fit that they say they are of."""

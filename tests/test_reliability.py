@@ -33,6 +33,14 @@ def small():
     return cf.recipe("default", n_steps=12, batch_size=16, net={"width": 8})
 
 
+@pytest.fixture(autouse=True)
+def _heard():
+    """Ctrl-C reaches these processes, though they may have been started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def weights(flow):
     return (flow / "tensors.safetensors").read_bytes()
 

@@ -16,7 +16,7 @@ _HELD_OUT = 36.0
 @click.option(
     "--output",
     type=options.PATH,
-    default=Path("cellflow-demo"),
+    default="cellflow-demo",
     show_default=True,
     metavar="FOLDER",
     panel=options.DATA,

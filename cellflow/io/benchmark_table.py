@@ -122,13 +122,24 @@ def _described(part: pd.DataFrame) -> str:
     if part["w1"].isna().all():
         sentences.append("Nothing was scored: everything failed.")
     if pd.notna(first["max_cells"]):
-        sentences.append(f"At most {first['max_cells']} cells a side are scored.")
+        sentences.append(f"At most {first['max_cells']} cells a side are scored{_estimated(part)}.")
     if first["published"]:
         also = "" if first["published"] == "yes" else "not "
         sentences.append(f"The file is {also}the one of published scores.")
     if first["representation_may_have_seen_held_out"]:
         sentences.append("The representation may have seen the held-out cells.")
     return " ".join(sentences)
+
+
+def _estimated(part: pd.DataFrame) -> str:
+    """How good scores of a sample are; nothing where all cells were, or tables are older."""
+    if "w1_error" not in part or part["w1_error"].isna().all():
+        return ""
+    error, excess = part["w1_error"].max(), part["w1_excess"].max()
+    return (
+        f": each W1 has a standard error of {error:.3f} at most, and lies up to {excess:.3f} above "
+        "that of all cells (the largest of the table)"
+    )
 
 
 def _means(part: pd.DataFrame) -> list[str]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from math import nan
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -25,7 +26,7 @@ BASELINES = ("previous", "next", "midpoint", *(f"midpoint_{factor}" for factor i
 N_SPLITS = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Score:
     """How far one prediction is from the real cells; distances in units of the points.
 
@@ -39,6 +40,15 @@ class Score:
     energy, mean_error, cov_error, var_ratio
         Energy distance, distance of means, Frobenius distance of covariances, and total variance
         over the real one.
+    w1_error
+        Where a sample of the cells was scored: standard error of `w1` by the delete-half
+        jackknife, the standard deviation of the W1 at half size over the splits (Shao and Wu 1989,
+        Ann. Stat. 17:1176). NaN where all cells were.
+    w1_excess
+        By how much `w1` of the sample lies above that of all cells at most, on average; NaN where
+        all cells were scored. Every doubling of the cells lowers W1 by no more than the one before
+        (it falls as n^(-1/d), Fournier and Guillin 2015, arXiv 1312.2128), so this is what the
+        step from half size to the sample's gained, for each doubling from there to all cells.
     """
 
     w1: float
@@ -47,9 +57,11 @@ class Score:
     mean_error: float
     cov_error: float
     var_ratio: float
+    w1_error: float = nan
+    w1_excess: float = nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PredictionScore(Score):
     """What is measured of a prediction alone, on top of what baselines get too.
 
@@ -98,12 +110,16 @@ class Yardstick:
     reference
         W1 of one half of the real cells against the other, mean of the splits. Not a lower bound:
         in 50 or more dimensions points nearer to the mean score lower.
+    doublings
+        How often the sample that is scored would have to be doubled to be all cells; 0 where all
+        are scored.
     """
 
     real: Cloud
     halves: tuple[tuple[Cloud, Cloud], ...]
     baselines: Mapping[str, Score]
     reference: float
+    doublings: float = 0.0
 
     @classmethod
     def make(
@@ -112,6 +128,7 @@ class Yardstick:
         baselines: Mapping[str, Cloud],
         seed: int,
         *,
+        doublings: float = 0.0,
         progress: bool = False,
         threads: int | None = None,
     ) -> Yardstick:
@@ -125,6 +142,8 @@ class Yardstick:
             Named predictions that need no model.
         seed
             Of the splits.
+        doublings
+            From the cells that are scored to all there are.
         progress
             Show a progress bar on stderr.
         threads
@@ -139,16 +158,24 @@ class Yardstick:
         return cls(
             real,
             halves,
-            {name: one.score(real) for name, one in pending.items()},
+            {name: one.score(real, doublings) for name, one in pending.items()},
             _mean(references),
+            doublings,
         )
 
     @classmethod
     def known(
-        cls, real: Cloud, baselines: Mapping[str, Score], reference: float, seed: int
+        cls,
+        real: Cloud,
+        baselines: Mapping[str, Score],
+        reference: float,
+        seed: int,
+        *,
+        doublings: float = 0.0,
     ) -> Yardstick:
         """Make it again from what `make` computed for the same cells and seed."""
-        return cls(real, _halves(real, np.random.default_rng(seed)), baselines, reference)
+        halves = _halves(real, np.random.default_rng(seed))
+        return cls(real, halves, baselines, reference, doublings)
 
     def gap_closed(self, w1_half: float) -> float:
         """Share of the way from the midpoint to the reference that a W1 at half size goes."""
@@ -166,7 +193,7 @@ class Yardstick:
             uniform = (
                 None if predicted.is_uniform else solvers.distance(predicted.uniform(), self.real)
             )
-        score = pending.score(self.real)
+        score = pending.score(self.real, self.doublings)
         return PredictionScore(
             **asdict(score),
             w1_uniform=score.w1 if uniform is None else uniform.result(),
@@ -184,14 +211,18 @@ class _Pending:
     whole: Future[float]
     halves: list[Future[float]]
 
-    def score(self, real: Cloud) -> Score:
+    def score(self, real: Cloud, doublings: float) -> Score:
+        w1, w1_half = self.whole.result(), _mean(self.halves)
+        drawn = doublings > 0
         return Score(
-            w1=self.whole.result(),
-            w1_half=_mean(self.halves),
+            w1=w1,
+            w1_half=w1_half,
             energy=energy_distance(self.cloud, real),
             mean_error=mean_error(self.cloud, real),
             cov_error=cov_error(self.cloud, real),
             var_ratio=var_ratio(self.cloud, real),
+            w1_error=_spread(self.halves) if drawn else nan,
+            w1_excess=doublings * max(w1_half - w1, 0.0) if drawn else nan,
         )
 
 
@@ -244,6 +275,10 @@ def _halves(real: Cloud, rng: np.random.Generator) -> tuple[tuple[Cloud, Cloud],
 
 def _mean(values: Iterable[Future[float]]) -> float:
     return float(np.mean([value.result() for value in values]))
+
+
+def _spread(values: Iterable[Future[float]]) -> float:
+    return float(np.std([value.result() for value in values], ddof=1))
 
 
 def _memory() -> int:

@@ -113,6 +113,8 @@ def benchmark(
         The held-out time; name of a method or baseline; `model`, `peer` or `baseline`; the seed.
     `w1`, `energy`, `mean_error`, `cov_error`, `var_ratio`, `w1_uniform`, `w2`, `mmd`
         Scores of all cells; the last three of methods only.
+    `w1_error`, `w1_excess`
+        With `max_cells`, how far `w1` may be from that of all cells, as in `tl.holdout`.
     `w1_half`, `reference`, `gap_closed`
         At half size, as in `tl.holdout`: W1, that of one real half from the other, and the share
         of the way from the midpoint to it.

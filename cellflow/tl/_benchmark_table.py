@@ -11,7 +11,8 @@ import pandas as pd
 COLUMNS = (
     "data", "published", "protocol", "time_axis", "n_dims", "whiten", "max_cells",
     "representation_may_have_seen_held_out", "time", "method", "role", "seed",
-    "w1", "w1_half", "reference", "energy", "mean_error", "cov_error", "var_ratio",
+    "w1", "w1_error", "w1_excess", "w1_half", "reference",
+    "energy", "mean_error", "cov_error", "var_ratio",
     "gap_closed", "gap_closed_best", "rival", "w1_uniform", "w2", "mmd",
     "seconds", "n_predicted", "n_true", "error",
 )  # fmt: skip

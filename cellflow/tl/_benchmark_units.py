@@ -224,7 +224,13 @@ class Desk:
     def _yardstick_of(self, unit: Unit, fold: Fold) -> Yardstick:
         kept = self.folder.read(YARDSTICKS, unit.key) or self.yardstick(unit)
         baselines = {name: Score(**score) for name, score in kept["baselines"].items()}
-        return Yardstick.known(fold.observed(fold.time), baselines, kept["reference"], SCORING_SEED)
+        return Yardstick.known(
+            fold.observed(fold.time),
+            baselines,
+            kept["reference"],
+            SCORING_SEED,
+            doublings=fold.doublings,
+        )
 
 
 @contextmanager

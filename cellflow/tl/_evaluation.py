@@ -151,6 +151,7 @@ def yardstick_of(
         fold.observed(fold.time),
         baselines_of(fold, axis),
         SCORING_SEED,
+        doublings=fold.doublings,
         progress=progress,
         threads=threads,
     )

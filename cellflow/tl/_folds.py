@@ -87,6 +87,14 @@ class Fold:
         points = self.real if time == self.time else self.at(time).x.double().numpy()
         return self.cloud(points)
 
+    @property
+    def doublings(self) -> float:
+        """How often `max_cells` would have to be doubled to score all cells, on the larger side."""
+        if self.max_cells is None:
+            return 0.0
+        carried = sum(int((self.elapsed == time).sum()) for time in (self.before, self.after))
+        return max(0.0, float(np.log2(max(len(self.real), carried) / self.max_cells)))
+
     def fraction(self, axis: TimeAxis) -> float:
         """How far the held-out time is on the way between its neighbours, on a clock."""
         start, here, stop = (axis.to_flow(t) for t in (self.before, self.time, self.after))

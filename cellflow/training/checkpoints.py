@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -121,11 +122,27 @@ class Checkpoint:
             raise FileError(f"{self.path} was altered after it was written")
         try:
             state = json.loads(metadata["state"])
-            identity, step, values = dict(state["identity"]), int(state["step"]), state["values"]
+            identity, step = dict(state["identity"]), int(state["step"])
+            values = dict(state["values"])
         except (KeyError, TypeError, ValueError) as error:
             raise FileError(f"{self.path} holds no state of a training: {error!r}") from error
         self._check_same(identity)
         return State(step, tensors, values)
+
+    @contextmanager
+    def believed(self) -> Iterator[None]:
+        """Whatever a state raises that fits no training becomes an error of its file.
+
+        Its digest says that it is whole, not who wrote it.
+        """
+        try:
+            yield
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise FileError(
+                f"{self.path} holds no state of this training ({type(error).__name__}: {reason}); "
+                "start anew without resuming"
+            ) from error
 
     def _check_same(self, found: Mapping[str, Any]) -> None:
         mine = json.loads(json.dumps(self.identity))

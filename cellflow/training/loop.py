@@ -86,8 +86,9 @@ def minimise(
     """
     training = _Training(net, coupling, objective, recipe, generator, check, companion)
     state = None if checkpoint is None else checkpoint.load()
-    if state is not None:
-        training.restore(state)
+    if checkpoint is not None and state is not None:
+        with checkpoint.believed():
+            training.restore(state)
     leads = training.crew.leads
     with (
         Bar(recipe, training.steps, unit, shown=progress and leads, what=what) as bar,

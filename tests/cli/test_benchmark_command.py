@@ -164,8 +164,8 @@ def test_parts_share_a_folder_and_write_no_table(run, file, tmp_path):
     for part in ("1/2", "2/2"):
         assert run(*words, "--part", part)[0] == 0
         assert not (tmp_path / "b/benchmark.csv").exists()
-    _, _, err = run(*words)
-    assert "2 of 2 fits are there already" in err
+    _, out, _ = run(*words)
+    assert "2 of 2 fits are there already" in out
     for part, reason in (("3/2", "part 3 of 2 does not exist"), ("two", "'two' is no part")):
         code, _, err = run(*words, "--part", part)
         assert code == 2

@@ -128,7 +128,7 @@ REFUSED = {
         r"'exact-full'.*source is noise; for noise take a coupling of .*ot.*path of .*straight",
     ),
     "a path of points from noise": ({"path": "metric"}, "source is noise; for noise take"),
-    "growth on a straight path": ({"objective": "growth"}, "growth 'gene-sets', 'learned' or"),
+    "growth on a straight path": ({"objective": "growth"}, "growth gene-sets, learned, rising"),
     "classes without labels": (
         {"data": ImageSet(digits().pixels[:20]), "conditional": True}, "images has no labels",
     ),

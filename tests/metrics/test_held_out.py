@@ -82,6 +82,34 @@ def test_filters_of_warnings_are_left_alone(times):
     assert warnings.filters == filters
 
 
+def test_a_sample_says_how_far_it_is_from_all_cells(rng):
+    every = [Cloud.of(k + rng.normal(size=(400, 3))) for k in (0, 0.2, 0.4)]
+    whole = wasserstein(every[0], every[1])
+    few = [cloud.drawn(50, np.random.default_rng(0)) for cloud in every]
+    baselines = make_baselines(few[0], few[2], 0.5)
+    previous = Yardstick.make(few[1], baselines, 0, doublings=3).baselines["previous"]
+    assert previous.w1 - previous.w1_excess - 2 * previous.w1_error < whole < previous.w1
+    assert previous.w1_excess == pytest.approx(3 * (previous.w1_half - previous.w1))
+
+
+def test_standard_error_is_the_spread_of_fresh_samples(rng):
+    def drawn(shift):
+        return Cloud.of(rng.normal(size=(60, 1)) + shift)
+
+    samples = [(drawn(0), drawn(3)) for _ in range(60)]
+    spread = np.std([wasserstein(*pair) for pair in samples])
+    stated = [
+        Yardstick.make(real, {"midpoint": one}, 0, doublings=1).baselines["midpoint"].w1_error
+        for one, real in samples[:20]
+    ]
+    assert np.sqrt(np.mean(np.square(stated))) == pytest.approx(spread, rel=0.3)
+
+
+def test_scores_of_all_cells_have_no_error(times, yardstick):
+    assert np.isnan(yardstick.measure(times[0]).w1_error)
+    assert np.isnan(yardstick.baselines["next"].w1_excess)
+
+
 def test_same_seed_same_yardstick(times, yardstick):
     before, real, after = times
     again = Yardstick.make(real, make_baselines(before, after, 0.5), seed=0)

@@ -93,6 +93,24 @@ def test_only_what_is_missing_is_computed(course, quick, fits, tmp_path):
     assert len(fits["fit"]) == 6
 
 
+def test_rows_of_before_errors_were_stated_are_read(course, quick, fits, tmp_path):
+    options = {"folder": tmp_path / "run"}
+    first = benchmark(course, quick, **options)
+    assert (first["w1_error"] > 0).all()
+    for file in [*tmp_path.glob("run/rows/*"), *tmp_path.glob("run/yardsticks/*")]:
+        document = json.loads(file.read_text())
+        for scores in (document["value"], *document["value"].get("baselines", {}).values()):
+            scores.pop("w1_error", None), scores.pop("w1_excess", None)
+        file.write_text(json.dumps(document))
+    fits["fit"].clear()
+    again = benchmark(course, quick, **options)
+    assert fits["fit"] == []
+    assert again["w1_error"].isna().all()
+    assert again["w1"].tolist() == first["w1"].tolist()
+    assert "standard error" in cf.io.benchmark_summary(first)
+    assert "standard error" not in cf.io.benchmark_summary(again)
+
+
 @pytest.mark.parametrize("change", ["cells", "method", "recipe", "protocol", "seed", "version"])
 def test_nothing_stale_is_taken(change, course, quick, fits, tmp_path, monkeypatch):
     options = {"folder": tmp_path / "run", "methods": [{"name": "m", "method": "ot-cfm"}]}

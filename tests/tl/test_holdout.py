@@ -17,7 +17,8 @@ def test_every_interior_time_is_a_fold_with_all_columns(course, quick):
     scores = holdout(course, quick, use_rep="X_pca")
     assert scores["time"].tolist() == [1, 2]
     assert scores["n_true"].tolist() == [60, 60]
-    assert np.isfinite(scores.to_numpy()).all()
+    of_samples = [name for name in scores if "w1_error" in name or "w1_excess" in name]
+    assert np.isfinite(scores.drop(columns=of_samples).to_numpy()).all()
     wanted = {"w1", "w1_uniform", "w1_half", "w2", "mmd", "energy", "mean_error", "cov_error"}
     wanted |= {"var_ratio", "reference", "gap_closed", "seconds"}
     wanted |= {f"{metric}_{name}" for metric in ("w1", "w1_half") for name in BASELINES}
@@ -199,8 +200,12 @@ def test_fewer_cells_are_scored_on_every_side(course, quick):
     row = few.iloc[0]
     assert (row["n_true"], row["n_predicted"]) == (30, 120)
     assert row["w1"] == row["w1_uniform"]
+    assert row["w1_error"] > 0
+    # 120 cells are carried, so thirty would have to be doubled twice.
+    assert row["w1_excess"] == pytest.approx(2 * max(row["w1_half"] - row["w1"], 0))
     all_cells = holdout(course, quick, use_rep="X_pca", times=[1]).iloc[0]
     assert row["w1_midpoint"] != all_cells["w1_midpoint"]
+    assert np.isnan([all_cells["w1_error"], all_cells["w1_excess"]]).all()
 
 
 def test_methods_are_named_and_changed_as_in_fit(course, quick):

@@ -1,0 +1,185 @@
+"""Goal 1: CPU time until a held-out day of CITE-seq is predicted as well as by TorchCFM.
+
+The notebook's recipe (single-cell example of torchcfm): OT-CFM with sigma 0.1 and 256 cells of each
+pair of consecutive kept days a step, its MLP of 3 layers of 64 units, Adam at 1e-4, 10,000 steps,
+cells of the day before by 100 Euler steps. Ours is fitted anew with 100, 200, ... steps until W1
+and energy distance are both no higher; the ratio is of the CPU time of that training alone, with
+the set-up of couplings and clock. Both are scored by protocol `paper`, 2,000 cells a side.
+
+A step of the peer takes as long whatever its net is, so 300 steps are timed for all of them. The net
+that is scored is trained with our assignment in place of the package's solver: an exact plan of a
+batch is a permutation, from which pairs are drawn with replacement, as the package does.
+
+CELLFLOW_DATA=/folder/of/data OMP_NUM_THREADS=1 python -m tests.benchmarks.equal_w1
+"""
+
+import argparse
+import os
+import sys
+import warnings
+from itertools import pairwise
+from pathlib import Path
+from time import process_time
+
+import anndata
+import numpy as np
+import ot
+import torch
+
+import cellflow as cf
+from cellflow._random import torch_generator
+from cellflow.methods.contestants import contestant_of
+from cellflow.metrics.kernels import energy_distance
+from cellflow.metrics.wasserstein import wasserstein
+from cellflow.tl._evaluation import Evaluation, _job, _predict
+from cellflow.tl._peers import _global_seed
+from cellflow.training import fit_flow
+from cellflow.training.devices import cpu_threads
+from cellflow.transport import assign
+from tests.benchmarks.paired import header, row
+
+CPU = torch.device("cpu")
+STEPS = (100, 200, 400, 800, 1600, 3200)
+SEED = 0
+
+#: Steps of the peer that are timed.
+TIMED = 300
+
+#: Methods of ours. Nets, batches and learning rate are those of the recipe `default`; one block
+#: of 1,000 cells a pair of days is what couplings of so short a training need.
+OURS = {
+    "ot-cfm": {"method": "ot-cfm"},
+    "default, one block of 1,000": {
+        "method": "default", "time_axis": "learned", "block_size": 1000, "max_blocks": 1
+    },
+    "default": {"method": "default", "time_axis": "learned"},
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dims", type=int, nargs="+", default=[5, 50])
+    parser.add_argument("--days", type=float, nargs="+", default=[3, 4])
+    parser.add_argument("--peer-steps", type=int, default=10_000)
+    parser.add_argument("--methods", nargs="+", default=list(OURS), choices=list(OURS))
+    asked = parser.parse_args()
+    found = {}
+    for dims in asked.dims:
+        evaluation = _evaluation(dims)
+        for day in asked.days:
+            fold = evaluation.fold(day)
+            seconds, *goal = _peer(evaluation, fold, asked.peer_steps)
+            print(f"{dims}-D, day {day:g}, TorchCFM: {seconds:.1f} s, {_said(goal)}", flush=True)
+            for name in asked.methods:
+                if own := _seconds_to(goal, evaluation, fold, name):
+                    found.setdefault((dims, name), []).append(seconds / own)
+    header()
+    for (dims, name), ratios in found.items():
+        row(f"{name}, {dims}-D, {len(ratios)} of {len(asked.days)} days", "10", ratios)
+
+
+def _evaluation(dims):
+    folder = os.environ.get("CELLFLOW_DATA")
+    if not folder:
+        sys.exit("CELLFLOW_DATA names no folder of larger data sets")
+    return Evaluation.of(
+        anndata.read_h5ad(Path(folder) / "cite_pca100.h5ad"),
+        time_key="time", use_rep="X_pca", layer=None, kind="auto", n_dims=dims, whiten=dims == 5,
+        protocol="paper", time_axis=None, condition_keys=(), label_key=None, lineage_key=None,
+        cost_rep=None, max_cells=2000,
+    )  # fmt: skip
+
+
+def _seconds_to(goal, evaluation, fold, name):
+    """CPU time of the shortest training that is no worse than the goal; None where none is."""
+    for n_steps in STEPS:
+        contestant = contestant_of(
+            **OURS[name], name=name, recipe=cf.recipe("default", n_steps=n_steps)
+        )
+        start = process_time()
+        job = _job(evaluation, fold, contestant, SEED)
+        flow = fit_flow(
+            job.marginals, job.axis, method=job.method, recipe=job.recipe, seed=SEED, device=CPU
+        )
+        seconds = process_time() - start
+        carried = _predict(flow, fold, evaluation.rules, torch_generator(SEED))
+        reached = _scores(fold, carried.points, carried.weights)
+        print(f"  {name}, {n_steps} steps: {seconds:.1f} s, {_said(reached)}", flush=True)
+        if all(ours <= theirs for ours, theirs in zip(reached, goal, strict=True)):
+            return seconds
+    return None
+
+
+def _peer(evaluation, fold, n_steps):
+    """CPU time of the notebook's training, and its W1 and energy distance."""
+    cells = [fold.at(time).x for time in fold.kept]
+    moments = torch.tensor([evaluation.axis.to_flow(time) for time in fold.kept])
+    start = process_time()
+    _trained(cells, moments, TIMED)
+    seconds = (process_time() - start) * n_steps / TIMED
+    _check(*(side[:256] for side in cells[:2]))
+    net = _trained(cells, moments, n_steps, _sampled)
+    x = fold.at(fold.before).x
+    t, stop = evaluation.axis.to_flow(fold.before), evaluation.axis.to_flow(fold.time)
+    step = (stop - t) / 100
+    with torch.no_grad():
+        for k in range(100):
+            x = x + step * net(torch.cat([x, torch.full((len(x), 1), t + k * step)], dim=1))
+    return seconds, *_scores(fold, x.double().numpy())
+
+
+def _sampled(x, y, replace=True):
+    """What the package's `sample_plan` draws: the exact plan of a batch is a permutation."""
+    rows = torch.randint(len(x), (len(x),))
+    columns = torch.as_tensor(assign((torch.cdist(x, y) ** 2).numpy()))
+    return x[rows], y[columns[rows]]
+
+
+def _check(x, y):
+    """The assignment costs what the package's plan costs."""
+    cost = (torch.cdist(x, y) ** 2).numpy()
+    equal = np.full(len(x), 1 / len(x))
+    theirs, ours = (ot.emd(equal, equal, cost) * cost).sum(), cost[np.arange(len(x)), assign(cost)]
+    assert np.isclose(theirs, ours.mean(), rtol=1e-6), (theirs, ours.mean())
+
+
+def _trained(cells, moments, n_steps, sampler=None):
+    with _global_seed(SEED), cpu_threads(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _notebook(cells, moments, n_steps, sampler)
+
+
+def _notebook(cells, moments, n_steps, sampler):
+    from torchcfm.conditional_flow_matching import ExactOptimalTransportConditionalFlowMatcher
+    from torchcfm.models import MLP
+
+    matcher = ExactOptimalTransportConditionalFlowMatcher(sigma=0.1)
+    if sampler is not None:
+        matcher.ot_sampler.sample_plan = sampler
+    net = MLP(dim=cells[0].shape[1], w=64, time_varying=True)
+    optimiser = torch.optim.Adam(net.parameters(), lr=1e-4)
+    for _ in range(n_steps):
+        rows, targets = [], []
+        for (one, other), (begin, end) in zip(pairwise(cells), pairwise(moments), strict=True):
+            pair = (side[torch.randint(len(side), (256,))] for side in (one, other))
+            t, x, u = matcher.sample_location_and_conditional_flow(*pair)
+            rows.append(torch.cat([x, (begin + (end - begin) * t)[:, None]], dim=1))
+            targets.append(u / (end - begin))
+        loss = (net(torch.cat(rows)) - torch.cat(targets)).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return net
+
+
+def _scores(fold, points, weights=None):
+    cloud, real = fold.cloud(points, weights), fold.observed(fold.time)
+    return wasserstein(cloud, real), energy_distance(cloud, real)
+
+
+def _said(scores):
+    return "W1 {:.3f}, energy {:.3f}".format(*scores)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""The documents: links that lead somewhere, every public name on an API page, pages that run."""
+
+import inspect
+import re
+from functools import cache
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import yaml
+from matplotlib import pyplot as plt
+
+import cellflow as cf
+from cellflow.methods import recipes
+from cellflow.methods.parts import COUPLINGS
+from cellflow.training.couplings import BUILDERS
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+WRITTEN = sorted(
+    page
+    for page in [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "workflows").rglob("*.md")]
+    if not {"_build", "generated"} & set(page.relative_to(ROOT).parts)
+)
+PACKAGES = ("pp", "tl", "pl", "images", "datasets", "report")
+
+
+@cache
+def prose(page: Path) -> str:
+    """The page without its code."""
+    return re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchor(heading: str) -> str:
+    kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())
+    return kept.replace(" ", "-")
+
+
+def anchors(page: Path) -> set[str]:
+    return {anchor(title) for title in re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)}
+
+
+def faults(page: Path) -> list[str]:
+    """Relative links that lead nowhere."""
+    links = re.findall(r"\]\(([^()\s]+)\)", prose(page))
+    found = []
+    for link in links:
+        if link.startswith(("http:", "https:", "mailto:")):
+            continue
+        name, _, section = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        if not target.exists() or (section and section not in anchors(target)):
+            found.append(link)
+    return found
+
+
+def listed(page: Path) -> set[str]:
+    """Public names that autosummary makes pages of."""
+    blocks = re.findall(
+        r"^\.\. autosummary::\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE
+    )
+    return {
+        line.strip() for block in blocks for line in block.splitlines() if re.match(r"   \w", line)
+    }
+
+
+def code(page: str) -> str:
+    """The Python of a page, in one piece."""
+    return "\n".join(
+        re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
+    )
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(page):
+    assert faults(page) == []
+
+
+def test_a_link_to_nowhere_is_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# One\n[a](#one) [b](#two) [c](none.md) [d](page.md#one)\n```\n[e](gone.md)\n```\n"
+    )
+    assert faults(page) == ["#two", "none.md"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_function_and_class_is_on_its_api_page(package):
+    home = getattr(cf, package)
+    public = {name for name in home.__all__ if callable(getattr(home, name))}
+    assert listed(DOCS / "api" / f"{package}.md") == public
+
+
+def test_every_other_public_name_is_on_the_page_of_the_core():
+    public = {name for name in cf.__all__ if not inspect.ismodule(getattr(cf, name))}
+    assert listed(DOCS / "api" / "core.md") == public
+
+
+def test_constants_of_images_are_told_on_its_page():
+    text = (DOCS / "api" / "images.md").read_text()
+    constants = {name for name in cf.images.__all__ if name.isupper()}
+    assert constants
+    assert all(f"`{name}`" in text for name in constants)
+
+
+def test_the_page_on_couplings_runs():
+    with mock.patch.dict(COUPLINGS), mock.patch.dict(BUILDERS):
+        exec(code("extending.md"), {"__name__": __name__})
+    assert "sliced" not in COUPLINGS
+
+
+def test_the_first_page_runs_with_a_short_fit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plt, "show", lambda *_, **__: None)
+    short = cf.recipe("default", n_steps=20, net={"width": 16})
+    names = {}
+    with mock.patch.dict(recipes._RECIPES, default=short):
+        exec(code("getting_started.md"), names)
+    plt.close("all")
+    assert names["predicted"].n_obs > 500
+    assert names["scores"]["time"].tolist() == [36]
+
+
+def test_the_citation_is_of_this_version_and_licence():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == cf.__version__
+    assert f'license = "{citation["license"]}"' in (ROOT / "pyproject.toml").read_text()
