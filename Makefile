@@ -42,7 +42,7 @@ workflow-test: $(VENV)/.dev
 fuzz: $(VENV)/.dev
 	CELLFLOW_FUZZ=400 $(BIN)/python -m pytest tests/test_fuzz.py
 
-# Both notebooks; the longer one needs CELLFLOW_DATA.
+# Both tutorials; the longer one needs CELLFLOW_DATA.
 tutorials: $(VENV)/.dev
 	CELLFLOW_LONG=1 $(BIN)/python -m pytest tests/test_tutorials.py
 

@@ -24,7 +24,7 @@ def run(path, **parameters):
     for number, cell in enumerate(cells_of(path)):
         if cell["cell_type"] != "code":
             continue
-        exec(compile("".join(cell["source"]), f"{path.name}, cell {number}", "exec"), names)  # noqa: S102
+        exec(compile("".join(cell["source"]), f"{path.name}, cell {number}", "exec"), names)
         if "parameters" in cell["metadata"].get("tags", ()):
             assert parameters.keys() <= names.keys()
             names |= parameters

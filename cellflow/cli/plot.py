@@ -29,7 +29,7 @@ _starts = click.option(
 
 @click.group()
 def plot() -> None:
-    """Draw predictions, paths, velocities, fates, genes, growth, landscapes, scores and loss curves."""
+    """Draw predictions, paths, velocities, fates, genes, growth, landscapes, scores and losses."""
 
 
 for command in (velocity, gene_trends, growth):

@@ -129,7 +129,7 @@ def _log_density(cells: Snapshots, base: MultivariateNormal) -> np.ndarray:
     way = own_time(velocity, begin, cells.moments - begin)
 
     def at_first(x: Points) -> Rows:
-        return base.log_prob(x.double())
+        return base.log_prob(x.double())  # type: ignore[no-untyped-call]
 
     found = log_density(way, at_first, points.x, 0.0, 1.0, n_steps=_STEPS)
     return found.double().cpu().numpy()

@@ -58,12 +58,12 @@ def test_few_cells_and_missing_ones_are_named(course, flow):
     with pytest.raises(cf.InputError, match="the 0 cells of time 0, the first of the flow"):
         cf.tl.landscape(later, flow)
     few = course[np.r_[:3, 60:240]].copy()
-    with pytest.raises(cf.InputError, match="3 cells of time 0.* do not span its 3 dimensions"):
+    with pytest.raises(cf.InputError, match=r"3 cells of time 0.* do not span its 3 dimensions"):
         cf.tl.landscape(few, flow)
 
 
 def test_the_figure_has_every_cell_and_asks_for_its_column(course, flow):
-    with pytest.raises(cf.InputError, match="run cellflow.tl.landscape"):
+    with pytest.raises(cf.InputError, match=r"run cellflow\.tl\.landscape"):
         cf.pl.landscape(course)
     cf.tl.landscape(course, flow)
     axes = cf.pl.landscape(course, basis="pca", show=False)
