@@ -28,6 +28,8 @@ nb_execution_mode = "off"
 nb_execution_in_temp = True
 nb_execution_timeout = 1800
 nb_execution_excludepatterns = [] if "CELLFLOW_DATA" in os.environ else ["**/clones.ipynb"]
+# Progress bars without widgets are no fault of a page.
+os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
 
 # `name` in a docstring is code, as in Markdown.
 default_role = "code"
