@@ -83,7 +83,7 @@ class SideColumns:
             torch.as_tensor(points, dtype=torch.float32),
             features=self._features(adata),
             condition=conditions.transform(adata.obs),
-            label=self._labels(adata.obs, conditions),
+            label=self.labels(adata.obs, conditions),
             clones=self._clones(adata),
             rate=self._rates(adata),
         )
@@ -96,7 +96,8 @@ class SideColumns:
         check_finite(values, f"obsm[{self.cost_rep!r}]", list(adata.obs_names))
         return torch.as_tensor(values)
 
-    def _labels(self, obs: pd.DataFrame, conditions: Conditions) -> Tensor | None:
+    def labels(self, obs: pd.DataFrame, conditions: Conditions) -> Tensor | None:
+        """Number of each cell's label, shape (n,), also by categorical conditions; None without."""
         keys = [*conditions.categorical, *([self.label_key] if self.label_key else [])]
         if not keys:
             return None

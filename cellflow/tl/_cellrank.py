@@ -12,7 +12,9 @@ from scipy import sparse
 
 from cellflow._errors import InputError
 from cellflow._keys import TIME_POINT
+from cellflow._log import tell
 from cellflow.flow import Flow
+from cellflow.tl._labels import common_labels, labels_of
 from cellflow.tl._snapshots import Snapshots
 from cellflow.transport import Plan, distances, entropic_plan, exact_plan
 
@@ -34,7 +36,8 @@ def to_cellrank(
     """Couple the cells of consecutive times along a flow, in the form that CellRank takes.
 
     Cells of a time are pushed to the next one, and coupled there with the cells that were measured:
-    by entropic transport, with the mass that the flow gives each.
+    by entropic transport, with the mass that the flow gives each. Where the flow was fitted within
+    labels (`label_key`, categorical `condition_keys`), cells are coupled with those of their own.
 
     Parameters
     ----------
@@ -55,8 +58,9 @@ def to_cellrank(
     A sparse coupling for each pair of consecutive times, keyed by their elapsed times: an AnnData
     with `X` of float64, cells of the earlier time as `obs` and those of the later as `var`. Its
     entries are masses that sum to one: rows sum to the share of descendants that the flow gives a
-    cell (equal where mass is kept), columns to equal shares. CellRank makes rows sum to one.
-    Written is:
+    cell (equal where mass is kept), columns to equal shares of what their label receives. Rows of
+    cells whose label is not at the later time are empty, and their number is told. CellRank makes
+    rows sum to one. Written is:
 
     `obs[key_added]`
         Elapsed time of each cell as a category, in order.
@@ -64,7 +68,8 @@ def to_cellrank(
     Raises
     ------
     InputError
-        For a negative `epsilon`, or times outside the range of the flow.
+        For a negative `epsilon`, times outside the range of the flow, or consecutive times without
+        a label in common.
 
     Notes
     -----
@@ -91,11 +96,18 @@ def to_cellrank(
     for time in points.times:
         flow.axis.to_flow(time)
     adata.obs[key_added] = pd.Categorical(points.elapsed, categories=points.times, ordered=True)
-    return {pair: _coupling(adata, course, pair, epsilon) for pair in pairwise(points.times)}
+    labels = labels_of(adata, flow)
+    return {
+        pair: _coupling(adata, course, labels, pair, epsilon) for pair in pairwise(points.times)
+    }
 
 
 def _coupling(
-    adata: AnnData, course: Snapshots, pair: tuple[float, float], epsilon: float
+    adata: AnnData,
+    course: Snapshots,
+    labels: np.ndarray,
+    pair: tuple[float, float],
+    epsilon: float,
 ) -> AnnData:
     before, after = (np.flatnonzero(course.points.elapsed == time) for time in pair)
     cells = course.cells[torch.as_tensor(before)]
@@ -104,14 +116,46 @@ def _coupling(
     )
     masses = gained.double().softmax(dim=0).cpu().numpy()
     there = course.cells.x[torch.as_tensor(after)].double().cpu().numpy()
-    costs = distances(pushed.double().cpu().numpy(), there) ** 2
-    plan = _plan(costs, epsilon, masses)
+    blocks = common_labels(labels[before], labels[after])
+    _check_blocks(blocks, pair, len(before))
+    plan = _within(blocks, pushed.double().cpu().numpy(), there, masses, epsilon)
     matrix = sparse.csr_matrix(
         (plan.mass, (plan.rows, plan.columns)), shape=(len(before), len(after))
     )
     names = (adata.obs_names[rows] for rows in (before, after))
     obs, var = (pd.DataFrame(index=each.copy()) for each in names)
     return AnnData(matrix, obs=obs, var=var)
+
+
+def _check_blocks(
+    blocks: list[tuple[np.ndarray, np.ndarray]], pair: tuple[float, float], n: int
+) -> None:
+    """Refuse times without a label in common, and tell of cells that are coupled with none."""
+    if not blocks:
+        raise InputError(f"times {pair[0]:g} and {pair[1]:g} have no label of the flow in common")
+    if lost := n - sum(len(rows) for rows, _ in blocks):
+        tell(
+            f"{lost} of {n} cells of time {pair[0]:g} have a label that time {pair[1]:g} lacks: "
+            "their rows are empty"
+        )
+
+
+def _within(
+    blocks: list[tuple[np.ndarray, np.ndarray]],
+    pushed: np.ndarray,
+    there: np.ndarray,
+    masses: np.ndarray,
+    epsilon: float,
+) -> Plan:
+    """The plans of all blocks, each of which weighs as much as its pushed cells."""
+    total = sum(masses[rows].sum() for rows, _ in blocks)
+    parts = []
+    for rows, columns in blocks:
+        costs = distances(pushed[rows], there[columns]) ** 2
+        part = _plan(costs, epsilon, masses[rows])
+        mass = part.mass * masses[rows].sum() / total
+        parts.append(Plan(rows[part.rows], columns[part.columns], mass))
+    return Plan.stacked(parts)
 
 
 def _plan(costs: np.ndarray, epsilon: float, masses: np.ndarray) -> Plan:

@@ -17,6 +17,7 @@ from cellflow._log import tell
 from cellflow.flow import Flow
 from cellflow.io import Cells, TimePoints, described, select_cells, time_points_of
 from cellflow.representation import Representation, cells_of, from_context
+from cellflow.tl._labels import labels_of
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Course:
     def representation(self) -> Representation:
         """What the flow moves points in."""
         return from_context(self.flow.context)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Number of each cell's label, within which the flow was fitted, shape (n,)."""
+        return labels_of(self.adata, self.flow)
 
     @cached_property
     def times(self) -> tuple[float, ...]:

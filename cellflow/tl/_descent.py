@@ -23,6 +23,7 @@ from cellflow.methods.method import Method
 from cellflow.methods.names import WAYS
 from cellflow.methods.parts import WFR_GROWTH
 from cellflow.tl._course import Course
+from cellflow.tl._labels import common_labels
 from cellflow.tl._motion import Mover
 from cellflow.training.couplings import reach
 from cellflow.training.target_net import units_of
@@ -91,14 +92,15 @@ def normalised_rows(values: np.ndarray) -> np.ndarray:
 class FlowDescent:
     """Cells are carried along the flow, and the nearest cells there share each of them equally.
 
-    Forward, a cell becomes as many as its mass grows to.
+    Forward, a cell becomes as many as its mass grows to. Only cells of its own label share it, so
+    that its row is empty where there are none.
 
     Attributes
     ----------
     course, mover
         The cells, and how they are carried.
     n_neighbors
-        Nearest cells that each carried one is shared by, all where there are fewer.
+        Nearest cells that each carried one is shared by, all of its label where there are fewer.
     """
 
     course: Course
@@ -109,13 +111,27 @@ class FlowDescent:
         """As of `Descent`."""
         times = [float(self.course.points.elapsed[each[0]]) for each in (rows, targets)]
         motion = self.mover.move(self.course.batch(rows), times)
-        k = min(self.n_neighbors, len(targets))
-        search = NearestNeighbors(n_neighbors=k).fit(self.course.batch(targets).x.numpy())
-        columns = search.kneighbors(motion.points[-1], return_distance=False)
-        each = np.arange(len(rows)).repeat(self.mover.copies * k)
-        mass = np.exp(motion.gains[-1].astype(np.float64)) if times[1] > times[0] else 1.0
-        shares = np.broadcast_to(mass / (self.mover.copies * k), len(columns)).repeat(k)
-        return [csr_array((shares, (each, columns.ravel())), shape=(len(rows), len(targets)))]
+        copies = (len(rows), self.mover.copies)
+        arrivals = motion.points[-1].reshape(*copies, -1)
+        gains = motion.gains[-1].astype(np.float64).reshape(copies)
+        mass = np.exp(gains) if times[1] > times[0] else np.ones(copies)
+        there, labels = self.course.batch(targets).x.numpy(), self.course.labels
+        found = csr_array((len(rows), len(targets)))
+        for before, after in common_labels(labels[rows], labels[targets]):
+            shares, near = self._nearest(arrivals[before], mass[before], there[after])
+            entries = before.repeat(near.shape[1]), after[near].ravel()
+            found = found + csr_array((shares.ravel(), entries), shape=found.shape)
+        return [found]
+
+    def _nearest(
+        self, arrivals: np.ndarray, mass: np.ndarray, there: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Shares of the cells near to each arrived one's copies, and which, shape (n, copies k)."""
+        n, copies, dims = arrivals.shape
+        k = min(self.n_neighbors, len(there))
+        search = NearestNeighbors(n_neighbors=k).fit(there)
+        near = search.kneighbors(arrivals.reshape(-1, dims), return_distance=False)
+        return (mass / (copies * k)).repeat(k, axis=1), near.reshape(n, -1)
 
 
 @dataclass(frozen=True)
@@ -165,18 +181,19 @@ class CouplingDescent:
     def _solved(self, start: float, stop: float) -> csr_array:
         source, target = self._populations(start, stop)
         plan = csr_array((len(source), len(target)))
-        for before, after in _common(source, target):
+        labels = (self.course.labels[self.course.rows(time)] for time in (start, stop))
+        for before, after in common_labels(*labels):
             plan = plan + self._plan(source, target, before, after)
         sums = plan.sum(axis=0)
         scale = np.divide(1.0, sums, out=np.zeros(len(sums)), where=sums > 0)
         return csr_array(plan.multiply(scale[None]))
 
     def _plan(
-        self, source: Population, target: Population, before: torch.Tensor, after: torch.Tensor
+        self, source: Population, target: Population, before: np.ndarray, after: np.ndarray
     ) -> csr_array:
         """Masses between some cells, in a matrix of all."""
         method = self._method
-        ends = source[before], target[after]
+        ends = source[torch.as_tensor(before)], target[torch.as_tensor(after)]
         if method.coupling == "wfr":
             generator = torch_generator(self.seed)
             found = wfr_coupling(
@@ -191,7 +208,7 @@ class CouplingDescent:
             found = exact_full_coupling(*ends, cost=cost, max_memory=method.max_memory)
         plan = found.plan
         mass = plan.mass if found.m1 is None else plan.mass * found.m1.double().numpy()
-        entries = before.numpy()[plan.rows], after.numpy()[plan.columns]
+        entries = before[plan.rows], after[plan.columns]
         return csr_array((mass, entries), shape=(len(source), len(target)))
 
     @property
@@ -208,9 +225,8 @@ class CouplingDescent:
         course, settings = self.course, self.course.flow.settings
         rows = np.concatenate([course.rows(start), course.rows(stop)])
         known = SideColumns(
-            settings.get("label_key"),
-            settings.get("lineage_key"),
-            settings.get("cost_rep"),
+            lineage_key=settings.get("lineage_key"),
+            cost_rep=settings.get("cost_rep"),
             growth=self._method.growth == "gene-sets",
         )
         conditions = Conditions(tuple(course.flow.context.settings.get("conditions", ())))
@@ -222,14 +238,3 @@ class CouplingDescent:
             span = both.times[1] - both.times[0]
             source = source.reweighted(torch.exp(source.rate * span))
         return source, target
-
-
-def _common(source: Population, target: Population) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Rows of both populations for each label that both have; all rows without labels."""
-    if source.label is None or target.label is None:
-        return [(torch.arange(len(source)), torch.arange(len(target)))]
-    labels = sorted(set(source.label.tolist()) & set(target.label.tolist()))
-    return [
-        (torch.nonzero(source.label == each)[:, 0], torch.nonzero(target.label == each)[:, 0])
-        for each in labels
-    ]

@@ -53,7 +53,8 @@ def fates(
         that of all of its descendants, which dividing cells have more of.
     n_neighbors
         Of `flow`: how many cells vote for each that is carried, all of a group together where
-        there are fewer. Many blur the borders of groups, few are noisy.
+        there are fewer. Many blur the borders of groups, few are noisy. Where the flow was fitted
+        within labels (`label_key`, categorical `condition_keys`), cells of the same one vote only.
     n_samples
         Of `flow`: stochastic paths of each cell, for flows with a score (method `sf2m`); None
         moves each cell along the velocity, for certain, so that uncertainty is that of the vote.

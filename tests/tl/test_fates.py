@@ -1,5 +1,7 @@
 """Fates, ancestors, descendants and transitions, where they are known."""
 
+from dataclasses import replace
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -146,6 +148,47 @@ def test_coupling_keeps_to_the_labels_of_the_flow(ladder):
     table = cf.tl.transitions(ladder, flow, "rung", by="coupling")
     first = table[(table["source_time"] == 0) & (table["probability"] > 0)]
     assert (first["source"] + first["target"]).tolist() == ["ac", "bd", "ca", "db", "ee"]
+
+
+@pytest.fixture
+def arms():
+    """Two arms of six cells each at three days, so mixed that neighbours are of either."""
+    heights = np.tile(np.repeat(np.linspace(0, 1, 6), 2), 3)
+    days = np.repeat([0, 1, 2], 12)
+    return course_of(np.stack([days, heights], axis=1), days, arm=["ctrl", "drug"] * 18)
+
+
+def within(adata, key):
+    """A flow to the right that was fitted with the arm as label or as condition."""
+    flow = known_flow(adata, to_the_right)
+    if key == "label_key":
+        return replace(flow, settings={**flow.settings, "label_key": "arm"})
+    conditions = [{"key": "arm", "categories": ["ctrl", "drug"]}]
+    settings = {**flow.context.settings, "conditions": conditions}
+    return replace(flow, context=replace(flow.context, settings=settings))
+
+
+@BOTH
+@pytest.mark.parametrize("key", ["label_key", "condition_keys"])
+def test_cells_descend_within_their_arm(arms, monkeypatch, key, by):
+    flow = within(arms, key)
+    monkeypatch.setattr(type(flow.nets), "condition_dim", 2 if key == "condition_keys" else 0)
+    cf.tl.fates(arms, flow, "arm", by=by)
+    ctrl = arms.obsm["fate_probabilities"][:24, 0]
+    np.testing.assert_allclose(ctrl, [1, 0] * 12)
+    cf.tl.ancestors(arms, flow, "arm=drug & day=2", 0, by=by)
+    shares = arms.obs.groupby("arm")["cellflow_ancestors"].sum()
+    np.testing.assert_allclose(shares, [0, 1], atol=1e-12)
+
+
+@BOTH
+def test_an_arm_that_ends_has_no_fate(arms, by):
+    arms.obs.loc[arms.obs["day"] == 2, "arm"] = "ctrl"
+    cf.tl.fates(arms, within(arms, "label_key"), "arm", cells="day=1", by=by)
+    found = arms.obsm["fate_probabilities"][12:24, 0]
+    np.testing.assert_array_equal(found, [1, np.nan] * 6)
+    with pytest.raises(cf.InputError, match="have no relatives at time 2"):
+        cf.tl.descendants(arms, within(arms, "label_key"), "arm=drug & day=1", 2, by=by)
 
 
 def test_slots_survive_h5ad_and_copies_leave_the_original(forked, flow, tmp_path):

@@ -1,6 +1,7 @@
 """Couplings for CellRank, and slots that CellRank and scVelo read, by the real packages."""
 
 import warnings
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -50,6 +51,34 @@ def torch_points(cells):
     import torch
 
     return torch.as_tensor(cells.obsm["X_pca"], dtype=torch.float32)
+
+
+@pytest.mark.parametrize("epsilon", [0, 0.05])
+def test_cells_are_coupled_within_their_label(course, flow, rng, epsilon):
+    course.obs["arm"] = rng.choice(["ctrl", "drug"], 240)
+    flow = replace(flow, settings={**flow.settings, "label_key": "arm"})
+    for coupling in cf.tl.to_cellrank(course, flow, epsilon=epsilon).values():
+        before, after = (
+            course.obs["arm"][names].to_numpy()
+            for names in (coupling.obs_names, coupling.var_names)
+        )
+        mass = coupling.X.toarray()
+        assert (mass[before[:, None] != after] == 0).all()
+        np.testing.assert_allclose(mass.sum(axis=1), 1 / 60, rtol=0.02)
+        of_ctrl = mass[:, after == "ctrl"].sum(axis=0)
+        if epsilon == 0:
+            np.testing.assert_allclose(of_ctrl, (before == "ctrl").mean() / len(of_ctrl))
+
+
+def test_cells_of_a_label_that_ends_are_coupled_with_none(course, flow):
+    course.obs["arm"] = "ctrl"
+    course.obs.loc[course.obs_names[:10], "arm"] = "drug"
+    flow = replace(flow, settings={**flow.settings, "label_key": "arm"})
+    mass = cf.tl.to_cellrank(course, flow, epsilon=0)[0.0, 1.0].X.toarray().sum(axis=1)
+    np.testing.assert_allclose(mass, [0] * 10 + [1 / 50] * 50, atol=1e-12)
+    course.obs["arm"] = course.obs["day"].astype(str)
+    with pytest.raises(cf.InputError, match="times 0 and 1 have no label of the flow in common"):
+        cf.tl.to_cellrank(course, flow)
 
 
 def test_what_cannot_be_done_is_named(course, flow):
