@@ -14,7 +14,7 @@ from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, TRAJECTORY, recorded
 from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
-from cellflow.io import groups_of, in_words, time_points_of
+from cellflow.io import TimePoints, flow_times_of, groups_of, in_words, time_points_of
 from cellflow.pl._canvas import (
     INK,
     PALE,
@@ -96,15 +96,15 @@ def trajectories(
     generator = np.random.default_rng(seed_of(rng))
     if isinstance(flow, Flow):
         representation, beyond = from_context(flow.context), False
-        time_key = time_key or flow.time_key
-        paths = _followed(adata, flow, time_key, n_cells, generator)
+        points = flow_times_of(adata, flow, time_key)
+        paths = _followed(adata, flow, points, n_cells, generator)
     else:
+        points = time_points_of(adata, time_key)
         representation, paths = kept_paths(flow)
         beyond = bool(recorded(flow.uns, TRAJECTORIES)["extrapolated"])  # type: ignore[index]
         chosen = np.sort(generator.permutation(len(paths))[:n_cells])
         paths = [paths[k] for k in chosen]
     plane = Plane.of(adata, representation, basis, components)
-    points = time_points_of(adata, time_key)
     ax = canvas(ax)
     scatter(ax, plane.cells, s=dot_size(adata.n_obs), c=PALE, alpha=0.5)
     _draw(ax, adata, plane, paths, points.times, points.unit, groups)
@@ -133,10 +133,9 @@ def kept_paths(cells: AnnData) -> tuple[Representation, Paths]:
 
 
 def _followed(
-    adata: AnnData, flow: Flow, time_key: str | None, n_cells: int, generator: np.random.Generator
+    adata: AnnData, flow: Flow, points: TimePoints, n_cells: int, generator: np.random.Generator
 ) -> Paths:
     """Cells of the first time, drawn at random, along a flow."""
-    points = time_points_of(adata, time_key)
     first, _ = points.around(flow.axis.times[0], flow.axis.times)
     rows = generator.permutation(np.flatnonzero(points.elapsed == first))[:n_cells]
     chosen = cells_of(adata, flow.context, rows)

@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from cellflow._keys import HOLDOUT, recorded
 from cellflow.flow import Flow
-from cellflow.io import TimePoints, in_words, time_points_of
+from cellflow.io import TimePoints, flow_times_of, in_words
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Subject:
         color: str | None,
     ) -> Subject:
         """Gather what the cells carry; given scores come before recorded ones."""
-        points = time_points_of(adata, time_key or flow.time_key)
+        points = flow_times_of(adata, flow, time_key)
         entry = recorded(adata.uns, HOLDOUT)
         if scores is not None or entry is None:
             return cls(adata, points, flow, scores, {}, color, time_key)

@@ -15,7 +15,7 @@ from cellflow._checks import listed
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import tell
 from cellflow.flow import Flow
-from cellflow.io import Cells, TimePoints, described, select_cells, time_points_of
+from cellflow.io import Cells, TimePoints, described, flow_times_of, select_cells
 from cellflow.representation import Representation, cells_of, from_context
 from cellflow.tl._labels import labels_of
 
@@ -37,7 +37,7 @@ class Course:
     @classmethod
     def of(cls, adata: AnnData, flow: Flow, time_key: str | None) -> Course:
         """Read the times from the given column, or from the one that the flow was fitted to."""
-        return cls(adata, flow, time_points_of(adata, time_key or flow.time_key))
+        return cls(adata, flow, flow_times_of(adata, flow, time_key))
 
     @cached_property
     def representation(self) -> Representation:

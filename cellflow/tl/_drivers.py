@@ -13,7 +13,7 @@ from cellflow._checks import check_choice, check_positive, listed
 from cellflow._errors import InputError
 from cellflow._keys import FATE, PROBABILITIES
 from cellflow.flow import Flow
-from cellflow.io import time_points_of
+from cellflow.io import flow_times_of, time_points_of
 from cellflow.representation import Representation, from_context
 from cellflow.representation.matrix import Matrix, expression, is_counts
 from cellflow.representation.representation import log_normalise
@@ -146,7 +146,7 @@ def _rows(
     """Rows of the cells that count."""
     if times is None:
         return np.arange(adata.n_obs)
-    points = time_points_of(adata, time_key or (flow.time_key if flow else None))
+    points = flow_times_of(adata, flow, time_key) if flow else time_points_of(adata, time_key)
     asked = [times] if isinstance(times, str | float | int) else times
     wanted = [points.find(time) for time in asked]
     return np.flatnonzero(np.isin(points.elapsed, wanted))

@@ -12,7 +12,7 @@ from cellflow._errors import InputError
 from cellflow._keys import FINETUNE
 from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
-from cellflow.io import Conditions, SideColumns, TimePoints, populations, time_points_of
+from cellflow.io import Conditions, SideColumns, TimePoints, flow_times_of, populations
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.representation import from_context, points_of
@@ -126,7 +126,7 @@ def finetune(
         },
         {"n_steps": n_steps, "learning_rate": learning_rate},
     )
-    points = time_points_of(adata, time_key or flow.time_key)
+    points = flow_times_of(adata, flow, time_key)
     used = np.isin(points.elapsed, flow.axis.times)
     _check_times(points, flow)
     conditions = Conditions(tuple(flow.context.settings.get("conditions", ())))

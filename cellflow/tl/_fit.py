@@ -20,6 +20,7 @@ from cellflow.io import (
     Conditions,
     SideColumns,
     TimePoints,
+    kept_times,
     populations,
     time_key_of,
     time_points_of,
@@ -180,7 +181,10 @@ def fit(
         "prior": None if prior is None else prior.fingerprint,
     }
     context = to_context(
-        representation, time_key=time_key, conditions=[dict(c) for c in conditions.columns]
+        representation,
+        time_key=time_key,
+        course=kept_times(points),
+        conditions=[dict(c) for c in conditions.columns],
     )
     return kept(adata, flow, context, columns, key_added)
 

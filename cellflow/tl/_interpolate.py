@@ -12,7 +12,7 @@ from cellflow._keys import INTERPOLATE, START_TIME, TIME, WEIGHT, record
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow._versions import versions
 from cellflow.flow import Flow
-from cellflow.io import time_points_of
+from cellflow.io import flow_times_of
 from cellflow.methods.names import STARTS
 from cellflow.representation import cells_of, from_context
 from cellflow.tl._carry import carry
@@ -86,7 +86,7 @@ def interpolate(
     """
     check_choice(start, STARTS, "start")
     representation = from_context(flow.context)
-    points = time_points_of(adata, time_key or flow.time_key)
+    points = flow_times_of(adata, flow, time_key)
     moment = points.moment(time)
     neighbours = points.around(moment, flow.axis.times)
     used = np.isin(points.elapsed, neighbours)

@@ -16,7 +16,7 @@ from cellflow._keys import REPRESENTATION
 from cellflow._random import torch_generator
 from cellflow.flow import Flow
 from cellflow.integrate import jacobian
-from cellflow.io import TimePoints, time_points_of
+from cellflow.io import TimePoints, flow_times_of
 from cellflow.representation import cells_of
 from cellflow.tl._carry import Carried, carry
 
@@ -57,7 +57,7 @@ class Snapshots:
     @classmethod
     def of(cls, adata: AnnData, flow: Flow, time_key: str | None) -> Snapshots:
         """The cells of an AnnData; None takes the time column that the flow was fitted to."""
-        points = time_points_of(adata, time_key or flow.time_key)
+        points = flow_times_of(adata, flow, time_key)
         return cls(flow, points, cells_of(adata, flow.context).to(flow.device))
 
     def __getitem__(self, rows: np.ndarray) -> Snapshots:

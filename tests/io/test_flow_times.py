@@ -1,0 +1,104 @@
+"""Times of a part of a course, as the flow through all of it knows them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import cellflow as cf
+from cellflow.io import flow_times_of
+
+STAGES = ["alpha", "beta", "gamma", "delta"]
+MIXED = ["24h", "day 2", "day 3", "day 4"]
+
+
+def with_times(course, names, *, ordered=True):
+    """The course with these names of its four times."""
+    course.obs["day"] = pd.Categorical(np.repeat(names, 60), names, ordered=ordered)
+    return course
+
+
+def fitted(course, quick):
+    return cf.tl.fit(course, time_key="day", use_rep="X_pca", recipe=quick, progress=False)
+
+
+def later(course):
+    """The cells of the last two times; categories without cells are dropped."""
+    return course[120:].copy()
+
+
+@pytest.mark.parametrize(
+    ("names", "times", "unit"),
+    [(STAGES, (2, 3), "rank"), (MIXED, (72, 96), "hour"), ([0, 1, 2, 4], (2, 4), "")],
+)
+def test_a_part_keeps_the_times_of_the_whole(course, quick, tmp_path, names, times, unit):
+    whole = with_times(course, names)
+    flow = fitted(whole, quick)
+    flow.save(tmp_path / "flow")
+    for each in (flow, cf.Flow.load(tmp_path / "flow")):
+        points = flow_times_of(later(whole), each)
+        assert (points.times, points.unit) == (times, unit)
+        assert points.elapsed.tolist() == [times[0]] * 60 + [times[1]] * 60
+
+
+@pytest.mark.parametrize("names", [STAGES, MIXED])
+def test_verbs_do_to_a_part_what_they_do_to_the_whole(course, quick, names):
+    whole = with_times(course, names)
+    flow = fitted(whole, quick)
+    part = later(whole)
+    for cells in (whole, part):
+        cf.tl.velocity(cells, flow)
+    np.testing.assert_allclose(
+        part.obsm["velocity_pca"], whole.obsm["velocity_pca"][120:], rtol=1e-5, atol=1e-6
+    )
+    pushed = [
+        cf.tl.push(cells, flow, list(part.obs_names[:5]), names[-1]) for cells in (whole, part)
+    ]
+    ends = [each.obsm["X_cellflow"] for each in pushed]
+    np.testing.assert_allclose(*ends, rtol=1e-5, atol=1e-6)
+    made = [cf.tl.interpolate(cells, flow, names[-2]).n_obs for cells in (whole, part)]
+    assert made == [60, 60]
+
+
+def test_ranks_that_were_turned_round_keep_their_times(course, quick):
+    flow = fitted(with_times(course, STAGES), quick)
+    course.obs["day"] = course.obs["day"].cat.reorder_categories(STAGES[::-1])
+    points = flow_times_of(course, flow)
+    assert points.times == (0, 1, 2, 3)
+    assert points.labels == tuple(STAGES)
+    assert points.elapsed.tolist() == np.repeat([0, 1, 2, 3], 60).tolist()
+
+
+def test_other_units_are_converted_and_numbers_are_in_that_of_the_flow(course, quick):
+    flow = fitted(with_times(course, ["0h", "24h", "48h", "96h"]), quick)
+    days = flow_times_of(with_times(course, ["day 0", "day 1", "day 2", "day 4"]), flow)
+    assert (days.times, days.unit) == ((0, 24, 48, 96), "hour")
+    assert days.find("day 2") == 48
+    assert flow_times_of(with_times(course, [0, 24, 48, 96]), flow).times == (0, 24, 48, 96)
+
+
+@pytest.mark.parametrize(
+    ("fit", "given", "message"),
+    [
+        (STAGES, ["alpha", "beta", "late", "later"], "does not know the times late, later; it was"),
+        (STAGES, ["d1", "d2", "d3", "d4"], "does not know the times d1, d2, d3, d4"),
+        ([0, 1, 2, 4], STAGES, "does not know the times alpha, beta, gamma, delta"),
+        (["d0", "d1", "d2", "d4"], ["1 y", "2 y", "3 y", "4 y"], "in years do not convert .* days"),
+    ],
+)
+def test_what_the_flow_cannot_know_is_refused(course, quick, fit, given, message):
+    flow = fitted(with_times(course, fit), quick)
+    with pytest.raises(cf.InputError, match=message):
+        cf.tl.velocity(with_times(course, given), flow)
+
+
+def test_flows_that_keep_no_times_take_them_as_they_stand(course, quick):
+    whole = with_times(course, STAGES)
+    flow = fitted(whole, quick)
+    settings = {name: value for name, value in flow.context.settings.items() if name != "course"}
+    older = replace(flow, context=replace(flow.context, settings=settings))
+    assert flow_times_of(later(whole), older).times == (0, 1)
+    odd = replace(flow, context=replace(flow.context, settings={**settings, "course": [1]}))
+    with pytest.raises(cf.InputError, match="keeps no times that cellflow wrote"):
+        flow_times_of(whole, odd)
