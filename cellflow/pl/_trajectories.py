@@ -99,8 +99,8 @@ def trajectories(
         points = flow_times_of(adata, flow, time_key)
         paths = _followed(adata, flow, points, n_cells, generator)
     else:
-        points = time_points_of(adata, time_key)
         representation, paths = kept_paths(flow)
+        points = time_points_of(adata, time_key)
         beyond = bool(recorded(flow.uns, TRAJECTORIES)["extrapolated"])  # type: ignore[index]
         chosen = np.sort(generator.permutation(len(paths))[:n_cells])
         paths = [paths[k] for k in chosen]
