@@ -16,7 +16,7 @@ from torch import Tensor
 from cellflow._batch import Batch
 from cellflow._checks import check_choice, check_finite, listed
 from cellflow._errors import InputError
-from cellflow._keys import GROWTH, GROWTH_SETTINGS, recorded
+from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, recorded
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,11 @@ class SideColumns:
         if not self.growth:
             return None
         key = (recorded(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
+        if key == (recorded(adata.uns, LEARNED_GROWTH) or {}).get("key_added"):
+            raise InputError(
+                f"obs[{key!r}] holds rates that a flow learned, not those of gene sets; run "
+                "pp.growth (cellflow growth) again"
+            )
         if key not in adata.obs:
             raise InputError(
                 f"growth by gene sets needs obs[{key!r}]; run pp.growth (cellflow growth) first"

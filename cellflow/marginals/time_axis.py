@@ -95,7 +95,10 @@ class TimeAxis:
         clocks = [marks, PchipInterpolator(knots, self.lengths)(marks)]
         # Where the cells stand still, the second clock does, and is not asked.
         shares = [(here - start) / (stop - start) for start, stop, here in clocks if stop > start]
-        return before + float(expit(np.mean([logit(s) for s in shares if 0 < s < 1])))
+        inside = [logit(share) for share in shares if 0 < share < 1]
+        if not inside:  # the time is a time point, up to rounding
+            return float(np.interp(time, self.times, self.positions))
+        return before + float(expit(np.mean(inside)))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from cellflow._checks import check_finite, listed
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION
 from cellflow.pl._canvas import frame
-from cellflow.representation import Representation, check_components
+from cellflow.representation import Representation, check_components, points_of
 
 #: Observed cells that say where a predicted point stands in an embedding.
 _NEIGHBOURS = 15
@@ -59,7 +59,7 @@ class Plane:
         InputError
             If there is no such embedding, or there are not that many dimensions.
         """
-        points = representation.transform(adata)
+        points = points_of(adata, representation)
         if basis is None:
             check_components(representation, components)
             return cls(points[:, list(components)], "component", components)

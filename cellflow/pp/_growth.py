@@ -13,7 +13,16 @@ from scipy.special import expit
 
 from cellflow._checks import check_choice, check_positive, listed
 from cellflow._errors import InputError
-from cellflow._keys import APOPTOSIS, GROWTH, GROWTH_SETTINGS, PROLIFERATION, record
+from cellflow._keys import (
+    APOPTOSIS,
+    GROWTH,
+    GROWTH_SETTINGS,
+    LEARNED_GROWTH,
+    PROLIFERATION,
+    forget,
+    record,
+    recorded,
+)
 from cellflow._log import tell
 from cellflow.io import time_key_of, time_points_of
 from cellflow.io.times import DAYS, UNIT_OF_WORD
@@ -163,6 +172,8 @@ def growth(
         "apoptosis": dying.entry(),
     }
     record(adata.uns, GROWTH_SETTINGS, entry)
+    if (recorded(adata.uns, LEARNED_GROWTH) or {}).get("key_added") == key_added:
+        forget(adata.uns, LEARNED_GROWTH)
     tell(f"growth per {unit}: {dividing} proliferation and {dying} apoptosis genes ({species})")
     return adata if copy else None
 

@@ -43,6 +43,8 @@ def _of_scores(subject: Subject) -> Iterator[str]:
 
 
 def _of_cells(subject: Subject) -> Iterator[str]:
+    if others := [f"{time:g}" for time in subject.points.times if time not in subject.times]:
+        yield f"The flow was not fitted to the cells of {listed(others)}."
     if few := [f"{time:g} ({n})" for time, n in subject.numbers.items() if n < _FEW]:
         yield f"Few cells, so that their distribution is hardly known, at: {listed(few)}."
     jumps = [

@@ -99,7 +99,7 @@ def accuracy(subject: Subject) -> Section | None:
 
 def paths(subject: Subject) -> Section:
     """Paths of cells, and a prediction where the course says least."""
-    early, late = max(pairwise(subject.points.times), key=lambda ends: ends[1] - ends[0])
+    early, late = max(pairwise(subject.times), key=lambda ends: ends[1] - ends[0])
     moment = (early + late) / 2
     predicted = tl.interpolate(subject.adata, subject.flow, moment)
     return Section(

@@ -63,6 +63,11 @@ class Subject:
         return self.asked_key or self.flow.time_key
 
     @property
+    def times(self) -> list[float]:
+        """Times that have cells and that the flow was fitted to."""
+        return [time for time in self.points.times if time in self.flow.axis.times]
+
+    @property
     def unit(self) -> str:
         """The unit of time, in brackets after a space; empty where it is not known."""
         return f" ({unit})" if (unit := in_words(self.points.unit)) else ""

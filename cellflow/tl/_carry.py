@@ -69,7 +69,8 @@ def carry(
     """
     before, after = neighbours
     here, low, high = (flow.axis.to_flow(t) for t in (time, before, after))
-    passed = (here - low) / (high - low) if low < here else 0.0
+    # Up to rounding a time may be that after, where log-odds have no number.
+    passed = min((here - low) / (high - low), 1 - 1e-9) if low < here else 0.0
     both = start == "both" and passed > 0
     shares = {before: 1 - passed, after: passed} if both else {before: 1.0}
     asynchrony = flow.settings["method"]["asynchrony"] if passed else 0.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from scipy import sparse, stats
 from cellflow._checks import check_choice, check_positive, listed
 from cellflow._errors import InputError
 from cellflow._keys import FATE, PROBABILITIES
+from cellflow._log import tell
 from cellflow.flow import Flow
 from cellflow.io import flow_times_of, time_points_of
 from cellflow.representation import Representation, from_context
@@ -126,7 +129,7 @@ def drivers(
     _check_genes(representation, genes)
     course = Snapshots.of(adata, flow, time_key)
     rows = _rows(adata, flow, times, time_key)
-    table = membership_of(adata, by).fillna(0.0).iloc[rows]
+    table = _present(membership_of(adata, by).fillna(0.0).iloc[rows])
     weights = table.to_numpy() / np.maximum(table.to_numpy().sum(axis=0), 1e-300)
     if method == "velocity":
         parts = _velocities(course[rows], representation, weights, genes)
@@ -135,6 +138,16 @@ def drivers(
     return _ranked(table, parts, "effect", n_top or 1000)[
         ["group", "regulator", "target", "effect"]
     ]
+
+
+def _present(table: pd.DataFrame) -> pd.DataFrame:
+    """Groups that any of the cells is in."""
+    there = table.sum() > 0
+    if not there.any():
+        raise InputError("none of the cells that count is in a group")
+    if absent := listed(table.columns[~there]):
+        tell(f"no cell that counts is in: {absent}")
+    return table.loc[:, there]
 
 
 def _rows(
@@ -147,7 +160,8 @@ def _rows(
     if times is None:
         return np.arange(adata.n_obs)
     points = flow_times_of(adata, flow, time_key) if flow else time_points_of(adata, time_key)
-    asked = [times] if isinstance(times, str | float | int) else times
+    # The type checker does not know that whole numbers and NumPy's are real ones.
+    asked: Any = [times] if isinstance(times, str | Real) else times
     wanted = [points.find(time) for time in asked]
     return np.flatnonzero(np.isin(points.elapsed, wanted))
 

@@ -117,7 +117,8 @@ def gene_trends(
     course, seed = Snapshots.of(adata, flow, time_key), seed_of(rng)
     known = course.known_times
     tables = []
-    for time in np.union1d(np.linspace(known[0], known[-1], n_times), known):
+    grid = map(course.points.moment, np.linspace(known[0], known[-1], n_times))
+    for time in np.union1d(list(grid), known):
         carried, rows = course.at(time, start=start, seed=seed)
         expression = _chosen(decode(carried.points.astype(np.float64)), genes)
         weights = carried.weights[:, None] * groups.to_numpy()[rows]

@@ -54,9 +54,9 @@ def growth(
 
     Notes
     -----
-    Snapshots tell shares of a population, seldom its size. A method with growth `relative`, as the
-    default is, leaves the numbers of cells aside: its rates compare cells of one time, and their
-    mean there says nothing. Growth `learned` takes the numbers of cells as they are.
+    Snapshots tell shares of a population, seldom its size. Growth `rising`, the default's, believes
+    numbers of cells where they rise; `learned` takes them as they are; `relative` leaves them
+    aside, so that rates compare cells of one time, and their mean there says nothing.
 
     Examples
     --------

@@ -79,8 +79,10 @@ def regions(
     there, here = fitted.transform(real), np.asarray(predicted.obsm[REPRESENTATION], dtype=float)
     search = NearestNeighbors(n_neighbors=min(n_neighbors, len(there))).fit(there)
     votes = members.to_numpy()[search.kneighbors(here, return_distance=False)].sum(axis=1)
-    real_group, group = members.to_numpy().argmax(axis=1), votes.argmax(axis=1)
-    known = members.to_numpy().sum(axis=1) > 0
+    real_group, known = members.to_numpy().argmax(axis=1), members.to_numpy().sum(axis=1) > 0
+    # Where most neighbours have no group, a predicted cell has none either.
+    without = search.n_neighbors - votes.sum(axis=1)
+    group = np.where(votes.max(axis=1) >= without, votes.argmax(axis=1), -1)
     weights = predicted.obs[WEIGHT].to_numpy(dtype=np.float64)
     draw = np.random.default_rng(seed_of(rng))
     rows = []
@@ -91,7 +93,7 @@ def regions(
             "n_real": len(chosen),
             "n_predicted": int((group == k).sum()),
             "share_real": len(chosen) / known.sum(),
-            "share_predicted": weights[group == k].sum() / weights.sum(),
+            "share_predicted": weights[group == k].sum() / weights[group >= 0].sum(),
         }
         guesses = here[group == k], weights[group == k]
         rows.append(row | _distances(chosen, *guesses, max_cells, draw))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -142,12 +143,12 @@ def _grid(
     course: Course, times: int | Sequence[float | str], start: float, backward: bool
 ) -> list[float]:
     """Times in the order of the way."""
-    if isinstance(times, int):
+    if isinstance(times, Integral):
         if times < 2:
             raise InputError(f"times must be two or more, or a list of them, got {times}")
         end = course.flow.axis.times[0 if backward else -1]
-        return np.linspace(start, end, times).tolist()
-    moments = {course.points.moment(time) for time in times}
+        return [course.points.moment(time) for time in np.linspace(start, end, int(times))]
+    moments = {course.points.moment(time) for time in times}  # type: ignore[union-attr]
     return sorted(moments, reverse=backward)
 
 

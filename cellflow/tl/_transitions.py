@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from cellflow._checks import listed
 from cellflow._errors import InputError
+from cellflow._log import tell
 from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
 from cellflow.io import groups_of
@@ -69,6 +71,9 @@ def transitions(
         `probability` times the source group's share of the cells of its time: over all rows of an
         interval they sum to one. `pl.sankey` draws it.
 
+    Groups of which no descendants are known, since none of their label was taken later or all were
+    out of reach, have no rows, and are told.
+
     Raises
     ------
     InputError
@@ -115,5 +120,10 @@ def _interval(
         [before.cat.categories, after.cat.categories], names=["source", "target"]
     )
     table = pd.DataFrame({"probability": found.ravel()}, index=index).reset_index()
-    counts = starts.sum(axis=0).astype(int).repeat(ends.shape[1])
-    return table.assign(n_source=counts, mass=table["probability"] * counts / len(sources))
+    counts = starts.sum(axis=0).astype(int)
+    table["n_source"] = counts.repeat(ends.shape[1])
+    lost = np.isnan(found).any(axis=1)
+    if lost.any():
+        tell(f"no descendants are known of: {listed(before.cat.categories[lost])}")
+    known = table[~lost.repeat(ends.shape[1])]
+    return known.assign(mass=known["probability"] * known["n_source"] / counts[~lost].sum())

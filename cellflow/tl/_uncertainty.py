@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from anndata import AnnData
 from sklearn.neighbors import NearestNeighbors
 
@@ -148,22 +149,30 @@ def uncertainty(
 def _check_alike(flows: list[Flow]) -> None:
     if not flows:
         raise InputError("no flows; give one or more")
-    first, *others = (from_context(flow.context) for flow in flows)
+    first, *others = flows
     for k, other in enumerate(others, start=1):
-        same = first.n_dims == other.n_dims and (first.kind, first.source) == (
-            other.kind,
-            other.source,
-        )
-        loadings = [fitted.linear.loadings for fitted in (first, other) if fitted.linear]
-        if not same or (len(loadings) == 2 and not _close(*loadings)):
+        if not _same_map(first, other):
             raise InputError(
-                f"flow {k} has another representation than the first one ({other.describe()}; "
-                f"{first.describe()}); fit all of them in one"
+                f"flow {k} has another representation than the first one "
+                f"({from_context(other.context).describe()}; "
+                f"{from_context(first.context).describe()}); fit all of them in one"
             )
 
 
-def _close(one: np.ndarray, other: np.ndarray) -> bool:
-    return one.shape == other.shape and bool(np.allclose(one, other, atol=1e-5))
+def _same_map(one: Flow, other: Flow) -> bool:
+    """Whether points of both flows mean the same."""
+    maps = [flow.context.settings.get("representation") for flow in (one, other)]
+    ours, theirs = one.context.arrays, other.context.arrays
+    return (
+        one.dim == other.dim
+        and maps[0] == maps[1]
+        and ours.keys() == theirs.keys()
+        and all(
+            ours[name].shape == theirs[name].shape
+            and torch.allclose(ours[name], theirs[name], atol=1e-5)
+            for name in ours
+        )
+    )
 
 
 def _from_data(search: NearestNeighbors, points: np.ndarray) -> np.ndarray:

@@ -90,3 +90,14 @@ def test_pace_is_the_derivative_of_the_clock(axis):
     assert axis.pace(2.2) == pytest.approx((high - low) / 2e-5, rel=1e-4)
     before, after = (axis.pace(t) for t in (1 - 1e-4, 1 + 1e-4))
     assert axis.pace(1.0) == pytest.approx((before + after) / 2, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("times", "n"), [((0.0, 0.2, 0.4, 0.8, 1.2), 40), ((0.0, 3.3, 6.6, 9.9), 25)]
+)
+def test_times_that_are_time_points_but_for_rounding_have_their_place(times, n):
+    """Such grids hold numbers next to a time point, where shares round to 0 or 1."""
+    axis = TimeAxis("learned", times, tuple(float(k) for k in range(len(times))))
+    places = [axis.to_flow(time) for time in np.linspace(times[0], times[-1], n)]
+    assert np.isfinite(places).all()
+    assert (np.diff(places) > 0).all()

@@ -122,3 +122,10 @@ def test_what_verbs_wrote_is_shown(course, quick, tmp_path):
     probabilities = course.obsm["fate_probabilities"][course.obs["day"] == 1]
     assert f"1 {probabilities[:, 0].mean():.3f} {probabilities[:, 1].mean():.3f}" in text
     assert len(page.alts) == 6
+
+
+def test_times_that_the_flow_does_not_know_are_told(course, quick, tmp_path):
+    early = course[course.obs["day"] < 4].copy()
+    flow = cf.tl.fit(early, use_rep="X_pca", recipe=quick, progress=False)
+    cf.report.write(course, flow, tmp_path / "r.html")
+    assert "was not fitted to the cells of 4" in (tmp_path / "r.html").read_text()

@@ -132,13 +132,17 @@ def test_record_names_the_flow(course, fitted, tmp_path):
     assert entry["flow_id"] == fitted.fingerprint == cf.Flow.load(tmp_path / "flow").fingerprint
 
 
-def test_counts_that_were_normalised_since_are_refused(semrau, quick):
+def test_points_that_stand_there_are_used_and_made_anew_from_the_counts_alone(semrau, quick):
     import scanpy as sc
 
-    cf.pp.embed(semrau)
+    cf.pp.embed(semrau, n_dims=5)
+    before = cf.tl.fit(semrau, recipe=quick, progress=False)
     sc.pp.log1p(semrau)
+    after = cf.tl.fit(semrau, recipe=quick, progress=False)
+    assert after.fingerprint == before.fingerprint
+    del semrau.obsm["X_cellflow"]
     with pytest.raises(cf.InputError, match="fitted to counts, and the expression is none"):
-        cf.tl.fit(semrau, recipe=quick, progress=False)
+        cf.tl.interpolate(semrau, after, 30)
 
 
 BAD_FITS = {

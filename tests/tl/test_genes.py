@@ -197,3 +197,25 @@ def test_more_bad_input_is_named(measured, regulated):
     measured.obsm["w"] = np.ones((150, 2))
     with pytest.raises(cf.InputError, match=r"obsm\['w'\] has 2 columns and 0 names"):
         cf.tl.gene_trends(measured, regulated, by="w")
+
+
+def test_groups_without_cells_are_left_out_and_times_may_be_of_numpy(measured, regulated):
+    measured.obs["type"] = measured.obs["type"].astype(str).where(measured.obs["day"] < 2, "z")
+    table = cf.tl.drivers(
+        measured,
+        flow=regulated,
+        method="velocity",
+        by="type",
+        times=np.int64(2),
+        time_key="day",
+    )
+    assert set(table["group"]) == {"z"}
+    measured.obs["type"] = np.nan
+    with pytest.raises(cf.InputError):
+        cf.tl.drivers(measured, flow=regulated, method="velocity", by="type", times=2)
+
+
+def test_learned_rates_do_not_pass_for_those_of_gene_sets(measured, regulated):
+    cf.tl.growth(measured, regulated)
+    with pytest.raises(cf.InputError, match="holds rates that a flow learned"):
+        cf.tl.fit(measured, growth="gene-sets", progress=False)

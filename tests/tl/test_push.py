@@ -186,3 +186,8 @@ def test_mistakes_of_trajectories_are_named(cells, flow):
         cf.tl.trajectories(cells, flow, times=[1, 9])
     with pytest.raises(cf.InputError, match="fewer than two in common"):
         cf.tl.trajectories(cells, flow_of(course_of(np.eye(4, 2), [7, 7, 8, 8]), flow.nets))
+
+
+def test_the_number_of_times_may_be_of_numpy(cells, flow):
+    paths = cf.tl.trajectories(cells, flow, times=np.int64(3), n_cells=2)
+    assert paths.n_obs == 6

@@ -50,6 +50,15 @@ def test_what_cannot_be_done_is_named(course):
     other = linear_flow(course, np.zeros((3, 3)), [1, 0, 0], TIMES, use_rep="X_other")
     with pytest.raises(cf.InputError, match="flow 1 has another representation"):
         cf.tl.uncertainty(course, [flow, other])
+    for key, whiten in (("X_plain", False), ("X_white", True)):
+        cf.pp.embed(course, use_rep="X_pca", whiten=whiten, key_added=key)
+    quick = cf.recipe("default", n_steps=2, net={"width": 8})
+    white, plain = (
+        cf.tl.fit(course, use_rep=key, recipe=quick, progress=False)
+        for key in ("X_white", "X_plain")
+    )
+    with pytest.raises(cf.InputError, match="flow 1 has another representation"):
+        cf.tl.uncertainty(course, [white, plain])
     with pytest.raises(cf.InputError, match="no flows"):
         cf.tl.uncertainty(course, [])
     with pytest.raises(cf.InputError, match="time 5 is outside the range"):
@@ -91,3 +100,15 @@ def test_regions_need_a_prediction_and_real_cells(two_sided):
         cf.tl.regions(two_sided, two_sided, "side")
     with pytest.raises(cf.InputError, match=r"no cells at time 1\.5"):
         cf.tl.regions(two_sided, cf.tl.interpolate(two_sided, still, 1.5), "side")
+
+
+def test_predicted_cells_among_cells_without_a_group_are_in_none(course, quick):
+    """A perfect prediction of three thirds, one of which nobody has named."""
+    course.obsm["X_pca"][:, 1] = np.tile(np.repeat([0.0, 10.0, 20.0], 20), 4)
+    flow = cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
+    predicted = cf.tl.interpolate(course, flow, 1)
+    names = np.array(["a", "b", None], dtype=object)
+    course.obs["third"] = pd.Categorical(np.tile(np.repeat(names, 20), 4))
+    table = cf.tl.regions(course, predicted, "third").set_index("group")
+    assert table["n_predicted"].to_dict() == {"a": 20, "b": 20}
+    assert table["share_predicted"].tolist() == pytest.approx([0.5, 0.5])
