@@ -64,7 +64,7 @@ def transitions(
     `probability`
         Share of the descendants of the source group's cells that are in the target group. Over the
         targets of one source they sum to one (rows: source groups); over the sources of one target
-        they do not. NaN where no cell of the source group has descendants.
+        they do not.
     `n_source`
         Cells of the source group.
     `mass`
