@@ -67,6 +67,8 @@ time_key = click.option(
 
 output = functools.partial(click.option, "--output", type=PATH, required=True, panel=DATA)
 
+figure = output(metavar="FIGURE", help="Where the figure goes: .png, .pdf or .svg.")
+
 force = click.option("--force", is_flag=True, panel=DATA, help="Overwrite what stands there.")
 
 use_rep = click.option(

@@ -10,8 +10,6 @@ import rich_click as click
 from cellflow.cli import options
 from cellflow.cli.plot_genes import gene_trends, growth, velocity
 
-_figure = options.output(metavar="FIGURE", help="Where the figure goes: .png, .pdf or .svg.")
-
 _basis = click.option(
     "--basis",
     metavar="KEY",
@@ -46,7 +44,7 @@ for command in (velocity, gene_trends, growth):
     panel=options.DATA,
     help="What cellflow interpolate wrote.",
 )
-@_figure
+@options.figure
 @options.time_key
 @options.force
 @options.run_options
@@ -79,7 +77,7 @@ def interpolation(
     panel=options.DATA,
     help="What cellflow trajectories wrote, in place of a flow.",
 )
-@_figure
+@options.figure
 @options.time_key
 @click.option(
     "--n-cells",
@@ -143,7 +141,7 @@ def animation(file: Path, paths: Path, output: Path, force: bool, **given: Any) 
 
 @plot.command()
 @options.course
-@_figure
+@options.figure
 @click.option(
     "--fate",
     "fates",
@@ -168,7 +166,7 @@ def fates(file: Path, output: Path, fates: tuple[str, ...], basis: str | None, f
 
 @plot.command()
 @options.course
-@_figure
+@options.figure
 @_basis
 @options.force
 @options.run_options
@@ -192,7 +190,7 @@ def landscape(file: Path, output: Path, basis: str | None, force: bool) -> None:
     panel=options.DATA,
     help="What cellflow transitions wrote.",
 )
-@_figure
+@options.figure
 @click.option(
     "--threshold",
     type=click.FloatRange(min=0, max=1, max_open=True),
@@ -216,7 +214,7 @@ def sankey(file: Path, transitions: Path, output: Path, threshold: float, force:
 
 @plot.command()
 @click.argument("scores", type=options.PATH)
-@_figure
+@options.figure
 @options.force
 @options.run_options
 def holdout(scores: Path, output: Path, force: bool) -> None:
@@ -231,7 +229,7 @@ def holdout(scores: Path, output: Path, force: bool) -> None:
 
 @plot.command()
 @options.flow
-@_figure
+@options.figure
 @options.force
 @options.run_options
 def loss(flow_path: Path, output: Path, force: bool) -> None:

@@ -13,7 +13,6 @@ from cellflow.cli import options
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_figure = options.output(metavar="FIGURE", help="Where the figure goes: .png, .pdf or .svg.")
 _color = click.option(
     "--color", metavar="COLUMN", panel=options.DATA, help="Column of obs that gives the colours."
 )
@@ -21,7 +20,7 @@ _color = click.option(
 
 @click.command()
 @options.course
-@_figure
+@options.figure
 @click.option(
     "--basis",
     metavar="NAME",
@@ -60,7 +59,7 @@ def velocity(
 
 @click.command("gene-trends")
 @click.argument("table", type=options.PATH)
-@_figure
+@options.figure
 @click.option(
     "--gene",
     "genes",
@@ -88,7 +87,7 @@ def gene_trends(table: Path, output: Path, genes: tuple[str, ...], unit: str, fo
 
 @click.command()
 @options.course
-@_figure
+@options.figure
 @options.time_key
 @_color
 @options.force

@@ -32,8 +32,13 @@ def read_h5ad(path: str | Path) -> AnnData:
     try:
         return anndata.read_h5ad(path)
     except Exception as error:  # h5py and anndata raise many kinds for damaged files
-        reason = " ".join(str(error).split())[:200]
-        raise FileError(f"{path} cannot be read; damaged or no AnnData: {reason}") from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: Exception) -> FileError:
+    """What is said of a file whose reader failed."""
+    reason = " ".join(str(error).split())[:200]
+    return FileError(f"{path} cannot be read; damaged or no AnnData: {reason}")
 
 
 def check_is_h5ad(path: Path) -> None:
@@ -51,8 +56,7 @@ def _read_zarr(path: Path) -> AnnData:
         store = LocalStore(path) if path.is_dir() else ZipStore(path, mode="r")
         return anndata.read_zarr(store)
     except Exception as error:  # zarr and anndata raise many kinds for damaged stores
-        reason = " ".join(str(error).split())[:200]
-        raise FileError(f"{path} cannot be read; damaged or no AnnData: {reason}") from error
+        raise unreadable(path, error) from error
 
 
 def write_h5ad(adata: AnnData, path: str | Path, *, overwrite: bool = False) -> None:

@@ -15,7 +15,7 @@ from anndata.io import read_elem, sparse_dataset, write_elem
 from cellflow._errors import FileError
 from cellflow._files import check_file_target, check_target, new_file, new_folder
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, recorded
-from cellflow.io.h5ad import ZIPPED, check_is_h5ad, read_h5ad, write_h5ad
+from cellflow.io.h5ad import ZIPPED, check_is_h5ad, read_h5ad, unreadable, write_h5ad
 from cellflow.io.slots import USUAL_TIME_KEYS
 
 #: A folder of this suffix is a zarr store.
@@ -61,8 +61,7 @@ def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) ->
             layers={key: _on_disk(each) for key, each in _members(root, "layers")},
         )
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
-        reason = " ".join(str(error).split())[:200]
-        raise FileError(f"{path} cannot be read; damaged or no AnnData: {reason}") from error
+        raise unreadable(path, error) from error
 
 
 def check_copy_target(source: Path, path: Path, *, overwrite: bool) -> None:

@@ -63,6 +63,11 @@ class TimePoints:
         """Number of cells at each of `times`."""
         return tuple(int((self.elapsed == time).sum()) for time in self.times)
 
+    def shared(self, others: Iterable[float]) -> tuple[float, ...]:
+        """Those of the times that are among others, such as a flow's."""
+        known = set(others)
+        return tuple(time for time in self.times if time in known)
+
     def find(self, wanted: float | str) -> float:
         """Return the time that a number or a label of the column stands for.
 

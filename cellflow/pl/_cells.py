@@ -39,11 +39,10 @@ def draw_cells(ax: Axes, adata: AnnData, points: np.ndarray, color: str | None) 
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         _draw_numbers(ax, points, column, size)
         return
-    present = {name: (column.astype(str) == name).to_numpy() for name in shades(adata, color)}
-    names = [name for name, chosen in present.items() if chosen.any()]
+    colours, groups = shades(adata, color), column.astype(str).to_numpy()
+    names = [name for name in colours if (groups == name).any()]
     for name in names:
-        colour = shades(adata, color)[name]
-        scatter(ax, points[present[name]], s=size, color=colour, alpha=0.7, label=name)
+        scatter(ax, points[groups == name], s=size, color=colours[name], alpha=0.7, label=name)
     ax.legend(
         title=color,
         frameon=False,

@@ -63,9 +63,9 @@ class Subject:
         return self.asked_key or self.flow.time_key
 
     @property
-    def times(self) -> list[float]:
+    def times(self) -> tuple[float, ...]:
         """Times that have cells and that the flow was fitted to."""
-        return [time for time in self.points.times if time in self.flow.axis.times]
+        return self.points.shared(self.flow.axis.times)
 
     @property
     def unit(self) -> str:

@@ -12,10 +12,10 @@ from cellflow._checks import check_finite, listed
 from cellflow._errors import InputError
 
 #: A dense or sparse matrix of cells by genes.
+Matrix = Any
+
 #: Of coordinates; squares of distances are to fit into single precision.
 LARGEST = 1e15
-
-Matrix = Any
 
 
 def stored(adata: AnnData, layer: str | None) -> Matrix:

@@ -52,7 +52,7 @@ class Course:
     @cached_property
     def times(self) -> tuple[float, ...]:
         """Times that have cells and belong to the flow."""
-        known = tuple(time for time in self.points.times if time in self.flow.axis.times)
+        known = self.points.shared(self.flow.axis.times)
         if len(known) < 2:
             raise InputError(
                 f"times of the data ({self.points.described()}) and of the flow "

@@ -12,7 +12,6 @@ import torch
 from scipy.sparse import csr_array
 from sklearn.neighbors import NearestNeighbors
 
-from cellflow._batch import Batch
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
 from cellflow._random import torch_generator
@@ -22,6 +21,7 @@ from cellflow.marginals import Marginals, Population
 from cellflow.methods.method import Method
 from cellflow.methods.names import WAYS
 from cellflow.methods.parts import WFR_GROWTH
+from cellflow.representation import points_of
 from cellflow.tl._course import Course
 from cellflow.tl._labels import common_labels
 from cellflow.tl._motion import Mover
@@ -230,8 +230,8 @@ class CouplingDescent:
             growth=self._method.growth == "gene-sets",
         )
         conditions = Conditions(tuple(course.flow.context.settings.get("conditions", ())))
-        cells = course.adata[rows]
-        batch: Batch = known.batch(cells, course.representation.transform(cells), conditions)
+        points = points_of(course.adata, course.representation, rows)
+        batch = known.batch(course.adata[rows], points, conditions)
         both = populations(batch, course.points.elapsed[rows], (start, stop), course.flow.axis)
         source, target = both.finite
         if source.rate is not None:

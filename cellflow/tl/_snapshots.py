@@ -145,9 +145,9 @@ class Snapshots:
         return {} if self.flow.leaps else {"n_steps": n_steps}
 
     @property
-    def known_times(self) -> list[float]:
+    def known_times(self) -> tuple[float, ...]:
         """Times that have cells and that the flow was fitted to."""
-        return [time for time in self.points.times if time in self.flow.axis.times]
+        return self.points.shared(self.flow.axis.times)
 
     @property
     def _times(self) -> np.ndarray:
