@@ -1,7 +1,8 @@
 """Run a page of the documentation as it is written: python scripts/run_page.py PAGE FOLDER.
 
-Python blocks share their names; of console blocks the lines after "$ " are run by bash, with what continues them
-(a backslash at the end, or a document up to END). Figures of tutorials are those that a page writes.
+Python blocks share their names; of console blocks the lines after "$ " are run by bash, with what
+continues them (a backslash at the end, or a document up to END). The figures of tutorials are those
+that their pages write.
 """
 
 from __future__ import annotations
