@@ -36,8 +36,6 @@ default_role = "code"
 highlight_language = "none"
 # Options begin with two hyphens, not with a dash.
 smartquotes_action = "qe"
-# Signatures longer than a line have a line for each parameter.
-maximum_signature_line_length = 80
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autosummary_generate = True

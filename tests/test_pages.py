@@ -103,7 +103,7 @@ def test_the_page_on_images(page, tmp_path, monkeypatch):
     monkeypatch.setattr("cellflow.images.config.read_config", lambda _path: TINY)
     names, _ = page("images")
     assert set(names["made"].images.labels) == {3}
-    assert names["made"].nfe == 8
+    assert names["made"].nfe == 6
     assert list(names["table"].index) == ["generated", "test images"]
     for picture in ("grid.png", "threes.png", "scores.png", "python.png", "ways.png"):
         assert (tmp_path / picture).is_file()
