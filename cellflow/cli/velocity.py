@@ -58,6 +58,6 @@ def velocity(
     check_file_target(output, overwrite=force)
     flow = Flow.load(flow_path, device=resolve_device(device))
     adata = read_h5ad(file)
-    tl.velocity(adata, flow, basis=basis, genes=genes, n_neighbors=n_neighbors, time_key=time_key)
+    tl.velocity(adata, flow, basis=basis, decode=genes, n_neighbors=n_neighbors, time_key=time_key)
     write_h5ad(adata, output, overwrite=force)
     tell(f"wrote {output}")

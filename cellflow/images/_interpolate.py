@@ -27,7 +27,7 @@ def interpolate(
     rng: RNG = 0,
     **options: Any,
 ) -> np.ndarray:
-    """Images of noise on the way from one draw to another, along great circles.
+    """Make images of noise on the way from one draw to another, along great circles.
 
     Parameters
     ----------

@@ -30,7 +30,12 @@ class Config:
     recipe: Recipe
 
     def to_yaml(self) -> str:
-        """Every number, as text that `read_config` reads."""
+        """Tell every number.
+
+        Returns
+        -------
+        Text that `read_config` reads.
+        """
         values = {"method": self.method.model_dump(), "recipe": self.recipe.model_dump()}
         return yaml.safe_dump(values, sort_keys=False)
 
@@ -41,6 +46,15 @@ def read_config(path: str | Path) -> Config:
     Under `method` and `recipe` stands a name, or a mapping with the settings that differ from
     those of the name under `preset` (without it the method is `ot-cfm`, or `default`
     where nothing is changed, and the recipe `default`); both may be left out.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Method and recipe with every number.
 
     Raises
     ------
