@@ -9,7 +9,7 @@ import torch
 from cellflow._batch import Pairs
 from cellflow._typing import Rows, Scalar
 from cellflow.nets import Fields, Preconditioning
-from cellflow.objectives.objective import condition_at
+from cellflow.objectives.objective import condition_at, on_path
 from cellflow.paths import Path
 
 
@@ -43,7 +43,7 @@ class EDM:
         sigma = self.levels(pairs.t0, generator)
         length = pairs.t1 - pairs.t0
         t = pairs.t0 + length / (1 + sigma)
-        sample = self.path.sample(pairs, t, generator)
+        sample = on_path(self.path, pairs, t, generator)
         velocity = net.velocity(t, sample.x, condition_at(pairs, t))
         # D - y is the rest of the way times the error of the velocity, without their cancellation.
         error = (velocity - sample.u).square().mean(dim=1) * (pairs.t1 - t).square()
