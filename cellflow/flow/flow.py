@@ -197,7 +197,7 @@ class Flow:
         by no more than the answer; adaptive solvers choose their steps for each.
         """
         if start == stop:
-            return x
+            return self._here(x)
         there = torch.empty_like(x, device=self.device)
         for rows in _parts(len(x)):
             known = None if condition is None else condition[rows]
