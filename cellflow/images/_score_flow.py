@@ -18,7 +18,7 @@ from cellflow.images._sample import from_noise, sample, samples_from
 from cellflow.images._score import score
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.features import FeatureSpace, space_of
+from cellflow.images.features import FeatureSpace, given_space
 from cellflow.images.scores import TEST
 from cellflow.integrate.ode import FIXED_STEP
 from cellflow.marginals import Gaussian
@@ -114,7 +114,7 @@ def score_flow(
             raise InputError(
                 f"guidance goes with solver 'edm-heun', not with {options['solver']!r}"
             )
-    chosen = space_of(space, weights=weights) if isinstance(space, str) else space
+    chosen = given_space(space, weights)
     seeds = torch_generator(seed_of(rng))
     noise_seed, score_seed = drawn_seed(seeds), drawn_seed(seeds)
     straight = _straightness(flow, encoder, noise_seed, batch_size)

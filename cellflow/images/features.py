@@ -164,6 +164,15 @@ def space_of(name: str, *, weights: str | Path | None = None) -> NetSpace:
     return _pixels() if name == "pixels" else _random_conv()
 
 
+def given_space(space: str | FeatureSpace, weights: str | Path | None) -> FeatureSpace:
+    """A space by its name, or the caller's own, which has no weights to read."""
+    if isinstance(space, str):
+        return space_of(space, weights=weights)
+    if weights is not None:
+        raise InputError(f"weights are for feature spaces given by name, got {weights}")
+    return space
+
+
 def _pixels() -> NetSpace:
     return NetSpace("pixels", None, "pixels", Pixels(), grey="kept")
 

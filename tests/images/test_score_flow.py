@@ -7,7 +7,7 @@ import pytest
 import cellflow as cf
 from cellflow import InputError
 from cellflow._random import drawn_seed, torch_generator
-from cellflow.images import read_table, score, score_flow, write_table
+from cellflow.images import read_table, score, score_flow, space_of, write_table
 from cellflow.images._score_flow import BY_LEAPS, solver_options
 from tests.small_images import digits, trained
 
@@ -129,6 +129,11 @@ def test_unknown_solvers_and_none_are_refused(flow):
         scored(flow, by=("eular:8",))
     with pytest.raises(InputError, match="by names no solver"):
         scored(flow, by=())
+
+
+def test_a_space_of_ones_own_has_no_weights_to_read(flow):
+    with pytest.raises(InputError, match="weights are for feature spaces given by name"):
+        scored(flow, space=space_of("pixels"), weights="file")
 
 
 def test_flows_between_images_are_refused():
