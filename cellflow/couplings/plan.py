@@ -17,10 +17,10 @@ from cellflow._typing import Rows
 from cellflow.couplings.costs import Cost, LineageCost, squared_euclidean
 from cellflow.couplings.table import Table
 from cellflow.transport.blocks import blockwise_plan
-from cellflow.transport.exact import exact_plan
+from cellflow.transport.exact import exact_plan, plan_memory
 from cellflow.transport.lowrank import LowRankPlan, low_rank_plan
 from cellflow.transport.plan import Plan
-from cellflow.transport.whole import lazy_plan, plan_memory
+from cellflow.transport.whole import lazy_plan
 
 #: Dimensions up to which costs are quick to take anew at every pivot of the network simplex.
 _FEW_DIMENSIONS = 10
@@ -52,7 +52,7 @@ class PlanCoupling:
     m1: Rows | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        device = self.source.cells.x.device
+        device = self.source.masses.device
         plan = self.plan
         self._rows, self._columns, self._ends = (
             torch.as_tensor(each, device=device)
@@ -109,7 +109,7 @@ class LowRankCoupling:
     plan: LowRankPlan
 
     def __post_init__(self) -> None:
-        device = self.source.cells.x.device
+        device = self.source.masses.device
         # Class after class in one line, so that one search finds a class and a cell of it.
         self._lefts, self._rights = (
             torch.as_tensor(np.cumsum(factor.T, dtype=np.float64), device=device)

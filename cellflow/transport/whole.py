@@ -30,20 +30,11 @@ _CHUNK = 256
 #: quick where mass hardly travels, which is where the steps after them are slow.
 _FIRST = 100
 
-#: Peak memory of `exact_plan` in numbers of 8 bytes for each entry of its cost matrix, measured
-#: from 1,000 to 8,000 points: the costs, the plan and the solver's own copies.
-_COPIES = 5
-
 #: Cost in units of the weight that stands for larger ones: across it go 1e-10 of the mass.
 _NEVER = 46.0
 
 #: Share of a corner that counts as none.
 _UNUSED = 1e-8
-
-
-def plan_memory(n: int, m: int) -> float:
-    """GB that `exact_plan` takes for a cost matrix of `n` rows and `m` columns: 40 n m bytes."""
-    return 8 * _COPIES * n * m / 1e9
 
 
 def lazy_plan(

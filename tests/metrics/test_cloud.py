@@ -56,6 +56,7 @@ def test_draws_have_the_mass_of_the_cloud(rng):
         (np.zeros((2, 2)), [1]),
         (np.zeros((2, 2)), [-1, 2]),
         (np.zeros((2, 2)), [0, 0]),
+        (np.zeros((2, 2)), [1, np.inf]),
     ],
 )
 def test_malformed_clouds_are_refused(points, weights):
