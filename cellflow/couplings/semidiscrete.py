@@ -17,7 +17,7 @@ from cellflow._errors import CellflowWarning, InputError
 from cellflow._random import drawn_seed, torch_generator
 from cellflow._typing import Rows
 from cellflow.couplings.ascent import RATE, Ascent
-from cellflow.couplings.atoms import Atoms, Features, blocks, count, drawn, is_finite
+from cellflow.couplings.atoms import Atoms, Features, blocks, count, fresh, is_finite
 from cellflow.couplings.potentials import Potentials
 from cellflow.transport import Plan
 
@@ -32,7 +32,7 @@ THRESHOLD = 0.05
 #: Share of a point's mass below which an entry of a plan is left out.
 _TINY_SHARE = 1e-4
 
-#: Rows that moments and leads are estimated from.
+#: Points that the moments of the source are estimated from.
 _ROWS = 1024
 #: Fewest and most points that chi-squared is estimated from.
 _PROBED = (4096, 65_536)
@@ -238,7 +238,7 @@ def _probe(
     if not is_finite(source):
         seed, device = drawn_seed(generator), generator.device
         return lambda potentials: potentials.chi_squared_over(
-            drawn(source, n, torch_generator(seed, device))
+            fresh(source, n, torch_generator(seed, device))
         )
     masses = source.masses
     if len(masses) <= 4 * n:

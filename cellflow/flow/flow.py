@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
+from cellflow._tensors import named, under
 from cellflow._typing import Condition, Points, Rows
 from cellflow.flow.storage import (
     Stored,
@@ -378,8 +379,7 @@ class Flow:
             If `path` cannot be written, exists while `overwrite` is off, or is anything other
             than an older flow.
         """
-        weights = {f"nets.{name}": value for name, value in self.nets.state_dict().items()}
-        arrays = {f"context.{name}": value for name, value in self.context.arrays.items()}
+        tensors = named("nets", self.nets.state_dict()) | named("context", self.context.arrays)
         description = {
             "nets": self.nets.settings,
             "axis": asdict(self.axis),
@@ -387,7 +387,7 @@ class Flow:
             "history": {name: list(values) for name, values in self.history.items()},
             "context": dict(self.context.settings),
         }
-        write_folder(Path(path), Stored(description, weights | arrays), overwrite=overwrite)
+        write_folder(Path(path), Stored(description, tensors), overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str | torch.device = "cpu") -> Flow:
@@ -403,25 +403,17 @@ class Flow:
             description = stored.description
             check_sizes(description["nets"], stored.tensors)
             nets = Fields.from_settings(description["nets"])
-            nets.load_state_dict(_under("nets.", stored.tensors))
+            nets.load_state_dict(under("nets", stored.tensors))
             axis = description["axis"]
             return cls(
                 nets=nets.to(device).eval(),
                 axis=TimeAxis(axis["kind"], tuple(axis["times"]), tuple(axis["lengths"])),
                 settings=dict(description["settings"]),
                 history=dict(description["history"]),
-                context=Context(dict(description["context"]), _under("context.", stored.tensors)),
+                context=Context(dict(description["context"]), under("context", stored.tensors)),
             )
 
 
 def _parts(n: int) -> list[slice]:
     """Rows that go together."""
     return [slice(start, start + _ROWS) for start in range(0, n, _ROWS)]
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from cellflow._checks import check_choice
 from cellflow._errors import FileError, InputError
+from cellflow._tensors import digest
 from cellflow.images.data import check_pixels
 from cellflow.images.feature_nets import Pixels, RandomConv, ResNet20
 from cellflow.images.inception import (
@@ -22,7 +23,7 @@ from cellflow.images.inception import (
     pooled_digest,
     read_inception_weights,
 )
-from cellflow.images.weights import digest, first_line, read_weights
+from cellflow.images.weights import first_line, read_weights
 
 #: Feature spaces by name, as `space_of` takes them.
 SPACES = ("random-conv", "pixels", "resnet20-cifar", "inception")

@@ -12,6 +12,7 @@ from torch import Tensor
 from cellflow._batch import Pairs
 from cellflow._errors import CellflowWarning
 from cellflow._random import torch_generator
+from cellflow._tensors import named, under
 from cellflow._typing import Points, Rows, Scalar
 from cellflow.integrate import solve
 from cellflow.marginals import Marginals
@@ -110,14 +111,11 @@ class TargetNet:
     def tensors(self) -> dict[str, Tensor]:
         """Its weights, and what it has read."""
         readings = torch.tensor(self.readings, dtype=torch.float64).reshape(-1, 2)
-        return {f"net.{name}": value for name, value in self.net.state_dict().items()} | {
-            "readings": readings
-        }
+        return {**named("net", self.net.state_dict()), "readings": readings}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Go on from there."""
-        weights = {name.removeprefix("net."): tensors[name] for name in tensors if "." in name}
-        self.net.load_state_dict(weights)
+        self.net.load_state_dict(under("net", tensors))
         self.readings = [(int(step), ratio) for step, ratio in tensors["readings"].tolist()]
 
 

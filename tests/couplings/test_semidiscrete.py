@@ -323,13 +323,11 @@ def test_draws_follow_the_shares_of_the_row(generator):
     )
 
 
-def test_hit_entropy_tells_even_from_starved():
-    x = quantiles()
-    even = replace(on_the_line(2), masses=torch.tensor([0.5, 0.5], dtype=F64))
-    middle = replace(even, g=even.atoms[:, 0] * even.origin)
-    assert middle.hit_entropy(x) == pytest.approx(1, abs=1e-3)
-    assert replace(even, g=torch.tensor([100.0, 0], dtype=F64)).hit_entropy(x) == pytest.approx(0)
-    assert Potentials.of(randn(1, 1)).hit_entropy(x) == 1
+def test_entropy_tells_even_from_starved():
+    even, starved = torch.tensor([[0.5, 0.5], [1.0, 0.0]], dtype=F64)
+    assert on_the_line(2).entropy_of(even) == pytest.approx(1)
+    assert on_the_line(2).entropy_of(starved) == 0
+    assert Potentials.of(randn(1, 1)).entropy_of(even[:1] * 2) == 1
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.5])
@@ -432,7 +430,7 @@ def test_atoms_without_mass_take_nothing(epsilon, generator):
     x = randn(5000, 2, seed=3)
     assert set(potentials.draw(x, generator).tolist()) == {0, 2, 4}
     assert abs(potentials.chi_squared(x)) < 0.1
-    assert 0.5 < potentials.hit_entropy(x) <= 1
+    assert 0.5 < potentials.entropy_of(potentials.marginal(x)) <= 1
     assert math.isfinite(float(potentials.semidual(x)))
 
 
@@ -559,7 +557,7 @@ def test_foreign_and_damaged_files_are_refused(tmp_path):
     with pytest.raises(FileError, match="cannot be read"):
         Potentials.load(path)
     path.write_text("no potentials")
-    with pytest.raises(FileError, match="cannot be read as a safetensors file"):
+    with pytest.raises(FileError, match="cannot be read as potentials"):
         Potentials.load(path)
     save_file({"atoms": torch.zeros(2, 2)}, path)
     with pytest.raises(FileError, match="holds no semidiscrete potentials"):

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from cellflow import InputError
+from cellflow._tensors import digest
 from cellflow.images.data import ImageSet
 from cellflow.images.feature_nets import ResNet20
 from cellflow.images.features import SPACES, FeatureSpace, NetSpace, space_of
-from cellflow.images.weights import digest, read_weights
+from cellflow.images.weights import read_weights
 from cellflow.metrics.frechet import Moments, frechet_distance
 
 
