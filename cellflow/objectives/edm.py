@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from cellflow._batch import Pairs
+from cellflow._random import normal_like
 from cellflow._typing import Rows, Scalar
 from cellflow.nets import Fields, Preconditioning
 from cellflow.objectives.objective import condition_at, on_path
@@ -51,5 +52,4 @@ class EDM:
 
     def levels(self, like: Rows, generator: torch.Generator) -> Rows:
         """Levels of noise, one for each entry of `like`."""
-        draws = torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
-        return (self.p_mean + self.p_std * draws).exp()
+        return (self.p_mean + self.p_std * normal_like(like, generator)).exp()

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cellflow._batch import Pairs
+from cellflow._random import uniform_like
 from cellflow._typing import Scalar
 from cellflow.nets import Fields
 from cellflow.objectives.objective import TimeLaw, condition_at, on_path, precise, uniform_times
@@ -50,7 +51,7 @@ class MeanFlow:
         """Adaptively weighted squared error on one batch."""
         t = self.times(pairs, generator)
         r = self.times(pairs, generator)
-        free = torch.rand(len(t), generator=generator, device=t.device) >= self.anchored
+        free = uniform_like(t, generator) >= self.anchored
         r = torch.where(free, r, t)
         condition = condition_at(pairs, t)
         sample = on_path(self.path, pairs, t, generator)

@@ -99,15 +99,15 @@ def exact_plan(
         first = None if start is None else start / unit
         found = priced_plan(cost, a, b, max_iter=max_iter, start=first)
         if found is not None:
-            plan, misplaced = _measured(cost, a, b, *found)
-            if _proven(plan, misplaced, cost):
+            plan, lost = _measured(cost, a, b, *found)
+            if _proven(plan, lost, cost):
                 return _in_units(plan, unit)
-    plan, misplaced = _measured(cost, a, b, *whole_plan(cost, a, b, max_iter))
-    if not _proven(plan, misplaced, cost):
+    plan, lost = _measured(cost, a, b, *whole_plan(cost, a, b, max_iter))
+    if not _proven(plan, lost, cost):
         raise SolverError(
             f"optimal transport of {cost.shape[0]} x {cost.shape[1]} points is not proven optimal "
             f"after at most {max_iter:.0e} pivots: cost {plan.cost * unit:.6g}, "
-            f"gap {plan.gap * unit:.3g}, misplaced mass {misplaced:.3g}"
+            f"gap {plan.gap * unit:.3g}, misplaced mass {lost:.3g}"
         )
     return _in_units(plan, unit)
 
@@ -125,11 +125,11 @@ def _measured(
     value = float(mass @ cost[rows, columns])
     gap = value - lower_bound(cost, a, b, potentials[0])
     measured = ExactPlan(rows, columns, mass, value, gap, potentials)
-    return measured, _misplaced(rows, columns, mass, a, b)
+    return measured, misplaced(rows, columns, mass, a, b)
 
 
-def _proven(plan: ExactPlan, misplaced: float, cost: np.ndarray) -> bool:
-    return bool(plan.gap <= TOLERANCE * cost.mean() and misplaced <= TOLERANCE)
+def _proven(plan: ExactPlan, lost: float, cost: np.ndarray) -> bool:
+    return bool(plan.gap <= TOLERANCE * cost.mean() and lost <= TOLERANCE)
 
 
 def _in_units(plan: ExactPlan, unit: float) -> ExactPlan:
@@ -151,7 +151,7 @@ def lower_bound(cost: np.ndarray, a: np.ndarray, b: np.ndarray, potential: np.nd
     return float(a @ u + b @ v)
 
 
-def _misplaced(
+def misplaced(
     rows: np.ndarray, columns: np.ndarray, mass: np.ndarray, a: np.ndarray, b: np.ndarray
 ) -> float:
     """Total mass by which the plan's marginals miss `a` and `b`."""

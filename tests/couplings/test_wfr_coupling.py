@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from cellflow import CellflowWarning, InputError
 from cellflow.couplings.wfr import default_delta, wfr_cost, wfr_coupling
 from cellflow.marginals import Population
-from cellflow.paths.wfr import wfr_squared
 from cellflow.transport import exact_plan
 from cellflow.transport.whole import soft_plan
+from tests.diracs import wfr_squared
 
 seeds = st.integers(0, 2**31)
 
