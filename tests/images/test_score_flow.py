@@ -8,7 +8,7 @@ import cellflow as cf
 from cellflow import InputError
 from cellflow._random import drawn_seed, torch_generator
 from cellflow.images import read_table, score, score_flow, space_of, write_table
-from cellflow.images._score_flow import BY_LEAPS, solver_options
+from cellflow.images._score_flow import BY_LEAPS
 from tests.small_images import digits, trained
 
 FAST = ("euler:1", "midpoint:2", "dopri5")
@@ -102,26 +102,6 @@ def test_mean_flows_are_scored_in_few_steps_and_by_solvers_that_are_asked_for():
 def test_a_flow_of_velocities_knows_no_averages(flow):
     with pytest.raises(InputError, match="solver 'average' is for mean flows"):
         scored(flow, by=("average:1",))
-
-
-@pytest.mark.parametrize(
-    ("setting", "options"),
-    [
-        ("euler:8", {"solver": "euler", "n_steps": 8}),
-        ("rk4:1", {"solver": "rk4", "n_steps": 1}),
-        ("dopri5", {"solver": "dopri5"}),
-    ],
-)
-def test_settings_are_solvers_with_their_steps(setting, options):
-    assert solver_options(setting) == options
-
-
-@pytest.mark.parametrize(
-    "setting", ["euler", "euler:", "euler:0", "euler:-1", "euler:x", "euler:1.5", "dopri5:8"]
-)
-def test_settings_of_another_form_are_refused(setting, flow):
-    with pytest.raises(InputError, match=f"solver '{setting}' is none of the form euler:8"):
-        scored(flow, by=(setting,))
 
 
 def test_unknown_solvers_and_none_are_refused(flow):
