@@ -170,29 +170,20 @@ def fit_potentials(
     """
     if masses is None and not isinstance(atoms, Tensor):
         masses = atoms.masses
-    _check(atoms, masses, epsilon)
     rate = RATE if learning_rate is None else learning_rate
-    numbers = {"max_steps": max_steps, "batch_size": batch_size, "learning_rate": rate}
-    numbers |= {"threshold": threshold, "check_every": check_every, "chunk": chunk}
-    numbers |= {} if cost_dim is None else {"cost_dim": cost_dim}
-    for name, value in numbers.items():
-        check_positive(value, name)
-    device = generator.device
-    potentials = Potentials.of(
-        atoms, masses, epsilon or 0.0, chunk, cost_dim=cost_dim, device=device
+    _check(atoms, masses, epsilon)
+    _check_positive(
+        max_steps=max_steps,
+        batch_size=batch_size,
+        learning_rate=rate,
+        threshold=threshold,
+        check_every=check_every,
+        chunk=chunk,
+        cost_dim=1 if cost_dim is None else cost_dim,
     )
-    x = source.sample(_ROWS, generator).seen
-    if x.shape[1] != len(potentials.origin):
-        raise InputError(
-            f"costs need source and atoms in the same space, got {x.shape[1]} and "
-            f"{len(potentials.origin)} dimensions"
-        )
-    x = potentials.coordinates(x)
-    spread = _cost_spread(potentials, x)
-    if epsilon is None and is_finite(source):
-        potentials = replace(potentials, epsilon=ENTROPY_SHARE * spread)
-    # The optimum where the atoms are the source, moved.
-    potentials = replace(potentials, g=potentials.g - potentials.atoms @ x.mean(dim=0))
+    device, strength = generator.device, epsilon or 0.0
+    blank = Potentials.of(atoms, masses, strength, chunk, cost_dim=cost_dim, device=device)
+    potentials, spread = _begun(blank, source, epsilon, generator)
     chi_squared = _probe(source, len(potentials.g), threshold, generator)
     ascent = Ascent(potentials, spread, batch_size, rate)
     reached = chi_squared(potentials)
@@ -207,6 +198,24 @@ def fit_potentials(
     potentials = replace(potentials, reached=reached, n_steps=ascent.n_steps)
     warn_unless_converged(potentials, source, threshold)
     return potentials
+
+
+def _begun(
+    blank: Potentials, source: Marginal, epsilon: float | None, generator: torch.Generator
+) -> tuple[Potentials, float]:
+    """Potentials before the first step, and the standard deviation of the costs."""
+    x = source.sample(_ROWS, generator).seen
+    if x.shape[1] != len(blank.origin):
+        raise InputError(
+            f"costs need source and atoms in the same space, got {x.shape[1]} and "
+            f"{len(blank.origin)} dimensions"
+        )
+    x = blank.coordinates(x)
+    spread = _cost_spread(blank, x)
+    if epsilon is None and is_finite(source):
+        blank = replace(blank, epsilon=ENTROPY_SHARE * spread)
+    # The optimum where the atoms are the source, moved.
+    return replace(blank, g=blank.g - blank.atoms @ x.mean(dim=0)), spread
 
 
 def warn_unless_converged(
@@ -246,6 +255,11 @@ def _probe(
     # What the source serves may be distinct points, from which chi-squared would be too low.
     rows = torch.multinomial(masses, n, replacement=True, generator=generator)
     return lambda potentials: potentials.chi_squared_over([source.at(rows).seen])
+
+
+def _check_positive(**numbers: float) -> None:
+    for name, value in numbers.items():
+        check_positive(value, name)
 
 
 def _check(atoms: Atoms | FiniteMarginal, masses: Rows | None, epsilon: float | None) -> None:

@@ -27,6 +27,7 @@ from cellflow.integrate import (
     Solution,
     accumulate,
     check_in_one_go,
+    leap,
     own_time,
     solve,
     solve_sde,
@@ -331,7 +332,6 @@ class Flow:
     def _growth(self, condition: Condition | None, t: Rows, x: Points) -> Rows:
         return self.nets.growth(t, x, condition)
 
-    @torch.no_grad()
     def _leaps(
         self,
         x: Points,
@@ -340,35 +340,13 @@ class Flow:
         n_steps: int,
         lead: Rows | float = 0.0,
     ) -> Solution:
-        """So many steps from the start, or the last time point passed, to each moment.
+        """By average velocities; they are learned inside intervals, so none reaches over two."""
 
-        Averages are learned inside an interval between time points, so none reaches over one.
-        Points are ahead of each moment by `lead`.
-        """
-        origin, anchor, nfe = moments[0], x, 0
-        path = [x]
-        for moment in moments[1:]:
-            for knot in self._knots_between(origin, moment):
-                anchor = self._leap(anchor, origin, knot, condition, n_steps)
-                origin, nfe = knot, nfe + n_steps
-            path.append(self._leap(anchor, origin, moment + lead, condition, n_steps))
-            nfe += n_steps
-        return Solution(torch.stack(path), nfe)
+        def average(t: Rows, r: Rows, x: Points) -> Points:
+            return self.nets.average(t, r, x, condition)
 
-    def _leap(
-        self, x: Points, start: float, stop: Rows | float, condition: Condition | None, n_steps: int
-    ) -> Points:
-        step = (x.new_zeros(len(x)) + stop - start) / n_steps
-        for k in range(n_steps):
-            t, r = (start + each * step for each in (k, k + 1))
-            x = x + step[:, None] * self.nets.average(t, r, x, condition)
-        return x
-
-    def _knots_between(self, start: float, stop: float) -> list[float]:
-        """Flow times of time points strictly between two moments, in the order of the way."""
-        low, high = sorted((start, stop))
-        inside = [float(knot) for knot in self.axis.positions if low < knot < high]
-        return inside if start < stop else inside[::-1]
+        knots = self.axis.positions.tolist()
+        return leap(average, x, moments, knots=knots, n_steps=n_steps, lead=lead)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the flow as a folder of safetensors and JSON, whole or not at all.

@@ -21,7 +21,7 @@ from cellflow.nets import Fields
 from cellflow.objectives import condition_at
 from cellflow.training.average import Average
 from cellflow.training.build import Build
-from cellflow.training.couplings import course_coupling
+from cellflow.training.time_course import course_coupling
 
 #: Points that are carried at each reading, the steps that carry them, and the seed of the draw.
 _CARRIED, _STEPS, _SEED = 256, 8, 0
@@ -30,14 +30,6 @@ _CARRIED, _STEPS, _SEED = 256, 8, 0
 #: nearer by a tenth: on the way from one velocity to another, a net shrinks for a while what it
 #: carries.
 _PATIENCE, _SHARE, _NEARER = 250, 0.2, 0.9
-
-
-def units_of(nets: Fields) -> tuple[Tensor, float]:
-    """Centre, shape (d,), and scale of the points, as the nets of a flow know them."""
-    net = next(iter(nets.nets.values()))
-    if not hasattr(net, "centre"):
-        return next(net.parameters()).new_zeros(nets.dim), 1.0
-    return net.centre, float(net.scale)  # type: ignore[return-value, arg-type]
 
 
 class TargetNet:

@@ -11,7 +11,7 @@ from cellflow.methods.parts import COUPLINGS
 from cellflow.methods.presets import PRESETS
 from cellflow.training import fit_flow
 from cellflow.training.build import Build
-from cellflow.training.couplings import course_coupling
+from cellflow.training.time_course import course_coupling
 from tests.trainings import DEVICE
 
 AXIS = TimeAxis("index", (0.0, 1.0, 2.0, 3.0))

@@ -12,7 +12,7 @@ from cellflow.methods.presets import PRESETS
 from cellflow.nets import Fields
 from cellflow.training import fit_flow, paths
 from cellflow.training.build import Build
-from cellflow.training.couplings import course_coupling
+from cellflow.training.time_course import course_coupling
 from tests.trainings import DEVICE, seeded
 
 AXIS = TimeAxis("index", (0.0, 1.0))
