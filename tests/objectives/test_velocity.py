@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from cellflow._batch import Batch, Pairs
+from cellflow.couplings import IndependentCoupling
+from cellflow.marginals import Gaussian, Population
 from cellflow.nets import Fields
 from cellflow.objectives import VelocityRegression, condition_at, uniform_times
 from cellflow.paths import BridgePath, SplinePath, StraightPath
@@ -35,6 +37,17 @@ def test_the_right_velocity_leaves_nothing(generator):
     )
     assert float(right) == 0
     assert float(wrong) == pytest.approx(0.25)
+
+
+def test_a_net_that_says_nothing_yet_leaves_the_noise_and_the_data(generator):
+    """Of pairs drawn apart, 1 + E x1^2 a dimension."""
+    data = torch.rand((500, 2), generator=generator, dtype=torch.float64) * 2 - 1
+    noise = Gaussian(torch.zeros(1, 2, dtype=torch.float64))
+    pairs = IndependentCoupling(noise, Population.of(data)).sample(20_000, generator)
+    loss = VelocityRegression(StraightPath(0.0)).loss(
+        Fields({"velocity": Fixed(0.0)}), pairs, generator
+    )
+    assert float(loss) == pytest.approx(1 + float(data.square().mean()), abs=0.03)
 
 
 def test_a_score_adds_its_error_where_there_is_a_net_for_it(generator):
