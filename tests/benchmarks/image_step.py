@@ -17,7 +17,7 @@ from cellflow.images.config import config_of
 from cellflow.methods.recipes import Recipe
 
 #: Steps of the two trainings.
-FEW, MANY = 40, 240
+FEW, MANY = 40, 160
 
 SD = {"method": "sd-fm", "semidiscrete_steps": 50}
 OT = {"method": "ot-cfm"}
