@@ -12,7 +12,7 @@ from cellflow.nets import Fields
 from cellflow.objectives import AccelerationRegression, VelocityRegression
 from cellflow.paths import HermitePath, StraightPath
 from tests.gaussians import independent_velocity
-from tests.trainings import seeded
+from tests.seeds import seeded
 
 ALPHAS = [2 / 3, 4 / 5, 12 / 13]
 SEEDS = st.integers(0, 2**31)

@@ -17,10 +17,7 @@ from cellflow.paths.geodesic import MetricPath
 from cellflow.paths.riemannian import IntervalMetrics, LandMetric, RBFMetric
 from cellflow.training import minimise
 from cellflow.training.devices import cpu_threads
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
+from tests.seeds import seeded
 
 
 def flat(x, t0):

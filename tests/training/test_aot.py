@@ -13,7 +13,8 @@ from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.training import couplings, fit_flow, time_course
 from cellflow.training.build import Build
 from cellflow.transport import assign
-from tests.trainings import DEVICE, seeded
+from tests.seeds import seeded
+from tests.trainings import DEVICE
 
 AXIS = TimeAxis("index", (0.0, 1.0))
 NOISE = Gaussian(torch.zeros(1, 2))

@@ -328,20 +328,6 @@ def test_early_stopping_takes_the_weights_of_the_lowest_loss_on_unseen_cells():
     assert flow.history["step"][-1] < 3000
 
 
-def test_clipping_bounds_the_first_step():
-    marginals = moving(n=40)
-    nets = [
-        fitted(
-            marginals,
-            method("i-cfm"),
-            recipe=recipe("default", n_steps=1, clip=clip, ema_decay=0.0, schedule="constant"),
-        ).nets.state_dict()
-        for clip in (None, 1e-12)
-    ]
-    name = "nets.velocity.last.weight"
-    assert not torch.equal(nets[0][name], nets[1][name])
-
-
 def test_kept_potentials_give_the_same_flow_as_new_ones(tmp_path, monkeypatch):
     marginals = moving(n=60)
     chosen = method("sd-fm", potentials=str(tmp_path / "kept"))
