@@ -244,14 +244,17 @@ def _probe(
     """Chi-squared of potentials, always from the same points of the source."""
     # The standard error of chi-squared from n points is about sqrt(2 N) / n.
     n = int(min(max(6 * math.sqrt(2 * n_atoms) / threshold, _PROBED[0]), _PROBED[1]))
+    device = generator.device
     if not is_finite(source):
-        seed, device = drawn_seed(generator), generator.device
+        seed = drawn_seed(generator)
         return lambda potentials: potentials.chi_squared_over(
             fresh(source, n, torch_generator(seed, device))
         )
-    masses = source.masses
+    # A large source stays on the CPU; its points come where their rows are.
+    masses = source.masses.to(device)
     if len(masses) <= 4 * n:
-        return lambda potentials: potentials.chi_squared(source.cells.seen, masses)
+        everything = torch.arange(len(masses), device=device)
+        return lambda potentials: potentials.chi_squared(source.at(everything).seen, masses)
     # What the source serves may be distinct points, from which chi-squared would be too low.
     rows = torch.multinomial(masses, n, replacement=True, generator=generator)
     return lambda potentials: potentials.chi_squared_over([source.at(rows).seen])

@@ -71,4 +71,6 @@ class Cloud:
         order = rng.permutation(len(self))
         ends = np.cumsum(self.weights[order])
         marks = (np.arange(n) + rng.random()) / n * ends[-1]
-        return Cloud.of(self.points[order[np.searchsorted(ends, marks, side="right")]])
+        # The last mark can round up to the end of the line.
+        places = np.searchsorted(ends, marks, side="right").clip(max=len(self) - 1)
+        return Cloud.of(self.points[order[places]])

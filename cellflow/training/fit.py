@@ -261,7 +261,13 @@ def _usable(
 def split(
     marginals: Marginals, fraction: float, device: torch.device
 ) -> tuple[Marginals, Marginals]:
-    """A random share of each population and the rest of it; for a share of 1, all of it twice."""
+    """A random share of each population and the rest of it; for a share of 1, all of it twice.
+
+    Raises
+    ------
+    InputError
+        If a population of one point would have to be shared out.
+    """
     if fraction == 1:
         here = placed(marginals, device)
         return here, here
@@ -271,6 +277,11 @@ def split(
         if isinstance(population, Gaussian):
             parts.append((population, population))
             continue
+        if len(population) == 1:
+            raise InputError(
+                f"train_fraction={fraction:g} needs two points or more at each time, and one has "
+                "a single one; set it to 1"
+            )
         order = torch.randperm(len(population), generator=generator)
         n = min(max(2, round(fraction * len(population))), len(population) - 1)
         parts.append((population[order[:n]], population[order[n:]]))
