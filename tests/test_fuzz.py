@@ -28,6 +28,7 @@ from safetensors.torch import load, load_file, safe_open, save, save_file
 
 import cellflow as cf
 from cellflow._errors import CellflowError
+from cellflow._tensors import digest
 from cellflow.flow.storage import _digest
 from cellflow.images import read_table
 from cellflow.images._read import read
@@ -37,7 +38,6 @@ from cellflow.methods.benchmark import read_benchmark
 from cellflow.methods.config import read_config
 from cellflow.representation import from_context
 from cellflow.training import Checkpoint
-from cellflow.training.checkpoints import _digest as checkpoint_digest
 from tests.tl.test_data_traps import SMALL, course
 
 CASES = int(os.environ.get("CELLFLOW_FUZZ", "20"))
@@ -301,8 +301,9 @@ def test_checkpoints_that_a_stranger_signed(places, tensors):
         state = changed(state, places)
     else:
         named = with_tensors(named, tensors)
-    text = json.dumps(state)
-    metadata |= {"state": text, "digest": checkpoint_digest(named, text)}
+    texts = metadata | {"state": json.dumps(state)}
+    texts.pop("sha256")
+    metadata = {**texts, "sha256": digest(named, texts)}
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "state"
         save_file(named, kept, metadata)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
+from cellflow._tensors import named, under
 from cellflow._typing import Condition, Points, Rows
 from cellflow.flow.storage import (
     Stored,
@@ -27,6 +28,7 @@ from cellflow.integrate import (
     Solution,
     accumulate,
     check_in_one_go,
+    leap,
     own_time,
     solve,
     solve_sde,
@@ -260,7 +262,7 @@ class Flow:
         Where the points are at `stop`, shape (n, d).
         """
         if start == stop:
-            return x
+            return self._here(x)
         there = torch.empty_like(x, device=self.device)
         for rows in _parts(len(x)):
             known = None if condition is None else condition[rows]
@@ -428,7 +430,6 @@ class Flow:
     def _growth(self, condition: Condition | None, t: Rows, x: Points) -> Rows:
         return self.nets.growth(t, x, condition)
 
-    @torch.no_grad()
     def _leaps(
         self,
         x: Points,
@@ -437,35 +438,13 @@ class Flow:
         n_steps: int,
         lead: Rows | float = 0.0,
     ) -> Solution:
-        """So many steps from the start, or the last time point passed, to each moment.
+        """By average velocities; they are learned inside intervals, so none reaches over two."""
 
-        Averages are learned inside an interval between time points, so none reaches over one.
-        Points are ahead of each moment by `lead`.
-        """
-        origin, anchor, nfe = moments[0], x, 0
-        path = [x]
-        for moment in moments[1:]:
-            for knot in self._knots_between(origin, moment):
-                anchor = self._leap(anchor, origin, knot, condition, n_steps)
-                origin, nfe = knot, nfe + n_steps
-            path.append(self._leap(anchor, origin, moment + lead, condition, n_steps))
-            nfe += n_steps
-        return Solution(torch.stack(path), nfe)
+        def average(t: Rows, r: Rows, x: Points) -> Points:
+            return self.nets.average(t, r, x, condition)
 
-    def _leap(
-        self, x: Points, start: float, stop: Rows | float, condition: Condition | None, n_steps: int
-    ) -> Points:
-        step = (x.new_zeros(len(x)) + stop - start) / n_steps
-        for k in range(n_steps):
-            t, r = (start + each * step for each in (k, k + 1))
-            x = x + step[:, None] * self.nets.average(t, r, x, condition)
-        return x
-
-    def _knots_between(self, start: float, stop: float) -> list[float]:
-        """Flow times of time points strictly between two moments, in the order of the way."""
-        low, high = sorted((start, stop))
-        inside = [float(knot) for knot in self.axis.positions if low < knot < high]
-        return inside if start < stop else inside[::-1]
+        knots = self.axis.positions.tolist()
+        return leap(average, x, moments, knots=knots, n_steps=n_steps, lead=lead)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the flow as a folder of safetensors and JSON, whole or not at all.
@@ -483,8 +462,7 @@ class Flow:
             If `path` cannot be written, exists while `overwrite` is off, or is anything other
             than an older flow.
         """
-        weights = {f"nets.{name}": value for name, value in self.nets.state_dict().items()}
-        arrays = {f"context.{name}": value for name, value in self.context.arrays.items()}
+        tensors = named("nets", self.nets.state_dict()) | named("context", self.context.arrays)
         description = {
             "nets": self.nets.settings,
             "axis": asdict(self.axis),
@@ -492,7 +470,7 @@ class Flow:
             "history": {name: list(values) for name, values in self.history.items()},
             "context": dict(self.context.settings),
         }
-        write_folder(Path(path), Stored(description, weights | arrays), overwrite=overwrite)
+        write_folder(Path(path), Stored(description, tensors), overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str | torch.device = "cpu") -> Flow:
@@ -519,25 +497,17 @@ class Flow:
             description = stored.description
             check_sizes(description["nets"], stored.tensors)
             nets = Fields.from_settings(description["nets"])
-            nets.load_state_dict(_under("nets.", stored.tensors))
+            nets.load_state_dict(under("nets", stored.tensors))
             axis = description["axis"]
             return cls(
                 nets=nets.to(device).eval(),
                 axis=TimeAxis(axis["kind"], tuple(axis["times"]), tuple(axis["lengths"])),
                 settings=dict(description["settings"]),
                 history=dict(description["history"]),
-                context=Context(dict(description["context"]), _under("context.", stored.tensors)),
+                context=Context(dict(description["context"]), under("context", stored.tensors)),
             )
 
 
 def _parts(n: int) -> list[slice]:
     """Rows that go together."""
     return [slice(start, start + _ROWS) for start in range(0, n, _ROWS)]
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }

@@ -12,8 +12,9 @@ from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow._typing import Points
 from cellflow.flow import Flow
-from cellflow.images._sample import from_noise, samples_from, way
+from cellflow.images._sample import from_noise, samples_from
 from cellflow.images.encoders import Encoder
+from cellflow.images.solvers import way
 from cellflow.marginals import Gaussian
 
 

@@ -25,8 +25,7 @@ from cellflow.representation import points_of
 from cellflow.tl._course import Course
 from cellflow.tl._labels import common_labels
 from cellflow.tl._motion import Mover
-from cellflow.training.couplings import reach
-from cellflow.training.target_net import units_of
+from cellflow.training.time_course import reach
 
 #: Matrices whose product says how many cells at its columns each row becomes.
 Steps = Sequence[csr_array]
@@ -216,7 +215,7 @@ class CouplingDescent:
         return Method(**self.course.flow.settings["method"])
 
     def _delta(self, source: Population, target: Population) -> float:
-        scale = units_of(self.course.flow.nets)[1]
+        scale = self.course.flow.nets.units[1]
         both = Marginals((0.0, 1.0), (source, target))
         return reach(self._method, both, scale, torch_generator(self.seed))
 
