@@ -21,14 +21,7 @@ from cellflow.cli import options
     panel=options.DATA,
     help="Time course that cells of unknown time are placed in. [default: FILE]",
 )
-@click.option(
-    "--n-neighbors",
-    type=click.IntRange(min=1),
-    default=30,
-    show_default=True,
-    panel=options.DATA,
-    help="Predicted cells that a mean is taken over.",
-)
+@options.n_neighbors(default=30, help="Predicted cells that a mean is taken over.")
 @options.time_key
 @options.force
 @options.seed
@@ -120,14 +113,7 @@ def landscape(
     panel=options.DATA,
     help="Time that cells are carried to. [default: the last one]",
 )
-@click.option(
-    "--n-neighbors",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    panel=options.DATA,
-    help="Measured cells that a distance from data is the mean over.",
-)
+@options.n_neighbors(default=5, help="Measured cells that a distance from data is the mean over.")
 @options.time_key
 @options.force
 @options.device

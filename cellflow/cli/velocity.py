@@ -21,14 +21,7 @@ from cellflow.cli import options
     help="Plot that gets arrows, such as umap for obsm X_umap; repeatable.",
 )
 @click.option("--genes", is_flag=True, panel=options.DATA, help="Decode velocities to genes.")
-@click.option(
-    "--n-neighbors",
-    type=click.IntRange(min=1),
-    default=30,
-    show_default=True,
-    panel=options.DATA,
-    help="Neighbours of a cell that its arrow on a plot is made of.",
-)
+@options.n_neighbors(default=30, help="Neighbours of a cell that its arrow on a plot is made of.")
 @options.time_key
 @options.force
 @options.device

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
+from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -194,12 +195,12 @@ def _share(part: tuple[int, int] | None) -> slice:
 
 
 def _seeds(seeds: Sequence[int]) -> list[int]:
-    if not seeds:
-        raise InputError("seeds is empty; give one seed or more")
     for seed in seeds:
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
             raise InputError(f"seeds must be whole numbers from 0, got {seed!r}")
-    return [seed_of(seed) for seed in dict.fromkeys(seeds)]
+    if not (numbers := [seed_of(int(seed)) for seed in dict.fromkeys(seeds)]):
+        raise InputError("seeds is empty; give one seed or more")
+    return numbers
 
 
 def _courses(

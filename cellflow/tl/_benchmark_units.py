@@ -262,6 +262,7 @@ def _fingerprint(evaluation: Evaluation) -> str:
 
 
 def _add(digest: Any, values: Any) -> None:
+    values = values.to_memory() if hasattr(values, "to_memory") else values
     if sparse.issparse(values):
         rows = sparse.csr_matrix(values)
         for part in (rows.data, rows.indices.astype(np.int64), rows.indptr.astype(np.int64)):

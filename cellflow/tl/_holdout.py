@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from math import isnan
-from numbers import Real
 from typing import Any
 
 import pandas as pd
@@ -190,10 +189,8 @@ def holdout(
     seeds = [seed_of(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
     if not seeds:
         raise InputError("rng is empty; give one seed or more")
-    asked: Any = [times] if isinstance(times, str | Real) else times
-
     places = []
-    for time in interior_times(evaluation.points, asked):
+    for time in interior_times(evaluation.points, times):
         fold = evaluation.fold(time, contestant)
         yardstick = yardstick_of(fold, evaluation.axis, progress=progress)
         places += [Place(fold, yardstick, seed) for seed in seeds]

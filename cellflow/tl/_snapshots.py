@@ -16,7 +16,7 @@ from cellflow._keys import REPRESENTATION
 from cellflow._random import torch_generator
 from cellflow.flow import Flow
 from cellflow.integrate import jacobian
-from cellflow.io import TimePoints, flow_times_of
+from cellflow.io import TimePoints, flow_times_of, shared_times
 from cellflow.representation import cells_of
 from cellflow.tl._carry import Carried, carry
 
@@ -147,7 +147,7 @@ class Snapshots:
     @property
     def known_times(self) -> tuple[float, ...]:
         """Times that have cells and that the flow was fitted to."""
-        return self.points.shared(self.flow.axis.times)
+        return shared_times(self.points, self.flow)
 
     @property
     def _times(self) -> np.ndarray:
