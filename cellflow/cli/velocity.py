@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
 from cellflow.cli import options
+from cellflow.cli.along import follow
 
 
 @click.command()
@@ -26,31 +27,10 @@ from cellflow.cli import options
 @options.force
 @options.device
 @options.run_options
-def velocity(
-    file: Path,
-    flow_path: Path,
-    output: Path,
-    basis: tuple[str, ...],
-    genes: bool,
-    n_neighbors: int,
-    time_key: str | None,
-    force: bool,
-    device: str,
-) -> None:
+def velocity(**given: Any) -> None:
     """Write the velocity of each cell in FILE, per unit of elapsed time, and its arrows on plots.
 
     The result is a copy of FILE that cellflow plot velocity draws, and that scVelo and CellRank
     read.
     """
-    from cellflow import Flow, tl
-    from cellflow._files import check_file_target
-    from cellflow._log import tell
-    from cellflow.io import read_h5ad, write_h5ad
-    from cellflow.training import resolve_device
-
-    check_file_target(output, overwrite=force)
-    flow = Flow.load(flow_path, device=resolve_device(device))
-    adata = read_h5ad(file)
-    tl.velocity(adata, flow, basis=basis, genes=genes, n_neighbors=n_neighbors, time_key=time_key)
-    write_h5ad(adata, output, overwrite=force)
-    tell(f"wrote {output}")
+    follow("velocity", **given)
