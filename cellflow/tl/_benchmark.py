@@ -25,7 +25,7 @@ from cellflow.methods.contestants import Contestant, Peer, contestants_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.metrics import BASELINES
 from cellflow.tl._benchmark_table import table_of
-from cellflow.tl._benchmark_units import Course, Desk, Fit, Place, Unit
+from cellflow.tl._benchmark_units import DataSet, Desk, Fit, Place, Unit
 from cellflow.tl._benchmark_workers import Outcome, Workers, workers
 from cellflow.tl._peers import check_peer
 
@@ -207,7 +207,7 @@ def _courses(
     adata: AnnData | Mapping[str, AnnData | str | Path],
     shared: Mapping[str, Any],
     each: Mapping[str, Mapping[str, Any] | HeldOut],
-) -> dict[str, Course]:
+) -> dict[str, DataSet]:
     sources = {_UNNAMED: adata} if isinstance(adata, AnnData) else dict(adata)
     if not sources:
         raise InputError("there are no data to compare methods on")
@@ -217,7 +217,7 @@ def _courses(
     for name, source in sources.items():
         own = each.get(name, {})
         settings = own if isinstance(own, HeldOut) else held_out_of(name, {**shared, **own})
-        courses[name] = Course(
+        courses[name] = DataSet(
             name, source if isinstance(source, AnnData) else Path(source), settings
         )
     return courses

@@ -32,7 +32,7 @@ Place = tuple[str | float | int, ...]
 
 
 @dataclass(frozen=True)
-class Course:
+class DataSet:
     """A data set and how its times are held out.
 
     Attributes
@@ -133,7 +133,7 @@ class Desk:
 
     def __init__(
         self,
-        courses: Mapping[str, Course],
+        courses: Mapping[str, DataSet],
         folder: BenchmarkFolder,
         device: str,
         threads: int | None = None,

@@ -48,22 +48,35 @@ class Snapshots:
         When each cell was taken.
     cells
         Their points in the representation of the flow, with covariates, on its device.
+    time_key
+        Column of `obs` that the times were read from; None where only usual names were tried.
     """
 
     flow: Flow
     points: TimePoints
     cells: Batch
+    time_key: str | None
 
     @classmethod
     def of(cls, adata: AnnData, flow: Flow, time_key: str | None) -> Snapshots:
         """The cells of an AnnData; None takes the time column that the flow was fitted to."""
         points = flow_times_of(adata, flow, time_key)
-        return cls(flow, points, cells_of(adata, flow.context).to(flow.device))
+        cells = cells_of(adata, flow.context).to(flow.device)
+        return cls(flow, points, cells, time_key or flow.time_key)
 
     def __getitem__(self, rows: np.ndarray) -> Snapshots:
         """Some of the cells."""
         points = replace(self.points, elapsed=self.points.elapsed[rows])
-        return Snapshots(self.flow, points, self.cells[torch.as_tensor(rows)])
+        return replace(self, points=points, cells=self.cells[torch.as_tensor(rows)])
+
+    @property
+    def source(self) -> dict[str, str | None]:
+        """What records say of what is told of the cells."""
+        return {
+            "flow_id": self.flow.fingerprint,
+            "time_key": self.time_key,
+            "unit": self.points.unit,
+        }
 
     @cached_property
     def moments(self) -> Tensor:

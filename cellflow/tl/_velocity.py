@@ -123,13 +123,7 @@ def velocity(
         adata.obsm[f"{key_added}_{name}"] = values.astype(np.float32)
     if genes:
         _write_genes(adata, representation, points, speed, key_added)
-    entry = {
-        "flow_id": flow.fingerprint,
-        "time_key": time_key or flow.time_key,
-        "unit": course.points.unit,
-        "bases": ways,
-    }
-    record(adata.uns, key_added, entry)
+    record(adata.uns, key_added, {**course.source, "bases": ways})
     return adata if copy else None
 
 
