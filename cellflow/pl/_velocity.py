@@ -216,8 +216,10 @@ def _draw_arrows(ax: Axes, at: np.ndarray, arrows: np.ndarray, longest: float) -
         angles="xy",
         scale_units="xy",
         scale=1,
-        width=0.0025,
-        headwidth=5,
+        width=0.0022,
+        headwidth=3.5,
+        headlength=4,
+        headaxislength=3.5,
         color=INK,
         zorder=3,
     )

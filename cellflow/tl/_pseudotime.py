@@ -115,13 +115,7 @@ def pseudotime(
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = found
     adata.obs[PATH_LENGTH] = _path_lengths(flow, cells, predicted.to_flow(flow, found))
-    entry = {
-        "flow_id": flow.fingerprint,
-        "time_key": time_key or flow.time_key,
-        "unit": snapshots.points.unit,
-        "n_neighbors": n_neighbors,
-    }
-    record(adata.uns, key_added, entry)
+    record(adata.uns, key_added, {**snapshots.source, "n_neighbors": n_neighbors})
     return adata if copy else None
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -143,13 +144,12 @@ def _grid(
     course: Course, times: int | Sequence[float | str], start: float, backward: bool
 ) -> list[float]:
     """Times in the order of the way."""
-    if isinstance(times, Integral):
-        if times < 2:
-            raise InputError(f"times must be two or more, or a list of them, got {times}")
-        end = course.flow.axis.times[0 if backward else -1]
-        return [course.points.moment(time) for time in np.linspace(start, end, int(times))]
-    moments = {course.points.moment(time) for time in times}  # type: ignore[union-attr]
-    return sorted(moments, reverse=backward)
+    moments: Any = times
+    if isinstance(times, Integral) and int(times) > 1:
+        moments = np.linspace(start, course.flow.axis.times[0 if backward else -1], int(times))
+    if isinstance(moments, str | Real):
+        raise InputError(f"times must be two or more, or a list of them, got {times!r}")
+    return sorted({course.points.moment(time) for time in moments}, reverse=backward)
 
 
 def _stretch(

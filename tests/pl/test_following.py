@@ -2,7 +2,6 @@
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.animation import writers
@@ -13,13 +12,7 @@ from PIL import Image
 import cellflow as cf
 from cellflow.pl._plane import Plane
 from cellflow.representation import Settings, fit_representation
-from tests.flows import fork, forking, known_flow
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
+from tests.flows import course_of, fork, forking, known_flow
 
 
 @pytest.fixture
@@ -117,6 +110,8 @@ def test_what_sankey_cannot_draw_is_named(cells, table):
         cf.pl.sankey(cells, table.drop(columns="mass"))
     with pytest.raises(cf.InputError, match="threshold must be a share"):
         cf.pl.sankey(cells, table, threshold=2)
+    with pytest.raises(cf.InputError, match="no transitions to draw"):
+        cf.pl.sankey(cells, table[:0])
     with pytest.raises(cf.InputError, match="unknown obs column 'fates'"):
         cf.pl.sankey(cells, table.assign(groups="fates"))
 
@@ -144,15 +139,11 @@ def test_the_figure_tells_paths_beyond_the_data(cells, quick):
     film._draw_was_started = True
 
 
-def test_a_point_stands_among_its_neighbours_and_does_not_jump(rng):
+def test_a_point_stands_among_its_neighbours_and_does_not_jump():
     """In an embedding that is the representation itself, points keep their place nearly."""
-    adata = fork()
     line = np.stack([np.linspace(0, 1, 400), np.zeros(400)], axis=1)
-    dense = fork()[:1].copy()
-    dense = type(adata)(
-        obs=pd.DataFrame({"day": np.zeros(400)}, index=[f"c{k}" for k in range(400)]),
-        obsm={"X_pca": line, "X_same": line},
-    )
+    dense = course_of(line, np.zeros(400))
+    dense.obsm["X_same"] = line
     representation = fit_representation(dense, Settings(use_rep="X_pca"))
     plane = Plane.of(dense, representation, "same", (0, 1))
     way = np.stack([np.linspace(0.1, 0.9, 1000), np.zeros(1000)], axis=1)
@@ -191,6 +182,23 @@ def test_what_cannot_be_filmed_is_named(cells, paths, tmp_path, monkeypatch):
         cf.pl.save(film, tmp_path / "film.mp4")
     monkeypatch.undo()
     cf.pl.save(film, tmp_path / "film.gif")
+
+
+def test_paths_from_cells_without_a_group_are_told_in_the_legend(cells, paths):
+    cells.obs["some"] = cells.obs["fate"].where(cells.obs_names != "c3")
+    for draw in (cf.pl.trajectories, cf.pl.animate):
+        draw(cells, paths, groups="some", show=False)
+        legend = plt.gcf().axes[0].get_legend()
+        assert [text.get_text() for text in legend.get_texts()] == ["start", "no value"]
+    plt.gcf().canvas.draw()
+
+
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
+def test_groups_of_paths_are_known_by_the_names_of_cells(cells, paths):
+    cells.obs_names = ["cell"] * cells.n_obs
+    for draw in (cf.pl.trajectories, cf.pl.animate):
+        with pytest.raises(cf.InputError, match=r"call adata\.obs_names_make_unique"):
+            draw(cells, paths, groups="fate", show=False)
 
 
 def test_many_groups_have_colours_of_their_own():

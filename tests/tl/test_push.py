@@ -174,8 +174,9 @@ def test_trajectories_are_drawn_by_the_seed_and_end_where_push_does(cells, flow)
 
 
 def test_mistakes_of_trajectories_are_named(cells, flow):
-    with pytest.raises(cf.InputError, match="times must be two or more, or a list of them, got 1"):
-        cf.tl.trajectories(cells, flow, times=1)
+    for times in (1, 2.5, "day 2"):
+        with pytest.raises(cf.InputError, match=f"or a list of them, got {times!r}"):
+            cf.tl.trajectories(cells, flow, times=times)
     with pytest.raises(cf.InputError, match=r"none of the 6 cells chosen .day=3. is before time 3"):
         cf.tl.trajectories(cells, flow, cells="day=3")
     with pytest.raises(cf.InputError, match="no time of the grid is after time 2"):

@@ -100,6 +100,12 @@ def test_regions_need_a_prediction_and_real_cells(two_sided):
         cf.tl.regions(two_sided, two_sided, "side")
     with pytest.raises(cf.InputError, match=r"no cells at time 1\.5"):
         cf.tl.regions(two_sided, cf.tl.interpolate(two_sided, still, 1.5), "side")
+    guess = cf.tl.interpolate(two_sided, still, 1)
+    with pytest.raises(cf.InputError, match="max_cells must be positive, got 0"):
+        cf.tl.regions(two_sided, guess, "side", max_cells=0)
+    two_sided.obs["none"] = np.where(two_sided.obs["day"] == 1, None, "somewhere else")
+    with pytest.raises(cf.InputError, match=r"obs\['none'\] has no value for any cell"):
+        cf.tl.regions(two_sided, guess, "none")
 
 
 def test_predicted_cells_among_cells_without_a_group_are_in_none(course, quick):
