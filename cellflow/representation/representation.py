@@ -12,6 +12,7 @@ from anndata import AnnData
 from cellflow._errors import InputError
 from cellflow.representation.matrix import Matrix, coordinates, find_genes, is_counts, precise
 from cellflow.representation.parts import in_parts, readable
+from cellflow.training.devices import cpu_threads
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ class Representation:
         return f"{origin}{genes}, {self.n_dims} dimensions{whitened}"
 
 
+@cpu_threads(None)
 def log_normalise(x: Matrix, target_sum: float) -> Matrix:
     """Scale each cell to `target_sum` counts, then log(1 + x), by scanpy; empty cells stay zero."""
     import scanpy as sc

@@ -12,7 +12,7 @@ from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
 from cellflow.io import Cells, described
 from cellflow.tl._course import Course
-from cellflow.tl._motion import Mover, shares
+from cellflow.tl._motion import Mover, moved, shares
 from cellflow.tl._predicted import predicted_cells
 
 
@@ -61,8 +61,8 @@ def push(
     -------
     A new AnnData, one cell for each that was moved, `n_samples` for each if there are such, with
     the slots of `tl.interpolate`: `X`, `obsm["X_cellflow"]`, `obs["cellflow_time"]`,
-    `obs["cellflow_weight"]` (in proportion to the mass that each has grown to, sum one),
-    `obs["start_cell"]`, `obs["start_time"]`. `uns["cellflow"]["push"]` has `time`, `unit`, `cells`,
+    `obs["cellflow_weight"]` (in proportion to the mass that each has grown to; of cells of several
+    times, to the share of all cells of its own time that this is; sum one), `obs["start_cell"]`, `obs["start_time"]`. `uns["cellflow"]["push"]` has `time`, `unit`, `cells`,
     `n_samples`, and `extrapolated`, whether `time` is beyond the times of the flow.
 
     Raises
@@ -161,7 +161,7 @@ def _moved(
     starts = np.unique(course.points.elapsed[kept])
     rows = [course.rows(start, kept) for start in starts]
     motions = [
-        mover.move(course.batch(each), [float(start), moment])
+        moved(course, mover, each, [float(start), moment], alone=len(starts) == 1)
         for start, each in zip(starts, rows, strict=True)
     ]
     order = np.concatenate(rows).repeat(mover.copies)

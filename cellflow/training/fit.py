@@ -177,6 +177,7 @@ def prepared(job: Job, device: torch.device, *, progress: bool = False) -> Ready
         "method": method.model_dump(),
         "recipe": recipe.model_dump(),
         "diffusion": build.sigma,
+        "delta": build.delta if method.coupling == "wfr" else None,
         "from_noise": objectives.from_noise(marginals),
         "seed": seed,
         "device": str(device),
