@@ -19,7 +19,7 @@ from h5py import h5a, h5o, h5t
 _HEAP, _HEAD = b"GCOL", 16
 
 
-class Damaged(Exception):
+class DamagedError(Exception):
     """What stands in a file is not to be read."""
 
 
@@ -28,7 +28,7 @@ def check_structure(path: Path) -> None:
 
     Raises
     ------
-    Damaged
+    DamagedError
         For what would hang or crash HDF5, and for what leads into another file.
     Exception
         Of h5py, which raises many kinds for damaged files.
@@ -61,7 +61,7 @@ def _check_heap(block: memoryview) -> None:
         index, length = struct.unpack_from("<H6xQ", block, at)
         step = length if index == 0 else _HEAD + 8 * -(-length // 8)
         if not _HEAD <= step <= end - at:
-            raise Damaged("a heap of text has an entry that does not fit")
+            raise DamagedError("a heap of text has an entry that does not fit")
         at += step
 
 
@@ -70,7 +70,8 @@ def _check_group(group: h5py.Group, seen: set[int]) -> None:
     for name in group:
         link = group.get(name, getlink=True)
         if isinstance(link, h5py.ExternalLink):
-            raise Damaged(f"{group.name}/{name} leads into another file, {link.filename}")
+            where = f"{group.name.rstrip('/')}/{name}"
+            raise DamagedError(f"{where} leads into another file, {link.filename}")
         if isinstance(link, h5py.SoftLink):
             continue
         member = group[name]
@@ -91,7 +92,7 @@ def _check_attributes(item: Any) -> None:
         attribute = h5a.open(item.id, index=k)
         kind = attribute.get_type()
         if kind.get_class() == h5t.VLEN and kind.get_super().get_class() != h5t.REFERENCE:
-            raise Damaged(f"an attribute of {item.name} is of a type that no AnnData has")
+            raise DamagedError(f"an attribute of {item.name} is of a type that no AnnData has")
         if kind.get_class() == h5t.STRING:
             item.attrs[attribute.name]
 
@@ -104,6 +105,6 @@ def _check_dataset(dataset: Any) -> None:
     if dataset.is_virtual:
         others += [each.file_name for each in dataset.virtual_sources() if each.file_name != "."]
     if others:
-        raise Damaged(f"{dataset.name} leads into another file, {others[0]}")
+        raise DamagedError(f"{dataset.name} leads into another file, {others[0]}")
     if h5py.check_string_dtype(dataset.dtype) is not None:
         dataset[()]

@@ -138,9 +138,9 @@ class CouplingDescent:
 
     Plans are exact, between all cells of both times, with the costs that the flow was fitted with
     (`cost`, `cost_rep`, `lineage_key`) and inside its labels. Where its coupling is `wfr` they are
-    those unbalanced ones, at the length scale of the fit; growth by gene sets weighs the cells of the earlier time. Either way
-    columns are scaled to one: a later cell is one cell, and its column says which cells it stems
-    from.
+    those unbalanced ones, at the length scale of the fit; growth by gene sets weighs the cells of
+    the earlier time. Either way columns are scaled to one: a later cell is one cell, and its column
+    says which cells it stems from.
 
     Attributes
     ----------

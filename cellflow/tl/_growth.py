@@ -7,6 +7,7 @@ from anndata import AnnData
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, LEARNED_GROWTH, record
 from cellflow.flow import Flow
+from cellflow.tl._provenance import made_by
 from cellflow.tl._snapshots import Snapshots
 
 
@@ -80,7 +81,7 @@ def growth(
     adata.obs[key_added] = course.growth()
     entry = {
         "key_added": key_added,
-        "flow_id": flow.fingerprint,
+        **made_by(flow),
         "time_key": time_key or flow.time_key,
         "unit": course.points.unit,
         "growth": flow.settings["method"].get("growth"),

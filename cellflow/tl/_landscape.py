@@ -14,6 +14,7 @@ from cellflow._keys import POTENTIAL, record
 from cellflow._typing import Points, Rows
 from cellflow.flow import Flow
 from cellflow.integrate import log_density, own_time
+from cellflow.tl._provenance import made_by
 from cellflow.tl._snapshots import Snapshots
 
 #: Steps of the fourth order from the first time to any other.
@@ -98,7 +99,7 @@ def landscape(
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = -found
     entry = {
-        "flow_id": flow.fingerprint,
+        **made_by(flow),
         "time_key": time_key or flow.time_key,
         "unit": snapshots.points.unit,
         "start": first,

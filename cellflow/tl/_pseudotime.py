@@ -19,6 +19,7 @@ from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
 from cellflow.integrate import accumulate, own_time
 from cellflow.representation import cells_of
+from cellflow.tl._provenance import made_by
 from cellflow.tl._snapshots import Snapshots
 
 #: Times inside each interval whose populations cells are compared with.
@@ -108,7 +109,8 @@ def pseudotime(
     """
     check_positive(n_neighbors, "n_neighbors")
     snapshots = Snapshots.of(adata if course is None else course, flow, time_key)
-    predicted = _Predicted.of(snapshots, np.random.default_rng(seed_of(rng)))
+    seed = seed_of(rng)
+    predicted = _Predicted.of(snapshots, np.random.default_rng(seed))
     cells = cells_of(adata, flow.context).to(flow.device)
     own = np.arange(adata.n_obs) if course is None else np.full(adata.n_obs, -1)
     found = predicted.times_near(cells.x.double().cpu().numpy(), own, n_neighbors)
@@ -116,7 +118,7 @@ def pseudotime(
     adata.obs[key_added] = found
     adata.obs[PATH_LENGTH] = _path_lengths(flow, cells, predicted.to_flow(flow, found))
     entry = {
-        "flow_id": flow.fingerprint,
+        **made_by(flow, seed),
         "time_key": time_key or flow.time_key,
         "unit": snapshots.points.unit,
         "n_neighbors": n_neighbors,

@@ -12,6 +12,7 @@ from cellflow.flow import Flow
 from cellflow.io import Cells, described
 from cellflow.tl._course import Course
 from cellflow.tl._descent import descent_of, spread
+from cellflow.tl._provenance import made_by
 
 
 def ancestors(
@@ -88,8 +89,12 @@ def ancestors(
     goal = course.find(time)
     usable = np.isin(course.points.elapsed, [each for each in course.times if each > goal])
     kept = course.chosen(cells, usable, f"after time {goal:g}")
-    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed_of(rng))
-    entry = _settings(course, cells, goal, by, n_neighbors, n_samples)
+    seed = seed_of(rng)
+    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
+    entry = {
+        **_settings(course, cells, goal, by, n_neighbors, n_samples),
+        **made_by(flow, seed),
+    }
     total = np.zeros(len(course.rows(goal)))
     for origin in np.unique(course.points.elapsed[kept]):
         rows = course.rows(origin, kept)
@@ -160,8 +165,12 @@ def descendants(
     goal = course.find(time)
     usable = np.isin(course.points.elapsed, [each for each in course.times if each < goal])
     kept = course.chosen(cells, usable, f"before time {goal:g}")
-    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed_of(rng))
-    entry = _settings(course, cells, goal, by, n_neighbors, n_samples)
+    seed = seed_of(rng)
+    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
+    entry = {
+        **_settings(course, cells, goal, by, n_neighbors, n_samples),
+        **made_by(flow, seed),
+    }
     total = np.zeros(len(course.rows(goal)))
     origins = np.unique(course.points.elapsed[kept])
     for origin in origins:
@@ -184,7 +193,6 @@ def _settings(
         "by": by,
         "n_neighbors": n_neighbors if by == "flow" else None,
         "n_samples": n_samples,
-        "flow_id": course.flow.fingerprint,
     }
 
 

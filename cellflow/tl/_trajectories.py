@@ -19,6 +19,7 @@ from cellflow.io import Cells, described
 from cellflow.tl._course import Course
 from cellflow.tl._motion import Motion, Mover, moved, shares
 from cellflow.tl._predicted import predicted_cells
+from cellflow.tl._provenance import made_by
 
 
 def trajectories(
@@ -95,7 +96,8 @@ def trajectories(
     [0.0, 12.0, 30.0]
     """
     course = Course.of(adata, flow, time_key)
-    generator = np.random.default_rng(seed_of(rng))
+    seed = seed_of(rng)
+    generator = np.random.default_rng(seed)
     kept = _kept(course, cells, backward)
     rows = np.flatnonzero(kept)
     if n_cells is not None:
@@ -116,6 +118,7 @@ def trajectories(
         "backward": backward,
         "n_samples": n_samples,
         "extrapolated": beyond,
+        **made_by(flow, seed),
     }
     record(result.uns, TRAJECTORIES, entry)
     return result

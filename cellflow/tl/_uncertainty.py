@@ -17,6 +17,7 @@ from cellflow._log import tell
 from cellflow.flow import Flow
 from cellflow.representation import from_context
 from cellflow.tl._labels import labels_of
+from cellflow.tl._provenance import made_by
 from cellflow.tl._snapshots import Snapshots
 
 #: Percentile of the measured cells beyond which a cell counts as far from data.
@@ -69,8 +70,9 @@ def uncertainty(
         itself; not written for a single flow.
     `obs["cellflow_distance"]`
         Mean distance of the arrivals to the nearest measured cells of any time, the cell itself
-        aside, and of its own label where the flow was fitted within labels, over the same distance of the median measured cell. About 1 among data; nothing of
-        it is evidence where it is several times that.
+        aside, and of its own label where the flow was fitted within labels, over the same distance
+        of the median measured cell. About 1 among data; nothing of it is evidence where it is
+        several times that.
     `uns["cellflow"][key_added]`
         `time`, `unit`, `flow_ids`, `spread`, `far_limit` (the 95th percentile of measured cells)
         and `share_far`, the share of the cells that arrive beyond it.
@@ -130,6 +132,7 @@ def uncertainty(
     entry = {
         "time": moment,
         "unit": points.unit,
+        **made_by(flows[0]),
         "flow_ids": np.array([flow.fingerprint for flow in flows], dtype=object),
         "spread": spread,
         "far_limit": limit,

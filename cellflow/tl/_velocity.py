@@ -13,6 +13,7 @@ from cellflow._keys import VELOCITY, record
 from cellflow.flow import Flow
 from cellflow.representation import Representation, from_context, write_slots
 from cellflow.tl._projection import projected
+from cellflow.tl._provenance import made_by
 from cellflow.tl._snapshots import Snapshots, representation_key
 
 
@@ -125,7 +126,7 @@ def velocity(
     if genes:
         _write_genes(adata, representation, points, speed, key_added)
     entry = {
-        "flow_id": flow.fingerprint,
+        **made_by(flow),
         "time_key": time_key or flow.time_key,
         "unit": course.points.unit,
         "bases": ways,

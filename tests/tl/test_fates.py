@@ -169,13 +169,16 @@ def test_plans_have_the_length_scale_of_the_fit(quick, monkeypatch):
     course = course_of(np.hstack([x, 0 * x]), np.repeat([0, 1, 2], 8), kind=list("ab") * 12)
     flow = cf.tl.fit(course, use_rep="X_pca", method="wfr-fm", recipe=quick, progress=False)
     seen, whole = [], _descent.wfr_coupling
-    monkeypatch.setattr(
-        _descent, "wfr_coupling", lambda *a, delta, **k: seen.append(delta) or whole(*a, delta=delta, **k)
-    )
+
+    def spied(*ends, delta, **options):
+        seen.append(delta)
+        return whole(*ends, delta=delta, **options)
+
+    monkeypatch.setattr(_descent, "wfr_coupling", spied)
     cf.tl.fates(course, flow, "kind", by="coupling", rng=5)
     assert seen == [flow.settings["delta"]] * 2
     old = replace(flow, settings={k: v for k, v in flow.settings.items() if k != "delta"})
-    with pytest.raises(cf.InputError, match="does not say at which length scale .* fit it again"):
+    with pytest.raises(cf.InputError, match=r"does not say at which length scale .* fit it again"):
         cf.tl.fates(course, old, "kind", by="coupling")
 
 
