@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint docs workflow-test fuzz kills tutorials licences audit benchmark methods toys performance clean
+.PHONY: demo test lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills \
+	tutorials licences audit benchmark methods toys performance clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -38,6 +39,25 @@ workflow-test: $(VENV)/.dev
 			--directory workflows/$$name/.test --cores 2 --forceall || exit 1; \
 	done
 
+# The suite with the highest and the lowest versions that pyproject.toml allows, each in a venv of its own.
+test-highest test-lowest-direct: test-%: $(VENV)/.uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$*
+	$(BIN)/uv pip install --quiet --python .venv-$* --resolution $* --build-constraint constraints.txt \
+		--editable ".[test]"
+	.venv-$*/bin/python -m pytest
+
+# The pinned torch for CPUs, on Linux a tenth of the one with CUDA; before all else where there is no GPU.
+cpu-torch: $(VENV)/.uv
+	$(BIN)/uv pip install --quiet --python $(VENV) --torch-backend cpu --constraint constraints.txt torch
+
+# sdist and wheel, as they are published, each installed in a new venv and tried from another folder.
+release-check: $(BIN)/python
+	$(BIN)/pip install --quiet build twine
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python scripts/check_release.py dist
+
 # Longer than `make test` has time for: damaged files by the ten thousand, and fits killed fifty times.
 fuzz: $(VENV)/.dev
 	CELLFLOW_FUZZ=400 $(BIN)/python -m pytest tests/test_fuzz.py
@@ -53,12 +73,12 @@ kills: $(VENV)/.dev
 licences: $(VENV)/.dev
 	$(BIN)/python scripts/list_licences.py docs/licences.md
 
-audit: $(VENV)/.dev
+audit: $(BIN)/python
 	@if ! $(BIN)/pip install --quiet pip-audit; then echo "skipped: no pip-audit to be had"; exit 0; fi; \
-	if $(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip >.audit.log 2>&1; \
+	if $(BIN)/pip-audit --strict --requirement constraints.txt --no-deps --disable-pip >.audit.log 2>&1; \
 	then cat .audit.log; rm .audit.log; \
-	elif grep -qiE "connection|timed out|resolve" .audit.log; \
-	then rm .audit.log; echo "skipped: the list of known holes cannot be reached"; \
+	elif grep -qiE "connection|timed out|resolve|could not be audited" .audit.log; \
+	then tail -n 1 .audit.log; rm .audit.log; echo "skipped: the list of known holes cannot be asked"; \
 	else cat .audit.log; rm .audit.log; exit 1; fi
 
 # The tables of docs/benchmark.md and docs/methods.md, for hours, and docs/toys.md. The first two need
@@ -80,11 +100,15 @@ performance: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.step
 
 clean:
-	rm -rf $(VENV) cellflow-demo build dist docs/_build docs/api/generated
+	rm -rf $(VENV) $(VENV)-* cellflow-demo build dist docs/_build docs/api/generated
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cellflow needs Python 3.11")'
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.uv: $(BIN)/python constraints.txt
+	$(BIN)/pip install --quiet uv
+	@touch $@
 
 $(VENV)/.base: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --editable .

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cellflow import datasets, images, pl, pp, report, tl
     from cellflow._errors import CellflowError, CellflowWarning, FileError, InputError, SolverError
+    from cellflow._versions import VERSION as __version__
     from cellflow.flow import Flow
     from cellflow.methods.config import Config, read_config
     from cellflow.methods.method import Method
     from cellflow.methods.method import method_of as method
     from cellflow.methods.recipes import Recipe
     from cellflow.methods.recipes import recipe_of as recipe
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CellflowError",
@@ -63,6 +62,7 @@ _HOMES = {
     "FileError": "cellflow._errors:FileError",
     "InputError": "cellflow._errors:InputError",
     "SolverError": "cellflow._errors:SolverError",
+    "__version__": "cellflow._versions:VERSION",
 }
 
 

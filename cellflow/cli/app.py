@@ -13,7 +13,6 @@ from types import FrameType
 import rich_click as click
 from click.exceptions import Abort, Exit
 
-from cellflow import __version__
 from cellflow._errors import InputError
 from cellflow.cli.benchmark import benchmark
 from cellflow.cli.cells import landscape, pseudotime, uncertainty
@@ -46,7 +45,7 @@ class _Terminated(BaseException):
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
-@click.version_option(__version__, prog_name="cellflow")
+@click.version_option(package_name="cellflow-snapshots", prog_name="cellflow")
 @click.pass_context
 def app(ctx: click.Context) -> None:
     """From single-cell snapshots to the film between them.

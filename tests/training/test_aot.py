@@ -13,9 +13,8 @@ from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.training import couplings, fit_flow
 from cellflow.training.build import Build
 from cellflow.transport import assign
-from tests.trainings import seeded
+from tests.trainings import DEVICE, seeded
 
-CPU = torch.device("cpu")
 AXIS = TimeAxis("index", (0.0, 1.0))
 NOISE = Gaussian(torch.zeros(1, 2))
 
@@ -185,7 +184,7 @@ def fitted(chosen, source=NOISE, target=None, times=(0.0, 1.0), **changes):
     numbers = {"n_steps": 2, "net": {"width": 8}, "standardise": False, **changes}
     return fit_flow(
         Marginals(times, (source, points() if target is None else target)), AXIS, method=chosen,
-        recipe=recipe("default", **numbers), seed=0, device=CPU,
+        recipe=recipe("default", **numbers), seed=0, device=DEVICE,
     )  # fmt: skip
 
 

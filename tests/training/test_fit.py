@@ -13,8 +13,8 @@ from cellflow.paths import StraightPath
 from cellflow.training import fit_flow, minimise, resolve_device
 from cellflow.training.schedules import cosine
 from tests.gaussians import Normal, independent_velocity
+from tests.trainings import DEVICE
 
-CPU = torch.device("cpu")
 WEIGHT = "nets.velocity.last.weight"
 
 
@@ -33,7 +33,7 @@ def test_held_out_time_of_a_moving_population_is_met(coupling):
     marginals, axis = moving([0, 1, 3])
     flow = fit_flow(
         marginals, axis, method=method(coupling=coupling),
-        recipe=recipe("default", n_steps=400, net={"width": 32}), seed=0, device=CPU,
+        recipe=recipe("default", n_steps=400, net={"width": 32}), seed=0, device=DEVICE,
     )  # fmt: skip
     start = marginals.populations[1].points
     moved = flow.push(start, 1.0, 2.0)
@@ -77,7 +77,7 @@ def test_same_seed_same_flow_and_another_seed_another(name):
             method=method("ot-cfm"),
             recipe=recipe(name, n_steps=20),
             seed=seed,
-            device=CPU,
+            device=DEVICE,
         )
         for seed in (3, 3, 4)
     ]
@@ -96,7 +96,7 @@ def test_global_randomness_and_threads_are_left_alone():
         method=method("ot-cfm"),
         recipe=recipe("default", n_steps=3),
         seed=0,
-        device=CPU,
+        device=DEVICE,
     )
     assert torch.equal(torch.random.get_rng_state(), state)
     assert torch.get_num_threads() == threads
@@ -110,7 +110,7 @@ def test_loss_curve_covers_all_steps_and_falls():
         method=method("ot-cfm"),
         recipe=recipe("default", n_steps=230),
         seed=0,
-        device=CPU,
+        device=DEVICE,
     )
     assert flow.history["step"] == [50, 100, 150, 200, 230]
     assert flow.history["loss"][-1] < flow.history["loss"][0]
@@ -122,7 +122,7 @@ def test_a_loss_that_is_no_number_stops_the_fit():
     with pytest.raises(SolverError, match="the loss became"):
         fit_flow(
             marginals, TimeAxis("index", (0.0, 1.0)), method=method("i-cfm"),
-            recipe=recipe("torchcfm", n_steps=60), seed=0, device=CPU,
+            recipe=recipe("torchcfm", n_steps=60), seed=0, device=DEVICE,
         )  # fmt: skip
 
 

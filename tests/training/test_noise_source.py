@@ -13,9 +13,8 @@ from cellflow.nets import Fields
 from cellflow.training import fit_flow, paths
 from cellflow.training.build import Build
 from cellflow.training.couplings import course_coupling
-from tests.trainings import seeded
+from tests.trainings import DEVICE, seeded
 
-CPU = torch.device("cpu")
 AXIS = TimeAxis("index", (0.0, 1.0))
 #: Couplings that keep both marginals as they are, so that the law of the noise is known.
 BALANCED = ("ot", "independent", "entropic", "semidiscrete")
@@ -163,7 +162,7 @@ def fitted(source, target, chosen, **changes):
     numbers = {"n_steps": 400, "net": {"width": 32}, "learning_rate": 5e-3, **changes}
     return fit_flow(
         Marginals((0.0, 1.0), (source, target)), AXIS, method=chosen,
-        recipe=recipe("default", **numbers), seed=0, device=CPU,
+        recipe=recipe("default", **numbers), seed=0, device=DEVICE,
     )  # fmt: skip
 
 
@@ -270,5 +269,5 @@ def test_unbalanced_growth_from_noise_is_refused_by_name():
     ):
         fit_flow(
             marginals, TimeAxis("index", (0.0, 1.0)), method=method("wfr-fm"),
-            recipe=recipe("default", n_steps=1), seed=0, device=torch.device("cpu"),
+            recipe=recipe("default", n_steps=1), seed=0, device=DEVICE,
         )  # fmt: skip
