@@ -123,7 +123,7 @@ def velocity(
         adata.obsm[f"{key_added}_{name}"] = values.astype(np.float32)
     if decode:
         _write_genes(adata, representation, points, speed, key_added)
-    record(adata.uns, key_added, {**course.source, "bases": ways})
+    record(adata.uns, key_added, {**course.source(), "bases": ways})
     return adata if copy else None
 
 

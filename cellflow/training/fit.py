@@ -193,6 +193,7 @@ def _settings(job: Job, build: Build, device: torch.device) -> dict[str, Any]:
         "method": build.method.model_dump(),
         "recipe": build.recipe.model_dump(),
         "diffusion": build.sigma,
+        "delta": build.delta if build.method.coupling == "wfr" else None,
         "from_noise": objectives.from_noise(job.marginals),
         "seed": job.seed,
         "device": str(device),
