@@ -28,7 +28,7 @@ lint: $(VENV)/.dev
 NOTEBOOKS = off
 docs: $(VENV)/.docs
 	rm -rf docs/api/generated
-	$(BIN)/python -m sphinx -W --keep-going -D nb_execution_mode=$(NOTEBOOKS) \
+	$(BIN)/python -m sphinx -W -n --keep-going -D nb_execution_mode=$(NOTEBOOKS) \
 		-b html docs docs/_build/html
 
 # Each workflow end to end, on its small test configuration.

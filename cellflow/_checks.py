@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from difflib import get_close_matches
 
 import numpy as np
@@ -27,6 +27,12 @@ def check_choice(value: object, choices: Iterable[str], what: str) -> None:
     near = get_close_matches(str(value), names, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise InputError(f"unknown {what} {value!r}{hint}; valid: {listed(names) or 'none'}")
+
+
+def check_columns(table: Container[str], needed: Iterable[str], what: str) -> None:
+    """Refuse a table that has not all of the columns of a table of `what`."""
+    if missing := [column for column in needed if column not in table]:
+        raise InputError(f"this is no table of {what}; missing: {listed(missing)}")
 
 
 def check_positive(value: float, what: str) -> None:

@@ -1,7 +1,7 @@
 """Measure discriminator guidance on digits: Frechet distances before and after, by pairing.
 
     python scripts/measure_guidance.py FOLDER [--flow FLOW] [--flow-steps N] [--steps N]
-        [--classifier-steps N] [--n N] [--seeds N] [--channels N]
+        [--classifier-steps N] [--n N] [--channels N] [--seeds N ...] [--pairings NAME ...]
 
 Trains an `aot-digits` flow (or takes one), discriminators with drawn and with assigned noise for
 each seed, and scores samples with weights 0, 1 and 2, from the same noise. What is in FOLDER
@@ -31,13 +31,14 @@ def main() -> None:
     given = _arguments()
     folder = Path(given.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _check_same(folder / "settings.json", {**vars(given), "folder": None})
+    same = {**vars(given), "folder": None, "seeds": None, "pairings": None}
+    _check_same(folder / "settings.json", same)
     train, test = (cf.images.read("digits", split=split) for split in ("train", "test"))
     flow = _flow(given, train, folder)
     made = _made(flow, len(train), folder)
     tables = []
-    for seed in range(given.seeds):
-        for pairing in PAIRINGS:
+    for seed in given.seeds:
+        for pairing in given.pairings:
             file = folder / f"scores-{pairing}-{seed}.json"
             if not file.exists():
                 told = _discriminator(given, flow, (train, made), pairing, seed, folder)
@@ -132,10 +133,11 @@ def _arguments() -> argparse.Namespace:
         ("steps", 2000),
         ("classifier-steps", 2000),
         ("n", 1437),
-        ("seeds", 2),
         ("channels", 32),
     ):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--pairings", nargs="+", default=PAIRINGS, choices=PAIRINGS)
     return parser.parse_args()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import rich_click as click
 
 from cellflow.cli import options
+from cellflow.cli.along import follow
 
 
 @click.command()
@@ -21,54 +23,22 @@ from cellflow.cli import options
     panel=options.DATA,
     help="Time course that cells of unknown time are placed in. [default: FILE]",
 )
-@click.option(
-    "--n-neighbors",
-    type=click.IntRange(min=1),
-    default=30,
-    show_default=True,
-    panel=options.DATA,
-    help="Predicted cells that a mean is taken over.",
-)
+@options.n_neighbors(default=30, help="Predicted cells that a mean is taken over.")
 @options.time_key
 @options.force
 @options.seed
 @options.device
 @options.run_options
-def pseudotime(
-    file: Path,
-    flow_path: Path,
-    output: Path,
-    course_path: Path | None,
-    n_neighbors: int,
-    time_key: str | None,
-    force: bool,
-    seed: int,
-    device: str,
-) -> None:
+def pseudotime(course_path: Path | None, **given: Any) -> None:
     """Write the time of the course at which each cell in FILE is at home.
 
     The result is a copy of FILE with obs cellflow_pseudotime, and cellflow_path_length, how far a
     cell has come along the flow.
     """
-    from cellflow import Flow, tl
-    from cellflow._files import check_file_target
-    from cellflow._log import tell
-    from cellflow.io import read_h5ad, write_h5ad
-    from cellflow.training import resolve_device
+    from cellflow.io import read_h5ad
 
-    check_file_target(output, overwrite=force)
-    flow = Flow.load(flow_path, device=resolve_device(device))
-    adata = read_h5ad(file)
-    tl.pseudotime(
-        adata,
-        flow,
-        course=None if course_path is None else read_h5ad(course_path),
-        n_neighbors=n_neighbors,
-        time_key=time_key,
-        rng=seed,
-    )
-    write_h5ad(adata, output, overwrite=force)
-    tell(f"wrote {output}")
+    course = None if course_path is None else read_h5ad(course_path)
+    follow("pseudotime", course=course, **given)
 
 
 @click.command()
@@ -79,26 +49,13 @@ def pseudotime(
 @options.force
 @options.device
 @options.run_options
-def landscape(
-    file: Path, flow_path: Path, output: Path, time_key: str | None, force: bool, device: str
-) -> None:
+def landscape(**given: Any) -> None:
     """Write how rare each cell in FILE is in what the flow makes of the cells of the first time.
 
     The result is a copy of FILE with obs cellflow_potential, minus the log-density of each cell at
     its own time; it compares cells of one time.
     """
-    from cellflow import Flow, tl
-    from cellflow._files import check_file_target
-    from cellflow._log import tell
-    from cellflow.io import read_h5ad, write_h5ad
-    from cellflow.training import resolve_device
-
-    check_file_target(output, overwrite=force)
-    flow = Flow.load(flow_path, device=resolve_device(device))
-    adata = read_h5ad(file)
-    tl.landscape(adata, flow, time_key=time_key)
-    write_h5ad(adata, output, overwrite=force)
-    tell(f"wrote {output}")
+    follow("landscape", **given)
 
 
 @click.command()
@@ -120,14 +77,7 @@ def landscape(
     panel=options.DATA,
     help="Time that cells are carried to. [default: the last one]",
 )
-@click.option(
-    "--n-neighbors",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    panel=options.DATA,
-    help="Measured cells that a distance from data is the mean over.",
-)
+@options.n_neighbors(default=5, help="Measured cells that a distance from data is the mean over.")
 @options.time_key
 @options.force
 @options.device

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from cellflow.cli import following, options
+from cellflow.cli.along import follow
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
 @click.command()
@@ -26,30 +29,14 @@ from cellflow.cli import following, options
 @options.seed
 @options.device
 @options.run_options
-def fates(
-    file: Path,
-    flow_path: Path,
-    groups: str,
-    output: Path,
-    force: bool,
-    seed: int,
-    device: str,
-    **given: Any,
-) -> None:
+def fates(**given: Any) -> None:
     """Estimate the probability of each cell in FILE to end in each group.
 
     The result is a copy of FILE with obsm fate_probabilities, whose columns are named in uns, and
     obs fate_entropy.
     """
-    from cellflow import Flow, tl
-    from cellflow._files import check_file_target
-    from cellflow._log import tell
-    from cellflow.io import read_h5ad, write_h5ad
-    from cellflow.training import resolve_device
+    follow("fates", told=_count, **given)
 
-    check_file_target(output, overwrite=force)
-    flow = Flow.load(flow_path, device=resolve_device(device))
-    adata = read_h5ad(file)
-    tl.fates(adata, flow, groups, rng=seed, **given)
-    write_h5ad(adata, output, overwrite=force)
-    tell(f"wrote {output}: fates of {int(adata.obs['fate_entropy'].notna().sum())} cells")
+
+def _count(adata: AnnData) -> str:
+    return f": fates of {int(adata.obs['fate_entropy'].notna().sum())} cells"

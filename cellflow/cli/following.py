@@ -67,14 +67,8 @@ descent = options.together(
         panel=options.FIT,
         help=options.explained(WAYS) + ".",
     ),
-    click.option(
-        "--n-neighbors",
-        type=click.IntRange(min=1),
-        default=20,
-        show_default=True,
-        metavar="K",
-        panel=options.FIT,
-        help="Cells that vote for each that is carried along the flow.",
+    options.n_neighbors(
+        default=20, help="Cells that vote for each that is carried along the flow."
     ),
     n_samples,
 )

@@ -7,9 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from cellflow.cli import options
-from cellflow.methods.names import STARTS
 
-_table = options.output(metavar="TABLE", help="Where the table goes: .csv or .tsv.")
 _genes = click.option(
     "--gene",
     "genes",
@@ -30,7 +28,7 @@ _by = click.option(
 @click.command("gene-trends")
 @options.course
 @options.flow
-@_table
+@options.table
 @_genes
 @_by
 @click.option(
@@ -41,14 +39,7 @@ _by = click.option(
     panel=options.DATA,
     help="Times from the first to the last; those of the course are added.",
 )
-@click.option(
-    "--start",
-    type=click.Choice(list(STARTS)),
-    default="both",
-    show_default=True,
-    panel=options.DATA,
-    help="Which cells are carried; " + options.explained(STARTS) + ".",
-)
+@options.start
 @options.time_key
 @options.force
 @options.seed
@@ -103,7 +94,7 @@ def gene_trends(
     panel=options.DATA,
     help="Folder of the fitted flow; correlation needs none.",
 )
-@_table
+@options.table
 @click.option(
     "--method",
     type=click.Choice(["correlation", "velocity", "jacobian"]),
@@ -122,7 +113,7 @@ def gene_trends(
     panel=options.DATA,
     help="Rows of each group that are kept. [default: all, of jacobian 1,000]",
 )
-@click.option("--layer", metavar="NAME", panel=options.DATA, help="Layer with the expression.")
+@options.layer
 @click.option(
     "--time",
     "times",

@@ -24,9 +24,10 @@ from cellflow.cli import options
     "--per",
     metavar="UNIT",
     panel=options.DATA,
-    help="What one unit of time is: minute, hour, day or week. [default: by the time column]",
+    help="What one unit of time is: minute, hour, day, week, or a number of days. "
+    "[default: by the time column]",
 )
-@click.option("--layer", metavar="NAME", panel=options.DATA, help="Layer with the expression.")
+@options.layer
 @click.option(
     "--learned",
     type=options.PATH,

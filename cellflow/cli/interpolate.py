@@ -7,7 +7,6 @@ from pathlib import Path
 import rich_click as click
 
 from cellflow.cli import options
-from cellflow.methods.names import STARTS
 
 
 @click.command()
@@ -21,14 +20,7 @@ from cellflow.methods.names import STARTS
     help="Time to predict, a number in the unit of the course or a label such as 'day 3'.",
 )
 @options.output(metavar="FILE.h5ad", help="Where the predicted cells go.")
-@click.option(
-    "--start",
-    type=click.Choice(list(STARTS)),
-    default="both",
-    show_default=True,
-    panel=options.DATA,
-    help="Which cells are carried; " + options.explained(STARTS) + ".",
-)
+@options.start
 @options.time_key
 @options.force
 @options.seed

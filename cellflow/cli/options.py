@@ -13,7 +13,7 @@ from typing import Any
 import rich_click as click
 
 from cellflow._errors import CellflowWarning
-from cellflow.methods.names import EXPRESSION_KINDS, RECIPES, TIME_AXES
+from cellflow.methods.names import EXPRESSION_KINDS, RECIPES, STARTS, TIME_AXES
 from cellflow.methods.parts import COUPLINGS, GROWTH, OBJECTIVES, PATHS
 from cellflow.methods.presets import PRESETS
 from cellflow.methods.protocols import PROTOCOLS
@@ -67,6 +67,8 @@ time_key = click.option(
 
 output = functools.partial(click.option, "--output", type=PATH, required=True, panel=DATA)
 
+table = output(metavar="TABLE", help="Where the table goes: .csv or .tsv.")
+
 figure = output(metavar="FIGURE", help="Where the figure goes: .png, .pdf or .svg.")
 
 force = click.option("--force", is_flag=True, panel=DATA, help="Overwrite what stands there.")
@@ -81,10 +83,11 @@ n_dims = functools.partial(
     click.option, "--n-dims", type=click.IntRange(min=1), metavar="N", panel=SPACE
 )
 whiten = functools.partial(click.option, "--whiten/--no-whiten", panel=SPACE)
+layer = click.option(
+    "--layer", metavar="NAME", panel=SPACE, help="Layer with the expression. [default: X]"
+)
 expression = together(
-    click.option(
-        "--layer", metavar="NAME", panel=SPACE, help="Layer with the expression. [default: X]"
-    ),
+    layer,
     click.option(
         "--kind",
         type=click.Choice(list(EXPRESSION_KINDS)),
@@ -93,6 +96,26 @@ expression = together(
         panel=SPACE,
         help="What the expression is; " + explained(EXPRESSION_KINDS) + ".",
     ),
+)
+
+color = click.option(
+    "--color", metavar="COLUMN", panel=DATA, help="Column of obs that gives the colours."
+)
+start = click.option(
+    "--start",
+    type=click.Choice(list(STARTS)),
+    default="both",
+    show_default=True,
+    panel=DATA,
+    help="Which cells are carried; " + explained(STARTS) + ".",
+)
+n_neighbors = functools.partial(
+    click.option,
+    "--n-neighbors",
+    type=click.IntRange(min=1),
+    show_default=True,
+    metavar="K",
+    panel=FIT,
 )
 
 #: How a representation is made, with the defaults of `pp.embed`.

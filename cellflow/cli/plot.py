@@ -123,7 +123,7 @@ def trajectories(
     panel=options.DATA,
     help="What cellflow trajectories wrote.",
 )
-@options.output(metavar="FILM", help="Where it goes: .gif, or .mp4 where ffmpeg is installed.")
+@options.output(metavar="FILM", help="Where it goes: .gif, .html, or .mp4 (needs ffmpeg).")
 @options.time_key
 @_basis
 @_starts
@@ -185,7 +185,7 @@ def landscape(file: Path, output: Path, basis: str | None, force: bool) -> None:
 @click.option(
     "--transitions",
     type=options.PATH,
-    metavar="FILE.csv",
+    metavar="TABLE",
     required=True,
     panel=options.DATA,
     help="What cellflow transitions wrote.",
@@ -206,9 +206,9 @@ def sankey(file: Path, transitions: Path, output: Path, threshold: float, force:
     """Draw which groups of cells in FILE become which."""
     from cellflow import pl
     from cellflow.cli.figures import draw
-    from cellflow.io import read_h5ad, read_transitions
+    from cellflow.io import read_h5ad, read_table
 
-    adata, table = read_h5ad(file), read_transitions(transitions)
+    adata, table = read_h5ad(file), read_table(transitions)
     draw(output, lambda: pl.sankey(adata, table, threshold=threshold, show=False), force=force)
 
 

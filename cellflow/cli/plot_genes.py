@@ -13,10 +13,6 @@ from cellflow.cli import options
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_color = click.option(
-    "--color", metavar="COLUMN", panel=options.DATA, help="Column of obs that gives the colours."
-)
-
 
 @click.command()
 @options.course
@@ -37,7 +33,7 @@ _color = click.option(
     panel=options.DATA,
     help="Streamlines, arrows on a grid, or arrows of single cells.",
 )
-@_color
+@options.color
 @options.force
 @options.run_options
 def velocity(
@@ -89,7 +85,7 @@ def gene_trends(table: Path, output: Path, genes: tuple[str, ...], unit: str, fo
 @options.course
 @options.figure
 @options.time_key
-@_color
+@options.color
 @options.force
 @options.run_options
 def growth(file: Path, output: Path, time_key: str | None, color: str | None, force: bool) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from cellflow.cli import following, options
+from cellflow.cli.along import follow
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 _moving = options.together(
     options.course,
@@ -35,7 +38,7 @@ def push(**given: Any) -> None:
     The result has their points in obsm X_cellflow, their weights in obs, and, where the
     representation has a way back, decoded expression in X.
     """
-    _move("push", **given)
+    follow("push", told=_count, **given)
 
 
 @click.command()
@@ -45,30 +48,8 @@ def pull(**given: Any) -> None:
 
     The result is that of cellflow push.
     """
-    _move("pull", **given)
+    follow("pull", told=_count, **given)
 
 
-def _move(
-    verb: str,
-    *,
-    file: Path,
-    flow_path: Path,
-    cells: str,
-    time: str,
-    output: Path,
-    force: bool,
-    seed: int,
-    device: str,
-    **given: Any,
-) -> None:
-    from cellflow import Flow, tl
-    from cellflow._files import check_file_target
-    from cellflow._log import tell
-    from cellflow.io import read_h5ad, write_h5ad
-    from cellflow.training import resolve_device
-
-    check_file_target(output, overwrite=force)
-    flow = Flow.load(flow_path, device=resolve_device(device))
-    moved = getattr(tl, verb)(read_h5ad(file), flow, cells, time, rng=seed, **given)
-    write_h5ad(moved, output, overwrite=force)
-    tell(f"wrote {output}: {moved.n_obs} cells at time {time}")
+def _count(moved: AnnData) -> str:
+    return f": {moved.n_obs} cells"

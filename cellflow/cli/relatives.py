@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
 from cellflow.cli import following, options
+from cellflow.cli.along import follow
 
 _related = options.together(
     options.course,
@@ -31,7 +31,7 @@ def ancestors(**given: Any) -> None:
 
     The result is a copy of FILE with obs cellflow_ancestors, which sums to one.
     """
-    _relate("ancestors", **given)
+    follow("ancestors", **given)
 
 
 @click.command()
@@ -41,31 +41,4 @@ def descendants(**given: Any) -> None:
 
     The result is a copy of FILE with obs cellflow_descendants, which sums to one.
     """
-    _relate("descendants", **given)
-
-
-def _relate(
-    verb: str,
-    *,
-    file: Path,
-    flow_path: Path,
-    cells: str,
-    time: str,
-    output: Path,
-    force: bool,
-    seed: int,
-    device: str,
-    **given: Any,
-) -> None:
-    from cellflow import Flow, tl
-    from cellflow._files import check_file_target
-    from cellflow._log import tell
-    from cellflow.io import read_h5ad, write_h5ad
-    from cellflow.training import resolve_device
-
-    check_file_target(output, overwrite=force)
-    flow = Flow.load(flow_path, device=resolve_device(device))
-    adata = read_h5ad(file)
-    getattr(tl, verb)(adata, flow, cells, time, rng=seed, **given)
-    write_h5ad(adata, output, overwrite=force)
-    tell(f"wrote {output}")
+    follow("descendants", **given)

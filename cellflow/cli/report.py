@@ -20,12 +20,7 @@ from cellflow.cli import options
     panel=options.DATA,
     help="What cellflow holdout wrote. [default: what FILE has recorded]",
 )
-@click.option(
-    "--color",
-    metavar="COLUMN",
-    panel=options.DATA,
-    help="Column of obs with groups of cells to draw.",
-)
+@options.color
 @click.option(
     "--title",
     metavar="TEXT",

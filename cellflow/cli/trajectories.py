@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from cellflow.cli import following, options
+from cellflow.cli.along import follow
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
 @click.command()
@@ -46,31 +49,14 @@ from cellflow.cli import following, options
 @options.seed
 @options.device
 @options.run_options
-def trajectories(
-    file: Path,
-    flow_path: Path,
-    output: Path,
-    time: tuple[str, ...],
-    n_times: int,
-    force: bool,
-    seed: int,
-    device: str,
-    **given: Any,
-) -> None:
+def trajectories(time: tuple[str, ...], n_times: int, **given: Any) -> None:
     """Follow cells of FILE along a flow and keep where they are at many times.
 
     The result has a row a cell and time, with the number of its path in obs trajectory;
     cellflow plot trajectories and cellflow plot animation draw it.
     """
-    from cellflow import Flow, tl
-    from cellflow._files import check_file_target
-    from cellflow._log import tell
-    from cellflow.io import read_h5ad, write_h5ad
-    from cellflow.training import resolve_device
+    follow("trajectories", told=_count, times=list(time) or n_times, **given)
 
-    check_file_target(output, overwrite=force)
-    flow = Flow.load(flow_path, device=resolve_device(device))
-    times = list(time) or n_times
-    paths = tl.trajectories(read_h5ad(file), flow, times=times, rng=seed, **given)
-    write_h5ad(paths, output, overwrite=force)
-    tell(f"wrote {output}: {paths.obs['trajectory'].nunique()} paths")
+
+def _count(paths: AnnData) -> str:
+    return f": {paths.obs['trajectory'].nunique()} paths"

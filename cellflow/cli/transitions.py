@@ -14,7 +14,7 @@ from cellflow.cli import following, options
 @options.course
 @options.flow
 @following.groups(required=True, help="Column of obs with the groups.")
-@options.output(metavar="FILE.csv", help="Where the table goes.")
+@options.table
 @options.time_key
 @options.force
 @following.descent
@@ -37,13 +37,12 @@ def transitions(
     table.
     """
     from cellflow import Flow, tl
-    from cellflow._files import check_file_target
     from cellflow._log import tell
-    from cellflow.io import read_h5ad, write_transitions
+    from cellflow.io import check_table_target, read_h5ad, write_table
     from cellflow.training import resolve_device
 
-    check_file_target(output, overwrite=force)
+    check_table_target(output, overwrite=force)
     flow = Flow.load(flow_path, device=resolve_device(device))
     table = tl.transitions(read_h5ad(file), flow, groups, rng=seed, **given)
-    write_transitions(table, output, overwrite=force)
+    write_table(table, output, overwrite=force)
     tell(f"wrote {output}: {len(table)} rows")

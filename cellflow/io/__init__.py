@@ -3,7 +3,7 @@
 from cellflow.io.benchmark_table import benchmark_means, benchmark_summary, write_benchmark
 from cellflow.io.courses import published, read_course
 from cellflow.io.covariates import Conditions, SideColumns
-from cellflow.io.flow_times import flow_times_of, kept_times
+from cellflow.io.flow_times import flow_times_of, kept_times, shared_times
 from cellflow.io.h5ad import read_h5ad, write_h5ad
 from cellflow.io.scores import read_scores, write_scores
 from cellflow.io.selection import Cells, described, groups_of, select_cells
@@ -11,7 +11,6 @@ from cellflow.io.slots import populations, time_key_of, time_points_of
 from cellflow.io.stores import check_copy_target, open_cells, write_copy
 from cellflow.io.tables import check_table_target, read_table, write_table
 from cellflow.io.times import TimePoints, in_words, parse_times
-from cellflow.io.transitions import read_transitions, write_transitions
 
 __all__ = [
     "Cells",
@@ -35,8 +34,8 @@ __all__ = [
     "read_h5ad",
     "read_scores",
     "read_table",
-    "read_transitions",
     "select_cells",
+    "shared_times",
     "time_key_of",
     "time_points_of",
     "write_benchmark",
@@ -44,5 +43,4 @@ __all__ = [
     "write_h5ad",
     "write_scores",
     "write_table",
-    "write_transitions",
 ]

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cellflow._checks import listed
-from cellflow._errors import InputError
+from cellflow._checks import check_columns, listed
 from cellflow._files import new_file
 
 #: Names of the files in the folder.
@@ -69,8 +68,7 @@ def benchmark_summary(table: pd.DataFrame) -> str:
     InputError
         If columns are missing.
     """
-    if missing := [column for column in _NEEDED if column not in table]:
-        raise InputError(f"this is no table of cellflow.tl.benchmark; missing: {listed(missing)}")
+    check_columns(table, _NEEDED, "cellflow.tl.benchmark")
     lines = ["# Benchmark", "", _LEGEND, ""]
     for name, part in table.groupby("data", sort=False):
         lines += [f"## {name}", "", _described(part), ""]

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from scipy import sparse
 from torch import Tensor
 
 from cellflow._batch import Batch
@@ -80,7 +81,8 @@ class SideColumns:
     def batch(self, adata: AnnData, points: np.ndarray, conditions: Conditions) -> Batch:
         """All cells as rows with these columns."""
         return Batch(
-            torch.as_tensor(points, dtype=torch.float32),
+            # Views of cells in reverse order have negative strides, which tensors have not.
+            torch.as_tensor(np.ascontiguousarray(points), dtype=torch.float32),
             features=self._features(adata),
             condition=conditions.transform(adata.obs),
             label=self.labels(adata.obs, conditions),
@@ -166,10 +168,8 @@ def _dense(values: Any) -> np.ndarray:
 
 
 def _padded(matrix: Any) -> Tensor:
-    """Columns with an entry in each row of a matrix, dense or sparse, filled up with -1."""
-    if isinstance(matrix, pd.DataFrame):
-        matrix = matrix.to_numpy()
-    rows, clones = matrix.nonzero()
+    """Columns with an entry in each row of a matrix, dense, sparse or on disk, filled up by -1."""
+    rows, clones = (matrix if sparse.issparse(matrix) else np.asarray(matrix)).nonzero()
     n = matrix.shape[0]
     counts = np.bincount(rows, minlength=n)
     ids = np.full((n, max(1, int(counts.max(initial=0)))), -1)

@@ -20,6 +20,23 @@ def kept_times(points: TimePoints) -> dict[str, Any]:
     return {"labels": list(points.labels), "times": list(points.times), "unit": points.unit}
 
 
+def shared_times(points: TimePoints, flow: Flow) -> tuple[float, ...]:
+    """Times that have cells and that a flow was fitted to, increasing.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two.
+    """
+    shared = points.among(flow.axis.times)
+    if len(shared) < 2:
+        raise InputError(
+            f"times of the data ({points.described()}) and of the flow "
+            f"({listed(f'{time:g}' for time in flow.axis.times)}) have fewer than two in common"
+        )
+    return shared
+
+
 def flow_times_of(adata: AnnData, flow: Flow, time_key: str | None = None) -> TimePoints:
     """Read the times of all cells as those of a flow.
 

@@ -61,16 +61,11 @@ def groups_of(adata: AnnData, column: str) -> pd.Series:
         If there is no such column, or no cell has a value.
     """
     check_choice(column, [str(name) for name in adata.obs], "obs column")
-    values = adata.obs[column]
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.cat.remove_unused_categories()
-        order = list(values.cat.categories)
-    else:
-        order = sorted(values.dropna().unique())
+    values = adata.obs[column].astype("category").cat.remove_unused_categories()
+    order = list(values.cat.categories)
     if not order:
         raise InputError(f"obs[{column!r}] has no value for any cell")
-    text = values.astype(object).map({value: str(value) for value in order})
-    return text.astype(pd.CategoricalDtype([str(value) for value in order]))
+    return values.cat.rename_categories([str(value) for value in order])
 
 
 def _by_text(adata: AnnData, text: str) -> np.ndarray:
@@ -88,16 +83,15 @@ def _by_value(adata: AnnData, text: str) -> np.ndarray:
         raise InputError(f"{text.strip()!r} is no condition; cells are chosen by {_FORMS}")
     check_choice(column, [str(name) for name in adata.obs], "obs column")
     values = adata.obs[column]
-    present = values.dropna().unique()
+    present = values.dropna().astype("category").cat.categories
     known = {_key(value): value for value in present}
     # A value may have commas itself.
     whole = _key(wanted, like=values)
     asked = [wanted] if whole in known else [part.strip() for part in wanted.split(",")]
     keys = [_key(each, like=values) for each in asked]
     if bad := [each for each, key in zip(asked, keys, strict=True) if key not in known]:
-        valid = listed(sorted(str(value) for value in present))
         raise InputError(
-            f"obs[{column!r}] has no value {listed(map(repr, bad))}; there are: {valid}"
+            f"obs[{column!r}] has no value {listed(map(repr, bad))}; there are: {listed(present)}"
         )
     return values.isin([known[key] for key in keys]).to_numpy()
 

@@ -1,4 +1,4 @@
-"""Tables of genes as text files, one row a line."""
+"""Tables of genes and of groups as text files, one row a line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from cellflow._files import check_file_target, new_file
 
 #: Endings that a table can have, and what stands between its columns.
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
+
+#: Columns of names, which may be called 1 or NA.
+_NAMES = ("gene", "group", "groups", "regulator", "source", "target")
 
 
 def check_table_target(path: Path, *, overwrite: bool) -> None:
@@ -36,7 +39,7 @@ def write_table(table: pd.DataFrame, path: Path, *, overwrite: bool = False) -> 
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a table that `write_table` wrote; names of genes and groups stay text.
+    """Read a table that `write_table` wrote; names stay text.
 
     Raises
     ------
@@ -44,12 +47,11 @@ def read_table(path: Path) -> pd.DataFrame:
         If the file is missing or no table.
     """
     check_choice(path.suffix, SEPARATORS, "table format")
-    names = dict.fromkeys(("gene", "group", "regulator", "target"), str)
+    text, separator = dict.fromkeys(_NAMES, str), SEPARATORS[path.suffix]
     try:
-        return pd.read_csv(
-            path, sep=SEPARATORS[path.suffix], dtype=names, keep_default_na=False, na_values=[""]
-        )
+        table = pd.read_csv(path, sep=separator, dtype=text, keep_default_na=False, na_values=[""])
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise FileError(f"{path} holds no table: {' '.join(str(error).split())}") from error
+    return table.fillna(dict.fromkeys(_NAMES, ""))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,7 +65,7 @@ class TimePoints:
         """Number of cells at each of `times`."""
         return tuple(int((self.elapsed == time).sum()) for time in self.times)
 
-    def shared(self, others: Iterable[float]) -> tuple[float, ...]:
+    def among(self, others: Iterable[float]) -> tuple[float, ...]:
         """Those of the times that are among others, such as a flow's."""
         known = set(others)
         return tuple(time for time in self.times if time in known)
@@ -80,6 +82,20 @@ class TimePoints:
         if moment not in self.times:
             raise InputError(f"no cells at time {wanted!s}; times in the data: {self.described()}")
         return moment
+
+    def find_all(self, wanted: float | str | Iterable[float | str]) -> list[float]:
+        """Return the times that one number or label, or several, stand for, in their order.
+
+        Raises
+        ------
+        InputError
+            If no cells were taken at one of them, or there is none.
+        """
+        # The type checker does not know that whole numbers and NumPy's are real ones.
+        given: Any = [wanted] if isinstance(wanted, str | Real) else wanted
+        if not (found := [self.find(each) for each in given]):
+            raise InputError(f"no times are given; times in the data: {self.described()}")
+        return found
 
     def moment(self, wanted: float | str) -> float:
         """Return the elapsed time that a number or a label stands for, with cells or without.
@@ -110,8 +126,7 @@ class TimePoints:
         InputError
             If there is none before or none after.
         """
-        wanted = set(among)
-        usable = [time for time in self.times if time in wanted]
+        usable = self.among(among)
         before = [time for time in usable if time <= moment]
         after = [time for time in usable if time >= moment]
         if not before or not after:

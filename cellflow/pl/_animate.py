@@ -16,9 +16,8 @@ from matplotlib.figure import Figure
 
 from cellflow._checks import check_positive
 from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, WEIGHT, recorded
-from cellflow.io import TimePoints, groups_of, in_words, time_points_of
+from cellflow.io import TimePoints, in_words, time_points_of
 from cellflow.pl._canvas import (
-    INK,
     PALE,
     PREDICTED,
     beside_legend,
@@ -27,9 +26,8 @@ from cellflow.pl._canvas import (
     finish,
     scatter,
 )
-from cellflow.pl._colours import group_colours
 from cellflow.pl._plane import Plane
-from cellflow.pl._trajectories import kept_paths
+from cellflow.pl._trajectories import NO_GROUP, kept_paths, start_groups
 
 #: Largest area of a dot, in areas of one that counts as the mean.
 _HEAVIEST = 6.0
@@ -74,9 +72,9 @@ def animate(
 
     Returns
     -------
-    The animation; `pl.save` writes it as `.gif`, or as `.mp4` where ffmpeg is installed. Dots are
-    cells on their way, their areas their weights; observed cells are pale, and darker while their
-    time is near.
+    The animation; `pl.save` writes it as `.gif`, `.html`, or as `.mp4` where ffmpeg is installed.
+    Dots are cells on their way, their areas their weights; observed cells are pale, and darker
+    while their time is near.
 
     Raises
     ------
@@ -182,13 +180,11 @@ def _coloured(ax: Axes, adata: AnnData, paths: AnnData, groups: str | None) -> n
     """Colour of each row of paths, by the group that it starts in; a legend of these groups."""
     if groups is None:
         return np.tile(to_rgba(PREDICTED, 0.85), (paths.n_obs, 1))
-    known, labels = group_colours(adata, groups), groups_of(adata, groups)
-    named = labels.reindex(paths.obs[START_CELL].astype(str)).astype(str).to_numpy()
-    for name in known:
-        if (named == name).any():
-            ax.plot([], [], "o", color=known[name], markersize=5, label=name)
+    known, named = start_groups(adata, groups, paths.obs[START_CELL].astype(str).tolist())
+    for name, colour in known.items():
+        ax.plot([], [], "o", color=colour, markersize=5, label=name or NO_GROUP)
     beside_legend(ax, groups)
-    return np.array([to_rgba(known.get(name, INK), 0.85) for name in named])
+    return np.array([to_rgba(known[name], 0.85) for name in named])
 
 
 def _mixed(first: str, second: str, share: float) -> Any:

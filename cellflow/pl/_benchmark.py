@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cellflow._checks import listed
+from cellflow._checks import check_columns, listed
 from cellflow._errors import InputError
 from cellflow.pl._canvas import INK, PALE, PREDICTED, finish
 
@@ -48,8 +48,7 @@ def benchmark(table: pd.DataFrame, *, ax: Axes | None = None, show: bool | None 
     InputError
         If columns are missing, there are no scores, or there are several data sets for one `ax`.
     """
-    if missing := [column for column in _NEEDED if column not in table]:
-        raise InputError(f"this is no table of cellflow.tl.benchmark; missing: {listed(missing)}")
+    check_columns(table, _NEEDED, "cellflow.tl.benchmark")
     scored = table[table["w1_half"].notna()]
     parts = [(str(name), _relative(part)) for name, part in scored.groupby("data", sort=False)]
     if not parts:

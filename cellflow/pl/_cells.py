@@ -13,12 +13,14 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_hex
 
 from cellflow._checks import check_choice
+from cellflow._errors import InputError
 from cellflow.pl._canvas import PALE, dot_size, scatter
 from cellflow.pl._colours import group_colours
 
 
 def shades(adata: AnnData, column: str) -> Mapping[str, str]:
     """Colours of groups, as `group_colours`; ordered ones without colours take those of a scale."""
+    check_choice(column, [str(name) for name in adata.obs], "obs column")
     values = adata.obs[column]
     ordered = isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered
     if not ordered or f"{column}_colors" in adata.uns:
@@ -29,13 +31,21 @@ def shades(adata: AnnData, column: str) -> Mapping[str, str]:
 
 
 def draw_cells(ax: Axes, adata: AnnData, points: np.ndarray, color: str | None) -> None:
-    """Draw cells at `points`, shape (n, 2), coloured by an `obs` column with its legend."""
+    """Draw cells at `points`, shape (n, 2), coloured by an `obs` column with its legend.
+
+    Cells without a value are pale.
+    """
     size = dot_size(len(points))
     if color is None:
         scatter(ax, points, s=size, c=PALE, alpha=0.7)
         return
     check_choice(color, [str(name) for name in adata.obs], "obs column")
-    column = adata.obs[color]
+    known = adata.obs[color].notna().to_numpy()
+    if not known.all():
+        scatter(ax, points[~known], s=size, c=PALE, alpha=0.7)
+    column, points = adata.obs[color][known], points[known]
+    if column.empty:
+        raise InputError(f"obs[{color!r}] has no value for any cell")
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         _draw_numbers(ax, points, column, size)
         return
@@ -57,7 +67,7 @@ def draw_cells(ax: Axes, adata: AnnData, points: np.ndarray, color: str | None) 
 def _draw_numbers(ax: Axes, points: np.ndarray, column: pd.Series, size: float) -> None:
     values = column.to_numpy(dtype=np.float64)
     # A few cells far out would leave all others one colour.
-    low, high = np.nanpercentile(values, (1, 99))
+    low, high = np.percentile(values, (1, 99))
     scale = ScalarMappable(Normalize(low, high), cmap="viridis")
     scatter(ax, points, s=size, c=scale.to_rgba(values), alpha=0.7)
     bar = ax.figure.colorbar(scale, ax=ax, shrink=0.8, pad=0.02, extend="both")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import matplotlib as mpl
-import pandas as pd
 from anndata import AnnData
 
 from cellflow._checks import check_choice
@@ -20,11 +19,7 @@ SAFE = (
 def group_colours(adata: AnnData, column: str) -> Mapping[str, str]:
     """Colour of each value of an `obs` column, as text: those of `uns`, where scanpy wrote some."""
     check_choice(column, [str(name) for name in adata.obs], "obs column")
-    values = adata.obs[column]
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        names = [str(name) for name in values.cat.categories]
-    else:
-        names = sorted(str(name) for name in values.dropna().unique())
+    names = [str(name) for name in adata.obs[column].astype("category").cat.categories]
     kept = adata.uns.get(f"{column}_colors")
     if kept is not None and len(kept) >= len(names):
         return dict(zip(names, [str(colour) for colour in kept], strict=False))

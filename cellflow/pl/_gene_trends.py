@@ -10,11 +10,13 @@ from anndata import AnnData
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from cellflow._checks import check_choice, listed
+from cellflow._checks import check_choice, check_columns
 from cellflow._errors import InputError
 from cellflow.pl._canvas import finish
 from cellflow.pl._cells import shades
 from cellflow.pl._colours import SAFE
+
+_NEEDED = ("gene", "group", "time", "mean", "low", "high", "observed")
 
 #: Panels beside each other, and the size of one.
 _ACROSS, _PANEL = 3, (3.4, 2.6)
@@ -58,11 +60,11 @@ def gene_trends(
     InputError
         If this is no such table, a gene is not in it, or there are other numbers of genes and axes.
     """
-    needed = ["gene", "group", "time", "mean", "low", "high", "observed"]
-    if missing := [column for column in needed if column not in trends]:
-        raise InputError(f"this is no table of cellflow.tl.gene_trends; missing: {listed(missing)}")
+    check_columns(trends, _NEEDED, "cellflow.tl.gene_trends")
     known = [str(name) for name in trends["gene"].unique()]
     names = known[:12] if genes is None else [genes] if isinstance(genes, str) else list(genes)
+    if not names:
+        raise InputError("there are no genes to draw")
     for name in names:
         check_choice(name, known, "gene")
     panels = _panels(len(names), ax)

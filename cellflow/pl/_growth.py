@@ -6,10 +6,9 @@ import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
 
-from cellflow._checks import check_choice
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH
-from cellflow.io import in_words, time_points_of
+from cellflow.io import groups_of, in_words, time_points_of
 from cellflow.pl._canvas import INK, PALE, canvas, finish
 from cellflow.pl._cells import shades
 
@@ -62,9 +61,8 @@ def growth(
     rates = adata.obs[key].to_numpy(dtype=np.float64)
     names, member = [""], np.zeros(adata.n_obs, dtype=int)
     if color is not None:
-        check_choice(color, [str(name) for name in adata.obs], "obs column")
-        groups = adata.obs[color].astype("category").cat.remove_unused_categories()
-        names, member = [str(name) for name in groups.cat.categories], groups.cat.codes.to_numpy()
+        groups = groups_of(adata, color)
+        names, member = list(groups.cat.categories), groups.cat.codes.to_numpy()
     colours = {"": PALE} if color is None else shades(adata, color)
     ax = canvas(ax, (max(4.5, 1.5 + 0.28 * len(names) * len(points.times)), 4.0))
     ax.axhline(0, color=INK, linewidth=0.8, linestyle=":")

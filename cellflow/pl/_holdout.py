@@ -6,16 +6,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from cellflow._checks import listed
-from cellflow._errors import InputError
+from cellflow._checks import check_columns
 from cellflow.pl._canvas import INK, PALE, PREDICTED, canvas, finish
 
-#: Column of the table, legend, marker, colour.
+#: Column of the table, legend, marker, colour, and how far aside of the time.
 _SERIES = (
-    ("w1_half_previous", "previous time", "<", PALE),
-    ("w1_half_next", "next time", ">", PALE),
-    ("w1_half_midpoint", "OT midpoint, no model", "s", INK),
-    ("w1_half", "cellflow", "o", PREDICTED),
+    ("w1_half_previous", "previous time", "<", PALE, -0.1),
+    ("w1_half_next", "next time", ">", PALE, -0.1),
+    ("w1_half_midpoint", "OT midpoint, no model", "s", INK, -0.1),
+    ("w1_half", "cellflow", "o", PREDICTED, 0.1),
 )
 
 
@@ -34,8 +33,8 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     Returns
     -------
     The axes, with one dot of cellflow for each seed. All values are at half the real cells' number,
-    where they compare with the reference,
-    which is drawn as a dash: one half of the real cells against the other.
+    where they compare with the reference, drawn as a dash: one half of the real cells against the
+    other.
 
     Raises
     ------
@@ -43,13 +42,12 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
         If columns of a held-out table are missing.
     """
     needed = ["time", "reference", *(column for column, *_ in _SERIES)]
-    if missing := [column for column in needed if column not in scores]:
-        raise InputError(f"this is no table of cellflow.tl.holdout; missing: {listed(missing)}")
+    check_columns(scores, needed, "cellflow.tl.holdout")
     ax = canvas(ax, (max(4.5, 1.5 + 0.8 * scores["time"].nunique()), 4.0))
     times, place = np.unique(scores["time"], return_inverse=True)
-    for column, label, marker, colour in _SERIES:
+    for column, label, marker, colour, aside in _SERIES:
         ax.scatter(
-            place,
+            place + aside,
             scores[column],
             marker=marker,
             s=46,

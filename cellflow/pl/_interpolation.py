@@ -13,13 +13,12 @@ from cellflow.pl._canvas import (
     PALE,
     PREDICTED,
     canvas,
-    colour_of,
     dot_size,
     finish,
     frame,
     scatter,
-    time_scale,
 )
+from cellflow.pl._colours import SAFE
 from cellflow.representation import check_components, points_of, read_slots
 
 
@@ -74,18 +73,11 @@ def interpolation(
     after = [t for t in points.times if t > moment][:1]
     real = points.elapsed == moment
     other = ~np.isin(points.elapsed, [*before, *after, moment])
-    scatter(ax, cells[other], s=size, c=PALE, alpha=0.5, label="other times")
-    scale = time_scale(np.array(points.times))
-    for time in [*before, *after]:
+    if other.any():
+        scatter(ax, cells[other], s=size, c=PALE, alpha=0.5, label="other times")
+    for time, colour in zip([*before, *after], SAFE, strict=False):
         chosen = cells[points.elapsed == time]
-        scatter(
-            ax,
-            chosen,
-            s=size,
-            color=colour_of(scale, time),
-            alpha=0.8,
-            label=f"observed, {time:g}",
-        )
+        scatter(ax, chosen, s=size, color=colour, alpha=0.8, label=f"observed, {time:g}")
     if real.any():
         scatter(
             ax,

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
-from cellflow._checks import listed
+from cellflow._checks import check_columns
 from cellflow._errors import InputError
 from cellflow.pl._canvas import INK, canvas, finish
 from cellflow.pl._colours import group_colours
@@ -23,6 +23,9 @@ _NEEDED = ("groups", "source_time", "target_time", "source", "target", "mass")
 #: Width of a column in units of the distance between two, gap between groups, least height of a
 #: group that is named, height of a name.
 _WIDTH, _GAP, _NAMED, _LINE = 0.06, 0.025, 0.025, 0.035
+
+#: Share that is zero in the digits of a note.
+_WORTH_A_WORD = 0.0005
 
 
 @dataclass
@@ -68,14 +71,15 @@ def sankey(
     Raises
     ------
     InputError
-        If columns are missing, or the threshold is no share.
+        If columns are missing, nothing is in the table, or the threshold is no share.
     """
-    if missing := [column for column in _NEEDED if column not in transitions]:
-        raise InputError(f"this is no table of cellflow.tl.transitions; missing: {listed(missing)}")
+    check_columns(transitions, _NEEDED, "cellflow.tl.transitions")
     if not 0 <= threshold < 1:
         raise InputError(f"threshold must be a share from 0 to less than 1, got {threshold}")
-    colours = group_colours(adata, str(transitions["groups"].iloc[0]))
     table = transitions[transitions["mass"] > 0]
+    if table.empty:
+        raise InputError("there are no transitions to draw")
+    colours = group_colours(adata, str(table["groups"].iloc[0]))
     times = sorted({*table["source_time"], *table["target_time"]})
     order = {name: k for k, name in enumerate(colours)}
     ax = canvas(ax, (1.6 + 1.9 * (len(times) - 1), 4.4))
@@ -88,7 +92,7 @@ def sankey(
         bands = table[table["source_time"] == time]
         _draw_bands(ax, k, bands[bands["mass"] >= threshold], columns[k : k + 2], colours, order)
         hidden = bands.loc[bands["mass"] < threshold, "mass"].sum()
-        if hidden > 0:
+        if hidden >= _WORTH_A_WORD:
             note = f"{hidden:.1%} hidden"
             ax.text(k + 0.5, bottom - 0.02, note, ha="center", va="top", fontsize="x-small")
     ax.set_xlim(-0.55, len(times) - 1 + 0.55)

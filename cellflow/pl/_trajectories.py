@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,9 @@ from cellflow.representation import Representation, cells_of, from_context, read
 
 #: Points along each path, enough for smooth lines.
 _FRAMES = 60
+
+#: What a legend calls cells without a group.
+NO_GROUP = "no value"
 
 #: Paths in the representation, each of shape (t, d), with their times, shape (t,), and the name of
 #: the cell that each starts from.
@@ -132,6 +136,28 @@ def kept_paths(cells: AnnData) -> tuple[Representation, Paths]:
     return representation, [(points[each], times[each], names[each[0]]) for each in rows]
 
 
+def start_groups(
+    adata: AnnData, column: str, cells: list[str]
+) -> tuple[Mapping[str, str], list[str]]:
+    """Colours of the groups that named cells are in, and the group of each, in an `obs` column.
+
+    The group of cells without a value, and of those that are not there, has no name.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or several cells have one name.
+    """
+    if not adata.obs_names.is_unique:
+        raise InputError(
+            "names of cells repeat, so that groups are not known by them; call "
+            "adata.obs_names_make_unique() first"
+        )
+    found = groups_of(adata, column).astype(object).reindex(cells).fillna("").tolist()
+    colours = {**group_colours(adata, column), "": INK}
+    return {name: colour for name, colour in colours.items() if name in found}, found
+
+
 def _followed(
     adata: AnnData, flow: Flow, points: TimePoints, n_cells: int, generator: np.random.Generator
 ) -> Paths:
@@ -174,12 +200,11 @@ def _draw(
         colours: list[Any] = [colour_of(scale, float(each[0])) for _, each, _ in paths]
         time_bar(ax, scale, in_words(unit), np.array(times))
     else:
-        known, labels = group_colours(adata, groups), groups_of(adata, groups)
-        named = [labels.get(name) for _, _, name in paths]
-        colours = [known.get(str(name), INK) for name in named]
+        known, named = start_groups(adata, groups, [name for _, _, name in paths])
+        colours = [known[name] for name in named]
         for colour, segment in zip(colours, segments, strict=True):
             ax.add_collection(LineCollection(list(segment), color=colour, alpha=0.8, **style))
-        for name in dict.fromkeys(name for name in labels.cat.categories if name in named):
-            ax.plot([], [], color=known[str(name)], label=str(name))
+        for name, colour in known.items():
+            ax.plot([], [], color=colour, label=name or NO_GROUP)
         beside_legend(ax, groups)
     scatter(ax, starts, s=9, color=colours, zorder=3)

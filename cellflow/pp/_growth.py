@@ -26,8 +26,8 @@ from cellflow._keys import (
 from cellflow._log import tell
 from cellflow.io import time_key_of, time_points_of
 from cellflow.io.times import DAYS, UNIT_OF_WORD
-from cellflow.representation.matrix import expression, is_counts
-from cellflow.representation.representation import log_normalise
+from cellflow.representation.matrix import expression
+from cellflow.representation.representation import on_log_scale
 
 #: Share of a set's genes that must be in the data.
 MIN_SHARE = 0.3
@@ -203,16 +203,24 @@ def _unit_of_time(
             "pp.time_points on labels such as '24h', or say what one unit of time is: "
             f"per={listed(map(repr, DAYS))} or a number of days"
         )
-    if isinstance(per, int | float):
-        check_positive(per, "per")
-        unit, days = f"{per:g} days", float(per)
+    if (number := _number(per)) is not None:
+        check_positive(number, "per")
+        unit, days = f"{number:g} days", number
     else:
-        unit = told if per is None else UNIT_OF_WORD.get(per.strip().lower(), per)
+        unit = told if per is None else UNIT_OF_WORD.get(str(per).strip().lower(), str(per))
         check_choice(unit, DAYS, "unit of time")
         days = DAYS[unit]
     if told in DAYS and not np.isclose(days, DAYS[told]):
         raise InputError(f"per is {per!r}, but the times of the course are in {told}s")
     return unit, days
+
+
+def _number(per: object) -> float | None:
+    """The number that is given, or written in a text; None where it is a word."""
+    try:
+        return float(per)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
 
 
 def _told_unit(adata: AnnData, time_key: str | None) -> str:
@@ -281,11 +289,8 @@ def _log_expression(adata: AnnData, layer: str | None) -> AnnData:
         raise InputError("gene names repeat; call adata.var_names_make_unique() first")
     if layer is None and adata.X is None:
         raise InputError(f"X is empty; name a layer, there are: {listed(adata.layers) or 'none'}")
-    x = expression(adata, layer)
-    if is_counts(x):
-        depth = np.asarray(x.sum(axis=1)).ravel()
-        x = log_normalise(x, float(np.median(depth[depth > 0])) if depth.any() else 1.0)
-    elif (top := float(x.max())) > _MAX_LOG:
+    x = on_log_scale(expression(adata, layer))
+    if (top := float(x.max())) > _MAX_LOG:
         raise InputError(
             f"expression goes up to {top:g}, and is neither counts nor on a logarithmic scale; "
             "take scanpy.pp.log1p of it first, or name a layer with counts"

@@ -99,19 +99,20 @@ def accuracy(subject: Subject) -> Section | None:
 
 def paths(subject: Subject) -> Section:
     """Paths of cells, and a prediction where the course says least."""
+    adata, flow, key = subject.adata, subject.flow, subject.time_key
     early, late = max(pairwise(subject.times), key=lambda ends: ends[1] - ends[0])
     moment = (early + late) / 2
-    predicted = tl.interpolate(subject.adata, subject.flow, moment)
+    predicted = tl.interpolate(adata, flow, moment, time_key=key)
     return Section(
         "Between the times",
         "paths",
         figures=[
             Figure.of(
-                pl.trajectories(subject.adata, subject.flow, show=False),
+                pl.trajectories(adata, flow, time_key=key, show=False),
                 "Paths of cells of the first time along the flow; observed cells are pale.",
             ),
             Figure.of(
-                pl.interpolation(subject.adata, predicted, show=False),
+                pl.interpolation(adata, predicted, time_key=key, show=False),
                 f"Cells predicted at {moment:g}, in the longest interval, among those observed.",
             ),
         ],

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 from anndata import AnnData
 
+from cellflow._checks import check_choice
 from cellflow._keys import HOLDOUT, recorded
 from cellflow.flow import Flow
-from cellflow.io import TimePoints, flow_times_of, in_words
+from cellflow.io import TimePoints, flow_times_of, in_words, shared_times
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,15 @@ class Subject:
         time_key: str | None,
         color: str | None,
     ) -> Subject:
-        """Gather what the cells carry; given scores come before recorded ones."""
+        """Gather what the cells carry; given scores come before recorded ones.
+
+        Raises
+        ------
+        InputError
+            If times cannot be read, or there is no such column.
+        """
+        if color is not None:
+            check_choice(color, [str(name) for name in adata.obs], "obs column")
         points = flow_times_of(adata, flow, time_key)
         entry = recorded(adata.uns, HOLDOUT)
         if scores is not None or entry is None:
@@ -65,7 +74,7 @@ class Subject:
     @property
     def times(self) -> tuple[float, ...]:
         """Times that have cells and that the flow was fitted to."""
-        return self.points.shared(self.flow.axis.times)
+        return shared_times(self.points, self.flow)
 
     @property
     def unit(self) -> str:

@@ -14,7 +14,15 @@ from cellflow._checks import check_choice, check_finite, check_positive
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import tell
 from cellflow.methods.names import EXPRESSION_KINDS
-from cellflow.representation.matrix import Matrix, coordinates, is_counts, precise, stored
+from cellflow.representation.matrix import (
+    CONSTANT,
+    Matrix,
+    coordinates,
+    depths,
+    is_counts,
+    precise,
+    stored,
+)
 from cellflow.representation.parts import (
     Moments,
     in_dask,
@@ -24,12 +32,10 @@ from cellflow.representation.parts import (
     readable,
 )
 from cellflow.representation.representation import Linear, Representation, log_normalise
+from cellflow.training.devices import cpu_threads
 
 #: Above this many genes, only as many of the most variable are used.
 MAX_GENES = 2000
-
-#: Variance, in units of the squared mean, that rounding makes.
-_CONSTANT = 1e-12
 
 #: Principal components where the caller does not say how many.
 DEFAULT_DIMS = 50
@@ -64,6 +70,7 @@ class Settings:
     whiten: bool = False
 
 
+@cpu_threads(None)
 def fit_representation(adata: AnnData, settings: Settings) -> Representation:
     """Fit a representation to all cells of `adata`.
 
@@ -104,7 +111,7 @@ def _fit_expression(
     x = x[:, genes]
     _, mean, variance = moments(x)
     # Sums of equal numbers differ in their last digits.
-    if not (variance > _CONSTANT * (1 + mean**2)).any():
+    if not (variance > CONSTANT * (1 + mean**2)).any():
         raise InputError("the expression is the same in all cells; there is nothing to embed")
     scale = np.ones_like(mean) if kind == "counts" else np.sqrt(np.where(variance > 0, variance, 1))
     n_dims = _dims(settings, min(x.shape) - 1, DEFAULT_DIMS, "expression")
@@ -185,15 +192,15 @@ class Values:
         InputError
             If some are NaN or infinite.
         """
-        whole, depths = zip(*in_parts(x, _looked_at), strict=True)
-        depth = np.concatenate(depths)
+        whole, parts = zip(*in_parts(x, _looked_at), strict=True)
+        depth = np.concatenate(parts)
         # The sum of a cell is no number where one of its values is none.
         check_finite(depth, "the expression matrix", names)
         return cls(all(whole), depth)
 
 
 def _looked_at(x: Matrix) -> tuple[bool, np.ndarray]:
-    return is_counts(x), np.asarray(x.sum(axis=1)).ravel()
+    return is_counts(x), depths(x)
 
 
 def _target_sum(seen: Values) -> float:

@@ -17,6 +17,9 @@ Matrix = Any
 #: Of coordinates; squares of distances are to fit into single precision.
 LARGEST = 1e15
 
+#: Variance, in units of the squared mean, that rounding makes.
+CONSTANT = 1e-12
+
 
 def stored(adata: AnnData, layer: str | None) -> Matrix:
     """Cells by genes as they stand in `X` or a layer: in memory, on disk, or a Dask array.
@@ -93,6 +96,12 @@ def is_counts(x: Matrix) -> bool:
     """Whether all values are whole and none is negative."""
     values = x.data if sparse.issparse(x) else x
     return bool((values >= 0).all() and (values == np.round(values)).all())
+
+
+def depths(x: Matrix) -> np.ndarray:
+    """Sum of the values of each cell, shape (n,), float64."""
+    # In half precision sums of counts go beyond the largest number.
+    return np.asarray(x.sum(axis=1, dtype=np.float64)).ravel()
 
 
 def find_genes(adata: AnnData, genes: tuple[str, ...]) -> np.ndarray:

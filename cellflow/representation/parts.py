@@ -129,9 +129,9 @@ class _Moments:
 
     def __call__(self, x: Matrix) -> Moments:
         x = x if self.function is None else self.function(x)
-        mean = np.asarray(x.mean(axis=0), dtype=np.float64).ravel()
+        mean = np.asarray(x.mean(axis=0, dtype=np.float64)).ravel()
         if sparse.issparse(x):
-            square = np.asarray(x.multiply(x).mean(axis=0), dtype=np.float64).ravel()
+            square = np.asarray(x.multiply(x).mean(axis=0, dtype=np.float64)).ravel()
             return x.shape[0], mean, np.maximum(square - mean**2, 0)
         return x.shape[0], mean, np.asarray(x, dtype=np.float64).var(axis=0)
 

@@ -10,8 +10,16 @@ import numpy as np
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow.representation.matrix import Matrix, coordinates, find_genes, is_counts, precise
+from cellflow.representation.matrix import (
+    Matrix,
+    coordinates,
+    depths,
+    find_genes,
+    is_counts,
+    precise,
+)
 from cellflow.representation.parts import in_parts, readable
+from cellflow.training.devices import cpu_threads
 
 
 @dataclass(frozen=True)
@@ -119,13 +127,13 @@ class Representation:
         """What components are made of, and how."""
         if self.kind == "obsm":
             return coordinates(adata, self.source)[:, : self.n_dims], precise
-        assert self.linear is not None
+        linear = self.to_genes()
         x = readable(adata, self.source or None)
-        columns = find_genes(adata, self.linear.genes)
+        columns = find_genes(adata, linear.genes)
         if self.kind == "counts":
             self._check_depth(x)
             x = log_normalise(x, self.target_sum)
-        return x[:, columns], self.linear.encode
+        return x[:, columns], linear.encode
 
     def _check_depth(self, x: Matrix) -> None:
         """Refuse expression whose depth is not that of the counts it was fitted to."""
@@ -140,14 +148,40 @@ class Representation:
                 f"{x.shape[1]}; hand in the same genes"
             )
 
-    def decode(self, points: np.ndarray) -> np.ndarray | None:
-        """Expression (n, g) of points (n, d), on the scale after normalisation and log1p.
+    def to_genes(self) -> Linear:
+        """The map between genes and components.
 
-        None where the representation has no way back to genes.
+        Raises
+        ------
+        InputError
+            If it was made of an `obsm` key that came without.
         """
         if self.linear is None:
-            return None
-        return self.linear.decode(points * self.spread + self.centre)
+            raise InputError(
+                "the representation has no way back to genes; make one that has with pp.embed"
+            )
+        return self.linear
+
+    def decode(self, points: np.ndarray) -> np.ndarray:
+        """Expression (n, g) of points (n, d), on the scale after normalisation and log1p.
+
+        Raises
+        ------
+        InputError
+            As `to_genes`.
+        """
+        return self.to_genes().decode(points * self.spread + self.centre)
+
+    def decode_velocity(self, speed: np.ndarray) -> np.ndarray:
+        """Velocity of each gene (n, g) of velocities of points (n, d).
+
+        Raises
+        ------
+        InputError
+            As `to_genes`.
+        """
+        linear = self.to_genes()
+        return (speed * self.spread) @ linear.loadings.T * linear.scale
 
     def describe(self) -> str:
         """One line on what it does."""
@@ -162,6 +196,7 @@ class Representation:
         return f"{origin}{genes}, {self.n_dims} dimensions{whitened}"
 
 
+@cpu_threads(None)
 def log_normalise(x: Matrix, target_sum: float) -> Matrix:
     """Scale each cell to `target_sum` counts, then log(1 + x), by scanpy; empty cells stay zero."""
     import scanpy as sc
@@ -173,6 +208,14 @@ def log_normalise(x: Matrix, target_sum: float) -> Matrix:
         sc.pp.normalize_total(work, target_sum=target_sum)
     sc.pp.log1p(work)
     return work.X
+
+
+def on_log_scale(x: Matrix) -> Matrix:
+    """Counts in memory, normalised to the median depth and log1p-transformed; else `x` itself."""
+    if not is_counts(x):
+        return x
+    depth = depths(x)
+    return log_normalise(x, float(np.median(depth[depth > 0])) if depth.any() else 1.0)
 
 
 def check_components(fitted: Representation, components: tuple[int, int]) -> None:

@@ -26,7 +26,8 @@ _ARRAYS = ("mean", "scale", "loadings", "centre", "spread")
 
 def write_slots(adata: AnnData, fitted: Representation, key: str) -> None:
     """Write points to `obsm[key]` (float32) and its map to `uns`."""
-    adata.obsm[key] = fitted.points(adata)
+    # Points of an embedding as it came are that embedding itself, and two keys are two arrays.
+    adata.obsm[key] = np.array(fitted.points(adata))
     write_map(adata, fitted, key)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
+from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,7 +25,7 @@ from cellflow.methods.contestants import Contestant, Peer, contestants_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.metrics import BASELINES
 from cellflow.tl._benchmark_table import table_of
-from cellflow.tl._benchmark_units import Course, Desk, Fit, Place, Unit
+from cellflow.tl._benchmark_units import DataSet, Desk, Fit, Place, Unit
 from cellflow.tl._benchmark_workers import Outcome, Workers, workers
 from cellflow.tl._peers import check_peer
 
@@ -194,19 +195,19 @@ def _share(part: tuple[int, int] | None) -> slice:
 
 
 def _seeds(seeds: Sequence[int]) -> list[int]:
-    if not seeds:
-        raise InputError("seeds is empty; give one seed or more")
     for seed in seeds:
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
             raise InputError(f"seeds must be whole numbers from 0, got {seed!r}")
-    return [seed_of(seed) for seed in dict.fromkeys(seeds)]
+    if not (numbers := [seed_of(int(seed)) for seed in dict.fromkeys(seeds)]):
+        raise InputError("seeds is empty; give one seed or more")
+    return numbers
 
 
 def _courses(
     adata: AnnData | Mapping[str, AnnData | str | Path],
     shared: Mapping[str, Any],
     each: Mapping[str, Mapping[str, Any] | HeldOut],
-) -> dict[str, Course]:
+) -> dict[str, DataSet]:
     sources = {_UNNAMED: adata} if isinstance(adata, AnnData) else dict(adata)
     if not sources:
         raise InputError("there are no data to compare methods on")
@@ -216,7 +217,7 @@ def _courses(
     for name, source in sources.items():
         own = each.get(name, {})
         settings = own if isinstance(own, HeldOut) else held_out_of(name, {**shared, **own})
-        courses[name] = Course(
+        courses[name] = DataSet(
             name, source if isinstance(source, AnnData) else Path(source), settings
         )
     return courses

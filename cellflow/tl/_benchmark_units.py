@@ -32,7 +32,7 @@ Place = tuple[str | float | int, ...]
 
 
 @dataclass(frozen=True)
-class Course:
+class DataSet:
     """A data set and how its times are held out.
 
     Attributes
@@ -133,7 +133,7 @@ class Desk:
 
     def __init__(
         self,
-        courses: Mapping[str, Course],
+        courses: Mapping[str, DataSet],
         folder: BenchmarkFolder,
         device: str,
         threads: int | None = None,
@@ -262,6 +262,7 @@ def _fingerprint(evaluation: Evaluation) -> str:
 
 
 def _add(digest: Any, values: Any) -> None:
+    values = values.to_memory() if hasattr(values, "to_memory") else values
     if sparse.issparse(values):
         rows = sparse.csr_matrix(values)
         for part in (rows.data, rows.indices.astype(np.int64), rows.indptr.astype(np.int64)):

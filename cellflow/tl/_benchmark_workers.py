@@ -15,10 +15,10 @@ from typing import Any
 from cellflow import _log
 from cellflow._errors import CellflowError, InputError
 from cellflow.io.benchmark_folder import BenchmarkFolder
-from cellflow.tl._benchmark_units import Course, Desk, Fit, Unit
+from cellflow.tl._benchmark_units import DataSet, Desk, Fit, Unit
 
 #: Settings of a desk, in order, but the number of threads.
-DeskSettings = tuple[Mapping[str, Course], BenchmarkFolder, str]
+DeskSettings = tuple[Mapping[str, DataSet], BenchmarkFolder, str]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def workers(settings: DeskSettings | Desk, jobs: int) -> Iterator[Workers]:
 _desk: Desk | None = None
 
 
-def _begin(courses: Mapping[str, Course], folder: BenchmarkFolder, device: str) -> None:
+def _begin(courses: Mapping[str, DataSet], folder: BenchmarkFolder, device: str) -> None:
     """Set a desk up in a new process, which says nothing and computes on one thread."""
     global _desk  # noqa: PLW0603
     import torch

@@ -95,11 +95,12 @@ def to_cellrank(
     points = course.points
     for time in points.times:
         flow.axis.to_flow(time)
-    adata.obs[key_added] = pd.Categorical(points.elapsed, categories=points.times, ordered=True)
     labels = labels_of(adata, flow)
-    return {
+    couplings = {
         pair: _coupling(adata, course, labels, pair, epsilon) for pair in pairwise(points.times)
     }
+    adata.obs[key_added] = pd.Categorical(points.elapsed, categories=points.times, ordered=True)
+    return couplings
 
 
 def _coupling(

@@ -15,7 +15,14 @@ from cellflow._checks import listed
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import tell
 from cellflow.flow import Flow
-from cellflow.io import Cells, TimePoints, described, flow_times_of, select_cells
+from cellflow.io import (
+    Cells,
+    TimePoints,
+    described,
+    flow_times_of,
+    select_cells,
+    shared_times,
+)
 from cellflow.representation import Representation, cells_of, from_context
 from cellflow.tl._labels import labels_of
 
@@ -52,14 +59,7 @@ class Course:
     @cached_property
     def times(self) -> tuple[float, ...]:
         """Times that have cells and belong to the flow."""
-        known = self.points.shared(self.flow.axis.times)
-        if len(known) < 2:
-            raise InputError(
-                f"times of the data ({self.points.described()}) and of the flow "
-                f"({listed(f'{time:g}' for time in self.flow.axis.times)}) have fewer than two in "
-                "common"
-            )
-        return known
+        return shared_times(self.points, self.flow)
 
     def find(self, time: float | str | None) -> float:
         """One of `times`; the last for None."""

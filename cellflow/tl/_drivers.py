@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Real
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy import sparse, stats
+from scipy import stats
 
 from cellflow._checks import check_choice, check_positive, listed
 from cellflow._errors import InputError
@@ -18,11 +16,11 @@ from cellflow._log import tell
 from cellflow.flow import Flow
 from cellflow.io import flow_times_of, time_points_of
 from cellflow.representation import Representation, from_context
-from cellflow.representation.matrix import Matrix, expression, is_counts
-from cellflow.representation.representation import log_normalise
+from cellflow.representation.matrix import CONSTANT, Matrix, expression
+from cellflow.representation.parts import moments
+from cellflow.representation.representation import on_log_scale
 from cellflow.tl._groups import membership_of
 from cellflow.tl._snapshots import Snapshots
-from cellflow.tl._velocity import decoded_velocity
 
 #: Ways to rank genes.
 METHODS = {
@@ -38,7 +36,7 @@ def drivers(
     flow: Flow | None = None,
     method: str = "correlation",
     by: str | None = None,
-    genes: Sequence[str] | None = None,
+    genes: str | Sequence[str] | None = None,
     n_top: int | None = None,
     layer: str | None = None,
     times: float | str | Sequence[float | str] | None = None,
@@ -112,29 +110,29 @@ def drivers(
     ['group', 'gene', 'velocity', 'share_up']
     """
     check_choice(method, METHODS, "method")
+    genes = [genes] if isinstance(genes, str) else genes
     if n_top is not None:
         check_positive(n_top, "n_top")
     if method == "correlation":
         rows = _rows(adata, flow, times, time_key)
-        table = membership_of(adata, by or FATE + PROBABILITIES).iloc[rows]
-        values, columns = _measured(adata[rows], layer, genes)
-        parts = [_correlated(values, table[group].to_numpy()) for group in table]
-        parts = [part.assign(gene=columns) for part in parts]
+        table = _fates(adata, by).iloc[rows]
+        values, names = _measured(adata[rows], layer, genes)
+        parts = [_correlated(values, table[group].to_numpy()).assign(gene=names) for group in table]
         return _ranked(table, parts, "correlation", n_top)[
             ["group", "gene", "correlation", "p", "q", "n"]
         ]
     if flow is None:
         raise InputError(f"drivers by {method} need a flow")
     representation = from_context(flow.context)
-    _check_genes(representation, genes)
+    chosen = _columns(representation, genes)
     course = Snapshots.of(adata, flow, time_key)
     rows = _rows(adata, flow, times, time_key)
     table = _present(membership_of(adata, by).fillna(0.0).iloc[rows])
     weights = table.to_numpy() / np.maximum(table.to_numpy().sum(axis=0), 1e-300)
     if method == "velocity":
-        parts = _velocities(course[rows], representation, weights, genes)
+        parts = _velocities(course[rows], representation, weights, chosen)
         return _ranked(table, parts, "velocity", n_top)[["group", "gene", "velocity", "share_up"]]
-    parts = _regulation(course[rows], representation, weights, genes)
+    parts = _regulation(course[rows], representation, weights, chosen)
     return _ranked(table, parts, "effect", n_top or 1000)[
         ["group", "regulator", "target", "effect"]
     ]
@@ -150,6 +148,15 @@ def _present(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[:, there]
 
 
+def _fates(adata: AnnData, by: str | None) -> pd.DataFrame:
+    if by is None and FATE + PROBABILITIES not in adata.obsm:
+        raise InputError(
+            f"no obsm key {FATE + PROBABILITIES!r}; run cellflow.tl.fates (cellflow fates) first, "
+            "or name what genes are to go with (by)"
+        )
+    return membership_of(adata, by or FATE + PROBABILITIES)
+
+
 def _rows(
     adata: AnnData,
     flow: Flow | None,
@@ -160,27 +167,21 @@ def _rows(
     if times is None:
         return np.arange(adata.n_obs)
     points = flow_times_of(adata, flow, time_key) if flow else time_points_of(adata, time_key)
-    # The type checker does not know that whole numbers and NumPy's are real ones.
-    asked: Any = [times] if isinstance(times, str | Real) else times
-    wanted = [points.find(time) for time in asked]
-    return np.flatnonzero(np.isin(points.elapsed, wanted))
+    return np.flatnonzero(np.isin(points.elapsed, points.find_all(times)))
 
 
 def _measured(
     adata: AnnData, layer: str | None, genes: Sequence[str] | None
 ) -> tuple[Matrix, list[str]]:
     """Expression on a logarithmic scale, cells by genes, and the names of the genes."""
-    values = expression(adata, layer)
-    if is_counts(values):
-        depth = np.asarray(values.sum(axis=1)).ravel()
-        values = log_normalise(values, float(np.median(depth[depth > 0])))
+    values = on_log_scale(expression(adata, layer))
     names = [str(name) for name in adata.var_names]
     if genes is None:
         return values, names
-    columns = adata.var_names.get_indexer(list(genes))
-    if missing := [gene for gene, column in zip(genes, columns, strict=True) if column < 0]:
+    if missing := [gene for gene in genes if gene not in adata.var_names]:
         raise InputError(f"no genes {listed(missing)}; there are: {listed(names)}")
-    return values[:, columns], list(genes)
+    columns = adata.var_names.get_indexer_for(genes)
+    return values[:, columns], [names[column] for column in columns]
 
 
 def _correlated(values: Matrix, fate: np.ndarray) -> pd.DataFrame:
@@ -190,13 +191,11 @@ def _correlated(values: Matrix, fate: np.ndarray) -> pd.DataFrame:
     if n < 3:
         raise InputError(f"a correlation needs three cells or more with a known fate, got {n}")
     fate = fate - fate.mean()
-    mean = np.asarray(values.mean(axis=0)).ravel()
-    squares = values.multiply(values) if sparse.issparse(values) else np.square(values)
-    spread = np.sqrt(np.maximum(np.asarray(squares.mean(axis=0)).ravel() - mean**2, 0) * n)
-    scale = spread * np.linalg.norm(fate)
+    _, mean, variance = moments(values)
+    varies = (variance > CONSTANT * (1 + mean**2)) & (np.ptp(fate) > 0)
+    scale = np.where(varies, np.sqrt(variance * n) * np.linalg.norm(fate), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.clip(np.asarray(values.T @ fate).ravel() / scale, -1, 1)
-        found[scale <= 1e-12 * n] = np.nan
         statistic = found * np.sqrt((n - 2) / (1 - found**2))
     p = 2 * stats.t.sf(np.abs(statistic), n - 2)
     q = np.full(len(p), np.nan)
@@ -205,34 +204,21 @@ def _correlated(values: Matrix, fate: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"correlation": found, "p": p, "q": q, "n": n})
 
 
-def _check_genes(representation: Representation, genes: Sequence[str] | None) -> None:
-    linear = representation.linear
-    if linear is None:
-        raise InputError(
-            "the representation of this flow has no way back to genes; fit in that of pp.embed"
-        )
-    if missing := [gene for gene in genes or () if gene not in linear.genes]:
-        raise InputError(
-            f"genes outside the representation: {listed(missing)}; it has: {listed(linear.genes)}"
-        )
-
-
 def _columns(representation: Representation, genes: Sequence[str] | None) -> np.ndarray:
-    assert representation.linear is not None
-    known = representation.linear.genes
+    """Places of the genes in the representation."""
+    known = representation.to_genes().genes
+    if missing := [gene for gene in genes or () if gene not in known]:
+        raise InputError(
+            f"genes outside the representation: {listed(missing)}; it has: {listed(known)}"
+        )
     return pd.Index(known).get_indexer(pd.Index(known if genes is None else genes))
 
 
 def _velocities(
-    course: Snapshots,
-    representation: Representation,
-    weights: np.ndarray,
-    genes: Sequence[str] | None,
+    course: Snapshots, representation: Representation, weights: np.ndarray, columns: np.ndarray
 ) -> list[pd.DataFrame]:
-    assert representation.linear is not None
-    columns = _columns(representation, genes)
-    names = np.array(representation.linear.genes, dtype=object)[columns]
-    speed = decoded_velocity(representation, course.velocity())[:, columns]
+    names = np.array(representation.to_genes().genes, dtype=object)[columns]
+    speed = representation.decode_velocity(course.velocity())[:, columns]
     mean, rising = weights.T @ speed, weights.T @ (speed > 0)
     return [
         pd.DataFrame({"gene": names, "velocity": mean[k], "share_up": rising[k]})
@@ -241,15 +227,10 @@ def _velocities(
 
 
 def _regulation(
-    course: Snapshots,
-    representation: Representation,
-    weights: np.ndarray,
-    genes: Sequence[str] | None,
+    course: Snapshots, representation: Representation, weights: np.ndarray, columns: np.ndarray
 ) -> list[pd.DataFrame]:
     """Mean Jacobians between genes: decoding is affine, so the mean of points' is decoded."""
-    linear = representation.linear
-    assert linear is not None
-    columns = _columns(representation, genes)
+    linear = representation.to_genes()
     names = np.array(linear.genes, dtype=object)[columns]
     back = (linear.loadings * linear.scale[:, None] * representation.spread)[columns]
     there = (linear.loadings / linear.scale[:, None] / representation.spread)[columns]

@@ -202,8 +202,8 @@ def evaluated(
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where and with which seed a method is scored.
+class Trial:
+    """A held-out time and a seed that a method is scored with.
 
     Attributes
     ----------
@@ -220,7 +220,7 @@ class Place:
 
 def evaluated_together(
     evaluation: Evaluation,
-    places: Sequence[Place],
+    trials: Sequence[Trial],
     contestant: Contestant,
     *,
     device: torch.device,
@@ -234,26 +234,26 @@ def evaluated_together(
         return [
             evaluated(
                 evaluation,
-                place.fold,
-                place.yardstick,
+                trial.fold,
+                trial.yardstick,
                 contestant,
-                seed=place.seed,
+                seed=trial.seed,
                 device=device,
                 progress=progress,
             )
-            for place in places
+            for trial in trials
         ]
     started = perf_counter()
-    jobs = [_job(evaluation, place.fold, contestant, place.seed) for place in places]
+    jobs = [_job(evaluation, trial.fold, contestant, trial.seed) for trial in trials]
     flows = fit_flows(jobs, device=device, progress=progress)
-    share = (perf_counter() - started) / len(places)
+    share = (perf_counter() - started) / len(trials)
     results = []
-    for place, flow in zip(places, flows, strict=True):
+    for trial, flow in zip(trials, flows, strict=True):
         started = perf_counter()
-        carried = _predict(flow, place.fold, evaluation.rules, torch_generator(place.seed))
+        carried = _predict(flow, trial.fold, evaluation.rules, torch_generator(trial.seed))
         seconds = share + perf_counter() - started
-        cloud = place.fold.cloud(carried.points, carried.weights)
-        score = place.yardstick.measure(cloud, progress=progress)
+        cloud = trial.fold.cloud(carried.points, carried.weights)
+        score = trial.yardstick.measure(cloud, progress=progress)
         results.append(Result(score, len(carried.points), seconds))
     return results
 

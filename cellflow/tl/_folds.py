@@ -136,13 +136,16 @@ def make_fold(
     )
 
 
-def interior_times(points: TimePoints, wanted: Sequence[float | str] | None) -> list[float]:
+def interior_times(
+    points: TimePoints, wanted: float | str | Sequence[float | str] | None
+) -> list[float]:
     """The times to hold out, in order: those wanted, or every one with neighbours on both sides.
 
     Raises
     ------
     InputError
-        For a time without cells, without a neighbour on each side, or with fewer than four cells.
+        For a time without cells, without a neighbour on each side, or with fewer than four cells;
+        for no time at all.
     """
     if len(points.times) < 3:
         raise InputError(
@@ -155,7 +158,7 @@ def interior_times(points: TimePoints, wanted: Sequence[float | str] | None) -> 
         if few := [f"{time:g}" for time in interior if time not in usable]:
             tell(f"times with fewer than {_FEWEST} cells are not held out: {listed(few)}")
         return usable
-    found = [points.find(time) for time in (interior if wanted is None else wanted)]
+    found = list(interior) if wanted is None else points.find_all(wanted)
     for time in found:
         if time not in interior:
             raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,7 +70,7 @@ def gene_trends(
 
     Returns
     -------
-    One row a gene, group and time:
+    One row a gene, group and time, genes and groups in their own order:
 
     `gene`, `group`, `time`
         The time is elapsed time in the unit of the course; the group is `all` without `by`.
@@ -127,31 +128,22 @@ def gene_trends(
             part = _summary(expression, weights[:, k], quantiles)
             share = weights[:, k].sum() / total if total > 0 else np.nan
             tables.append(part.assign(group=group, time=time, share=share, observed=time in known))
-    found = pd.concat(tables, ignore_index=True)
-    order = {name: k for k, name in enumerate(expression)}
     columns = ["gene", "group", "time", "mean", "low", "high", "share", "observed"]
-    by_gene = found.sort_values("gene", key=lambda names: names.map(order), kind="stable")
-    parts = [
-        part.sort_values("group", kind="stable") for _, part in by_gene.groupby("gene", sort=False)
-    ]
-    return pd.concat(parts, ignore_index=True)[columns]
+    order: dict[Any, list[Any]] = {"gene": list(expression), "group": [*map(str, groups)]}
+    return pd.concat(tables)[columns].sort_values(
+        ["gene", "group"], key=lambda names: names.map(order[names.name].index), ignore_index=True
+    )
 
 
 def _decoder(
     representation: Representation, decoder: Decoder | None, adata: AnnData
 ) -> Callable[[np.ndarray], pd.DataFrame]:
     """From points to a table with a column a gene."""
-    linear = representation.linear
-    if decoder is None and linear is None:
-        raise InputError(
-            "the representation of this flow has no way back to genes; give a decoder, or fit in "
-            "that of pp.embed"
-        )
+    if decoder is None:
+        genes = list(representation.to_genes().genes)
+        return lambda points: pd.DataFrame(representation.decode(points), columns=genes)
 
     def decode(points: np.ndarray) -> pd.DataFrame:
-        if decoder is None:
-            assert linear is not None
-            return pd.DataFrame(representation.decode(points), columns=list(linear.genes))
         values = decoder(points)
         table = values if isinstance(values, pd.DataFrame) else pd.DataFrame(np.asarray(values))
         if len(table) != len(points):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy import sparse
 
 from cellflow._checks import check_choice, listed
 from cellflow._errors import InputError
@@ -46,7 +47,7 @@ def membership_of(adata: AnnData, by: str | None) -> pd.DataFrame:
 def _weights(adata: AnnData, key: str) -> pd.DataFrame:
     values = adata.obsm[key]
     names = _names(adata, key)
-    matrix = np.asarray(values, dtype=np.float64)
+    matrix = np.asarray(values.toarray() if sparse.issparse(values) else values, dtype=np.float64)
     if len(names) != matrix.shape[1]:
         raise InputError(
             f"obsm[{key!r}] has {matrix.shape[1]} columns and {len(names)} names "

@@ -78,12 +78,7 @@ def growth(
     course = Snapshots.of(adata, flow, time_key)
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = course.growth()
-    entry = {
-        "key_added": key_added,
-        "flow_id": flow.fingerprint,
-        "time_key": time_key or flow.time_key,
-        "unit": course.points.unit,
-        "growth": flow.settings["method"].get("growth"),
-    }
+    how = flow.settings["method"].get("growth")
+    entry = {**course.source(), "key_added": key_added, "growth": how}
     record(adata.uns, LEARNED_GROWTH, entry)
     return adata if copy else None

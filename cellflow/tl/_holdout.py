@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from math import isnan
-from numbers import Real
 from typing import Any
 
 import pandas as pd
@@ -22,8 +21,8 @@ from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.tl._evaluation import (
     Evaluation,
-    Place,
     Result,
+    Trial,
     evaluated_together,
     yardstick_of,
 )
@@ -190,20 +189,18 @@ def holdout(
     seeds = [seed_of(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
     if not seeds:
         raise InputError("rng is empty; give one seed or more")
-    asked: Any = [times] if isinstance(times, str | Real) else times
-
-    places = []
-    for time in interior_times(evaluation.points, asked):
+    trials = []
+    for time in interior_times(evaluation.points, times):
         fold = evaluation.fold(time, contestant)
         yardstick = yardstick_of(fold, evaluation.axis, progress=progress)
-        places += [Place(fold, yardstick, seed) for seed in seeds]
-    results = evaluated_together(evaluation, places, contestant, device=target, progress=progress)
+        trials += [Trial(fold, yardstick, seed) for seed in seeds]
+    results = evaluated_together(evaluation, trials, contestant, device=target, progress=progress)
     rows = []
-    for place, result in zip(places, results, strict=True):
-        rows.append(_row(place, result))
-        baselines = place.yardstick.baselines
+    for trial, result in zip(trials, results, strict=True):
+        rows.append(_row(trial, result))
+        baselines = trial.yardstick.baselines
         tell(
-            f"time {place.fold.time:g} held out: w1 {_estimate(result)}, "
+            f"time {trial.fold.time:g} held out: w1 {_estimate(result)}, "
             f"midpoint {baselines['midpoint'].w1:.3f}, previous {baselines['previous'].w1:.3f}"
         )
     scores = pd.DataFrame(rows)
@@ -243,13 +240,13 @@ def _estimate(result: Result) -> str:
     return f"{score.w1:.3f} (of a sample: {bounds})"
 
 
-def _row(place: Place, result: Result) -> dict[str, Any]:
+def _row(trial: Trial, result: Result) -> dict[str, Any]:
     """One row of the table: reference and baselines stand beside the score as columns."""
-    row, yardstick = result.row, place.yardstick
+    row, yardstick = result.row, trial.yardstick
     seconds = row.pop("seconds")
     return {
-        "time": place.fold.time,
-        "seed": place.seed,
+        "time": trial.fold.time,
+        "seed": trial.seed,
         "n_predicted": row.pop("n_predicted"),
         "n_true": len(yardstick.real),
         **row,

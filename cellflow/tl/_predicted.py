@@ -43,15 +43,14 @@ def predicted_cells(
     times = np.broadcast_to(np.asarray(columns[TIME], dtype=np.float64), len(points))
     called = origins if names is None else names
     index = pd.Index([f"{name}@{time:.10g}" for name, time in zip(called, times, strict=True)])
-    expression = representation.decode(points.astype(np.float64)) if decode else None
-    known = expression is not None and representation.linear is not None
-    genes = representation.linear.genes if known else ()  # type: ignore[union-attr]
+    linear = representation.linear if decode else None
+    expression = None if linear is None else representation.decode(points.astype(np.float64))
     obs = pd.DataFrame({**columns, START_CELL: np.asarray(origins, dtype=object)})
     obs.index = make_index_unique(index)
     result = AnnData(
         X=None if expression is None else expression.astype(np.float32),
         obs=obs,
-        var=pd.DataFrame(index=list(genes)),
+        var=pd.DataFrame(index=[] if linear is None else list(linear.genes)),
         obsm={REPRESENTATION: points.astype(np.float32)},
     )
     write_map(result, representation, REPRESENTATION)

@@ -11,10 +11,9 @@ from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._keys import INTERPOLATE, REPRESENTATION, WEIGHT, recorded
 from cellflow._random import RNG, seed_of
-from cellflow.io import time_points_of
+from cellflow.io import groups_of, time_points_of
 from cellflow.metrics import Cloud, wasserstein
 from cellflow.representation import read_slots
-from cellflow.tl._groups import membership_of
 
 
 def regions(
@@ -72,28 +71,30 @@ def regions(
     if entry is None or fitted is None:
         raise InputError("these cells are no prediction of cellflow.tl.interpolate")
     check_positive(n_neighbors, "n_neighbors")
+    check_positive(max_cells, "max_cells")
     points = time_points_of(adata, time_key)
     moment = points.find(float(entry["time"]))
     real = adata[points.elapsed == moment]
-    members = membership_of(real, by)
+    groups = groups_of(real, by)
     there, here = fitted.transform(real), np.asarray(predicted.obsm[REPRESENTATION], dtype=float)
     search = NearestNeighbors(n_neighbors=min(n_neighbors, len(there))).fit(there)
-    votes = members.to_numpy()[search.kneighbors(here, return_distance=False)].sum(axis=1)
-    real_group, known = members.to_numpy().argmax(axis=1), members.to_numpy().sum(axis=1) > 0
+    real_group, members = groups.cat.codes.to_numpy(), pd.get_dummies(groups).to_numpy()
+    votes = members[search.kneighbors(here, return_distance=False)].sum(axis=1)
     # Where most neighbours have no group, a predicted cell has none either.
     without = search.n_neighbors - votes.sum(axis=1)
     group = np.where(votes.max(axis=1) >= without, votes.argmax(axis=1), -1)
     weights = predicted.obs[WEIGHT].to_numpy(dtype=np.float64)
+    grouped = weights[group >= 0].sum() or np.nan
     draw = np.random.default_rng(seed_of(rng))
     rows = []
-    for k, name in enumerate(members):
-        chosen = there[known & (real_group == k)]
+    for k, name in enumerate(groups.cat.categories):
+        chosen = there[real_group == k]
         row = {
-            "group": str(name),
+            "group": name,
             "n_real": len(chosen),
             "n_predicted": int((group == k).sum()),
-            "share_real": len(chosen) / known.sum(),
-            "share_predicted": weights[group == k].sum() / weights[group >= 0].sum(),
+            "share_real": len(chosen) / (real_group >= 0).sum(),
+            "share_predicted": weights[group == k].sum() / grouped,
         }
         guesses = here[group == k], weights[group == k]
         rows.append(row | _distances(chosen, *guesses, max_cells, draw))

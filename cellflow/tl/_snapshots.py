@@ -16,9 +16,10 @@ from cellflow._keys import REPRESENTATION
 from cellflow._random import torch_generator
 from cellflow.flow import Flow
 from cellflow.integrate import jacobian
-from cellflow.io import TimePoints, flow_times_of
+from cellflow.io import TimePoints, flow_times_of, shared_times
 from cellflow.representation import cells_of
 from cellflow.tl._carry import Carried, carry
+from cellflow.tl._provenance import made_by
 
 #: Cells whose Jacobians are in memory at a time.
 _CHUNK = 1024
@@ -48,22 +49,34 @@ class Snapshots:
         When each cell was taken.
     cells
         Their points in the representation of the flow, with covariates, on its device.
+    time_key
+        Column of `obs` that the times were read from; None where only usual names were tried.
     """
 
     flow: Flow
     points: TimePoints
     cells: Batch
+    time_key: str | None
 
     @classmethod
     def of(cls, adata: AnnData, flow: Flow, time_key: str | None) -> Snapshots:
         """The cells of an AnnData; None takes the time column that the flow was fitted to."""
         points = flow_times_of(adata, flow, time_key)
-        return cls(flow, points, cells_of(adata, flow.context).to(flow.device))
+        cells = cells_of(adata, flow.context).to(flow.device)
+        return cls(flow, points, cells, time_key or flow.time_key)
 
     def __getitem__(self, rows: np.ndarray) -> Snapshots:
         """Some of the cells."""
         points = replace(self.points, elapsed=self.points.elapsed[rows])
-        return Snapshots(self.flow, points, self.cells[torch.as_tensor(rows)])
+        return replace(self, points=points, cells=self.cells[torch.as_tensor(rows)])
+
+    def source(self, seed: int | None = None) -> dict[str, Any]:
+        """What records say of what is told of the cells, `seed` of what was drawn for it."""
+        return {
+            **made_by(self.flow, seed),
+            "time_key": self.time_key,
+            "unit": self.points.unit,
+        }
 
     @cached_property
     def moments(self) -> Tensor:
@@ -147,7 +160,7 @@ class Snapshots:
     @property
     def known_times(self) -> tuple[float, ...]:
         """Times that have cells and that the flow was fitted to."""
-        return self.points.shared(self.flow.axis.times)
+        return shared_times(self.points, self.flow)
 
     @property
     def _times(self) -> np.ndarray:

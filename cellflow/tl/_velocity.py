@@ -12,6 +12,7 @@ from cellflow._errors import InputError
 from cellflow._keys import VELOCITY, record
 from cellflow.flow import Flow
 from cellflow.representation import Representation, from_context, write_slots
+from cellflow.representation.matrix import coordinates
 from cellflow.tl._projection import projected
 from cellflow.tl._snapshots import Snapshots, representation_key
 
@@ -22,7 +23,7 @@ def velocity(
     *,
     time_key: str | None = None,
     basis: str | Sequence[str] = (),
-    genes: bool = False,
+    decode: bool = False,
     n_neighbors: int = 30,
     key_added: str = VELOCITY,
     copy: bool = False,
@@ -44,7 +45,7 @@ def velocity(
     basis
         Names of plots, one or several, such as `umap` or `X_umap`; their first two dimensions are
         used. None are needed for the representation of the flow itself.
-    genes
+    decode
         Decode velocities to genes; needs a representation made of genes.
     n_neighbors
         Neighbours of a cell that its arrow on a plot is made of.
@@ -63,7 +64,7 @@ def velocity(
     `obsm["velocity_<basis>"]`
         Arrows on each basis, shape (n, 2), float32.
     `layers["velocity"]`, `layers["velocity_expression"]`, `var["velocity_genes"]`
-        With `genes`: velocity and decoded expression of each gene, float32, on the scale that the
+        With `decode`: velocity and decoded expression of each gene, float32, on the scale that the
         representation works on, NaN for genes outside it; and which genes are inside.
     `uns["cellflow"]["velocity"]`
         `flow_id`, `time_key`, `unit`, and how each basis was reached.
@@ -71,8 +72,8 @@ def velocity(
     Raises
     ------
     InputError
-        For cells outside the times of the flow, a basis that is not there, or genes where the
-        representation has no way back to them.
+        For cells outside the times of the flow, a basis that is not there, points of another
+        representation under the key of the flow's, or genes where there is no way back to them.
 
     Notes
     -----
@@ -85,7 +86,7 @@ def velocity(
     and no unit.
 
     scVelo draws `velocity_<basis>`. CellRank's `VelocityKernel` reads `attr="obsm"`,
-    `xkey="X_cellflow"`, `vkey="velocity_cellflow"`; or, with `genes`,
+    `xkey="X_cellflow"`, `vkey="velocity_cellflow"`; or, with `decode`,
     `xkey="velocity_expression"`, `vkey="velocity"`.
 
     Examples
@@ -96,53 +97,47 @@ def velocity(
     >>> cf.pp.embed(adata, n_dims=3)
     >>> short = cf.recipe("default", n_steps=10)
     >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
-    >>> cf.tl.velocity(adata, flow, genes=True)
+    >>> cf.tl.velocity(adata, flow, decode=True)
     >>> adata.obsm["velocity_cellflow"].shape, adata.layers["velocity"].shape
     ((2434, 3), (2434, 41))
     """
-    representation = from_context(flow.context)
-    names = [_named(each) for each in ([basis] if isinstance(basis, str) else basis)]
+    representation, key = from_context(flow.context), representation_key(flow)
+    given = [basis] if isinstance(basis, str) else basis
+    names = [name for name in map(_named, given) if name != _named(key)]
     for name in names:
         check_choice(f"X_{name}", adata.obsm, "basis")
-    if genes and representation.linear is None:
-        raise InputError(
-            "the representation of this flow has no way back to genes; fit in that of pp.embed"
-        )
+    if decode:
+        representation.to_genes()
     course = Snapshots.of(adata, flow, time_key)
-    key = representation_key(flow)
+    points, speed = course.cells.x.double().cpu().numpy(), course.velocity()
+    if key in adata.obsm:
+        _check_slot(coordinates(adata, key), points, key)
+    arrows, ways = {_named(key): speed}, {}
+    for name in names:
+        plot = coordinates(adata, f"X_{name}")[:, :2].astype(np.float64)
+        arrows[name], ways[name] = projected(points, speed, plot, n_neighbors)
     adata = adata.copy() if copy else adata
     if key not in adata.obsm:
         write_slots(adata, representation, key)
-    points, speed = course.cells.x.double().cpu().numpy(), course.velocity()
-    adata.obsm[f"{key_added}_{_named(key)}"] = speed.astype(np.float32)
-    ways = {}
-    for name in names:
-        if name == _named(key):
-            continue
-        coordinates = np.asarray(adata.obsm[f"X_{name}"], dtype=np.float64)[:, :2]
-        arrows, ways[name] = projected(points, speed, coordinates, n_neighbors)
-        adata.obsm[f"{key_added}_{name}"] = arrows.astype(np.float32)
-    if genes:
+    for name, values in arrows.items():
+        adata.obsm[f"{key_added}_{name}"] = values.astype(np.float32)
+    if decode:
         _write_genes(adata, representation, points, speed, key_added)
-    entry = {
-        "flow_id": flow.fingerprint,
-        "time_key": time_key or flow.time_key,
-        "unit": course.points.unit,
-        "bases": ways,
-    }
-    record(adata.uns, key_added, entry)
+    record(adata.uns, key_added, {**course.source(), "bases": ways})
     return adata if copy else None
-
-
-def decoded_velocity(representation: Representation, speed: np.ndarray) -> np.ndarray:
-    """Velocity of each gene of the representation, shape (n, g), of velocities of points."""
-    linear = representation.linear
-    assert linear is not None
-    return (speed * representation.spread) @ linear.loadings.T * linear.scale
 
 
 def _named(basis: str) -> str:
     return basis.removeprefix("X_")
+
+
+def _check_slot(there: np.ndarray, points: np.ndarray, key: str) -> None:
+    """Refuse points other than those that the velocities are at."""
+    if there.shape != points.shape or not np.allclose(there, points, 1e-3, 1e-3 * points.std()):
+        raise InputError(
+            f"obsm[{key!r}] is another representation than that of the flow, so velocities do not "
+            "belong to it; remove it, or embed as for the flow"
+        )
 
 
 def _write_genes(
@@ -152,13 +147,10 @@ def _write_genes(
     speed: np.ndarray,
     key: str,
 ) -> None:
-    expression = representation.decode(points)
-    assert representation.linear is not None
-    assert expression is not None
-    columns = adata.var_names.get_indexer(list(representation.linear.genes))
+    columns = adata.var_names.get_indexer(list(representation.to_genes().genes))
     values = {
-        key: decoded_velocity(representation, speed),
-        f"{key}_expression": expression,
+        key: representation.decode_velocity(speed),
+        f"{key}_expression": representation.decode(points),
     }
     for name, value in values.items():
         layer = np.full(adata.shape, np.nan, dtype=np.float32)

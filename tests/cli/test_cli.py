@@ -161,8 +161,12 @@ MISTAKES = {
     "unknown command": (["fitt"], "No such command 'fitt'"),
     "no number": (["fit", "good.h5ad", *FIT, "--seed", "x"], "'x' is not a valid integer"),
     "both": (["info", "good.h5ad", "--quiet", "--verbose"], "exclude each other"),
-    "figure format": (
-        ["plot", "holdout", "scores.json", "--output", "a.gif"], "holds no held-out scores",
+    "no scores": (
+        ["plot", "holdout", "scores.json", "--output", "a.png"], "holds no held-out scores",
+    ),
+    "no number of days": (
+        ["growth", "good.h5ad", "--per", "fortnight", "--output", "g.h5ad"],
+        "unknown unit of time 'fortnight'; valid: minute, hour, day, week",
     ),
 }  # fmt: skip
 
@@ -288,18 +292,9 @@ def test_a_flow_is_fine_tuned_as_by_the_api(run, file, course, tmp_path):
     fit = ["fit", file, "--use-rep", "X_pca", "--method", "i-cfm", "--output", "flow", *FAST]
     assert run(*fit)[0] == 0
     words = [
-        "finetune",
-        file,
-        "--flow",
-        "flow",
-        "--alpha",
-        "0.9",
-        "--copy-every",
-        "2",
-        "--seed",
-        "3",
-    ]
-    words += ["--n-steps", "4", "--learning-rate", "0.001", "--tolerance", "9"]
+        "finetune", file, "--flow", "flow", "--alpha", "0.9", "--copy-every", "2", "--seed", "3",
+        "--n-steps", "4", "--learning-rate", "0.001", "--tolerance", "9",
+    ]  # fmt: skip
     code, out, err = run(*words, "--output", "tuned")
     assert code == 0, err
     assert out.count("path energy") == 1
@@ -320,8 +315,10 @@ def test_a_flow_is_fine_tuned_as_by_the_api(run, file, course, tmp_path):
 def test_columns_beside_the_points_reach_the_fit(run, course, tmp_path):
     course.obs["donor"] = np.tile(["a", "b"], 120)
     course.obs["dose"] = np.tile([0.0, 1.0, 2.0], 80)
+    course.obsm["clones"] = np.tile(np.eye(4), (60, 1))
     course.write_h5ad(tmp_path / "c.h5ad")
-    words = ["c.h5ad", "--use-rep", "X_pca", "--condition-key", "dose", "--label-key", "donor"]
+    words = ["c.h5ad", "--use-rep", "X_pca", "--method", "ot-cfm", "--lineage-key", "clones"]
+    words += ["--condition-key", "dose", "--label-key", "donor"]
     assert run("fit", *words, "--output", "flow", *FAST)[0] == 0
     code, out, _ = run(
         "interpolate", "c.h5ad", "--flow", "flow", "--time", "1.5", "--output", "p.h5ad"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import cellflow as cf
-from cellflow.io import read_transitions
+from cellflow.io import read_table
 from tests.flows import constant_flow, fork
 
 
@@ -51,7 +51,7 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
     assert anndata.read_h5ad("a.h5ad").obs["cellflow_ancestors"].sum() == pytest.approx(1)
     assert anndata.read_h5ad("d.h5ad").obs["cellflow_descendants"].sum() == pytest.approx(1)
     assert anndata.read_h5ad("paths.h5ad").n_obs == 12
-    table, expected = read_transitions("t.csv"), cf.tl.transitions(adata, flow, "fate")
+    table, expected = read_table(tmp_path / "t.csv"), cf.tl.transitions(adata, flow, "fate")
     assert table["source"].tolist() == expected["source"].tolist()
     np.testing.assert_allclose(table["probability"], expected["probability"])
 
@@ -60,7 +60,7 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
     ("words", "message"),
     [
         (["push", *WAY, "--cells", "fate=upp", "--time", "2", "--output", "o.h5ad"],
-         "no value 'upp'; there are: down, start, up, way"),
+         "no value 'upp'; there are: start, way, up, down"),
         (["push", *WAY, "--cells", "day=2", "--time", "5", "--output", "o.h5ad"], "--extrapolate"),
         (["push", *WAY, "--time", "5", "--output", "o.h5ad"], "Missing option '--cells'"),
         (["pull", *WAY, "--cells", "day=2", "--time", "0", "--n-samples", "2", "--output", "o.h5"],
@@ -69,12 +69,14 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
         (["fates", *WAY, "--groups", "fate", "--by", "net", "--output", "o.h5ad"], "'net' is not"),
         (["plot", "fates", "cells.h5ad", "--output", "o.png"], "no fates under 'fate'"),
         (["plot", "sankey", "cells.h5ad", "--transitions", "cells.h5ad", "--output", "o.png"],
-         "cells.h5ad is no table of transitions"),
+         "unknown table format '.h5ad'; valid: .csv, .tsv"),
+        (["transitions", *WAY, "--groups", "fate", "--output", "t.xlsx"],
+         "unknown table format '.xlsx'; valid: .csv, .tsv"),
         (["plot", "sankey", "cells.h5ad", "--transitions", "none.csv", "--output", "o.png"],
          "none.csv cannot be read"),
         (["plot", "trajectories", "cells.h5ad", "--output", "o.png"], "either --flow or --paths"),
         (["plot", "animation", "cells.h5ad", "--paths", "cells.h5ad", "--output", "o.png"],
-         "unknown figure format '.png'; valid: .gif, .mp4"),
+         "unknown figure format '.png'; valid: .gif, .html, .mp4"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(run, files, tmp_path, words, message):

@@ -8,7 +8,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from cellflow import InputError
-from cellflow.io import Conditions, SideColumns, populations
+from cellflow.io import Conditions, SideColumns, open_cells, populations
 from cellflow.marginals import TimeAxis
 
 
@@ -113,3 +113,14 @@ def test_conditions_that_say_nothing_or_are_unknown_are_refused(cells):
     del cells.obs["cellflow_growth"]
     with pytest.raises(InputError, match=r"run pp\.growth"):
         batch(cells, growth=True)
+
+
+def test_cells_in_reverse_order_and_clones_on_disk_are_taken(cells, tmp_path):
+    rows = SideColumns().batch(cells, np.arange(8.0).reshape(4, 2)[::-1], Conditions())
+    assert rows.x.tolist() == [[6, 7], [4, 5], [2, 3], [0, 1]]
+    cells.obsm["X_clone"] = cells.obsm["X_clone"].toarray()
+    cells.write_h5ad(tmp_path / "a.h5ad")
+    opened = open_cells(tmp_path / "a.h5ad")
+    assert batch(opened, lineage_key="X_clone").clones.tolist() == [
+        [0, 2], [-1, -1], [1, -1], [0, -1],
+    ]  # fmt: skip

@@ -49,7 +49,8 @@ def test_a_mask_may_be_a_column(cells):
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("kind=c", r"no value 'c'; there are: a, a, b, b"),
+        ("kind=c", r"no value 'c'; there are: b, a, a, b"),
+        ("day=7", r"no value '7'; there are: 0.0, 1.0, 2.0"),
         ("dose=1,4", r"obs\['dose'\] has no value '4'; there are: 1, 2, 3"),
         ("dose=x", r"no value 'x'"),
         ("kid=a", "unknown obs column 'kid' .did you mean 'kind'"),
@@ -73,6 +74,8 @@ def test_groups_keep_their_order_and_gaps(cells):
     assert groups.cat.categories.tolist() == ["b", "a", "a, b"]
     assert groups.isna().tolist() == [False, False, False, True, False]
     assert groups_of(cells, "dose").cat.categories.tolist() == ["1", "2", "3"]
+    cells.obs["mixed"] = np.array(["x", 1, 1, "x", True], dtype=object)
+    assert groups_of(cells, "mixed").notna().all()
     cells.obs["none"] = pd.Series(np.nan, cells.obs_names)
     with pytest.raises(cf.InputError, match="no value for any cell"):
         groups_of(cells, "none")

@@ -6,12 +6,6 @@ from matplotlib import pyplot as plt
 import cellflow as cf
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def table(course, quick):
     return cf.tl.benchmark(

@@ -2,7 +2,6 @@
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.animation import writers
@@ -13,13 +12,7 @@ from PIL import Image
 import cellflow as cf
 from cellflow.pl._plane import Plane
 from cellflow.representation import Settings, fit_representation
-from tests.flows import fork, forking, known_flow
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
+from tests.flows import course_of, fork, forking, known_flow
 
 
 @pytest.fixture
@@ -59,6 +52,14 @@ def test_fates_have_a_panel_each_and_one_of_the_entropy(cells, tmp_path):
     assert ax.get_xlabel() == "UMAP 1"
     cf.pl.save(ax, tmp_path / "fates.png")
     assert (tmp_path / "fates.png").stat().st_size > 5_000
+
+
+def test_panels_of_fates_in_several_rows_have_one_pair_of_names(cells):
+    names = ["up", "down"] * 3
+    ax = cf.pl.fates(cells, fates=names, show=False)
+    panels = [panel for panel in ax.figure.axes if panel.get_title()]
+    assert [bool(panel.get_xlabel()) for panel in panels] == [False] * 4 + [True, False]
+    plt.close(ax.figure)
 
 
 def test_one_fate_takes_axes(cells):
@@ -117,6 +118,8 @@ def test_what_sankey_cannot_draw_is_named(cells, table):
         cf.pl.sankey(cells, table.drop(columns="mass"))
     with pytest.raises(cf.InputError, match="threshold must be a share"):
         cf.pl.sankey(cells, table, threshold=2)
+    with pytest.raises(cf.InputError, match="no transitions to draw"):
+        cf.pl.sankey(cells, table[:0])
     with pytest.raises(cf.InputError, match="unknown obs column 'fates'"):
         cf.pl.sankey(cells, table.assign(groups="fates"))
 
@@ -144,15 +147,11 @@ def test_the_figure_tells_paths_beyond_the_data(cells, quick):
     film._draw_was_started = True
 
 
-def test_a_point_stands_among_its_neighbours_and_does_not_jump(rng):
+def test_a_point_stands_among_its_neighbours_and_does_not_jump():
     """In an embedding that is the representation itself, points keep their place nearly."""
-    adata = fork()
     line = np.stack([np.linspace(0, 1, 400), np.zeros(400)], axis=1)
-    dense = fork()[:1].copy()
-    dense = type(adata)(
-        obs=pd.DataFrame({"day": np.zeros(400)}, index=[f"c{k}" for k in range(400)]),
-        obsm={"X_pca": line, "X_same": line},
-    )
+    dense = course_of(line, np.zeros(400))
+    dense.obsm["X_same"] = line
     representation = fit_representation(dense, Settings(use_rep="X_pca"))
     plane = Plane.of(dense, representation, "same", (0, 1))
     way = np.stack([np.linspace(0.1, 0.9, 1000), np.zeros(1000)], axis=1)
@@ -167,6 +166,19 @@ def test_a_film_has_a_frame_a_time(cells, paths, tmp_path):
     with Image.open(tmp_path / "film.gif") as image:
         assert image.n_frames == 4
     assert not plt.get_fignums()
+
+
+def test_a_film_is_one_page(cells, paths, tmp_path):
+    cf.pl.save(cf.pl.animate(cells, paths, show=False), tmp_path / "film.html")
+    page = (tmp_path / "film.html").read_text()
+    assert page.count("data:image/png;base64") == 4
+    assert not plt.get_fignums()
+
+
+@pytest.mark.skipif(not writers.is_available("ffmpeg"), reason="needs ffmpeg")
+def test_a_film_is_a_video(cells, paths, tmp_path):
+    cf.pl.save(cf.pl.animate(cells, paths, show=False), tmp_path / "film.mp4")
+    assert (tmp_path / "film.mp4").read_bytes()[4:8] == b"ftyp"
 
 
 def test_a_film_backward_begins_at_the_end_and_takes_axes(cells, flow, tmp_path):
@@ -187,10 +199,27 @@ def test_what_cannot_be_filmed_is_named(cells, paths, tmp_path, monkeypatch):
     with pytest.raises(cf.InputError, match=r"unknown format of an animation '.png'; valid: .gif"):
         cf.pl.save(film, tmp_path / "film.png")
     monkeypatch.setattr(writers, "is_available", lambda name: False)
-    with pytest.raises(cf.InputError, match=r"needs ffmpeg, which is not installed; write \.gif"):
+    with pytest.raises(cf.InputError, match=r"needs ffmpeg, which is .*; write \.gif or \.html"):
         cf.pl.save(film, tmp_path / "film.mp4")
     monkeypatch.undo()
     cf.pl.save(film, tmp_path / "film.gif")
+
+
+def test_paths_from_cells_without_a_group_are_told_in_the_legend(cells, paths):
+    cells.obs["some"] = cells.obs["fate"].where(cells.obs_names != "c3")
+    for draw in (cf.pl.trajectories, cf.pl.animate):
+        draw(cells, paths, groups="some", show=False)
+        legend = plt.gcf().axes[0].get_legend()
+        assert [text.get_text() for text in legend.get_texts()] == ["start", "no value"]
+    plt.gcf().canvas.draw()
+
+
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
+def test_groups_of_paths_are_known_by_the_names_of_cells(cells, paths):
+    cells.obs_names = ["cell"] * cells.n_obs
+    for draw in (cf.pl.trajectories, cf.pl.animate):
+        with pytest.raises(cf.InputError, match=r"call adata\.obs_names_make_unique"):
+            draw(cells, paths, groups="fate", show=False)
 
 
 def test_many_groups_have_colours_of_their_own():

@@ -7,13 +7,9 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 
 import cellflow as cf
+from cellflow.pl._canvas import PALE
+from cellflow.pl._colours import group_colours
 from tests.linear_flows import linear_flow
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture
@@ -72,6 +68,23 @@ def test_colours_of_scanpy_are_honoured_and_else_safe(arrows):
     assert [text.get_text() for text in told.get_legend().get_texts()] == ["early", "late"]
 
 
+def test_cells_without_a_value_are_pale(arrows):
+    arrows.obs["half"] = arrows.obs["half"].where(arrows.obs["day"] < 4)
+    arrows.obs["score"] = pd.array([1.5, None] * 120, dtype="Float64")
+    for color, n in (("half", 60), ("score", 120)):
+        ax = cf.pl.velocity_quiver(arrows, basis="pca", color=color, show=False)
+        pale, *others = ax.collections[:-1]
+        assert len(pale.get_offsets()) == n
+        assert to_hex(pale.get_facecolor()[0]) == PALE
+        assert sum(len(dots.get_offsets()) for dots in others) == 240 - n
+
+
+def test_groups_without_an_order_of_their_own_are_in_that_of_their_values(arrows):
+    arrows.obs["cluster"] = np.arange(240) % 12
+    colours = group_colours(arrows, "cluster")
+    assert list(colours) == [str(k) for k in range(12)]
+
+
 def test_growth_has_a_box_for_each_group_that_a_time_has(arrows):
     ax = cf.pl.growth(arrows, color="half", show=False)
     assert len(ax.patches) == 4
@@ -90,7 +103,7 @@ def test_trends_have_a_panel_a_gene_and_a_line_a_group(trends):
 
 
 def test_what_cannot_be_drawn_is_named(arrows, trends):
-    with pytest.raises(cf.InputError, match=r"unknown basis 'X_umap'.*valid: X_pca"):
+    with pytest.raises(cf.InputError, match=r"no obsm key 'umap'; there are: X_pca"):
         cf.pl.velocity_stream(arrows, show=False)
     arrows.obsm["X_umap"] = arrows.obsm["X_pca"]
     with pytest.raises(
@@ -101,6 +114,14 @@ def test_what_cannot_be_drawn_is_named(arrows, trends):
         cf.pl.velocity_quiver(arrows, basis="pca", color="colour", show=False)
     with pytest.raises(cf.InputError, match="no obs column 'rate'"):
         cf.pl.growth(arrows, key="rate", show=False)
+    arrows.obs["none"] = np.nan
+    for draw, options in ((cf.pl.growth, {}), (cf.pl.velocity_quiver, {"basis": "pca"})):
+        with pytest.raises(cf.InputError, match=r"obs\['none'\] has no value for any cell"):
+            draw(arrows, color="none", show=False, **options)
+    with pytest.raises(cf.InputError, match=r"unknown obs column 'hlaf' .did you mean 'half'"):
+        cf.pl.gene_trends(trends, adata=arrows, color="hlaf", show=False)
+    with pytest.raises(cf.InputError, match="no genes to draw"):
+        cf.pl.gene_trends(trends, genes=[], show=False)
     with pytest.raises(cf.InputError, match="unknown gene 'Z'"):
         cf.pl.gene_trends(trends, genes="Z", show=False)
     with pytest.raises(cf.InputError, match="2 genes need 2 axes, got 1"):

@@ -15,12 +15,6 @@ ROWS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def scores():
     table = pd.DataFrame(ROWS, columns=["of", "by", "nfe", "measure", "frechet"])

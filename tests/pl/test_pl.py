@@ -6,12 +6,6 @@ from matplotlib import pyplot as plt
 import cellflow as cf
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def flow(course, quick):
     return cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
@@ -72,6 +66,14 @@ def test_real_cells_of_the_predicted_time_are_drawn_where_there_are_some(course,
     ax = cf.pl.interpolation(course, cf.tl.interpolate(kept, flow, 2), show=False)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert labels == ["other times", "observed, 1", "observed, 4", "observed, 2", "predicted, 2"]
+
+
+def test_a_course_without_other_times_has_none_in_the_legend(course, quick):
+    two = course[course.obs["day"] < 2].copy()
+    flow = cf.tl.fit(two, use_rep="X_pca", recipe=quick, progress=False)
+    ax = cf.pl.interpolation(two, cf.tl.interpolate(two, flow, 0.5), show=False)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["observed, 0", "observed, 1", "predicted, 0.5"]
 
 
 def test_trajectories_start_at_cells_of_the_first_time(course, flow):

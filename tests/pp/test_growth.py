@@ -163,10 +163,11 @@ def test_times_without_a_unit_need_per(cells):
     cells.obs["time"] = np.arange(60) % 2
     with pytest.raises(cf.InputError, match=r"no unit.*per='minute', 'hour', 'day', 'week' or"):
         cf.pp.growth(cells)
-    cf.pp.growth(cells, per=2.0)
-    two_days = cells.obs["cellflow_growth"].copy()
-    cf.pp.growth(cells, per="days")
-    np.testing.assert_allclose(two_days, 2 * cells.obs["cellflow_growth"])
+    expected = 2 * cf.pp.growth(cells, per="days", copy=True).obs["cellflow_growth"]
+    for per in (2.0, np.int64(2), "2"):
+        cf.pp.growth(cells, per=per)
+        np.testing.assert_allclose(cells.obs["cellflow_growth"], expected)
+    assert cells.uns["cellflow"]["growth"]["per"] == "2 days"
 
 
 def test_no_times_are_needed_where_per_is_given(cells):

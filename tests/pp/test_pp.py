@@ -42,6 +42,14 @@ def test_embed_writes_where_it_is_told(course):
     assert course.uns["cellflow"]["representations"]["X_two"]["source"] == "X_pca"
 
 
+def test_an_embedding_that_is_taken_as_it_came_is_a_copy(course):
+    course.obsm["X_pca"] = course.obsm["X_pca"].astype(np.float32)
+    cf.pp.embed(course, use_rep="X_pca")
+    kept = course.obsm["X_cellflow"].copy()
+    course.obsm["X_pca"] *= 2
+    np.testing.assert_array_equal(course.obsm["X_cellflow"], kept)
+
+
 def test_embedding_over_its_own_source_is_refused(course):
     with pytest.raises(cf.InputError, match="use_rep and key_added are both 'X_pca'"):
         cf.pp.embed(course, use_rep="X_pca", key_added="X_pca")

@@ -129,3 +129,26 @@ def test_times_that_the_flow_does_not_know_are_told(course, quick, tmp_path):
     flow = cf.tl.fit(early, use_rep="X_pca", recipe=quick, progress=False)
     cf.report.write(course, flow, tmp_path / "r.html")
     assert "was not fitted to the cells of 4" in (tmp_path / "r.html").read_text()
+
+
+def test_the_column_of_times_may_have_any_name(course, quick, tmp_path):
+    """That of the flow is found again, and another can be named."""
+    course.obs["taken"] = course.obs.pop("day")
+    flow = cf.tl.fit(
+        course, time_key="taken", use_rep="X_pca", method="ot-cfm", recipe=quick, progress=False
+    )
+    cf.report.write(course, flow, tmp_path / "a.html")
+    course.obs["again"] = course.obs.pop("taken")
+    cf.report.write(course, flow, tmp_path / "b.html", time_key="again")
+    a, b = (re.sub("taken|again", "", (tmp_path / f"{n}.html").read_text()) for n in "ab")
+    assert a == b
+
+
+def test_what_a_page_cannot_be_of_is_named(course, quick, tmp_path):
+    flow = cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
+    with pytest.raises(cf.InputError, match="unknown obs column 'side'"):
+        cf.report.write(course, flow, tmp_path / "r.html", color="side")
+    course.obs["day"] = course.obs["day"] + 0.5
+    with pytest.raises(cf.InputError, match="fewer than two in common"):
+        cf.report.write(course, flow, tmp_path / "r.html")
+    assert list(tmp_path.iterdir()) == []

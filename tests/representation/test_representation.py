@@ -173,3 +173,13 @@ def test_missing_and_repeated_genes_are_named(semrau):
         warnings.simplefilter("ignore")
         with pytest.raises(InputError, match="gene names repeat"):
             fit_representation(semrau, Settings())
+
+
+def test_deep_counts_in_half_precision_are_those_of_single(rng):
+    """Sums of a cell go beyond 65,504, the largest number of half precision."""
+    counts = rng.poisson(3.0, size=(40, 8)).astype(np.float32) * 4096
+    points = [
+        fit_representation(AnnData(x), Settings(n_dims=3)).transform(AnnData(x))
+        for x in (counts, counts.astype(np.float16))
+    ]
+    np.testing.assert_allclose(*points, atol=1e-5)

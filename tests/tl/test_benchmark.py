@@ -3,6 +3,7 @@
 import json
 from importlib import util
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -132,6 +133,16 @@ def test_nothing_stale_is_taken(change, course, quick, fits, tmp_path, monkeypat
     assert len(fits["yardstick"]) == (2 if change in ("cells", "protocol", "version") else 1)
 
 
+def test_cells_on_disk_and_seeds_of_numpy_are_the_same_work(semrau, quick, fits, tmp_path):
+    semrau[::8].copy().write_h5ad(tmp_path / "cells.h5ad")
+    options = {"use_rep": None, "times": 36, "folder": tmp_path / "run"}
+    for seeds in ([0], np.arange(1)):
+        backed = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+        benchmark(backed, quick, methods=["ot-cfm"], seeds=seeds, **options)
+        backed.file.close()
+    assert len(fits["fit"]) == len(fits["yardstick"]) == 1
+
+
 def test_another_name_is_the_same_work(course, quick, fits, tmp_path):
     for data, name in (("one", "a"), ("other", "b")):
         methods = [{"name": name, "method": "ot-cfm"}]
@@ -207,6 +218,7 @@ BAD = {
     "no expression": ({"use_rep": None}, "data 'data': the data has no expression"),
     "dimensions": ({"n_dims": 4}, "data 'data': n_dims 4 is more"),
     "time": ({"times": 4}, "data 'data': time 4 has no neighbours"),
+    "no time": ({"times": []}, "data 'data': no times are given"),
     "protocol": ({"protocol": "lax"}, "unknown protocol of data 'data' 'lax'"),
     "each": ({"each": {"b": {}}}, "unknown data set in each 'b'"),
     "setting of data": ({"each": {"data": {"tims": 1}}}, "did you mean 'times'"),

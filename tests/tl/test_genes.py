@@ -4,7 +4,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import sparse, stats
 
 import cellflow as cf
 from cellflow.representation import Linear, Representation, read_slots, write_slots
@@ -82,7 +82,7 @@ def test_correlation_finds_the_gene_of_a_fate_and_agrees_with_scipy(measured, rn
     measured.uns["cellflow"]["fate_probabilities"] = {
         "names": np.array(["left", "right"], dtype=object)
     }
-    measured.X[:, 3] = 1.0
+    measured.X[:, 3] = 3.3
     table = cf.tl.drivers(measured)
     left = table[table["group"] == "left"].set_index("gene")
     assert left.index[0] == "C"
@@ -101,9 +101,19 @@ def test_sparse_counts_correlate_as_dense_ones(semrau):
     semrau.obsm["fate_probabilities"] = pd.DataFrame(
         {"late": semrau.obs["time"].to_numpy() / 96}, index=semrau.obs_names
     )
-    sparse = cf.tl.drivers(semrau, n_top=5)
-    semrau.X = semrau.X.toarray()
-    pd.testing.assert_frame_equal(sparse, cf.tl.drivers(semrau, n_top=5))
+    expected = cf.tl.drivers(semrau, n_top=5)
+    for dtype in (np.float32, np.float16):
+        semrau.X = (semrau.X if dtype == np.float16 else semrau.X.toarray()).astype(dtype)
+        pd.testing.assert_frame_equal(cf.tl.drivers(semrau, n_top=5), expected)
+
+
+@pytest.mark.filterwarnings("ignore:Variable names are not unique")
+def test_genes_may_be_one_and_share_a_name(measured, regulated):
+    one = cf.tl.drivers(measured, by="type", genes="B")
+    assert one["gene"].tolist() == ["B", "B"]
+    assert set(cf.tl.drivers(measured, flow=regulated, method="velocity", genes="B").gene) == {"B"}
+    measured.var_names = ["A", "B", "B", "D"]
+    assert len(cf.tl.drivers(measured, by="type", genes=["B"])) == 4
 
 
 def test_trends_follow_the_equation_of_the_genes(measured, regulated):
@@ -142,10 +152,11 @@ def test_bands_are_weighted_quantiles_by_group_and_by_fate(measured, regulated):
 def test_trends_by_fate_end_where_no_cell_has_one(measured, regulated):
     last = (measured.obs["day"] == measured.obs["day"].max()).to_numpy()
     measured.obsm["kind"] = pd.DataFrame(
-        {"x": np.where(last, np.nan, 0.4), "y": np.where(last, np.nan, 0.6)},
+        {"y": np.where(last, np.nan, 0.6), "x": np.where(last, np.nan, 0.4)},
         index=measured.obs_names,
     )
     trends = cf.tl.gene_trends(measured, regulated, by="kind", n_times=2)
+    assert trends["group"].unique().tolist() == ["y", "x"]
     ends = trends["time"] == trends["time"].max()
     assert trends.loc[ends, ["mean", "low", "high", "share"]].isna().all(axis=None)
     assert trends.loc[~ends, ["mean", "share"]].notna().all(axis=None)
@@ -159,7 +170,7 @@ def test_a_decoder_of_the_user_takes_the_place_of_the_representation(course):
     start = 10 * course.obsm["X_pca"][course.obs["day"] == 0, 0].mean()
     half = trends[trends["time"] == 0.5]["mean"].item()
     assert half == pytest.approx(start + 5, abs=1)
-    with pytest.raises(cf.InputError, match="has no way back to genes; give a decoder"):
+    with pytest.raises(cf.InputError, match="has no way back to genes"):
         cf.tl.gene_trends(course, flow)
     with pytest.raises(cf.InputError, match="3 columns without names, and there are 0 genes"):
         cf.tl.gene_trends(course, flow, decoder=lambda x: x)
@@ -169,7 +180,8 @@ def test_a_decoder_of_the_user_takes_the_place_of_the_representation(course):
 
 BAD = {
     "method": ({"method": "best"}, "unknown method 'best'"),
-    "fates": ({}, "unknown obs column or obsm key 'fate_probabilities'"),
+    "fates": ({}, r"no obsm key 'fate_probabilities'; run cellflow\.tl\.fates"),
+    "no time": ({"method": "velocity", "times": []}, "no times are given"),
     "numbers": ({"method": "velocity", "by": "day"}, r"obs\['day'\] holds numbers"),
     "genes": (
         {"method": "jacobian", "genes": ["E"]},
@@ -194,7 +206,7 @@ def test_more_bad_input_is_named(measured, regulated):
         cf.tl.gene_trends(measured, regulated, genes=["A", "Z"])
     with pytest.raises(cf.InputError, match="quantiles must be a lower and an upper one"):
         cf.tl.gene_trends(measured, regulated, quantiles=(0.9, 0.1))
-    measured.obsm["w"] = np.ones((150, 2))
+    measured.obsm["w"] = sparse.csr_matrix(np.ones((150, 2)))
     with pytest.raises(cf.InputError, match=r"obsm\['w'\] has 2 columns and 0 names"):
         cf.tl.gene_trends(measured, regulated, by="w")
 
@@ -211,7 +223,7 @@ def test_groups_without_cells_are_left_out_and_times_may_be_of_numpy(measured, r
     )
     assert set(table["group"]) == {"z"}
     measured.obs["type"] = np.nan
-    with pytest.raises(cf.InputError):
+    with pytest.raises(cf.InputError, match=r"obs\['type'\] holds numbers"):
         cf.tl.drivers(measured, flow=regulated, method="velocity", by="type", times=2)
 
 

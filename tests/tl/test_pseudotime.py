@@ -69,3 +69,12 @@ def test_what_cannot_be_done_is_named(drift, flow):
         cf.tl.pseudotime(drift, flow, n_neighbors=9999)
     with pytest.raises(cf.InputError, match="n_neighbors must be positive"):
         cf.tl.pseudotime(drift, flow, n_neighbors=0)
+
+
+@pytest.mark.parametrize("verb", ["pseudotime", "gene_trends"])
+def test_populations_need_two_times_of_the_flow(drift, flow, verb):
+    drift.obs["day"] = drift.obs["day"] * 0.9 + 0.1
+    with pytest.raises(
+        cf.InputError, match=r"data \(0.1, 1, 1.9, 3.7\) .* fewer than two in common"
+    ):
+        getattr(cf.tl, verb)(drift, flow, **({"decoder": len} if verb == "gene_trends" else {}))

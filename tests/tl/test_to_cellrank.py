@@ -77,8 +77,10 @@ def test_cells_of_a_label_that_ends_are_coupled_with_none(course, flow):
     mass = cf.tl.to_cellrank(course, flow, epsilon=0)[0.0, 1.0].X.toarray().sum(axis=1)
     np.testing.assert_allclose(mass, [0] * 10 + [1 / 50] * 50, atol=1e-12)
     course.obs["arm"] = course.obs["day"].astype(str)
+    del course.obs["cellflow_time_point"]
     with pytest.raises(cf.InputError, match="times 0 and 1 have no label of the flow in common"):
         cf.tl.to_cellrank(course, flow)
+    assert "cellflow_time_point" not in course.obs
 
 
 def test_what_cannot_be_done_is_named(course, flow):

@@ -1,5 +1,7 @@
 """Seeds that disagree by a known amount, cells that leave the data, errors of regions."""
 
+from dataclasses import replace
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -65,6 +67,22 @@ def test_what_cannot_be_done_is_named(course):
         cf.tl.uncertainty(course, flow, time=5)
 
 
+@pytest.mark.filterwarnings("ignore:.*extrapolates:cellflow.CellflowWarning")
+def test_neighbours_are_of_the_cells_own_label(course):
+    """The cells of one donor are carried among those of the other."""
+    course.obs["donor"] = np.tile(["a", "b"], 120)
+    course.obsm["X_pca"][1::2, 1] += 50
+    away = drifting(course, [4 / 3, 4 / 3 * 50, 0])
+    cf.tl.uncertainty(course, away, time=1)
+    assert course.obs["cellflow_distance"][:60:2].max() < 10
+    within = replace(away, settings={**away.settings, "label_key": "donor"})
+    cf.tl.uncertainty(course, within, time=1)
+    assert course.obs["cellflow_distance"][:60:2].min() > 20
+    course.obs.loc["cell3", "donor"] = "c"
+    with pytest.raises(cf.InputError, match=r"under 1 \(cells of the smallest label of the flow"):
+        cf.tl.uncertainty(course, within)
+
+
 @pytest.fixture
 def two_sided(rng):
     """Two branches that stand still; at day 1 the upper one has three quarters of the cells."""
@@ -100,6 +118,12 @@ def test_regions_need_a_prediction_and_real_cells(two_sided):
         cf.tl.regions(two_sided, two_sided, "side")
     with pytest.raises(cf.InputError, match=r"no cells at time 1\.5"):
         cf.tl.regions(two_sided, cf.tl.interpolate(two_sided, still, 1.5), "side")
+    guess = cf.tl.interpolate(two_sided, still, 1)
+    with pytest.raises(cf.InputError, match="max_cells must be positive, got 0"):
+        cf.tl.regions(two_sided, guess, "side", max_cells=0)
+    two_sided.obs["none"] = np.where(two_sided.obs["day"] == 1, None, "somewhere else")
+    with pytest.raises(cf.InputError, match=r"obs\['none'\] has no value for any cell"):
+        cf.tl.regions(two_sided, guess, "none")
 
 
 def test_predicted_cells_among_cells_without_a_group_are_in_none(course, quick):

@@ -60,7 +60,7 @@ def test_genes_and_every_slot_come_back_from_a_file(semrau, quick, tmp_path):
     flow = cf.tl.fit(semrau, recipe=quick, progress=False)
     bare = semrau[:, ::-1].copy()
     del bare.obsm["X_cellflow"]
-    done = cf.tl.velocity(bare, flow, genes=True, key_added="speed", copy=True)
+    done = cf.tl.velocity(bare, flow, decode=True, key_added="speed", copy=True)
     assert "speed_cellflow" not in bare.obsm
     done.write_h5ad(tmp_path / "v.h5ad")
     again = anndata.read_h5ad(tmp_path / "v.h5ad")
@@ -74,11 +74,32 @@ def test_genes_and_every_slot_come_back_from_a_file(semrau, quick, tmp_path):
     np.testing.assert_allclose(again[:, genes].layers["speed"], change / step, rtol=0.01, atol=1e-4)
 
 
+def test_the_plot_of_the_representation_itself_needs_no_slot(semrau, quick):
+    semrau = semrau[::10].copy()
+    cf.pp.embed(semrau, n_dims=3)
+    flow = cf.tl.fit(semrau, recipe=quick, progress=False)
+    turned = cf.tl.velocity(semrau[::-1], flow, copy=True).obsm["velocity_cellflow"]
+    del semrau.obsm["X_cellflow"]
+    cf.tl.velocity(semrau, flow, basis="cellflow")
+    np.testing.assert_allclose(semrau.obsm["velocity_cellflow"], turned[::-1], atol=1e-4)
+
+
+def test_velocities_are_not_written_beside_points_of_another_representation(semrau, quick):
+    semrau = semrau[::10].copy()
+    cf.pp.embed(semrau, n_dims=3)
+    flow = cf.tl.fit(semrau, recipe=quick, progress=False)
+    for options in ({"n_dims": 4}, {"n_dims": 3, "whiten": True}):
+        cf.pp.embed(semrau, **options)
+        with pytest.raises(cf.InputError, match=r"obsm\['X_cellflow'\] is another representation"):
+            cf.tl.velocity(semrau, flow)
+    assert "velocity_cellflow" not in semrau.obsm
+
+
 def test_what_cannot_be_done_is_named(course, flow):
     with pytest.raises(cf.InputError, match=r"unknown basis 'X_umap'.*valid: X_pca"):
         cf.tl.velocity(course, flow, basis="umap")
     with pytest.raises(cf.InputError, match="no way back to genes"):
-        cf.tl.velocity(course, flow, genes=True)
+        cf.tl.velocity(course, flow, decode=True)
     course.obsm["X_umap"] = course.obsm["X_pca"][:, :2] ** 3
     with pytest.raises(cf.InputError, match="n_neighbors must be under 240"):
         cf.tl.velocity(course, flow, basis="umap", n_neighbors=240)

@@ -13,9 +13,9 @@ from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.nets import Fields
 from cellflow.training import Checkpoint, Look, compared, fit_flow, loop, settings_after, target_net
 from cellflow.training.target_net import TargetNet, carried, spread
-from tests.trainings import equal, net, seeded
+from tests.seeds import seeded
+from tests.trainings import DEVICE, equal, net
 
-CPU = torch.device("cpu")
 AXIS = TimeAxis("real", (0.0, 1.0, 3.0))
 TWO = TimeAxis("index", (0.0, 1.0))
 SHORT = recipe("default", n_steps=150, net={"width": 16, "depth": 2}, batch_size=64)
@@ -42,7 +42,7 @@ def fitted(marginals, chosen="i-cfm", axis=AXIS, numbers=SHORT, **options):
     chosen = method(chosen) if isinstance(chosen, str) else chosen
     return fit_flow(
         marginals, axis, method=chosen, recipe=numbers,
-        **{"seed": 0, "device": CPU, **options},
+        **{"seed": 0, "device": DEVICE, **options},
     )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def test_the_hermite_target_and_copies_keep_the_ends_as_well(crossing, chosen):
 
 def test_what_was_straight_and_is_fine_tuned_is_told_in_one_line(prior, caplog, monkeypatch):
     monkeypatch.setattr("cellflow._log.logger.propagate", True)
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="cellflow"):
         compared(prior, tuned(prior), moving())
     line = caplog.messages[0]
     assert set(caplog.messages) == {line}

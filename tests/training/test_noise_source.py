@@ -12,10 +12,10 @@ from cellflow.methods.presets import PRESETS
 from cellflow.nets import Fields
 from cellflow.training import fit_flow, paths
 from cellflow.training.build import Build
-from cellflow.training.couplings import course_coupling
-from tests.trainings import seeded
+from cellflow.training.time_course import course_coupling
+from tests.seeds import seeded
+from tests.trainings import DEVICE
 
-CPU = torch.device("cpu")
 AXIS = TimeAxis("index", (0.0, 1.0))
 #: Couplings that keep both marginals as they are, so that the law of the noise is known.
 BALANCED = ("ot", "independent", "entropic", "semidiscrete")
@@ -163,7 +163,7 @@ def fitted(source, target, chosen, **changes):
     numbers = {"n_steps": 400, "net": {"width": 32}, "learning_rate": 5e-3, **changes}
     return fit_flow(
         Marginals((0.0, 1.0), (source, target)), AXIS, method=chosen,
-        recipe=recipe("default", **numbers), seed=0, device=CPU,
+        recipe=recipe("default", **numbers), seed=0, device=DEVICE,
     )  # fmt: skip
 
 
@@ -259,16 +259,3 @@ def test_lipman_paths_start_from_the_noise_that_is_given(generator):
     build = Build(method("fm"), recipe("default"), torch.full((1,), 8.0), 1.0, generator)
     path = paths.BUILDERS["target"](build, course_coupling(build, marginals), marginals)
     assert path.centre.item() == 0.0
-
-
-def test_unbalanced_growth_from_noise_is_refused_by_name():
-    marginals = Marginals(
-        (0.0, 1.0), (Gaussian(torch.zeros(1, 2)), Population.of(torch.ones(4, 2)))
-    )
-    with pytest.raises(
-        InputError, match="coupling 'wfr' with path 'wfr' needs points at both ends"
-    ):
-        fit_flow(
-            marginals, TimeAxis("index", (0.0, 1.0)), method=method("wfr-fm"),
-            recipe=recipe("default", n_steps=1), seed=0, device=torch.device("cpu"),
-        )  # fmt: skip

@@ -7,9 +7,9 @@ from cellflow import SolverError, method, recipe
 from cellflow.marginals import Marginals, Population, TimeAxis
 from cellflow.training import Job, fit_flow, fit_flows
 from cellflow.training import together as module
-from tests.trainings import points, seeded
+from tests.seeds import seeded
+from tests.trainings import DEVICE, points
 
-CPU = torch.device("cpu")
 SMALL = recipe("default", n_steps=12, batch_size=16, net={"width": 8, "depth": 2})
 
 #: Methods that can be stacked, with parts that couplings keep and numbers that differ by fold.
@@ -37,7 +37,7 @@ def jobs(each, small=SMALL, **columns):
 
 def alone(job):
     return fit_flow(
-        job.marginals, job.axis, method=job.method, recipe=job.recipe, seed=job.seed, device=CPU
+        job.marginals, job.axis, method=job.method, recipe=job.recipe, seed=job.seed, device=DEVICE
     )
 
 
@@ -62,26 +62,26 @@ def check_same(flows, todo):
 def test_stacked_fits_are_those_fitted_alone(name, monkeypatch):
     todo = jobs(STACKED[name])
     monkeypatch.setattr(module, "fit_flow", lambda *_, **__: pytest.fail("fitted one by one"))
-    check_same(fit_flows(todo, device=CPU), todo)
+    check_same(fit_flows(todo, device=DEVICE), todo)
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_cannot_be_stacked_comes_out_by_the_same_call(name):
     todo = jobs(OTHERS[name], recipe(SMALL, n_steps=2))[1:3]
-    check_same(fit_flows(todo, device=CPU), todo)
+    check_same(fit_flows(todo, device=DEVICE), todo)
 
 
 def test_jobs_of_different_kinds_come_back_in_their_order():
     deeper = recipe(SMALL, net={"depth": 3})
     todo = [*jobs(method("ot-cfm")), *jobs(method("ot-cfm"), deeper), *jobs(method("i-cfm"))]
     todo = [todo[k] for k in torch.randperm(len(todo), generator=seeded(0)).tolist()]
-    check_same(fit_flows(todo, device=CPU), todo)
+    check_same(fit_flows(todo, device=DEVICE), todo)
 
 
 def test_numbers_of_the_recipe_are_kept_to():
     changes = {"warmup": 3, "ema_decay": 0.0, "weight_decay": 0.1, "train_fraction": 0.8}
     todo = jobs(method("ot-cfm"), recipe(SMALL, **changes))
-    check_same(fit_flows(todo, device=CPU), todo)
+    check_same(fit_flows(todo, device=DEVICE), todo)
 
 
 def test_a_fit_that_diverges_is_the_one_that_fails(monkeypatch):
@@ -91,5 +91,5 @@ def test_a_fit_that_diverges_is_the_one_that_fails(monkeypatch):
     todo = [Job(each.marginals, each.axis, each.method, wild, each.seed) for each in good]
     lost = Job(Marginals(bad.marginals.times, tuple(cells)), bad.axis, bad.method, wild, 4)
     with pytest.raises(SolverError, match="the loss became"):
-        fit_flows([*todo, lost], device=CPU)
-    assert len(fit_flows(todo, device=CPU)) == 2
+        fit_flows([*todo, lost], device=DEVICE)
+    assert len(fit_flows(todo, device=DEVICE)) == 2

@@ -13,9 +13,9 @@ from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.training import fit_flow, precompute
 from cellflow.training.build import Build
 from cellflow.training.potentials import kept_file, potentials_for
-from tests.trainings import points, seeded
+from tests.seeds import seeded
+from tests.trainings import DEVICE, points
 
-CPU = torch.device("cpu")
 NOISE = Gaussian(torch.zeros(1, 4))
 QUICK = recipe("default", n_steps=3, net={"width": 4})
 
@@ -28,7 +28,7 @@ def build(folder, seed=0, area=1.0, **settings):
 def fitted(source, target, chosen, numbers=QUICK):
     marginals = Marginals((0.0, 1.0), (source, target))
     axis = TimeAxis("index", (0.0, 1.0))
-    return fit_flow(marginals, axis, method=chosen, recipe=numbers, seed=0, device=CPU)
+    return fit_flow(marginals, axis, method=chosen, recipe=numbers, seed=0, device=DEVICE)
 
 
 def test_everything_that_decides_potentials_has_a_file_of_its_own(tmp_path):
@@ -108,7 +108,7 @@ def test_a_folder_that_cannot_be_made_or_written_is_an_error_of_ours(tmp_path, m
 def before(chosen, source=NOISE, target=None, **options):
     marginals = Marginals((0.0, 1.0), (source, target or points(0)))
     return precompute(
-        marginals, method=chosen, recipe=QUICK, seed=0, device=CPU, **options
+        marginals, method=chosen, recipe=QUICK, seed=0, device=DEVICE, **options
     )  # fmt: skip
 
 
