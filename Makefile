@@ -68,6 +68,7 @@ tutorials: $(VENV)/.dev
 
 kills: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/kill_fits.py --kills 50
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/benchmarks/kill_jobs.py
 
 # Licences of all that is installed, and known holes in it; the second asks a service on the network.
 licences: $(VENV)/.dev

@@ -9,12 +9,16 @@ from cellflow._errors import CellflowError
 #: Seconds that a file of some kilobytes may take, on a machine that has much else to do.
 LIMIT = 60
 
+#: Bytes of memory that it may ask for: a length that was changed may say 4 GB.
+MEMORY = 3 * 2**30
+
 SCRIPT = """
-import sys, warnings
+import resource, sys, warnings
 from cellflow import CellflowError
 from cellflow.io import open_cells, read_course, time_points_of
 
 warnings.simplefilter("ignore")
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)
 for line in sys.stdin:
     said = ""
     for reader in (read_course, open_cells):
@@ -36,7 +40,7 @@ class Elsewhere:
         """Read a file; errors of ours come back, and what ends or holds the process fails."""
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", SCRIPT],
+                [sys.executable, "-c", SCRIPT, str(MEMORY)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             )  # fmt: skip
         process = self._process

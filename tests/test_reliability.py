@@ -243,7 +243,7 @@ def test_predictions_and_scores_say_it_too(course, small, tmp_path):
     assert entry["versions"]["cellflow"] == cf.__version__
     scored = course.uns["cellflow"]["holdout"]
     assert scored["versions"]["cellflow"] == cf.__version__
-    assert {"recipe", "seeds"} <= set(scored["settings"])
+    assert {"recipe", "seeds", "device", "data"} <= set(scored["settings"])
     assert np.isfinite(predicted.obsm["X_cellflow"]).all()
 
 

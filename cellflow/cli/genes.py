@@ -7,6 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from cellflow.cli import options
+from cellflow.methods.names import RANKINGS
 
 _genes = click.option(
     "--gene",
@@ -97,12 +98,11 @@ def gene_trends(
 @options.table
 @click.option(
     "--method",
-    type=click.Choice(["correlation", "velocity", "jacobian"]),
+    type=click.Choice(list(RANKINGS)),
     default="correlation",
     show_default=True,
     panel=options.DATA,
-    help="How genes are ranked; correlation: of expression with fate probabilities; velocity: mean "
-    "change along the flow; jacobian: how the change of one gene depends on another.",
+    help="How genes are ranked; " + options.explained(RANKINGS) + ".",
 )
 @_genes
 @_by

@@ -3,7 +3,7 @@
 from cellflow.io.benchmark_table import benchmark_means, benchmark_summary, write_benchmark
 from cellflow.io.courses import published, read_course
 from cellflow.io.covariates import Conditions, SideColumns
-from cellflow.io.flow_times import flow_times_of, kept_times, shared_times
+from cellflow.io.flow_times import flow_times_of, in_unit, kept_times, shared_times
 from cellflow.io.h5ad import read_h5ad, write_h5ad
 from cellflow.io.scores import read_scores, write_scores
 from cellflow.io.selection import Cells, described, groups_of, select_cells
@@ -24,6 +24,7 @@ __all__ = [
     "described",
     "flow_times_of",
     "groups_of",
+    "in_unit",
     "in_words",
     "kept_times",
     "open_cells",

@@ -80,6 +80,17 @@ def _told(points: TimePoints, known: Mapping[str, float], unit: str) -> TimePoin
         raise InputError(
             f"the flow does not know the times {listed(foreign)}; it was fitted to {listed(known)}"
         )
+    return in_unit(points, unit)
+
+
+def in_unit(points: TimePoints, unit: str) -> TimePoints:
+    """The same times in the unit of a flow; numbers without a unit are taken to be in it.
+
+    Raises
+    ------
+    InputError
+        If one unit does not convert to the other.
+    """
     if points.unit == unit or not (points.unit and unit):
         return points
     if not {points.unit, unit} <= set(DAYS):

@@ -52,3 +52,10 @@ SOLVERS = {
     **ODE_SOLVERS,
     "average": "fixed steps of learned average velocities, one evaluation each; mean flows only",
 }
+
+#: Ways to rank genes.
+RANKINGS = {
+    "correlation": "of expression with the probability of each fate",
+    "velocity": "mean change of each gene along the flow, by group",
+    "jacobian": "how the change of one gene depends on the level of another, by group",
+}

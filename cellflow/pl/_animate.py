@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from cellflow._checks import check_positive
 from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, WEIGHT, recorded
-from cellflow.io import TimePoints, in_words, time_points_of
+from cellflow.io import TimePoints, in_unit, in_words, time_points_of
 from cellflow.pl._canvas import (
     PALE,
     PREDICTED,
@@ -86,7 +86,8 @@ def animate(
     plane = Plane.of(adata, representation, basis, components)
     entry: dict[str, Any] = recorded(paths.uns, TRAJECTORIES)  # type: ignore[assignment]
     ax = canvas(ax)
-    film = _Film.of(ax, adata, paths, plane, time_points_of(adata, time_key), groups)
+    points = in_unit(time_points_of(adata, time_key), str(entry["unit"]))
+    film = _Film.of(ax, adata, paths, plane, points, groups)
     plane.frame(ax)
     times = np.unique(paths.obs[TIME])
     frames = [float(time) for time in (times[::-1] if entry["backward"] else times)]

@@ -15,7 +15,14 @@ from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, TRAJECTORY, recorded
 from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
-from cellflow.io import TimePoints, flow_times_of, groups_of, in_words, time_points_of
+from cellflow.io import (
+    TimePoints,
+    flow_times_of,
+    groups_of,
+    in_unit,
+    in_words,
+    time_points_of,
+)
 from cellflow.pl._canvas import (
     INK,
     PALE,
@@ -104,8 +111,9 @@ def trajectories(
         paths = _followed(adata, flow, points, n_cells, generator)
     else:
         representation, paths = kept_paths(flow)
-        points = time_points_of(adata, time_key)
-        beyond = bool(recorded(flow.uns, TRAJECTORIES)["extrapolated"])  # type: ignore[index]
+        entry: dict[str, Any] = recorded(flow.uns, TRAJECTORIES)  # type: ignore[assignment]
+        points = in_unit(time_points_of(adata, time_key), str(entry["unit"]))
+        beyond = bool(entry["extrapolated"])
         chosen = np.sort(generator.permutation(len(paths))[:n_cells])
         paths = [paths[k] for k in chosen]
     plane = Plane.of(adata, representation, basis, components)

@@ -15,19 +15,13 @@ from cellflow._keys import FATE, PROBABILITIES
 from cellflow._log import tell
 from cellflow.flow import Flow
 from cellflow.io import flow_times_of, time_points_of
+from cellflow.methods.names import RANKINGS
 from cellflow.representation import Representation, from_context
 from cellflow.representation.matrix import CONSTANT, Matrix, expression
 from cellflow.representation.parts import moments
 from cellflow.representation.representation import on_log_scale
 from cellflow.tl._groups import membership_of
 from cellflow.tl._snapshots import Snapshots
-
-#: Ways to rank genes.
-METHODS = {
-    "correlation": "of expression with the probability of each fate",
-    "velocity": "mean change of each gene along the flow, by group",
-    "jacobian": "how the change of one gene depends on the level of another, by group",
-}
 
 
 def drivers(
@@ -109,7 +103,7 @@ def drivers(
     >>> cf.tl.drivers(adata, flow=flow, method="velocity", n_top=5).columns.tolist()
     ['group', 'gene', 'velocity', 'share_up']
     """
-    check_choice(method, METHODS, "method")
+    check_choice(method, RANKINGS, "method")
     genes = [genes] if isinstance(genes, str) else genes
     if n_top is not None:
         check_positive(n_top, "n_top")

@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from cellflow._batch import Pairs
@@ -139,9 +141,9 @@ def joined(device: str) -> Iterator[str]:
     mine = f"cuda:{os.environ['LOCAL_RANK']}" if gpu else device
     if gpu:
         torch.cuda.set_device(mine)
-    store, rank, size = next(distributed.rendezvous("env://"))
+    store, rank, size = next(rendezvous("env://"))
     # Processes that join once more must not find the addresses of the time before.
-    own = distributed.PrefixStore(f"cellflow-{next(_joins)}", store)
+    own = PrefixStore(f"cellflow-{next(_joins)}", store)
     backend = "nccl" if gpu else "gloo"
     distributed.init_process_group(backend, store=own, rank=rank, world_size=size)
     try:

@@ -3,8 +3,9 @@
     python tests/benchmarks/kill_jobs.py images benchmark trajectory
 
 A `cellflow` on the PATH starts the real one and, at the job in the middle, kills it by SIGKILL
-after a random share of the time that it takes. The output says which command that was and whether
-the tables came out as those of a run that nobody disturbed; the exit code is 1 where they did not.
+after a random share of the CPU time that it takes (Linux). The output says which command that was
+and whether the tables came out as those of a run that nobody disturbed; the exit code is 1 where
+they did not.
 """
 
 from __future__ import annotations
@@ -33,18 +34,21 @@ TABLES = {
 TIMES = ["seconds", "memory", "cost"]
 
 STAND_IN = """#!{python}
-import json, os, subprocess, sys, time
+import os, resource, subprocess, sys, time
 from pathlib import Path
 folder, words = Path(os.environ["STAND_IN"]), sys.argv[1:]
 number = len(list(folder.glob("*.call")))
 (folder / f"{{number}}.call").write_text(" ".join(words))
-begun = time.perf_counter()
 job = subprocess.Popen([sys.executable, "-m", "cellflow", *words])
 if number == int(os.environ.get("KILL", -1)):
-    time.sleep(float(os.environ["AFTER"]))
-    job.kill()
+    ticks = float(os.environ["AFTER"]) * os.sysconf("SC_CLK_TCK")
+    while job.poll() is None:
+        if sum(map(int, Path(f"/proc/{{job.pid}}/stat").read_text().split()[13:15])) > ticks:
+            job.kill()
+        time.sleep(0.01)
 code = job.wait()
-(folder / f"{{number}}.took").write_text(str(time.perf_counter() - begun))
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+(folder / f"{{number}}.took").write_text(str(used.ru_utime + used.ru_stime))
 sys.exit(137 if code < 0 else code)
 """
 
@@ -123,8 +127,8 @@ def kill(name: str, folder: Path, chance: random.Random) -> bool:
     same = tables(name, whole) == tables(name, home)
     print(
         f"{name}: `cellflow {calls[at].read_text().split()[0]}`, job {at + 1} of {len(calls)}, "
-        f"killed after {after:.1f} s (exit code {stopped}); again: exit code {code}, {left} calls, "
-        f"{len(tables(name, whole))} tables {'the same' if same else 'DIFFERENT'}; "
+        f"killed after {after:.1f} s of CPU (exit code {stopped}); again: exit code {code}, "
+        f"{left} calls, {len(tables(name, whole))} tables {'the same' if same else 'DIFFERENT'}; "
         f"{time.perf_counter() - begun:.0f} s",
         flush=True,
     )

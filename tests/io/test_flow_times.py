@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 
 import cellflow as cf
 from cellflow.io import flow_times_of
@@ -76,6 +77,22 @@ def test_other_units_are_converted_and_numbers_are_in_that_of_the_flow(course, q
     assert (days.times, days.unit) == ((0, 24, 48, 96), "hour")
     assert days.find("day 2") == 48
     assert flow_times_of(with_times(course, [0, 24, 48, 96]), flow).times == (0, 24, 48, 96)
+
+
+def test_predictions_are_held_against_cells_whose_times_are_told_in_another_unit(course, quick):
+    kept = with_times(course.copy(), MIXED)[60:].copy()
+    kept.obs["day"] = kept.obs["day"].cat.remove_unused_categories()
+    flow = fitted(kept, quick)
+    predicted = cf.tl.interpolate(kept, flow, "day 3")
+    whole = with_times(course, MIXED)
+    assert (flow_times_of(kept, flow).unit, cf.io.time_points_of(whole).unit) == ("day", "hour")
+    whole.obs["side"] = np.where(whole.obsm["X_pca"][:, 1] > 0, "up", "down")
+    table = cf.tl.regions(whole, predicted, "side")
+    assert table["n_real"].sum() == table["n_predicted"].sum() == 60
+    ax = cf.pl.interpolation(whole, predicted, show=False)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["other times", "observed, 2", "observed, 4", "observed, 3", "predicted, 3"]
+    plt.close("all")
 
 
 @pytest.mark.parametrize(

@@ -207,11 +207,11 @@ def test_what_cannot_be_filmed_is_named(cells, paths, tmp_path, monkeypatch):
 
 def test_paths_from_cells_without_a_group_are_told_in_the_legend(cells, paths):
     cells.obs["some"] = cells.obs["fate"].where(cells.obs_names != "c3")
-    for draw in (cf.pl.trajectories, cf.pl.animate):
-        draw(cells, paths, groups="some", show=False)
-        legend = plt.gcf().axes[0].get_legend()
-        assert [text.get_text() for text in legend.get_texts()] == ["start", "no value"]
-    plt.gcf().canvas.draw()
+    film = cf.pl.animate(cells, paths, groups="some", show=False)
+    film._draw_was_started = True
+    for ax in (cf.pl.trajectories(cells, paths, groups="some", show=False), film._fig.axes[0]):
+        told = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert told == ["start", "no value"]
 
 
 @pytest.mark.filterwarnings("ignore:Observation names are not unique")
