@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cellflow import datasets, images, pl, pp, report, tl
     from cellflow._errors import CellflowError, CellflowWarning, FileError, InputError, SolverError
-    from cellflow._versions import VERSION as __version__
     from cellflow.flow import Flow
     from cellflow.methods.config import Config, read_config
     from cellflow.methods.method import Method
     from cellflow.methods.method import method_of as method
     from cellflow.methods.recipes import Recipe
     from cellflow.methods.recipes import recipe_of as recipe
+
+    __version__: str
 
 __all__ = [
     "CellflowError",
