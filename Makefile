@@ -28,7 +28,7 @@ lint: $(VENV)/.dev
 NOTEBOOKS = off
 docs: $(VENV)/.docs
 	rm -rf docs/api/generated
-	$(BIN)/python -m sphinx -W --keep-going -D nb_execution_mode=$(NOTEBOOKS) \
+	$(BIN)/python -m sphinx -W -n --keep-going -D nb_execution_mode=$(NOTEBOOKS) \
 		-b html docs docs/_build/html
 
 # Each workflow end to end, on its small test configuration.
@@ -68,6 +68,7 @@ tutorials: $(VENV)/.dev
 
 kills: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/kill_fits.py --kills 50
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/benchmarks/kill_jobs.py
 
 # Licences of all that is installed, and known holes in it; the second asks a service on the network.
 licences: $(VENV)/.dev

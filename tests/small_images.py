@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
+
+import numpy as np
+import pytest
 
 import cellflow as cf
 from cellflow.images import ImageSet
@@ -41,7 +45,35 @@ def digits(split: str = "train") -> ImageSet:
     return cf.images.read("digits", split=split)  # type: ignore[arg-type]
 
 
+@cache
+def shuffled_digits() -> ImageSet:
+    """All of them, in an order that says nothing."""
+    images = digits("all")
+    return images[np.random.default_rng(0).permutation(len(images))]
+
+
 def trained(data: ImageSet | None = None, **options: Any) -> cf.Flow:
     """A flow of a few steps."""
     defaults: dict[str, Any] = {"config": TINY, "progress": False, "device": "cpu"}
     return cf.images.train(digits() if data is None else data, **{**defaults, **options})
+
+
+@contextmanager
+def no_pictures(monkeypatch):
+    """Where the first picture of a training cannot be written, which ends it."""
+
+    def full(*_, **__):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cellflow.images.course.write_png", full)
+        with pytest.raises(OSError, match="no space left"):
+            yield
+
+
+def stopped(monkeypatch, tmp_path, step, **options):
+    """A training that ends with an error after a step, with a checkpoint every two steps."""
+    kept = {"checkpoint": tmp_path / "c", "checkpoint_every": 2}
+    shown = {"pictures": tmp_path / "pictures", "pictures_every": step}
+    with no_pictures(monkeypatch):
+        trained(**options, **kept, **shown, n_steps=6)

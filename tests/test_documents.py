@@ -1,10 +1,13 @@
 """The documents: links that lead somewhere, every public name on an API page, pages that run."""
 
+import importlib.util
 import inspect
 import re
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from unittest import mock
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -13,8 +16,8 @@ from matplotlib import pyplot as plt
 import cellflow as cf
 from cellflow.cli.app import app
 from cellflow.methods import recipes
-from cellflow.methods.parts import COUPLINGS
-from cellflow.training.couplings import BUILDERS
+from cellflow.methods.parts import COUPLINGS, OBJECTIVES, PATHS
+from cellflow.training import couplings, objectives, paths
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -77,6 +80,14 @@ def test_relative_links_lead_somewhere(page):
     assert faults(page) == []
 
 
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_to_other_places_are_well_formed(page):
+    for link in re.findall(r"\]\((https?:[^()\s]*)\)|<(https?:[^<>\s]*)>", prose(page)):
+        parts = urlsplit("".join(link))
+        assert parts.scheme == "https"
+        assert re.fullmatch(r"[\w-]+(\.[\w-]+)+", parts.netloc)
+
+
 def test_a_link_to_nowhere_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
@@ -110,10 +121,26 @@ def test_constants_of_images_are_told_on_its_page():
     assert all(f"`{name}`" in text for name in constants)
 
 
-def test_the_page_on_couplings_runs():
-    with mock.patch.dict(COUPLINGS), mock.patch.dict(BUILDERS):
+#: What the page on new parts adds names to.
+REGISTERS = (
+    COUPLINGS,
+    PATHS,
+    OBJECTIVES,
+    couplings.BUILDERS,
+    paths.BUILDERS,
+    objectives.BUILDERS,
+    objectives.ROLES,
+)
+
+
+def test_the_page_on_new_parts_runs():
+    before = [dict(register) for register in REGISTERS]
+    with ExitStack() as stack:
+        for register in REGISTERS:
+            stack.enter_context(mock.patch.dict(register))
         exec(code("extending.md"), {"__name__": __name__})
-    assert "sliced" not in COUPLINGS
+        assert {"sliced", "rest", "even-times"} <= {*COUPLINGS, *PATHS, *OBJECTIVES}
+    assert [dict(register) for register in REGISTERS] == before
 
 
 def test_the_first_page_runs_with_a_short_fit(tmp_path, monkeypatch):
@@ -126,6 +153,34 @@ def test_the_first_page_runs_with_a_short_fit(tmp_path, monkeypatch):
     plt.close("all")
     assert names["predicted"].n_obs > 500
     assert names["scores"]["time"].tolist() == [36]
+
+
+def script(name: str):
+    """A script as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_map_of_packages_is_that_of_the_import_rules():
+    house = script("draw_house")
+    assert house.TARGET.read_text() == house.picture(), "run python scripts/draw_house.py"
+    table = re.search(r"\| row \|.*?\n\n", (DOCS / "design.md").read_text(), re.DOTALL).group()
+    told = [set(re.findall(r"`(\w+)`", line.split("|")[1])) for line in table.split("\n")[2:-2]]
+    assert told == [set(names) for names in house.rows()]
+    there = {path.stem for path in (ROOT / "cellflow").iterdir() if path.suffix in ("", ".py")}
+    assert set().union(*told) == there - {"__init__", "__main__", "__pycache__", "py"}
+
+
+def test_names_on_the_page_of_the_design_are_those_of_the_code():
+    text = (DOCS / "design.md").read_text()
+    source = "".join(path.read_text() for path in (ROOT / "cellflow").rglob("*.py"))
+    files = set(re.findall(r"`(\w+(?:/\w+)*\.py)`", text))
+    assert files
+    assert {name for name in files if not (ROOT / "cellflow" / name).is_file()} == set()
+    names = {name.split(".")[-1] for name in re.findall(r"`([A-Za-z_][\w.]*)`", text)} - {"py"}
+    assert {name for name in names if not re.search(rf"\b{name}\b", source)} == set()
 
 
 def test_the_citation_is_of_this_licence():

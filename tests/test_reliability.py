@@ -243,5 +243,35 @@ def test_predictions_and_scores_say_it_too(course, small, tmp_path):
     assert entry["versions"]["cellflow"] == cf.__version__
     scored = course.uns["cellflow"]["holdout"]
     assert scored["versions"]["cellflow"] == cf.__version__
-    assert {"recipe", "seeds"} <= set(scored["settings"])
+    assert {"recipe", "seeds", "device", "data"} <= set(scored["settings"])
     assert np.isfinite(predicted.obsm["X_cellflow"]).all()
+
+
+MADE = {
+    "push": lambda adata, flow: cf.tl.push(adata, flow, "day=0", 1, rng=5),
+    "pull": lambda adata, flow: cf.tl.pull(adata, flow, "day=1", 0, rng=5),
+    "trajectories": lambda adata, flow: cf.tl.trajectories(adata, flow, times=2, rng=5),
+    "fate_probabilities": lambda adata, flow: cf.tl.fates(adata, flow, "kind", rng=5, copy=True),
+    "cellflow_ancestors": lambda adata, flow: cf.tl.ancestors(
+        adata, flow, "day=1", 0, rng=5, copy=True
+    ),
+    "cellflow_descendants": lambda adata, flow: cf.tl.descendants(
+        adata, flow, "day=0", 1, rng=5, copy=True
+    ),
+    "cellflow_pseudotime": lambda adata, flow: cf.tl.pseudotime(adata, flow, rng=5, copy=True),
+    "velocity": lambda adata, flow: cf.tl.velocity(adata, flow, copy=True),
+    "cellflow_potential": lambda adata, flow: cf.tl.landscape(adata, flow, copy=True),
+}
+
+
+@pytest.mark.filterwarnings("ignore::cellflow.CellflowWarning")
+def test_whatever_a_flow_tells_says_which_flow_data_seed_and_versions_it_is_of(course, small):
+    course.obs["kind"] = np.tile(["a", "b"], 120)
+    flow = cf.tl.fit(course, use_rep="X_pca", method="ot-cfm", recipe=small, progress=False)
+    for key, make in MADE.items():
+        entry = make(course, flow).uns["cellflow"][key]
+        assert entry["flow_id"] == flow.fingerprint, key
+        assert entry["data"] == flow.settings["data"], key
+        assert entry["device"] == "cpu", key
+        assert entry["versions"]["cellflow"] == cf.__version__, key
+        assert entry.get("seed", 5) == 5, key

@@ -17,16 +17,13 @@ from cellflow.nets import Fields
 from cellflow.objectives import VelocityRegression
 from cellflow.paths import StraightPath
 from cellflow.training import minimise
+from tests.seeds import seeded
 
 #: Where whole fits are tested: `CELLFLOW_TEST_DEVICE=cuda make test` runs them on a GPU.
 DEVICE = torch.device(os.environ.get("CELLFLOW_TEST_DEVICE", "cpu"))
 
 #: Kinds of nets, by what is special of them.
 NETS = ("mlp", "dropout", "channels-last")
-
-
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
 
 
 def points(seed, n=30, dim=4, dtype=torch.float32):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Endings that a figure, and those that an animation can have.
-FORMATS, FILMS = (".png", ".pdf", ".svg"), (".gif", ".mp4")
+FORMATS, FILMS = (".png", ".pdf", ".svg"), (".gif", ".html", ".mp4")
 
 
 def draw(

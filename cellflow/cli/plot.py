@@ -123,7 +123,7 @@ def trajectories(
     panel=options.DATA,
     help="What cellflow trajectories wrote.",
 )
-@options.output(metavar="FILM", help="Where it goes: .gif, or .mp4 where ffmpeg is installed.")
+@options.output(metavar="FILM", help="Where it goes: .gif, .html, or .mp4 (needs ffmpeg).")
 @options.time_key
 @_basis
 @_starts

@@ -21,7 +21,9 @@ from cellflow.cli.along import follow
     panel=options.DATA,
     help="Plot that gets arrows, such as umap for obsm X_umap; repeatable.",
 )
-@click.option("--genes", is_flag=True, panel=options.DATA, help="Decode velocities to genes.")
+@click.option(
+    "--genes", "decode", is_flag=True, panel=options.DATA, help="Decode velocities to genes."
+)
 @options.n_neighbors(default=30, help="Neighbours of a cell that its arrow on a plot is made of.")
 @options.time_key
 @options.force

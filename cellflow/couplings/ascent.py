@@ -15,7 +15,7 @@ RATE, _DECAY = 3.0, 0.6
 #: below which it is none.
 _HALVING, _NO_ENTROPY = 2.0, 0.1
 
-#: Rows that the lead is estimated from.
+#: Points that the lead is estimated from.
 _ROWS = 1024
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cellflow._batch import FiniteMarginal, Marginal
 from cellflow._errors import InputError
+from cellflow._tensors import as_bytes
 
 Atoms = Float[Tensor, "N f"]
 Features = Float[Tensor, "n f"]
@@ -44,7 +45,7 @@ def count(points: Atoms | FiniteMarginal) -> int:
     return len(points if isinstance(points, Tensor) else points.masses)
 
 
-def drawn(source: Marginal, n: int, generator: torch.Generator) -> Iterator[Tensor]:
+def fresh(source: Marginal, n: int, generator: torch.Generator) -> Iterator[Tensor]:
     """`n` points of a law, some at a time."""
     for start in range(0, n, _ROWS):
         yield source.sample(min(_ROWS, n - start), generator).seen
@@ -57,11 +58,6 @@ def fingerprint(points: Atoms | FiniteMarginal) -> str:
         digest.update(f"{tuple(block.shape)} {block.dtype}".encode())
         digest.update(as_bytes(block))
     return digest.hexdigest()[:16]
-
-
-def as_bytes(tensor: Tensor) -> memoryview:
-    """What a tensor's memory holds; of one on the CPU, without a copy."""
-    return tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy().data
 
 
 def mean_of(points: Atoms | FiniteMarginal, device: torch.device) -> Coordinates:

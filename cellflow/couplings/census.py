@@ -8,7 +8,7 @@ import torch
 
 from cellflow._batch import Marginal
 from cellflow._errors import InputError
-from cellflow.couplings.atoms import drawn
+from cellflow.couplings.atoms import fresh
 from cellflow.couplings.potentials import Potentials, Values
 
 
@@ -49,7 +49,7 @@ def census(potentials: Potentials, source: Marginal, n: int, generator: torch.Ge
         raise InputError(f"a census needs at least 2 points, got {n}")
     masses, heavy = potentials.masses, potentials.masses > 0
     hits = torch.zeros_like(masses)
-    for x in drawn(source, n, generator):
+    for x in fresh(source, n, generator):
         hits += torch.bincount(potentials.draw(x, generator), minlength=len(hits))
     pairs = (hits * (hits - 1))[heavy].double() / masses[heavy]
     return Census(

@@ -15,12 +15,12 @@ from cellflow._errors import CellflowWarning, InputError
 from cellflow._random import drawn_seed
 from cellflow._typing import Rows
 from cellflow.couplings.costs import Cost, LineageCost, squared_euclidean
-from cellflow.couplings.table import Table
+from cellflow.couplings.table import Table, found
 from cellflow.transport.blocks import blockwise_plan
-from cellflow.transport.exact import exact_plan
+from cellflow.transport.exact import exact_plan, plan_memory
 from cellflow.transport.lowrank import LowRankPlan, low_rank_plan
 from cellflow.transport.plan import Plan
-from cellflow.transport.whole import lazy_plan, plan_memory
+from cellflow.transport.whole import lazy_plan
 
 #: Dimensions up to which costs are quick to take anew at every pivot of the network simplex.
 _FEW_DIMENSIONS = 10
@@ -52,7 +52,7 @@ class PlanCoupling:
     m1: Rows | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        device = self.source.cells.x.device
+        device = self.source.masses.device
         plan = self.plan
         self._rows, self._columns, self._ends = (
             torch.as_tensor(each, device=device)
@@ -63,7 +63,7 @@ class PlanCoupling:
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
         """Draw `n` pairs."""
-        return self._at(_found(self._ends, self.marks(n, generator)))
+        return self._at(found(self._ends, self.marks(n, generator)))
 
     def marks(self, n: int, generator: torch.Generator) -> Rows:
         """Draw `n` places on the line of the plan's masses, in float64."""
@@ -109,7 +109,7 @@ class LowRankCoupling:
     plan: LowRankPlan
 
     def __post_init__(self) -> None:
-        device = self.source.cells.x.device
+        device = self.source.masses.device
         # Class after class in one line, so that one search finds a class and a cell of it.
         self._lefts, self._rights = (
             torch.as_tensor(np.cumsum(factor.T, dtype=np.float64), device=device)
@@ -122,12 +122,12 @@ class LowRankCoupling:
             (2, n), generator=generator, device=self._lefts.device, dtype=torch.float64
         )
         height, width = len(self.plan.left), len(self.plan.right)
-        lefts = _found(self._lefts, share[0] * self._lefts[-1])
+        lefts = found(self._lefts, share[0] * self._lefts[-1])
         kind = lefts // height
         ends = self._rights[width - 1 :: width]
         starts = torch.cat([torch.zeros_like(ends[:1]), ends[:-1]])
         marks = starts[kind] + share[1] * (ends - starts)[kind]
-        rights = _found(self._rights, marks).clamp(min=kind * width, max=(kind + 1) * width - 1)
+        rights = found(self._rights, marks).clamp(min=kind * width, max=(kind + 1) * width - 1)
         source, target = self.source.at(lefts % height), self.target.at(rights % width)
         return Pairs.over(self.interval, source, target)
 
@@ -250,11 +250,6 @@ def low_rank_coupling(
     x, y = (_precise(marginal.cells).seen.numpy() for marginal in (source, target))
     plan = low_rank_plan(x, y, rank, _masses(source), _masses(target), epsilon=epsilon, seed=seed)
     return LowRankCoupling(source, target, interval, plan)
-
-
-def _found(ends: Tensor, marks: Tensor) -> Tensor:
-    """Entries that the marks fall into, given where each entry ends."""
-    return torch.searchsorted(ends, marks, right=True).clamp(max=len(ends) - 1)
 
 
 def _masses(marginal: FiniteMarginal) -> np.ndarray:

@@ -166,16 +166,12 @@ class Potentials:
             raise InputError(f"chi-squared needs at least 2 points, got {n}")
         return self._over_masses(sums.square() - squares) / (n * (n - 1)) - 1
 
-    def hit_entropy(self, x: Features) -> float:
-        """Entropy of what the atoms take of the rows, as a share of its highest value.
-
-        It is 1 where all atoms take the same and 0 where one takes all; few rows an atom lower it
-        by chance.
-        """
-        return self.entropy_of(self.marginal(x))
-
     def entropy_of(self, taken: Values) -> float:
-        """Entropy of the shares that the atoms take, as a share of its highest value."""
+        """Entropy of the shares that the atoms take, as a share of its highest value.
+
+        It is 1 where all atoms take the same and 0 where one takes all; shares of few points an
+        atom lower it by chance.
+        """
         n_atoms = int((self.masses > 0).sum())
         entropy = float(torch.special.entr(taken).sum())
         return entropy / math.log(n_atoms) if n_atoms > 1 else 1.0

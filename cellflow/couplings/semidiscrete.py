@@ -17,7 +17,7 @@ from cellflow._errors import CellflowWarning, InputError
 from cellflow._random import drawn_seed, torch_generator
 from cellflow._typing import Rows
 from cellflow.couplings.ascent import RATE, Ascent
-from cellflow.couplings.atoms import Atoms, Features, blocks, count, drawn, is_finite
+from cellflow.couplings.atoms import Atoms, Features, blocks, count, fresh, is_finite
 from cellflow.couplings.potentials import Potentials
 from cellflow.transport import Plan
 
@@ -32,7 +32,7 @@ THRESHOLD = 0.05
 #: Share of a point's mass below which an entry of a plan is left out.
 _TINY_SHARE = 1e-4
 
-#: Rows that moments and leads are estimated from.
+#: Points that the moments of the source are estimated from.
 _ROWS = 1024
 #: Fewest and most points that chi-squared is estimated from.
 _PROBED = (4096, 65_536)
@@ -170,29 +170,20 @@ def fit_potentials(
     """
     if masses is None and not isinstance(atoms, Tensor):
         masses = atoms.masses
-    _check(atoms, masses, epsilon)
     rate = RATE if learning_rate is None else learning_rate
-    numbers = {"max_steps": max_steps, "batch_size": batch_size, "learning_rate": rate}
-    numbers |= {"threshold": threshold, "check_every": check_every, "chunk": chunk}
-    numbers |= {} if cost_dim is None else {"cost_dim": cost_dim}
-    for name, value in numbers.items():
-        check_positive(value, name)
-    device = generator.device
-    potentials = Potentials.of(
-        atoms, masses, epsilon or 0.0, chunk, cost_dim=cost_dim, device=device
+    _check(atoms, masses, epsilon)
+    _check_positive(
+        max_steps=max_steps,
+        batch_size=batch_size,
+        learning_rate=rate,
+        threshold=threshold,
+        check_every=check_every,
+        chunk=chunk,
+        cost_dim=1 if cost_dim is None else cost_dim,
     )
-    x = source.sample(_ROWS, generator).seen
-    if x.shape[1] != len(potentials.origin):
-        raise InputError(
-            f"costs need source and atoms in the same space, got {x.shape[1]} and "
-            f"{len(potentials.origin)} dimensions"
-        )
-    x = potentials.coordinates(x)
-    spread = _cost_spread(potentials, x)
-    if epsilon is None and is_finite(source):
-        potentials = replace(potentials, epsilon=ENTROPY_SHARE * spread)
-    # The optimum where the atoms are the source, moved.
-    potentials = replace(potentials, g=potentials.g - potentials.atoms @ x.mean(dim=0))
+    device, strength = generator.device, epsilon or 0.0
+    blank = Potentials.of(atoms, masses, strength, chunk, cost_dim=cost_dim, device=device)
+    potentials, spread = _begun(blank, source, epsilon, generator)
     chi_squared = _probe(source, len(potentials.g), threshold, generator)
     ascent = Ascent(potentials, spread, batch_size, rate)
     reached = chi_squared(potentials)
@@ -207,6 +198,24 @@ def fit_potentials(
     potentials = replace(potentials, reached=reached, n_steps=ascent.n_steps)
     warn_unless_converged(potentials, source, threshold)
     return potentials
+
+
+def _begun(
+    blank: Potentials, source: Marginal, epsilon: float | None, generator: torch.Generator
+) -> tuple[Potentials, float]:
+    """Potentials before the first step, and the standard deviation of the costs."""
+    x = source.sample(_ROWS, generator).seen
+    if x.shape[1] != len(blank.origin):
+        raise InputError(
+            f"costs need source and atoms in the same space, got {x.shape[1]} and "
+            f"{len(blank.origin)} dimensions"
+        )
+    x = blank.coordinates(x)
+    spread = _cost_spread(blank, x)
+    if epsilon is None and is_finite(source):
+        blank = replace(blank, epsilon=ENTROPY_SHARE * spread)
+    # The optimum where the atoms are the source, moved.
+    return replace(blank, g=blank.g - blank.atoms @ x.mean(dim=0)), spread
 
 
 def warn_unless_converged(
@@ -235,17 +244,25 @@ def _probe(
     """Chi-squared of potentials, always from the same points of the source."""
     # The standard error of chi-squared from n points is about sqrt(2 N) / n.
     n = int(min(max(6 * math.sqrt(2 * n_atoms) / threshold, _PROBED[0]), _PROBED[1]))
+    device = generator.device
     if not is_finite(source):
-        seed, device = drawn_seed(generator), generator.device
+        seed = drawn_seed(generator)
         return lambda potentials: potentials.chi_squared_over(
-            drawn(source, n, torch_generator(seed, device))
+            fresh(source, n, torch_generator(seed, device))
         )
-    masses = source.masses
+    # A large source stays on the CPU; its points come where their rows are.
+    masses = source.masses.to(device)
     if len(masses) <= 4 * n:
-        return lambda potentials: potentials.chi_squared(source.cells.seen, masses)
+        everything = torch.arange(len(masses), device=device)
+        return lambda potentials: potentials.chi_squared(source.at(everything).seen, masses)
     # What the source serves may be distinct points, from which chi-squared would be too low.
     rows = torch.multinomial(masses, n, replacement=True, generator=generator)
     return lambda potentials: potentials.chi_squared_over([source.at(rows).seen])
+
+
+def _check_positive(**numbers: float) -> None:
+    for name, value in numbers.items():
+        check_positive(value, name)
 
 
 def _check(atoms: Atoms | FiniteMarginal, masses: Rows | None, epsilon: float | None) -> None:

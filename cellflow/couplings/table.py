@@ -14,6 +14,11 @@ from cellflow._batch import Pairs
 _LARGEST = 2 * 10**7
 
 
+def found(ends: Tensor, marks: Tensor) -> Tensor:
+    """Entries that the marks fall into, given where each entry ends."""
+    return torch.searchsorted(ends, marks, right=True).clamp(max=len(ends) - 1)
+
+
 @dataclass(frozen=True)
 class Table:
     """Pairs, each with its part of a line that marks are drawn on.
@@ -41,9 +46,7 @@ class Table:
 
     def at(self, marks: Tensor) -> Pairs:
         """The pairs that the marks fall into."""
-        return self.pairs[
-            torch.searchsorted(self.ends, marks, right=True).clamp(max=len(self.ends) - 1)
-        ]
+        return self.pairs[found(self.ends, marks)]
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ def _moved(
 ) -> tuple[float, float]:
     """Mean and largest distance of optimally coupled cells."""
     x, y = (
-        each.sample(min(_SAMPLE, len(each.cells)), generator).x.double().cpu().numpy()
+        each.sample(min(_SAMPLE, len(each.masses)), generator).x.double().cpu().numpy()
         for each in (source, target)
     )
     distance = distances(x, y)

@@ -20,6 +20,7 @@ from cellflow.flow.storage import (
     understood,
     write_folder,
 )
+from cellflow.flow.words import weights_of
 from cellflow.nets import RatioNet
 
 #: How it stands on disk: `discriminator.json` and `tensors.safetensors`.
@@ -48,6 +49,12 @@ class Discriminator:
     settings: Mapping[str, Any]
     history: Mapping[str, Sequence[float]]
 
+    def __repr__(self) -> str:
+        return (
+            f"Discriminator\n    net: {weights_of(self.net):,} weights, "
+            f"{self.condition_dim} covariates\n    id: {self.fingerprint}"
+        )
+
     @property
     def device(self) -> torch.device:
         """Where the net is."""
@@ -64,7 +71,7 @@ class Discriminator:
         return fingerprint(self.net.state_dict())
 
     def log_ratio(self, sigma: Rows, x: Points, condition: Condition | None = None) -> Rows:
-        """ln(D / (1 - D)) with D held in [1e-5, 1 - 1e-5]; gradients reach `x`.
+        """Give ln(D / (1 - D)) with D held in [1e-5, 1 - 1e-5]; gradients reach `x`.
 
         Parameters
         ----------
@@ -87,6 +94,13 @@ class Discriminator:
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write it as a folder of safetensors and JSON, whole or not at all.
 
+        Parameters
+        ----------
+        path
+            The folder.
+        overwrite
+            Whether an older discriminator there is replaced.
+
         Raises
         ------
         FileError
@@ -104,6 +118,17 @@ class Discriminator:
     @classmethod
     def load(cls, path: str | Path, *, device: str | torch.device = "cpu") -> Discriminator:
         """Read a discriminator that `save` wrote.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        device
+            Where the net goes.
+
+        Returns
+        -------
+        The discriminator.
 
         Raises
         ------

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
+from cellflow._tensors import named, under
 from cellflow._typing import Condition, Points, Rows
 from cellflow.flow.storage import (
     Stored,
@@ -22,10 +23,12 @@ from cellflow.flow.storage import (
     understood,
     write_folder,
 )
+from cellflow.flow.words import flow_in_words
 from cellflow.integrate import (
     Solution,
     accumulate,
     check_in_one_go,
+    leap,
     own_time,
     solve,
     solve_sde,
@@ -77,6 +80,9 @@ class Flow:
     history: Mapping[str, Sequence[float]]
     context: Context = Context()
 
+    def __repr__(self) -> str:
+        return flow_in_words(self.nets, self.axis, self.settings, self.fingerprint)
+
     @property
     def device(self) -> torch.device:
         """Where the net is."""
@@ -118,13 +124,31 @@ class Flow:
         Its velocity, growth and score there are those of the nearer end, its clock runs at the mean
         pace of the nearer interval. Nothing was measured there: it is an assumption. It cannot be
         told from the flow itself once it is saved.
+
+        Returns
+        -------
+        The flow that goes on; it shares the weights.
         """
         ends = float(self.axis.positions[0]), float(self.axis.positions[-1])
         nets = HeldFields(dict(self.nets.nets.items()), ends)
         return replace(self, nets=nets, axis=OpenTimeAxis(**asdict(self.axis)))
 
     def velocity(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:
-        """Velocity at flow times `t`, shape (n,), and positions `x`, shape (n, d)."""
+        """Velocity per unit of flow time.
+
+        Parameters
+        ----------
+        t
+            Flow times, shape (n,).
+        x
+            Positions, shape (n, d).
+        condition
+            Covariates, shape (n, c), where the flow was fitted with such.
+
+        Returns
+        -------
+        Velocities, shape (n, d).
+        """
         return self.nets.velocity(t, x, condition)
 
     def trajectory(
@@ -137,11 +161,30 @@ class Flow:
         n_steps: int | None = None,
         **options: Any,
     ) -> Solution:
-        """Carry points through elapsed `times`, forward or backward; the first is their own.
+        """Carry points along the velocity, forward or backward in time.
 
-        Options are those of `cellflow.integrate.solve`. A flow that `leaps` needs none: it goes to
-        each time from the start, or from the last time point on the way, in `n_steps` steps, None
-        for one; an ODE solver, if one is named, follows its velocities.
+        A flow that `leaps` needs no solver: it goes to each time from the start, or from the last
+        time point on the way; an ODE solver, if one is named, follows its velocities.
+
+        Parameters
+        ----------
+        x
+            Points at the first of `times`, shape (n, d).
+        times
+            Elapsed times, shape (t,); the first is that of the points.
+        condition
+            Covariates, shape (n, c), where the flow was fitted with such.
+        solver
+            One of `cellflow.integrate.solve`; None takes its default.
+        n_steps
+            Steps of a solver that takes such; of a flow that leaps, steps to each time, None
+            for one.
+        **options
+            Others of `cellflow.integrate.solve`.
+
+        Returns
+        -------
+        The points at all times, shape (t, n, d), and the evaluations that they took.
 
         Raises
         ------
@@ -161,6 +204,13 @@ class Flow:
 
     def check_solver(self, solver: str | None, times: Sequence[float]) -> None:
         """Refuse a solver where it has no meaning; most follow any flow anywhere.
+
+        Parameters
+        ----------
+        solver
+            Its name, or None for the default.
+        times
+            Elapsed times that it is to go through.
 
         Raises
         ------
@@ -191,13 +241,28 @@ class Flow:
         condition: Condition | None = None,
         **options: Any,
     ) -> Points:
-        """Where points at elapsed time `start` are at elapsed time `stop`, shape (n, d).
+        """Carry points from one elapsed time to another, forward or backward.
 
-        Options are those of `trajectory`. Points go in parts of up to 16,384, so that memory grows
-        by no more than the answer; adaptive solvers choose their steps for each.
+        Points go in parts of up to 16,384, so that memory grows by no more than the answer;
+        adaptive solvers choose their steps for each.
+
+        Parameters
+        ----------
+        x
+            Points at elapsed time `start`, shape (n, d).
+        start, stop
+            Elapsed times.
+        condition
+            Covariates, shape (n, c), where the flow was fitted with such.
+        **options
+            Those of `trajectory`.
+
+        Returns
+        -------
+        Where the points are at `stop`, shape (n, d).
         """
         if start == stop:
-            return x
+            return self._here(x)
         there = torch.empty_like(x, device=self.device)
         for rows in _parts(len(x)):
             known = None if condition is None else condition[rows]
@@ -215,7 +280,7 @@ class Flow:
         condition: Condition | None = None,
         **options: Any,
     ) -> tuple[Points, Rows]:
-        """Where points are at `stop`, and how much their mass grows: log(m_stop / m_start).
+        """Carry points from one elapsed time to another, and tell how much their mass grows.
 
         Growth is zero where the flow keeps mass; backward in time it is undone.
 
@@ -230,8 +295,12 @@ class Flow:
             shape (n,); None lets all of them arrive at once.
         condition
             Covariates, shape (n, c), where the flow was fitted with such.
-        options
-            Of `trajectory`; points go in parts, as in `push`.
+        **options
+            Those of `trajectory`; points go in parts, as in `push`.
+
+        Returns
+        -------
+        Where the points are at `stop`, shape (n, d), and log(m_stop / m_start), shape (n,).
         """
         there, growth = torch.empty_like(x, device=self.device), x.new_empty(len(x))
         growth = growth.to(self.device)
@@ -275,7 +344,21 @@ class Flow:
         return accumulate(velocity, rate, x, 0.0, 1.0, **options)
 
     def log_growth(self, x: Points, start: float, stop: float, **options: Any) -> Rows:
-        """The growth alone of `push_with_growth`."""
+        """Tell how much mass grows on the way, as `push_with_growth` does.
+
+        Parameters
+        ----------
+        x
+            Points at elapsed time `start`, shape (n, d).
+        start, stop
+            Elapsed times.
+        **options
+            Others of `push_with_growth`.
+
+        Returns
+        -------
+        log(m_stop / m_start), shape (n,).
+        """
         return self.push_with_growth(x, start, stop, **options)[1]
 
     @torch.no_grad()
@@ -288,10 +371,27 @@ class Flow:
         condition: Condition | None = None,
         n_steps: int = 100,
     ) -> Solution:
-        """Carry points through elapsed `times` by the stochastic process, forward or backward.
+        """Carry points along the stochastic process, forward or backward in time.
 
         With velocity v, scaled score s and diffusion g, forward dX = (v + s) dt + g dW, and
         backward in time dX = (s - v) dr + g dW ([SF]2M, Tong et al. 2024, arXiv 2307.03672).
+
+        Parameters
+        ----------
+        x
+            Points at the first of `times`, shape (n, d).
+        times
+            Elapsed times, shape (t,); the first is that of the points.
+        generator
+            Source of the noise, on the device of the flow.
+        condition
+            Covariates, shape (n, c), where the flow was fitted with such.
+        n_steps
+            Euler-Maruyama steps over the whole way.
+
+        Returns
+        -------
+        The points at all times, shape (t, n, d), and the evaluations that they took.
 
         Raises
         ------
@@ -330,7 +430,6 @@ class Flow:
     def _growth(self, condition: Condition | None, t: Rows, x: Points) -> Rows:
         return self.nets.growth(t, x, condition)
 
-    @torch.no_grad()
     def _leaps(
         self,
         x: Points,
@@ -339,38 +438,23 @@ class Flow:
         n_steps: int,
         lead: Rows | float = 0.0,
     ) -> Solution:
-        """So many steps from the start, or the last time point passed, to each moment.
+        """By average velocities; they are learned inside intervals, so none reaches over two."""
 
-        Averages are learned inside an interval between time points, so none reaches over one.
-        Points are ahead of each moment by `lead`.
-        """
-        origin, anchor, nfe = moments[0], x, 0
-        path = [x]
-        for moment in moments[1:]:
-            for knot in self._knots_between(origin, moment):
-                anchor = self._leap(anchor, origin, knot, condition, n_steps)
-                origin, nfe = knot, nfe + n_steps
-            path.append(self._leap(anchor, origin, moment + lead, condition, n_steps))
-            nfe += n_steps
-        return Solution(torch.stack(path), nfe)
+        def average(t: Rows, r: Rows, x: Points) -> Points:
+            return self.nets.average(t, r, x, condition)
 
-    def _leap(
-        self, x: Points, start: float, stop: Rows | float, condition: Condition | None, n_steps: int
-    ) -> Points:
-        step = (x.new_zeros(len(x)) + stop - start) / n_steps
-        for k in range(n_steps):
-            t, r = (start + each * step for each in (k, k + 1))
-            x = x + step[:, None] * self.nets.average(t, r, x, condition)
-        return x
-
-    def _knots_between(self, start: float, stop: float) -> list[float]:
-        """Flow times of time points strictly between two moments, in the order of the way."""
-        low, high = sorted((start, stop))
-        inside = [float(knot) for knot in self.axis.positions if low < knot < high]
-        return inside if start < stop else inside[::-1]
+        knots = self.axis.positions.tolist()
+        return leap(average, x, moments, knots=knots, n_steps=n_steps, lead=lead)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the flow as a folder of safetensors and JSON, whole or not at all.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        overwrite
+            Whether an older flow there is replaced.
 
         Raises
         ------
@@ -378,8 +462,7 @@ class Flow:
             If `path` cannot be written, exists while `overwrite` is off, or is anything other
             than an older flow.
         """
-        weights = {f"nets.{name}": value for name, value in self.nets.state_dict().items()}
-        arrays = {f"context.{name}": value for name, value in self.context.arrays.items()}
+        tensors = named("nets", self.nets.state_dict()) | named("context", self.context.arrays)
         description = {
             "nets": self.nets.settings,
             "axis": asdict(self.axis),
@@ -387,11 +470,22 @@ class Flow:
             "history": {name: list(values) for name, values in self.history.items()},
             "context": dict(self.context.settings),
         }
-        write_folder(Path(path), Stored(description, weights | arrays), overwrite=overwrite)
+        write_folder(Path(path), Stored(description, tensors), overwrite=overwrite)
 
     @classmethod
     def load(cls, path: str | Path, *, device: str | torch.device = "cpu") -> Flow:
         """Read a flow that `save` wrote.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        device
+            Where the nets go.
+
+        Returns
+        -------
+        The flow.
 
         Raises
         ------
@@ -403,25 +497,17 @@ class Flow:
             description = stored.description
             check_sizes(description["nets"], stored.tensors)
             nets = Fields.from_settings(description["nets"])
-            nets.load_state_dict(_under("nets.", stored.tensors))
+            nets.load_state_dict(under("nets", stored.tensors))
             axis = description["axis"]
             return cls(
                 nets=nets.to(device).eval(),
                 axis=TimeAxis(axis["kind"], tuple(axis["times"]), tuple(axis["lengths"])),
                 settings=dict(description["settings"]),
                 history=dict(description["history"]),
-                context=Context(dict(description["context"]), _under("context.", stored.tensors)),
+                context=Context(dict(description["context"]), under("context", stored.tensors)),
             )
 
 
 def _parts(n: int) -> list[slice]:
     """Rows that go together."""
     return [slice(start, start + _ROWS) for start in range(0, n, _ROWS)]
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -51,6 +51,7 @@ class Guidance:
         starts: Points,
         rows: Tensor,
         labels: Tensor,
+        times: Sequence[float],
         **options: Any,
     ) -> Guided:
         """Images `rows`, of these classes; each row of `starts` has noise for all trajectories."""
@@ -60,14 +61,15 @@ class Guidance:
             _velocity(self.weak, self.space.condition(labels), r),
             starts.reshape(len(starts), r, -1).to(flow.device),
             self.marks[rows].to(flow.device),
+            times,
             gamma=self.gamma,
             **options,
         )
 
     @property
     def named(self) -> str:
-        """How it is told beside the solver."""
-        return f"guidance {self.gamma:g} of {self.n_trajectories}"
+        """What is added to the name of the solver."""
+        return f", guidance {self.gamma:g} of {self.n_trajectories}"
 
 
 def guidance_of(
@@ -98,11 +100,7 @@ def guidance_of(
 def _velocity(flow: Flow, condition: Condition | None, r: int) -> VelocityField:
     if condition is not None:
         condition = condition.repeat_interleave(r, dim=0).to(flow.device)
-    return partial(_moving, flow, condition)
-
-
-def _moving(flow: Flow, condition: Condition | None, t: Rows, x: Points) -> Points:
-    return flow.velocity(t, x, condition)
+    return lambda t, x: flow.velocity(t, x, condition)
 
 
 def _check_pair(flow: Flow, space: ImageSpace, weak: Flow, other: ImageSpace) -> None:

@@ -10,9 +10,9 @@ from cellflow._errors import InputError
 from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
 from cellflow.flow import Discriminator, Flow
 from cellflow.images._sample import from_noise, sample
-from cellflow.images._score_flow import solver_options
 from cellflow.images.data import ImageSet
 from cellflow.images.discriminator_guidance import check_guidable
+from cellflow.images.solvers import solver_options
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Population
 from cellflow.methods.recipes import recipe_of

@@ -12,8 +12,9 @@ from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow._typing import Points
 from cellflow.flow import Flow
-from cellflow.images._sample import from_noise, samples_from, way
+from cellflow.images._sample import from_noise, samples_from
 from cellflow.images.encoders import Encoder
+from cellflow.images.solvers import way
 from cellflow.marginals import Gaussian
 
 
@@ -27,7 +28,7 @@ def interpolate(
     rng: RNG = 0,
     **options: Any,
 ) -> np.ndarray:
-    """Images of noise on the way from one draw to another, along great circles.
+    """Make images of noise on the way from one draw to another, along great circles.
 
     Parameters
     ----------

@@ -10,23 +10,20 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from cellflow._checks import check_positive, listed
+from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow._typing import Condition, Points
-from cellflow.flow import Discriminator, Flow
+from cellflow.flow import Discriminator, Flow, Guided
 from cellflow.images._corrector import Guidance, guidance_of
 from cellflow.images.data import ImageSet
 from cellflow.images.discriminator_guidance import Guiding
 from cellflow.images.encoders import Encoder
 from cellflow.images.samples import Samples
+from cellflow.images.solvers import named_solver, way
 from cellflow.images.space import ImageSpace
-from cellflow.integrate import FIXED_STEP, Solution
+from cellflow.integrate import Solution
 from cellflow.marginals import Gaussian
-from cellflow.methods.names import ODE_SOLVERS
-
-#: Steps of solvers with fixed ones where none are named; of others 100.
-_N_STEPS = {"average": 1, "edm-heun": 18}
 
 
 def sample(
@@ -110,8 +107,7 @@ def sample(
     """
     space = from_noise(flow, encoder)
     check_positive(n, "n")
-    if list(times) != sorted({0.0, *times}):
-        raise InputError(f"times must rise from 0, where the noise is, got {list(times)}")
+    check_rising(times)
     generator = torch_generator(seed_of(rng))
     if discriminator is not None and solver is None:
         solver = "edm-heun"
@@ -130,27 +126,13 @@ def sample(
         noise,
         labels,
         times=times,
-        guiding=guiding,
-        guidance=corrector,
+        guidance=guiding or corrector,
         batch_size=batch_size,
         progress=progress,
         **way(flow, solver, n_steps),
         tolerance=tolerance,
         rho=rho,
     )
-
-
-def way(flow: Flow, solver: str | None, n_steps: int | None) -> dict[str, Any]:
-    """Solver and steps, where they are not named those that suit the flow."""
-    solver = solver or ("average" if flow.leaps else "dopri5")
-    if n_steps is None:
-        return {"solver": solver, "n_steps": _N_STEPS.get(solver, 100)}
-    if solver in ODE_SOLVERS and solver not in (*FIXED_STEP, "edm-heun"):
-        raise InputError(
-            f"solver {solver!r} chooses its steps by tolerance, so n_steps={n_steps} has no "
-            f"effect: name one with fixed steps, {listed([*FIXED_STEP, 'edm-heun'])}"
-        )
-    return {"solver": solver, "n_steps": n_steps}
 
 
 def samples_from(
@@ -162,16 +144,15 @@ def samples_from(
     times: Sequence[float] = (0.0, 1.0),
     batch_size: int = 256,
     keep_paths: bool = False,
-    guiding: Guiding | None = None,
-    guidance: Guidance | None = None,
+    guidance: Guiding | Guidance | None = None,
     low: Condition | None = None,
     progress: bool = False,
     **options: Any,
 ) -> Samples:
     """Carry starts through `times`, a batch at a time, and decode them.
 
-    With guidance each row of `starts` has the noise of all trajectories of an image. `low` are the
-    low resolutions, for a flow that depends on them.
+    Each row of `starts` has the noise of all trajectories of an image. `low` are the low
+    resolutions, for a flow that depends on them.
 
     Raises
     ------
@@ -183,58 +164,51 @@ def samples_from(
         raise InputError(f"times need the start and one time or more after it, got {list(times)}")
     flow.check_solver(options.get("solver"), times)
     frames, paths, calls, effective = [], [], 0.0, 0.0
-    at_once = max(1, batch_size // guidance.n_trajectories) if guidance else batch_size
+    carried = _carried if guidance is None else guidance.carried
+    at_once = max(1, batch_size * flow.dim // starts.shape[1])
     parts = torch.split(torch.arange(len(starts)), at_once)
     for rows in tqdm(parts, disable=not progress, desc="sample", unit="batch"):
         condition = space.condition(labels[rows]) if low is None else low[rows]
-        if guidance is None:
-            guided = {} if guiding is None else {"guide": guiding.guide(condition)}
-            solution = carried(flow, starts[rows], condition, times=times, **options, **guided)
-        else:
-            solution = guidance.carried(
-                flow, condition, starts[rows], rows, labels[rows], times=times, **options
-            )
-            effective += solution.effective * len(rows) / len(starts)
+        solution = carried(flow, condition, starts[rows], rows, labels[rows], times, **options)
         path = solution.x.float().cpu()
         frames.append([space.encoder.decode(x) for x in path])
         if keep_paths:
             paths.append(path)
         calls += solution.nfe * len(rows) / len(starts)
+        if isinstance(solution, Guided):
+            effective += solution.effective * len(rows) / len(starts)
     films = np.concatenate([np.stack(film) for film in frames], axis=1)
-    images = ImageSet(
-        films[-1],
-        labels.numpy() if space.classes else None,
-        space.classes,
-        name=f"generated {space.target}",
+    return Samples(
+        ImageSet(
+            films[-1],
+            labels.numpy() if space.classes else None,
+            space.classes,
+            name=f"generated {space.target}",
+        ),
+        named_solver(len(times) - 1, **options) + (guidance.named if guidance else ""),
+        calls,
+        films,
+        torch.cat(paths, dim=1) if keep_paths else None,
+        effective or None,
     )
-    by = _named_solver(len(times) - 1, **options) + (guiding.name if guiding else "")
-    kept = torch.cat(paths, dim=1) if keep_paths else None
-    if guidance is None:
-        return Samples(images, by, calls, films, kept)
-    return Samples(images, f"{by}, {guidance.named}", calls, films, kept, effective)
 
 
-def carried(
+def _carried(
     flow: Flow,
-    starts: Points,
     condition: Condition | None,
-    *,
-    times: Sequence[float] = (0.0, 1.0),
+    starts: Points,
+    _rows: Tensor,
+    _labels: Tensor,
+    times: Sequence[float],
     **options: Any,
 ) -> Solution:
-    """Carry points from the first time through the others; the device is the flow's."""
     return flow.trajectory(starts, times, condition=condition, **options)
 
 
-def _named_solver(
-    intervals: int, solver: str = "rk4", n_steps: int = 100, rho: float = 7.0, **_: Any
-) -> str:
-    if solver == "average":
-        # Each time is reached from the start.
-        return f"{solver}:{n_steps}"
-    if solver == "edm-heun":
-        return f"{solver}:{n_steps}" + ("" if rho == 7 else f":{rho:g}")
-    return f"{solver}:{n_steps * intervals}" if solver in FIXED_STEP else solver
+def check_rising(times: Sequence[float]) -> None:
+    """Refuse times of samples that do not rise from that of the noise."""
+    if list(times) != sorted({0.0, *times}):
+        raise InputError(f"times must rise from 0, where the noise is, got {list(times)}")
 
 
 def from_noise(flow: Flow, encoder: Encoder | None) -> ImageSpace:

@@ -14,7 +14,7 @@ from cellflow._checks import listed
 from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow.images.data import ImageSet
-from cellflow.images.features import FeatureSpace, space_of
+from cellflow.images.features import FeatureSpace, given_space
 from cellflow.images.scores import GENERATED, TEST, Score, Scores
 from cellflow.images.statistics import Statistics, statistics_of
 from cellflow.metrics import Cloud, mmd
@@ -83,7 +83,7 @@ def score(
     2019, third neighbours.
     """
     _check(generated, real, test)
-    chosen = _space(space, weights)
+    chosen = given_space(space, weights)
     target = resolve_device(device)
     generator = torch_generator(seed_of(rng))
     known = statistics_of(real, chosen, cache=cache, device=target, progress=progress)
@@ -188,14 +188,6 @@ def _check_shapes(sets: Iterable[tuple[str, ImageSet]]) -> None:
     if len(set(shapes.values())) > 1:
         said = ", ".join(f"{role} {shape}" for role, shape in shapes.items())
         raise InputError(f"images must have one shape (channels, height, width), got {said}")
-
-
-def _space(space: str | FeatureSpace, weights: str | Path | None) -> FeatureSpace:
-    if isinstance(space, str):
-        return space_of(space, weights=weights)
-    if weights is not None:
-        raise InputError(f"weights are for feature spaces given by name, got {weights}")
-    return space
 
 
 def _array(points: Tensor | np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from cellflow._checks import check_choice, check_positive, listed
 from cellflow._errors import InputError
 from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
 from cellflow.flow import Discriminator, Flow
@@ -18,11 +17,10 @@ from cellflow.images._sample import from_noise, sample, samples_from
 from cellflow.images._score import score
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.features import FeatureSpace, space_of
+from cellflow.images.features import FeatureSpace, given_space
 from cellflow.images.scores import TEST
-from cellflow.integrate.ode import FIXED_STEP
+from cellflow.images.solvers import solver_options
 from cellflow.marginals import Gaussian
-from cellflow.methods.names import SOLVERS
 from cellflow.metrics.straightness import normalized_path_energy, path_energy, straightness
 
 if TYPE_CHECKING:
@@ -114,7 +112,7 @@ def score_flow(
             raise InputError(
                 f"guidance goes with solver 'edm-heun', not with {options['solver']!r}"
             )
-    chosen = space_of(space, weights=weights) if isinstance(space, str) else space
+    chosen = given_space(space, weights)
     seeds = torch_generator(seed_of(rng))
     noise_seed, score_seed = drawn_seed(seeds), drawn_seed(seeds)
     straight = _straightness(flow, encoder, noise_seed, batch_size)
@@ -179,32 +177,6 @@ def _cost(flow: Flow) -> dict[str, float]:
     if "seconds" in cost:
         cost["train_seconds"] = cost.pop("seconds") + cost["setup_seconds"]
     return {name: value for name, value in cost.items() if value is not None}
-
-
-def solver_options(setting: str) -> dict[str, Any]:
-    """Options of `sample` that `euler:8`, `edm-heun:14:90` or `dopri5` stands for."""
-    name, _, numbers = setting.partition(":")
-    check_choice(name, SOLVERS, "solver")
-    fixed = [*FIXED_STEP, "edm-heun", "average"]
-    if name not in fixed and not numbers:
-        return {"solver": name}
-    steps, _, rho = numbers.partition(":")
-    if name not in fixed or not steps.isdecimal() or int(steps) < 1:
-        raise InputError(
-            f"solver {setting!r} is none of the form euler:8, with {listed(fixed)}, nor an "
-            "adaptive one without steps, dopri5"
-        )
-    options = {"solver": name, "n_steps": int(steps)}
-    if not rho:
-        return options
-    if name != "edm-heun":
-        raise InputError(f"solver {setting!r} has a second number, rho, as edm-heun:14:90 has one")
-    try:
-        value = float(rho)
-    except ValueError:
-        raise InputError(f"solver {setting!r}: rho must be a number, got {rho!r}") from None
-    check_positive(value, "rho")
-    return {**options, "rho": value}
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:

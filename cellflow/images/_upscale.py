@@ -10,10 +10,11 @@ import torch
 from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow.flow import Flow
-from cellflow.images._sample import samples_from, way
+from cellflow.images._sample import check_rising, samples_from
 from cellflow.images.data import ImageSet
 from cellflow.images.pixels import to_points
 from cellflow.images.samples import Samples
+from cellflow.images.solvers import way
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Gaussian
 
@@ -69,8 +70,7 @@ def upscale(
         raise InputError(
             "this flow makes images of noise alone; to upscale, train with low_res (--low-res)"
         )
-    if list(times) != sorted({0.0, *times}):
-        raise InputError(f"times must rise from 0, where the noise is, got {list(times)}")
+    check_rising(times)
     small = space.low_resolution(images)
     n = len(small)
     made = samples_from(

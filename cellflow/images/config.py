@@ -25,7 +25,7 @@ CONFIGS = {
 
 
 def config_of(config: str | Path | Config | None, shape: tuple[int, int, int]) -> Config:
-    """Settings by name, from a file, or, for None, by the size of the images.
+    """Find settings by name, from a file, or, for None, by the size of the images.
 
     Parameters
     ----------

@@ -12,7 +12,6 @@ import torch
 from cellflow._errors import InputError
 from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
 from cellflow.flow import Flow
-from cellflow.images._sample import carried
 from cellflow.images.couplings_report import warn_of_others
 from cellflow.images.data import ImageSet
 from cellflow.images.low_res import costs_of_conditions
@@ -22,6 +21,9 @@ from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.training import Checkpoint, Look, fit_flow, resolve_device
+
+#: Flow times of noise, or the source, and of the images.
+_ENDS = (0.0, 1.0)
 
 #: Images of a picture that is taken on the way, and the Euler steps that make them.
 _SHOWN, _STEPS = 64, 20
@@ -69,11 +71,11 @@ class Course:
         if self.condition_weight is not None:
             start, target = costs_of_conditions(target, self.condition_weight)
         shape, low_shape = self.space.grid, self.space.low_shape
-        return Marginals((0.0, 1.0), (start, target), shape, condition_shape=low_shape)
+        return Marginals(_ENDS, (start, target), shape, condition_shape=low_shape)
 
-    def coupled_by(self, method: Method) -> dict[str, Any]:
-        """What decides the potentials of a semidiscrete coupling."""
-        names = ("epsilon", "cost_dim", "semidiscrete_steps")
+    @property
+    def known(self) -> dict[str, Any]:
+        """What tells the images, and how they are points."""
         return {
             "data": self.data.fingerprint,
             "source": self.source and self.source.fingerprint,
@@ -81,8 +83,12 @@ class Course:
             "encoder": self.space.kind,
             "dim": self.marginals.dim,
             "flips": self.flips,
-            **{name: getattr(method, name) for name in names},
         }
+
+    def coupled_by(self, method: Method) -> dict[str, Any]:
+        """What decides the potentials of a semidiscrete coupling."""
+        names = ("epsilon", "cost_dim", "semidiscrete_steps")
+        return {**self.known, **{name: getattr(method, name) for name in names}}
 
     def fitted(
         self,
@@ -102,13 +108,8 @@ class Course:
         """A flow from one to the other, by these settings; the options are those of `train`."""
         space, seed, marginals = self.space, seed_of(rng), self.marginals
         given = {
-            "data": self.data.fingerprint,
-            "source": self.source and self.source.fingerprint,
+            **self.known,
             "prior": prior and prior.fingerprint,
-            "conditional": bool(space.classes),
-            "encoder": space.kind,
-            "dim": marginals.dim,
-            "flips": self.flips,
             "augment": self.augment,
         }
         if method.potentials is not None:
@@ -120,7 +121,7 @@ class Course:
             looks = [_pictures(space, marginals, seed, pictures, pictures_every)]
         flow = fit_flow(
             marginals,
-            TimeAxis("index", (0.0, 1.0)),
+            TimeAxis("index", _ENDS),
             method=method,
             recipe=recipe,
             seed=seed,
@@ -151,9 +152,9 @@ def _pictures(
         condition = target.sample(_SHOWN, generator).condition
 
     def draw(step: int, nets: Any) -> None:
-        flow = Flow(nets, TimeAxis("index", (0.0, 1.0)), {}, {})
-        end = carried(flow, points, condition, solver="euler", n_steps=_STEPS).end
-        pixels = space.encoder.decode(end.float().cpu())
+        flow = Flow(nets, TimeAxis("index", _ENDS), {}, {})
+        way = flow.trajectory(points, _ENDS, condition=condition, solver="euler", n_steps=_STEPS)
+        pixels = space.encoder.decode(way.end.float().cpu())
         folder.mkdir(parents=True, exist_ok=True)
         write_png(pixels, folder / f"step-{step:07d}.png", overwrite=True)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cellflow._checks import check_choice
+from cellflow._checks import check_choice, listed
 from cellflow._errors import InputError
 from cellflow._files import new_file
 
@@ -70,6 +70,14 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def __repr__(self) -> str:
+        channels, height, width = self.shape
+        colours = "grey" if channels == 1 else "RGB"
+        told = (
+            f"ImageSet {self.name!r}: {len(self):,} images of {height} x {width} pixels, {colours}"
+        )
+        return told + (f"\n    classes: {listed(self.classes)}" if self.classes else "")
+
     def __getitem__(self, rows: slice | np.ndarray) -> ImageSet:
         labels = None if self.labels is None else self.labels[rows]
         return replace(self, pixels=self.pixels[rows], labels=labels)
@@ -123,7 +131,12 @@ class ImageSet:
         return replace(self[rows], name=f"{self.name}/{self.classes[index]}")
 
     def with_mirrors(self) -> ImageSet:
-        """Return these images and, after them, each mirrored left to right, with its class."""
+        """Add each image mirrored left to right, with its class.
+
+        Returns
+        -------
+        Twice as many images, the mirrored ones after the others.
+        """
         pixels = np.concatenate([self.pixels, self.pixels[:, :, ::-1]])
         return replace(
             self, pixels=pixels, labels=None if self.labels is None else np.tile(self.labels, 2)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._typing import Condition
+from cellflow._typing import Condition, Points
 from cellflow.flow import Discriminator, DiscriminatorGuidance, Flow
+from cellflow.integrate import Solution
 
 
 @dataclass(frozen=True)
@@ -66,18 +69,28 @@ class Guiding:
         boost = conditional if boost is None else boost
         return cls(discriminator, chosen, boost, generator)
 
-    def guide(self, condition: Condition | None) -> DiscriminatorGuidance:
-        """That of a batch of images."""
-        return DiscriminatorGuidance(
+    def carried(
+        self,
+        flow: Flow,
+        condition: Condition | None,
+        starts: Points,
+        _rows: Tensor,
+        _labels: Tensor,
+        times: Sequence[float],
+        **options: Any,
+    ) -> Solution:
+        """A batch of images."""
+        guide = DiscriminatorGuidance(
             self.discriminator,
             self.weights,
             condition=condition,
             boost=self.boost,
             generator=self.generator,
         )
+        return flow.trajectory(starts, times, condition=condition, guide=guide, **options)
 
     @property
-    def name(self) -> str:
+    def named(self) -> str:
         """What is added to the name of the solver."""
         first, second = self.weights
         weights = f"{first:g}" + (f":{second:g}" if second else "")

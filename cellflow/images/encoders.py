@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -22,11 +22,31 @@ class Encoder(Protocol):
     """A way from images to points and back; a user's own needs these two methods."""
 
     def encode(self, pixels: np.ndarray) -> Points:
-        """Points, shape (n, d), of images, uint8, shape (n, h, w, c)."""
+        """Make points of images.
+
+        Parameters
+        ----------
+        pixels
+            Images, uint8, shape (n, h, w, c).
+
+        Returns
+        -------
+        Points, float32, shape (n, d).
+        """
         ...
 
     def decode(self, points: Points) -> np.ndarray:
-        """Images, uint8, shape (n, h, w, c), of points on the CPU, shape (n, d)."""
+        """Make images of points.
+
+        Parameters
+        ----------
+        points
+            Points on the CPU, shape (n, d).
+
+        Returns
+        -------
+        Images, uint8, shape (n, h, w, c).
+        """
         ...
 
 
@@ -74,12 +94,25 @@ class PCAEncoder:
     """
 
     shape: Shape
-    centre: Tensor
-    components: Tensor
+    centre: Tensor = field(repr=False)
+    components: Tensor = field(repr=False)
 
     @classmethod
     def fit(cls, images: ImageSet, n_components: int, others: ImageSet | None = None) -> PCAEncoder:
-        """Components of the largest variance of a set of images, and of `others` with it.
+        """Find the components of the largest variance.
+
+        Parameters
+        ----------
+        images
+            The images.
+        n_components
+            How many components.
+        others
+            Images that count as well.
+
+        Returns
+        -------
+        The encoder.
 
         Raises
         ------

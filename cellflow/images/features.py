@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from cellflow._checks import check_choice
 from cellflow._errors import FileError, InputError
+from cellflow._tensors import digest
 from cellflow.images.data import check_pixels
 from cellflow.images.feature_nets import Pixels, RandomConv, ResNet20
 from cellflow.images.inception import (
@@ -22,7 +23,7 @@ from cellflow.images.inception import (
     pooled_digest,
     read_inception_weights,
 )
-from cellflow.images.weights import digest, first_line, read_weights
+from cellflow.images.weights import first_line, read_weights
 
 #: Feature spaces by name, as `space_of` takes them.
 SPACES = ("random-conv", "pixels", "resnet20-cifar", "inception")
@@ -162,6 +163,15 @@ def space_of(name: str, *, weights: str | Path | None = None) -> NetSpace:
     if weights is not None:
         raise InputError(f"the space {name!r} has no weights to read, got {weights}")
     return _pixels() if name == "pixels" else _random_conv()
+
+
+def given_space(space: str | FeatureSpace, weights: str | Path | None) -> FeatureSpace:
+    """A space by its name, or the caller's own, which has no weights to read."""
+    if isinstance(space, str):
+        return space_of(space, weights=weights)
+    if weights is not None:
+        raise InputError(f"weights are for feature spaces given by name, got {weights}")
+    return space
 
 
 def _pixels() -> NetSpace:

@@ -88,9 +88,8 @@ def _ssim(x: Tensor, y: Tensor) -> Tensor:
         alone = values.flatten(0, 1)[:, None]
         return functional.conv2d(functional.conv2d(alone, window), window.mT)
 
-    mx, my = mean(x), mean(y)
-    vx, vy, both = (mean(a * b) - ma * mb for a, b, ma, mb in
-                    ((x, x, mx, mx), (y, y, my, my), (x, y, mx, my)))  # fmt: skip
+    mx, my, xx, yy, xy = (mean(values) for values in (x, y, x * x, y * y, x * y))
+    vx, vy, both = xx - mx.square(), yy - my.square(), xy - mx * my
     c1, c2 = (_K1 * _RANGE) ** 2, (_K2 * _RANGE) ** 2
     similar = (2 * mx * my + c1) * (2 * both + c2)
     similar = similar / ((mx.square() + my.square() + c1) * (vx + vy + c2))

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from cellflow._errors import FileError, InputError
 from cellflow._files import new_file
-from cellflow.images.weights import digest, first_line, read_weights
+from cellflow._tensors import digest
+from cellflow.images.weights import first_line, read_weights
 
 #: Where weights come from, for messages.
 SOURCES = (

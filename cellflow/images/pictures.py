@@ -29,7 +29,7 @@ def grid(
     Parameters
     ----------
     pixels
-        uint8, shape (n, h, w, c).
+        Pixels, uint8, shape (n, h, w, c).
     columns
         Images a row; None makes the layout about square.
     scale
@@ -67,7 +67,7 @@ def filmstrip(frames: np.ndarray, *, scale: int | None = None, gap: int = 2) -> 
     Parameters
     ----------
     frames
-        uint8, shape (t, n, h, w, c).
+        Pixels, uint8, shape (t, n, h, w, c).
     scale, gap
         As in `grid`.
 
@@ -115,7 +115,7 @@ def write_gif(
     Parameters
     ----------
     frames
-        uint8, shape (t, n, h, w, c); each time is laid out by `grid`.
+        Pixels, uint8, shape (t, n, h, w, c); each time is laid out by `grid`.
     path
         The file.
     seconds

@@ -120,4 +120,7 @@ class FlippedPixels:
 
 
 def _scaled(values: UInt8[Tensor, "n d"]) -> Points:
-    return values.float().div_(_HALF).sub_(1)
+    # On a GPU, division by a plain number is multiplication by its reciprocal, and digests of
+    # points see last digits.
+    half = torch.full((), _HALF, device=values.device)
+    return values.float().div_(half).sub_(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,8 @@ class Samples:
     images: ImageSet
     by: str
     nfe: float
-    frames: np.ndarray
-    paths: Paths | None = None
+    frames: np.ndarray = field(repr=False)
+    paths: Paths | None = field(default=None, repr=False)
     effective: float | None = None
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:

@@ -78,7 +78,12 @@ class Scores:
     scores: tuple[Score, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON: numbers under names that tell the number of images."""
+        """Tell everything as JSON.
+
+        Returns
+        -------
+        Numbers under names that tell the number of images.
+        """
         rows: dict[str, dict[str, float]] = {}
         for score in self.scores:
             rows.setdefault(score.of, {}).update(score.named(fid=self.defines_fid))
@@ -115,7 +120,12 @@ class Scores:
         ]
 
     def table(self) -> pd.DataFrame:
-        """One row for the generated and one for the test images; columns tell the numbers."""
+        """Tell the scores as a table.
+
+        Returns
+        -------
+        One row for the generated and one for the test images; columns tell the numbers.
+        """
         import pandas as pd
 
         rows = self.to_dict()["scores"]

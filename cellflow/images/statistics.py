@@ -12,18 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from cellflow._errors import CellflowWarning, FileError, InputError
-from cellflow._files import new_file
+from cellflow._tensors import check_whole, read_tensors, write_tensors
 from cellflow.images.data import ImageSet
 from cellflow.images.features import FeatureSpace
-from cellflow.images.weights import digest, first_line
 from cellflow.metrics.frechet import Moments
 
-_FORMAT = "cellflow-image-statistics-1"
+_FORMAT = "cellflow-image-statistics-2"
 
 
 @dataclass(frozen=True)
@@ -116,24 +113,18 @@ def _file_name(key: dict[str, str]) -> str:
 
 def _write(path: Path, key: dict[str, str], statistics: Statistics) -> None:
     tensors = {
-        "features": statistics.features.cpu().contiguous(),
+        "features": statistics.features,
         "mean": torch.from_numpy(statistics.moments.mean),
         "scatter": torch.from_numpy(statistics.moments.scatter),
     }
-    metadata = {"format": _FORMAT, **key, "sha256": digest(tensors)}
-    with new_file(path, overwrite=True) as staged:
-        staged.write_bytes(save(tensors, metadata))
+    write_tensors(path, tensors, {"format": _FORMAT, **key}, overwrite=True)
 
 
 def _read(path: Path, key: dict[str, str], device: torch.device | str) -> Statistics:
     """Read a cache file; `FileError` for any other than `_write` makes for this key."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise FileError(f"the cached statistics {path} are damaged: {first_line(error)}") from error
-    if metadata != {"format": _FORMAT, **key, "sha256": digest(tensors)}:
-        raise FileError(f"the cached statistics {path} were altered or belong to something else")
+    tensors, metadata = read_tensors(path, "statistics of images")
+    check_whole(path, tensors, metadata)
+    if {name: metadata.get(name) for name in ("format", *key)} != {"format": _FORMAT, **key}:
+        raise FileError(f"the cached statistics {path} belong to something else")
     moments = Moments(int(key["n"]), tensors["mean"].numpy(), tensors["scatter"].numpy())
     return Statistics(tensors["features"].to(device), moments)

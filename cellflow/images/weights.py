@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,16 +33,6 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     ):
         raise FileError(f"{path} holds no named tensors")
     return {name.removeprefix("module."): values for name, values in tensors.items()}
-
-
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of names, types, shapes and values, whatever the order and file of the tensors."""
-    whole = hashlib.sha256()
-    for name in sorted(tensors):
-        values = tensors[name].detach().cpu().contiguous()
-        whole.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-        whole.update(values.numpy().tobytes())
-    return whole.hexdigest()
 
 
 def first_line(error: BaseException) -> str:

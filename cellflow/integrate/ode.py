@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError, SolverError
-from cellflow._typing import Points, VelocityField
+from cellflow._typing import Paths, Points, VelocityField
 from cellflow.integrate.heun import Guide, check_in_one_go, heun
 from cellflow.integrate.solution import Solution
 from cellflow.methods.names import ODE_SOLVERS
@@ -107,30 +107,43 @@ def solve(
     if guide is not None:
         raise InputError(f"guidance goes with solver 'edm-heun', not with {solver!r}")
     field = _Counted(velocity)
-    if solver not in FIXED_STEP:
-        from torchdiffeq import odeint
+    if solver in FIXED_STEP:
+        path = _by_steps(field, x, times, FIXED_STEP[solver], n_steps)
+    else:
+        path = _by_tolerance(field, x, times, solver, tolerance)
+    return Solution(path, field.calls)
 
-        moments = torch.tensor(times, dtype=torch.float64, device=x.device)
-        options = {"max_num_steps": _MAX_STEPS}
-        try:
-            path = odeint(
-                field, x, moments, rtol=tolerance, atol=tolerance, method=solver, options=options
-            )
-        except AssertionError as error:  # how torchdiffeq tells that it stopped
-            raise SolverError(
-                f"solver {solver!r} stopped between times {times[0]:g} and {times[-1]:g} "
-                f"({str(error) or 'no step is small enough'}): the velocity is too stiff, or no "
-                f"number; raise tolerance (it is {tolerance:g}) or take fixed steps, solver 'rk4'"
-            ) from error
-        return Solution(path, field.calls)
-    tableau = FIXED_STEP[solver]
+
+def _by_steps(
+    field: _Counted, x: Points, times: Sequence[float], tableau: Tableau, n_steps: int
+) -> Paths:
     path = [x]
     for start, stop in pairwise(times):
         step = (stop - start) / n_steps
         for k in range(n_steps):
             x = x + _increment(field, tableau, start + k * step, x, step)
         path.append(x)
-    return Solution(torch.stack(path), field.calls)
+    return torch.stack(path)
+
+
+def _by_tolerance(
+    field: _Counted, x: Points, times: Sequence[float], solver: str, tolerance: float
+) -> Paths:
+    from torchdiffeq import odeint
+
+    moments = torch.tensor(times, dtype=torch.float64, device=x.device)
+    options = {"max_num_steps": _MAX_STEPS}
+    try:
+        path: Paths = odeint(
+            field, x, moments, rtol=tolerance, atol=tolerance, method=solver, options=options
+        )
+    except AssertionError as error:  # how torchdiffeq tells that it stopped
+        raise SolverError(
+            f"solver {solver!r} stopped between times {times[0]:g} and {times[-1]:g} "
+            f"({str(error) or 'no step is small enough'}): the velocity is too stiff, or no "
+            f"number; raise tolerance (it is {tolerance:g}) or take fixed steps, solver 'rk4'"
+        ) from error
+    return path
 
 
 def _increment(field: _Counted, tableau: Tableau, t: float, x: Points, step: float) -> Points:

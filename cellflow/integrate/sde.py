@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch
 
 from cellflow._checks import check_positive
+from cellflow._random import normal_like
 from cellflow._typing import Points, VelocityField
 from cellflow.integrate.solution import Solution
 
@@ -52,7 +53,7 @@ def solve_sde(
         length = abs(step)
         for k in range(n_steps):
             t = x.new_full((len(x),), start + k * step)
-            noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+            noise = normal_like(x, generator)
             x = x + length * drift(t, x) + diffusion * math.sqrt(length) * noise
         path.append(x)
     return Solution(torch.stack(path), n_steps * (len(times) - 1))

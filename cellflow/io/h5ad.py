@@ -11,6 +11,7 @@ from anndata.io import write_elem
 
 from cellflow._errors import FileError
 from cellflow._files import new_file
+from cellflow.io.hdf5 import check_structure
 from cellflow.io.sink import Sink
 
 #: Ending of a zarr store in one file.
@@ -42,11 +43,15 @@ def unreadable(path: Path, error: Exception) -> FileError:
 
 
 def check_is_h5ad(path: Path) -> None:
-    """Refuse what is no HDF5 file."""
+    """Refuse what is no HDF5 file, or none that can be read without harm."""
     if not path.is_file():
         raise FileError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
     if not h5py.is_hdf5(path):
         raise FileError(f"{path} is no .h5ad file (not HDF5)")
+    try:
+        check_structure(path)
+    except Exception as error:  # h5py raises many kinds for damaged files
+        raise unreadable(path, error) from error
 
 
 def _read_zarr(path: Path) -> AnnData:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 
 from cellflow._batch import Batch
+from cellflow._random import normal_like
 from cellflow._typing import Points
 
 
@@ -41,7 +42,5 @@ class Gaussian:
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
         """Draw `n` points."""
-        centre = self.centre
-        shape = (n, centre.shape[1])
-        noise = torch.randn(shape, generator=generator, device=centre.device, dtype=centre.dtype)
-        return Batch(centre + self.scale * noise)
+        noise = normal_like(self.centre.expand(n, -1), generator)
+        return Batch(self.centre + self.scale * noise)

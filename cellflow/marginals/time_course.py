@@ -42,9 +42,7 @@ class Marginals:
                 f"a time course needs two or more times with one population each, got "
                 f"{len(self.times)} times and {len(self.populations)} populations"
             )
-        if any(
-            later <= earlier for earlier, later in zip(self.times, self.times[1:], strict=False)
-        ):
+        if any(later <= earlier for earlier, later in pairwise(self.times)):
             raise InputError(f"times must increase, got {self.times}")
         dims = [each.dim for each in self.populations]
         if len(set(dims)) > 1:

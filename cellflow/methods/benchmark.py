@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
-from cellflow._checks import check_choice, listed
-from cellflow._errors import FileError, InputError
-from cellflow.methods.config import named
+from cellflow._checks import check_choice
+from cellflow._errors import InputError
+from cellflow.methods.config import named, read_mapping
 from cellflow.methods.contestants import Contestant, Peer, contestants_of
 from cellflow.methods.names import EXPRESSION_KINDS, TIME_AXES
 from cellflow.methods.protocols import PROTOCOLS
@@ -114,14 +113,7 @@ def read_benchmark(path: str | Path) -> Benchmark:
         For unknown keys and values, and two data sets or methods of one name.
     """
     path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FileError(f"{path} cannot be read as YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise FileError(f"{path} is no YAML mapping with the keys {listed(KEYS)}")
-    for key in values:
-        check_choice(key, KEYS, f"key in {path}")
+    values = read_mapping(path, KEYS)
     recipe, numbers = named(values.get("recipe"), "recipe")
     files, settings = _data(_list(values, "data", [], path), path.parent)
     return Benchmark(

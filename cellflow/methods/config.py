@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cellflow._checks import check_choice
+from cellflow._checks import check_choice, listed
 from cellflow._errors import FileError, InputError
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
@@ -30,7 +31,12 @@ class Config:
     recipe: Recipe
 
     def to_yaml(self) -> str:
-        """Every number, as text that `read_config` reads."""
+        """Tell every number.
+
+        Returns
+        -------
+        Text that `read_config` reads.
+        """
         values = {"method": self.method.model_dump(), "recipe": self.recipe.model_dump()}
         return yaml.safe_dump(values, sort_keys=False)
 
@@ -41,6 +47,15 @@ def read_config(path: str | Path) -> Config:
     Under `method` and `recipe` stands a name, or a mapping with the settings that differ from
     those of the name under `preset` (without it the method is `ot-cfm`, or `default`
     where nothing is changed, and the recipe `default`); both may be left out.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Method and recipe with every number.
 
     Raises
     ------
@@ -58,17 +73,31 @@ def read_config(path: str | Path) -> Config:
 
     is SB-CFM with less noise and fewer steps.
     """
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FileError(f"{path} cannot be read as YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise FileError(f"{path} is no YAML mapping with the keys method and recipe")
-    for key in values:
-        check_choice(key, ("method", "recipe"), f"key in {path}")
+    values = read_mapping(Path(path), ("method", "recipe"))
     method, changes = named(values.get("method"), "method")
     recipe, numbers = named(values.get("recipe"), "recipe")
     return Config(method_of(method, **changes), recipe_of(recipe or "default", **numbers))
+
+
+def read_mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Read a YAML mapping that has none but some keys.
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read or is no YAML mapping.
+    InputError
+        For another key.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise FileError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise FileError(f"{path} is no YAML mapping with the keys {listed(keys)}")
+    for key in values:
+        check_choice(key, keys, f"key in {path}")
+    return values
 
 
 def named(value: Any, what: str) -> tuple[str | None, dict[str, Any]]:

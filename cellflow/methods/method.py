@@ -145,11 +145,20 @@ class Method(BaseModel):
 
 
 def method_of(method: str | Method | None = None, **changes: Any) -> Method:
-    """Return the method of that name with some of its parts and numbers changed.
+    """Return a method by name, with some of its parts and numbers changed.
 
-    None is `default`, or `ot-cfm` where something is to be changed: any part goes with it.
-    Changes that are None leave what is there. Growth alone takes objective `growth` with it, and
-    objective `edm` alone sigma 0.
+    Parameters
+    ----------
+    method
+        A name, or a method to start from. None is `default`, or `ot-cfm` where something is to be
+        changed: any part goes with it.
+    **changes
+        Parts and numbers of `Method`; those that are None leave what is there. Growth alone takes
+        objective `growth` with it, and objective `edm` alone sigma 0.
+
+    Returns
+    -------
+    The method.
 
     Raises
     ------

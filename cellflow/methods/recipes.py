@@ -98,7 +98,7 @@ _RECIPES = {
     "default": Recipe(),
     # The runner of github.com/atong01/conditional-flow-matching at commit cacd4dc, OT-CFM on
     # single cells. Its epochs depend on the data; 11,100 steps are its 300 epochs on the 29,394
-    # CITE-seq cells of docs/results.md.
+    # CITE-seq cells of docs/benchmark.md.
     "torchcfm": Recipe(
         net=MLPSizes(width=64, depth=3, activation="selu", time_features=0),
         standardise=False,
@@ -116,10 +116,19 @@ _RECIPES = {
 
 
 def recipe_of(recipe: str | Recipe, **changes: Any) -> Recipe:
-    """Return the recipe of that name with some of its numbers changed.
+    """Return a recipe by name, with some of its numbers changed.
 
-    `net` may be a mapping of the sizes that change; with another `kind`, the others are the
-    defaults of that kind.
+    Parameters
+    ----------
+    recipe
+        A name, or a recipe to start from.
+    **changes
+        Numbers of `Recipe`. `net` may be a mapping of the sizes that change; with another `kind`,
+        the others are the defaults of that kind.
+
+    Returns
+    -------
+    The recipe.
 
     Raises
     ------

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cellflow._errors import InputError
+from cellflow.transport.plan import normalised
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,7 @@ class Cloud:
         points = np.asarray(points, dtype=np.float64)
         if points.ndim != 2 or not len(points):
             raise InputError(f"a cloud needs points of shape (n, d), got {points.shape}")
-        if weights is None:
-            weights = np.ones(len(points))
-        weights = np.asarray(weights, dtype=np.float64)
-        if weights.shape != (len(points),) or not (weights >= 0).all() or not weights.sum() > 0:
-            raise InputError(
-                f"weights must be {len(points)} non-negative numbers with a positive sum"
-            )
-        return cls(points, weights / weights.sum())
+        return cls(points, normalised(weights, len(points)))
 
     def __len__(self) -> int:
         return len(self.points)
@@ -77,4 +71,6 @@ class Cloud:
         order = rng.permutation(len(self))
         ends = np.cumsum(self.weights[order])
         marks = (np.arange(n) + rng.random()) / n * ends[-1]
-        return Cloud.of(self.points[order[np.searchsorted(ends, marks, side="right")]])
+        # The last mark can round up to the end of the line.
+        places = np.searchsorted(ends, marks, side="right").clip(max=len(self) - 1)
+        return Cloud.of(self.points[order[places]])

@@ -15,6 +15,7 @@ from cellflow.metrics.cloud import Cloud
 from cellflow.metrics.kernels import energy_distance, mmd
 from cellflow.metrics.moments import cov_error, mean_error, var_ratio
 from cellflow.metrics.wasserstein import midpoint, wasserstein
+from cellflow.transport.exact import plan_memory
 
 #: Factors by which the shrunken midpoints stand nearer to their mean.
 SHRINKAGE = (0.7, 0.8, 0.9)
@@ -232,10 +233,9 @@ class _Solvers:
     def __init__(
         self, clouds: Iterable[Cloud], real: Cloud, *, progress: bool, threads: int | None
     ) -> None:
-        largest = max(len(cloud) for cloud in clouds) * len(real)
-        # A problem takes about four matrices of its costs, see `transport.exact_plan`.
+        needed = plan_memory(max(len(cloud) for cloud in clouds), len(real))
         cores = threads or os.cpu_count() or 1
-        workers = max(1, min(cores, _memory() // (4 * 8 * largest)))
+        workers = max(1, min(cores, int(_memory() / needed)))
         self.real = real
         self.pool = ThreadPoolExecutor(workers)
         self.bar = tqdm(total=0, disable=not progress, desc="score", unit="plan")
@@ -281,9 +281,9 @@ def _spread(values: Iterable[Future[float]]) -> float:
     return float(np.std([value.result() for value in values], ddof=1))
 
 
-def _memory() -> int:
-    """Bytes that problems solved side by side may take: half of the machine's, where it tells."""
+def _memory() -> float:
+    """GB that problems solved side by side may take: half of the machine's, where it tells."""
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2e9
     except (AttributeError, ValueError, OSError):
-        return 0
+        return 0.0

@@ -18,6 +18,9 @@ Embedding = Float[Tensor, "n e"]
 Layer = nn.Linear | nn.Conv2d
 Init = Callable[[Layer, torch.Generator | None], None]
 
+#: Of waves that embed a number.
+LONGEST_PERIOD = 10_000
+
 #: Below this many channels a group, normalisation would take away what the time adds to them.
 MIN_GROUP = 4
 
@@ -105,6 +108,19 @@ class Maker:
         )
         (init or self.usual)(layer, self.generator)
         return layer
+
+    def time(self, channels: int, steps: int = 1) -> nn.Sequential:
+        """The embedding of a time from 0 to 1, by waves of it as of so many steps.
+
+        As of guided diffusion (Dhariwal and Nichol 2021, arXiv 2105.05233).
+        """
+        rates = torch.arange(channels // 2) / (channels // 2)
+        return nn.Sequential(
+            Waves(steps * torch.exp(-math.log(LONGEST_PERIOD) * rates)),
+            self.linear(channels, self.embedding),
+            nn.SiLU(),
+            self.linear(self.embedding, self.embedding),
+        )
 
     def norm(self, channels: int) -> nn.GroupNorm:
         """Group normalisation in up to 32 groups of `MIN_GROUP` or more channels."""

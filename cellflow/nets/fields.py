@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cellflow._checks import check_choice, listed
 from cellflow._errors import InputError
@@ -111,6 +111,14 @@ class Fields(nn.Module):
         """Dimensions of the points."""
         sizes = next(iter(self.settings.values()))
         return int(sizes["dim"]) if "dim" in sizes else math.prod(sizes["shape"])
+
+    @property
+    def units(self) -> tuple[Tensor, float]:
+        """Centre, shape (d,), and scale that the nets know of the points; 0 and 1 for others."""
+        net = next(iter(self.nets.values()))
+        if not hasattr(net, "centre"):
+            return next(net.parameters()).new_zeros(self.dim), 1.0
+        return net.centre, float(net.scale)  # type: ignore[return-value, arg-type]
 
     @property
     def condition_dim(self) -> int:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from cellflow._checks import check_choice
 from cellflow._typing import Cloud, Condition, Points, Rows
+from cellflow.nets.blocks import torch_default
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"selu": nn.SELU, "silu": nn.SiLU, "relu": nn.ReLU}
-
 
 #: Points whose mean and spread are taken at a time.
 _ROWS = 65_536
@@ -141,7 +141,5 @@ def _linear(fan_in: int, fan_out: int, generator: torch.Generator | None) -> nn.
     layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
         nn.Linear, fan_in, fan_out
     )
-    bound = 1 / math.sqrt(fan_in)
-    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    torch_default(layer, generator)
     return layer

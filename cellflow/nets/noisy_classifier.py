@@ -13,13 +13,13 @@ from torch.nn import functional
 
 from cellflow._checks import check_positive
 from cellflow._typing import Condition, Points, Rows
-from cellflow.nets.blocks import Block, Down, Grid, Maker, Waves
+from cellflow.nets.blocks import Block, Down, Grid, Maker
 from cellflow.nets.hourglass import check_columns, check_sizes
 from cellflow.nets.vp_time import vp_scale, vp_time
 
 Values = Float[Tensor, "n _"]
 
-_LONGEST_PERIOD, _HEAD_WIDTH = 10_000, 64
+_HEAD_WIDTH = 64
 
 #: Times from 0 to 1 are seen as that many steps, as by the classifiers of guided diffusion.
 _TIME_STEPS = 1000
@@ -81,13 +81,7 @@ class NoisyClassifier(nn.Module):
         check_sizes(shape, channels, multipliers, blocks, dropout)
         self.shape, self.condition_dim = tuple(shape), condition_dim
         make = Maker(4 * channels, dropout, generator, _HEAD_WIDTH)
-        rates = torch.arange(channels // 2) / (channels // 2)
-        self.time = nn.Sequential(
-            Waves(_TIME_STEPS * torch.exp(-math.log(_LONGEST_PERIOD) * rates)),
-            make.linear(channels, make.embedding),
-            nn.SiLU(),
-            make.linear(make.embedding, make.embedding),
-        )
+        self.time = make.time(channels, _TIME_STEPS)
         if condition_dim:
             self.covariates = make.linear(condition_dim, make.embedding, bias=False)
         widths = [channels * factor for factor in multipliers]

@@ -12,10 +12,18 @@ from torch import nn
 
 from cellflow._checks import check_choice
 from cellflow._typing import Condition, Points, Rows
-from cellflow.nets.blocks import Block, Down, Embedding, Maker, Up, Waves, xavier
+from cellflow.nets.blocks import (
+    LONGEST_PERIOD,
+    Block,
+    Down,
+    Embedding,
+    Maker,
+    Up,
+    Waves,
+    xavier,
+)
 from cellflow.nets.hourglass import Hourglass, check_columns, check_sizes
 
-_LONGEST_PERIOD = 10_000
 _FOURIER_SCALE = 16
 
 
@@ -205,7 +213,7 @@ def _waves(number: int, variant: _Variant, generator: torch.Generator | None) ->
         turns = torch.randn(number, generator=generator)
         return Waves(2 * math.pi * _FOURIER_SCALE * turns, saved=True)
     rates = torch.arange(number) / (number - 1)
-    return Waves(torch.exp(-math.log(_LONGEST_PERIOD) * rates))
+    return Waves(torch.exp(-math.log(LONGEST_PERIOD) * rates))
 
 
 def _shortcuts(

@@ -12,10 +12,8 @@ from torch.nn import functional
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._typing import Condition, Points, Rows
-from cellflow.nets.blocks import Embedding, Grid, Maker, Up, Waves
+from cellflow.nets.blocks import Embedding, Grid, Maker, Up
 from cellflow.nets.hourglass import Hourglass, check_columns, check_sizes
-
-_LONGEST_PERIOD = 10_000
 
 
 class UNet(nn.Module):
@@ -103,13 +101,7 @@ class UNet(nn.Module):
                 f"condition_dim {condition_dim}"
             )
         make = Maker(4 * channels, dropout, generator, head_width)
-        rates = torch.arange(channels // 2) / (channels // 2)
-        self.time = nn.Sequential(
-            Waves(torch.exp(-math.log(_LONGEST_PERIOD) * rates)),
-            make.linear(channels, make.embedding),
-            nn.SiLU(),
-            make.linear(make.embedding, make.embedding),
-        )
+        self.time = make.time(channels)
         if condition_dim > self.seen:
             self.covariates = make.linear(condition_dim - self.seen, make.embedding, bias=False)
         widths = [channels * factor for factor in multipliers]

@@ -10,7 +10,7 @@ from cellflow._batch import Pairs
 from cellflow._errors import InputError
 from cellflow._typing import Scalar
 from cellflow.nets import Fields
-from cellflow.objectives.objective import condition_at, uniform_times
+from cellflow.objectives.objective import condition_at, on_path, uniform_times
 from cellflow.paths import Path
 
 
@@ -50,7 +50,7 @@ class AccelerationRegression:
         if pairs.v0 is None or pairs.v1 is None:
             raise InputError("objective 'oat' needs pairs of coupling 'acceleration'")
         t = uniform_times(pairs, generator)
-        sample = self.path.sample(pairs, t, generator)
+        sample = on_path(self.path, pairs, t, generator)
         velocity = net.velocity(t, sample.x, condition_at(pairs, t))
         cost = torch.zeros_like(velocity)
         for end in (pairs.v0, pairs.v1):

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from cellflow._batch import Pairs
+from cellflow._random import uniform_like
 from cellflow._typing import Condition, Points, Rows, Scalar
 from cellflow.nets import RatioNet, vp_sigma
 
@@ -24,8 +25,7 @@ def guidance_levels(like: Rows, generator: torch.Generator) -> Rows:
     of EDM: ln sigma is uniform.
     """
     ends = vp_sigma(torch.tensor([_FIRST, _LAST], dtype=torch.float64)).log().tolist()
-    draws = torch.rand(like.shape, generator=generator, device=like.device, dtype=like.dtype)
-    return (ends[0] + (ends[1] - ends[0]) * draws).exp()
+    return (ends[0] + (ends[1] - ends[0]) * uniform_like(like, generator)).exp()
 
 
 def _noisy(pairs: Pairs, generator: torch.Generator) -> tuple[Rows, Points, Condition]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from cellflow._batch import Pairs
+from cellflow._random import normal_like
 from cellflow._typing import Rows, Scalar
 from cellflow.nets import Fields, Preconditioning
-from cellflow.objectives.objective import condition_at
+from cellflow.objectives.objective import condition_at, on_path
 from cellflow.paths import Path
 
 
@@ -43,7 +44,7 @@ class EDM:
         sigma = self.levels(pairs.t0, generator)
         length = pairs.t1 - pairs.t0
         t = pairs.t0 + length / (1 + sigma)
-        sample = self.path.sample(pairs, t, generator)
+        sample = on_path(self.path, pairs, t, generator)
         velocity = net.velocity(t, sample.x, condition_at(pairs, t))
         # D - y is the rest of the way times the error of the velocity, without their cancellation.
         error = (velocity - sample.u).square().mean(dim=1) * (pairs.t1 - t).square()
@@ -51,5 +52,4 @@ class EDM:
 
     def levels(self, like: Rows, generator: torch.Generator) -> Rows:
         """Levels of noise, one for each entry of `like`."""
-        draws = torch.randn(like.shape, generator=generator, device=like.device, dtype=like.dtype)
-        return (self.p_mean + self.p_std * draws).exp()
+        return (self.p_mean + self.p_std * normal_like(like, generator)).exp()

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cellflow._batch import Pairs
+from cellflow._random import uniform_like
 from cellflow._typing import Scalar
 from cellflow.nets import Fields
-from cellflow.objectives.objective import TimeLaw, condition_at, uniform_times
+from cellflow.objectives.objective import TimeLaw, condition_at, on_path, precise, uniform_times
 from cellflow.paths import Path
 
 
@@ -50,17 +51,16 @@ class MeanFlow:
         """Adaptively weighted squared error on one batch."""
         t = self.times(pairs, generator)
         r = self.times(pairs, generator)
-        free = torch.rand(len(t), generator=generator, device=t.device) >= self.anchored
+        free = uniform_like(t, generator) >= self.anchored
         r = torch.where(free, r, t)
         condition = condition_at(pairs, t)
-        sample = self.path.sample(pairs, t, generator)
+        sample = on_path(self.path, pairs, t, generator)
 
         def average(t: Tensor, x: Tensor) -> Tensor:
             return net.average(t, r, x, condition)
 
         # Neither fused attention nor products in brain floats have forward derivatives.
-        whole = torch.autocast(t.device.type, enabled=False)
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), whole:
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), precise(t):
             tangents = (torch.ones_like(t), sample.u)
             slope = torch.func.jvp(average, (t, sample.x), tangents)[1]
             target = sample.u + (r - t)[:, None] * slope

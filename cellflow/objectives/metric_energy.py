@@ -11,7 +11,7 @@ from torch import nn
 from cellflow._batch import Pairs
 from cellflow._errors import InputError
 from cellflow._typing import Points, Rows, Scalar
-from cellflow.objectives.objective import uniform_times, weighted_mean
+from cellflow.objectives.objective import on_path, precise, uniform_times, weighted_mean
 from cellflow.paths.geodesic import MetricPath
 from cellflow.paths.sample import Path
 from cellflow.paths.straight import StraightPath
@@ -71,6 +71,8 @@ class MetricEnergy:
 
 def _energy(path: Path, metric: MetricField, pairs: Pairs, generator: torch.Generator) -> Scalar:
     t = uniform_times(pairs, generator)
-    sample = path.sample(pairs, t, generator)
-    energy = (metric(sample.x, pairs.t0) * sample.u.square()).sum(dim=1)
+    sample = on_path(path, pairs, t, generator)
+    with precise(t):
+        diagonal = metric(sample.x, pairs.t0)
+    energy = (diagonal * sample.u.square()).sum(dim=1)
     return weighted_mean(energy, sample.weight)

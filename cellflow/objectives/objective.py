@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from torch import Tensor
 
 from cellflow._batch import Pairs
 from cellflow._random import Generators, normal_like, uniform_like
 from cellflow._typing import Condition, Rows, Scalar
+from cellflow.paths import Path, PathSample
 
 
 @runtime_checkable
@@ -50,6 +52,19 @@ class LogitNormal:
         t0 = pairs.t0
         z = normal_like(t0, generator)
         return t0 + torch.sigmoid(self.mean + self.std * z) * (pairs.t1 - t0)
+
+
+def precise(like: Tensor) -> torch.autocast:
+    """Where nothing is computed in brain floats, which are for the nets of a flow alone."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def on_path(
+    path: Path, pairs: Pairs, t: Rows, generator: torch.Generator | Generators
+) -> PathSample:
+    """Points of a path, in whole precision."""
+    with precise(t):
+        return path.sample(pairs, t, generator)
 
 
 def condition_at(pairs: Pairs, t: Rows) -> Condition | None:

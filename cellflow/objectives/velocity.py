@@ -10,7 +10,7 @@ from cellflow._batch import Pairs
 from cellflow._random import Generators
 from cellflow._typing import Rows, Scalar
 from cellflow.nets import Fields
-from cellflow.objectives.objective import condition_at, uniform_times
+from cellflow.objectives.objective import condition_at, on_path, uniform_times
 from cellflow.paths import Path, PathSample
 
 
@@ -45,7 +45,7 @@ class VelocityRegression:
         """Squared error of each pair, times its weight."""
         t = uniform_times(pairs, generator)
         condition = condition_at(pairs, t)
-        sample = self.path.sample(pairs, t, generator)  # type: ignore[arg-type]
+        sample = on_path(self.path, pairs, t, generator)
         error = (net.velocity(t, sample.x, condition) - sample.u).square().mean(dim=1)
         if "score" in net.roles:
             noise, ratio = _known(sample)

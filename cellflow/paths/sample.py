@@ -46,7 +46,7 @@ class PathSample(Columns):
 class Path(Protocol):
     """A conditional probability path between the endpoints of a pair."""
 
-    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
+    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators) -> PathSample:
         """Draw x_t for each pair at flow time `t`, with t0 <= t <= t1, and its velocity."""
         ...
 

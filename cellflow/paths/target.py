@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from cellflow._batch import Pairs
+from cellflow._random import Generators
 from cellflow._typing import Rows
 from cellflow.paths.sample import PathSample, progress
 
@@ -30,7 +31,12 @@ class TargetPath:
     sigma: float = 0.1
     centre: torch.Tensor | None = None
 
-    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:  # noqa: ARG002
+    def sample(
+        self,
+        pairs: Pairs,
+        t: Rows,
+        generator: torch.Generator | Generators,  # noqa: ARG002
+    ) -> PathSample:
         """Draw x_t for each pair; the noise is in x0, so none is drawn here."""
         s, length = progress(pairs, t)
         kept = 1 - self.sigma

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -12,16 +11,6 @@ from cellflow._batch import Pairs
 from cellflow._random import Generators
 from cellflow._typing import Rows
 from cellflow.paths.sample import PathSample, blurred, progress
-
-
-def wfr_squared(distance: Rows, m0: Rows, m1: Rows, delta: float) -> Rows:
-    """Squared distance 2 delta^2 (m0 + m1 - 2 sqrt(m0 m1) cos(d / 2 delta)) of two Dirac masses.
-
-    It is the least 1/2 integral of (u^2 + delta^2 g^2) m over unit time; from d = pi delta on,
-    mass does not move.
-    """
-    angle = (distance / (2 * delta)).clamp(max=math.pi / 2)
-    return 2 * delta**2 * (m0 + m1 - 2 * (m0 * m1).sqrt() * angle.cos())
 
 
 @dataclass(frozen=True)

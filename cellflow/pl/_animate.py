@@ -72,9 +72,9 @@ def animate(
 
     Returns
     -------
-    The animation; `pl.save` writes it as `.gif`, or as `.mp4` where ffmpeg is installed. Dots are
-    cells on their way, their areas their weights; observed cells are pale, and darker while their
-    time is near.
+    The animation; `pl.save` writes it as `.gif`, `.html`, or as `.mp4` where ffmpeg is installed.
+    Dots are cells on their way, their areas their weights; observed cells are pale, and darker
+    while their time is near.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from cellflow._checks import check_choice
 from cellflow._errors import InputError
 
 #: Endings of animations, and what writes them.
-ANIMATIONS = {".gif": "pillow", ".mp4": "ffmpeg"}
+ANIMATIONS = {".gif": "pillow", ".mp4": "ffmpeg", ".html": "html"}
 
 #: Colour of what a model predicts, apart from every colour of the time scale.
 PREDICTED = "#d1275a"
@@ -67,8 +67,8 @@ def save(ax: Axes | FuncAnimation, path: str | Path) -> None:
     ax
         What a figure function returned.
     path
-        File to write; its ending decides the format. Animations are `.gif`, or `.mp4` where ffmpeg
-        is installed.
+        File to write; its ending decides the format. Animations are `.gif`, `.html` (one page
+        that plays them), or `.mp4` where ffmpeg is installed.
 
     Raises
     ------
@@ -88,8 +88,15 @@ def _save_animation(animation: FuncAnimation, path: Path) -> None:
     check_choice(path.suffix, ANIMATIONS, "format of an animation")
     writer = ANIMATIONS[path.suffix]
     if not writers.is_available(writer):
-        raise InputError(f"{path.suffix} needs {writer}, which is not installed; write .gif")
-    animation.save(path, writer=writer, dpi=110)
+        raise InputError(
+            f"{path.suffix} needs {writer}, which is not installed; write .gif or .html"
+        )
+    if writer == "html":
+        # All frames in the page, however many they are.
+        with mpl.rc_context({"animation.embed_limit": np.inf}):
+            path.write_text(animation.to_jshtml(), encoding="utf-8")
+    else:
+        animation.save(path, writer=writer, dpi=110)
     plt.close(animation._fig)  # type: ignore[attr-defined]
 
 

@@ -83,6 +83,7 @@ def fates(
     probabilities = np.asarray(adata.obsm[key + PROBABILITIES])
     colours = group_colours(adata, str(entry["groups"])) if entry["groups"] in adata.obs else {}
     shown = {}
+    corner = panels[(len(panels) - 1) // _ABREAST * _ABREAST]
     for panel, name in zip(panels, wanted, strict=True):
         entropy = name == _ENTROPY
         values = adata.obs[key + ENTROPY].to_numpy() if entropy else None
@@ -90,24 +91,16 @@ def fates(
             values = probabilities[:, names.index(name)]
         top = np.log(len(names)) if entropy and len(names) > 1 else 1.0
         kind = _ENTROPY if entropy else "probability"
-        shown[kind] = ScalarMappable(Normalize(0, top), cmap=_SCALES[kind]), panel
-        _draw(panel, cells, values, shown[kind][0])
+        shown[kind] = ScalarMappable(Normalize(0, top), cmap=_SCALES[kind])
+        _draw(panel, cells, values, shown[kind])
         _title(panel, name, colours.get(name))
         frame(panel, label, components)
-        if panel is not panels[0]:
+        if panel is not corner:
             panel.set(xlabel="", ylabel="")
-    for kind, (scale, panel) in shown.items():
-        entropy = kind == _ENTROPY
-        likely = [p for p, name in zip(panels, wanted, strict=True) if name != _ENTROPY]
-        bar = panel.figure.colorbar(
-            scale,
-            ax=[panel] if entropy else likely,
-            location="bottom" if entropy else "right",
-            shrink=0.8,
-            pad=0.02,
-            aspect=25,
-        )
-        bar.set_label("entropy (nats)" if entropy else kind, fontsize="small")
+    # The first bar stands farthest out.
+    for kind, scale in reversed(shown.items()):
+        bar = panels[0].figure.colorbar(scale, ax=panels, shrink=0.8, pad=0.02, aspect=25)
+        bar.set_label("entropy (nats)" if kind == _ENTROPY else kind, fontsize="small")
         bar.ax.tick_params(labelsize="small")
         bar.outline.set_visible(False)
     if ax is None:

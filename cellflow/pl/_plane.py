@@ -22,6 +22,16 @@ _NEIGHBOURS = 15
 _USUAL = ("X_umap", "X_phate", "X_tsne", REPRESENTATION, "X_pca")
 
 
+#: What axes of embeddings are called, where that is not the name of the key.
+_NAMES = {
+    "umap": "UMAP",
+    "pca": "PC",
+    "tsne": "t-SNE",
+    "phate": "PHATE",
+    REPRESENTATION.removeprefix("X_"): "component",
+}
+
+
 @dataclass(frozen=True)
 class Plane:
     """A plane with the observed cells in it.
@@ -117,5 +127,4 @@ def embedding(
         )
     check_finite(values, f"obsm[{key!r}]", list(adata.obs_names))
     name = key.removeprefix("X_")
-    label = "component" if key == REPRESENTATION else name.upper() if len(name) < 6 else name
-    return values[:, list(components)], label
+    return values[:, list(components)], _NAMES.get(name, name)

@@ -7,12 +7,13 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from sklearn.neighbors import NearestNeighbors
 
-from cellflow._checks import check_choice, check_positive
+from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._keys import VELOCITY
 from cellflow._random import RNG, seed_of
 from cellflow.pl._canvas import INK, canvas, finish, frame
 from cellflow.pl._cells import draw_cells
+from cellflow.pl._plane import embedding
 
 #: Width of the kernel that smooths arrows, in meshes of the grid.
 _SMOOTH = 0.5
@@ -63,7 +64,7 @@ def velocity_stream(
     InputError
         If the basis or its velocities are missing.
     """
-    points, arrows = _slots(adata, basis, key)
+    points, arrows, label = _slots(adata, basis, key)
     check_positive(density, "density")
     ax = canvas(ax)
     draw_cells(ax, adata, points, color)
@@ -81,7 +82,8 @@ def velocity_stream(
         arrowsize=0.9,
         zorder=3,
     )
-    return _framed(ax, basis, show)
+    frame(ax, label, (0, 1))
+    return finish(ax, show=show)
 
 
 def velocity_grid(
@@ -116,7 +118,7 @@ def velocity_grid(
     InputError
         If the basis or its velocities are missing.
     """
-    points, arrows = _slots(adata, basis, key)
+    points, arrows, label = _slots(adata, basis, key)
     ax = canvas(ax)
     draw_cells(ax, adata, points, color)
     x, y, field = _gridded(points, arrows, n_grid)
@@ -124,7 +126,8 @@ def velocity_grid(
     across, up = np.meshgrid(x, y)
     mesh = min(x[1] - x[0], y[1] - y[0])
     _draw_arrows(ax, np.stack([across[known], up[known]], axis=1), field[known], mesh)
-    return _framed(ax, basis, show)
+    frame(ax, label, (0, 1))
+    return finish(ax, show=show)
 
 
 def velocity_quiver(
@@ -162,28 +165,25 @@ def velocity_quiver(
     InputError
         If the basis or its velocities are missing.
     """
-    points, arrows = _slots(adata, basis, key)
+    points, arrows, label = _slots(adata, basis, key)
     check_positive(n_cells, "n_cells")
     ax = canvas(ax)
     draw_cells(ax, adata, points, color)
     rows = np.random.default_rng(seed_of(rng)).permutation(len(points))[:n_cells]
     _draw_arrows(ax, points[rows], arrows[rows], float(np.ptp(points, axis=0).min()) / 20)
-    return _framed(ax, basis, show)
+    frame(ax, label, (0, 1))
+    return finish(ax, show=show)
 
 
-def _slots(adata: AnnData, basis: str, key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Cells and arrows on a basis, two dimensions each."""
+def _slots(adata: AnnData, basis: str, key: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """Cells and arrows on a basis, two dimensions each, and what its axes are called."""
+    points, label = embedding(adata, basis)
     name = basis.removeprefix("X_")
-    check_choice(f"X_{name}", adata.obsm, "basis")
     if f"{key}_{name}" not in adata.obsm:
         raise InputError(
             f"no obsm key '{key}_{name}'; run cellflow.tl.velocity with basis={name!r} first"
         )
-    found = (np.asarray(adata.obsm[k], dtype=np.float64) for k in (f"X_{name}", f"{key}_{name}"))
-    points, arrows = (values[:, :2] for values in found)
-    if points.shape[1] < 2:
-        raise InputError(f"obsm['X_{name}'] has one dimension; a plot needs two")
-    return points, arrows
+    return points, np.asarray(adata.obsm[f"{key}_{name}"], dtype=np.float64)[:, :2], label
 
 
 def _gridded(
@@ -223,11 +223,3 @@ def _draw_arrows(ax: Axes, at: np.ndarray, arrows: np.ndarray, longest: float) -
         color=INK,
         zorder=3,
     )
-
-
-def _framed(ax: Axes, basis: str, show: bool | None) -> Axes:
-    name = basis.removeprefix("X_")
-    frame(
-        ax, {"umap": "UMAP", "pca": "PC", "tsne": "t-SNE", "phate": "PHATE"}.get(name, name), (0, 1)
-    )
-    return finish(ax, show=show)

@@ -32,6 +32,7 @@ from cellflow.representation.parts import (
     readable,
 )
 from cellflow.representation.representation import Linear, Representation, log_normalise
+from cellflow.training.devices import cpu_threads
 
 #: Above this many genes, only as many of the most variable are used.
 MAX_GENES = 2000
@@ -69,6 +70,7 @@ class Settings:
     whiten: bool = False
 
 
+@cpu_threads(None)
 def fit_representation(adata: AnnData, settings: Settings) -> Representation:
     """Fit a representation to all cells of `adata`.
 

@@ -19,6 +19,7 @@ from cellflow.representation.matrix import (
     precise,
 )
 from cellflow.representation.parts import in_parts, readable
+from cellflow.training.devices import cpu_threads
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,7 @@ class Representation:
         return f"{origin}{genes}, {self.n_dims} dimensions{whitened}"
 
 
+@cpu_threads(None)
 def log_normalise(x: Matrix, target_sum: float) -> Matrix:
     """Scale each cell to `target_sum` counts, then log(1 + x), by scanpy; empty cells stay zero."""
     import scanpy as sc

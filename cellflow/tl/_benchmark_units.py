@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from anndata import AnnData
-from scipy import sparse
 
 from cellflow._errors import InputError
-from cellflow._keys import GROWTH, GROWTH_SETTINGS, recorded
 from cellflow._versions import versions
 from cellflow.io import read_course
 from cellflow.io.benchmark_folder import ROWS, YARDSTICKS, BenchmarkFolder
@@ -23,6 +18,7 @@ from cellflow.io.courses import NPZ_REP
 from cellflow.methods.benchmark import HeldOut
 from cellflow.methods.contestants import Contestant, Peer
 from cellflow.metrics import Score, Yardstick
+from cellflow.tl._digest import digest_of
 from cellflow.tl._evaluation import Evaluation, evaluated, yardstick_of
 from cellflow.tl._folds import SCORING_SEED, Fold, interior_times
 from cellflow.training import resolve_device
@@ -157,7 +153,7 @@ class Desk:
             evaluation.check_representation()
             shared = {
                 "cellflow": versions()["cellflow"],
-                "data": _fingerprint(evaluation),
+                "data": digest_of(evaluation),
                 "protocol": asdict(evaluation.rules),
                 "time_axis": evaluation.clock,
                 "representation": asdict(evaluation.asked),
@@ -240,38 +236,3 @@ def _naming(name: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise type(error)(f"data {name!r}: {error}") from error
-
-
-def _fingerprint(evaluation: Evaluation) -> str:
-    """Digest of all of the cells that a fold may use."""
-    adata, asked, known = evaluation.adata, evaluation.asked, evaluation.known
-    digest = hashlib.sha256()
-    growth = (recorded(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
-    _add(digest, evaluation.points.elapsed)
-    if asked.use_rep is None:
-        layers = adata.layers
-        _add(digest, adata.X if asked.layer is None else layers.get(asked.layer))
-        _add(digest, ["log1p" in adata.uns, *adata.var_names])
-    for key in (asked.use_rep, known.cost_rep, known.lineage_key):
-        if key in adata.obsm:
-            _add(digest, adata.obsm[key])
-    for key in (*evaluation.condition_keys, known.label_key, known.lineage_key, growth):
-        if key in adata.obs:
-            _add(digest, adata.obs[key].astype(str).tolist())
-    return digest.hexdigest()[:32]
-
-
-def _add(digest: Any, values: Any) -> None:
-    values = values.to_memory() if hasattr(values, "to_memory") else values
-    if sparse.issparse(values):
-        rows = sparse.csr_matrix(values)
-        for part in (rows.data, rows.indices.astype(np.int64), rows.indptr.astype(np.int64)):
-            _add(digest, part)
-    elif isinstance(values, list) or values is None:
-        digest.update(repr(values).encode())
-    else:
-        array = np.ascontiguousarray(
-            values.to_numpy() if isinstance(values, pd.DataFrame) else values
-        )
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(array.tobytes())

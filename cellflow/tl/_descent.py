@@ -17,7 +17,7 @@ from cellflow._errors import InputError
 from cellflow._random import torch_generator
 from cellflow.couplings import COSTS, LineageCost, exact_full_coupling, wfr_coupling
 from cellflow.io import Conditions, SideColumns, populations
-from cellflow.marginals import Marginals, Population
+from cellflow.marginals import Population
 from cellflow.methods.method import Method
 from cellflow.methods.names import WAYS
 from cellflow.methods.parts import WFR_GROWTH
@@ -25,8 +25,6 @@ from cellflow.representation import points_of
 from cellflow.tl._course import Course
 from cellflow.tl._labels import common_labels
 from cellflow.tl._motion import Mover
-from cellflow.training.couplings import reach
-from cellflow.training.target_net import units_of
 
 #: Matrices whose product says how many cells at its columns each row becomes.
 Steps = Sequence[csr_array]
@@ -140,9 +138,9 @@ class CouplingDescent:
 
     Plans are exact, between all cells of both times, with the costs that the flow was fitted with
     (`cost`, `cost_rep`, `lineage_key`) and inside its labels. Where its coupling is `wfr` they are
-    those unbalanced ones; growth by gene sets weighs the cells of the earlier time. Either way
-    columns are scaled to one: a later cell is one cell, and its column says which cells it stems
-    from.
+    those unbalanced ones, at the length scale of the fit; growth by gene sets weighs the cells of
+    the earlier time. Either way columns are scaled to one: a later cell is one cell, and its column
+    says which cells it stems from.
 
     Attributes
     ----------
@@ -198,7 +196,7 @@ class CouplingDescent:
             generator = torch_generator(self.seed)
             found = wfr_coupling(
                 *ends,
-                delta=self._delta(*ends),
+                delta=self._delta,
                 generator=generator,
                 block_size=method.block_size,
                 growth=WFR_GROWTH[method.growth],
@@ -215,10 +213,16 @@ class CouplingDescent:
     def _method(self) -> Method:
         return Method(**self.course.flow.settings["method"])
 
-    def _delta(self, source: Population, target: Population) -> float:
-        scale = units_of(self.course.flow.nets)[1]
-        both = Marginals((0.0, 1.0), (source, target))
-        return reach(self._method, both, scale, torch_generator(self.seed))
+    @property
+    def _delta(self) -> float:
+        """The length scale of the fit, one for all of its intervals."""
+        delta = self.course.flow.settings.get("delta")
+        if delta is None:
+            raise InputError(
+                "this flow does not say at which length scale (delta) its cells were coupled, as "
+                "flows of earlier versions; fit it again, or take by='flow'"
+            )
+        return float(delta)
 
     def _populations(self, start: float, stop: float) -> tuple[Population, Population]:
         """Cells of two times as couplings see them."""

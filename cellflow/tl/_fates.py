@@ -14,6 +14,7 @@ from cellflow.flow import Flow
 from cellflow.io import Cells, described, groups_of
 from cellflow.tl._course import Course
 from cellflow.tl._descent import descent_of, gathered, normalised_rows, one_hot
+from cellflow.tl._provenance import made_by
 
 
 def fates(
@@ -110,7 +111,8 @@ def fates(
         raise InputError(f"no cell of time {goal:g} has a value in obs[{groups!r}]")
     before = np.isin(course.points.elapsed, [each for each in course.times if each < goal])
     kept = course.chosen(cells, before, f"before time {goal:g}")
-    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed_of(rng))
+    seed = seed_of(rng)
+    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
     ends = labels.iloc[targets].cat.remove_unused_categories()
     votes = one_hot(ends.cat.codes.to_numpy(), len(ends.cat.categories))
     found = np.full((adata.n_obs, votes.shape[1]), np.nan)
@@ -132,7 +134,7 @@ def fates(
         "by": by,
         "n_neighbors": n_neighbors if by == "flow" else None,
         "n_samples": n_samples,
-        "flow_id": flow.fingerprint,
+        **made_by(flow, seed),
     }
     record(result.uns, key_added + PROBABILITIES, entry)
     return result if copy else None

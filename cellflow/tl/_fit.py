@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +51,7 @@ def fit(
     time_axis: str = "learned",
     rng: RNG = 0,
     device: str = "auto",
-    checkpoint: str | PathLike[str] | None = None,
+    checkpoint: str | Path | None = None,
     checkpoint_every: int = 500,
     resume: bool = False,
     progress: bool = True,

@@ -79,6 +79,6 @@ def growth(
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = course.growth()
     how = flow.settings["method"].get("growth")
-    entry = {**course.source, "key_added": key_added, "growth": how}
+    entry = {**course.source(), "key_added": key_added, "growth": how}
     record(adata.uns, LEARNED_GROWTH, entry)
     return adata if copy else None

@@ -19,6 +19,7 @@ from cellflow.io import time_key_of
 from cellflow.methods.contestants import contestant_of
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
+from cellflow.tl._digest import digest_of
 from cellflow.tl._evaluation import (
     Evaluation,
     Result,
@@ -225,6 +226,7 @@ def holdout(
         "recipe": contestant.recipe.model_dump(),
         "seeds": seeds,
         "device": str(target),
+        "data": digest_of(evaluation),
         "representation_may_have_seen_held_out": evaluation.may_have_seen([contestant]),
     }
     record(adata.uns, key_added, {"scores": scores, "settings": settings, "versions": versions()})

@@ -10,13 +10,13 @@ from cellflow._batch import Batch
 from cellflow._checks import check_choice
 from cellflow._keys import INTERPOLATE, START_TIME, TIME, WEIGHT, record
 from cellflow._random import RNG, seed_of, torch_generator
-from cellflow._versions import versions
 from cellflow.flow import Flow
 from cellflow.io import flow_times_of
 from cellflow.methods.names import STARTS
 from cellflow.representation import cells_of, from_context
 from cellflow.tl._carry import carry
 from cellflow.tl._predicted import predicted_cells
+from cellflow.tl._provenance import made_by
 
 
 def interpolate(
@@ -107,11 +107,7 @@ def interpolate(
         "time": moment,
         "start": start,
         "unit": points.unit,
-        "flow_id": flow.fingerprint,
-        "data": flow.settings.get("data"),
-        "seed": seed,
-        "device": str(flow.device),
-        "versions": versions(),
+        **made_by(flow, seed),
     }
     record(result.uns, INTERPOLATE, entry)
     return result

@@ -97,7 +97,7 @@ def landscape(
     found = np.concatenate([_log_density(snapshots[rows], base) for rows in parts])
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = -found
-    record(adata.uns, key_added, {**snapshots.source, "start": first})
+    record(adata.uns, key_added, {**snapshots.source(), "start": first})
     return adata if copy else None
 
 

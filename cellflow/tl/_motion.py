@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import logsumexp
 
 from cellflow._batch import Batch
 from cellflow._checks import check_positive
 from cellflow._random import torch_generator
 from cellflow.flow import Flow
+from cellflow.tl._course import Course
 from cellflow.training.devices import cpu_threads
 
 #: Steps for one mean interval of the course: of Runge-Kutta of order 4, and with noise.
@@ -119,13 +121,44 @@ class Mover:
         return {"n_steps": max(1, math.ceil(_STEPS * self._longest(times)))}
 
 
+def moved(
+    course: Course, mover: Mover, rows: np.ndarray, times: Sequence[float], *, alone: bool
+) -> Motion:
+    """Cells of one time on their way; gains are the logarithm of the share that each stands for.
+
+    What all cells of a time have grown to is the population of a later one, whichever time they
+    were taken at: so cells of several times can be weighed against each other, though they have
+    grown for longer and for shorter.
+
+    Parameters
+    ----------
+    course, mover
+        All cells, and how they are moved.
+    rows
+        Which go, all of one time.
+    times
+        As of `Mover.move`.
+    alone
+        Whether they are weighed among themselves only, which all others need not be moved for.
+    """
+    motion = mover.move(course.batch(rows), times)
+    if alone:
+        return motion
+    others = course.rows(times[0])
+    if mover.n_samples is None and mover.flow.changes_mass:
+        total = logsumexp(mover.move(course.batch(others), times).gains, axis=1, keepdims=True)
+    else:
+        total = np.log(len(others))
+    return Motion(motion.points, motion.gains - total)
+
+
 def _motion(points: torch.Tensor) -> Motion:
     moved = points.cpu().numpy()
     return Motion(moved, np.zeros(moved.shape[:2], dtype=moved.dtype))
 
 
 def shares(gains: np.ndarray) -> np.ndarray:
-    """Weights that sum to one of cells whose masses have grown by these logarithms, shape (n,)."""
+    """Weights that sum to one of cells with these logarithms of masses, shape (n,)."""
     masses = np.exp(gains.astype(np.float64) - gains.max())
     weights: np.ndarray = masses / masses.sum()
     return weights

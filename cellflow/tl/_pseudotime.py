@@ -108,14 +108,15 @@ def pseudotime(
     """
     check_positive(n_neighbors, "n_neighbors")
     snapshots = Snapshots.of(adata if course is None else course, flow, time_key)
-    predicted = _Predicted.of(snapshots, np.random.default_rng(seed_of(rng)))
+    seed = seed_of(rng)
+    predicted = _Predicted.of(snapshots, np.random.default_rng(seed))
     cells = cells_of(adata, flow.context).to(flow.device)
     own = np.arange(adata.n_obs) if course is None else np.full(adata.n_obs, -1)
     found = predicted.times_near(cells.x.double().cpu().numpy(), own, n_neighbors)
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = found
     adata.obs[PATH_LENGTH] = _path_lengths(flow, cells, predicted.to_flow(flow, found))
-    record(adata.uns, key_added, {**snapshots.source, "n_neighbors": n_neighbors})
+    record(adata.uns, key_added, {**snapshots.source(seed), "n_neighbors": n_neighbors})
     return adata if copy else None
 
 

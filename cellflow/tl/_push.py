@@ -12,8 +12,9 @@ from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
 from cellflow.io import Cells, described
 from cellflow.tl._course import Course
-from cellflow.tl._motion import Mover, shares
+from cellflow.tl._motion import Mover, moved, shares
 from cellflow.tl._predicted import predicted_cells
+from cellflow.tl._provenance import made_by
 
 
 def push(
@@ -61,9 +62,11 @@ def push(
     -------
     A new AnnData, one cell for each that was moved, `n_samples` for each if there are such, with
     the slots of `tl.interpolate`: `X`, `obsm["X_cellflow"]`, `obs["cellflow_time"]`,
-    `obs["cellflow_weight"]` (in proportion to the mass that each has grown to, sum one),
+    `obs["cellflow_weight"]` (in proportion to the mass that each has grown to; of cells of several
+    times, to the share of what all cells of its own time have grown to; sum one),
     `obs["start_cell"]`, `obs["start_time"]`. `uns["cellflow"]["push"]` has `time`, `unit`, `cells`,
-    `n_samples`, and `extrapolated`, whether `time` is beyond the times of the flow.
+    `n_samples`, `extrapolated`, whether `time` is beyond the times of the flow, and how it was
+    made: `flow_id`, `data`, `seed`, `device`, `versions`.
 
     Raises
     ------
@@ -87,9 +90,11 @@ def push(
     early = course.points.elapsed <= moment
     kept = course.chosen(cells, early, f"at or before time {moment:g}")
     flow, beyond = course.reaching([moment, *course.points.elapsed[kept]], extrapolate=extrapolate)
-    mover = Mover.of(flow, n_samples, seed_of(rng))
+    seed = seed_of(rng)
+    mover = Mover.of(flow, n_samples, seed)
     result = _moved(course, mover, kept, moment, decode=decode)
-    record(result.uns, PUSH, _settings(course, cells, moment, n_samples, beyond))
+    entry = _settings(course, cells, moment, n_samples, beyond)
+    record(result.uns, PUSH, {**entry, **made_by(flow, seed)})
     return result
 
 
@@ -148,9 +153,11 @@ def pull(
     late = course.points.elapsed >= moment
     kept = course.chosen(cells, late, f"at or after time {moment:g}")
     flow, beyond = course.reaching([moment, *course.points.elapsed[kept]], extrapolate=extrapolate)
-    mover = Mover.of(flow, n_samples, seed_of(rng))
+    seed = seed_of(rng)
+    mover = Mover.of(flow, n_samples, seed)
     result = _moved(course, mover, kept, moment, decode=decode)
-    record(result.uns, PULL, _settings(course, cells, moment, n_samples, beyond))
+    entry = _settings(course, cells, moment, n_samples, beyond)
+    record(result.uns, PULL, {**entry, **made_by(flow, seed)})
     return result
 
 
@@ -161,7 +168,7 @@ def _moved(
     starts = np.unique(course.points.elapsed[kept])
     rows = [course.rows(start, kept) for start in starts]
     motions = [
-        mover.move(course.batch(each), [float(start), moment])
+        moved(course, mover, each, [float(start), moment], alone=len(starts) == 1)
         for start, each in zip(starts, rows, strict=True)
     ]
     order = np.concatenate(rows).repeat(mover.copies)

@@ -11,7 +11,8 @@ from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
 from cellflow.io import Cells, described
 from cellflow.tl._course import Course
-from cellflow.tl._descent import Descent, descent_of, spread
+from cellflow.tl._descent import descent_of, spread
+from cellflow.tl._provenance import made_by
 
 
 def ancestors(
@@ -88,9 +89,17 @@ def ancestors(
     goal = course.find(time)
     usable = np.isin(course.points.elapsed, [each for each in course.times if each > goal])
     kept = course.chosen(cells, usable, f"after time {goal:g}")
-    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed_of(rng))
-    entry = _settings(course, cells, goal, by, n_neighbors, n_samples)
-    return _written(course, _relatives(course, way, kept, goal), key_added, entry, copy=copy)
+    seed = seed_of(rng)
+    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
+    entry = {
+        **_settings(course, cells, goal, by, n_neighbors, n_samples),
+        **made_by(flow, seed),
+    }
+    total = np.zeros(len(course.rows(goal)))
+    for origin in np.unique(course.points.elapsed[kept]):
+        rows = course.rows(origin, kept)
+        total += spread(way.steps(rows, course.rows(goal)), np.ones(len(rows)))
+    return _written(course, total, goal, key_added, entry, copy=copy)
 
 
 def descendants(
@@ -142,7 +151,8 @@ def descendants(
 
     `obs[key_added]`
         Share of the group's descendants that each cell of `time` is; cells of the group count by
-        how much they grow. They sum to one; cells of other times are NaN.
+        how much they grow, those of several times by the share of the descendants of all cells of
+        their own time that theirs are. They sum to one; cells of other times are NaN.
     `uns["cellflow"][key_added]`
         As of `ancestors`.
 
@@ -155,23 +165,22 @@ def descendants(
     goal = course.find(time)
     usable = np.isin(course.points.elapsed, [each for each in course.times if each < goal])
     kept = course.chosen(cells, usable, f"before time {goal:g}")
-    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed_of(rng))
-    entry = _settings(course, cells, goal, by, n_neighbors, n_samples)
-    return _written(course, _relatives(course, way, kept, goal), key_added, entry, copy=copy)
-
-
-def _relatives(course: Course, way: Descent, kept: np.ndarray, goal: float) -> np.ndarray:
-    """Weights of all cells, NaN at other times than `goal`."""
-    targets = course.rows(goal)
-    total = np.zeros(len(targets))
-    for origin in np.unique(course.points.elapsed[kept]):
-        rows = course.rows(origin, kept)
-        total += spread(way.steps(rows, targets), np.ones(len(rows)))
-    if not total.sum() > 0:
-        raise InputError(f"the chosen cells have no relatives at time {goal:g} within reach")
-    weights = np.full(course.adata.n_obs, np.nan)
-    weights[targets] = total / total.sum()
-    return weights
+    seed = seed_of(rng)
+    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
+    entry = {
+        **_settings(course, cells, goal, by, n_neighbors, n_samples),
+        **made_by(flow, seed),
+    }
+    total = np.zeros(len(course.rows(goal)))
+    origins = np.unique(course.points.elapsed[kept])
+    for origin in origins:
+        # All cells of a time become the population of `goal`, however long they grow till then. Of
+        # one time that is a factor, for which the others need not be moved.
+        rows = course.rows(origin, kept if len(origins) == 1 else None)
+        steps = way.steps(rows, course.rows(goal))
+        whole = spread(steps, np.ones(len(rows))).sum()
+        total += spread(steps, kept[rows].astype(float)) / (whole or 1.0)
+    return _written(course, total, goal, key_added, entry, copy=copy)
 
 
 def _settings(
@@ -184,13 +193,23 @@ def _settings(
         "by": by,
         "n_neighbors": n_neighbors if by == "flow" else None,
         "n_samples": n_samples,
-        "flow_id": course.flow.fingerprint,
     }
 
 
 def _written(
-    course: Course, weights: np.ndarray, key: str, entry: dict[str, object], *, copy: bool
+    course: Course,
+    total: np.ndarray,
+    goal: float,
+    key: str,
+    entry: dict[str, object],
+    *,
+    copy: bool,
 ) -> AnnData | None:
+    """Write what the cells of `goal` weigh, in proportion to `total`; NaN for all others."""
+    if not total.sum() > 0:
+        raise InputError(f"the chosen cells have no relatives at time {goal:g} within reach")
+    weights = np.full(course.adata.n_obs, np.nan)
+    weights[course.rows(goal)] = total / total.sum()
     result = course.adata.copy() if copy else course.adata
     result.obs[key] = weights
     record(result.uns, key, entry)

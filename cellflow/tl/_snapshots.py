@@ -19,6 +19,7 @@ from cellflow.integrate import jacobian
 from cellflow.io import TimePoints, flow_times_of, shared_times
 from cellflow.representation import cells_of
 from cellflow.tl._carry import Carried, carry
+from cellflow.tl._provenance import made_by
 
 #: Cells whose Jacobians are in memory at a time.
 _CHUNK = 1024
@@ -69,11 +70,10 @@ class Snapshots:
         points = replace(self.points, elapsed=self.points.elapsed[rows])
         return replace(self, points=points, cells=self.cells[torch.as_tensor(rows)])
 
-    @property
-    def source(self) -> dict[str, str | None]:
-        """What records say of what is told of the cells."""
+    def source(self, seed: int | None = None) -> dict[str, Any]:
+        """What records say of what is told of the cells, `seed` of what was drawn for it."""
         return {
-            "flow_id": self.flow.fingerprint,
+            **made_by(self.flow, seed),
             "time_key": self.time_key,
             "unit": self.points.unit,
         }

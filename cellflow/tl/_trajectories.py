@@ -18,8 +18,9 @@ from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
 from cellflow.io import Cells, described
 from cellflow.tl._course import Course
-from cellflow.tl._motion import Motion, Mover, shares
+from cellflow.tl._motion import Motion, Mover, moved, shares
 from cellflow.tl._predicted import predicted_cells
+from cellflow.tl._provenance import made_by
 
 
 def trajectories(
@@ -96,7 +97,8 @@ def trajectories(
     [0.0, 12.0, 30.0]
     """
     course = Course.of(adata, flow, time_key)
-    generator = np.random.default_rng(seed_of(rng))
+    seed = seed_of(rng)
+    generator = np.random.default_rng(seed)
     kept = _kept(course, cells, backward)
     rows = np.flatnonzero(kept)
     if n_cells is not None:
@@ -107,7 +109,7 @@ def trajectories(
     flow, beyond = course.reaching([*starts, *grid], extrapolate=extrapolate)
     mover = Mover.of(flow, n_samples, seed_of(generator))
     stretches = [
-        _stretch(course, mover, rows[starts == start], float(start), grid, backward)
+        _stretch(course, mover, rows[starts == start], grid, backward, alone=np.ptp(starts) == 0)
         for start in np.unique(starts)
     ]
     result = _long(course, stretches, mover.copies, decode)
@@ -117,6 +119,7 @@ def trajectories(
         "backward": backward,
         "n_samples": n_samples,
         "extrapolated": beyond,
+        **made_by(flow, seed),
     }
     record(result.uns, TRAJECTORIES, entry)
     return result
@@ -153,8 +156,15 @@ def _grid(
 
 
 def _stretch(
-    course: Course, mover: Mover, rows: np.ndarray, start: float, grid: list[float], backward: bool
+    course: Course,
+    mover: Mover,
+    rows: np.ndarray,
+    grid: list[float],
+    backward: bool,
+    *,
+    alone: bool,
 ) -> _Stretch:
+    start = float(course.points.elapsed[rows[0]])
     rest = [time for time in grid if (time < start if backward else time > start)]
     if not rest:
         raise InputError(
@@ -162,7 +172,7 @@ def _stretch(
             f"{len(rows)} cells start"
         )
     way = [start, *rest]
-    return _Stretch(rows, np.array(way), mover.move(course.batch(rows), way))
+    return _Stretch(rows, np.array(way), moved(course, mover, rows, way, alone=alone))
 
 
 def _long(course: Course, stretches: list[_Stretch], copies: int, decode: bool) -> AnnData:

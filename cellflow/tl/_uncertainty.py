@@ -16,6 +16,8 @@ from cellflow._keys import FROM_DATA, UNCERTAINTY, record
 from cellflow._log import tell
 from cellflow.flow import Flow
 from cellflow.representation import from_context
+from cellflow.tl._labels import labels_of
+from cellflow.tl._provenance import made_by
 from cellflow.tl._snapshots import Snapshots
 
 #: Percentile of the measured cells beyond which a cell counts as far from data.
@@ -68,8 +70,9 @@ def uncertainty(
         itself; not written for a single flow.
     `obs["cellflow_distance"]`
         Mean distance of the arrivals to the nearest measured cells of any time, the cell itself
-        aside, over the same distance of the median measured cell. About 1 among data; nothing of
-        it is evidence where it is several times that.
+        aside, and of its own label where the flow was fitted within labels, over the same distance
+        of the median measured cell. About 1 among data; nothing of it is evidence where it is
+        several times that.
     `uns["cellflow"][key_added]`
         `time`, `unit`, `flow_ids`, `spread`, `far_limit` (the 95th percentile of measured cells)
         and `share_far`, the share of the cells that arrive beyond it.
@@ -107,17 +110,17 @@ def uncertainty(
     """
     flows = [flows] if isinstance(flows, Flow) else list(flows)
     _check_alike(flows)
-    check_positive(n_neighbors, "n_neighbors")
-    if n_neighbors >= adata.n_obs:
-        raise InputError(f"n_neighbors must be under {adata.n_obs} (all cells), got {n_neighbors}")
+    labels = labels_of(adata, flows[0])
+    _check_neighbors(labels, n_neighbors)
     courses = [Snapshots.of(adata, flow, time_key or flows[0].time_key) for flow in flows]
     points = courses[0].points
     moment = points.times[-1] if time is None else points.moment(time)
     arrivals = np.stack([course.pushed(moment) for course in courses])
     measured = courses[0].cells.x.double().cpu().numpy()
-    search = NearestNeighbors(n_neighbors=n_neighbors + 1).fit(measured)
-    typical = _from_data(search, measured)
-    distance = np.mean([_from_data(search, each) for each in arrivals], axis=0) / np.median(typical)
+    typical, *moved = (
+        _from_data(measured, each, labels, n_neighbors) for each in (measured, *arrivals)
+    )
+    distance = np.mean(moved, axis=0) / np.median(typical)
     limit = float(np.percentile(typical, _FAR) / np.median(typical))
     spread, share = _spread(measured, points.elapsed), float((distance > limit).mean())
 
@@ -129,6 +132,7 @@ def uncertainty(
     entry = {
         "time": moment,
         "unit": points.unit,
+        **made_by(flows[0]),
         "flow_ids": np.array([flow.fingerprint for flow in flows], dtype=object),
         "spread": spread,
         "far_limit": limit,
@@ -175,12 +179,28 @@ def _same_map(one: Flow, other: Flow) -> bool:
     )
 
 
-def _from_data(search: NearestNeighbors, points: np.ndarray) -> np.ndarray:
-    """Mean distance of each point to the nearest measured cells, the one of its own row aside."""
-    far, near = search.kneighbors(points)
-    own = near == np.arange(len(points))[:, None]
-    own[~own.any(axis=1), -1] = True
-    return far[~own].reshape(len(points), -1).mean(axis=1)
+def _check_neighbors(labels: np.ndarray, n_neighbors: int) -> None:
+    """Refuse more neighbours than each cell has."""
+    check_positive(n_neighbors, "n_neighbors")
+    _, counts = np.unique(labels, return_counts=True)
+    if n_neighbors >= counts.min():
+        which = "all cells" if len(counts) == 1 else "cells of the smallest label of the flow"
+        raise InputError(f"n_neighbors must be under {counts.min()} ({which}), got {n_neighbors}")
+
+
+def _from_data(
+    measured: np.ndarray, points: np.ndarray, labels: np.ndarray, n_neighbors: int
+) -> np.ndarray:
+    """Mean distance of each point to the nearest measured cells of its label, itself aside."""
+    found = np.empty(len(points))
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        search = NearestNeighbors(n_neighbors=n_neighbors + 1).fit(measured[rows])
+        far, near = search.kneighbors(points[rows])
+        own = near == np.arange(len(rows))[:, None]
+        own[~own.any(axis=1), -1] = True
+        found[rows] = far[~own].reshape(len(rows), -1).mean(axis=1)
+    return found
 
 
 def _spread(points: np.ndarray, elapsed: np.ndarray) -> float:

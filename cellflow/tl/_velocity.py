@@ -23,7 +23,7 @@ def velocity(
     *,
     time_key: str | None = None,
     basis: str | Sequence[str] = (),
-    genes: bool = False,
+    decode: bool = False,
     n_neighbors: int = 30,
     key_added: str = VELOCITY,
     copy: bool = False,
@@ -45,7 +45,7 @@ def velocity(
     basis
         Names of plots, one or several, such as `umap` or `X_umap`; their first two dimensions are
         used. None are needed for the representation of the flow itself.
-    genes
+    decode
         Decode velocities to genes; needs a representation made of genes.
     n_neighbors
         Neighbours of a cell that its arrow on a plot is made of.
@@ -64,7 +64,7 @@ def velocity(
     `obsm["velocity_<basis>"]`
         Arrows on each basis, shape (n, 2), float32.
     `layers["velocity"]`, `layers["velocity_expression"]`, `var["velocity_genes"]`
-        With `genes`: velocity and decoded expression of each gene, float32, on the scale that the
+        With `decode`: velocity and decoded expression of each gene, float32, on the scale that the
         representation works on, NaN for genes outside it; and which genes are inside.
     `uns["cellflow"]["velocity"]`
         `flow_id`, `time_key`, `unit`, and how each basis was reached.
@@ -86,7 +86,7 @@ def velocity(
     and no unit.
 
     scVelo draws `velocity_<basis>`. CellRank's `VelocityKernel` reads `attr="obsm"`,
-    `xkey="X_cellflow"`, `vkey="velocity_cellflow"`; or, with `genes`,
+    `xkey="X_cellflow"`, `vkey="velocity_cellflow"`; or, with `decode`,
     `xkey="velocity_expression"`, `vkey="velocity"`.
 
     Examples
@@ -97,7 +97,7 @@ def velocity(
     >>> cf.pp.embed(adata, n_dims=3)
     >>> short = cf.recipe("default", n_steps=10)
     >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
-    >>> cf.tl.velocity(adata, flow, genes=True)
+    >>> cf.tl.velocity(adata, flow, decode=True)
     >>> adata.obsm["velocity_cellflow"].shape, adata.layers["velocity"].shape
     ((2434, 3), (2434, 41))
     """
@@ -106,7 +106,7 @@ def velocity(
     names = [name for name in map(_named, given) if name != _named(key)]
     for name in names:
         check_choice(f"X_{name}", adata.obsm, "basis")
-    if genes:
+    if decode:
         representation.to_genes()
     course = Snapshots.of(adata, flow, time_key)
     points, speed = course.cells.x.double().cpu().numpy(), course.velocity()
@@ -121,9 +121,9 @@ def velocity(
         write_slots(adata, representation, key)
     for name, values in arrows.items():
         adata.obsm[f"{key_added}_{name}"] = values.astype(np.float32)
-    if genes:
+    if decode:
         _write_genes(adata, representation, points, speed, key_added)
-    record(adata.uns, key_added, {**course.source, "bases": ways})
+    record(adata.uns, key_added, {**course.source(), "bases": ways})
     return adata if copy else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,16 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from cellflow._errors import FileError, InputError
-from cellflow._files import new_file
+from cellflow._tensors import check_whole, read_tensors, write_tensors
 
 FORMAT = "cellflow-checkpoint"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -73,25 +69,16 @@ class Checkpoint:
 
     def save(self, state: State) -> None:
         """Write the state, whole or not at all."""
-        # Two names for one memory, and strides, are nothing that safetensors keeps.
-        tensors = {
-            name: tensor.detach().cpu().contiguous().clone()
-            for name, tensor in state.tensors.items()
-        }
-        values = json.dumps(
-            {"step": state.step, "values": dict(state.values), "identity": self.identity}
-        )
-        metadata = {
+        # Two names for one memory are nothing that safetensors keeps.
+        tensors = {name: tensor.detach().clone() for name, tensor in state.tensors.items()}
+        texts = {
             "format": FORMAT,
             "schema_version": str(SCHEMA_VERSION),
-            "state": values,
-            "digest": _digest(tensors, values),
+            "state": json.dumps(
+                {"step": state.step, "values": dict(state.values), "identity": self.identity}
+            ),
         }
-        with new_file(self.path, overwrite=True) as staged:
-            try:
-                save_file(tensors, staged, metadata)
-            except SafetensorError as error:
-                raise FileError(f"cannot write {self.path}: {error}") from error
+        write_tensors(self.path, tensors, texts, overwrite=True)
 
     def load(self) -> State | None:
         """The state to go on from; None to start anew.
@@ -105,12 +92,7 @@ class Checkpoint:
         """
         if not self.resume or not self.path.exists():
             return None
-        try:
-            with safe_open(self.path, "pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise FileError(f"{self.path} cannot be read as a checkpoint: {error}") from error
+        tensors, metadata = read_tensors(self.path, "a checkpoint")
         if metadata.get("format") != FORMAT:
             raise FileError(f"{self.path} is no checkpoint of a training")
         if metadata.get("schema_version") != str(SCHEMA_VERSION):
@@ -118,8 +100,7 @@ class Checkpoint:
                 f"{self.path} has schema version {metadata.get('schema_version')!r}; "
                 f"this cellflow reads version {SCHEMA_VERSION}"
             )
-        if metadata.get("digest") != _digest(tensors, metadata.get("state", "")):
-            raise FileError(f"{self.path} was altered after it was written")
+        check_whole(self.path, tensors, metadata)
         try:
             state = json.loads(metadata["state"])
             identity, step = dict(state["identity"]), int(state["step"])
@@ -152,26 +133,3 @@ class Checkpoint:
                 f"{self.path} belongs to a training with other settings ({', '.join(other)}); "
                 "give those, or start anew without resuming"
             )
-
-
-def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors with a prefix before their names."""
-    return {f"{prefix}.{name}": value for name, value in tensors.items()}
-
-
-def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those with the prefix, without it."""
-    start = f"{prefix}."
-    return {
-        name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)
-    }
-
-
-def _digest(tensors: Mapping[str, Tensor], values: str) -> str:
-    digest = hashlib.sha256(values.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        # Numpy has no brain floats, but it has their bytes.
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -35,7 +35,11 @@ def resolve_device(name: str) -> torch.device:
 
 @contextmanager
 def cpu_threads(n: int | None) -> Iterator[None]:
-    """Let torch compute on `n` CPU threads, then on as many as before; None changes nothing."""
+    """Let torch compute on `n` CPU threads, then on as many as before, whatever happens inside.
+
+    None leaves the number as it is. numba, which scanpy computes with, sets it for the whole
+    process to that of the cores, whatever OMP_NUM_THREADS says.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(n or before)
     try:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cellflow._batch import Pairs
 from cellflow._random import Generators
+from cellflow._tensors import named, under
 from cellflow.couplings import Coupling, waiting
 
 
@@ -42,24 +43,17 @@ class Source:
         """The source that these are the `tensors` of."""
         ready: list[Pairs | None] = []
         for k in range(int(tensors["lists"])):
-            columns = {
-                name.removeprefix(f"{k}."): value.to(device)
-                for name, value in tensors.items()
-                if name.startswith(f"{k}.")
-            }
-            ready.append(Pairs(**columns) if columns else None)
+            columns = under(str(k), tensors)
+            ready.append(Pairs(**columns).to(device) if columns else None)
         return cls(tensors["generator"], ready)
 
     @property
     def tensors(self) -> dict[str, Tensor]:
         """All of it, by name."""
-        waiting = {
-            f"{k}.{name}": column
-            for k, pairs in enumerate(self.ready)
-            if pairs is not None
-            for name, column in pairs.columns().items()
-        }
-        return {"generator": self.generator, "lists": torch.tensor(len(self.ready)), **waiting}
+        tensors = {"generator": self.generator, "lists": torch.tensor(len(self.ready))}
+        for k, pairs in enumerate(self.ready):
+            tensors |= {} if pairs is None else named(str(k), pairs.columns())
+        return tensors
 
     def restore(self, coupling: Coupling, generator: torch.Generator | Generators) -> None:
         """Let `coupling` and `generator` draw from here."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +19,7 @@ from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.nets import Fields
 from cellflow.objectives import Objective
-from cellflow.training import couplings, objectives, paths
+from cellflow.training import objectives, paths, time_course
 from cellflow.training.build import Build
 from cellflow.training.checkpoints import Checkpoint
 from cellflow.training.companion import Companion
@@ -29,7 +29,7 @@ from cellflow.training.fine_tuning import check_tunable, tuning_recipe
 from cellflow.training.loop import Trained, minimise
 from cellflow.training.parallel import Crew
 from cellflow.training.progress import Look
-from cellflow.training.target_net import TargetNet, units_of
+from cellflow.training.target_net import TargetNet
 
 #: Which share of the cells is trained on does not depend on the seed of a fit, as in the reference
 #: runner, so that seeds differ by training alone.
@@ -143,64 +143,35 @@ class Ready:
 
 def prepared(job: Job, device: torch.device, *, progress: bool = False) -> Ready:
     """Do all of a fit that comes before its first step: nets, coupling, path and objective."""
-    marginals, method, recipe, seed = job.marginals, job.method, job.recipe, job.seed
+    marginals, method, recipe = job.marginals, job.method, job.recipe
     objectives.check_source(method, recipe, marginals)
-    generator = torch_generator(seed, device)
+    generator = torch_generator(job.seed, device)
     prior = _usable(job.prior, method, marginals, job.axis, device)
     tuned = prior if method.objective == "oat" else None
     if tuned is not None:
         recipe = tuning_recipe(recipe, tuned)
     seen, unseen = split(marginals, recipe.train_fraction, device)
-    fields = _untrained(marginals, method, recipe, seed) if tuned is None else deepcopy(tuned.nets)
+    fields = _untrained(job, recipe) if tuned is None else deepcopy(tuned.nets)
     fields = fields.to(device)
     if recipe.channels_last:
         fields = fields.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    centre, scale = torch.zeros(marginals.dim, device=device), 1.0
-    if tuned is not None:
-        centre, scale = units_of(fields)
-    elif recipe.standardise:
+    if tuned is None and recipe.standardise:
         fields.standardise(*(population.points for population in seen.finite))
-        net = next(iter(fields.nets.values()))
-        centre, scale = net.centre, float(net.scale)  # type: ignore[assignment, arg-type]
-    build = Build(
-        method,
-        recipe,
-        centre,
-        scale,
-        generator,
-        scale**2,
-        couplings.reach(method, seen, scale, generator),
-        prior,
-        progress,
-    )
-    settings: dict[str, Any] = {
-        "method": method.model_dump(),
-        "recipe": recipe.model_dump(),
-        "diffusion": build.sigma,
-        "from_noise": objectives.from_noise(marginals),
-        "seed": seed,
-        "device": str(device),
-        "versions": versions(),
-    }
-    identity = {
-        "method": settings["method"],
-        "recipe": settings["recipe"],
-        "seed": seed,
-        "device": device.type,
-        "processes": Crew.here().size,
-        "prior": None if prior is None else prior.fingerprint,
-    }
+    centre, scale = fields.units
+    delta = time_course.reach(method, seen, scale, generator)
+    build = Build(method, recipe, centre, scale, generator, scale**2, delta, prior, progress)
     watch = Stopwatch(device)
     with cpu_threads(recipe.threads):
         companion = None
         if tuned is not None:
             companion = TargetNet.of(fields, build, seen)
             build = replace(build, prior=replace(tuned, nets=companion.net))
-        coupling = couplings.course_coupling(build, seen)
+        coupling = time_course.course_coupling(build, seen)
         path = paths.BUILDERS[method.path](build, coupling, seen)
         watch.lap()
-        check = None if recipe.patience is None else couplings.course_coupling(build, unseen)
+        check = None if recipe.patience is None else time_course.course_coupling(build, unseen)
         objective = objectives.BUILDERS[method.objective](build, path)
+    settings = _settings(job, build, device)
     return Ready(
         job,
         fields,
@@ -211,20 +182,47 @@ def prepared(job: Job, device: torch.device, *, progress: bool = False) -> Ready
         check,
         companion,
         settings,
-        identity,
+        _identity(settings, device, prior),
         watch,
     )
 
 
-def _untrained(marginals: Marginals, method: Method, recipe: Recipe, seed: int) -> Fields:
+def _settings(job: Job, build: Build, device: torch.device) -> dict[str, Any]:
+    """What a flow tells of how it was fitted."""
+    return {
+        "method": build.method.model_dump(),
+        "recipe": build.recipe.model_dump(),
+        "diffusion": build.sigma,
+        "delta": build.delta if build.method.coupling == "wfr" else None,
+        "from_noise": objectives.from_noise(job.marginals),
+        "seed": job.seed,
+        "device": str(device),
+        "versions": versions(),
+    }
+
+
+def _identity(
+    settings: Mapping[str, Any], device: torch.device, prior: Flow | None
+) -> dict[str, Any]:
+    """What must be equal for a checkpoint to be of the same training."""
+    return {
+        **{name: settings[name] for name in ("method", "recipe", "seed")},
+        "device": device.type,
+        "processes": Crew.here().size,
+        "prior": None if prior is None else prior.fingerprint,
+    }
+
+
+def _untrained(job: Job, recipe: Recipe) -> Fields:
+    marginals = job.marginals
     return Fields.make(
-        objectives.ROLES[method.objective],
+        objectives.ROLES[job.method.objective],
         marginals.shape or (marginals.dim,),
         kind=recipe.net.kind,
         condition_dim=marginals.condition_dim,
         condition_shape=marginals.condition_shape,
         **recipe.net.numbers,
-        generator=torch_generator(seed),
+        generator=torch_generator(job.seed),
     )
 
 
@@ -264,7 +262,13 @@ def _usable(
 def split(
     marginals: Marginals, fraction: float, device: torch.device
 ) -> tuple[Marginals, Marginals]:
-    """A random share of each population and the rest of it; for a share of 1, all of it twice."""
+    """A random share of each population and the rest of it; for a share of 1, all of it twice.
+
+    Raises
+    ------
+    InputError
+        If a population of one point would have to be shared out.
+    """
     if fraction == 1:
         here = placed(marginals, device)
         return here, here
@@ -274,6 +278,11 @@ def split(
         if isinstance(population, Gaussian):
             parts.append((population, population))
             continue
+        if len(population) == 1:
+            raise InputError(
+                f"train_fraction={fraction:g} needs two points or more at each time, and one has "
+                "a single one; set it to 1"
+            )
         order = torch.randperm(len(population), generator=generator)
         n = min(max(2, round(fraction * len(population))), len(population) - 1)
         parts.append((population[order[:n]], population[order[n:]]))

@@ -16,11 +16,12 @@ from cellflow._errors import SolverError
 from cellflow._log import tell
 from cellflow._random import Generators, child
 from cellflow._signals import held_signals
+from cellflow._tensors import named, under
 from cellflow.couplings import Coupling
 from cellflow.methods.recipes import Recipe
 from cellflow.objectives import Objective
 from cellflow.training.average import average_of
-from cellflow.training.checkpoints import Checkpoint, State, named, under
+from cellflow.training.checkpoints import Checkpoint, State
 from cellflow.training.companion import Companion
 from cellflow.training.divergence import told_of_divergence
 from cellflow.training.dropout import Dropout

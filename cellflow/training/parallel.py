@@ -10,14 +10,20 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from cellflow._batch import Pairs
 from cellflow._errors import InputError
+
+#: Numbers of the times that this process joins others, the same in all of them.
+_joins = count()
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,11 @@ def joined(device: str) -> Iterator[str]:
     mine = f"cuda:{os.environ['LOCAL_RANK']}" if gpu else device
     if gpu:
         torch.cuda.set_device(mine)
-    distributed.init_process_group("nccl" if gpu else "gloo")
+    store, rank, size = next(rendezvous("env://"))
+    # Processes that join once more must not find the addresses of the time before.
+    own = PrefixStore(f"cellflow-{next(_joins)}", store)
+    backend = "nccl" if gpu else "gloo"
+    distributed.init_process_group(backend, store=own, rank=rank, world_size=size)
     try:
         yield mine
     finally:

@@ -15,10 +15,10 @@ from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.nets import centre_and_scale
 from cellflow.training.build import Build
-from cellflow.training.couplings import labelled_parts
 from cellflow.training.devices import cpu_threads
 from cellflow.training.fit import split
 from cellflow.training.potentials import kept_file, potentials_for
+from cellflow.training.time_course import labelled_parts
 
 #: Fresh points an atom that hits are counted from, and their least number.
 _AN_ATOM, _LEAST = 5, 4096

@@ -12,6 +12,7 @@ from torch import Tensor
 from cellflow._batch import Pairs
 from cellflow._errors import CellflowWarning
 from cellflow._random import torch_generator
+from cellflow._tensors import named, under
 from cellflow._typing import Points, Rows, Scalar
 from cellflow.integrate import solve
 from cellflow.marginals import Marginals
@@ -20,7 +21,7 @@ from cellflow.nets import Fields
 from cellflow.objectives import condition_at
 from cellflow.training.average import Average
 from cellflow.training.build import Build
-from cellflow.training.couplings import course_coupling
+from cellflow.training.time_course import course_coupling
 
 #: Points that are carried at each reading, the steps that carry them, and the seed of the draw.
 _CARRIED, _STEPS, _SEED = 256, 8, 0
@@ -29,14 +30,6 @@ _CARRIED, _STEPS, _SEED = 256, 8, 0
 #: nearer by a tenth: on the way from one velocity to another, a net shrinks for a while what it
 #: carries.
 _PATIENCE, _SHARE, _NEARER = 250, 0.2, 0.9
-
-
-def units_of(nets: Fields) -> tuple[Tensor, float]:
-    """Centre, shape (d,), and scale of the points, as the nets of a flow know them."""
-    net = next(iter(nets.nets.values()))
-    if not hasattr(net, "centre"):
-        return next(net.parameters()).new_zeros(nets.dim), 1.0
-    return net.centre, float(net.scale)  # type: ignore[return-value, arg-type]
 
 
 class TargetNet:
@@ -110,14 +103,11 @@ class TargetNet:
     def tensors(self) -> dict[str, Tensor]:
         """Its weights, and what it has read."""
         readings = torch.tensor(self.readings, dtype=torch.float64).reshape(-1, 2)
-        return {f"net.{name}": value for name, value in self.net.state_dict().items()} | {
-            "readings": readings
-        }
+        return {**named("net", self.net.state_dict()), "readings": readings}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Go on from there."""
-        weights = {name.removeprefix("net."): tensors[name] for name in tensors if "." in name}
-        self.net.load_state_dict(weights)
+        self.net.load_state_dict(under("net", tensors))
         self.readings = [(int(step), ratio) for step, ratio in tensors["readings"].tolist()]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import ot
 
 from cellflow._errors import SolverError
+from cellflow.transport.costs import in_units
 from cellflow.transport.plan import normalised
 
 #: Share of the mass that a plan may misplace.
@@ -86,15 +87,15 @@ def low_rank_plan(
     a, b = normalised(a, len(x)), normalised(b, len(y))
     # The solver divides by masses.
     inside, outside = a > 0, b > 0
-    near, far, factor = _scaled(x[inside], y[outside])
+    near, far, unit = in_units(x[inside], y[outside])
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # the answer is checked below
         left, right, shares = ot.lowrank_sinkhorn(
-            near,
-            far,
+            near * np.sqrt(_UNIT),
+            far * np.sqrt(_UNIT),
             a[inside],
             b[outside],
-            reg=epsilon * factor,
+            reg=epsilon * _UNIT / unit,
             rank=min(rank, len(near), len(far)),
             rescale_cost=False,
             seed_init=seed,
@@ -104,17 +105,6 @@ def low_rank_plan(
     plan = LowRankPlan(_filled(left, inside), _filled(right, outside), shares)
     _check(plan, a, b)
     return plan
-
-
-def _scaled(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Coordinates with costs of mean `_UNIT`, and the factor of the costs."""
-    x, y = x.astype(np.float64), y.astype(np.float64)
-    centre = (x.mean(axis=0) + y.mean(axis=0)) / 2
-    x, y = x - centre, y - centre
-    mean = np.square(x).sum() / len(x) + np.square(y).sum() / len(y)
-    mean -= 2 * x.mean(axis=0) @ y.mean(axis=0)
-    factor = _UNIT / float(mean or 1.0)
-    return x * np.sqrt(factor), y * np.sqrt(factor), factor
 
 
 def _filled(factor: np.ndarray, there: np.ndarray) -> np.ndarray:

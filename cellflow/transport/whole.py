@@ -12,7 +12,8 @@ from scipy.spatial.distance import cdist
 
 from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, SolverError
-from cellflow.transport.exact import MAX_ITER, TOLERANCE, ExactPlan, exact_plan
+from cellflow.transport.costs import in_units
+from cellflow.transport.exact import MAX_ITER, TOLERANCE, ExactPlan, exact_plan, misplaced
 from cellflow.transport.plan import Plan, checked_cost, normalised
 from cellflow.transport.pricing import Duals
 from cellflow.transport.unbalanced import relaxed_plan
@@ -30,20 +31,11 @@ _CHUNK = 256
 #: quick where mass hardly travels, which is where the steps after them are slow.
 _FIRST = 100
 
-#: Peak memory of `exact_plan` in numbers of 8 bytes for each entry of its cost matrix, measured
-#: from 1,000 to 8,000 points: the costs, the plan and the solver's own copies.
-_COPIES = 5
-
 #: Cost in units of the weight that stands for larger ones: across it go 1e-10 of the mass.
 _NEVER = 46.0
 
 #: Share of a corner that counts as none.
 _UNUSED = 1e-8
-
-
-def plan_memory(n: int, m: int) -> float:
-    """GB that `exact_plan` takes for a cost matrix of `n` rows and `m` columns: 40 n m bytes."""
-    return 8 * _COPIES * n * m / 1e9
 
 
 def lazy_plan(
@@ -74,7 +66,7 @@ def lazy_plan(
         If the answer is not proven optimal.
     """
     a, b = normalised(a, len(x)), normalised(b, len(y))
-    x, y, unit = _scaled(x, y)
+    x, y, unit = in_units(x, y)
     inside, outside = a > 0, b > 0
     _, log = ot.lp.emd2_lazy(
         x[inside], y[outside], a[inside], b[outside], numItermax=MAX_ITER, log=True
@@ -86,23 +78,13 @@ def lazy_plan(
     v = _least(y, x[inside], log["u"])
     u = _least(x, y, v)
     gap = value - float(a @ u + b @ v)
-    misplaced = np.abs(np.bincount(rows, mass, len(a)) - a).sum()
-    misplaced += np.abs(np.bincount(columns, mass, len(b)) - b).sum()
-    if not (gap <= TOLERANCE and misplaced <= TOLERANCE):
+    lost = misplaced(rows, columns, mass, a, b)
+    if not (gap <= TOLERANCE and lost <= TOLERANCE):
         raise SolverError(
             f"optimal transport of {len(x)} x {len(y)} points is not proven optimal: cost "
-            f"{value * unit:.6g}, gap {gap * unit:.3g}, misplaced mass {misplaced:.3g}"
+            f"{value * unit:.6g}, gap {gap * unit:.3g}, misplaced mass {lost:.3g}"
         )
     return ExactPlan(rows, columns, mass, value * unit, gap * unit, (u * unit, v * unit))
-
-
-def _scaled(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Centred coordinates whose mean squared distance is one, and what it was."""
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    centre = x.mean(axis=0)
-    x, y = x - centre, y - centre
-    unit = float(x.var(axis=0).sum() + y.var(axis=0).sum() + np.square(y.mean(axis=0)).sum()) or 1.0
-    return x / np.sqrt(unit), y / np.sqrt(unit), unit
 
 
 def _least(x: np.ndarray, y: np.ndarray, potential: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
          "none.csv cannot be read"),
         (["plot", "trajectories", "cells.h5ad", "--output", "o.png"], "either --flow or --paths"),
         (["plot", "animation", "cells.h5ad", "--paths", "cells.h5ad", "--output", "o.png"],
-         "unknown figure format '.png'; valid: .gif, .mp4"),
+         "unknown figure format '.png'; valid: .gif, .html, .mp4"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(run, files, tmp_path, words, message):

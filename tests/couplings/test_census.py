@@ -11,13 +11,10 @@ from cellflow.couplings import fit_potentials
 from cellflow.couplings.census import census
 from cellflow.couplings.potentials import Potentials
 from cellflow.marginals import Gaussian
+from tests.seeds import seeded
 
 F64 = torch.float64
 NOISE = Gaussian(torch.zeros(1, 3, dtype=F64))
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def atoms(n=50):

@@ -13,16 +13,9 @@ from cellflow.couplings import SemidiscreteCoupling, atoms, finite_plan, fit_pot
 from cellflow.couplings.potentials import Potentials
 from cellflow.couplings.tweedie import barycentre, entropic_pull
 from cellflow.marginals import Gaussian, Population
+from tests.seeds import randn, seeded
 
 F64 = torch.float64
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def randn(*shape, seed=0):
-    return torch.randn(shape, generator=seeded(seed), dtype=F64)
 
 
 def stretched(n=60, seed=1):

@@ -99,15 +99,16 @@ def test_coupling_cost_is_the_detour_of_each_pair(seed, stop):
     torch.testing.assert_close(found, detour.square().sum(dim=2), rtol=1e-9, atol=1e-9)
 
 
+def ideal(mean):
+    """Velocity of ends drawn apart: v(0, x) = m - x and v(1, x) = x for data of mean m."""
+    return lambda t, x, condition=None: torch.where(t[:, None] == 0, mean - x, x)
+
+
 def test_with_an_ideal_independent_field_it_pairs_as_plain_transport_does():
-    """v(0, x) = m - x and v(1, x) = x for data of mean m: both ends move half way."""
+    """Both ends move half way."""
     mean = torch.tensor([1.0, -2.0], dtype=torch.float64)
     source, target = Batch(points(2, 60, 2)), Batch(points(3, 60, 2) + mean)
-
-    def ideal(t, x, condition=None):
-        return torch.where(t[:, None] == 0, mean - x, x)
-
-    bent = assign(AccelerationCost(ideal)(source, target).numpy())
+    bent = assign(AccelerationCost(ideal(mean))(source, target).numpy())
     plain = assign(squared_euclidean(source, target).numpy())
     assert (bent == plain).all()
 
@@ -117,11 +118,11 @@ def test_the_term_that_is_left_out_would_turn_the_coupling_around():
 
     The cost with both terms at alpha = 12/13 is in proportion to the acceleration itself.
     """
-    x, y = points(2, 60, 2), points(3, 60, 2)
-    detour = (y - x[:, None] - (y - x[:, None]) / 2).square().sum(dim=2)
-    turn = (y + x[:, None]).square().sum(dim=2)
-    plain = assign(squared_euclidean(Batch(x), Batch(y)).numpy())
-    against = assign((-squared_euclidean(Batch(x), Batch(y))).numpy())
+    source, target = Batch(points(2, 60, 2)), Batch(points(3, 60, 2))
+    detour = AccelerationCost(ideal(torch.zeros(2).double()))(source, target)
+    turn = (target.x + source.x[:, None]).square().sum(dim=2)
+    plain = assign(squared_euclidean(source, target).numpy())
+    against = assign((-squared_euclidean(source, target)).numpy())
     for alpha in (0.6, 2 / 3, 0.79, 0.81, 12 / 13):
         found = assign((alpha * detour + (1 - alpha) * turn).numpy())
         assert (found == (plain if alpha > 4 / 5 else against)).all()

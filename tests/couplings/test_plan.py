@@ -17,12 +17,9 @@ from cellflow.couplings.plan import (
 )
 from cellflow.marginals import Population
 from cellflow.transport import Plan, distances
+from tests.seeds import seeded
 
 seeds = st.integers(0, 2**31)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def populations(seed=0, n=24, m=24, *, weighted=False, dtype=torch.float64, **columns):

@@ -11,15 +11,12 @@ from hypothesis import strategies as st
 from cellflow import CellflowWarning, InputError
 from cellflow.couplings.wfr import default_delta, wfr_cost, wfr_coupling
 from cellflow.marginals import Population
-from cellflow.paths.wfr import wfr_squared
 from cellflow.transport import exact_plan
 from cellflow.transport.whole import soft_plan
+from tests.diracs import wfr_squared
+from tests.seeds import seeded
 
 seeds = st.integers(0, 2**31)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def populations(seed=0, n=30, m=30, shift=0.5):

@@ -9,6 +9,7 @@ from cellflow import InputError
 from cellflow.flow import DiscriminatorGuidance
 from cellflow.integrate import heun, solve
 from cellflow.nets import vp_sigma
+from tests.seeds import seeded
 
 MODEL, DATA, WIDTH = 1.0, -0.5, 0.5
 
@@ -51,10 +52,6 @@ def gaussian(mean):
 
 def noise(n=400, d=2):
     return torch.randn((n, d), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
-def seeded():
-    return torch.Generator().manual_seed(7)
 
 
 def levels(*values):
@@ -158,7 +155,7 @@ def test_boosting_doubles_the_guidance_of_what_looks_generated_in_every_second_s
 @pytest.mark.parametrize("step", range(1, 11))
 def test_boosting_stirs_what_looked_generated_in_every_fifth_step(step):
     guide = DiscriminatorGuidance(
-        Known(lambda _sigma, x: x[:, 0]), (1.0, 0.0), boost=True, generator=seeded()
+        Known(lambda _sigma, x: x[:, 0]), (1.0, 0.0), boost=True, generator=seeded(7)
     )
     x, sigma = levels([-1.0, 0.0], [1.0, 0.0]), levels(2.0, 2.0)
     guide.change(step - 1, 1, sigma, x)
@@ -171,7 +168,7 @@ def test_boosting_stirs_what_looked_generated_in_every_fifth_step(step):
 @pytest.mark.parametrize(("n_steps", "share"), [(18, 4 / 18), (5, math.sqrt(2) - 1)])
 def test_stirred_points_have_the_noise_of_their_new_level(n_steps, share):
     guide = DiscriminatorGuidance(
-        Known(lambda _s, x: x.sum(1) - 1e9), (1.0, 0.0), boost=True, generator=seeded()
+        Known(lambda _s, x: x.sum(1) - 1e9), (1.0, 0.0), boost=True, generator=seeded(7)
     )
     x = torch.zeros((20_000, 2), dtype=torch.float64)
     sigma = torch.full((20_000,), 2.0, dtype=torch.float64)
@@ -184,7 +181,7 @@ def test_stirred_points_have_the_noise_of_their_new_level(n_steps, share):
 
 def test_each_run_begins_without_a_memory_of_the_one_before():
     guide = DiscriminatorGuidance(
-        Known(lambda _s, x: x.sum(1) - 1e9), (1.0, 0.0), boost=True, generator=seeded()
+        Known(lambda _s, x: x.sum(1) - 1e9), (1.0, 0.0), boost=True, generator=seeded(7)
     )
     guide.change(17, 1, levels(1.0), noise(1))
     sigma, x = guide.stirred(0, 18, levels(80.0), noise(1))
@@ -193,11 +190,11 @@ def test_each_run_begins_without_a_memory_of_the_one_before():
 
 
 def test_boosted_samples_still_reach_the_data():
-    guide = DiscriminatorGuidance(Known(exact), (1.0, 1.0), boost=True, generator=seeded())
+    guide = DiscriminatorGuidance(Known(exact), (1.0, 1.0), boost=True, generator=seeded(7))
     end = heun(gaussian(MODEL), noise(4000), n_steps=40, guide=guide).end
     # Doubling the guidance of those that look generated leads some of them too far.
     assert abs(float(end.mean()) - DATA) < 0.3
-    again = DiscriminatorGuidance(Known(exact), (1.0, 1.0), boost=True, generator=seeded())
+    again = DiscriminatorGuidance(Known(exact), (1.0, 1.0), boost=True, generator=seeded(7))
     assert torch.equal(end, heun(gaussian(MODEL), noise(4000), n_steps=40, guide=again).end)
 
 

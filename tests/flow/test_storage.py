@@ -44,6 +44,17 @@ def test_round_trip_keeps_everything(flow, folder, generator):
     assert torch.equal(loaded.context.arrays["centre"], flow.context.arrays["centre"])
 
 
+def test_a_flow_says_in_a_few_lines_what_it_is(flow):
+    told = repr(flow).split("\n")
+    assert told[0] == "Flow of 3 dimensions, 3 times from 0 to 24 (real clock)"
+    weights = sum(each.numel() for each in flow.nets.parameters())
+    assert told[1:] == [
+        f"    nets: velocity, growth; {weights} weights",
+        "    fitted: seed 5",
+        f"    id: {flow.fingerprint}",
+    ]
+
+
 def test_folder_holds_json_and_safetensors_only(folder):
     assert sorted(p.name for p in folder.iterdir()) == ["flow.json", "tensors.safetensors"]
     assert json.loads((folder / "flow.json").read_text())["schema_version"] == 4

@@ -13,6 +13,7 @@ from cellflow.images.augment import N_LABELS, AugmentedPixels, _changed
 from cellflow.images.encoders import PCAEncoder
 from cellflow.images.pixels import FlippedPixels, to_points, to_rows
 from cellflow.methods.config import Config
+from tests.seeds import seeded
 from tests.small_images import TINY, digits, trained
 
 SHAPE = (3, 12, 12)
@@ -26,10 +27,6 @@ EDM = Config(
         },
     ),
 )  # fmt: skip
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def reading(share, flips=False):

@@ -23,6 +23,13 @@ def test_the_shape_is_that_of_one_image_channels_first(pets):
     assert len(pets) == 6
 
 
+def test_a_set_is_told_without_its_pixels(pets, pixels):
+    assert (
+        repr(pets) == "ImageSet 'pets': 6 images of 4 x 5 pixels, RGB\n    classes: cat, dog, eel"
+    )
+    assert repr(ImageSet(pixels[..., :1])) == "ImageSet 'images': 6 images of 4 x 5 pixels, grey"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -7,7 +7,7 @@ import cellflow as cf
 from cellflow.images import ImageSet
 from cellflow.images.encoders import PixelEncoder
 from tests.images.test_augment import EDM
-from tests.small_images import digits, trained
+from tests.small_images import digits, stopped, trained
 
 
 def test_twenty_steps_make_finite_images_that_a_saved_flow_makes_again(tmp_path):
@@ -42,13 +42,14 @@ def test_a_short_training_leaves_noise_for_digits():
 
 
 @pytest.mark.parametrize("conditional", [False, True])
-def test_a_resumed_training_ends_as_one_that_was_not(conditional, tmp_path):
+def test_a_resumed_training_ends_as_one_that_was_not(conditional, tmp_path, monkeypatch):
     """With dropout, augmentation, and noise that waits to be served."""
-    common = {"config": EDM, "conditional": conditional, "n_steps": 6}
-    whole = trained(**common)
-    kept = {"checkpoint": tmp_path / "c", "checkpoint_every": 4}
-    trained(**common, **kept)
-    resumed = trained(**common, **kept, resume=True)
+    common = {"config": EDM, "conditional": conditional}
+    stopped(monkeypatch, tmp_path, 3, **common)
+    whole, resumed = (
+        trained(**common, n_steps=6, **kept)
+        for kept in ({}, {"checkpoint": tmp_path / "c", "resume": True})
+    )
     assert resumed.fingerprint == whole.fingerprint
     assert resumed.history == whole.history
 

@@ -249,18 +249,9 @@ def test_a_flow_with_a_discriminator_is_scored_by_the_solver_that_takes_one(flow
 
 
 def test_too_few_images_are_refused_before_any_training(flow, monkeypatch):
-    from cellflow.training import discriminators
-
     monkeypatch.setattr(discriminators, "minimise", None)
     with pytest.raises(cf.InputError, match="two or more generated images"):
         cf.images.train_discriminator(flow, digits(), n_generated=1, progress=False)
-
-
-def test_a_flow_is_scored_with_guidance(flow, discriminator):
-    table = cf.images.score_flow(
-        flow, digits(), 8, by=("edm-heun:3",), space="pixels", discriminator=discriminator
-    )
-    assert table["by"].dropna().tolist() == ["edm-heun:3+dg:2"]
 
 
 def test_the_discriminator_of_another_flow_is_warned_of(discriminator):

@@ -7,22 +7,18 @@ import pytest
 import torch
 
 from cellflow import InputError
+from cellflow._tensors import digest
 from cellflow.images.data import ImageSet
 from cellflow.images.feature_nets import ResNet20
 from cellflow.images.features import SPACES, FeatureSpace, NetSpace, space_of
-from cellflow.images.weights import digest, read_weights
+from cellflow.images.weights import read_weights
 from cellflow.metrics.frechet import Moments, frechet_distance
+from tests.small_images import shuffled_digits
 
 
 @pytest.fixture(scope="module")
 def digits() -> ImageSet:
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    pixels = np.rint(data.images[..., None] * (255 / 16)).astype(np.uint8)
-    order = np.random.default_rng(0).permutation(len(pixels))
-    classes = tuple(str(name) for name in data.target_names)
-    return ImageSet(pixels[order], data.target[order].astype(np.int64), classes, "digits")
+    return shuffled_digits()
 
 
 @pytest.fixture

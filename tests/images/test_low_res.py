@@ -12,7 +12,7 @@ from cellflow.images import ImageSet
 from cellflow.images.low_res import pooled
 from cellflow.images.pixels import to_points
 from cellflow.images.space import ImageSpace, description, space_for
-from tests.small_images import TINY, digits, trained
+from tests.small_images import TINY, digits, stopped, trained
 
 
 @given(st.integers(0, 2**31), st.sampled_from([2, 3]), st.sampled_from([1, 3]))
@@ -125,16 +125,15 @@ def test_flows_without_low_resolutions_have_no_such_settings():
     assert not {"low_res", "condition_weight"} & set(trained(n_steps=1).settings)
 
 
-def test_training_goes_on_and_draws_pictures(tmp_path):
-    options = {"low_res": 2, "method": "sd-fm", "n_steps": 6}
-    whole = trained(**options)
-    kept = {"checkpoint": tmp_path / "c", "checkpoint_every": 3}
-    trained(**{**options, "n_steps": 6}, **kept, pictures=tmp_path / "p", pictures_every=3)
-    assert (tmp_path / "p" / "step-0000003.png").exists()
-    again = trained(**options, **kept, resume=True)
-    assert whole.fingerprint == again.fingerprint
+def test_a_training_that_was_stopped_goes_on_and_draws_pictures(tmp_path, monkeypatch):
+    options = {"low_res": 2, "method": "sd-fm"}
+    stopped(monkeypatch, tmp_path, 3, **options)
+    again = {**options, "n_steps": 6, "checkpoint": tmp_path / "c", "resume": True}
+    pictures = {"pictures": tmp_path / "pictures", "pictures_every": 3}
+    assert trained(**again, **pictures).fingerprint == trained(**options, n_steps=6).fingerprint
+    assert (tmp_path / "pictures" / "step-0000003.png").exists()
     with pytest.raises(InputError, match="low_res"):
-        trained(**{**options, "low_res": 4}, **kept, resume=True)
+        trained(**{**again, "low_res": 4})
 
 
 @pytest.mark.parametrize("method", ["i-cfm", "ot-cfm", "sd-fm", "uot-fm", "fm", "vp", "mean-flow"])

@@ -32,6 +32,13 @@ def test_every_value_survives_in_either_precision():
     np.testing.assert_array_equal(to_pixels(points.double(), (1, 16, 16)), pixels)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="compares a GPU with the CPU")
+def test_points_are_the_same_to_the_last_digit_on_every_device():
+    """Digests of points decide which kept potentials are theirs."""
+    values = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1)
+    assert torch.equal(to_points(values.cuda()).cpu(), to_points(values))
+
+
 def test_coordinates_are_channels_first_row_by_row():
     pixels = np.arange(2 * 2 * 3 * 3, dtype=np.uint8).reshape(2, 2, 3, 3)
     np.testing.assert_array_equal(to_rows(pixels)[1], pixels[1].transpose(2, 0, 1).ravel())

@@ -15,17 +15,12 @@ from cellflow.metrics import Cloud, mmd
 from cellflow.metrics.frechet import Moments, frechet_distance
 from cellflow.metrics.kernel_distance import kernel_distance
 from cellflow.metrics.support import precision_recall
+from tests.small_images import shuffled_digits
 
 
 @pytest.fixture(scope="module")
 def digits() -> ImageSet:
-    from sklearn.datasets import load_digits
-
-    data = load_digits()
-    pixels = np.rint(data.images[..., None] * (255 / 16)).astype(np.uint8)
-    order = np.random.default_rng(0).permutation(len(pixels))
-    classes = tuple(str(name) for name in data.target_names)
-    return ImageSet(pixels[order], data.target[order].astype(np.int64), classes, "digits")
+    return shuffled_digits()
 
 
 def test_every_number_is_that_of_its_metric(digits):

@@ -7,8 +7,8 @@ import pytest
 import cellflow as cf
 from cellflow import InputError
 from cellflow._random import drawn_seed, torch_generator
-from cellflow.images import read_table, score, score_flow, write_table
-from cellflow.images._score_flow import BY_LEAPS, solver_options
+from cellflow.images import read_table, score, score_flow, space_of, write_table
+from cellflow.images._score_flow import BY_LEAPS
 from tests.small_images import digits, trained
 
 FAST = ("euler:1", "midpoint:2", "dopri5")
@@ -104,31 +104,16 @@ def test_a_flow_of_velocities_knows_no_averages(flow):
         scored(flow, by=("average:1",))
 
 
-@pytest.mark.parametrize(
-    ("setting", "options"),
-    [
-        ("euler:8", {"solver": "euler", "n_steps": 8}),
-        ("rk4:1", {"solver": "rk4", "n_steps": 1}),
-        ("dopri5", {"solver": "dopri5"}),
-    ],
-)
-def test_settings_are_solvers_with_their_steps(setting, options):
-    assert solver_options(setting) == options
-
-
-@pytest.mark.parametrize(
-    "setting", ["euler", "euler:", "euler:0", "euler:-1", "euler:x", "euler:1.5", "dopri5:8"]
-)
-def test_settings_of_another_form_are_refused(setting, flow):
-    with pytest.raises(InputError, match=f"solver '{setting}' is none of the form euler:8"):
-        scored(flow, by=(setting,))
-
-
 def test_unknown_solvers_and_none_are_refused(flow):
     with pytest.raises(InputError, match=r"unknown solver 'eular' \(did you mean 'euler'\?\)"):
         scored(flow, by=("eular:8",))
     with pytest.raises(InputError, match="by names no solver"):
         scored(flow, by=())
+
+
+def test_a_space_of_ones_own_has_no_weights_to_read(flow):
+    with pytest.raises(InputError, match="weights are for feature spaces given by name"):
+        scored(flow, space=space_of("pixels"), weights="file")
 
 
 def test_flows_between_images_are_refused():

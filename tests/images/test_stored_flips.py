@@ -12,7 +12,7 @@ from cellflow.images.pixels import to_points
 from cellflow.images.space import space_for
 from cellflow.methods.parts import COUPLINGS
 from cellflow.training.build import Build
-from cellflow.training.couplings import course_coupling
+from cellflow.training.time_course import course_coupling
 from tests.small_images import TINY, digits, trained
 
 

@@ -9,7 +9,7 @@ import cellflow as cf
 from cellflow import InputError
 from cellflow.images import ImageSet, PCAEncoder
 from cellflow.images.encoders import PixelEncoder
-from tests.small_images import TINY, digits, trained
+from tests.small_images import TINY, digits, stopped, trained
 
 #: Methods that start from noise, and the noise of their paths.
 SIGMAS = {
@@ -168,20 +168,6 @@ def test_what_does_not_go_together_is_refused_with_what_would(mistake, tmp_path)
     with pytest.raises(InputError, match=message):
         trained(**options, checkpoint=tmp_path / "c", pictures=tmp_path / "pictures")
     assert list(tmp_path.iterdir()) == []
-
-
-def stopped(monkeypatch, tmp_path, step, **options):
-    """A training that ends with an error after a step, with a checkpoint every two steps."""
-
-    def full(*_, **__):
-        raise OSError("no space left")
-
-    kept = {"checkpoint": tmp_path / "c", "checkpoint_every": 2}
-    shown = {"pictures": tmp_path / "pictures", "pictures_every": step}
-    with monkeypatch.context() as patch:
-        patch.setattr("cellflow.images.course.write_png", full)
-        with pytest.raises(OSError, match="no space left"):
-            trained(**options, **kept, **shown, n_steps=6)
 
 
 @pytest.mark.parametrize("step", [3, 4])

@@ -1,4 +1,4 @@
-"""Weights files: nothing but tensors comes out, and a digest tells them apart."""
+"""Weights files: nothing but tensors comes out."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ import torch
 
 from cellflow import FileError
 from cellflow.images.features import SPACES, space_of
-from cellflow.images.weights import digest
 
 
 class Malicious:
@@ -27,17 +26,3 @@ def test_weights_files_that_are_none_are_refused(name, tmp_path, monkeypatch):
         with pytest.raises(FileError, match=path.name):
             space_of(name, weights=path)
     assert not (tmp_path / "touched-by-a-pickle").exists()
-
-
-def test_a_digest_tells_values_names_and_shapes_but_not_order():
-    a, b = torch.arange(4.0), torch.ones(2)
-    one = digest({"a": a, "b": b})
-    assert digest({"b": b, "a": a}) == one
-    others = (
-        {"a": a, "c": b},
-        {"a": a, "b": b + 1},
-        {"a": a.reshape(2, 2), "b": b},
-        {"a": a.double(), "b": b},
-        {"a": a},
-    )
-    assert one not in {digest(tensors) for tensors in others}

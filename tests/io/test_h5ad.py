@@ -1,12 +1,13 @@
 """Files in and out."""
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
 
 from cellflow import FileError, InputError
-from cellflow.io import read_h5ad, read_scores, time_key_of, write_h5ad, write_scores
+from cellflow.io import open_cells, read_h5ad, read_scores, time_key_of, write_h5ad, write_scores
 from cellflow.metrics import BASELINES
 
 
@@ -33,6 +34,69 @@ def test_missing_foreign_and_truncated_files_are_refused(course, tmp_path):
         cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
         with pytest.raises(FileError, match="cannot be read"):
             read_h5ad(cut)
+
+
+def of_no_length(blob):
+    """A heap of text whose first entry leads nowhere: HDF5 never comes back."""
+    at = blob.index(b"GCOL") + 16
+    return blob[:at] + bytes(16) + blob[at + 16 :]
+
+
+def as_sequence(blob):
+    """A text attribute that says to be a sequence of numbers: HDF5 crashes.
+
+    A type message of version 1, class 9 (variable length), of type text in UTF-8, 16 bytes long.
+    """
+    text = bytes([0x19, 0x01, 0x01, 0x00, 0x10, 0, 0, 0])
+    assert text in blob
+    return blob.replace(text, bytes([0x19, 0x00]) + text[2:], 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (of_no_length, "a heap of text has an entry that does not fit"),
+        (as_sequence, "an attribute of /.* is of a type that no AnnData has"),
+    ],
+)
+def test_files_that_hang_or_crash_hdf5_are_refused(change, reason, course, tmp_path):
+    write_h5ad(course, tmp_path / "a.h5ad")
+    (tmp_path / "a.h5ad").write_bytes(change((tmp_path / "a.h5ad").read_bytes()))
+    for reader in (read_h5ad, open_cells):
+        with pytest.raises(FileError, match=f"a.h5ad cannot be read; damaged .*: {reason}"):
+            reader(tmp_path / "a.h5ad")
+
+
+def linked(file):
+    file["obsm/X_more"] = h5py.ExternalLink("other.h5ad", "obsm/X_pca")
+
+
+def outside(file):
+    external = [("other.bin", 0, h5py.h5f.UNLIMITED)]
+    file.create_dataset("obsm/X_more", (240, 2), "f4", external=external)
+
+
+def virtual(file):
+    layout = h5py.VirtualLayout((240, 3), "f8")
+    layout[:] = h5py.VirtualSource("other.h5ad", "obsm/X_pca", (240, 3))
+    file.create_virtual_dataset("obsm/X_more", layout)
+
+
+@pytest.mark.parametrize("add", [linked, outside, virtual])
+def test_files_that_lead_into_others_are_refused(add, course, tmp_path):
+    write_h5ad(course, tmp_path / "a.h5ad")
+    with h5py.File(tmp_path / "a.h5ad", "r+") as file:
+        add(file)
+    with pytest.raises(FileError, match=r"obsm/X_more leads into another file, other\."):
+        read_h5ad(tmp_path / "a.h5ad")
+
+
+def test_a_group_inside_itself_is_looked_at_once(course, tmp_path):
+    write_h5ad(course, tmp_path / "a.h5ad")
+    with h5py.File(tmp_path / "a.h5ad", "r+") as file:
+        file["uns/again"] = file["uns"]
+    with pytest.raises(FileError, match="cannot be read"):
+        read_h5ad(tmp_path / "a.h5ad")
 
 
 def test_writing_refuses_to_overwrite_unless_told(course, tmp_path):

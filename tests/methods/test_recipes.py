@@ -48,7 +48,8 @@ def test_changes_leave_the_named_recipe_alone():
 
 def test_every_name_has_what_it_names():
     assert all(recipe(name) for name in RECIPES)
-    assert set(PROTOCOLS["strict"].time_axis.split()) <= set(TIME_AXES)
+    for protocol in PROTOCOLS.values():
+        assert {protocol.time_axis, protocol.flow_axis} <= set(TIME_AXES)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,20 @@ def test_draws_have_the_mass_of_the_cloud(rng):
     assert np.mean(means) == pytest.approx(spread.mean[0], abs=0.01)
 
 
+def test_a_draw_at_the_very_end_of_the_line_is_the_last_point():
+    class Highest:
+        """The largest number below one, which rounding takes to the end."""
+
+        def permutation(self, n):
+            return np.arange(n)
+
+        def random(self):
+            return np.nextafter(1.0, 0.0)
+
+    cloud = Cloud.of(np.arange(3.0)[:, None], np.array([0.1, 0.2, 0.7]))
+    assert cloud.drawn(3, Highest()).points[-1] == 2
+
+
 @pytest.mark.parametrize(
     ("points", "weights"),
     [
@@ -56,6 +70,7 @@ def test_draws_have_the_mass_of_the_cloud(rng):
         (np.zeros((2, 2)), [1]),
         (np.zeros((2, 2)), [-1, 2]),
         (np.zeros((2, 2)), [0, 0]),
+        (np.zeros((2, 2)), [1, np.inf]),
     ],
 )
 def test_malformed_clouds_are_refused(points, weights):

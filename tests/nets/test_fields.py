@@ -65,3 +65,16 @@ def test_velocities_have_units_and_growth_rates_have_none(generator):
     moved = 2 * x + 5
     torch.testing.assert_close(2 * first.velocity(t, x), second.velocity(t, moved))
     torch.testing.assert_close(first.growth(t, x), second.growth(t, moved))
+
+
+def test_units_are_centre_and_scale_of_the_points_and_none_in_nets_on_grids(generator):
+    fields = Fields.make(("velocity",), (3,), generator=generator)
+    torch.testing.assert_close(fields.units, (torch.zeros(3), 1.0))
+    x = 4 * torch.randn((5000, 3), generator=generator) + torch.tensor([1.0, 2.0, 3.0])
+    fields.standardise(x)
+    centre, scale = fields.units
+    torch.testing.assert_close(centre, x.mean(dim=0))
+    assert scale == pytest.approx(4, rel=0.05)
+    sizes = {"channels": 4, "multipliers": (1,), "blocks": 1, "attention": ()}
+    on_grid = Fields.make(("velocity",), (1, 2, 2), kind="unet", generator=generator, **sizes)
+    torch.testing.assert_close(on_grid.units, (torch.zeros(4), 1.0))

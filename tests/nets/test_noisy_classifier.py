@@ -5,12 +5,9 @@ import torch
 
 from cellflow import InputError
 from cellflow.nets import NoisyClassifier, RatioNet
+from tests.seeds import seeded
 
 SMALL = {"channels": 8, "multipliers": (1, 2), "blocks": 1}
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def random_net(**options):

@@ -8,6 +8,7 @@ import torch
 from cellflow._batch import Pairs
 from cellflow.nets import RatioNet, vp_time
 from cellflow.objectives import Classification, Discrimination, guidance_levels
+from tests.seeds import seeded
 
 
 def pairs(known, n=4000):
@@ -40,13 +41,9 @@ def exact(sigma, x):
     return 6 * x.sum(dim=1) / sigma.square()
 
 
-def seeded():
-    return torch.Generator().manual_seed(1)
-
-
 def test_times_have_the_density_g2_over_sigma2_of_the_variance_preserving_process():
     """Quantiles against the numerical integral of beta / (1 - exp(-B)) over [1e-5, 1]."""
-    drawn = vp_time(guidance_levels(torch.zeros(200_000, dtype=torch.float64), seeded()))
+    drawn = vp_time(guidance_levels(torch.zeros(200_000, dtype=torch.float64), seeded(1)))
     assert drawn.min() >= 1e-5
     assert drawn.max() <= 1 + 1e-12
     tau = torch.logspace(-5, 0, 200_001, dtype=torch.float64)
@@ -62,8 +59,8 @@ def test_times_have_the_density_g2_over_sigma2_of_the_variance_preserving_proces
 def test_a_discriminator_that_knows_nothing_has_loss_ln_2_and_is_right_half_of_the_time():
     nothing = Fake(lambda sigma, x: torch.zeros(len(x)))
     known = pairs([[1.0], [0.0]])
-    assert float(Discrimination().loss(nothing, known, seeded())) == pytest.approx(math.log(2))
-    assert float(Discrimination().accuracy(nothing, known, seeded())) == 0.5
+    assert float(Discrimination().loss(nothing, known, seeded(1))) == pytest.approx(math.log(2))
+    assert float(Discrimination().accuracy(nothing, known, seeded(1))) == 0.5
 
 
 def test_no_log_ratio_has_a_lower_loss_than_the_exact_one():
@@ -71,7 +68,7 @@ def test_no_log_ratio_has_a_lower_loss_than_the_exact_one():
     losses = {
         factor: float(
             Discrimination().loss(
-                Fake(lambda sigma, x, factor=factor: factor * exact(sigma, x)), known, seeded()
+                Fake(lambda sigma, x, factor=factor: factor * exact(sigma, x)), known, seeded(1)
             )
         )
         for factor in (-1.0, 0.5, 0.8, 1.0, 1.25, 2.0)
@@ -81,27 +78,27 @@ def test_no_log_ratio_has_a_lower_loss_than_the_exact_one():
 
 def test_accuracy_is_the_share_that_is_right():
     known = pairs([[1.0], [0.0]])
-    right = float(Discrimination().accuracy(Fake(exact), known, seeded()))
-    wrong = float(Discrimination().accuracy(Fake(lambda s, x: -exact(s, x)), known, seeded()))
+    right = float(Discrimination().accuracy(Fake(exact), known, seeded(1)))
+    wrong = float(Discrimination().accuracy(Fake(lambda s, x: -exact(s, x)), known, seeded(1)))
     assert right + wrong == pytest.approx(1)
     assert 0.8 < right < 1
 
 
 def test_only_covariates_after_the_first_column_reach_the_net():
     net = Fake(exact)
-    Discrimination().loss(net, pairs([[1.0], [0.0]]), seeded())
+    Discrimination().loss(net, pairs([[1.0], [0.0]]), seeded(1))
     assert net.condition is None
     net.condition_dim = 2
-    Discrimination().loss(net, pairs([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]), seeded())
+    Discrimination().loss(net, pairs([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]), seeded(1))
     assert net.condition[:2].tolist() == [[0.0, 1.0], [1.0, 0.0]]
 
 
 def test_classes_are_told_by_their_logits():
     known = pairs([[1.0, 0.0], [0.0, 1.0]])
     right, nothing = Fake(exact), Fake(lambda sigma, x: torch.zeros(len(x)))
-    assert float(Classification().loss(nothing, known, seeded())) == pytest.approx(math.log(2))
-    assert float(Classification().loss(right, known, seeded())) < math.log(2)
-    assert float(Classification().accuracy(right, known, seeded())) > 0.8
+    assert float(Classification().loss(nothing, known, seeded(1))) == pytest.approx(math.log(2))
+    assert float(Classification().loss(right, known, seeded(1))) < math.log(2)
+    assert float(Classification().accuracy(right, known, seeded(1))) > 0.8
 
 
 @pytest.mark.parametrize("objective", [Classification(), Discrimination()])
@@ -109,4 +106,4 @@ def test_images_of_which_nothing_is_known_cannot_be_classified(objective):
     known = pairs([[1.0], [0.0]])
     bare = Pairs(known.x0, known.x1, known.t0, known.t1)
     with pytest.raises(TypeError, match="columns of their condition"):
-        objective.loss(Fake(exact), bare, seeded())
+        objective.loss(Fake(exact), bare, seeded(1))

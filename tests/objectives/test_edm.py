@@ -14,10 +14,7 @@ from cellflow.nets import Fields, Preconditioning
 from cellflow.objectives import EDM
 from cellflow.paths import StraightPath
 from cellflow.training import minimise
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
+from tests.seeds import seeded
 
 
 class Best(nn.Module):

@@ -12,8 +12,8 @@ from cellflow.couplings import IndependentCoupling
 from cellflow.flow import Flow
 from cellflow.marginals import Gaussian, Population, TimeAxis
 from cellflow.nets import Fields
-from cellflow.objectives import LogitNormal, MeanFlow, VelocityRegression
-from cellflow.paths import StraightPath
+from cellflow.objectives import LogitNormal, MeanFlow, VelocityRegression, uniform_times
+from cellflow.paths import PathSample, StraightPath
 from cellflow.training import minimise
 
 
@@ -53,24 +53,43 @@ class Known(Fields):
         super().__init__({"average": Net(0.5)})
 
 
-def test_closed_form_has_the_value_of_the_specification():
+def test_fields_give_the_average_of_the_specification():
     """Noise at 1 and data at 0 there: t = .9 from noise is t = .1 here, and signs turn."""
-    x, one = torch.tensor([[1.3]], dtype=torch.float64), torch.ones(1, 1, dtype=torch.float64)
-    assert float(-average(0.1 * one, 0.8 * one, x, 0.5)) == pytest.approx(0.935742, abs=1e-6)
+    t, r, x = (torch.tensor([each], dtype=torch.float64) for each in (0.1, 0.8, 1.3))
+    found = fields(0.5).average(t, r, x[:, None]).detach()
+    assert float(-found) == pytest.approx(0.935742, abs=1e-6)
 
 
-def test_identity_that_is_regressed_on_holds_for_the_closed_form():
-    """u = v + (r - t) du/dt with the marginal velocity v."""
-    t, r, s = torch.tensor([0.1, 0.3, 0.8]).double(), torch.tensor([0.8, 0.9, 0.2]).double(), 0.5
-    x = torch.tensor([[1.3], [-0.4], [2.0]], dtype=torch.float64)
-    here = t[:, None]
-    v = x * (here * s**2 - (1 - here)) / spread(here, s) ** 2
+class Marginal:
+    """A path whose velocity is the marginal one, so that the best net leaves nothing."""
 
-    def u(t, x):
-        return average(t[:, None], r[:, None], x, s)
+    def sample(self, pairs, t, generator):
+        t = t[:, None]
+        x = (1 - t) * pairs.x0 + t * pairs.x1
+        return PathSample(x, x * (t * 0.5**2 - (1 - t)) / spread(t, 0.5) ** 2)
 
-    value, slope = torch.func.jvp(u, (t, x), (torch.ones_like(t), v))
-    torch.testing.assert_close(value, v + (r - t)[:, None] * slope, rtol=1e-9, atol=1e-9)
+
+def test_the_closed_form_leaves_nothing_of_the_identity_that_is_regressed_on(generator):
+    """u = v + (r - t) du/dt with the marginal velocity v, for r before and after t."""
+    ends = [Gaussian(torch.zeros(1, 1, dtype=torch.float64), scale) for scale in (1.0, 0.5)]
+    pairs = IndependentCoupling(*ends).sample(500, generator)
+    objective = MeanFlow(Marginal(), anchored=0.0, power=0.0)
+    assert float(objective.loss(fields(0.5), pairs, generator).detach()) < 1e-7
+    assert float(objective.loss(fields(0.6), pairs, generator).detach()) > 1e-3
+
+
+def test_all_averages_that_lead_to_one_point_are_the_straight_way_to_it(generator):
+    """u = (m - x) / (1 - t) whatever r is, and du/dt is zero along the way."""
+    point = torch.tensor([[3.0, -1.0]], dtype=torch.float64)
+
+    class Straight(nn.Module):
+        def forward(self, t, x, condition):
+            return (point - x) / (1 - t[:, None])
+
+    ends = Gaussian(torch.zeros(1, 2, dtype=torch.float64)), Population.of(point)
+    pairs = IndependentCoupling(*ends).sample(50, generator)
+    objective = MeanFlow(StraightPath(0.0), anchored=0.0, power=0.0)
+    assert float(objective.loss(Fields({"average": Straight()}), pairs, generator)) < 1e-20
 
 
 def test_training_finds_the_closed_form_and_one_step_its_spread(generator):
@@ -106,6 +125,21 @@ def test_adaptive_weight_bounds_the_loss_of_each_row(generator):
     net = Fields.make(("average",), (3,), width=8, generator=generator)
     pairs = IndependentCoupling(*ends).sample(40, generator)
     assert float(MeanFlow(StraightPath(0.0)).loss(net, pairs, generator).detach()) <= 1
+
+
+def test_the_adaptive_weight_descends_the_logarithm_of_the_error(generator):
+    """With power 1 the gradient is that of ln(error + offset)."""
+    ends = [Gaussian(torch.zeros(1, 1, dtype=torch.float64), scale) for scale in (1.0, 0.5)]
+    pairs, net = IndependentCoupling(*ends).sample(40, generator), fields(1.3)
+    objective = MeanFlow(StraightPath(0.0), anchored=1.0, offset=0.1)
+    loss = objective.loss(net, pairs, torch.Generator().manual_seed(3))
+    t = uniform_times(pairs, torch.Generator().manual_seed(3))
+    sample = StraightPath(0.0).sample(pairs, t, generator)
+    error = (net.average(t, t, sample.x) - sample.u).square().sum(dim=1)
+    wanted = (error + 0.1).log().mean()
+    torch.testing.assert_close(
+        *(torch.autograd.grad(each, net.parameters()) for each in (loss, wanted))
+    )
 
 
 def test_nets_that_attend_have_a_derivative_in_time(generator):

@@ -17,10 +17,7 @@ from cellflow.paths.geodesic import MetricPath
 from cellflow.paths.riemannian import IntervalMetrics, LandMetric, RBFMetric
 from cellflow.training import minimise
 from cellflow.training.devices import cpu_threads
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
+from tests.seeds import seeded
 
 
 def flat(x, t0):
@@ -48,9 +45,9 @@ def bent_net(seed=0):
     return net
 
 
-def land(generator):
-    samples = torch.randn((50, 3), generator=generator, dtype=torch.float64) + 1
-    return IntervalMetrics(torch.tensor([1.0]).double(), [LandMetric(samples, 0.5, rho=0.1)])
+def land(generator, dtype=torch.float64):
+    samples = torch.randn((50, 3), generator=generator, dtype=dtype) + 1
+    return IntervalMetrics(torch.tensor([1.0], dtype=dtype), [LandMetric(samples, 0.5, rho=0.1)])
 
 
 def test_straight_paths_have_energy_one(generator):
@@ -134,6 +131,15 @@ def test_the_relative_energy_has_no_units(scale):
         return value(energy, net, pairs, generator)
 
     assert loss(scale) == pytest.approx(loss(1.0), rel=1e-3)
+
+
+def test_energies_are_as_precise_where_other_nets_compute_in_brain_floats(generator):
+    metric, net = land(generator, torch.float32), bent_net().float()
+    pairs = random_pairs(generator)
+    single = Pairs(**{name: column.float() for name, column in pairs.columns().items()})
+    plain = value(MetricEnergy(metric), net, single, seeded(1))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert value(MetricEnergy(metric), net, single, seeded(1)) == plain
 
 
 def arc(start, stop, generator, n=300):

@@ -5,9 +5,11 @@ import torch
 from torch import nn
 
 from cellflow._batch import Batch, Pairs
+from cellflow.couplings import IndependentCoupling
+from cellflow.marginals import Gaussian, Population
 from cellflow.nets import Fields
 from cellflow.objectives import VelocityRegression, condition_at, uniform_times
-from cellflow.paths import BridgePath, StraightPath
+from cellflow.paths import BridgePath, SplinePath, StraightPath
 
 
 class Fixed(nn.Module):
@@ -35,6 +37,17 @@ def test_the_right_velocity_leaves_nothing(generator):
     )
     assert float(right) == 0
     assert float(wrong) == pytest.approx(0.25)
+
+
+def test_a_net_that_says_nothing_yet_leaves_the_noise_and_the_data(generator):
+    """Of pairs drawn apart, 1 + E x1^2 a dimension."""
+    data = torch.rand((500, 2), generator=generator, dtype=torch.float64) * 2 - 1
+    noise = Gaussian(torch.zeros(1, 2, dtype=torch.float64))
+    pairs = IndependentCoupling(noise, Population.of(data)).sample(20_000, generator)
+    loss = VelocityRegression(StraightPath(0.0)).loss(
+        Fields({"velocity": Fixed(0.0)}), pairs, generator
+    )
+    assert float(loss) == pytest.approx(1 + float(data.square().mean()), abs=0.03)
 
 
 def test_a_score_adds_its_error_where_there_is_a_net_for_it(generator):
@@ -70,6 +83,24 @@ def test_a_score_cannot_be_learned_where_the_path_has_no_noise(generator):
     nets = Fields({"velocity": Fixed(1.0), "score": Fixed(0.0)})
     with pytest.raises(TypeError, match="gives its noise"):
         VelocityRegression(StraightPath(0.1)).loss(nets, pairs_of(), generator)
+
+
+def test_where_nets_compute_in_brain_floats_paths_do_not(generator):
+    chain = torch.randn((50, 4, 3), generator=generator)
+    knots = torch.arange(4.0).expand(50, -1)
+    pairs = Pairs(chain[:, 1], chain[:, 2], knots[:, 1], knots[:, 2], chain=chain, knots=knots)
+    seen = []
+
+    class Spy(Fixed):
+        def forward(self, t, x, condition=None):
+            seen.append(x)
+            return super().forward(t, x)
+
+    for brief in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=brief):
+            net = Fields({"velocity": Spy(1.0, width=3)})
+            VelocityRegression(SplinePath(0.0)).loss(net, pairs, torch.Generator().manual_seed(1))
+    assert torch.equal(*seen)
 
 
 def test_times_are_uniform_over_each_interval(generator):

@@ -11,12 +11,9 @@ from cellflow.nets.geopath import GeopathNet
 from cellflow.paths import StraightPath
 from cellflow.paths.geodesic import MetricPath
 from cellflow.paths.riemannian import IntervalMetrics, LandMetric, RBFMetric
+from tests.seeds import seeded
 
 SEEDS = st.integers(0, 2**31)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def normal(shape, generator):

@@ -9,7 +9,7 @@ from scipy.interpolate import CubicHermiteSpline
 from cellflow._batch import Pairs
 from cellflow.couplings import acceleration_cost
 from cellflow.paths import HermitePath, StraightPath
-from tests.trainings import seeded
+from tests.seeds import seeded
 
 SEEDS = st.integers(0, 2**31)
 

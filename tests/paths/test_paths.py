@@ -12,7 +12,7 @@ from cellflow._batch import Batch, Pairs
 from cellflow.couplings import IndependentCoupling, MinibatchCoupling
 from cellflow.paths import BridgePath, StraightPath, TargetPath, VariancePreservingPath
 from cellflow.transport import entropic_plan
-from tests.gaussians import Normal, samples
+from tests.gaussians import Normal
 
 PATHS = {
     "straight": StraightPath(0.3),
@@ -133,42 +133,57 @@ def test_ratio_of_the_score_is_two_sigma_t_over_g_squared(generator):
 
 
 @pytest.fixture(scope="module")
-def bridge():
-    """x, u and noise at t = 0.3 of the bridge with sigma = 1 between N(-.1, 1) and N(.1, 1)."""
-    generator = torch.Generator().manual_seed(0)
+def bridged():
+    """Pairs of the Schroedinger bridge with sigma = 1 between N(-.1, 1) and N(.1, 1)."""
     coupling = MinibatchCoupling(
         Normal(-0.1),
         Normal(0.1),
         batch_size=1024,
         solver=lambda cost: entropic_plan(cost, 2.0, tolerance=1e-4),
     )
-    return samples(coupling, BridgePath(1.0), 0.3, 60 * 1024, generator)
+    return coupling.sample(60 * 1024, torch.Generator().manual_seed(0))
 
 
-def test_schroedinger_bridge_between_gaussians_has_its_closed_form_marginal(bridge):
-    x, _ = bridge
-    assert x.mean() == pytest.approx(-0.04, abs=0.01)
-    assert x.var() == pytest.approx(1.049574, abs=0.02)
+def bridge_at(pairs, t):
+    return BridgePath(1.0).sample(
+        pairs, torch.full_like(pairs.t0, t), torch.Generator().manual_seed(1)
+    )
 
 
-def test_regression_on_the_bridge_recovers_its_flow(bridge):
-    slope, intercept = np.polyfit(*bridge, 1)
+@pytest.mark.parametrize(
+    ("t", "variance"), [(0.25, 1.044263), (0.3, 1.049574), (0.5, 1.059017), (0.75, 1.044263)]
+)
+def test_schroedinger_bridge_between_gaussians_has_its_closed_form_marginal(t, variance, bridged):
+    x = bridge_at(bridged, t).x
+    assert float(x.mean()) == pytest.approx(0.2 * t - 0.1, abs=0.01)
+    assert float(x.var()) == pytest.approx(variance, abs=0.02)
+
+
+def test_regression_on_the_bridge_recovers_its_flow(bridged):
+    sample = bridge_at(bridged, 0.3)
+    slope, intercept = np.polyfit(sample.x[:, 0].numpy(), sample.u[:, 0].numpy(), 1)
     assert slope == pytest.approx(0.0449836, abs=0.02)
     assert intercept == pytest.approx(0.2, abs=0.02)
 
 
-def test_regression_on_the_bridge_recovers_its_score():
+def test_regression_on_the_bridge_recovers_its_score(bridged):
     """s* = (g^2 / 2) grad log p: slope -1 / (2 var) about the mean."""
-    generator = torch.Generator().manual_seed(1)
-    coupling = MinibatchCoupling(
-        Normal(-0.1), Normal(0.1), batch_size=1024, solver=lambda c: entropic_plan(c, 2.0)
-    )
-    pairs = coupling.sample(60 * 1024, generator)
-    sample = BridgePath(1.0).sample(pairs, torch.full_like(pairs.t0, 0.3), generator)
+    sample = bridge_at(bridged, 0.3)
     target = (-sample.noise / sample.ratio[:, None])[:, 0]
     slope, intercept = np.polyfit(sample.x[:, 0].numpy(), target.numpy(), 1)
     assert slope == pytest.approx(-0.476384, abs=0.02)
     assert intercept == pytest.approx(-0.476384 * 0.04, abs=0.02)
+
+
+def test_without_noise_the_bridge_is_straight_and_has_no_score(generator):
+    pairs = pairs_of(0)
+    t = (pairs.t0 + pairs.t1) / 3
+    bridge, straight = (
+        path.sample(pairs, t, generator) for path in (BridgePath(1e-9), StraightPath(0.0))
+    )
+    torch.testing.assert_close(bridge.x, straight.x)
+    torch.testing.assert_close(bridge.u, straight.u)
+    assert (bridge.noise / bridge.ratio[:, None]).abs().max() < 1e-8
 
 
 def test_noise_that_is_known_gains_nothing_from_a_score_of_zero(generator):

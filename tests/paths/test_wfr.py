@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from cellflow._batch import Batch, Pairs
 from cellflow.paths import StraightPath
-from cellflow.paths.wfr import WFRPath, wfr_squared
+from cellflow.paths.wfr import WFRPath
+from tests.diracs import wfr_squared
 
 #: m0, m1, distance, delta, squared distance.
 KNOWN = [
@@ -85,12 +86,6 @@ def test_energy_of_the_path_is_the_squared_distance(m0, m1, distance, delta, squ
     assert float(wfr_squared(*ends, delta)) == pytest.approx(squared, abs=1e-9)
     speed = sample.u @ torch.tensor([0.6, 0.8], dtype=torch.float64)
     assert float(speed @ torch.as_tensor(weights / 2)) == pytest.approx(distance, abs=1e-10)
-
-
-def test_beyond_its_reach_mass_is_destroyed_and_created_in_place():
-    one = torch.ones(2, dtype=torch.float64)
-    far = wfr_squared(torch.tensor([math.pi, 9.0], dtype=torch.float64), one, 2 * one, 1.0)
-    assert far.tolist() == pytest.approx([6.0, 6.0])
 
 
 @given(seed=seeds, start=st.floats(-3, 3), length=st.floats(0.2, 5))

@@ -54,6 +54,14 @@ def test_fates_have_a_panel_each_and_one_of_the_entropy(cells, tmp_path):
     assert (tmp_path / "fates.png").stat().st_size > 5_000
 
 
+def test_panels_of_fates_in_several_rows_have_one_pair_of_names(cells):
+    names = ["up", "down"] * 3
+    ax = cf.pl.fates(cells, fates=names, show=False)
+    panels = [panel for panel in ax.figure.axes if panel.get_title()]
+    assert [bool(panel.get_xlabel()) for panel in panels] == [False] * 4 + [True, False]
+    plt.close(ax.figure)
+
+
 def test_one_fate_takes_axes(cells):
     ax = plt.figure().add_subplot()
     assert cf.pl.fates(cells, fates="up", basis="pca", ax=ax, show=False) is ax
@@ -160,6 +168,19 @@ def test_a_film_has_a_frame_a_time(cells, paths, tmp_path):
     assert not plt.get_fignums()
 
 
+def test_a_film_is_one_page(cells, paths, tmp_path):
+    cf.pl.save(cf.pl.animate(cells, paths, show=False), tmp_path / "film.html")
+    page = (tmp_path / "film.html").read_text()
+    assert page.count("data:image/png;base64") == 4
+    assert not plt.get_fignums()
+
+
+@pytest.mark.skipif(not writers.is_available("ffmpeg"), reason="needs ffmpeg")
+def test_a_film_is_a_video(cells, paths, tmp_path):
+    cf.pl.save(cf.pl.animate(cells, paths, show=False), tmp_path / "film.mp4")
+    assert (tmp_path / "film.mp4").read_bytes()[4:8] == b"ftyp"
+
+
 def test_a_film_backward_begins_at_the_end_and_takes_axes(cells, flow, tmp_path):
     back = cf.tl.trajectories(cells, flow, times=3, backward=True)
     ax = plt.figure().add_subplot()
@@ -178,7 +199,7 @@ def test_what_cannot_be_filmed_is_named(cells, paths, tmp_path, monkeypatch):
     with pytest.raises(cf.InputError, match=r"unknown format of an animation '.png'; valid: .gif"):
         cf.pl.save(film, tmp_path / "film.png")
     monkeypatch.setattr(writers, "is_available", lambda name: False)
-    with pytest.raises(cf.InputError, match=r"needs ffmpeg, which is not installed; write \.gif"):
+    with pytest.raises(cf.InputError, match=r"needs ffmpeg, which is .*; write \.gif or \.html"):
         cf.pl.save(film, tmp_path / "film.mp4")
     monkeypatch.undo()
     cf.pl.save(film, tmp_path / "film.gif")

@@ -103,7 +103,7 @@ def test_trends_have_a_panel_a_gene_and_a_line_a_group(trends):
 
 
 def test_what_cannot_be_drawn_is_named(arrows, trends):
-    with pytest.raises(cf.InputError, match=r"unknown basis 'X_umap'.*valid: X_pca"):
+    with pytest.raises(cf.InputError, match=r"no obsm key 'umap'; there are: X_pca"):
         cf.pl.velocity_stream(arrows, show=False)
     arrows.obsm["X_umap"] = arrows.obsm["X_pca"]
     with pytest.raises(

@@ -11,6 +11,7 @@ import torch
 import cellflow as cf
 from cellflow.couplings import exact_full_coupling
 from cellflow.marginals import Population
+from cellflow.tl import _descent
 from tests.flows import course_of, flow_of, fork, forking, known_flow, to_the_right
 
 
@@ -134,10 +135,51 @@ def test_cells_that_grow_have_more_descendants(ladder):
     more = course_of(
         [*ladder.obsm["X_pca"][:10], (1, 0.1)], [0] * 5 + [1] * 6, rung=list("abcdeabcdea")
     )
-    flow = flow_of(more, grown.nets, method="wfr-fm")
+    flow = flow_of(more, grown.nets, method="wfr-fm", delta=1.0)
     cf.tl.descendants(more, flow, "rung=a,b & day=0", 1, by="coupling")
     shares = more.obs.groupby("rung")["cellflow_descendants"].sum()
     np.testing.assert_allclose(shares, expected, atol=0.02)
+
+
+@pytest.mark.parametrize("by", ["flow", "coupling"])
+def test_cells_of_several_times_weigh_as_shares_of_the_population_they_become(ladder, by):
+    """All cells double in an interval, so the first have grown for twice as long at day 2."""
+    flow = known_flow(
+        ladder, to_the_right, method="wfr-fm", growth=lambda t, x: torch.full((len(x),), np.log(2))
+    )
+    flow = replace(flow, settings={**flow.settings, "delta": 1.0})
+    group = ladder.obs_names.isin(["c0", "c6"])
+    cf.tl.descendants(ladder, flow, group, 2, by=by, n_neighbors=1)
+    found = ladder.obs["cellflow_descendants"]
+    np.testing.assert_allclose(found[10:], [0.5, 0.5, 0, 0, 0], atol=1e-5)
+
+
+def test_a_time_with_half_as_many_cells_is_the_same_population(ladder):
+    ladder = ladder[[*range(5), 5, 6, 10, 11, 12, 13, 14]].copy()
+    flow = known_flow(ladder, to_the_right)
+    group = ladder.obs_names.isin(["c0", "c6"])
+    cf.tl.descendants(ladder, flow, group, 2, n_neighbors=1)
+    found = ladder.obs["cellflow_descendants"][7:]
+    np.testing.assert_allclose(found, np.array([1 / 5, 1 / 2, 0, 0, 0]) / 0.7, atol=1e-6)
+
+
+def test_plans_have_the_length_scale_of_the_fit(quick, monkeypatch):
+    """The second interval is ten times as long as the first; the fit took one scale for both."""
+    x = np.repeat([0.0, 1.0, 11.0], 8)[:, None] + np.linspace(0, 0.3, 8).repeat(3)[:, None]
+    course = course_of(np.hstack([x, 0 * x]), np.repeat([0, 1, 2], 8), kind=list("ab") * 12)
+    flow = cf.tl.fit(course, use_rep="X_pca", method="wfr-fm", recipe=quick, progress=False)
+    seen, whole = [], _descent.wfr_coupling
+
+    def spied(*ends, delta, **options):
+        seen.append(delta)
+        return whole(*ends, delta=delta, **options)
+
+    monkeypatch.setattr(_descent, "wfr_coupling", spied)
+    cf.tl.fates(course, flow, "kind", by="coupling", rng=5)
+    assert seen == [flow.settings["delta"]] * 2
+    old = replace(flow, settings={k: v for k, v in flow.settings.items() if k != "delta"})
+    with pytest.raises(cf.InputError, match=r"does not say at which length scale .* fit it again"):
+        cf.tl.fates(course, old, "kind", by="coupling")
 
 
 def test_coupling_keeps_to_the_labels_of_the_flow(ladder):

@@ -60,6 +60,29 @@ def test_weights_are_the_masses_that_cells_grow_to(cells):
     np.testing.assert_allclose(moved.obs["cellflow_weight"], mass / mass.sum(), rtol=1e-4)
 
 
+def test_cells_of_several_times_weigh_as_shares_of_their_populations(cells):
+    """Mass grows with y; three cells of each day, of which the first have grown for longer."""
+    flow = known_flow(cells, to_the_right, method="wfr-fm", growth=lambda t, x: x[:, 1] + 5)
+    y, day = cells.obsm["X_pca"][:, 1], cells.obs["day"].to_numpy()
+    mass = np.exp(np.select([day == 0, day == 2], [2.0, 1.0]) * y)
+    share = np.concatenate([part / part.sum() for part in np.split(mass, 3)])
+    taken = np.flatnonzero(cells.obs["kind"].isin(["a", "b"]) & (day < 3))
+    expected = share[taken] / share[taken].sum()
+    moved = cf.tl.push(cells, flow, "kind=a,b & day=0,2", 3)
+    np.testing.assert_allclose(moved.obs["cellflow_weight"], expected, rtol=1e-4)
+    paths = cf.tl.trajectories(cells, flow, cells="kind=a,b & day=0,2", times=[0, 2, 3])
+    last = paths[paths.obs["cellflow_time"] == 3]
+    assert last.obs["start_cell"].tolist() == moved.obs["start_cell"].tolist()
+    np.testing.assert_allclose(last.obs["cellflow_weight"], expected, rtol=1e-4)
+
+
+def test_cells_without_growth_weigh_by_how_many_stand_for_their_population(cells, flow):
+    fewer = cells[np.r_[:6, 6:8, 12:18]].copy()
+    weights = cf.tl.push(fewer, flow, None, 3).obs
+    by_start = weights[weights["start_time"] < 3].groupby("start_time")["cellflow_weight"].sum()
+    assert by_start.tolist() == pytest.approx([1 / 3] * 2)
+
+
 def test_an_ensemble_spreads_as_its_diffusion_says_in_both_directions(cells):
     still = lambda t, x: torch.zeros_like(x)  # noqa: E731
     flow = known_flow(cells, still, score=still, diffusion=0.5, method="sf2m")

@@ -1,5 +1,7 @@
 """Seeds that disagree by a known amount, cells that leave the data, errors of regions."""
 
+from dataclasses import replace
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -63,6 +65,22 @@ def test_what_cannot_be_done_is_named(course):
         cf.tl.uncertainty(course, [])
     with pytest.raises(cf.InputError, match="time 5 is outside the range"):
         cf.tl.uncertainty(course, flow, time=5)
+
+
+@pytest.mark.filterwarnings("ignore:.*extrapolates:cellflow.CellflowWarning")
+def test_neighbours_are_of_the_cells_own_label(course):
+    """The cells of one donor are carried among those of the other."""
+    course.obs["donor"] = np.tile(["a", "b"], 120)
+    course.obsm["X_pca"][1::2, 1] += 50
+    away = drifting(course, [4 / 3, 4 / 3 * 50, 0])
+    cf.tl.uncertainty(course, away, time=1)
+    assert course.obs["cellflow_distance"][:60:2].max() < 10
+    within = replace(away, settings={**away.settings, "label_key": "donor"})
+    cf.tl.uncertainty(course, within, time=1)
+    assert course.obs["cellflow_distance"][:60:2].min() > 20
+    course.obs.loc["cell3", "donor"] = "c"
+    with pytest.raises(cf.InputError, match=r"under 1 \(cells of the smallest label of the flow"):
+        cf.tl.uncertainty(course, within)
 
 
 @pytest.fixture

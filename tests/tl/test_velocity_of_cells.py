@@ -60,7 +60,7 @@ def test_genes_and_every_slot_come_back_from_a_file(semrau, quick, tmp_path):
     flow = cf.tl.fit(semrau, recipe=quick, progress=False)
     bare = semrau[:, ::-1].copy()
     del bare.obsm["X_cellflow"]
-    done = cf.tl.velocity(bare, flow, genes=True, key_added="speed", copy=True)
+    done = cf.tl.velocity(bare, flow, decode=True, key_added="speed", copy=True)
     assert "speed_cellflow" not in bare.obsm
     done.write_h5ad(tmp_path / "v.h5ad")
     again = anndata.read_h5ad(tmp_path / "v.h5ad")
@@ -99,7 +99,7 @@ def test_what_cannot_be_done_is_named(course, flow):
     with pytest.raises(cf.InputError, match=r"unknown basis 'X_umap'.*valid: X_pca"):
         cf.tl.velocity(course, flow, basis="umap")
     with pytest.raises(cf.InputError, match="no way back to genes"):
-        cf.tl.velocity(course, flow, genes=True)
+        cf.tl.velocity(course, flow, decode=True)
     course.obsm["X_umap"] = course.obsm["X_pca"][:, :2] ** 3
     with pytest.raises(cf.InputError, match="n_neighbors must be under 240"):
         cf.tl.velocity(course, flow, basis="umap", n_neighbors=240)

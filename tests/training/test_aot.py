@@ -10,10 +10,11 @@ from cellflow import InputError, method, recipe
 from cellflow.couplings import MinibatchCoupling, euclidean, waiting
 from cellflow.couplings.minibatch import exact
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
-from cellflow.training import couplings, fit_flow
+from cellflow.training import couplings, fit_flow, time_course
 from cellflow.training.build import Build
 from cellflow.transport import assign
-from tests.trainings import DEVICE, seeded
+from tests.seeds import seeded
+from tests.trainings import DEVICE
 
 AXIS = TimeAxis("index", (0.0, 1.0))
 NOISE = Gaussian(torch.zeros(1, 2))
@@ -47,7 +48,7 @@ def coupled(name, target, coupling_batch_size=64, **changes):
     chosen = method(name, **changes)
     build = Build(chosen, numbers, torch.zeros(target.dim), 1.0, seeded(0))
     noise = Gaussian(torch.zeros(1, target.dim))
-    return couplings.course_coupling(build, Marginals((0.0, 1.0), (noise, target)))
+    return time_course.course_coupling(build, Marginals((0.0, 1.0), (noise, target)))
 
 
 def lengths(pairs):

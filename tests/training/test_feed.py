@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from cellflow.couplings import AccelerationCoupling, waiting
 from cellflow.training.feed import Feed, Source
-from tests.trainings import couplings, minibatches, same_pairs, seeded
+from tests.seeds import seeded
+from tests.trainings import couplings, minibatches, same_pairs
 
 CPU = torch.device("cpu")
 NAMES = [*couplings(), "acceleration"]

@@ -13,7 +13,8 @@ from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.nets import Fields
 from cellflow.training import Checkpoint, Look, compared, fit_flow, loop, settings_after, target_net
 from cellflow.training.target_net import TargetNet, carried, spread
-from tests.trainings import DEVICE, equal, net, seeded
+from tests.seeds import seeded
+from tests.trainings import DEVICE, equal, net
 
 AXIS = TimeAxis("real", (0.0, 1.0, 3.0))
 TWO = TimeAxis("index", (0.0, 1.0))

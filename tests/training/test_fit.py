@@ -18,23 +18,30 @@ from tests.trainings import DEVICE
 WEIGHT = "nets.velocity.last.weight"
 
 
-def moving(times, speed=1.0, n=200, spread=0.2):
+def moving(times, n=200):
     g = torch.Generator().manual_seed(1)
-    cells = [torch.randn((n, 2), generator=g) * spread for _ in times]
+    cells = [torch.randn((n, 2), generator=g) * 0.2 for _ in times]
     for cell, time in zip(cells, times, strict=True):
-        cell[:, 0] += speed * time
+        cell[:, 0] += time
     axis = TimeAxis("index", tuple(float(k) for k in range(int(max(times)) + 1)))
     return Marginals(tuple(map(float, times)), tuple(map(Population.of, cells))), axis
+
+
+def fitted(
+    marginals, axis, chosen="ot-cfm", numbers="default", *, seed=0, device=DEVICE, **changes
+):
+    return fit_flow(
+        marginals, axis, method=method(chosen), recipe=recipe(numbers, **changes), seed=seed,
+        device=device,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("coupling", ["ot", "independent"])
 def test_held_out_time_of_a_moving_population_is_met(coupling):
     """Times 0, 1, 3 with 2 held out: carried from 1, cells arrive where they would have been."""
     marginals, axis = moving([0, 1, 3])
-    flow = fit_flow(
-        marginals, axis, method=method(coupling=coupling),
-        recipe=recipe("default", n_steps=400, net={"width": 32}), seed=0, device=DEVICE,
-    )  # fmt: skip
+    chosen = method(coupling=coupling)
+    flow = fitted(marginals, axis, chosen, n_steps=400, net={"width": 32})
     start = marginals.populations[1].points
     moved = flow.push(start, 1.0, 2.0)
     torch.testing.assert_close(
@@ -70,17 +77,7 @@ def test_trained_net_meets_the_closed_form_velocity(generator):
 @pytest.mark.parametrize("name", ["default", "torchcfm"])
 def test_same_seed_same_flow_and_another_seed_another(name):
     marginals, axis = moving([0, 1, 2], n=40)
-    flows = [
-        fit_flow(
-            marginals,
-            axis,
-            method=method("ot-cfm"),
-            recipe=recipe(name, n_steps=20),
-            seed=seed,
-            device=DEVICE,
-        )
-        for seed in (3, 3, 4)
-    ]
+    flows = [fitted(marginals, axis, numbers=name, n_steps=20, seed=seed) for seed in (3, 3, 4)]
     first, again, other = (flow.nets.state_dict() for flow in flows)
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not torch.equal(first[WEIGHT], other[WEIGHT])
@@ -90,28 +87,14 @@ def test_same_seed_same_flow_and_another_seed_another(name):
 def test_global_randomness_and_threads_are_left_alone():
     marginals, axis = moving([0, 1], n=10)
     state, threads = torch.random.get_rng_state(), torch.get_num_threads()
-    fit_flow(
-        marginals,
-        axis,
-        method=method("ot-cfm"),
-        recipe=recipe("default", n_steps=3),
-        seed=0,
-        device=DEVICE,
-    )
+    fitted(marginals, axis, n_steps=3)
     assert torch.equal(torch.random.get_rng_state(), state)
     assert torch.get_num_threads() == threads
 
 
 def test_loss_curve_covers_all_steps_and_falls():
     marginals, axis = moving([0, 1, 2])
-    flow = fit_flow(
-        marginals,
-        axis,
-        method=method("ot-cfm"),
-        recipe=recipe("default", n_steps=230),
-        seed=0,
-        device=DEVICE,
-    )
+    flow = fitted(marginals, axis, n_steps=230)
     assert flow.history["step"] == [50, 100, 150, 200, 230]
     assert flow.history["loss"][-1] < flow.history["loss"][0]
 
@@ -120,24 +103,7 @@ def test_a_loss_that_is_no_number_stops_the_fit():
     cells = [Population.of(torch.full((4, 1), float(k) * 1e30)) for k in range(2)]
     marginals = Marginals((0.0, 1.0), tuple(cells))
     with pytest.raises(SolverError, match="the loss became"):
-        fit_flow(
-            marginals, TimeAxis("index", (0.0, 1.0)), method=method("i-cfm"),
-            recipe=recipe("torchcfm", n_steps=60), seed=0, device=DEVICE,
-        )  # fmt: skip
-
-
-def test_average_of_the_weights_is_what_is_used(generator):
-    net = Fields.make(("velocity",), (1,), width=4, generator=generator)
-    coupling = IndependentCoupling(
-        Population.of(torch.zeros(4, 1)), Population.of(torch.ones(4, 1))
-    )
-    trained = minimise(
-        net, coupling, VelocityRegression(StraightPath(0.1)),
-        recipe("default", n_steps=50, batch_size=4, ema_decay=0.99), generator,
-    )  # fmt: skip
-    assert trained.net is not net
-    last, average = net.state_dict(), trained.net.state_dict()
-    assert not torch.equal(last[WEIGHT], average[WEIGHT])
+        fitted(marginals, TimeAxis("index", (0.0, 1.0)), "i-cfm", "torchcfm", n_steps=60)
 
 
 def test_cosine_falls_from_one_to_zero():
@@ -155,10 +121,7 @@ def test_fit_on_a_gpu_predicts_what_the_cpu_predicts():
     marginals, axis = moving([0, 1, 3])
     ends = []
     for device in ("cpu", "cuda"):
-        flow = fit_flow(
-            marginals, axis, method=method("ot-cfm"),
-            recipe=recipe("default", n_steps=400, net={"width": 32}), seed=0,
-            device=torch.device(device),
-        )  # fmt: skip
+        there = torch.device(device)
+        flow = fitted(marginals, axis, device=there, n_steps=400, net={"width": 32})
         ends.append(flow.push(marginals.populations[1].points, 1.0, 2.0).cpu().mean(dim=0))
     torch.testing.assert_close(ends[0], ends[1], atol=0.05, rtol=0)

@@ -14,7 +14,8 @@ from cellflow.marginals import Gaussian, Population
 from cellflow.training import Checkpoint, Look
 from cellflow.training.schedules import rate_at
 from tests import trainings
-from tests.trainings import NETS, Plain, equal, minibatches, seeded, trained
+from tests.seeds import seeded
+from tests.trainings import NETS, Plain, equal, minibatches, trained
 
 
 def gradients(net):

@@ -12,8 +12,9 @@ from cellflow.methods.presets import PRESETS
 from cellflow.nets import Fields
 from cellflow.training import fit_flow, paths
 from cellflow.training.build import Build
-from cellflow.training.couplings import course_coupling
-from tests.trainings import DEVICE, seeded
+from cellflow.training.time_course import course_coupling
+from tests.seeds import seeded
+from tests.trainings import DEVICE
 
 AXIS = TimeAxis("index", (0.0, 1.0))
 #: Couplings that keep both marginals as they are, so that the law of the noise is known.
@@ -258,16 +259,3 @@ def test_lipman_paths_start_from_the_noise_that_is_given(generator):
     build = Build(method("fm"), recipe("default"), torch.full((1,), 8.0), 1.0, generator)
     path = paths.BUILDERS["target"](build, course_coupling(build, marginals), marginals)
     assert path.centre.item() == 0.0
-
-
-def test_unbalanced_growth_from_noise_is_refused_by_name():
-    marginals = Marginals(
-        (0.0, 1.0), (Gaussian(torch.zeros(1, 2)), Population.of(torch.ones(4, 2)))
-    )
-    with pytest.raises(
-        InputError, match="coupling 'wfr' with path 'wfr' needs points at both ends"
-    ):
-        fit_flow(
-            marginals, TimeAxis("index", (0.0, 1.0)), method=method("wfr-fm"),
-            recipe=recipe("default", n_steps=1), seed=0, device=DEVICE,
-        )  # fmt: skip

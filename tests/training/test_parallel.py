@@ -1,5 +1,6 @@
 """Two processes that train one net do what one process does."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,10 @@ def work(folder: str) -> None:
             "lost": refused(lambda: trained(objective=Lost(), batch_size=BATCH)),
             "noise": torch.cat(draws()),
         }
+    # Joined once more, they find each other anew, though one comes late.
+    time.sleep(0.3 * crew.leads)
+    with joined("cpu"):
+        found["again"] = Crew.here().mean(torch.tensor(float(crew.rank)))
     torch.save(found, Path(folder) / f"{crew.rank}-of-{crew.size}.pt")
 
 
@@ -150,6 +155,7 @@ def test_two_processes_train_as_one_does(tmp_path, alone):
     assert len(torch.cat([each["noise"] for each in found]).unique()) == 12
     for each in found:
         assert each["device"] == "cpu"
+        assert each["again"] == 0.5
         assert each["small"].startswith("recipe setting batch_size=1 leaves some of 2 processes")
         assert each["lost"].startswith("the loss became nan at step 3;")
 

@@ -1,7 +1,9 @@
 """Training on a share of the cells."""
 
+import pytest
 import torch
 
+from cellflow import InputError
 from cellflow.marginals import Marginals, Population
 from cellflow.training.fit import split
 
@@ -27,3 +29,9 @@ def test_the_whole_keeps_its_order_and_a_tiny_share_has_two_cells():
     assert torch.equal(seen.populations[0].points, whole.populations[0].points)
     few, _ = split(course(4), 0.1, CPU)
     assert [len(population) for population in few.populations] == [2, 2]
+
+
+def test_a_single_cell_is_not_shared_out():
+    assert len(split(course(1), 1.0, CPU)[1].populations[0]) == 1
+    with pytest.raises(InputError, match=r"train_fraction=0\.8 needs two points .* set it to 1"):
+        split(course(1), 0.8, CPU)

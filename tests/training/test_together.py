@@ -7,7 +7,8 @@ from cellflow import SolverError, method, recipe
 from cellflow.marginals import Marginals, Population, TimeAxis
 from cellflow.training import Job, fit_flow, fit_flows
 from cellflow.training import together as module
-from tests.trainings import DEVICE, points, seeded
+from tests.seeds import seeded
+from tests.trainings import DEVICE, points
 
 SMALL = recipe("default", n_steps=12, batch_size=16, net={"width": 8, "depth": 2})
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cellflow import InputError, SolverError
 from cellflow.transport import distances, exact_plan
-from cellflow.transport.exact import lower_bound
+from cellflow.transport.exact import lower_bound, plan_memory
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -93,6 +93,10 @@ def test_a_solver_that_loses_mass_is_caught(rng, monkeypatch):
 def test_masses_must_be_non_negative_and_fit(weights):
     with pytest.raises(InputError, match="masses must be 3"):
         exact_plan(np.ones((3, 3)), np.array(weights))
+
+
+def test_memory_of_the_exact_plan_grows_with_the_cost_matrix():
+    assert plan_memory(10_000, 10_000) == pytest.approx(4.0)
 
 
 def test_cost_must_be_finite():

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import ot
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +12,8 @@ from cellflow import CellflowWarning, InputError, SolverError
 from cellflow.transport import Plan, distances, exact_plan, relaxed_plan
 from cellflow.transport.blocks import block_count, blockwise_plan, random_blocks
 from cellflow.transport.lowrank import low_rank_plan
-from cellflow.transport.whole import lazy_plan, plan_memory, soft_plan
+from cellflow.transport.whole import lazy_plan, soft_plan
+from tests.seeds import seeded
 
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.integers(1, 30)
@@ -34,10 +34,6 @@ def squared(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def sums(plan: Plan, n: int, m: int) -> tuple[np.ndarray, np.ndarray]:
     return np.bincount(plan.rows, plan.mass, n), np.bincount(plan.columns, plan.mass, m)
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 # --- without a cost matrix ---
@@ -83,10 +79,6 @@ def test_a_lazy_solver_that_lies_is_caught(monkeypatch):
     monkeypatch.setattr(ot.lp, "emd2_lazy", swapped)
     with pytest.raises(SolverError, match="not proven optimal"):
         lazy_plan(*clouds(0, 8, 8)[:2])
-
-
-def test_memory_of_the_exact_plan_grows_with_the_cost_matrix():
-    assert plan_memory(10_000, 10_000) == pytest.approx(4.0)
 
 
 # --- soft marginals ---

@@ -13,7 +13,8 @@ from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.training import fit_flow, precompute
 from cellflow.training.build import Build
 from cellflow.training.potentials import kept_file, potentials_for
-from tests.trainings import DEVICE, points, seeded
+from tests.seeds import seeded
+from tests.trainings import DEVICE, points
 
 NOISE = Gaussian(torch.zeros(1, 4))
 QUICK = recipe("default", n_steps=3, net={"width": 4})

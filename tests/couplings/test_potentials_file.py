@@ -1,0 +1,67 @@
+"""Potentials on disk: the same when they come back, and refused where they are not whole."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from cellflow._errors import FileError
+from cellflow.couplings.potentials import Potentials
+from cellflow.couplings.semidiscrete import (
+    fit_potentials,
+)
+from cellflow.marginals import Gaussian
+from tests.seeds import randn, seeded
+
+F64 = torch.float64
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.5])
+def test_saved_potentials_come_back_the_same(epsilon, tmp_path, generator):
+    path = tmp_path / "potentials.safetensors"
+    atoms = randn(9, 2).float()
+    saved = fit_potentials(Gaussian(torch.zeros(1, 2)), atoms, epsilon=epsilon, generator=generator)
+    saved.save(path)
+    loaded = Potentials.load(path)
+    loaded.check_atoms(atoms, torch.ones(9))
+    x = randn(50, 2).float()
+    assert torch.equal(loaded.draw(x, seeded()), saved.draw(x, seeded()))
+    values = ("epsilon", "fingerprint", "reached", "n_steps", "chunk")
+    assert [getattr(loaded, name) for name in values] == [getattr(saved, name) for name in values]
+    with pytest.raises(FileError, match="exists already"):
+        saved.save(path)
+    saved.save(path, overwrite=True)
+
+
+def test_foreign_and_damaged_files_are_refused(tmp_path):
+    path = tmp_path / "potentials.safetensors"
+    with pytest.raises(FileError, match="cannot be read"):
+        Potentials.load(path)
+    path.write_text("no potentials")
+    with pytest.raises(FileError, match="cannot be read as potentials"):
+        Potentials.load(path)
+    save_file({"atoms": torch.zeros(2, 2)}, path)
+    with pytest.raises(FileError, match="holds no semidiscrete potentials"):
+        Potentials.load(path)
+    with pytest.raises(FileError, match="cannot be read"):
+        Potentials.load(tmp_path)
+
+
+@pytest.mark.parametrize("place", [-1, -200])
+def test_a_changed_byte_is_noticed(place, tmp_path):
+    path = tmp_path / "potentials.safetensors"
+    Potentials.of(randn(30, 2)).save(path)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(FileError, match="was altered"):
+        Potentials.load(path)
+
+
+def test_tensors_of_shapes_that_do_not_fit_are_refused(tmp_path):
+    path = tmp_path / "potentials.safetensors"
+    good = Potentials.of(randn(30, 2))
+    bad = object.__new__(Potentials)
+    vars(bad).update(vars(good), g=good.g[:-1])
+    bad.save(path)
+    with pytest.raises(FileError, match="its tensors are"):
+        Potentials.load(path)

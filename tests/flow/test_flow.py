@@ -1,0 +1,20 @@
+"""What the ways along a flow have in common."""
+
+import pytest
+import torch
+
+from cellflow.flow import Flow
+from cellflow.marginals import TimeAxis
+from cellflow.nets import Fields
+
+
+@pytest.mark.parametrize("stop", [0.0, 1.0])
+@pytest.mark.parametrize("roles", [("velocity",), ("velocity", "growth"), ("average",)])
+def test_points_come_to_the_device_of_the_flow_wherever_they_go(roles, stop):
+    """On torch's device without numbers, which none of them was on before."""
+    nets = Fields.make(roles, (2,), width=4, depth=1).to("meta")
+    flow = Flow(nets, TimeAxis("index", (0.0, 1.0)), {}, {})
+    x = torch.zeros((3, 2))
+    there, grown = flow.push_with_growth(x, 0.0, stop, n_steps=1)
+    for each in (flow.push(x, 0.0, stop, n_steps=1), there, grown):
+        assert each.device.type == "meta"
