@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 from anndata import AnnData
 
-from cellflow import __version__
 from cellflow._files import check_file_target, new_file
 from cellflow._versions import versions
 from cellflow.flow import Flow
@@ -66,7 +65,6 @@ def write(
     facts = [
         ("cells", f"{adata.n_obs:,}"),
         ("times", subject.points.described()),
-        ("cellflow", __version__),
         ("made with", ", ".join(f"{name} {number}" for name, number in versions().items())),
     ]
     page = render(title, facts, sections)

@@ -68,4 +68,4 @@ def test_the_figure_has_every_cell_and_asks_for_its_column(course, flow):
     cf.tl.landscape(course, flow)
     axes = cf.pl.landscape(course, basis="pca", show=False)
     assert sum(len(dots.get_offsets()) for dots in axes.collections) == course.n_obs
-    assert axes.get_xlabel() == "PCA 1"
+    assert axes.get_xlabel() == "PC 1"
