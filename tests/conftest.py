@@ -53,6 +53,13 @@ with install_import_hook(
     from cellflow.cli import main
 
 
+@pytest.fixture(autouse=True)
+def _log_as_imported():
+    """Commands, and options of them that are only parsed, say where messages go from then on."""
+    yield
+    _log.show(logging.INFO, "stderr")
+
+
 @pytest.fixture
 def generator() -> torch.Generator:
     """A fresh generator with a fixed seed."""
@@ -114,5 +121,4 @@ def run(capsys, monkeypatch, tmp_path):
         out, err = capsys.readouterr()
         return stop.value.code or 0, out, err
 
-    yield call
-    _log.show(logging.INFO, "stderr")
+    return call
