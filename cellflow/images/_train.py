@@ -159,7 +159,7 @@ def train(
     if low_res is not None and (flips or augment):
         raise InputError("with low_res images are taken as they are; leave flips and augment out")
     flips = flips_for(space, data, flips, augment)
-    weight = None if low_res is None else default_weight(moves, space, data)
+    weight = None if low_res is None else default_weight(moves, space.population(data, flips=False))
     if low_res is None and moves.condition_weight is not None:
         raise InputError("condition_weight is the weight of low resolutions: give low_res with it")
     return Course(space, data, source, flips, augment, by_row, weight).fitted(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,9 +14,6 @@ from cellflow.images.pixels import to_pixels, to_points
 from cellflow.marginals import ConditionCosts, ConditionedNoise, Population, balanced_weight
 from cellflow.methods.method import Method
 from cellflow.methods.parts import COUPLINGS
-
-if TYPE_CHECKING:
-    from cellflow.images.space import ImageSpace
 
 
 def shrink(images: ImageSet, factor: int) -> ImageSet:
@@ -84,13 +80,13 @@ def check_factor(images: ImageSet, factor: int) -> None:
         )
 
 
-def default_weight(method: Method, space: ImageSpace, data: ImageSet) -> float | None:
-    """What low resolutions count in costs; None where the coupling asks no costs."""
+def default_weight(method: Method, target: Population) -> float | None:
+    """What low resolutions of the images count in costs; None where the coupling asks no costs."""
     if not COUPLINGS[method.coupling].sees_costs:
         return None
     if method.condition_weight is not None:
         return method.condition_weight
-    return balanced_weight(space.population(data, flips=False))
+    return balanced_weight(target)
 
 
 def costs_of_conditions(target: Population, weight: float) -> tuple[ConditionedNoise, Population]:

@@ -89,6 +89,8 @@ def read_mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     InputError
         For another key.
     """
+    if not path.is_file():
+        raise FileError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

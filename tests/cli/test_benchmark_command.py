@@ -101,7 +101,7 @@ def test_baselines_that_fail_leave_a_summary_without_scores(run, file, tmp_path,
 
 MISTAKES = {
     "missing": (["none.h5ad"], "data 'none': none.h5ad does not exist"),
-    "no plan": (["none.yaml"], "none.yaml cannot be read as YAML"),
+    "no plan": (["none.yaml"], "none.yaml does not exist"),
     "two plans": (["a.yaml", "course.h5ad"], "one YAML file, or files of cells"),
     "beside a plan": (["a.yaml", "--time", "3"], "--time does not go with a.yaml: say it there"),
     "same name": (["course.h5ad", "./course.h5ad"], "several data sets are called 'course'"),

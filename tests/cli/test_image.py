@@ -277,7 +277,7 @@ MISTAKES = {
     "unknown class of the source": ([*TRAIN, "--source-class", "x"], "digits/train 'x'; valid: 0"),
     "classes from a source": ([*TRAIN, "--conditional", "--source-class", "1"], "from noise only"),
     "unknown config": ([*TRAIN, "--config", "cifar"], "unknown config 'cifar' (did you mean"),
-    "no config": ([*TRAIN, "--config", "none.yaml"], "none.yaml cannot be read as YAML"),
+    "no config": ([*TRAIN, "--config", "none.yaml"], "none.yaml does not exist"),
     "wrong config": ([*TRAIN, "--config", "wrong.yaml"], "unknown recipe setting 'steps'"),
     "unknown method": ([*TRAIN, "--method", "otcfm"], "'otcfm' is not one of"),
     "coupling without points": ([*TRAIN, "--coupling", "exact-full"], "the source is noise"),
