@@ -76,7 +76,7 @@ def test_users_bring_a_file_or_an_object(tmp_path):
         assert config_of(given, (3, 99, 99)) == TINY
     with pytest.raises(InputError, match=r"unknown config 'cifar1' \(did you mean 'cifar10'\?\)"):
         config_of("cifar1", (3, 32, 32))
-    with pytest.raises(FileError, match=r"none.yaml cannot be read"):
+    with pytest.raises(FileError, match=r"none.yaml does not exist"):
         config_of("none.yaml", (3, 32, 32))
 
 
