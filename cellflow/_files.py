@@ -1,4 +1,7 @@
-"""Files appear whole or not at all: written under a temporary name beside them, then renamed."""
+"""Files that are read are there; those that are written appear whole or not at all.
+
+They are written under a temporary name beside them, then renamed.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cellflow._errors import FileError
+
+
+def check_is_file(path: Path) -> None:
+    """Refuse a `path` where no file stands to be read."""
+    if not path.is_file():
+        raise FileError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
 
 
 def check_file_target(path: Path, *, overwrite: bool) -> None:

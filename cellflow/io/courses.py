@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from cellflow._errors import FileError
+from cellflow._files import check_is_file
 from cellflow.io.h5ad import read_h5ad
 
 #: Files that published scores are of, with the first digits of their SHA-256.
@@ -55,8 +56,7 @@ def published(path: str | Path) -> str:
 
 
 def _read_npz(path: Path) -> AnnData:
-    if not path.is_file():
-        raise FileError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
+    check_is_file(path)
     points, labels = _array(path, _POINTS), _array(path, _LABELS)
     if points.ndim != 2 or labels.shape != (len(points),):
         raise FileError(

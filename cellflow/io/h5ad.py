@@ -10,7 +10,7 @@ from anndata import AnnData
 from anndata.io import write_elem
 
 from cellflow._errors import FileError
-from cellflow._files import new_file
+from cellflow._files import check_is_file, new_file
 from cellflow.io.hdf5 import check_structure
 from cellflow.io.sink import Sink
 
@@ -44,8 +44,7 @@ def unreadable(path: Path, error: Exception) -> FileError:
 
 def check_is_h5ad(path: Path) -> None:
     """Refuse what is no HDF5 file, or none that can be read without harm."""
-    if not path.is_file():
-        raise FileError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
+    check_is_file(path)
     if not h5py.is_hdf5(path):
         raise FileError(f"{path} is no .h5ad file (not HDF5)")
     try:

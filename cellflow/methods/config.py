@@ -11,6 +11,7 @@ import yaml
 
 from cellflow._checks import check_choice, listed
 from cellflow._errors import FileError, InputError
+from cellflow._files import check_is_file
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 
@@ -89,8 +90,7 @@ def read_mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     InputError
         For another key.
     """
-    if not path.is_file():
-        raise FileError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
+    check_is_file(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -7,7 +7,7 @@ hang on them. Seconds a step are the difference of two trainings, so starting co
 """
 
 import argparse
-import tempfile
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -44,13 +44,13 @@ def main() -> None:
     plain = None
     for name in given.rows or ROWS:
         options, numbers = ROWS[name]
-        options, folder = dict(options), tempfile.mkdtemp()
-        if options["method"] == "sd-fm":
-            options["potentials"] = folder
-        few, many = (
-            _cost(images, options, numbers | {"n_steps": steps}, given.channels)
-            for steps in (FEW, MANY)
-        )
+        with TemporaryDirectory() as folder:
+            # Potentials that the first training finds are read by the second.
+            kept = {"potentials": folder} if options["method"] == "sd-fm" else {}
+            few, many = (
+                _cost(images, options | kept, numbers | {"n_steps": steps}, given.channels)
+                for steps in (FEW, MANY)
+            )
         each, waited = (
             1000 * (many[key] - few[key]) / (MANY - FEW) for key in ("seconds", "pairing_seconds")
         )
