@@ -7,7 +7,6 @@ from cellflow.nets.held import HeldFields
 from cellflow.nets.mlp import MLP, centre_and_scale
 from cellflow.nets.noisy_classifier import NoisyClassifier, RatioNet
 from cellflow.nets.song_unet import SongUNet
-from cellflow.nets.stack import MLPStack
 from cellflow.nets.unet import UNet
 from cellflow.nets.vp_time import vp_scale, vp_sigma, vp_time
 
@@ -19,7 +18,6 @@ __all__ = [
     "Fields",
     "GeopathNet",
     "HeldFields",
-    "MLPStack",
     "NoisyClassifier",
     "Preconditioning",
     "RatioNet",

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from cellflow._batch import Pairs
 from cellflow._errors import InputError
-from cellflow._random import Generators
 from cellflow._typing import Rows
 from cellflow.paths.sample import PathSample, blurred
 
@@ -31,7 +30,7 @@ class SplinePath:
 
     sigma: float = 0.1
 
-    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators) -> PathSample:
+    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
         """Draw x_t for each pair, on the piece of its spline that `t` is in.
 
         Raises

@@ -9,7 +9,6 @@ from cellflow.training.loop import minimise
 from cellflow.training.parallel import Crew, joined, launch
 from cellflow.training.precompute import Found, precompute
 from cellflow.training.progress import Look
-from cellflow.training.together import fit_flows
 
 __all__ = [
     "Checkpoint",
@@ -19,7 +18,6 @@ __all__ = [
     "Look",
     "compared",
     "fit_flow",
-    "fit_flows",
     "joined",
     "launch",
     "minimise",
