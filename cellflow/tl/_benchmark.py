@@ -16,18 +16,18 @@ from tqdm.auto import tqdm
 
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow._random import seed_of
-from cellflow.io.benchmark_folder import ROWS, YARDSTICKS, BenchmarkFolder
+from cellflow.evaluation.external import check_peer
+from cellflow.evaluation.named_methods import Contestant, Peer, contestants_of
+from cellflow.evaluation.plan import HeldOut, held_out_of
+from cellflow.evaluation.results import ROWS, YARDSTICKS, BenchmarkFolder
+from cellflow.evaluation.runs import DataSet, Desk, Fit, Place, Unit
+from cellflow.evaluation.table import table_of
+from cellflow.evaluation.workers import Outcome, Workers, workers
 from cellflow.io.courses import published
-from cellflow.methods.benchmark import HeldOut, held_out_of
-from cellflow.methods.contestants import Contestant, Peer, contestants_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.metrics import BASELINES
-from cellflow.tl._benchmark_table import table_of
-from cellflow.tl._benchmark_units import DataSet, Desk, Fit, Place, Unit
-from cellflow.tl._benchmark_workers import Outcome, Workers, workers
-from cellflow.tl._peers import check_peer
 
 #: Name of cells that came without one.
 _UNNAMED = "data"
@@ -259,7 +259,7 @@ def _computed(
         if value is not None:
             found[task.place] = Outcome(task, value)
     if there := sum(fit.place in found for fit in fits):
-        tell(f"{there} of {len(fits)} fits are there already")
+        log_info(f"{there} of {len(fits)} fits are there already")
     missing = [unit for unit in units if unit.place not in found]
     todo = [fit for fit in fits if fit.place not in found]
     with tqdm(

@@ -7,13 +7,11 @@ from cellflow.training.fine_tuning import settings_after, sigma_after
 from cellflow.training.fit import Job, fit_flow
 from cellflow.training.loop import minimise
 from cellflow.training.parallel import Crew, joined, launch
-from cellflow.training.precompute import Found, precompute
 from cellflow.training.progress import Look
 
 __all__ = [
     "Checkpoint",
     "Crew",
-    "Found",
     "Job",
     "Look",
     "compared",
@@ -21,7 +19,6 @@ __all__ = [
     "joined",
     "launch",
     "minimise",
-    "precompute",
     "resolve_device",
     "settings_after",
     "sigma_after",
