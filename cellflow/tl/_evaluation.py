@@ -19,7 +19,7 @@ from cellflow.methods.contestants import Contestant, Peer
 from cellflow.methods.protocols import PROTOCOLS, Protocol
 from cellflow.metrics import PredictionScore, Yardstick, make_baselines
 from cellflow.representation import Settings, fit_representation
-from cellflow.representation.matrix import expression
+from cellflow.representation.expression import expression
 from cellflow.tl._carry import Carried, carry
 from cellflow.tl._folds import SCORING_SEED, Fold, make_fold
 from cellflow.tl._peers import peer_prediction

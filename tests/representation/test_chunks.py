@@ -10,7 +10,7 @@ import cellflow as cf
 from cellflow import CellflowWarning, InputError
 from cellflow.io import open_cells
 from cellflow.representation import Settings, fit_representation, fitting, parts
-from cellflow.representation.parts import cluster_at, in_parts, moments, principal_axes, readable
+from cellflow.representation.chunks import cluster_at, in_parts, moments, principal_axes, readable
 
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("dask.distributed")
