@@ -15,7 +15,7 @@ from anndata import AnnData
 from cellflow._checks import listed
 from cellflow._errors import InputError
 from cellflow._keys import TIME_POINTS, recorded
-from cellflow._log import tell
+from cellflow._log import log_info
 
 #: Column names that are taken for times where nothing else says which column holds them.
 USUAL_TIME_KEYS = (
@@ -187,7 +187,7 @@ def time_points_of(adata: AnnData, time_key: str | None = None) -> TimePoints:
     """Read the times of all cells from the column that `time_key_of` finds."""
     points = parse_times(adata.obs[time_key_of(adata, time_key)])
     if points.unit == "rank":
-        tell("the time categories have no numbers: their ranks stand for elapsed time")
+        log_info("the time categories have no numbers: their ranks stand for elapsed time")
     return points
 
 

@@ -102,8 +102,9 @@ def discriminate(
     cellflow image sample --solver edm-heun --discriminator FOLDER uses it.
     """
     from cellflow import Flow, images
-    from cellflow._log import tell
-    from cellflow.flow import DISCRIMINATOR, check_flow_target
+    from cellflow._log import log_info
+    from cellflow.flow import check_flow_target
+    from cellflow.images.guidance.discriminator import DISCRIMINATOR
     from cellflow.training import resolve_device
 
     check_flow_target(output, overwrite=force, form=DISCRIMINATOR)
@@ -119,8 +120,8 @@ def discriminate(
     )
     told.save(output, overwrite=force)
     best = min(range(len(told.history["check"])), key=told.history["check"].__getitem__)
-    tell(
+    log_info(
         f"told right: {told.history['accuracy'][best]:.1%} of images kept from training, over all "
         "levels of noise"
     )
-    tell(f"wrote {output}")
+    log_info(f"wrote {output}")
