@@ -7,7 +7,6 @@ from cellflow.io.anndata_files import (
     write_copy,
     write_h5ad,
 )
-from cellflow.io.benchmark_table import benchmark_means, benchmark_summary, write_benchmark
 from cellflow.io.cell_selection import Cells, described, groups_of, select_cells
 from cellflow.io.courses import published, read_course
 from cellflow.io.flow_times import flow_times_of, in_unit, kept_times, shared_times
@@ -21,8 +20,6 @@ __all__ = [
     "Conditions",
     "SideColumns",
     "TimePoints",
-    "benchmark_means",
-    "benchmark_summary",
     "check_copy_target",
     "check_table_target",
     "described",
@@ -43,7 +40,6 @@ __all__ = [
     "shared_times",
     "time_key_of",
     "time_points_of",
-    "write_benchmark",
     "write_copy",
     "write_h5ad",
     "write_scores",

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, recorded
-from cellflow.tl._evaluation import Evaluation
+from cellflow.evaluation.predict import Evaluation
 
 
 def digest_of(evaluation: Evaluation) -> str:

@@ -12,15 +12,15 @@ from anndata import AnnData
 
 from cellflow._errors import InputError
 from cellflow._versions import versions
+from cellflow.evaluation.digest import digest_of
+from cellflow.evaluation.folds import SCORING_SEED, Fold, interior_times
+from cellflow.evaluation.named_methods import Contestant, Peer
+from cellflow.evaluation.plan import HeldOut
+from cellflow.evaluation.predict import Evaluation, evaluated, yardstick_of
+from cellflow.evaluation.results import ROWS, YARDSTICKS, BenchmarkFolder
 from cellflow.io import read_course
-from cellflow.io.benchmark_folder import ROWS, YARDSTICKS, BenchmarkFolder
 from cellflow.io.courses import NPZ_REP
-from cellflow.methods.benchmark import HeldOut
-from cellflow.methods.contestants import Contestant, Peer
 from cellflow.metrics import Score, Yardstick
-from cellflow.tl._digest import digest_of
-from cellflow.tl._evaluation import Evaluation, evaluated, yardstick_of
-from cellflow.tl._folds import SCORING_SEED, Fold, interior_times
 from cellflow.training import resolve_device
 
 #: What tells a unit or a fit from the others of a benchmark.

@@ -12,17 +12,17 @@ from anndata import AnnData
 
 from cellflow._checks import check_choice
 from cellflow._random import torch_generator
+from cellflow.evaluation.external import peer_prediction
+from cellflow.evaluation.folds import SCORING_SEED, Fold, make_fold
+from cellflow.evaluation.named_methods import Contestant, Peer
+from cellflow.evaluation.protocols import PROTOCOLS, Protocol
 from cellflow.flow import Flow
+from cellflow.flow.carry import Carried, carry
 from cellflow.io import SideColumns, TimePoints, populations, time_points_of
 from cellflow.marginals import Marginals, TimeAxis, fit_axis
-from cellflow.methods.contestants import Contestant, Peer
-from cellflow.methods.protocols import PROTOCOLS, Protocol
 from cellflow.metrics import PredictionScore, Yardstick, make_baselines
 from cellflow.representation import Settings, fit_representation
 from cellflow.representation.expression import expression
-from cellflow.tl._carry import Carried, carry
-from cellflow.tl._folds import SCORING_SEED, Fold, make_fold
-from cellflow.tl._peers import peer_prediction
 from cellflow.training import Job, fit_flow, fit_flows, settings_after, sigma_after
 
 #: Dimensions that published single-cell benchmarks score in.

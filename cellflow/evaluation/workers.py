@@ -14,8 +14,8 @@ from typing import Any
 
 from cellflow import _log
 from cellflow._errors import CellflowError, InputError
-from cellflow.io.benchmark_folder import BenchmarkFolder
-from cellflow.tl._benchmark_units import DataSet, Desk, Fit, Unit
+from cellflow.evaluation.results import BenchmarkFolder
+from cellflow.evaluation.runs import DataSet, Desk, Fit, Unit
 
 #: Settings of a desk, in order, but the number of threads.
 DeskSettings = tuple[Mapping[str, DataSet], BenchmarkFolder, str]

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from cellflow import InputError
-from cellflow.io import benchmark_means, benchmark_summary
-from cellflow.tl._benchmark_table import table_of
+from cellflow.evaluation.summary import benchmark_means, benchmark_summary
+from cellflow.evaluation.table import table_of
 
 FIXED = {"data": "d", "protocol": "strict", "time_axis": "real", "n_dims": 5, "whiten": True,
          "representation_may_have_seen_held_out": False, "reference": 0.5}  # fmt: skip

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
+from cellflow.evaluation.named_methods import Contestant, Peer, contestants_of
+from cellflow.evaluation.protocols import PROTOCOLS
 from cellflow.methods.config import named, read_mapping
-from cellflow.methods.contestants import Contestant, Peer, contestants_of
 from cellflow.methods.names import EXPRESSION_KINDS, TIME_AXES
-from cellflow.methods.protocols import PROTOCOLS
 from cellflow.methods.recipes import recipe_of
 from cellflow.methods.validation import validated
 

@@ -22,11 +22,11 @@ from torch import Tensor
 
 from cellflow._errors import InputError
 from cellflow._random import torch_generator
+from cellflow.evaluation.folds import Fold
+from cellflow.evaluation.named_methods import Peer
+from cellflow.flow.carry import Carried
 from cellflow.marginals import TimeAxis
-from cellflow.methods.contestants import Peer
 from cellflow.nets import MLP
-from cellflow.tl._carry import Carried
-from cellflow.tl._folds import Fold
 from cellflow.training.devices import cpu_threads
 
 #: The runner's numbers; its epochs are passes through the smallest of the times.
