@@ -155,9 +155,7 @@ def method_of(
         for kind, value in chosen.items()
     }
     _check_names([type(part) for part in parts.values()], settings)
-    values: dict[str, Any] = {
-        kind: _change(part, settings) for kind, part in parts.items()
-    }
+    values: dict[str, Any] = {kind: _change(part, settings) for kind, part in parts.items()}
     values["asynchrony"] = method.asynchrony if asynchrony is None else asynchrony
     return validated(Method, values, "method setting")
 

@@ -92,7 +92,7 @@ class CouplingSettings(PartSettings):
         return False
 
 
-class _WithFeatures(CouplingSettings):
+class FeatureCostSettings(CouplingSettings):
     """Settings of couplings whose costs may be taken on other coordinates.
 
     Attributes
@@ -108,7 +108,7 @@ class _WithFeatures(CouplingSettings):
     condition_weight: NonNegativeFloat | None = None
 
 
-class _WithClones(_WithFeatures):
+class CloneCostSettings(FeatureCostSettings):
     """Settings of couplings whose costs are lower between clonal relatives.
 
     Attributes
@@ -122,7 +122,7 @@ class _WithClones(_WithFeatures):
     lineage_strength: float = Field(default=0.5, ge=0, le=1)
 
 
-class _AnyCost(_WithClones):
+class GroundCostSettings(CloneCostSettings):
     """Settings of couplings that minimise any ground cost.
 
     Attributes
@@ -134,7 +134,7 @@ class _AnyCost(_WithClones):
     cost: Literal["squared", "euclidean"] = "squared"
 
 
-class OTSettings(_AnyCost):
+class OTSettings(GroundCostSettings):
     """Settings of `ot`."""
 
     summary: ClassVar[str] = "exact optimal transport between minibatches"
@@ -155,7 +155,7 @@ class IndependentSettings(CouplingSettings):
     name: Literal["independent"] = "independent"
 
 
-class EntropicSettings(_WithClones):
+class EntropicSettings(CloneCostSettings):
     """Settings of `entropic`.
 
     Attributes
@@ -180,7 +180,7 @@ class EntropicSettings(_WithClones):
         return self.epsilon is None
 
 
-class UnbalancedSettings(_WithClones):
+class UnbalancedSettings(CloneCostSettings):
     """Settings of `unbalanced`.
 
     Attributes
@@ -201,7 +201,7 @@ class UnbalancedSettings(_WithClones):
     tau_b: float = Field(default=0.95, gt=0, le=1)
 
 
-class PartialSettings(_AnyCost):
+class PartialSettings(GroundCostSettings):
     """Settings of `partial`.
 
     Attributes
@@ -218,7 +218,7 @@ class PartialSettings(_AnyCost):
     mass_share: float = Field(default=0.9, gt=0, le=1)
 
 
-class ExactFullSettings(_AnyCost):
+class ExactFullSettings(GroundCostSettings):
     """Settings of `exact-full`.
 
     Attributes
@@ -235,7 +235,7 @@ class ExactFullSettings(_AnyCost):
     max_memory: PositiveFloat = 4.0
 
 
-class BlockwiseSettings(_AnyCost):
+class BlockwiseSettings(GroundCostSettings):
     """Settings of `blockwise`.
 
     Attributes
@@ -252,7 +252,7 @@ class BlockwiseSettings(_AnyCost):
     block_size: PositiveInt = 2000
 
 
-class LowRankSettings(_WithFeatures):
+class LowRankSettings(FeatureCostSettings):
     """Settings of `low-rank`.
 
     Attributes
@@ -272,7 +272,7 @@ class LowRankSettings(_WithFeatures):
     epsilon: NonNegativeFloat | None = None
 
 
-class SemidiscreteSettings(_WithFeatures):
+class SemidiscreteSettings(FeatureCostSettings):
     """Settings of `semidiscrete`.
 
     Attributes
