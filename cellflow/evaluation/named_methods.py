@@ -9,7 +9,7 @@ from typing import Any
 from cellflow._checks import check_choice, check_positive, listed
 from cellflow._errors import InputError
 from cellflow.methods.config import named
-from cellflow.methods.method import Method, method_of
+from cellflow.methods.method import Method, method_of, setting_names
 from cellflow.methods.names import PEERS, TIME_AXES
 from cellflow.methods.presets import PRESETS
 from cellflow.methods.recipes import Recipe, recipe_of
@@ -153,7 +153,11 @@ def _made(entry: str | Mapping[str, Any] | Contestant | Peer, recipe: Recipe) ->
         return _peer(kind, label, entry)
     numbers = set(Recipe.model_fields)
     for key in entry:
-        check_choice(key, [*_OWN, *Method.model_fields, *numbers], f"setting of method {label!r}")
+        check_choice(
+            key,
+            [*_OWN, *Method.model_fields, *setting_names(), *numbers],
+            f"setting of method {label!r}",
+        )
     if "recipe" in entry:
         base, recipe_changes = named(entry["recipe"], "recipe")
         recipe = recipe_of(base or "default", **recipe_changes)
@@ -176,21 +180,23 @@ def _peer(kind: str, label: str, entry: Mapping[str, Any]) -> Peer:
 
 def _prior(method: Method, prior: str | Method | None) -> Method | None:
     """Method of the flow that this one needs fitted before, if it needs one."""
-    if method.coupling != "acceleration":
+    if not method.coupling.needs_prior:
         if prior is not None:
             raise InputError(
-                f"coupling {method.coupling!r} asks no flow fitted before, so prior_method has no "
-                "effect; 'acceleration' does"
+                f"coupling {method.coupling.name!r} does not use a flow fitted before, so "
+                "prior_method has no effect; 'acceleration' does"
             )
         return None
     before = method_of("ot-cfm" if prior is None else prior)
-    if before.coupling == "acceleration":
+    if before.coupling.needs_prior:
         raise InputError(
             "prior_method must need no flow itself, and coupling 'acceleration' does; take ot-cfm"
         )
-    if method.objective == "oat" and (before.objective != "velocity" or before.path == "target"):
+    if method.objective.fine_tunes and (
+        before.objective.roles != ("velocity",) or before.path.draws_source
+    ):
         raise InputError(
             f"oat-fm goes on from a velocity alone between populations; prior_method learns "
-            f"{before.objective!r} on path {before.path!r}"
+            f"{before.objective.name!r} on path {before.path.name!r}"
         )
     return before

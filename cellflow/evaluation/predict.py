@@ -23,7 +23,7 @@ from cellflow.marginals import Marginals, TimeAxis, fit_axis
 from cellflow.metrics import PredictionScore, Yardstick, make_baselines
 from cellflow.representation import Settings, fit_representation
 from cellflow.representation.expression import expression
-from cellflow.training import Job, fit_flow, settings_after, sigma_after
+from cellflow.training import fit_flow, settings_after, sigma_after
 
 #: Dimensions that published single-cell benchmarks score in.
 _BENCHMARK_DIMS = 5
@@ -99,7 +99,7 @@ class Evaluation:
 
     def fold(self, time: float, contestant: Contestant | Peer | None = None) -> Fold:
         """Hold one time out, with growth rates where the contestant asks for them."""
-        growth = isinstance(contestant, Contestant) and contestant.method.growth == "gene-sets"
+        growth = isinstance(contestant, Contestant) and contestant.method.needs_growth_rates
         return make_fold(
             self.adata,
             self.points,
@@ -131,7 +131,7 @@ class Evaluation:
             or self.asked.use_rep is not None
             or self.known.cost_rep is not None
             or any(
-                isinstance(each, Contestant) and each.method.growth == "gene-sets"
+                isinstance(each, Contestant) and each.method.needs_growth_rates
                 for each in contestants
             )
         )
@@ -241,12 +241,14 @@ def evaluated_together(
     ]
 
 
-def _job(evaluation: Evaluation, fold: Fold, contestant: Contestant, seed: int) -> Job:
-    """The fit of a fold: its kept cells in time, on the clock that they give."""
+def _kept_cells(
+    evaluation: Evaluation, fold: Fold, contestant: Contestant
+) -> tuple[Marginals, TimeAxis]:
+    """The kept cells of a fold in time, and the clock that they give."""
     clock = contestant.time_axis or evaluation.clock
     axis = fit_axis(clock, evaluation.points.times, fold.cells.x, fold.elapsed)
     marginals = populations(fold.cells, fold.elapsed, fold.kept, axis)
-    return Job(marginals, axis, contestant.method, contestant.recipe, seed)
+    return marginals, axis
 
 
 def _predicted(
@@ -260,9 +262,9 @@ def _predicted(
 ) -> Carried:
     if isinstance(contestant, Peer):
         return peer_prediction(contestant, fold, evaluation.axis, seed)
-    job = _job(evaluation, fold, contestant, seed)
+    marginals, axis = _kept_cells(evaluation, fold, contestant)
     options = {"seed": seed, "device": device, "progress": progress}
-    flow = _fitted(job.marginals, job.axis, contestant, **options)
+    flow = _fitted(marginals, axis, contestant, **options)
     return _predict(flow, fold, evaluation.rules, torch_generator(seed))
 
 
@@ -272,7 +274,7 @@ def _fitted(marginals: Marginals, axis: TimeAxis, contestant: Contestant, **opti
     if contestant.prior is None:
         return fit_flow(marginals, axis, method=method, recipe=recipe, **options)
     prior = fit_flow(marginals, axis, method=contestant.prior, recipe=recipe, **options)
-    if method.objective == "oat":
+    if method.objective.fine_tunes:
         changes = {} if contestant.keeps_sigma else {"sigma": sigma_after(prior)}
         method, recipe = settings_after(prior, method, None, changes, {})
     return fit_flow(marginals, axis, method=method, recipe=recipe, prior=prior, **options)

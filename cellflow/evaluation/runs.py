@@ -211,7 +211,7 @@ class Desk:
 
     def fold(self, unit: Unit, contestant: Contestant | Peer | None) -> Fold:
         """The fold of a unit, for one contestant."""
-        growth = isinstance(contestant, Contestant) and contestant.method.growth == "gene-sets"
+        growth = isinstance(contestant, Contestant) and contestant.method.needs_growth_rates
         key = unit.course, unit.time, growth
         if self._fold is None or self._fold[0] != key:
             self._fold = key, self.evaluation(unit.course).fold(unit.time, contestant)

@@ -47,7 +47,9 @@ def read_config(path: str | Path) -> Config:
 
     Under `method` and `recipe` stands a name, or a mapping with the settings that differ from
     those of the name under `preset` (without it the method is `ot-cfm`, or `default`
-    where nothing is changed, and the recipe `default`); both may be left out.
+    where nothing is changed, and the recipe `default`); both may be left out. The settings of a
+    method are the keywords of `cellflow.method`: names of parts and their settings, or a part as a
+    mapping with its `name`, as `Config.to_yaml` writes it.
 
     Parameters
     ----------

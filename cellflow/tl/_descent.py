@@ -15,16 +15,16 @@ from sklearn.neighbors import NearestNeighbors
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
 from cellflow._random import torch_generator
-from cellflow.couplings import COSTS, LineageCost, exact_full_coupling, wfr_coupling
+from cellflow.couplings import exact_full_coupling, wfr_coupling
 from cellflow.io import Conditions, SideColumns, populations
 from cellflow.marginals import Population
-from cellflow.methods.method import Method
 from cellflow.methods.names import WAYS
-from cellflow.methods.parts import WFR_GROWTH
+from cellflow.methods.parts import ExactFullSettings, WFRSettings
 from cellflow.representation import points_of
 from cellflow.tl._course import Course
 from cellflow.tl._labels import common_labels
 from cellflow.tl._motion import Mover
+from cellflow.training import ground_cost
 
 #: Matrices whose product says how many cells at its columns each row becomes.
 Steps = Sequence[csr_array]
@@ -190,28 +190,25 @@ class CouplingDescent:
         self, source: Population, target: Population, before: np.ndarray, after: np.ndarray
     ) -> csr_array:
         """Masses between some cells, in a matrix of all."""
-        method = self._method
         ends = source[torch.as_tensor(before)], target[torch.as_tensor(after)]
-        if method.coupling == "wfr":
+        coupling = self.course.flow.method.coupling
+        if isinstance(coupling, WFRSettings):
             generator = torch_generator(self.seed)
             found = wfr_coupling(
                 *ends,
                 delta=self._delta,
                 generator=generator,
-                block_size=method.block_size,
-                growth=WFR_GROWTH[method.growth],
+                block_size=coupling.block_size,
+                growth=coupling.growth_bounds,
             )
         else:
-            cost = LineageCost(COSTS[method.cost], method.lineage_strength)
-            found = exact_full_coupling(*ends, cost=cost, max_memory=method.max_memory)
+            full = coupling if isinstance(coupling, ExactFullSettings) else ExactFullSettings()
+            cost, memory = ground_cost(coupling), full.max_memory
+            found = exact_full_coupling(*ends, cost=cost, max_memory=memory)
         plan = found.plan
         mass = plan.mass if found.m1 is None else plan.mass * found.m1.double().numpy()
         entries = before[plan.rows], after[plan.columns]
         return csr_array((mass, entries), shape=(len(source), len(target)))
-
-    @property
-    def _method(self) -> Method:
-        return Method(**self.course.flow.settings["method"])
 
     @property
     def _delta(self) -> float:
@@ -231,7 +228,7 @@ class CouplingDescent:
         known = SideColumns(
             lineage_key=settings.get("lineage_key"),
             cost_rep=settings.get("cost_rep"),
-            growth=self._method.growth == "gene-sets",
+            growth=course.flow.method.needs_growth_rates,
         )
         conditions = Conditions(tuple(course.flow.context.settings.get("conditions", ())))
         points = points_of(course.adata, course.representation, rows)

@@ -149,7 +149,7 @@ def fit(
     representation = current_representation(adata, use_rep)
     keys = [condition_keys] if isinstance(condition_keys, str) else condition_keys
     conditions = Conditions.fit(adata.obs, keys)
-    known = SideColumns(label_key, lineage_key, cost_rep, growth=chosen.growth == "gene-sets")
+    known = SideColumns(label_key, lineage_key, cost_rep, growth=chosen.needs_growth_rates)
     cells = known.batch(adata, points_of(adata, representation), conditions)
     data = checksum(cells, points.elapsed)
     marginals, axis = _course(cells, points, time_axis)

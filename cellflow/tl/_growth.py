@@ -73,12 +73,11 @@ def growth(
     if not flow.changes_mass:
         raise InputError(
             "this flow keeps mass, so no growth was learned; fit with a method that lets it change "
-            "(method 'default' or 'wfr-fm', or growth 'gene-sets')"
+            "(method 'default' or 'wfr-fm', or objective 'growth' with the rates of pp.growth)"
         )
     course = Snapshots.of(adata, flow, time_key)
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = course.growth()
-    how = flow.settings["method"].get("growth")
-    entry = {**course.source(), "key_added": key_added, "growth": how}
+    entry = {**course.source(), "key_added": key_added}
     record(adata.uns, LEARNED_GROWTH, entry)
     return adata if copy else None

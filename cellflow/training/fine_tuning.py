@@ -33,7 +33,7 @@ def check_tunable(prior: Flow, marginals: Marginals) -> None:
         )
     check_origin(prior)
     from_noise = isinstance(marginals.populations[0], Gaussian)
-    if _method_of(prior).path.draws_source and not from_noise:
+    if prior.method.path.draws_source and not from_noise:
         raise InputError(
             "the prior starts from noise at every time (path 'target'), and fine-tuning from the "
             "points of the time before; fit it with path 'straight'"
@@ -77,7 +77,8 @@ def settings_after(
     chosen = method_of(method, **changes)
     if not chosen.objective.fine_tunes:
         raise InputError(
-            f"fine-tuning has objective 'oat', this method {chosen.objective.name!r}; fits take others"
+            f"fine-tuning has objective 'oat', this method "
+            f"{chosen.objective.name!r}; fits take others"
         )
     given = {name: value for name, value in numbers.items() if value is not None}
     return chosen, recipe_of(_shorter(prior) if recipe is None else recipe, **given)
@@ -85,18 +86,14 @@ def settings_after(
 
 def sigma_after(prior: Flow) -> float:
     """Noise of the path after a flow: its own where its path is straight, else none."""
-    path = _method_of(prior).path
+    path = prior.method.path
     return path.sigma if path.is_straight else 0.0
-
-
-def _method_of(prior: Flow) -> Method:
-    return Method(**prior.settings["method"])
 
 
 def _shorter(prior: Flow) -> Recipe:
     """The prior's recipe, slower and shorter; that of a fine-tuning stays as it is."""
     numbers = dict(prior.settings["recipe"])
-    if not _method_of(prior).objective.fine_tunes:
+    if not prior.method.objective.fine_tunes:
         numbers["learning_rate"] /= _SLOWER
         numbers["n_steps"] = -(-numbers["n_steps"] // _SHORTER)
         numbers["warmup"] //= _SHORTER
