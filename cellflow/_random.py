@@ -20,7 +20,7 @@ RNG = int | np.random.Generator
 _SEEDS = 2**63
 
 
-def seed_of(rng: RNG) -> int:
+def resolve_seed(rng: RNG) -> int:
     """Return the seed that stands for `rng`: itself, or one drawn from a generator."""
     if isinstance(rng, np.random.Generator):
         return int(rng.integers(_SEEDS))
@@ -36,7 +36,7 @@ def torch_generator(seed: int, device: torch.device | str = "cpu") -> torch.Gene
     return torch.Generator(device=device).manual_seed(seed)
 
 
-def drawn_seed(generator: torch.Generator, limit: int = 2**62) -> int:
+def draw_seed(generator: torch.Generator, limit: int = 2**62) -> int:
     """Draw a seed below `limit`, for what needs a generator or a seed of its own."""
     import torch
 
@@ -76,11 +76,13 @@ class Generators:
             each.set_state(own)
 
 
-def child(generator: torch.Generator | Generators, offset: int = 0) -> torch.Generator | Generators:
+def spawn_generator(
+    generator: torch.Generator | Generators, offset: int = 0
+) -> torch.Generator | Generators:
     """Return a generator that starts from a seed drawn from this one, plus `offset`."""
     if isinstance(generator, Generators):
-        return Generators([child(each, offset) for each in generator.each])  # type: ignore[misc]
-    return torch_generator(drawn_seed(generator) + offset, generator.device)
+        return Generators([spawn_generator(each, offset) for each in generator.each])  # type: ignore[misc]
+    return torch_generator(draw_seed(generator) + offset, generator.device)
 
 
 def uniform_like(x: Tensor, generator: torch.Generator | Generators) -> Tensor:

@@ -10,7 +10,7 @@ from anndata import AnnData
 from anndata.io import write_elem
 
 from cellflow._errors import FileError
-from cellflow._files import check_is_file, new_file
+from cellflow._files import atomic_file, check_is_file
 from cellflow.io.hdf5 import check_structure
 from cellflow.io.sink import Sink
 
@@ -71,7 +71,7 @@ def write_h5ad(adata: AnnData, path: str | Path, *, overwrite: bool = False) -> 
     FileError
         If `path` cannot be written, or exists while `overwrite` is off.
     """
-    with new_file(Path(path), overwrite=overwrite) as staged:
+    with atomic_file(Path(path), overwrite=overwrite) as staged:
         # As `AnnData.write_h5ad` does, which takes no open file.
         adata.strings_to_categoricals()
         if adata.raw is not None:

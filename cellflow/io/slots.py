@@ -10,9 +10,9 @@ import torch
 from anndata import AnnData
 
 from cellflow._batch import Batch
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import InputError
-from cellflow._keys import TIME_POINTS, recorded
+from cellflow._keys import TIME_POINTS, read_record
 from cellflow._log import log_info
 from cellflow.io.times import TimePoints, parse_times
 from cellflow.marginals import Marginals, Population, TimeAxis
@@ -39,9 +39,9 @@ def time_key_of(adata: AnnData, time_key: str | None = None) -> str:
     InputError
         If there is no such column, or none can be told.
     """
-    columns = listed(adata.obs.columns) or "none"
+    columns = format_list(adata.obs.columns) or "none"
     if time_key is None:
-        time_key = (recorded(adata.uns, TIME_POINTS) or {}).get("time_key")
+        time_key = (read_record(adata.uns, TIME_POINTS) or {}).get("time_key")
     if time_key is None:
         time_key = next((name for name in USUAL_TIME_KEYS if name in adata.obs), None)
     if time_key is None:
