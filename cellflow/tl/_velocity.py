@@ -12,7 +12,7 @@ from cellflow._errors import InputError
 from cellflow._keys import VELOCITY, write_record
 from cellflow.flow import Flow
 from cellflow.representation import Representation, from_context, write_slots
-from cellflow.representation.matrix import coordinates
+from cellflow.representation.expression import coordinates
 from cellflow.tl._projection import projected
 from cellflow.tl._snapshots import Snapshots, representation_key
 
