@@ -140,8 +140,7 @@ def holdout(
         `w1`, `w1_half`, `energy`, `mean_error`, `cov_error`, `var_ratio`, `w1_error`, `w1_excess`
         of `previous`, `next`, `midpoint`, `midpoint_0.7`, `midpoint_0.8`, `midpoint_0.9`.
     `seconds`
-        Wall time of fit and prediction. Fits of several times and seeds go side by side where
-        their method can (`training.fit_flows`), and each counts its share.
+        Wall time of fit and prediction.
 
     Written is:
 

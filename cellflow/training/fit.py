@@ -135,9 +135,9 @@ class Ready:
     identity: dict[str, Any]
     watch: Stopwatch
 
-    def flow(self, trained: Trained[Fields], share: float = 1.0) -> Flow:
-        """The flow that comes of it; `share` of the training's cost was its own."""
-        cost = self.watch.read(trained.waited, share)
+    def flow(self, trained: Trained[Fields]) -> Flow:
+        """The flow that comes of it."""
+        cost = self.watch.read(trained.waited)
         return Flow(trained.net, self.job.axis, {**self.settings, "cost": cost}, trained.history)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cellflow._batch import Pairs
 from cellflow._errors import SolverError
 from cellflow._log import log_info
-from cellflow._random import Generators, spawn_generator
+from cellflow._random import spawn_generator
 from cellflow._signals import defer_signals
 from cellflow._tensors import add_prefix, select_prefix
 from cellflow.couplings import Coupling
@@ -47,8 +47,7 @@ class Trained(Generic[Net]):
         The net to use: the average of the weights where the recipe asks for it, else the last.
     history
         `step` and the mean `loss` of the steps since the one before; `check`, the loss on unseen
-        pairs at these steps, where there are any; what a companion reads. Of fits that go side
-        by side each reading is a list.
+        pairs at these steps, where there are any; what a companion reads.
     waited
         Seconds in which steps waited for pairs.
     """
@@ -63,7 +62,7 @@ def minimise(
     coupling: Coupling,
     objective: Objective,
     recipe: Recipe,
-    generator: torch.Generator | Generators,
+    generator: torch.Generator,
     *,
     check: Coupling | None = None,
     companion: Companion | None = None,
@@ -139,7 +138,7 @@ class _Training(Generic[Net]):
         coupling: Coupling,
         objective: Objective,
         recipe: Recipe,
-        generator: torch.Generator | Generators,
+        generator: torch.Generator,
         check: Coupling | None,
         companion: Companion | None,
     ) -> None:
@@ -162,9 +161,7 @@ class _Training(Generic[Net]):
         if recipe.compile:
             _compile(net)
         self.loss = self.crew.wrap(_Loss(net, objective, self.noise, recipe.precision))
-        # A column a fit where several go side by side.
-        fits = (len(generator.each),) if isinstance(generator, Generators) else ()
-        self.losses = torch.zeros((recipe.n_steps, *fits), device=self.device)
+        self.losses = torch.zeros(recipe.n_steps, device=self.device)
         self.history: dict[str, list[Any]] = {"step": [], "loss": []}
         self.steps, self.done, self.waited = 0, False, 0.0
         self.pairs: Pairs | None = None
@@ -207,7 +204,7 @@ class _Training(Generic[Net]):
             with self.loss.no_sync() if later else nullcontext():  # type: ignore[operator]
                 # Means over processes weigh each alike, however many pairs it has.
                 loss = self.loss(part) * (len(part) * self.crew.size / len(pairs))
-                loss.sum().backward()
+                loss.backward()
             total += loss.detach()
         return total
 
@@ -216,7 +213,7 @@ class _Training(Generic[Net]):
         losses = self._unread()
         mean = float(losses.mean())
         self.history["step"].append(self.steps)
-        self.history["loss"].append(losses.mean(dim=0).tolist())
+        self.history["loss"].append(mean)
         if self.watch is not None:
             with self.at_rest():
                 self.done |= self.watch.read()
@@ -236,11 +233,10 @@ class _Training(Generic[Net]):
         lost = torch.nonzero(~losses.isfinite())[:, 0].tolist()
         if lost:
             step = seen + lost[0] + 1
-            told = self.history["loss"]
-            before = float(torch.as_tensor(told[-1]).sum()) if told else None
+            before = self.history["loss"][-1] if self.history["loss"] else None
             rate = rate_at(self.recipe, step - 1)
             raise SolverError(
-                told_of_divergence(float(losses[lost[0]].sum()), step, before, self.pairs, rate)
+                told_of_divergence(float(losses[lost[0]]), step, before, self.pairs, rate)
             )
         return losses
 
@@ -276,7 +272,7 @@ class _Training(Generic[Net]):
         for rank, states in enumerate(self.crew.gather(mine)):
             tensors |= add_prefix(str(rank), states)
         for index, moments in self.optimiser.state_dict()["state"].items():
-            tensors |= add_prefix(f"optimiser.{index}", moments)
+            tensors |= named(f"optimiser.{index}", moments)
         values: dict[str, Any] = {"history": self.history, "done": self.done}
         if self.watch is not None:
             tensors |= add_prefix("best", self.watch.best)
