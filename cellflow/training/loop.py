@@ -272,7 +272,7 @@ class _Training(Generic[Net]):
         for rank, states in enumerate(self.crew.gather(mine)):
             tensors |= add_prefix(str(rank), states)
         for index, moments in self.optimiser.state_dict()["state"].items():
-            tensors |= named(f"optimiser.{index}", moments)
+            tensors |= add_prefix(f"optimiser.{index}", moments)
         values: dict[str, Any] = {"history": self.history, "done": self.done}
         if self.watch is not None:
             tensors |= add_prefix("best", self.watch.best)
