@@ -19,7 +19,7 @@ from cellflow.evaluation.protocols import PROTOCOLS, Protocol
 from cellflow.flow import Flow
 from cellflow.flow.carry import Carried, carry
 from cellflow.io import SideColumns, TimePoints, populations, time_points_of
-from cellflow.marginals import Marginals, TimeAxis, fit_axis
+from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
 from cellflow.metrics import PredictionScore, Yardstick, make_baselines
 from cellflow.representation import Settings, fit_representation
 from cellflow.representation.expression import expression
@@ -246,7 +246,7 @@ def _kept_cells(
 ) -> tuple[Marginals, TimeAxis]:
     """The kept cells of a fold in time, and the clock that they give."""
     clock = contestant.time_axis or evaluation.clock
-    axis = fit_axis(clock, evaluation.points.times, fold.cells.x, fold.elapsed)
+    axis = fit_time_axis(clock, evaluation.points.times, fold.cells.x, fold.elapsed)
     marginals = populations(fold.cells, fold.elapsed, fold.kept, axis)
     return marginals, axis
 

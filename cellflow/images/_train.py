@@ -147,8 +147,8 @@ def train(
     if augment and by_row:
         raise InputError(
             f"coupling {moves.coupling.name!r} finds partners among the images as they are stored, "
-            f"and augment={augment:g} changes them each time that they are drawn: set augment 0 and, "
-            "where it is told of it, the net's augment_dim 0"
+            f"and augment={augment:g} changes them each time that they are drawn: set augment 0 "
+            "and, where the net takes augmentation labels, its augment_dim 0"
         )
     if augment and moves.coupling.needs_prior:
         raise InputError(

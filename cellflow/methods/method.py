@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from cellflow._checks import check_choice, listed
+from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow.methods.parts import (
     COUPLINGS,
@@ -198,7 +198,7 @@ def _check_names(parts: Iterable[type[PartSettings]], names: Iterable[str]) -> N
             continue
         check_choice(name, [*setting_names(), "asynchrony"], "method setting")
         takes = "; ".join(
-            f"{_called(part)} takes {listed(part.setting_names()) or 'no settings'}"
+            f"{_called(part)} takes {format_list(part.setting_names()) or 'no settings'}"
             for part in parts
         )
         owners = [
@@ -209,7 +209,7 @@ def _check_names(parts: Iterable[type[PartSettings]], names: Iterable[str]) -> N
         ]
         raise InputError(
             f"method setting {name!r} has no effect here: {takes}. "
-            f"{name!r} is a setting of {listed(map(_called, owners))}"
+            f"{name!r} is a setting of {format_list(map(_called, owners))}"
         )
 
 
@@ -232,19 +232,19 @@ def check_parts(
         paths = [name for name, each in PATHS.items() if pairs_move_on(type(coupling), each)]
         raise InputError(
             f"coupling {coupling.name!r} does not go with path {path.name!r}: its pairs take "
-            f"{listed(paths)}; couplings for this path: {listed(couplings)}"
+            f"{format_list(paths)}; couplings for this path: {format_list(couplings)}"
         )
     if not is_learned_on(type(objective), type(path)):
         valid = [name for name, each in OBJECTIVES.items() if is_learned_on(each, type(path))]
         raise InputError(
             f"objective {objective.name!r} cannot be learned on path {path.name!r}; "
-            f"valid there: {listed(valid)}"
+            f"valid there: {format_list(valid)}"
         )
     if objective.fine_tunes and not coupling.needs_prior:
         valid = [name for name, each in COUPLINGS.items() if each.needs_prior]
         raise InputError(
-            f"objective {objective.name!r} needs the end velocities of coupling {listed(valid)}, "
-            f"which {coupling.name!r} does not know"
+            f"objective {objective.name!r} needs the end velocities of coupling "
+            f"{format_list(valid)}, which {coupling.name!r} does not know"
         )
     if objective.noise_from_source and path.sigma > 0:
         raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow._keys import GROWTH, LEARNED_GROWTH, record
+from cellflow._keys import GROWTH, LEARNED_GROWTH, write_record
 from cellflow.flow import Flow
 from cellflow.tl._snapshots import Snapshots
 
@@ -79,5 +79,5 @@ def growth(
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = course.growth()
     entry = {**course.source(), "key_added": key_added}
-    record(adata.uns, LEARNED_GROWTH, entry)
+    write_record(adata.uns, LEARNED_GROWTH, entry)
     return adata if copy else None

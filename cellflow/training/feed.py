@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Pairs
-from cellflow._tensors import named, under
+from cellflow._tensors import add_prefix, select_prefix
 from cellflow.couplings import Coupling, waiting
 
 
@@ -42,7 +42,7 @@ class Source:
         """The source that these are the `tensors` of."""
         ready: list[Pairs | None] = []
         for k in range(int(tensors["lists"])):
-            columns = under(str(k), tensors)
+            columns = select_prefix(str(k), tensors)
             ready.append(Pairs(**columns).to(device) if columns else None)
         return cls(tensors["generator"], ready)
 
@@ -51,7 +51,7 @@ class Source:
         """All of it, by name."""
         tensors = {"generator": self.generator, "lists": torch.tensor(len(self.ready))}
         for k, pairs in enumerate(self.ready):
-            tensors |= {} if pairs is None else named(str(k), pairs.columns())
+            tensors |= {} if pairs is None else add_prefix(str(k), pairs.columns())
         return tensors
 
     def restore(self, coupling: Coupling, generator: torch.Generator) -> None:

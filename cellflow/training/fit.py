@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow._random import torch_generator
 from cellflow._versions import versions
@@ -198,7 +198,7 @@ def check_prior(prior: Flow | None, method: Method, marginals: Marginals, axis: 
     InputError
         With the reason.
     """
-    needing = listed(name for name, each in COUPLINGS.items() if each.needs_prior)
+    needing = format_list(name for name, each in COUPLINGS.items() if each.needs_prior)
     if not method.coupling.needs_prior:
         if prior is not None:
             raise InputError(

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import torch
 
-from cellflow._random import drawn_seed, torch_generator
+from cellflow._random import draw_seed, torch_generator
 from cellflow.couplings import Coupling
 from cellflow.marginals import Population
 from cellflow.methods.parts import MetricSettings
@@ -78,7 +78,7 @@ def _metric_between(
 def _geopath(fit: Fit) -> GeopathNet:
     recipe, generator, marginals = fit.recipe, fit.generator, fit.marginals
     # Weights are made on the CPU, as those of the fields, so that they are the same everywhere.
-    seed = drawn_seed(generator)
+    seed = draw_seed(generator)
     # Bends are smooth; points on a grid need no net that knows of it for them.
     sizes = recipe.net if isinstance(recipe.net, MLPSizes) else MLPSizes()
     net = GeopathNet(marginals.dim, generator=torch_generator(seed), **sizes.numbers)

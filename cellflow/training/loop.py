@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from cellflow._batch import Pairs
 from cellflow._errors import SolverError
 from cellflow._log import log_info
-from cellflow._random import child
-from cellflow._signals import held_signals
-from cellflow._tensors import named, under
+from cellflow._random import spawn_generator
+from cellflow._signals import defer_signals
+from cellflow._tensors import add_prefix, select_prefix
 from cellflow.couplings import Coupling
 from cellflow.methods.recipes import Recipe
 from cellflow.objectives import Objective
@@ -94,7 +94,7 @@ def minimise(
         Bar(recipe, training.steps, unit, shown=progress and leads, what=what) as bar,
         training.running(),
         # Processes that train together would be stopped at different steps.
-        held_signals(checkpoint is not None and training.crew.size == 1) as held,
+        defer_signals(checkpoint is not None and training.crew.size == 1) as held,
     ):
         while not training.done and held.caught is None:
             loss = training.step()
@@ -145,9 +145,9 @@ class _Training(Generic[Net]):
         self.net, self.recipe, self.crew = net.train(), recipe, Crew.here()
         self.crew.check(recipe.batch_size)
         self.device = generator.device
-        self.feed = Feed(coupling, recipe.batch_size, child(generator))
+        self.feed = Feed(coupling, recipe.batch_size, spawn_generator(generator))
         # Times and noise of each process are its own.
-        self.noise: Any = child(generator, self.crew.rank)
+        self.noise: Any = spawn_generator(generator, self.crew.rank)
         self.dropout = Dropout(net, self.noise.initial_seed(), self.device)
         self.optimiser = torch.optim.AdamW(
             net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
@@ -262,44 +262,44 @@ class _Training(Generic[Net]):
         """All that is needed to go on from here."""
         # From weights that are no numbers there is no going on.
         self._unread()
-        mine = named("noise", {"generator": self.noise.get_state(), **self.dropout.state()})
+        mine = add_prefix("noise", {"generator": self.noise.get_state(), **self.dropout.state()})
         mine["losses"] = self.losses[: self.steps].cpu()
         tensors = {
-            **named("net", self.net.state_dict()),
-            **named("current", self.current.state_dict()),
-            **named("pairs", self.feed.source.tensors),
+            **add_prefix("net", self.net.state_dict()),
+            **add_prefix("current", self.current.state_dict()),
+            **add_prefix("pairs", self.feed.source.tensors),
         }
         for rank, states in enumerate(self.crew.gather(mine)):
-            tensors |= named(str(rank), states)
+            tensors |= add_prefix(str(rank), states)
         for index, moments in self.optimiser.state_dict()["state"].items():
-            tensors |= named(f"optimiser.{index}", moments)
+            tensors |= add_prefix(f"optimiser.{index}", moments)
         values: dict[str, Any] = {"history": self.history, "done": self.done}
         if self.watch is not None:
-            tensors |= named("best", self.watch.best)
+            tensors |= add_prefix("best", self.watch.best)
             values["check"] = self.watch.losses
         if self.companion is not None:
-            tensors |= named("companion", self.companion.tensors)
+            tensors |= add_prefix("companion", self.companion.tensors)
         return State(self.steps, tensors, values)
 
     def restore(self, state: State) -> None:
         """Go on from a state."""
         tensors = state.tensors
-        self.net.load_state_dict(under("net", tensors))
-        self.current.load_state_dict(under("current", tensors))
+        self.net.load_state_dict(select_prefix("net", tensors))
+        self.current.load_state_dict(select_prefix("current", tensors))
         self.losses[: state.step] = tensors[f"{self.crew.rank}.losses"].to(self.device)
-        noise = under(f"{self.crew.rank}.noise", tensors)
+        noise = select_prefix(f"{self.crew.rank}.noise", tensors)
         self.noise.set_state(noise.pop("generator"))
         self.dropout.restore(noise)
-        source = Source.of_tensors(under("pairs", tensors), self.device)
+        source = Source.of_tensors(select_prefix("pairs", tensors), self.device)
         source.restore(self.feed.coupling, self.feed.generator)
-        self._restore_optimiser(under("optimiser", tensors))
+        self._restore_optimiser(select_prefix("optimiser", tensors))
         self.history = {name: list(values) for name, values in state.values["history"].items()}
         if self.watch is not None:
-            best = under("best", tensors)
+            best = select_prefix("best", tensors)
             self.watch.best = {name: value.to(self.device) for name, value in best.items()}
             self.watch.losses = list(state.values["check"])
         if self.companion is not None:
-            self.companion.restore(under("companion", tensors))
+            self.companion.restore(select_prefix("companion", tensors))
         self.steps = state.step
         self.done = state.values["done"]
 

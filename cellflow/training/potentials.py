@@ -8,7 +8,7 @@ import torch
 
 from cellflow._errors import FileError, InputError
 from cellflow._files import check_file_target
-from cellflow._random import drawn_seed, torch_generator
+from cellflow._random import draw_seed, torch_generator
 from cellflow.couplings import Potentials, fit_potentials, warn_unless_converged
 from cellflow.couplings.atoms import fingerprint
 from cellflow.marginals import Gaussian, Population
@@ -37,7 +37,7 @@ def potentials_for(
     """
     generator = fit.generator
     # Drawn in any case, so that what follows is the same with kept potentials and with new ones.
-    seed = drawn_seed(generator)
+    seed = draw_seed(generator)
     kept = None if settings.potentials is None else kept_file(fit, settings, source, target)
     if kept is not None and kept.exists() and not anew:
         potentials = Potentials.load(kept, generator.device)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Interval
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
 from cellflow.couplings import Coupling, IndependentCoupling, MixtureCoupling, default_delta
@@ -42,7 +42,7 @@ def check_columns(fit: Fit) -> None:
         coupling.takes_noise and path.takes_noise
     ):
         couplings, paths = (
-            listed(name for name, each in parts.items() if each.takes_noise)
+            format_list(name for name, each in parts.items() if each.takes_noise)
             for parts in (COUPLINGS, PATHS)
         )
         raise InputError(
@@ -67,7 +67,7 @@ def _interval(fit: Fit, source: Side, target: Side, span: Interval) -> Coupling:
     """The coupling of an interval; where points have labels, among those of one label."""
     assert isinstance(target, Population)
     if isinstance(source, Population) and source.rate is not None:
-        source = source.reweighted(torch.exp(source.rate * (span[1] - span[0])))
+        source = source.scale_masses(torch.exp(source.rate * (span[1] - span[0])))
     if target.label is None:
         return _pair(fit, source, target, span)
     if isinstance(source, Gaussian):
