@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._log import log_info
-from cellflow._random import seed_of
+from cellflow._random import resolve_seed
 from cellflow.evaluation.external import check_installed
 from cellflow.evaluation.named_methods import ExternalMethod
 from cellflow.evaluation.plan import BenchmarkPlan, DataSet
@@ -92,7 +92,7 @@ def _check_seeds(seeds: Sequence[int]) -> list[int]:
     for seed in seeds:
         if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
             raise InputError(f"seeds must be whole numbers from 0, got {seed!r}")
-    if not (numbers := [seed_of(int(seed)) for seed in dict.fromkeys(seeds)]):
+    if not (numbers := [resolve_seed(int(seed)) for seed in dict.fromkeys(seeds)]):
         raise InputError("seeds is empty; give one seed or more")
     return numbers
 

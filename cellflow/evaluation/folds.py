@@ -14,9 +14,9 @@ from anndata import AnnData
 from scipy import sparse
 
 from cellflow._batch import Batch
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import InputError
-from cellflow._keys import GROWTH, GROWTH_SETTINGS, recorded
+from cellflow._keys import GROWTH, GROWTH_SETTINGS, read_record
 from cellflow._log import log_info
 from cellflow.evaluation.held_out import HeldOut
 from cellflow.evaluation.protocols import PROTOCOLS
@@ -24,7 +24,7 @@ from cellflow.io import Conditions, SideColumns, TimePoints, time_points_of
 from cellflow.marginals import TimeAxis
 from cellflow.metrics import Baselines, Cloud, make_baselines
 from cellflow.representation import Settings, fit_representation
-from cellflow.representation.matrix import expression
+from cellflow.representation.expression import expression
 
 #: Seed of the splits and draws of scoring, the same for every method and every seed of a fit.
 SCORING_SEED = 0
@@ -264,7 +264,7 @@ class Evaluation:
         """Return a digest of everything of the cells that a fold may use."""
         adata, settings = self.adata, self.settings
         digest = hashlib.sha256()
-        growth = (recorded(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
+        growth = (read_record(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
         _update(digest, self.points.elapsed)
         if settings.use_rep is None:
             layer = settings.layer
@@ -293,14 +293,16 @@ def find_interior_times(
     usable = [time for time in interior if counts[time] >= _MIN_CELLS]
     if times is None and usable:
         if few := [f"{time:g}" for time in interior if time not in usable]:
-            log_info(f"times with fewer than {_MIN_CELLS} cells are not held out: {listed(few)}")
+            log_info(
+                f"times with fewer than {_MIN_CELLS} cells are not held out: {format_list(few)}"
+            )
         return usable
     found = list(interior) if times is None else points.find_all(times)
     for time in found:
         if time not in interior:
             raise InputError(
                 f"time {time:g} has no neighbours on both sides; times that can be held out: "
-                f"{listed(f'{t:g}' for t in interior)}"
+                f"{format_list(f'{t:g}' for t in interior)}"
             )
         if time not in usable:
             raise InputError(f"time {time:g} has fewer than {_MIN_CELLS} cells, too few to score")

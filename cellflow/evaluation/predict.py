@@ -16,7 +16,7 @@ from cellflow.evaluation.protocols import Protocol
 from cellflow.flow import Flow
 from cellflow.flow.carry import Carried, carry
 from cellflow.io import populations
-from cellflow.marginals import fit_axis
+from cellflow.marginals import fit_time_axis
 from cellflow.metrics import Baselines
 from cellflow.training import fit_flow, settings_after, sigma_after
 
@@ -74,7 +74,7 @@ def fit_fold(evaluation: Evaluation, fold: Fold, method: NamedMethod, **options:
     `options` are those of `training.fit_flow`.
     """
     clock = method.time_axis or evaluation.time_axis
-    axis = fit_axis(clock, evaluation.points.times, fold.cells.x, fold.elapsed)
+    axis = fit_time_axis(clock, evaluation.points.times, fold.cells.x, fold.elapsed)
     marginals = populations(fold.cells, fold.elapsed, fold.training_times, axis)
     chosen, recipe = method.method, method.recipe
     if method.prior is None:

@@ -12,8 +12,8 @@ import torch
 from anndata import AnnData
 
 from cellflow._batch import Batch
-from cellflow._keys import FIT, record
-from cellflow._random import RNG, seed_of
+from cellflow._keys import FIT, write_record
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Context, Flow, fingerprint
 from cellflow.io import (
     Conditions,
@@ -24,7 +24,7 @@ from cellflow.io import (
     time_key_of,
     time_points_of,
 )
-from cellflow.marginals import Marginals, TimeAxis, fit_axis
+from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.representation import current_representation, points_of, to_context
@@ -151,7 +151,7 @@ def fit(
         axis,
         method=method,
         recipe=recipe,
-        seed=seed_of(rng),
+        seed=resolve_seed(rng),
         device=target,
         prior=prior,
         checkpoint=None
@@ -186,7 +186,7 @@ def checksum(cells: Batch, elapsed: np.ndarray) -> str:
 
 def _make_marginals(cells: Batch, points: TimePoints, kind: str) -> tuple[Marginals, TimeAxis]:
     """Split the cells into one population a time, and fit their clock."""
-    axis = fit_axis(kind, points.times, cells.x, points.elapsed)
+    axis = fit_time_axis(kind, points.times, cells.x, points.elapsed)
     return populations(cells, points.elapsed, points.times, axis), axis
 
 
@@ -203,5 +203,5 @@ def attach_metadata(
         "times": np.array(flow.axis.times),
         "history": {name: np.array(values) for name, values in flow.history.items()},
     }
-    record(adata.uns, key_added, entry)
+    write_record(adata.uns, key_added, entry)
     return flow

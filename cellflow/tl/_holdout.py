@@ -11,9 +11,9 @@ import pandas as pd
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow._keys import HOLDOUT, record
+from cellflow._keys import HOLDOUT, write_record
 from cellflow._log import log_info
-from cellflow._random import RNG, seed_of
+from cellflow._random import RNG, resolve_seed
 from cellflow._versions import versions
 from cellflow.evaluation.folds import Evaluation
 from cellflow.evaluation.held_out import make_held_out, show_held_out
@@ -114,7 +114,7 @@ def holdout(
     named = name_method(method, recipe=recipe, prior_method=prior_method)
     target = resolve_device(device)
     evaluation = Evaluation(adata, make_held_out(held_out))
-    seeds = [seed_of(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
+    seeds = [resolve_seed(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
     if not seeds:
         raise InputError("rng is empty; give one seed or more")
     rows = []
@@ -150,7 +150,9 @@ def holdout(
             gene_sets=named.needs_gene_sets
         ),
     }
-    record(adata.uns, key_added, {"scores": table, "settings": settings, "versions": versions()})
+    write_record(
+        adata.uns, key_added, {"scores": table, "settings": settings, "versions": versions()}
+    )
     return table
 
 
