@@ -10,7 +10,7 @@ import rich_click as click
 from cellflow.cli import options
 
 
-@click.command()
+@click.command(panel=options.TRAIN)
 @options.course
 @options.flow
 @options.output(metavar="FLOW", help="Folder that the fine-tuned flow goes to.")
