@@ -69,14 +69,14 @@ def write_figure(
 
     from cellflow import pl
     from cellflow._checks import check_choice
-    from cellflow._files import check_file_target, new_file
+    from cellflow._files import atomic_file, check_file_target
     from cellflow._log import log_info
 
     check_choice(output.suffix, formats, "figure format")
     check_file_target(output, overwrite=force)
     mpl.use("agg")
     drawn = getattr(pl, name)(*data, show=False, **given)
-    with new_file(output, overwrite=force) as staged:
+    with atomic_file(output, overwrite=force) as staged:
         pl.save(drawn[0] if isinstance(drawn, list) else drawn, staged)
     log_info(f"wrote {output}")
 

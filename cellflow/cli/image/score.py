@@ -203,7 +203,7 @@ def table(
     import pandas as pd
 
     from cellflow import images
-    from cellflow._files import new_file
+    from cellflow._files import atomic_file
     from cellflow._log import log_info
 
     shared.check_output(output, (".tsv",), force=force)
@@ -214,7 +214,7 @@ def table(
         from cellflow.cli.outputs import write_figure
 
         write_figure("image_scores", gathered, output=figure, force=force)
-    with new_file(output, overwrite=force) as staged:
+    with atomic_file(output, overwrite=force) as staged:
         gathered.to_csv(staged, sep="\t", index=False)
     if progress:
         print_scores(gathered)
