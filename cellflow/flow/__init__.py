@@ -1,20 +1,11 @@
 """The fitted objects: a velocity field with its clock, a discriminator; on disk without pickles."""
 
-from cellflow.flow.corrector import Guided, guide
-from cellflow.flow.discriminator import DISCRIMINATOR, Discriminator
-from cellflow.flow.discriminator_guidance import DiscriminatorGuidance, LogRatio
 from cellflow.flow.flow import Context, Flow
 from cellflow.flow.storage import check_flow_target, fingerprint
 
 __all__ = [
-    "DISCRIMINATOR",
     "Context",
-    "Discriminator",
-    "DiscriminatorGuidance",
     "Flow",
-    "Guided",
-    "LogRatio",
     "check_flow_target",
     "fingerprint",
-    "guide",
 ]

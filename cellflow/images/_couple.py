@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellflow._errors import InputError
-from cellflow._random import RNG, seed_of
+from cellflow._random import RNG, resolve_seed
 from cellflow.couplings import THRESHOLD
-from cellflow.images.couplings_report import check_report_target, write_report
-from cellflow.images.course import Course
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
+from cellflow.images.potentials_report import Found, check_report_target, precompute, write_report
 from cellflow.images.settings import flips_for, settled
 from cellflow.images.space import space_for
+from cellflow.images.training_images import Course
 from cellflow.methods.config import Config
 from cellflow.methods.method import Method
-from cellflow.training import Found, precompute, resolve_device
+from cellflow.training import resolve_device
 from cellflow.training.potentials import ready
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def couple(
         course.marginals,
         method=moves,
         recipe=numbers,
-        seed=seed_of(rng),
+        seed=resolve_seed(rng),
         device=resolve_device(device),
         anew=overwrite,
         progress=progress,

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from cellflow._checks import check_choice, listed
+from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow._typing import Cloud, Condition, Points, Rows
 from cellflow.methods.sizes import NetSizes, register_sizes
@@ -78,7 +78,7 @@ class Fields(nn.Module):
         shape
             That of one point: (d,), or (channels, height, width) of a grid.
         kind
-            One of `KINDS`.
+            Name of the networks, one of `NETS`.
         condition_dim
             Number of covariates.
         condition_shape
@@ -100,7 +100,7 @@ class Fields(nn.Module):
                 names = " or ".join(repr(each) for each, net in NETS.items() if role in net.roles)
                 raise InputError(
                     f"net {kind!r} cannot be trained for the field {role!r}, only for "
-                    f"{listed(NETS[kind].roles)}; take net {names}"
+                    f"{format_list(NETS[kind].roles)}; take net {names}"
                 )
         return cls(
             {

@@ -15,10 +15,10 @@ from cellflow._batch import Batch
 from cellflow._keys import REPRESENTATION
 from cellflow._random import torch_generator
 from cellflow.flow import Flow
+from cellflow.flow.carry import Carried, carry
 from cellflow.integrate import jacobian
 from cellflow.io import TimePoints, flow_times_of, shared_times
 from cellflow.representation import cells_of
-from cellflow.tl._carry import Carried, carry
 from cellflow.tl._provenance import made_by
 
 #: Cells whose Jacobians are in memory at a time.
@@ -86,7 +86,7 @@ class Snapshots:
     @cached_property
     def pace(self) -> Tensor:
         """Flow time that passes per unit of elapsed time at each cell's time, shape (n,)."""
-        return self._per_cell({time: self.flow.axis.pace(time) for time in self._times})
+        return self._per_cell({time: self.flow.axis.clock_rate(time) for time in self._times})
 
     @torch.no_grad()
     def velocity(self) -> np.ndarray:

@@ -7,9 +7,9 @@ import torch
 import cellflow as cf
 from cellflow import InputError
 from cellflow.images import PCAEncoder
-from cellflow.images.course import Course
 from cellflow.images.pixels import to_points
 from cellflow.images.space import space_for
+from cellflow.images.training_images import Course
 from cellflow.methods.parts import COUPLINGS
 from cellflow.training.build import Build
 from cellflow.training.time_course import course_coupling
@@ -80,7 +80,7 @@ def test_stored_mirrors_stay_bytes():
     population = space.population(digits(), flips=True, stored=True)
     assert len(population) == 2 * len(digits())
     assert population.stored.x.dtype == torch.uint8
-    assert population.reading.flips is False
+    assert population.transform.flips is False
 
 
 def test_a_source_of_images_is_mirrored_as_well():

@@ -103,5 +103,5 @@ def test_a_network_without_units_says_so(generator):
     class Plain(MLP):
         standardise = Net.standardise
 
-    with pytest.raises(InputError, match="Plain does not standardise .*standardise=False"):
+    with pytest.raises(InputError, match=r"Plain does not standardise .*standardise=False"):
         Plain(2, generator=generator).standardise(torch.zeros(3, 2))

@@ -1,0 +1,212 @@
+"""The table of a benchmark as CSV, and in short as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from cellflow._checks import check_columns, format_list
+from cellflow._files import atomic_file
+
+#: Names of the files in the folder.
+TABLE, SUMMARY, FIGURE = "benchmark.csv", "benchmark.md", "benchmark.png"
+
+#: Columns of the summary and their headings.
+_SCORES = {
+    "w1": "W1",
+    "w1_half": "W1 at half",
+    "energy": "energy",
+    "cov_error": "cov. error",
+    "gap_closed": "gap closed, midpoint",
+    "gap_closed_best": "gap closed, {rival}",
+    "seconds": "seconds",
+}
+
+#: Where more is better, and where nothing is to be won.
+_MORE, _NEUTRAL = ("gap_closed", "gap_closed_best"), ("seconds",)
+
+_NEEDED = ("data", "protocol", "time_axis", "n_dims", "time", "method", "role", "seed",
+           "reference", "rival", "error", *_SCORES)  # fmt: skip
+
+_LEGEND = """\
+Mean over the held-out times, with the standard deviation of that mean over seeds; the best in bold.
+W1 is of all scored cells, *at half* of as many as half of the real ones, to be held against the
+*real half*, one half of the real cells against the other. *Gap closed* is the share of the way from
+a baseline's W1 to the real half's that a prediction goes, at half size, mean over the held-out
+times: from the midpoint, and from the baseline or peer of the lowest mean W1. Baselines, in
+italics, need no model. A † marks a W1 below the midpoint's that is bought with a higher energy
+distance or covariance error."""
+
+
+def write_benchmark(table: pd.DataFrame, folder: str | Path) -> None:
+    """Write a table of `tl.benchmark` as `benchmark.csv` and `benchmark.md`, replacing both.
+
+    Raises
+    ------
+    InputError
+        If columns are missing.
+    FileError
+        If the files cannot be written.
+    """
+    text = benchmark_summary(table)
+    with atomic_file(Path(folder) / TABLE, overwrite=True) as staged:
+        table.to_csv(staged, index=False)
+    with atomic_file(Path(folder) / SUMMARY, overwrite=True) as staged:
+        staged.write_text(text, encoding="utf-8")
+
+
+def benchmark_summary(table: pd.DataFrame) -> str:
+    """Describe a table of `tl.benchmark` in Markdown.
+
+    For each data set stand, under a line that names protocol, dimensions and time axis, the means
+    over its held-out times, and W1 for each of them.
+
+    Raises
+    ------
+    InputError
+        If columns are missing.
+    """
+    check_columns(table, _NEEDED, "cellflow.tl.benchmark")
+    lines = ["# Benchmark", "", _LEGEND, ""]
+    for name, part in table.groupby("data", sort=False):
+        lines += [f"## {name}", "", _described(part), ""]
+        if part["w1"].notna().any():
+            lines += [*_means(part), "", *_folds(part), ""]
+    failed = table[table["error"] != ""]
+    if len(failed):
+        lines += ["## Failed", ""]
+        lines += [f"- {text}" for text in failures(table)] + [""]
+    return "\n".join(lines)
+
+
+def failures(table: pd.DataFrame) -> list[str]:
+    """A line for each fit that failed: data, time, method, seed, reason."""
+    failed = table[table["error"] != ""]
+    return [
+        f"{row.data}, time {row.time:g}, {row.method}, seed {row.seed}: {row.error}"
+        for row in failed.itertuples()
+    ]
+
+
+def benchmark_means(part: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the held-out times of one data set, a row a method: `role`, and each score.
+
+    Columns with `_sd` at the end have the standard deviation over seeds; NaN for one seed, and
+    throughout for a method that failed somewhere.
+    """
+    rows = {}
+    for name, runs in part.groupby("method", sort=False):
+        role = runs["role"].iloc[0]
+        # Baselines have no seed, and groups of missing keys would be dropped.
+        seeds = runs["seed"].fillna(-1)
+        by_seed = runs.groupby(seeds)[list(_SCORES)].mean()
+        if (runs["error"] != "").any():
+            by_seed = by_seed * float("nan")
+        spread = by_seed.std().add_suffix("_sd")
+        rows[name] = pd.concat([pd.Series({"role": role}), by_seed.mean(), spread])
+    return pd.DataFrame(rows).T.infer_objects().rename_axis("method")
+
+
+def _described(part: pd.DataFrame) -> str:
+    first = part.iloc[0]
+    times = format_list(f"{time:g}" for time in part["time"].unique())
+    dims = format_list(part["n_dims"].dropna().unique()) or "no"
+    sentences = [
+        f"Protocol `{first['protocol']}`, {first['time_axis']} time axis, "
+        f"{dims} {'whitened ' if first['whiten'] else ''}dimensions; held out: {times}."
+    ]
+    if part["w1"].isna().all():
+        sentences.append("Nothing was scored: everything failed.")
+    if pd.notna(first["max_cells"]):
+        sentences.append(f"At most {first['max_cells']} cells a side are scored{_estimated(part)}.")
+    if first["published"]:
+        also = "" if first["published"] == "yes" else "not "
+        sentences.append(f"The file is {also}the one of published scores.")
+    if first["representation_may_have_seen_held_out"]:
+        sentences.append("The representation may have seen the held-out cells.")
+    return " ".join(sentences)
+
+
+def _estimated(part: pd.DataFrame) -> str:
+    """How good scores of a sample are; nothing where all cells were, or tables are older."""
+    if "w1_error" not in part or part["w1_error"].isna().all():
+        return ""
+    error, excess = part["w1_error"].max(), part["w1_excess"].max()
+    return (
+        f": each W1 has a standard error of {error:.3f} at most, and lies up to {excess:.3f} above "
+        "that of all cells (the largest of the table)"
+    )
+
+
+def _means(part: pd.DataFrame) -> list[str]:
+    means = benchmark_means(part)
+    means = pd.concat([means[means["role"] != "baseline"], means[means["role"] == "baseline"]])
+    best = {
+        column: means[column].max() if column in _MORE else means[column].min()
+        for column in _SCORES
+        if column not in _NEUTRAL
+    }
+    rival = part["rival"].iloc[0] or "best rival"
+    rows = []
+    for name, row in means.iterrows():
+        cells = [
+            _number(row[column], row[f"{column}_sd"], column, best=row[column] == best.get(column))
+            for column in _SCORES
+        ]
+        rows.append([_label(str(name), row, means), *cells])
+    reference = part.groupby("time")["reference"].first().mean()
+    blank = [f"{reference:.3f}" if column == "w1_half" else "" for column in _SCORES]
+    return _markdown(
+        ["method", *(heading.format(rival=rival) for heading in _SCORES.values())],
+        [*rows, ["real half", *blank]],
+    )
+
+
+def _label(name: str, row: pd.Series, means: pd.DataFrame) -> str:
+    if row["role"] == "baseline":
+        return f"*{name}*"
+    if "midpoint" not in means.index:
+        return f"`{name}`"
+    middle = means.loc["midpoint"]
+    bought = row["w1"] < middle["w1"] and (
+        row["energy"] > middle["energy"] or row["cov_error"] > middle["cov_error"]
+    )
+    return f"`{name}`" + (" †" if bought else "")
+
+
+def _folds(part: pd.DataFrame) -> list[str]:
+    """W1 of each held-out time."""
+    times = list(part["time"].unique())
+    groups = part.groupby(["method", "time"], sort=False)["w1"]
+    means, spreads = groups.mean(), groups.std()
+    roles = part.groupby("method", sort=False)["role"].first()
+    rows = []
+    for name in sorted(roles.index, key=lambda name: roles[name] == "baseline"):
+        shown = f"*{name}*" if roles[name] == "baseline" else f"`{name}`"
+        cells = []
+        for time in times:
+            value = means.get((name, time), float("nan"))
+            lowest = value == means.xs(time, level="time").min()
+            cells.append(_number(value, spreads.get((name, time)), "w1", best=lowest))
+        rows.append([shown, *cells])
+    reference = part.groupby("time")["reference"].first()
+    rows.append(["real half, at half size", *(f"{reference[time]:.3f}" for time in times)])
+    return _markdown(["W1, held out", *(f"{time:g}" for time in times)], rows)
+
+
+def _number(value: float, spread: float | None, column: str, *, best: bool) -> str:
+    if pd.isna(value):
+        return ""
+    digits = 1 if column == "seconds" else 3
+    text = f"{value:+.2f}" if column in _MORE else f"{value:.{digits}f}"
+    text = f"**{text}**" if best else text
+    if column == "seconds" or spread is None or pd.isna(spread):
+        return text
+    return text + (f" ± {spread:.2f}" if column in _MORE else f" ± {spread:.3f}")
+
+
+def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    line = "| " + " | ".join(heads) + " |"
+    return [line, "|" + "---|" * len(heads), *("| " + " | ".join(row) + " |" for row in rows)]

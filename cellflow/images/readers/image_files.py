@@ -1,0 +1,159 @@
+"""Image files of the common kinds, decoded to arrays of one size."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from cellflow._errors import InputError
+from cellflow.images.readers.source import ALL, TEST, TRAIN, Images, Source, reading, with_channels
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+
+#: What Pillow may open, whatever a file is called: fewer decoders, fewer ways to be attacked.
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+
+
+def decoded(file: Path | io.BytesIO, name: str, size: int | None) -> np.ndarray:
+    """Decode one image, the first frame of an animation.
+
+    Parameters
+    ----------
+    file
+        A path, or what a file holds.
+    name
+        What errors call it.
+    size
+        Height and width that the image is scaled and cropped to; None leaves it.
+
+    Returns
+    -------
+    uint8, shape (h, w, c): c is 1 for grey and 3 for RGB; what is transparent lies on white.
+    """
+    with reading(name), warnings.catch_warnings():
+        # Pillow only warns of images that are somewhat too large to be true.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(file, formats=_FORMATS) as image:
+            upright = ImageOps.exif_transpose(image)
+            plain = _plain(upright)
+    if size is not None:
+        plain = ImageOps.fit(plain, (size, size), method=Image.Resampling.BICUBIC)
+    pixels = np.asarray(plain)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def stacked(images: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
+    """Put decoded images of one size into one array; grey if all of them are.
+
+    Parameters
+    ----------
+    images
+        Name and pixels of each.
+
+    Returns
+    -------
+    uint8, shape (n, h, w, c).
+    """
+    names, arrays = zip(*images, strict=True)
+    first = arrays[0].shape[:2]
+    for name, pixels in zip(names, arrays, strict=True):
+        if pixels.shape[:2] != first:
+            raise InputError(
+                f"{name} has {_size(pixels.shape)} pixels and {names[0]} {_size(first)}; "
+                "give a size that all images are scaled and cropped to"
+            )
+    channels = max(pixels.shape[2] for pixels in arrays)
+    return np.stack([with_channels(pixels, channels) for pixels in arrays])
+
+
+def resized(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Scale and crop images, shape (n, h, w, c), to `size` by `size` pixels."""
+    if pixels.shape[1:3] == (size, size):
+        return pixels
+    squeezed = pixels[..., 0] if pixels.shape[3] == 1 else pixels
+    fitted = [
+        np.asarray(
+            ImageOps.fit(Image.fromarray(image), (size, size), method=Image.Resampling.BICUBIC)
+        )
+        for image in squeezed
+    ]
+    return np.stack(fitted).reshape(-1, size, size, pixels.shape[3])
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Grey or RGB, without transparency or palette."""
+    if image.mode.startswith("I"):
+        # Pillow would clip 16-bit grey values at 255.
+        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    grey = image.mode in ("1", "L", "LA", "La") or _has_grey_palette(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB").convert("L") if grey else image.convert("RGB")
+
+
+def _has_grey_palette(image: Image.Image) -> bool:
+    if image.mode not in ("P", "PA"):
+        return False
+    red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
+    return bool((red == green).all() and (green == blue).all())
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]} x {shape[1]}"
+
+
+def recognises(path: Path) -> bool:
+    """Tell whether `path` is a folder with image files somewhere inside."""
+    return path.is_dir() and any(_is_image(file) for file in path.rglob("*"))
+
+
+def source(path: Path, size: int | None) -> Source:
+    """Find the images in the folder `path`, scaled and cropped to `size` where it is given."""
+    inside = _subfolders(path)
+    parts = {name: path / name for name in (TRAIN, TEST) if name in inside}
+    if not inside or len(parts) < len(inside):
+        parts = {ALL: path}
+    classes = sorted({name for part in parts.values() for name in _subfolders(part)})
+
+    def read(split: str) -> Images:
+        files, labels = _files(parts[split], classes)
+        named = ((str(file), decoded(file, str(file), size)) for file in files)
+        return stacked(named), labels
+
+    return Source(path.name, {split: partial(read, split) for split in parts}, tuple(classes))
+
+
+def _files(folder: Path, classes: list[str]) -> tuple[list[Path], np.ndarray | None]:
+    """Image files of one split, and labels if they stand in folders of classes."""
+    beside = _images(folder.iterdir())
+    if not _subfolders(folder):
+        return beside, None
+    if beside:
+        raise InputError(
+            f"{folder} has both subfolders with images and images beside them, as {beside[0].name}"
+        )
+    members = [_images((folder / name).rglob("*")) for name in classes]
+    labels = np.repeat(np.arange(len(classes)), [len(files) for files in members])
+    return [file for files in members for file in files], labels
+
+
+def _subfolders(folder: Path) -> list[str]:
+    """Names of the subfolders that have images inside."""
+    visible = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    return sorted(entry.name for entry in visible if recognises(entry))
+
+
+def _images(entries: Iterable[Path]) -> list[Path]:
+    return sorted(entry for entry in entries if _is_image(entry))
+
+
+def _is_image(path: Path) -> bool:
+    hidden = path.name.startswith(".")
+    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()

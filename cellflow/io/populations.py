@@ -1,0 +1,208 @@
+"""Columns of an AnnData as numbers: what nets are told of a cell, and what couplings know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+from scipy import sparse
+from torch import Tensor
+
+from cellflow._batch import Batch
+from cellflow._checks import check_choice, check_finite, format_list
+from cellflow._errors import InputError
+from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, read_record
+from cellflow.marginals import Marginals, Population, TimeAxis
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How `obs` columns become covariates: categories one-hot, numbers standardised.
+
+    Attributes
+    ----------
+    columns
+        For each column its `key`, and `categories`, or `centre` and `spread`.
+    """
+
+    columns: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def fit(cls, obs: pd.DataFrame, keys: Sequence[str]) -> Conditions:
+        """Learn categories and spreads of columns.
+
+        Raises
+        ------
+        InputError
+            For a column that is missing, has one value only, or gaps.
+        """
+        return cls(tuple(_described(_column(obs, key), key) for key in keys))
+
+    def transform(self, obs: pd.DataFrame) -> Tensor | None:
+        """Covariates of all cells, shape (n, c), float32; None without columns."""
+        if not self.columns:
+            return None
+        parts = [_encoded(_column(obs, column["key"]), column) for column in self.columns]
+        return torch.as_tensor(np.hstack(parts), dtype=torch.float32)
+
+    @property
+    def categorical(self) -> list[str]:
+        """Keys of the columns with categories."""
+        return [column["key"] for column in self.columns if "categories" in column]
+
+
+@dataclass(frozen=True)
+class SideColumns:
+    """Names of what couplings are to know of cells beside their points and covariates.
+
+    Attributes
+    ----------
+    label_key
+        `obs` column; cells are coupled with cells of the same value only.
+    lineage_key
+        `obs` column with the clone of each cell (empty or missing for none), or `obsm` key with a
+        matrix of cells and clones.
+    cost_rep
+        `obsm` key with the coordinates that costs are taken on.
+    growth
+        Whether the growth rates that `pp.growth` wrote to `obs` are used.
+    """
+
+    label_key: str | None = None
+    lineage_key: str | None = None
+    cost_rep: str | None = None
+    growth: bool = False
+
+    def batch(self, adata: AnnData, points: np.ndarray, conditions: Conditions) -> Batch:
+        """All cells as rows with these columns."""
+        return Batch(
+            # Views of cells in reverse order have negative strides, which tensors have not.
+            torch.as_tensor(np.ascontiguousarray(points), dtype=torch.float32),
+            features=self._features(adata),
+            condition=conditions.transform(adata.obs),
+            label=self.labels(adata.obs, conditions),
+            clones=self._clones(adata),
+            rate=self._rates(adata),
+        )
+
+    def _features(self, adata: AnnData) -> Tensor | None:
+        if self.cost_rep is None:
+            return None
+        check_choice(self.cost_rep, adata.obsm, "obsm key for costs")
+        values = _dense(adata.obsm[self.cost_rep]).astype(np.float32)
+        check_finite(values, f"obsm[{self.cost_rep!r}]", list(adata.obs_names))
+        return torch.as_tensor(values)
+
+    def labels(self, obs: pd.DataFrame, conditions: Conditions) -> Tensor | None:
+        """Number of each cell's label, shape (n,), also by categorical conditions; None without."""
+        keys = [*conditions.categorical, *([self.label_key] if self.label_key else [])]
+        if not keys:
+            return None
+        groups = pd.DataFrame({key: _column(obs, key).astype(str) for key in keys})
+        return torch.as_tensor(groups.groupby(keys).ngroup().to_numpy())
+
+    def _clones(self, adata: AnnData) -> Tensor | None:
+        if self.lineage_key is None:
+            return None
+        if self.lineage_key in adata.obsm:
+            return _padded(adata.obsm[self.lineage_key])
+        check_choice(self.lineage_key, [*adata.obs, *adata.obsm], "obs or obsm key of clones")
+        clones = adata.obs[self.lineage_key]
+        known = clones.notna() & (clones.astype(str) != "")
+        return torch.as_tensor(pd.factorize(clones.where(known))[0][:, None])
+
+    def _rates(self, adata: AnnData) -> Tensor | None:
+        if not self.growth:
+            return None
+        key = (read_record(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
+        if key == (read_record(adata.uns, LEARNED_GROWTH) or {}).get("key_added"):
+            raise InputError(
+                f"obs[{key!r}] holds rates that a flow learned, not those of gene sets; run "
+                "pp.growth (cellflow growth) again"
+            )
+        if key not in adata.obs:
+            raise InputError(
+                f"growth by gene sets needs obs[{key!r}]; run pp.growth (cellflow growth) first"
+            )
+        rates = pd.to_numeric(adata.obs[key], errors="coerce").to_numpy(dtype=np.float64)
+        check_finite(rates, f"obs[{key!r}]", list(adata.obs_names))
+        return torch.as_tensor(rates, dtype=torch.float32)
+
+
+def populations(
+    cells: Batch, elapsed: np.ndarray, times: Iterable[float], axis: TimeAxis
+) -> Marginals:
+    """Split cells into populations at the flow times of `times`.
+
+    Growth rates per unit of elapsed time become rates per unit of flow time, by the length of the
+    interval that follows (the last one has none after it).
+    """
+    kept = list(times)
+    moments = [axis.to_flow(time) for time in kept]
+    parts = []
+    for k, time in enumerate(kept):
+        part = cells[_rows(elapsed == time)]
+        if part.rate is not None:
+            low = min(k, len(kept) - 2)
+            pace = (kept[low + 1] - kept[low]) / (moments[low + 1] - moments[low])
+            part = replace(part, rate=part.rate * pace)
+        parts.append(Population(part))
+    return Marginals(tuple(moments), tuple(parts))
+
+
+def _rows(mask: np.ndarray) -> slice | torch.Tensor:
+    """The rows of a mask; a slice, which copies nothing, where they stand together."""
+    rows = np.flatnonzero(mask)
+    together = len(rows) == rows[-1] - rows[0] + 1
+    return slice(rows[0], rows[-1] + 1) if together else torch.as_tensor(rows)
+
+
+def _column(obs: pd.DataFrame, key: str) -> pd.Series:
+    check_choice(key, [str(name) for name in obs], "obs column")
+    column = obs[key]
+    if column.isna().any():
+        raise InputError(f"obs[{key!r}] has no value for {int(column.isna().sum())} cells")
+    return column
+
+
+def _described(column: pd.Series, key: str) -> dict[str, Any]:
+    if column.nunique() < 2:
+        raise InputError(f"obs[{key!r}] has one value only; a condition needs two or more")
+    if is_numeric_dtype(column) and not is_bool_dtype(column):
+        check_finite(column.to_numpy(dtype=np.float64), f"obs[{key!r}]", list(column.index))
+        return {"key": key, "centre": float(column.mean()), "spread": float(column.std())}
+    return {"key": key, "categories": sorted(column.astype(str).unique().tolist())}
+
+
+def _encoded(column: pd.Series, how: Mapping[str, Any]) -> np.ndarray:
+    if "categories" not in how:
+        return ((column.to_numpy(dtype=np.float64) - how["centre"]) / how["spread"])[:, None]
+    values = column.astype(str)
+    if foreign := sorted(set(values) - set(how["categories"])):
+        raise InputError(
+            f"obs[{how['key']!r}] has values that the flow does not know: {format_list(foreign)}; "
+            f"known: {format_list(how['categories'])}"
+        )
+    return np.stack([(values == category).to_numpy() for category in how["categories"]], axis=1)
+
+
+def _dense(values: Any) -> np.ndarray:
+    return values.toarray() if hasattr(values, "toarray") else np.asarray(values)
+
+
+def _padded(matrix: Any) -> Tensor:
+    """Columns with an entry in each row of a matrix, dense, sparse or on disk, filled up by -1."""
+    rows, clones = (matrix if sparse.issparse(matrix) else np.asarray(matrix)).nonzero()
+    n = matrix.shape[0]
+    counts = np.bincount(rows, minlength=n)
+    ids = np.full((n, max(1, int(counts.max(initial=0)))), -1)
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    order = np.argsort(rows, kind="stable")
+    ids[rows[order], place] = clones[order]
+    return torch.as_tensor(ids)

@@ -1,0 +1,220 @@
+"""Matrices that are worked on in parts of rows: in memory, or through Dask where they are large."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import reduce
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+from scipy import sparse
+
+from cellflow._errors import InputError
+from cellflow._log import log_info
+from cellflow.representation.expression import Matrix, expression, stored
+
+#: Bytes of an expression matrix on disk up to which it is read whole.
+WHOLE = 10**9
+
+#: Rows of a part in memory, and values of a part that Dask reads, as if it were dense.
+_ROWS, _VALUES = 65_536, 2**21
+
+#: Fewest rows of a part that Dask reads.
+_FEWEST = 1024
+
+#: Seconds in which a cluster has to answer.
+_PATIENCE = 10
+
+#: Count, mean and variance of each column.
+Moments = tuple[int, np.ndarray, np.ndarray]
+
+
+@contextmanager
+def cluster_at(address: str | None) -> Iterator[None]:
+    """Let Dask compute on the cluster at `address` inside the block; None leaves it as it is.
+
+    Raises
+    ------
+    InputError
+        If none answers there.
+    """
+    if address is None:
+        yield
+        return
+    _check_dask()
+    from dask.distributed import Client
+
+    try:
+        client = Client(address, timeout=_PATIENCE)
+    except (OSError, ValueError) as error:  # unreachable, or no address
+        raise InputError(f"no dask.distributed cluster answers at {address!r}: {error}") from error
+    with client:
+        yield
+
+
+def readable(adata: AnnData, layer: str | None) -> Matrix:
+    """Expression as `matrix.expression` gives it, or a Dask array of it where it is large.
+
+    Dask arrays stay what they are. What lies on disk becomes one above 1 GB, or where a
+    dask.distributed cluster is in use.
+
+    Raises
+    ------
+    InputError
+        As `matrix.expression`; if Dask is not installed, or the matrix is stored by columns.
+    """
+    x = stored(adata, layer)
+    if in_dask(x):
+        return x.rechunk({1: -1})
+    size = 0 if in_memory(x) else _size(x)
+    if in_memory(x) or (size <= WHOLE and _cluster() is None):
+        return expression(adata, layer)
+    _check_dask()
+    from anndata.experimental import read_elem_lazy
+
+    if getattr(x, "format", "csr") != "csr":
+        raise InputError(
+            "the expression matrix is stored by columns (CSC), and cannot be read cell by cell; "
+            "store it by rows (CSR)"
+        )
+    rows = _rows(x)
+    log_info(f"expression of {size / 1e9:.3g} GB on disk is read {rows:,} cells at a time")
+    return read_elem_lazy(getattr(x, "group", x), chunks=(rows, x.shape[1]))
+
+
+def in_memory(x: Matrix) -> bool:
+    """Whether a matrix is neither on disk nor a Dask array."""
+    return isinstance(x, np.ndarray) or sparse.issparse(x)
+
+
+def in_dask(x: Matrix) -> bool:
+    """Whether a matrix is a Dask array."""
+    return hasattr(x, "dask")
+
+
+def in_parts(x: Matrix, function: Callable[[Matrix], Any]) -> Iterator[Any]:
+    """What `function` gives for consecutive parts of the rows of `x`, in order.
+
+    No more parts are held at once than Dask has threads, or a matrix in memory has of it.
+    """
+    if not in_dask(x):
+        step = _rows(x)
+        if in_memory(x) and x.shape[0] <= step:
+            yield function(x)
+            return
+        for start in range(0, x.shape[0], step):
+            yield function(x[start : start + step])
+        return
+    import dask
+
+    parts, task, at_once = x.to_delayed().ravel(), dask.delayed(function), _threads()
+    for start in range(0, len(parts), at_once):
+        yield from dask.compute(*(task(part) for part in parts[start : start + at_once]))
+
+
+def moments(x: Matrix, function: Callable[[Matrix], Matrix] | None = None) -> Moments:
+    """Count of rows, mean and variance of each column of `x`, or of what `function` makes of it."""
+    return reduce(_together, in_parts(x, _Moments(function)))
+
+
+class _Moments:
+    """Moments of a part, as an object that travels to other processes."""
+
+    def __init__(self, function: Callable[[Matrix], Matrix] | None) -> None:
+        self.function = function
+
+    def __call__(self, x: Matrix) -> Moments:
+        x = x if self.function is None else self.function(x)
+        mean = np.asarray(x.mean(axis=0, dtype=np.float64)).ravel()
+        if sparse.issparse(x):
+            square = np.asarray(x.multiply(x).mean(axis=0, dtype=np.float64)).ravel()
+            return x.shape[0], mean, np.maximum(square - mean**2, 0)
+        return x.shape[0], mean, np.asarray(x, dtype=np.float64).var(axis=0)
+
+
+def _together(one: Moments, other: Moments) -> Moments:
+    """Moments of both (Chan, Golub and LeVeque 1983)."""
+    (n, mean, variance), (m, second, spread) = one, other
+    share = m / (n + m)
+    apart = second - mean
+    within = (1 - share) * variance + share * spread
+    return n + m, mean + share * apart, within + share * (1 - share) * apart**2
+
+
+def principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) -> np.ndarray:
+    """Loadings (g, d) of (x - mean) / scale, from products of columns summed over parts.
+
+    The largest number of each is positive.
+    """
+    from scipy.linalg import eigh
+
+    products = np.zeros((x.shape[1], x.shape[1]))
+    for part in in_parts(x, _products):
+        products += part
+        del part  # or there would be one more beside those of the next parts
+    products /= x.shape[0]
+    # Row by row, since an outer product is as large as all of them.
+    for k, middle in enumerate(mean):
+        products[k] -= middle * mean
+    products /= scale
+    products /= scale[:, None]
+    last = len(products) - 1
+    wanted = (last - n_dims + 1, last)
+    # Transposed, which changes nothing in a symmetric matrix, it is in the order that LAPACK takes.
+    _, axes = eigh(products.T, subset_by_index=wanted, overwrite_a=True)
+    axes = axes[:, ::-1]
+    largest = axes[np.abs(axes).argmax(axis=0), np.arange(n_dims)]
+    return np.ascontiguousarray(axes * np.sign(largest))
+
+
+def _products(x: Matrix) -> np.ndarray:
+    dense = x.toarray() if sparse.issparse(x) else np.asarray(x)
+    dense = dense.astype(np.float64, copy=False)
+    return dense.T @ dense
+
+
+def _size(x: Matrix) -> int:
+    """Bytes in memory of a matrix on disk."""
+    if not hasattr(x, "group"):
+        return int(np.prod(x.shape) * x.dtype.itemsize)
+    return sum(
+        int(np.prod(x.group[name].shape) * x.group[name].dtype.itemsize)
+        for name in ("data", "indices", "indptr")
+    )
+
+
+def _rows(x: Matrix) -> int:
+    """Rows of a part."""
+    return _ROWS if in_memory(x) else max(_FEWEST, _VALUES // x.shape[1])
+
+
+def _cluster() -> Any | None:
+    """The dask.distributed cluster that is in use, if one is."""
+    if "distributed" not in sys.modules:
+        return None
+    from dask.distributed import default_client
+
+    try:
+        return default_client()
+    except ValueError:
+        return None
+
+
+def _threads() -> int:
+    """Parts that Dask works on at once: threads of the cluster in use, or of this process."""
+    from dask.system import CPU_COUNT
+
+    cluster = _cluster()
+    return int(CPU_COUNT) if cluster is None else max(1, sum(cluster.nthreads().values()))
+
+
+def _check_dask() -> None:
+    if any(find_spec(package) is None for package in ("dask", "distributed")):
+        raise InputError(
+            "expression in parts, or on a cluster, needs Dask: "
+            "pip install 'cellflow-snapshots[dask]'"
+        )

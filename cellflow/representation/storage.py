@@ -1,0 +1,195 @@
+"""A representation in the slots of an AnnData, and in the context of a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from anndata import AnnData
+
+from cellflow._batch import Batch
+from cellflow._checks import check_choice, check_finite
+from cellflow._errors import InputError
+from cellflow._keys import REPRESENTATION, REPRESENTATIONS, read_record, write_record
+from cellflow._log import log_info
+from cellflow.flow import Context, Flow
+from cellflow.io import Conditions, SideColumns
+from cellflow.representation.fitting import Settings, fit_representation
+from cellflow.representation.representation import Linear, Representation
+
+_FOREIGN = "the map of the representation is none that cellflow wrote"
+_KINDS = ("counts", "normalised", "other", "obsm")
+_ARRAYS = ("mean", "scale", "loadings", "centre", "spread")
+
+
+def write_slots(adata: AnnData, fitted: Representation, key: str) -> None:
+    """Write points to `obsm[key]` (float32) and its map to `uns`."""
+    # Points of an embedding as it came are that embedding itself, and two keys are two arrays.
+    adata.obsm[key] = np.array(fitted.points(adata))
+    write_map(adata, fitted, key)
+
+
+def write_map(adata: AnnData, fitted: Representation, key: str) -> None:
+    """Write the map alone to `uns["cellflow"]["representations"][key]`."""
+    values = _to_values(fitted)
+    values["genes"] = np.array(values["genes"], dtype=object)
+    maps = read_record(adata.uns, REPRESENTATIONS) or {}
+    write_record(adata.uns, REPRESENTATIONS, {**maps, key: values})
+
+
+def read_slots(adata: AnnData, key: str) -> Representation | None:
+    """The representation whose points stand in `obsm[key]`; None where cellflow made none."""
+    values = (read_record(adata.uns, REPRESENTATIONS) or {}).get(key)
+    return None if values is None or key not in adata.obsm else _from_values(values)
+
+
+def current_representation(adata: AnnData, use_rep: str | None) -> Representation:
+    """The representation to fit in: the recorded one, or a new one where there is none.
+
+    With nothing asked for, `obsm["X_cellflow"]` is used, and made with the defaults of `pp.embed`
+    where it is missing. An `obsm` key that cellflow made keeps its way back to genes.
+    """
+    fitted = read_slots(adata, use_rep or REPRESENTATION)
+    if fitted is None:
+        fitted = fit_representation(adata, Settings(use_rep=use_rep))
+        log_info(fitted.describe())
+        if use_rep is None:
+            write_slots(adata, fitted, REPRESENTATION)
+    return fitted
+
+
+def points_of(adata: AnnData, fitted: Representation, used: np.ndarray | None = None) -> np.ndarray:
+    """Points of cells, float32: those that stand in a slot of this very map, else made anew.
+
+    Parameters
+    ----------
+    adata
+        The cells.
+    fitted
+        The map.
+    used
+        Which of them, a mask or row numbers; None takes all.
+    """
+    for key, values in (read_record(adata.uns, REPRESENTATIONS) or {}).items():
+        if key in adata.obsm and _same(values, _to_values(fitted)):
+            points = np.asarray(adata.obsm[key])
+            check_finite(points, f"obsm[{key!r}]", adata.obs_names)
+            points = points if used is None else points[used]
+            return points.astype(np.float32, copy=False)
+    return fitted.points(adata, used)
+
+
+def to_context(fitted: Representation, **settings: Any) -> Context:
+    """What a flow keeps of the AnnData it was fitted to: its representation, and other values."""
+    values = _to_values(fitted)
+    arrays = {name: torch.tensor(values.pop(name).copy()) for name in _ARRAYS if name in values}
+    return Context({"representation": values, **settings}, arrays)
+
+
+def from_context(context: Context) -> Representation:
+    """The representation that a flow keeps.
+
+    Raises
+    ------
+    InputError
+        If it keeps none.
+    """
+    settings = context.settings.get("representation")
+    if settings is None:
+        raise InputError("this flow was not fitted to cells of an AnnData, so it moves none")
+    if not isinstance(settings, Mapping):
+        raise InputError(f"{_FOREIGN}: {settings!r:.80}")
+    return _from_values({**settings, **{name: a.numpy() for name, a in context.arrays.items()}})
+
+
+def cells_of(adata: AnnData, context: Context, used: np.ndarray | None = None) -> Batch:
+    """Cells as a flow sees them, all or those used: points in its representation, covariates."""
+    conditions = Conditions(tuple(context.settings.get("conditions", ())))
+    points = points_of(adata, from_context(context), used)
+    return SideColumns().batch(adata if used is None else adata[used], points, conditions)
+
+
+def columns_of(flow: Flow, time_key: str | None) -> list[str | None]:
+    """Columns of `obs` that a flow asks of cells."""
+    conditions = (column["key"] for column in flow.context.settings.get("conditions", ()))
+    return [time_key or flow.time_key, flow.settings.get("label_key"), *conditions]
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two maps are equal to the last digit."""
+    return one.keys() == other.keys() and all(
+        np.array_equal(np.asarray(one[name]), np.asarray(other[name])) for name in one
+    )
+
+
+def _to_values(fitted: Representation) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "kind": fitted.kind,
+        "source": fitted.source,
+        "target_sum": fitted.target_sum,
+        "n_genes": fitted.n_genes,
+        "whitened": fitted.whitened,
+        "genes": [],
+        "centre": fitted.centre,
+        "spread": fitted.spread,
+    }
+    if fitted.linear is not None:
+        linear = fitted.linear
+        values |= {
+            "genes": list(linear.genes),
+            "mean": linear.mean,
+            "scale": linear.scale,
+            "loadings": linear.loadings,
+        }
+    return values
+
+
+def _from_values(values: Mapping[str, Any]) -> Representation:
+    """The representation of values that came from a file.
+
+    Raises
+    ------
+    InputError
+        If they describe none.
+    """
+    try:
+        fitted = _described(values)
+    except KeyError as error:
+        raise InputError(f"{_FOREIGN}: {error} is missing") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{_FOREIGN}: {error!s:.80}") from error
+    check_choice(fitted.kind, _KINDS, "kind of representation")
+    shapes = {"spread": (fitted.spread, fitted.centre.shape)}
+    if fitted.centre.ndim != 1 or (fitted.linear is None and fitted.kind != "obsm"):
+        raise InputError(f"{_FOREIGN}: a {fitted.kind!r} without its genes or dimensions")
+    if fitted.linear is not None:
+        genes = (len(fitted.linear.genes),)
+        shapes |= {"mean": (fitted.linear.mean, genes), "scale": (fitted.linear.scale, genes)}
+        shapes["loadings"] = (fitted.linear.loadings, genes + fitted.centre.shape)
+    for name, (array, wanted) in shapes.items():
+        if array.shape != wanted:
+            raise InputError(f"{_FOREIGN}: {name} has the shape {array.shape}, not {wanted}")
+    return fitted
+
+
+def _described(values: Mapping[str, Any]) -> Representation:
+    linear = None
+    if len(values["genes"]):
+        linear = Linear(
+            genes=tuple(str(gene) for gene in values["genes"]),
+            mean=np.asarray(values["mean"]),
+            scale=np.asarray(values["scale"]),
+            loadings=np.asarray(values["loadings"]),
+        )
+    return Representation(
+        kind=values["kind"],
+        source=str(values["source"]),
+        target_sum=float(values["target_sum"]),
+        n_genes=int(values["n_genes"]),
+        linear=linear,
+        centre=np.asarray(values["centre"]),
+        spread=np.asarray(values["spread"]),
+        whitened=bool(values["whitened"]),
+    )

@@ -1,0 +1,170 @@
+"""Expression that is worked on in parts, on disk and in Dask arrays, against that in memory."""
+
+import anndata
+import numpy as np
+import pytest
+from anndata import AnnData
+from scipy import sparse
+
+import cellflow as cf
+from cellflow import CellflowWarning, InputError
+from cellflow.io import open_cells
+from cellflow.representation import Settings, chunks, fit_representation, fitting
+from cellflow.representation.chunks import cluster_at, in_parts, moments, principal_axes, readable
+
+da = pytest.importorskip("dask.array")
+distributed = pytest.importorskip("dask.distributed")
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Everything on disk is large, and parts are of 700 cells."""
+    monkeypatch.setattr(chunks, "WHOLE", 0)
+    monkeypatch.setattr(chunks, "_FEWEST", 700)
+    monkeypatch.setattr(chunks, "_VALUES", 1)
+
+
+def same_up_to_sign(ours, expected, tolerance=1e-4):
+    signs = np.sign((ours * expected).sum(axis=0))
+    np.testing.assert_allclose(ours * signs, expected, atol=tolerance)
+
+
+def in_dask(adata):
+    lazy = adata.copy()
+    lazy.X = da.from_array(adata.X, chunks=(700, 20))
+    return lazy
+
+
+def backed(adata, tmp_path):
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    return anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+
+
+def opened(adata, tmp_path):
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    return open_cells(tmp_path / "cells.h5ad")
+
+
+def store(adata, tmp_path):
+    pytest.importorskip("zarr")
+    adata.write_zarr(tmp_path / "cells.zarr")
+    return open_cells(tmp_path / "cells.zarr")
+
+
+WAYS = {"dask": lambda adata, _: in_dask(adata), "backed": backed, "opened": opened, "zarr": store}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:anndata", "ignore::UserWarning:zarr")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("whiten", [True, False])
+def test_counts_in_parts_give_the_embedding_of_those_in_memory(
+    way, whiten, semrau, tmp_path, small_parts
+):
+    expected = cf.pp.embed(semrau, n_dims=5, whiten=whiten, copy=True)
+    lazy = WAYS[way](semrau, tmp_path)
+    cf.pp.embed(lazy, n_dims=5, whiten=whiten)
+    ours = lazy.obsm["X_cellflow"]
+    assert ours.dtype == np.float32
+    same_up_to_sign(ours, expected.obsm["X_cellflow"])
+
+
+@pytest.mark.parametrize("kind", ["normalised", "other"])
+def test_dense_expression_in_parts_is_scaled_as_in_memory(kind, rng):
+    x = rng.normal(size=(300, 12)) @ rng.normal(size=(12, 12)) * rng.uniform(1, 9, 12) + 50
+    whole, lazy = AnnData(x), AnnData(da.from_array(x, chunks=(70, 5)))
+    ours, expected = (
+        fit_representation(each, Settings(kind=kind, n_dims=4)).transform(each)
+        for each in (lazy, whole)
+    )
+    same_up_to_sign(ours, expected, 1e-6)
+
+
+def test_the_most_variable_genes_are_those_in_memory(semrau, monkeypatch):
+    monkeypatch.setattr(fitting, "MAX_GENES", 15)
+    ours, expected = (
+        fit_representation(each, Settings(n_dims=3)).linear for each in (in_dask(semrau), semrau)
+    )
+    assert ours.genes == expected.genes
+    np.testing.assert_allclose(ours.mean, expected.mean)
+
+
+def test_two_workers_of_a_cluster_give_the_embedding_of_one_process(semrau, tmp_path):
+    expected = cf.pp.embed(semrau, n_dims=4, copy=True).obsm["X_cellflow"]
+    lazy = opened(semrau, tmp_path)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None
+    ) as cluster:
+        cf.pp.embed(lazy, n_dims=4, cluster=cluster.scheduler_address)
+    same_up_to_sign(lazy.obsm["X_cellflow"], expected)
+    with pytest.raises(InputError, match="a cluster works on expression that is on disk"):
+        cf.pp.embed(semrau, cluster="tcp://127.0.0.1:9")
+
+
+def test_a_cluster_that_does_not_answer_is_named(monkeypatch):
+    monkeypatch.setattr(chunks, "_PATIENCE", 0.2)
+    with (
+        pytest.raises(InputError, match=r"no dask.distributed cluster answers at 'tcp://127"),
+        cluster_at("tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+def test_moments_of_parts_are_those_of_all(rng, monkeypatch):
+    x = rng.normal(size=(101, 3)) * [1, 5, 0] + [0, 9, 2]
+    monkeypatch.setattr(chunks, "_ROWS", 17)
+    for matrix in (x, sparse.csr_matrix(x), da.from_array(x, chunks=(40, 3))):
+        count, mean, variance = moments(matrix)
+        assert count == 101
+        np.testing.assert_allclose(mean, x.mean(axis=0), atol=1e-12)
+        np.testing.assert_allclose(variance, x.var(axis=0), atol=1e-12)
+
+
+def test_axes_are_those_of_the_singular_values(rng):
+    x = rng.normal(size=(60, 6)) * [6, 5, 4, 3, 2, 1] + 3
+    scale = np.arange(1.0, 7)
+    axes = principal_axes(da.from_array(x, chunks=(25, 6)), x.mean(axis=0), scale, 3)
+    _, _, expected = np.linalg.svd((x - x.mean(axis=0)) / scale, full_matrices=False)
+    same_up_to_sign(axes, expected[:3].T, 1e-10)
+    assert (axes.max(axis=0) == np.abs(axes).max(axis=0)).all()
+
+
+def test_parts_are_computed_as_they_are_asked_for(semrau):
+    seen = []
+    found = in_parts(readable(in_dask(semrau), None), lambda part: seen.append(part.shape[0]))
+    next(found)
+    assert 0 < len(seen) <= chunks._threads() < 10**6
+    list(found)
+    assert sum(seen) == semrau.n_obs
+
+
+def test_small_matrices_on_disk_are_read_whole(semrau, tmp_path):
+    assert sparse.issparse(readable(opened(semrau, tmp_path), None))
+
+
+def test_bad_values_in_parts_are_named(semrau, tmp_path, small_parts):
+    semrau.X = semrau.X.astype(np.float32)
+    semrau.X.data[5] = np.nan
+    with pytest.raises(InputError, match="expression matrix has NaN or infinite values in 1 of"):
+        cf.pp.embed(in_dask(semrau))
+    semrau.X.data[5] = 0.5
+    with pytest.raises(InputError, match="'counts' needs whole, non-negative numbers"):
+        cf.pp.embed(in_dask(semrau), kind="counts")
+    semrau.X = sparse.csc_matrix(semrau.X)
+    with pytest.raises(InputError, match=r"stored by columns \(CSC\)"):
+        cf.pp.embed(opened(semrau, tmp_path))
+
+
+def test_empty_cells_are_told_of_in_parts_too(semrau):
+    counts = semrau.X.toarray()
+    counts[:3] = 0
+    semrau.X = sparse.csr_matrix(counts)
+    with pytest.warns(CellflowWarning, match="3 of 2434 cells have no counts"):
+        cf.pp.embed(in_dask(semrau), n_dims=3)
+
+
+def test_what_is_missing_is_named_where_dask_is_not_installed(
+    semrau, tmp_path, small_parts, monkeypatch
+):
+    monkeypatch.setattr(chunks, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"pip install 'cellflow-snapshots\[dask\]'"):
+        cf.pp.embed(opened(semrau, tmp_path))
