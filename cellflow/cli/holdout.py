@@ -34,7 +34,7 @@ from cellflow.methods.presets import PRESETS
     "--prior-method",
     type=click.Choice(list(PRESETS)),
     panel=options.FIT,
-    help="Method of the flow that coupling acceleration asks, and that oat-fm fine-tunes. "
+    help="Method of the flow that coupling acceleration needs, and that oat-fm fine-tunes. "
     "[default: ot-cfm]",
 )
 @options.max_cells
@@ -53,7 +53,7 @@ def holdout(
 ) -> None:
     """Hold times out, predict their cells, and score the prediction.
 
-    Every score stands beside baselines that need no model and beside the distance of one half of
+    Each score is reported with baselines that need no model and with the distance of one half of
     the real cells from the other. A fold takes a fit and some 50 exact transport problems:
     seconds for hundreds of cells a time, minutes and some 10 GB for 8,000.
     """
