@@ -8,7 +8,7 @@ from cellflow.cli import options
 from cellflow.methods.presets import PRESETS
 
 
-@click.command()
+@click.command(panel=options.START)
 @click.argument("name", required=False, type=click.Choice(list(PRESETS)), metavar="NAME")
 @options.run_options
 def methods(name: str | None) -> None:
@@ -23,7 +23,7 @@ def methods(name: str | None) -> None:
 
         click.echo(Config(method_of(name), recipe_of("default")).to_yaml(), nl=False)
         return
-    from cellflow.cli.tables import print_table
+    from cellflow.cli.terminal import print_table
     from cellflow.methods.parts import (
         COUPLINGS,
         OBJECTIVES,

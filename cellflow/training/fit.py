@@ -177,8 +177,8 @@ def check_source(method: Method, recipe: Recipe, marginals: Marginals) -> None:
     """
     if method.objective.noise_from_source:
         what = f"objective {method.objective.name!r}"
-    elif recipe.net.kind == "edm":
-        what = "net 'edm'"
+    elif recipe.net.denoises:
+        what = f"net {recipe.net.kind!r}"
     else:
         return
     if not starts_from_noise(marginals):
