@@ -243,7 +243,7 @@ _method = together(
         help="Settings of method and recipe; options given beside it come first.",
     ),
 )
-_side_columns = together(
+side_columns = together(
     click.option(
         "--condition-key",
         "condition_keys",
@@ -282,23 +282,42 @@ _recipe = together(
     ),
     n_steps,
 )
-protocol = click.option(
-    "--protocol",
-    type=click.Choice(list(PROTOCOLS)),
-    default="strict",
-    show_default=True,
-    panel=FIT,
-    help=explained({name: rules.summary for name, rules in PROTOCOLS.items()}) + ".",
-)
-max_cells = click.option(
-    "--max-cells",
-    type=click.IntRange(min=4),
-    metavar="N",
-    panel=FIT,
-    help="Score N cells a side at most, drawn once. [default: all]",
-)
 time_axis = functools.partial(
     click.option, "--time-axis", type=click.Choice(list(TIME_AXES)), panel=FIT
+)
+#: Settings of `evaluation.held_out.HeldOut`.
+held_out = together(
+    time_key,
+    click.option(
+        "--time",
+        "times",
+        metavar="TIME",
+        multiple=True,
+        panel=DATA,
+        callback=lambda *given: given[-1] or None,
+        help="Time to hold out, repeatable, each a fold of its own. [default: every interior time]",
+    ),
+    use_rep,
+    n_dims(help="Dimensions to fit and score in. [default: 5, or as many as there are]"),
+    whiten(default=True, show_default=True, help="Scale each dimension to variance one."),
+    expression,
+    click.option(
+        "--protocol",
+        type=click.Choice(list(PROTOCOLS)),
+        default="strict",
+        show_default=True,
+        panel=FIT,
+        help=explained({name: protocol.summary for name, protocol in PROTOCOLS.items()}) + ".",
+    ),
+    time_axis(help="[default: the protocol's]"),
+    side_columns,
+    click.option(
+        "--max-cells",
+        type=click.IntRange(min=4),
+        metavar="N",
+        panel=FIT,
+        help="Score N cells a side at most, drawn once. [default: all]",
+    ),
 )
 _seed = functools.partial(
     click.option, "--seed", type=click.IntRange(min=0), show_default=True, panel=FIT
@@ -407,7 +426,7 @@ def fit_options(command: Command) -> Command:
             **kwargs,
         )
 
-    return together(_method, _recipe, _side_columns)(run)
+    return together(_method, _recipe)(run)
 
 
 def _route_messages(*, quiet: bool, verbose: bool) -> None:
