@@ -22,7 +22,7 @@ class _Console(logging.Handler):
         stream.flush()
 
 
-def tell(message: str) -> None:
+def log_info(message: str) -> None:
     """Say in one line what a verb decided or did."""
     logger.info(message)
 

@@ -36,7 +36,7 @@ def follow(
     """
     from cellflow import Flow, tl
     from cellflow._files import check_file_target
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.io import read_h5ad, write_h5ad
     from cellflow.training import resolve_device
 
@@ -48,4 +48,4 @@ def follow(
     made = getattr(tl, verb)(adata, flow, **given)
     result = adata if made is None else made
     write_h5ad(result, output, overwrite=force)
-    tell(f"wrote {output}{told(result)}")
+    log_info(f"wrote {output}{told(result)}")

@@ -207,9 +207,9 @@ def _draw(table: Any, output: Path) -> None:
 
 
 def _show(table: Any, output: Path) -> None:
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.cli.tables import print_benchmark
     from cellflow.io.benchmark_table import SUMMARY, TABLE
 
     print_benchmark(table)
-    tell(f"wrote {output}: {TABLE}, {SUMMARY}")
+    log_info(f"wrote {output}: {TABLE}, {SUMMARY}")

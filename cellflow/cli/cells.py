@@ -99,7 +99,7 @@ def uncertainty(
     """
     from cellflow import Flow, tl
     from cellflow._files import check_file_target
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.io import read_h5ad, write_h5ad
     from cellflow.training import resolve_device
 
@@ -108,4 +108,4 @@ def uncertainty(
     adata = read_h5ad(file)
     tl.uncertainty(adata, flows, time=time, n_neighbors=n_neighbors, time_key=time_key)
     write_h5ad(adata, output, overwrite=force)
-    tell(f"wrote {output}")
+    log_info(f"wrote {output}")

@@ -40,7 +40,7 @@ def demo(output: Path, force: bool, seed: int, device: str, progress: bool) -> N
     from cellflow._errors import FileError
     from cellflow._files import check_target, new_folder
     from cellflow._keys import HOLDOUT, record, recorded
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.cli.tables import print_scores
     from cellflow.io import write_h5ad, write_scores
 
@@ -74,4 +74,4 @@ def demo(output: Path, force: bool, seed: int, device: str, progress: bool) -> N
             pl.save(axes, staged / f"{name}.png")
     if progress:
         print_scores(scores)
-    tell(f"wrote {output}: course.h5ad, predicted.h5ad, flow, scores.json, four figures")
+    log_info(f"wrote {output}: course.h5ad, predicted.h5ad, flow, scores.json, four figures")

@@ -27,7 +27,7 @@ def embed(file: Path, output: Path, time_key: str | None, force: bool, **setting
     """
     from cellflow import pp
     from cellflow._keys import REPRESENTATION
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.io import check_copy_target, open_cells, time_key_of, write_copy
 
     check_copy_target(file, output, overwrite=force)
@@ -35,4 +35,4 @@ def embed(file: Path, output: Path, time_key: str | None, force: bool, **setting
     pp.time_points(adata, time_key_of(adata, time_key))
     pp.embed(adata, **settings)
     write_copy(adata, file, output, obsm=[REPRESENTATION], overwrite=force)
-    tell(f"wrote {output}")
+    log_info(f"wrote {output}")

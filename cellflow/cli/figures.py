@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cellflow._checks import check_choice
 from cellflow._files import check_file_target, new_file
-from cellflow._log import tell
+from cellflow._log import log_info
 
 if TYPE_CHECKING:
     from matplotlib.animation import FuncAnimation
@@ -36,4 +36,4 @@ def draw(
     axes = plot()
     with new_file(output, overwrite=force) as staged:
         save(axes, staged)
-    tell(f"wrote {output}")
+    log_info(f"wrote {output}")

@@ -35,7 +35,7 @@ def finetune(
     they are. The last line says how straight the flow was and is.
     """
     from cellflow import Flow, tl
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.flow import check_flow_target
     from cellflow.io import open_cells
     from cellflow.representation import columns_of
@@ -45,4 +45,4 @@ def finetune(
     adata = open_cells(file, columns_of(flow, settings["time_key"]))
     tuned = tl.finetune(adata, flow, rng=seed, progress=progress, **settings)
     tuned.save(output, overwrite=force)
-    tell(f"wrote {output}")
+    log_info(f"wrote {output}")

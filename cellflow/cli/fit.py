@@ -52,7 +52,7 @@ def fit(
     batch; cells are coupled in the whole batch. The first process writes.
     """
     from cellflow import Flow, pp, tl
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.flow import check_flow_target
     from cellflow.io import open_cells
     from cellflow.representation import Settings
@@ -78,4 +78,4 @@ def fit(
         )
         if Crew.here().leads:
             flow.save(output, overwrite=force)
-    tell(f"wrote {output}")
+    log_info(f"wrote {output}")

@@ -64,7 +64,7 @@ def gene_trends(
     The table is drawn by cellflow plot gene-trends.
     """
     from cellflow import Flow, tl
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.io import check_table_target, read_h5ad, write_table
     from cellflow.training import resolve_device
 
@@ -82,7 +82,7 @@ def gene_trends(
         rng=seed,
     )
     write_table(trends, output, overwrite=force)
-    tell(f"wrote {output}: {trends['gene'].nunique()} genes")
+    log_info(f"wrote {output}: {trends['gene'].nunique()} genes")
 
 
 @click.command()
@@ -142,7 +142,7 @@ def drivers(
 ) -> None:
     """Rank the genes that go with a fate, or that a flow changes most."""
     from cellflow import Flow, tl
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.io import check_table_target, read_h5ad, write_table
     from cellflow.training import resolve_device
 
@@ -160,4 +160,4 @@ def drivers(
         time_key=time_key,
     )
     write_table(table, output, overwrite=force)
-    tell(f"wrote {output}: {len(table)} rows")
+    log_info(f"wrote {output}: {len(table)} rows")

@@ -53,7 +53,7 @@ def growth(
     """
     from cellflow import Flow, pp, tl
     from cellflow._files import check_file_target
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.io import read_h5ad, write_h5ad
 
     if learned is not None and (species or per or layer):
@@ -65,4 +65,4 @@ def growth(
     else:
         tl.growth(adata, Flow.load(learned), time_key=time_key)
     write_h5ad(adata, output, overwrite=force)
-    tell(f"wrote {output}")
+    log_info(f"wrote {output}")

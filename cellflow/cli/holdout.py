@@ -59,7 +59,7 @@ def holdout(
     """
     from cellflow import tl
     from cellflow._files import check_file_target
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.cli.tables import print_scores
     from cellflow.io import read_h5ad, write_scores
 
@@ -75,4 +75,4 @@ def holdout(
     write_scores(adata, output, overwrite=force)
     if progress:
         print_scores(scores)
-    tell(f"wrote {output}")
+    log_info(f"wrote {output}")

@@ -45,7 +45,7 @@ def interpolate(
     """
     from cellflow import Flow, tl
     from cellflow._files import check_file_target
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.io import open_cells, write_h5ad
     from cellflow.representation import columns_of
     from cellflow.training import resolve_device
@@ -55,4 +55,4 @@ def interpolate(
     adata = open_cells(file, columns_of(flow, time_key))
     predicted = tl.interpolate(adata, flow, time, time_key=time_key, start=start, rng=seed)
     write_h5ad(predicted, output, overwrite=force)
-    tell(f"wrote {output}: {predicted.n_obs} cells at time {time}")
+    log_info(f"wrote {output}: {predicted.n_obs} cells at time {time}")

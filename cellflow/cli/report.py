@@ -49,7 +49,7 @@ def report(
     from cellflow import Flow
     from cellflow import report as pages
     from cellflow._files import check_file_target
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.io import read_h5ad, read_scores
 
     check_file_target(output, overwrite=force)
@@ -64,4 +64,4 @@ def report(
         title=title or file.name,
         overwrite=force,
     )
-    tell(f"wrote {output}")
+    log_info(f"wrote {output}")

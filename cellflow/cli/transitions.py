@@ -37,7 +37,7 @@ def transitions(
     table.
     """
     from cellflow import Flow, tl
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.io import check_table_target, read_h5ad, write_table
     from cellflow.training import resolve_device
 
@@ -45,4 +45,4 @@ def transitions(
     flow = Flow.load(flow_path, device=resolve_device(device))
     table = tl.transitions(read_h5ad(file), flow, groups, rng=seed, **given)
     write_table(table, output, overwrite=force)
-    tell(f"wrote {output}: {len(table)} rows")
+    log_info(f"wrote {output}: {len(table)} rows")

@@ -68,7 +68,7 @@ class DiscriminatorGuidance:
         self.boost, self.generator = boost, generator
         self._last: Rows | None = None
 
-    def stirred(self, step: int, n_steps: int, sigma: Rows, x: Points) -> tuple[Rows, Points]:
+    def add_noise(self, step: int, n_steps: int, sigma: Rows, x: Points) -> tuple[Rows, Points]:
         """Levels and points that a step begins with: boosted ones get noise."""
         if step == 0:
             self._last = None
@@ -81,7 +81,7 @@ class DiscriminatorGuidance:
         added = (higher.square() - sigma.square()).sqrt()
         return higher, x + added[:, None] * noise.to(x.device)
 
-    def change(self, step: int, order: int, sigma: Rows, x: Points) -> Points:
+    def slope_correction(self, step: int, order: int, sigma: Rows, x: Points) -> Points:
         """-w sigma grad L, zero outside of the times where there is guidance."""
         weight = self.weights[order - 1]
         tau = vp_time(sigma)

@@ -27,14 +27,14 @@ from cellflow.flow.words import flow_in_words
 from cellflow.integrate import (
     Solution,
     accumulate,
-    check_in_one_go,
-    leap,
+    check_unit_interval,
     own_time,
     solve,
+    solve_mean_flow,
     solve_sde,
 )
 from cellflow.marginals import OpenTimeAxis, TimeAxis
-from cellflow.nets import Fields, HeldFields
+from cellflow.nets import ExtrapolatedFields, Fields
 
 #: Points that are carried at a time.
 _ROWS = 16_384
@@ -114,7 +114,7 @@ class Flow:
         return "growth" in self.nets.roles
 
     @property
-    def leaps(self) -> bool:
+    def is_mean_flow(self) -> bool:
         """Whether it knows average velocities, and so moves points any distance in one step."""
         return "average" in self.nets.roles
 
@@ -130,7 +130,7 @@ class Flow:
         The flow that goes on; it shares the weights.
         """
         ends = float(self.axis.positions[0]), float(self.axis.positions[-1])
-        nets = HeldFields(dict(self.nets.nets.items()), ends)
+        nets = ExtrapolatedFields(dict(self.nets.nets.items()), ends)
         return replace(self, nets=nets, axis=OpenTimeAxis(**asdict(self.axis)))
 
     def velocity(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:
@@ -163,7 +163,7 @@ class Flow:
     ) -> Solution:
         """Carry points along the velocity, forward or backward in time.
 
-        A flow that `leaps` needs no solver: it goes to each time from the start, or from the last
+        A mean flow needs no solver: it goes to each time from the start, or from the last
         time point on the way; an ODE solver, if one is named, follows its velocities.
 
         Parameters
@@ -177,7 +177,7 @@ class Flow:
         solver
             One of `cellflow.integrate.solve`; None takes its default.
         n_steps
-            Steps of a solver that takes such; of a flow that leaps, steps to each time, None
+            Steps of a solver that takes such; of a mean flow, steps to each time, None
             for one.
         **options
             Others of `cellflow.integrate.solve`.
@@ -196,8 +196,8 @@ class Flow:
         self.check_solver(solver, times)
         if n_steps is not None:
             check_positive(n_steps, "n_steps")
-        if solver == "average" or (solver is None and self.leaps):
-            return self._leaps(x, moments, condition, n_steps or 1)
+        if solver == "average" or (solver is None and self.is_mean_flow):
+            return self._solve_mean_flow(x, moments, condition, n_steps or 1)
         given = {"solver": solver, "n_steps": n_steps}
         options |= {name: value for name, value in given.items() if value is not None}
         return solve(partial(self._velocity, condition), x, moments, **options)
@@ -218,7 +218,7 @@ class Flow:
             For `average` if the flow knows no average velocities; for `edm-heun` if it does not
             start from noise, or `times` are not its start and its end.
         """
-        if solver == "average" and not self.leaps:
+        if solver == "average" and not self.is_mean_flow:
             raise InputError(
                 "solver 'average' is for mean flows (method 'mean-flow'), and this flow learned a "
                 "velocity; take another, such as 'dopri5'"
@@ -230,7 +230,7 @@ class Flow:
                 "solver 'edm-heun' is for flows from standard normal noise, and this one starts "
                 "from points; take another, such as 'dopri5'"
             )
-        check_in_one_go([self.axis.to_flow(time) for time in times])
+        check_unit_interval([self.axis.to_flow(time) for time in times])
 
     def push(
         self,
@@ -331,9 +331,9 @@ class Flow:
         x, condition = self._here(x), self._condition(condition)
         begin, end = self.axis.to_flow(start), self.axis.to_flow(stop)
         lead = x.new_zeros(len(x)) if lead is None else lead.to(x)
-        if self.leaps and options.get("solver") in (None, "average"):
+        if self.is_mean_flow and options.get("solver") in (None, "average"):
             steps = options.get("n_steps") or 1
-            moved = self._leaps(x, [begin, end], condition, steps, lead).end
+            moved = self._solve_mean_flow(x, [begin, end], condition, steps, lead).end
             return moved, moved.new_zeros(len(x))
         spans = end + lead - begin
         velocity = own_time(partial(self._velocity, condition), begin, spans)
@@ -430,7 +430,7 @@ class Flow:
     def _growth(self, condition: Condition | None, t: Rows, x: Points) -> Rows:
         return self.nets.growth(t, x, condition)
 
-    def _leaps(
+    def _solve_mean_flow(
         self,
         x: Points,
         moments: Sequence[float],
@@ -444,7 +444,7 @@ class Flow:
             return self.nets.average(t, r, x, condition)
 
         knots = self.axis.positions.tolist()
-        return leap(average, x, moments, knots=knots, n_steps=n_steps, lead=lead)
+        return solve_mean_flow(average, x, moments, knots=knots, n_steps=n_steps, time_offset=lead)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the flow as a folder of safetensors and JSON, whole or not at all.

@@ -102,7 +102,7 @@ def score_flow(
         As `score` and `sample`.
     """
     if by is None:
-        by = BY_GUIDED if discriminator else BY_LEAPS if flow.leaps else BY
+        by = BY_GUIDED if discriminator else BY_LEAPS if flow.is_mean_flow else BY
     settings = [solver_options(each) for each in by]
     if not settings:
         raise InputError("by names no solver; give euler:8 or dopri5, say")

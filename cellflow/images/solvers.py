@@ -17,7 +17,7 @@ _N_STEPS = {"average": 1, "edm-heun": 18}
 
 def way(flow: Flow, solver: str | None, n_steps: int | None) -> dict[str, Any]:
     """Solver and steps, where they are not named those that suit the flow."""
-    solver = solver or ("average" if flow.leaps else "dopri5")
+    solver = solver or ("average" if flow.is_mean_flow else "dopri5")
     if n_steps is None:
         return {"solver": solver, "n_steps": _N_STEPS.get(solver, 100)}
     if solver in ODE_SOLVERS and solver not in _FIXED:

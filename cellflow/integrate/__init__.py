@@ -1,9 +1,9 @@
 """Integration of ordinary and stochastic differential equations."""
 
 from cellflow.integrate.augmented import TRACES, log_density, solve_augmented
-from cellflow.integrate.heun import Guide, check_in_one_go, heun, noise_levels
+from cellflow.integrate.average_velocity import solve_mean_flow
+from cellflow.integrate.heun import Guide, check_unit_interval, heun, noise_levels
 from cellflow.integrate.jacobian import jacobian
-from cellflow.integrate.leaps import leap
 from cellflow.integrate.ode import FIXED_STEP, solve
 from cellflow.integrate.sde import solve_sde
 from cellflow.integrate.solution import Solution
@@ -15,14 +15,14 @@ __all__ = [
     "TRACES",
     "Guide",
     "Solution",
-    "check_in_one_go",
+    "check_unit_interval",
     "count_steps",
     "heun",
     "jacobian",
-    "leap",
     "log_density",
     "noise_levels",
     "solve",
     "solve_augmented",
+    "solve_mean_flow",
     "solve_sde",
 ]

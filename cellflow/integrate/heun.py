@@ -19,11 +19,11 @@ from cellflow.integrate.solution import Solution
 class Guide(Protocol):
     """What has a say in the steps of the sampler; levels of noise may differ from row to row."""
 
-    def stirred(self, step: int, n_steps: int, sigma: Rows, x: Points) -> tuple[Rows, Points]:
+    def add_noise(self, step: int, n_steps: int, sigma: Rows, x: Points) -> tuple[Rows, Points]:
         """Levels and points that step number `step`, from 0, begins with, for those it finds."""
         ...
 
-    def change(self, step: int, order: int, sigma: Rows, x: Points) -> Points:
+    def slope_correction(self, step: int, order: int, sigma: Rows, x: Points) -> Points:
         """What is added to dx / dsigma: of order 1 where a step begins, of order 2 at its end."""
         ...
 
@@ -51,7 +51,7 @@ def noise_levels(
     return torch.cat([levels, levels.new_zeros(1)])
 
 
-def check_in_one_go(times: Sequence[float]) -> None:
+def check_unit_interval(times: Sequence[float]) -> None:
     """Refuse flow times other than 0 and 1, between which the sampler knows none.
 
     Raises
@@ -109,13 +109,15 @@ def heun(
         t = 1 / (1 + sigma)
         times = t[:, 0].to(noise.dtype)
         plain = t * (x - velocity(times, (t * x).to(noise.dtype)).double())
-        return plain if guide is None else plain + guide.change(step, order, sigma[:, 0], x)
+        return (
+            plain if guide is None else plain + guide.slope_correction(step, order, sigma[:, 0], x)
+        )
 
     x = sigma_max * noise.double()
     for step, (level, there) in enumerate(pairwise(levels)):
         here = x.new_full((len(x), 1), level)
         if guide is not None:
-            rows, x = guide.stirred(step, n_steps, here[:, 0], x)
+            rows, x = guide.add_noise(step, n_steps, here[:, 0], x)
             here = rows[:, None]
         first = slope(step, 1, here, x)
         ahead = x + (there - here) * first

@@ -12,7 +12,7 @@ from torch import Tensor
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError, SolverError
 from cellflow._typing import Paths, Points, Times, VelocityField
-from cellflow.integrate.heun import Guide, check_in_one_go, heun
+from cellflow.integrate.heun import Guide, check_unit_interval, heun
 from cellflow.integrate.solution import Solution
 from cellflow.integrate.steps import count_steps
 from cellflow.methods.names import ODE_SOLVERS
@@ -106,7 +106,7 @@ def solve(
     if n_steps is not None:
         check_positive(n_steps, "n_steps")
     if solver == "edm-heun":
-        check_in_one_go(times)
+        check_unit_interval(times)
         return heun(velocity, x, n_steps=n_steps or 18, rho=rho, guide=guide)
     if guide is not None:
         raise InputError(f"guidance goes with solver 'edm-heun', not with {solver!r}")

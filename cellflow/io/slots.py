@@ -13,7 +13,7 @@ from cellflow._batch import Batch
 from cellflow._checks import listed
 from cellflow._errors import InputError
 from cellflow._keys import TIME_POINTS, recorded
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow.io.times import TimePoints, parse_times
 from cellflow.marginals import Marginals, Population, TimeAxis
 
@@ -55,7 +55,7 @@ def time_points_of(adata: AnnData, time_key: str | None = None) -> TimePoints:
     """Read the times of all cells from the column that `time_key_of` finds."""
     points = parse_times(adata.obs[time_key_of(adata, time_key)])
     if points.unit == "rank":
-        tell("the time categories have no numbers: their ranks stand for elapsed time")
+        log_info("the time categories have no numbers: their ranks stand for elapsed time")
     return points
 
 

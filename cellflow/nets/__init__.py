@@ -1,9 +1,8 @@
 """Networks for velocity fields and what goes with them."""
 
 from cellflow.nets.denoiser import Denoiser, Preconditioning
-from cellflow.nets.fields import KINDS, ROLES, Fields
+from cellflow.nets.fields import KINDS, ROLES, ExtrapolatedFields, Fields
 from cellflow.nets.geopath import GeopathNet
-from cellflow.nets.held import HeldFields
 from cellflow.nets.mlp import MLP, centre_and_scale
 from cellflow.nets.noisy_classifier import NoisyClassifier, RatioNet
 from cellflow.nets.song_unet import SongUNet
@@ -16,9 +15,9 @@ __all__ = [
     "MLP",
     "ROLES",
     "Denoiser",
+    "ExtrapolatedFields",
     "Fields",
     "GeopathNet",
-    "HeldFields",
     "MLPStack",
     "NoisyClassifier",
     "Preconditioning",

@@ -6,7 +6,7 @@ from anndata import AnnData
 
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow.representation import Settings, cluster_at, fit_representation, write_slots
 from cellflow.representation.matrix import stored
 from cellflow.representation.parts import in_memory
@@ -100,5 +100,5 @@ def embed(
     with cluster_at(cluster):
         fitted = fit_representation(adata, settings)
         write_slots(adata, fitted, key_added)
-    tell(f"embedded: {fitted.describe()}")
+    log_info(f"embedded: {fitted.describe()}")
     return adata if copy else None

@@ -23,7 +23,7 @@ from cellflow._keys import (
     record,
     recorded,
 )
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow.io import time_key_of, time_points_of
 from cellflow.io.times import DAYS, UNIT_OF_WORD
 from cellflow.representation.matrix import expression
@@ -174,7 +174,7 @@ def growth(
     record(adata.uns, GROWTH_SETTINGS, entry)
     if (recorded(adata.uns, LEARNED_GROWTH) or {}).get("key_added") == key_added:
         forget(adata.uns, LEARNED_GROWTH)
-    tell(f"growth per {unit}: {dividing} proliferation and {dying} apoptosis genes ({species})")
+    log_info(f"growth per {unit}: {dividing} proliferation and {dying} apoptosis genes ({species})")
     return adata if copy else None
 
 
@@ -254,7 +254,9 @@ def _gene_sets(
     _check_share(dividing, "proliferation", species)
     dying = _look_up(adata, apoptosis, gene_names(species, "apoptosis"))
     if apoptosis is None and dying.share < MIN_SHARE:
-        tell(f"{dying} apoptosis genes are in the data, too few: all cells die at the same rate")
+        log_info(
+            f"{dying} apoptosis genes are in the data, too few: all cells die at the same rate"
+        )
         return dividing, GeneSet(missing=dying.found + dying.missing)
     if dying != GeneSet():
         _check_share(dying, "apoptosis", species)

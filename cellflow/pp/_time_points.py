@@ -6,7 +6,7 @@ import numpy as np
 from anndata import AnnData
 
 from cellflow._keys import TIME, TIME_POINTS, record
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow.io import time_points_of
 
 
@@ -58,5 +58,5 @@ def time_points(adata: AnnData, time_key: str, *, copy: bool = False) -> AnnData
         "counts": np.array(points.counts),
     }
     record(adata.uns, TIME_POINTS, entry)
-    tell(f"times from obs[{time_key!r}]: {points.described()}")
+    log_info(f"times from obs[{time_key!r}]: {points.described()}")
     return adata if copy else None

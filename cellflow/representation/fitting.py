@@ -12,7 +12,7 @@ from scipy import sparse
 
 from cellflow._checks import check_choice, check_finite, check_positive
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow.methods.names import EXPRESSION_KINDS
 from cellflow.representation.matrix import (
     CONSTANT,
@@ -272,7 +272,9 @@ def _loadings_of(adata: AnnData, key: str, values: np.ndarray, n_dims: int) -> L
     )
     if loadings.shape[1] == n_dims and _gives(linear, x, values[:, :n_dims]):
         return linear
-    tell("varm['PCs'] does not reproduce obsm['X_pca'] from X: predictions stay in the embedding")
+    log_info(
+        "varm['PCs'] does not reproduce obsm['X_pca'] from X: predictions stay in the embedding"
+    )
     return None
 
 

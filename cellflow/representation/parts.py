@@ -14,7 +14,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from cellflow._errors import InputError
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow.representation.matrix import Matrix, expression, stored
 
 #: Bytes of an expression matrix on disk up to which it is read whole.
@@ -82,7 +82,7 @@ def readable(adata: AnnData, layer: str | None) -> Matrix:
             "store it by rows (CSR)"
         )
     rows = _rows(x)
-    tell(f"expression of {size / 1e9:.3g} GB on disk is read {rows:,} cells at a time")
+    log_info(f"expression of {size / 1e9:.3g} GB on disk is read {rows:,} cells at a time")
     return read_elem_lazy(getattr(x, "group", x), chunks=(rows, x.shape[1]))
 
 

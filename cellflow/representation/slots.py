@@ -13,7 +13,7 @@ from cellflow._batch import Batch
 from cellflow._checks import check_choice, check_finite
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, REPRESENTATIONS, record, recorded
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow.flow import Context, Flow
 from cellflow.io import Conditions, SideColumns
 from cellflow.representation.fitting import Settings, fit_representation
@@ -54,7 +54,7 @@ def current_representation(adata: AnnData, use_rep: str | None) -> Representatio
     fitted = read_slots(adata, use_rep or REPRESENTATION)
     if fitted is None:
         fitted = fit_representation(adata, Settings(use_rep=use_rep))
-        tell(fitted.describe())
+        log_info(fitted.describe())
         if use_rep is None:
             write_slots(adata, fitted, REPRESENTATION)
     return fitted

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow._random import seed_of
 from cellflow.io.benchmark_folder import ROWS, YARDSTICKS, BenchmarkFolder
 from cellflow.io.courses import published
@@ -259,7 +259,7 @@ def _computed(
         if value is not None:
             found[task.place] = Outcome(task, value)
     if there := sum(fit.place in found for fit in fits):
-        tell(f"{there} of {len(fits)} fits are there already")
+        log_info(f"{there} of {len(fits)} fits are there already")
     missing = [unit for unit in units if unit.place not in found]
     todo = [fit for fit in fits if fit.place not in found]
     with tqdm(

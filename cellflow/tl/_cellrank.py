@@ -12,7 +12,7 @@ from scipy import sparse
 
 from cellflow._errors import InputError
 from cellflow._keys import TIME_POINT
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow.flow import Flow
 from cellflow.tl._labels import common_labels, labels_of
 from cellflow.tl._snapshots import Snapshots
@@ -135,7 +135,7 @@ def _check_blocks(
     if not blocks:
         raise InputError(f"times {pair[0]:g} and {pair[1]:g} have no label of the flow in common")
     if lost := n - sum(len(rows) for rows, _ in blocks):
-        tell(
+        log_info(
             f"{lost} of {n} cells of time {pair[0]:g} have a label that time {pair[1]:g} lacks: "
             "their rows are empty"
         )

@@ -13,7 +13,7 @@ from anndata import AnnData
 from cellflow._batch import Batch
 from cellflow._checks import listed
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow.flow import Flow
 from cellflow.io import (
     Cells,
@@ -108,7 +108,9 @@ class Course:
                 f"times in the data: {self.points.described()}"
             )
         if left_out and cells is not None:
-            tell(f"{left_out} of {int(asked.sum())} chosen cells are not {side} and are left aside")
+            log_info(
+                f"{left_out} of {int(asked.sum())} chosen cells are not {side} and are left aside"
+            )
         return kept
 
     def reaching(self, moments: Iterable[float], *, extrapolate: bool) -> tuple[Flow, bool]:

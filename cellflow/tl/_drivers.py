@@ -12,7 +12,7 @@ from scipy import stats
 from cellflow._checks import check_choice, check_positive, listed
 from cellflow._errors import InputError
 from cellflow._keys import FATE, PROBABILITIES
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow.flow import Flow
 from cellflow.io import flow_times_of, time_points_of
 from cellflow.methods.names import RANKINGS
@@ -138,7 +138,7 @@ def _present(table: pd.DataFrame) -> pd.DataFrame:
     if not there.any():
         raise InputError("none of the cells that count is in a group")
     if absent := listed(table.columns[~there]):
-        tell(f"no cell that counts is in: {absent}")
+        log_info(f"no cell that counts is in: {absent}")
     return table.loc[:, there]
 
 

@@ -297,7 +297,7 @@ def _fitted(marginals: Marginals, axis: TimeAxis, contestant: Contestant, **opti
 
 def _predict(flow: Flow, fold: Fold, rules: Protocol, generator: torch.Generator) -> Carried:
     # Average velocities are learned to get there in one step.
-    way = {} if flow.leaps else {"solver": rules.solver, "n_steps": rules.n_steps}
+    way = {} if flow.is_mean_flow else {"solver": rules.solver, "n_steps": rules.n_steps}
     return carry(
         flow,
         fold.at,

@@ -8,7 +8,7 @@ from scipy.special import entr
 
 from cellflow._errors import InputError
 from cellflow._keys import ENTROPY, FATE, PROBABILITIES, record
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
 from cellflow.io import Cells, described, groups_of
@@ -120,7 +120,7 @@ def fates(
         rows = course.rows(origin, kept)
         found[rows] = normalised_rows(gathered(way.steps(rows, targets), votes))
     if lost := int(np.isnan(found[kept, 0]).sum()):
-        tell(f"{lost} of {int(kept.sum())} cells have no descendants at time {goal:g}: no fate")
+        log_info(f"{lost} of {int(kept.sum())} cells have no descendants at time {goal:g}: no fate")
 
     result = adata.copy() if copy else adata
     result.obsm[key_added + PROBABILITIES] = found

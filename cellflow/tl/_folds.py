@@ -12,7 +12,7 @@ from anndata import AnnData
 from cellflow._batch import Batch
 from cellflow._checks import listed
 from cellflow._errors import InputError
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow.io import Conditions, SideColumns, TimePoints
 from cellflow.marginals import TimeAxis
 from cellflow.metrics import Cloud
@@ -156,7 +156,7 @@ def interior_times(
     usable = [time for time in interior if counts[time] >= _FEWEST]
     if wanted is None and usable:
         if few := [f"{time:g}" for time in interior if time not in usable]:
-            tell(f"times with fewer than {_FEWEST} cells are not held out: {listed(few)}")
+            log_info(f"times with fewer than {_FEWEST} cells are not held out: {listed(few)}")
         return usable
     found = list(interior) if wanted is None else points.find_all(wanted)
     for time in found:

@@ -12,7 +12,7 @@ from anndata import AnnData
 
 from cellflow._errors import InputError
 from cellflow._keys import HOLDOUT, record
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow._random import RNG, seed_of
 from cellflow._versions import versions
 from cellflow.io import time_key_of
@@ -200,7 +200,7 @@ def holdout(
     for trial, result in zip(trials, results, strict=True):
         rows.append(_row(trial, result))
         baselines = trial.yardstick.baselines
-        tell(
+        log_info(
             f"time {trial.fold.time:g} held out: w1 {_estimate(result)}, "
             f"midpoint {baselines['midpoint'].w1:.3f}, previous {baselines['previous'].w1:.3f}"
         )

@@ -115,8 +115,8 @@ class Mover:
         return max(abs(stop - start) for start, stop in pairwise(moments))
 
     def _steps(self, times: Sequence[float]) -> dict[str, Any]:
-        """Options of the solver; a flow that leaps needs none."""
-        if self.flow.leaps:
+        """Options of the solver; a mean flow needs none."""
+        if self.flow.is_mean_flow:
             return {}
         return {"n_steps": max(1, math.ceil(_STEPS * self._longest(times)))}
 

@@ -154,8 +154,8 @@ class Snapshots:
         return moved.double().cpu().numpy()
 
     def way(self, n_steps: int) -> dict[str, Any]:
-        """Options of `Flow.push` for so many steps; a flow that leaps needs none."""
-        return {} if self.flow.leaps else {"n_steps": n_steps}
+        """Options of `Flow.push` for so many steps; a mean flow needs none."""
+        return {} if self.flow.is_mean_flow else {"n_steps": n_steps}
 
     @property
     def known_times(self) -> tuple[float, ...]:

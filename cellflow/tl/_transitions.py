@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from cellflow._checks import listed
 from cellflow._errors import InputError
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
 from cellflow.io import groups_of
@@ -124,6 +124,6 @@ def _interval(
     table["n_source"] = counts.repeat(ends.shape[1])
     lost = np.isnan(found).any(axis=1)
     if lost.any():
-        tell(f"no descendants are known of: {listed(before.cat.categories[lost])}")
+        log_info(f"no descendants are known of: {listed(before.cat.categories[lost])}")
     known = table[~lost.repeat(ends.shape[1])]
     return known.assign(mass=known["probability"] * known["n_source"] / counts[~lost].sum())

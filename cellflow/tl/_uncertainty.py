@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._keys import FROM_DATA, UNCERTAINTY, record
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow.flow import Flow
 from cellflow.representation import from_context
 from cellflow.tl._labels import labels_of
@@ -139,7 +139,9 @@ def uncertainty(
         "share_far": share,
     }
     record(adata.uns, key_added, entry)
-    tell(f"{share:.0%} of the cells arrive at time {moment:g} far from data (5% of measured ones)")
+    log_info(
+        f"{share:.0%} of the cells arrive at time {moment:g} far from data (5% of measured ones)"
+    )
     if share > _TOO_MANY:
         warnings.warn(
             f"{share:.0%} of the cells arrive at time {moment:g} farther from measured cells than "

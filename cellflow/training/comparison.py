@@ -8,7 +8,7 @@ from functools import partial
 import torch
 
 from cellflow._batch import Interval
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow._random import torch_generator
 from cellflow._typing import Condition, Paths, Points, Rows
 from cellflow.flow import Flow
@@ -39,7 +39,7 @@ def compared(before: Flow, after: Flow, marginals: Marginals) -> Flow:
         for name, words in _WORDS.items()
     )
     if Crew.here().leads:
-        tell(f"{', '.join(told)} (before -> after, {_POINTS} points)")
+        log_info(f"{', '.join(told)} (before -> after, {_POINTS} points)")
     return replace(after, settings={**after.settings, "fine_tuning": numbers})
 
 

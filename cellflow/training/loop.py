@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cellflow._batch import Pairs
 from cellflow._errors import SolverError
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow._random import Generators, child
 from cellflow._signals import held_signals
 from cellflow._tensors import named, under
@@ -111,7 +111,7 @@ def minimise(
                 if leads:
                     checkpoint.save(state)
                 if asked:
-                    tell(f"stopped at step {training.steps}, kept in {checkpoint.path}")
+                    log_info(f"stopped at step {training.steps}, kept in {checkpoint.path}")
     return training.result()
 
 

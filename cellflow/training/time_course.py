@@ -13,7 +13,7 @@ from torch import Tensor
 from cellflow._batch import Interval
 from cellflow._checks import listed
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._log import tell
+from cellflow._log import log_info
 from cellflow.couplings import (
     ChainCoupling,
     Coupling,
@@ -176,7 +176,7 @@ def _tell_of_share(method: Method, marginals: Marginals) -> None:
     """Say where there are more cells than are coupled."""
     most, blocks = max(map(len, marginals.finite)), method.max_blocks
     if most > blocks * method.block_size:
-        tell(
+        log_info(
             f"{most:,} cells at one time: {blocks} random blocks of {method.block_size:,} are "
             "coupled between two times; method setting max_blocks takes more"
         )

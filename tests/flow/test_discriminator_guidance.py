@@ -81,7 +81,7 @@ def test_a_linear_log_ratio_adds_a_constant_times_the_level(order, weight):
     """L = a^T x adds -w sigma a to the slope."""
     a = levels(3.0, -1.0)
     sigma = levels(0.1, 1.0, 50.0)
-    added = DiscriminatorGuidance(Known(lambda _sigma, x: x @ a), (2.0, 0.5)).change(
+    added = DiscriminatorGuidance(Known(lambda _sigma, x: x @ a), (2.0, 0.5)).slope_correction(
         0, order, sigma, noise(3)
     )
     torch.testing.assert_close(added, -weight * sigma[:, None] * a)
@@ -117,9 +117,9 @@ def test_guidance_of_the_first_order_alone_needs_twice_the_weight():
 def test_guidance_is_there_at_times_from_a_hundredth_to_one():
     ends = vp_sigma(levels(0.01, 1.0)).tolist()
     sigma = levels(0.999 * ends[0], 1.001 * ends[0], 0.999 * ends[1], 1.001 * ends[1])
-    added = DiscriminatorGuidance(Known(lambda _sigma, x: x.sum(dim=1)), (1.0, 0.0)).change(
-        0, 1, sigma, noise(4)
-    )
+    added = DiscriminatorGuidance(
+        Known(lambda _sigma, x: x.sum(dim=1)), (1.0, 0.0)
+    ).slope_correction(0, 1, sigma, noise(4))
     assert added.any(dim=1).tolist() == [False, True, True, False]
 
 
@@ -127,7 +127,7 @@ def test_where_there_is_none_nothing_is_asked():
     known = Known(exact)
     assert (
         not DiscriminatorGuidance(known, (1.0, 1.0))
-        .change(0, 1, levels(0.01, 0.02), noise(2))
+        .slope_correction(0, 1, levels(0.01, 0.02), noise(2))
         .any()
     )
     assert known.calls == 0
@@ -135,7 +135,7 @@ def test_where_there_is_none_nothing_is_asked():
 
 def test_covariates_reach_the_discriminator():
     known, condition = Known(exact), torch.eye(2)
-    DiscriminatorGuidance(known, (1.0, 0.0), condition=condition).change(
+    DiscriminatorGuidance(known, (1.0, 0.0), condition=condition).slope_correction(
         0, 1, levels(1.0, 1.0), noise(2)
     )
     assert known.condition is condition
@@ -147,7 +147,9 @@ def test_boosting_doubles_the_guidance_of_what_looks_generated_in_every_second_s
     known = Known(lambda _sigma, x: x[:, 0])
     x, sigma = levels([-1.0, 0.0], [1.0, 0.0]), levels(1.0, 1.0)
     for order in (1, 2):
-        added = DiscriminatorGuidance(known, (1.0, 1.0), boost=True).change(step, order, sigma, x)
+        added = DiscriminatorGuidance(known, (1.0, 1.0), boost=True).slope_correction(
+            step, order, sigma, x
+        )
         doubled = order == 1 and step % 2 == 0
         assert added[:, 0].tolist() == [-2.0 if doubled else -1.0, -1.0]
 
@@ -158,8 +160,8 @@ def test_boosting_stirs_what_looked_generated_in_every_fifth_step(step):
         Known(lambda _sigma, x: x[:, 0]), (1.0, 0.0), boost=True, generator=seeded(7)
     )
     x, sigma = levels([-1.0, 0.0], [1.0, 0.0]), levels(2.0, 2.0)
-    guide.change(step - 1, 1, sigma, x)
-    higher, stirred = guide.stirred(step, 18, sigma, x)
+    guide.slope_correction(step - 1, 1, sigma, x)
+    higher, stirred = guide.add_noise(step, 18, sigma, x)
     stirs = step % 5 == 0
     assert higher.tolist() == pytest.approx([2 * (1 + 4 / 18) if stirs else 2.0, 2.0])
     assert (stirred != x).any(dim=1).tolist() == [stirs, False]
@@ -172,8 +174,8 @@ def test_stirred_points_have_the_noise_of_their_new_level(n_steps, share):
     )
     x = torch.zeros((20_000, 2), dtype=torch.float64)
     sigma = torch.full((20_000,), 2.0, dtype=torch.float64)
-    guide.change(4, 1, sigma, x)
-    higher, stirred = guide.stirred(5, n_steps, sigma, x)
+    guide.slope_correction(4, 1, sigma, x)
+    higher, stirred = guide.add_noise(5, n_steps, sigma, x)
     assert float(higher[0]) == pytest.approx(2 * (1 + share))
     added = math.sqrt(float(higher[0]) ** 2 - 4)
     assert float(stirred.std()) == pytest.approx(added, rel=0.02)
@@ -183,8 +185,8 @@ def test_each_run_begins_without_a_memory_of_the_one_before():
     guide = DiscriminatorGuidance(
         Known(lambda _s, x: x.sum(1) - 1e9), (1.0, 0.0), boost=True, generator=seeded(7)
     )
-    guide.change(17, 1, levels(1.0), noise(1))
-    sigma, x = guide.stirred(0, 18, levels(80.0), noise(1))
+    guide.slope_correction(17, 1, levels(1.0), noise(1))
+    sigma, x = guide.add_noise(0, 18, levels(80.0), noise(1))
     assert float(sigma) == 80
     assert torch.equal(x, noise(1))
 
@@ -202,10 +204,10 @@ def test_levels_may_differ_from_row_to_row():
     """Points at a level of their own take the step that points there take together."""
 
     class Apart:
-        def stirred(self, step, n_steps, sigma, x):
+        def add_noise(self, step, n_steps, sigma, x):
             return (sigma * factors, x * factors[:, None]) if step == 0 else (sigma, x)
 
-        def change(self, step, order, sigma, x):
+        def slope_correction(self, step, order, sigma, x):
             return torch.zeros_like(x)
 
     factors = levels(1.0, 1.2)

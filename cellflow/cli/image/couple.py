@@ -66,7 +66,7 @@ def couple(output: Path, force: bool, progress: bool, **given: Any) -> None:
     reads what is found here. The table says how evenly fresh noise goes to the images.
     """
     from cellflow import images
-    from cellflow._log import tell
+    from cellflow._log import log_info
 
     data = shared.read(*(given.pop(name) for name in ("data", "split", "size", "label")))
     latents = given.pop("latents")
@@ -83,7 +83,7 @@ def couple(output: Path, force: bool, progress: bool, **given: Any) -> None:
     )
     if progress:
         _print(table, reduced=given["cost_dim"] is not None)
-        tell(f"wrote {output}")
+        log_info(f"wrote {output}")
 
 
 def _print(table: pd.DataFrame, *, reduced: bool) -> None:

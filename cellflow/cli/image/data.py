@@ -45,7 +45,7 @@ def data(
     MNIST or Fashion-MNIST.
     """
     from cellflow import images
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.cli.tables import print_pairs
 
     if output is not None:
@@ -58,7 +58,7 @@ def data(
         found.save(output, overwrite=force)
     else:
         images.write_png(found.pixels[:_SHOWN], output, overwrite=force)
-    tell(f"wrote {output}")
+    log_info(f"wrote {output}")
 
 
 def _described(found: ImageSet) -> dict[str, str]:

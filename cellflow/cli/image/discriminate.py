@@ -102,7 +102,7 @@ def discriminate(
     cellflow image sample --solver edm-heun --discriminator FOLDER uses it.
     """
     from cellflow import Flow, images
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.flow import DISCRIMINATOR, check_flow_target
     from cellflow.training import resolve_device
 
@@ -119,8 +119,8 @@ def discriminate(
     )
     told.save(output, overwrite=force)
     best = min(range(len(told.history["check"])), key=told.history["check"].__getitem__)
-    tell(
+    log_info(
         f"told right: {told.history['accuracy'][best]:.1%} of images kept from training, over all "
         "levels of noise"
     )
-    tell(f"wrote {output}")
+    log_info(f"wrote {output}")

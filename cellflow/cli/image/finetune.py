@@ -49,7 +49,7 @@ def finetune(
 
     The flow decides latents, classes and whether images are mirrored; it is left as it is.
     """
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.flow import check_flow_target
 
     check_flow_target(output, overwrite=force)
@@ -63,7 +63,7 @@ def finetune(
 
         launch(processes, work, settings)
     if progress:
-        tell(f"wrote {output}")
+        log_info(f"wrote {output}")
 
 
 def work(settings: dict[str, Any]) -> None:

@@ -169,7 +169,7 @@ def steps_between(flow: Flow, solving: dict[str, Any], intervals: int) -> int | 
     """
     from cellflow.integrate import FIXED_STEP
 
-    solver = solving["solver"] or ("average" if flow.leaps else "dopri5")
+    solver = solving["solver"] or ("average" if flow.is_mean_flow else "dopri5")
     # Without an effect on adaptive ones, which is refused where steps are named.
     if solver == "average" or solver not in FIXED_STEP:
         return solving["n_steps"]

@@ -85,7 +85,7 @@ def sample(
 ) -> None:
     """Generate images with a flow from noise, and say what they cost."""
     from cellflow import Flow, images
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.training import resolve_device
 
     shared.check_output(output, (".png", ".gif", ".npz"), force=force)
@@ -102,13 +102,13 @@ def sample(
             made.save(output, overwrite=force)
         else:
             images.write_png(made.images.pixels, output, overwrite=force)
-        tell(f"{n} images; evaluations of the velocity for each: {made.nfe:g}")
+        log_info(f"{n} images; evaluations of the velocity for each: {made.nfe:g}")
         of = common["n_trajectories"]
         if made.effective is not None and of > 1:
-            tell(f"trajectories for each: {of}, effectively {made.effective:.2f}")
+            log_info(f"trajectories for each: {of}, effectively {made.effective:.2f}")
     else:
         _write(_film(flow, n, show, frames, common), output, force=force)
-    tell(f"wrote {output}")
+    log_info(f"wrote {output}")
 
 
 def _film(flow: Flow, n: int, show: str, frames: int, common: dict[str, Any]) -> np.ndarray:

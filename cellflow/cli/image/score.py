@@ -121,7 +121,7 @@ def score(
     tests. Only distances in the space of Inception are called FID and KID.
     """
     from cellflow import images
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.cli.image.tables import print_scores
 
     shared.check_output(output, (".json",), force=force)
@@ -138,7 +138,7 @@ def score(
     images.write_table(table, output, overwrite=force)
     if progress:
         print_scores(table)
-    tell(f"wrote {output}")
+    log_info(f"wrote {output}")
     if figure is not None:
         from cellflow import pl
         from cellflow.cli.figures import draw

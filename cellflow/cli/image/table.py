@@ -30,7 +30,7 @@ def table(
 
     from cellflow import images
     from cellflow._files import new_file
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.cli.image.tables import print_scores
 
     shared.check_output(output, (".tsv",), force=force)
@@ -46,4 +46,4 @@ def table(
         gathered.to_csv(staged, sep="\t", index=False)
     if progress:
         print_scores(gathered)
-    tell(f"wrote {output}")
+    log_info(f"wrote {output}")

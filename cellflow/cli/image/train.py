@@ -112,7 +112,7 @@ def train(output: Path, force: bool, processes: int, progress: bool, **settings:
     classes), a .npz, .npy or .parquet file, or a folder with the files of CIFAR-10, CIFAR-100,
     MNIST or Fashion-MNIST.
     """
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.flow import check_flow_target
 
     check_flow_target(output, overwrite=force)
@@ -125,7 +125,7 @@ def train(output: Path, force: bool, processes: int, progress: bool, **settings:
 
         launch(processes, work, settings)
     if progress:
-        tell(f"wrote {output}")
+        log_info(f"wrote {output}")
 
 
 def work(settings: dict[str, Any]) -> None:

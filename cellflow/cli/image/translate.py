@@ -70,7 +70,7 @@ def translate(
 ) -> None:
     """Carry images along a flow that was trained from one set of images to another."""
     from cellflow import Flow, images
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.training import resolve_device
 
     shared.check_output(output, (".png", ".gif", ".npz"), force=force)
@@ -89,5 +89,5 @@ def translate(
         images.write_gif(made.frames, output, overwrite=force)
     else:
         images.write_png(images.filmstrip(made.frames), output, overwrite=force)
-    tell(f"{len(made.images)} images; evaluations of the velocity for each: {made.nfe:g}")
-    tell(f"wrote {output}")
+    log_info(f"{len(made.images)} images; evaluations of the velocity for each: {made.nfe:g}")
+    log_info(f"wrote {output}")

@@ -73,7 +73,7 @@ def upscale(
     bicubic interpolation.
     """
     from cellflow import Flow, images
-    from cellflow._log import tell
+    from cellflow._log import log_info
     from cellflow.training import resolve_device
 
     shared.check_output(output, (".png", ".npz"), force=force)
@@ -89,12 +89,12 @@ def upscale(
     else:
         columns = [_blocks(small, factor), made.images, *([found] if is_full else [])]
         _draw(columns, output, force=force)
-    tell(f"{len(found)} images; evaluations of the velocity for each: {made.nfe:g}")
+    log_info(f"{len(found)} images; evaluations of the velocity for each: {made.nfe:g}")
     if is_full:
         for what, each in (("flow", made.images), ("bicubic", images.enlarge(small, factor))):
             near = images.fidelity(each, found)
-            tell(f"{what}: PSNR {near.psnr:.2f} dB, SSIM {near.ssim:.3f}")
-    tell(f"wrote {output}")
+            log_info(f"{what}: PSNR {near.psnr:.2f} dB, SSIM {near.ssim:.3f}")
+    log_info(f"wrote {output}")
 
 
 def _blocks(small: ImageSet, factor: int) -> ImageSet:

