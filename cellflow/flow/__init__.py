@@ -3,7 +3,7 @@
 from cellflow.flow.corrector import Guided, guide
 from cellflow.flow.discriminator import DISCRIMINATOR, Discriminator
 from cellflow.flow.discriminator_guidance import DiscriminatorGuidance, LogRatio
-from cellflow.flow.flow import Context, Flow
+from cellflow.flow.flow import Context, Flow, Trajectory
 from cellflow.flow.storage import check_flow_target, fingerprint
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Flow",
     "Guided",
     "LogRatio",
+    "Trajectory",
     "check_flow_target",
     "fingerprint",
     "guide",

@@ -18,9 +18,6 @@ from cellflow.tl._labels import common_labels, labels_of
 from cellflow.tl._snapshots import Snapshots
 from cellflow.transport import Plan, distances, entropic_plan, exact_plan
 
-#: Steps of the fourth order from a time to the next.
-_STEPS = 10
-
 #: Entries of a soft coupling under this share of the largest of their row are left out.
 _LEAST = 1e-3
 
@@ -112,14 +109,12 @@ def _coupling(
 ) -> AnnData:
     before, after = (np.flatnonzero(course.points.elapsed == time) for time in pair)
     cells = course.cells[torch.as_tensor(before)]
-    pushed, gained = course.flow.push_with_growth(
-        cells.x, *pair, condition=cells.condition, **course.way(_STEPS)
-    )
-    masses = gained.double().softmax(dim=0).cpu().numpy()
+    pushed = course.flow.trajectory(cells.x, pair, condition=cells.condition)
+    masses = pushed.log_mass[-1].double().softmax(dim=0).cpu().numpy()
     there = course.cells.x[torch.as_tensor(after)].double().cpu().numpy()
     blocks = common_labels(labels[before], labels[after])
     _check_blocks(blocks, pair, len(before))
-    plan = _within(blocks, pushed.double().cpu().numpy(), there, masses, epsilon)
+    plan = _within(blocks, pushed.end.double().cpu().numpy(), there, masses, epsilon)
     matrix = sparse.csr_matrix(
         (plan.mass, (plan.rows, plan.columns)), shape=(len(before), len(after))
     )

@@ -13,11 +13,8 @@ from cellflow._errors import InputError
 from cellflow._keys import POTENTIAL, record
 from cellflow._typing import Points, Rows
 from cellflow.flow import Flow
-from cellflow.integrate import log_density, own_time
+from cellflow.integrate import log_density
 from cellflow.tl._snapshots import Snapshots
-
-#: Steps of the fourth order from the first time to any other.
-_STEPS = 20
 
 #: Cells that go at a time.
 _ROWS = 4096
@@ -120,10 +117,9 @@ def _log_density(cells: Snapshots, base: MultivariateNormal) -> np.ndarray:
     flow, points = cells.flow, cells.cells
     begin = flow.axis.to_flow(flow.axis.times[0])
     velocity = partial(flow.velocity, condition=points.condition)
-    way = own_time(velocity, begin, cells.moments - begin)
 
     def at_first(x: Points) -> Rows:
         return base.log_prob(x.double())  # type: ignore[no-untyped-call]
 
-    found = log_density(way, at_first, points.x, 0.0, 1.0, n_steps=_STEPS)
+    found = log_density(velocity, at_first, points.x, begin, cells.moments)
     return found.double().cpu().numpy()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +15,6 @@ from cellflow._random import torch_generator
 from cellflow.flow import Flow
 from cellflow.tl._course import Course
 from cellflow.training.devices import cpu_threads
-
-#: Steps for one mean interval of the course: of Runge-Kutta of order 4, and with noise.
-_STEPS, _NOISY_STEPS = 25, 100
 
 
 @dataclass(frozen=True)
@@ -76,49 +70,14 @@ class Mover:
         threads as for the fit.
         """
         with cpu_threads(self.flow.settings["recipe"]["threads"]):
-            if self.n_samples is not None:
+            if self.n_samples is None:
+                found = self.flow.trajectory(cells.x, times, condition=cells.condition)
+            else:
                 cells = cells[torch.arange(len(cells)).repeat_interleave(self.copies)]
-                return self._noisy(cells, times)
-            if self.flow.changes_mass:
-                return self._growing(cells, times)
-            return self._plain(cells, times)
-
-    def _plain(self, cells: Batch, times: Sequence[float]) -> Motion:
-        if len(set(times)) == 1:
-            return _motion(cells.x.expand(len(times), *cells.x.shape))
-        options = self._steps(times)
-        return _motion(self.flow.trajectory(cells.x, times, condition=cells.condition, **options).x)
-
-    def _noisy(self, cells: Batch, times: Sequence[float]) -> Motion:
-        moved = self.flow.simulate(
-            cells.x,
-            times,
-            self.generator,
-            condition=cells.condition,
-            n_steps=max(1, math.ceil(_NOISY_STEPS * self._longest(times))),
-        )
-        return _motion(moved.x)
-
-    def _growing(self, cells: Batch, times: Sequence[float]) -> Motion:
-        points, gains = [cells.x.to(self.flow.device)], [cells.x.new_zeros(len(cells))]
-        for start, stop in pairwise(times):
-            moved, gained = self.flow.push_with_growth(
-                points[-1], start, stop, condition=cells.condition, **self._steps([start, stop])
-            )
-            points.append(moved)
-            gains.append(gains[-1].to(gained) + gained)
-        return Motion(*(torch.stack(each).cpu().numpy() for each in (points, gains)))
-
-    def _longest(self, times: Sequence[float]) -> float:
-        """The longest stretch between two times that follow each other, in flow time."""
-        moments = [self.flow.axis.to_flow(time) for time in times]
-        return max(abs(stop - start) for start, stop in pairwise(moments))
-
-    def _steps(self, times: Sequence[float]) -> dict[str, Any]:
-        """Options of the solver; a mean flow needs none."""
-        if self.flow.is_mean_flow:
-            return {}
-        return {"n_steps": max(1, math.ceil(_STEPS * self._longest(times)))}
+                found = self.flow.simulate(
+                    cells.x, times, self.generator, condition=cells.condition
+                )
+            return Motion(found.x.cpu().numpy(), found.log_mass.cpu().numpy())
 
 
 def moved(
@@ -150,11 +109,6 @@ def moved(
     else:
         total = np.log(len(others))
     return Motion(motion.points, motion.gains - total)
-
-
-def _motion(points: torch.Tensor) -> Motion:
-    moved = points.cpu().numpy()
-    return Motion(moved, np.zeros(moved.shape[:2], dtype=moved.dtype))
 
 
 def shares(gains: np.ndarray) -> np.ndarray:

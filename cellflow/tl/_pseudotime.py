@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from cellflow._errors import InputError
 from cellflow._keys import PATH_LENGTH, PSEUDOTIME, record
 from cellflow._random import RNG, seed_of
 from cellflow.flow import Flow
-from cellflow.integrate import accumulate, own_time
+from cellflow.integrate import solve_augmented
 from cellflow.representation import cells_of
 from cellflow.tl._snapshots import Snapshots
 
@@ -26,9 +25,6 @@ _TIMES = 6
 
 #: Cells of each such population.
 _CELLS = 400
-
-#: Steps of the way back.
-_STEPS = 40
 
 
 def pseudotime(
@@ -176,13 +172,13 @@ class _Predicted:
 def _path_lengths(flow: Flow, cells: Batch, moments: np.ndarray) -> np.ndarray:
     """Length of the way of each cell from the start of the flow to its own flow time."""
     begin = flow.axis.to_flow(flow.axis.times[0])
-    spans = torch.as_tensor(moments - begin).to(cells.x)
+    own = torch.as_tensor(moments).to(cells.x)
 
-    def speed(t: Tensor, x: Tensor) -> Tensor:
-        return flow.velocity(t, x, cells.condition).norm(dim=1)
+    def velocity_and_speed(t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        velocity = flow.velocity(t, x, cells.condition)
+        return velocity, velocity.norm(dim=1)
 
-    ways = (partial(flow.velocity, condition=cells.condition), speed)
-    velocity, rate = (own_time(way, begin, spans) for way in ways)
     # From their own times, where the cells are, back to the start: the integral counts down.
-    gained = accumulate(velocity, rate, cells.x, 1.0, 0.0, n_steps=_STEPS)[1]
-    return (-gained).double().cpu().numpy()
+    times = torch.stack([own, torch.full_like(own, begin)])
+    _, lengths = solve_augmented(velocity_and_speed, cells.x, times)
+    return (-lengths[-1]).double().cpu().numpy()

@@ -24,13 +24,6 @@ from cellflow.tl._provenance import made_by
 #: Cells whose Jacobians are in memory at a time.
 _CHUNK = 1024
 
-#: Steps of the fourth order to a time inside an interval. On the embedded data four are off by
-#: 0.1 % of the spread of the cells at most.
-_STEPS = 4
-
-#: Steps of the fourth order from a time to any other.
-_FAR_STEPS = 40
-
 
 def representation_key(flow: Flow) -> str:
     """The `obsm` key that a flow was fitted in."""
@@ -137,7 +130,6 @@ class Snapshots:
             time,
             start=start,
             generator=torch_generator(seed),
-            **self.way(_STEPS),
         )
         rows = [np.flatnonzero(elapsed == origin) for origin in dict.fromkeys(carried.starts)]
         return carried, np.concatenate(rows)
@@ -149,13 +141,9 @@ class Snapshots:
             rows = torch.as_tensor(np.flatnonzero(self.points.elapsed == own))
             cells = self.cells[rows]
             moved[rows] = self.flow.push(
-                cells.x, float(own), time, condition=cells.condition, **self.way(_FAR_STEPS)
+                cells.x, float(own), time, condition=cells.condition
             )
         return moved.double().cpu().numpy()
-
-    def way(self, n_steps: int) -> dict[str, Any]:
-        """Options of `Flow.push` for so many steps; a mean flow needs none."""
-        return {} if self.flow.is_mean_flow else {"n_steps": n_steps}
 
     @property
     def known_times(self) -> tuple[float, ...]:
