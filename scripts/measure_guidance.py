@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 import cellflow as cf
-from cellflow.training.discriminators import PAIRINGS
+from cellflow.images.guidance.discrimination import PAIRINGS
 
 WEIGHTS = (0.0, 1.0, 2.0)
 BY = ("edm-heun:18", "edm-heun:14:90")

@@ -24,10 +24,10 @@ import torch
 from scipy.spatial import cKDTree
 
 from cellflow.couplings.wfr import wfr_cost
+from cellflow.evaluation.folds import Fold, interior_times
+from cellflow.evaluation.predict import Evaluation
 from cellflow.marginals import TimeAxis, fit_axis
 from cellflow.metrics import Cloud, cov_error, energy_distance, wasserstein
-from cellflow.tl._evaluation import Evaluation
-from cellflow.tl._folds import Fold, interior_times
 from cellflow.transport import distances, exact_plan
 from cellflow.transport.whole import soft_plan
 

@@ -29,12 +29,12 @@ from safetensors.torch import load, load_file, safe_open, save, save_file
 import cellflow as cf
 from cellflow._errors import CellflowError
 from cellflow._tensors import digest
+from cellflow.evaluation.plan import read_benchmark
 from cellflow.flow.storage import _digest
 from cellflow.images import read_table
 from cellflow.images._read import read
 from cellflow.images.weights import read_weights
 from cellflow.io import read_course, read_scores, write_h5ad
-from cellflow.methods.benchmark import read_benchmark
 from cellflow.methods.config import read_config
 from cellflow.representation import from_context
 from cellflow.training import Checkpoint

@@ -10,7 +10,13 @@ import cellflow as cf
 #: All that the command line loads before a command runs; `attr` comes with an older rich.
 LIGHT = {"cellflow", "click", "rich", "rich_click", "attr"}
 #: And of cellflow itself: commands, and the names that their options offer.
-COMMANDS = {"cellflow", "cellflow._errors", "cellflow.cli", "cellflow.methods"}
+COMMANDS = {
+    "cellflow",
+    "cellflow._errors",
+    "cellflow.cli",
+    "cellflow.evaluation",
+    "cellflow.methods",
+}
 
 
 def loaded_by(code: str) -> set[str]:

@@ -14,7 +14,7 @@ from cellflow.cli import options
 from cellflow.methods.names import RECIPES
 
 if TYPE_CHECKING:
-    from cellflow.methods.benchmark import Benchmark
+    from cellflow.evaluation.plan import Benchmark
 
 #: Endings of a file that says what to compare.
 _YAML = (".yaml", ".yml")
@@ -108,8 +108,8 @@ def benchmark(
     added. Fits that failed are named in the end, and the exit code is then 1.
     """
     from cellflow import tl
-    from cellflow.io.benchmark_table import failures, write_benchmark
-    from cellflow.methods.benchmark import read_benchmark
+    from cellflow.evaluation.plan import read_benchmark
+    from cellflow.evaluation.summary import failures, write_benchmark
 
     if any(file.suffix in _YAML for file in files):
         _check_alone(files)
@@ -173,8 +173,8 @@ def _plan(
     **settings: Any,
 ) -> Benchmark:
     """What files and options ask for."""
-    from cellflow.methods.benchmark import Benchmark, add_file, held_out_of
-    from cellflow.methods.contestants import contestants_of
+    from cellflow.evaluation.named_methods import contestants_of
+    from cellflow.evaluation.plan import Benchmark, add_file, held_out_of
     from cellflow.methods.recipes import recipe_of
 
     named: dict[str, Path] = {}
@@ -199,7 +199,7 @@ def _cores() -> int:
 def _draw(table: Any, output: Path) -> None:
     from cellflow import pl
     from cellflow.cli.figures import draw
-    from cellflow.io.benchmark_table import FIGURE
+    from cellflow.evaluation.summary import FIGURE
 
     # A figure needs scores; where every fit of all data failed there may be none.
     if table["w1_half"].notna().any():
@@ -209,7 +209,7 @@ def _draw(table: Any, output: Path) -> None:
 def _show(table: Any, output: Path) -> None:
     from cellflow._log import log_info
     from cellflow.cli.tables import print_benchmark
-    from cellflow.io.benchmark_table import SUMMARY, TABLE
+    from cellflow.evaluation.summary import SUMMARY, TABLE
 
     print_benchmark(table)
     log_info(f"wrote {output}: {TABLE}, {SUMMARY}")

@@ -13,10 +13,10 @@ from typing import Any
 import rich_click as click
 
 from cellflow._errors import CellflowWarning
+from cellflow.evaluation.protocols import PROTOCOLS
 from cellflow.methods.names import EXPRESSION_KINDS, RECIPES, STARTS, TIME_AXES
 from cellflow.methods.parts import COUPLINGS, GROWTH, OBJECTIVES, PATHS
 from cellflow.methods.presets import PRESETS
-from cellflow.methods.protocols import PROTOCOLS
 
 Command = Callable[..., Any]
 

@@ -71,7 +71,7 @@ def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str
 
 def print_benchmark(table: pd.DataFrame) -> None:
     """Print the means of each data set over its held-out times, the best methods first."""
-    from cellflow.io import benchmark_means
+    from cellflow.evaluation.summary import benchmark_means
 
     for name, part in table.groupby("data", sort=False):
         means = benchmark_means(part).dropna(subset="w1").sort_values("w1")

@@ -1,21 +1,15 @@
-"""The fitted objects: a velocity field with its clock, a discriminator; on disk without pickles."""
+"""The fitted object: a velocity field with its clock; on disk without pickles."""
 
-from cellflow.flow.corrector import Guided, guide
-from cellflow.flow.discriminator import DISCRIMINATOR, Discriminator
-from cellflow.flow.discriminator_guidance import DiscriminatorGuidance, LogRatio
+from cellflow.flow.carry import Carried, carry
 from cellflow.flow.flow import Context, Flow, Trajectory
 from cellflow.flow.storage import check_flow_target, fingerprint
 
 __all__ = [
-    "DISCRIMINATOR",
+    "Carried",
     "Context",
-    "Discriminator",
-    "DiscriminatorGuidance",
     "Flow",
-    "Guided",
-    "LogRatio",
     "Trajectory",
+    "carry",
     "check_flow_target",
     "fingerprint",
-    "guide",
 ]

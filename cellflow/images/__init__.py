@@ -1,27 +1,27 @@
 """Images: read them, train a flow that generates or translates them, sample, score."""
 
-from cellflow.flow import Discriminator
 from cellflow.images._couple import couple
-from cellflow.images._discriminate import train_discriminator
 from cellflow.images._finetune import finetune
 from cellflow.images._interpolate import interpolate
 from cellflow.images._read import read, splits
 from cellflow.images._sample import sample
-from cellflow.images._score import TranslationScores, score, translation_scores
-from cellflow.images._score_flow import BY, score_flow
 from cellflow.images._train import train
 from cellflow.images._translate import translate
 from cellflow.images._upscale import upscale
 from cellflow.images.config import CONFIGS, config_of
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder, PCAEncoder, PixelEncoder
-from cellflow.images.features import SPACES, FeatureSpace, space_of
-from cellflow.images.fidelity import Fidelity, fidelity
-from cellflow.images.inception import write_inception_weights
+from cellflow.images.guidance._train_discriminator import train_discriminator
+from cellflow.images.guidance.discriminator import Discriminator
 from cellflow.images.low_res import enlarge, shrink
 from cellflow.images.pictures import filmstrip, grid, write_gif, write_png
 from cellflow.images.samples import Samples, cost_of
-from cellflow.images.scores import Scores
+from cellflow.images.scoring._score import TranslationScores, score, translation_scores
+from cellflow.images.scoring._score_flow import BY, score_flow
+from cellflow.images.scoring.features import SPACES, FeatureSpace, space_of
+from cellflow.images.scoring.fidelity import Fidelity, fidelity
+from cellflow.images.scoring.inception import write_inception_weights
+from cellflow.images.scoring.scores import Scores
 from cellflow.images.tables import read_table, write_table
 
 __all__ = [

@@ -12,11 +12,12 @@ from cellflow.images.couplings_report import check_report_target, write_report
 from cellflow.images.course import Course
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
+from cellflow.images.precompute import Found, precompute
 from cellflow.images.settings import flips_for, settled
 from cellflow.images.space import space_for
 from cellflow.methods.config import Config
 from cellflow.methods.method import Method
-from cellflow.training import Found, precompute, resolve_device
+from cellflow.training import resolve_device
 from cellflow.training.potentials import ready
 
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow._typing import Condition, Points
-from cellflow.flow import Discriminator, Flow, Guided
-from cellflow.images._corrector import Guidance, guidance_of
+from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
-from cellflow.images.discriminator_guidance import Guiding
 from cellflow.images.encoders import Encoder
+from cellflow.images.guidance.autoguidance import Guidance, Guided, guidance_of
+from cellflow.images.guidance.discriminator import Discriminator
+from cellflow.images.guidance.discriminator_guidance import Guiding
 from cellflow.images.samples import Samples
 from cellflow.images.solvers import named_solver, way
 from cellflow.images.space import ImageSpace

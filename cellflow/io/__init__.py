@@ -1,6 +1,5 @@
 """Between files, slots and populations in time."""
 
-from cellflow.io.benchmark_table import benchmark_means, benchmark_summary, write_benchmark
 from cellflow.io.courses import published, read_course
 from cellflow.io.covariates import Conditions, SideColumns
 from cellflow.io.flow_times import flow_times_of, in_unit, kept_times, shared_times
@@ -17,8 +16,6 @@ __all__ = [
     "Conditions",
     "SideColumns",
     "TimePoints",
-    "benchmark_means",
-    "benchmark_summary",
     "check_copy_target",
     "check_table_target",
     "described",
@@ -39,7 +36,6 @@ __all__ = [
     "shared_times",
     "time_key_of",
     "time_points_of",
-    "write_benchmark",
     "write_copy",
     "write_h5ad",
     "write_scores",

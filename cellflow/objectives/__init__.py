@@ -1,7 +1,6 @@
 """Objectives: they draw their own times and turn pairs and a net into a loss."""
 
 from cellflow.objectives.acceleration import AccelerationRegression
-from cellflow.objectives.discrimination import Classification, Discrimination, guidance_levels
 from cellflow.objectives.edm import EDM
 from cellflow.objectives.mean_flow import MeanFlow
 from cellflow.objectives.metric_energy import MetricEnergy
@@ -11,14 +10,11 @@ from cellflow.objectives.velocity import VelocityRegression
 __all__ = [
     "EDM",
     "AccelerationRegression",
-    "Classification",
-    "Discrimination",
     "LogitNormal",
     "MeanFlow",
     "MetricEnergy",
     "Objective",
     "VelocityRegression",
     "condition_at",
-    "guidance_levels",
     "uniform_times",
 ]

@@ -18,16 +18,16 @@ from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
 from cellflow._log import log_info
 from cellflow._random import seed_of
-from cellflow.io.benchmark_folder import ROWS, YARDSTICKS, BenchmarkFolder
+from cellflow.evaluation.external import check_peer
+from cellflow.evaluation.named_methods import Contestant, Peer, contestants_of
+from cellflow.evaluation.plan import HeldOut, held_out_of
+from cellflow.evaluation.results import ROWS, YARDSTICKS, BenchmarkFolder
+from cellflow.evaluation.runs import DataSet, Desk, Fit, Place, Unit
+from cellflow.evaluation.table import table_of
+from cellflow.evaluation.workers import Outcome, Workers, workers
 from cellflow.io.courses import published
-from cellflow.methods.benchmark import HeldOut, held_out_of
-from cellflow.methods.contestants import Contestant, Peer, contestants_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.metrics import BASELINES
-from cellflow.tl._benchmark_table import table_of
-from cellflow.tl._benchmark_units import DataSet, Desk, Fit, Place, Unit
-from cellflow.tl._benchmark_workers import Outcome, Workers, workers
-from cellflow.tl._peers import check_peer
 
 #: Name of cells that came without one.
 _UNNAMED = "data"

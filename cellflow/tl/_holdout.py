@@ -15,19 +15,19 @@ from cellflow._keys import HOLDOUT, record
 from cellflow._log import log_info
 from cellflow._random import RNG, seed_of
 from cellflow._versions import versions
-from cellflow.io import time_key_of
-from cellflow.methods.contestants import contestant_of
-from cellflow.methods.method import Method
-from cellflow.methods.recipes import Recipe
-from cellflow.tl._digest import digest_of
-from cellflow.tl._evaluation import (
+from cellflow.evaluation.digest import digest_of
+from cellflow.evaluation.folds import interior_times
+from cellflow.evaluation.named_methods import contestant_of
+from cellflow.evaluation.predict import (
     Evaluation,
     Result,
     Trial,
     evaluated_together,
     yardstick_of,
 )
-from cellflow.tl._folds import interior_times
+from cellflow.io import time_key_of
+from cellflow.methods.method import Method
+from cellflow.methods.recipes import Recipe
 from cellflow.training import resolve_device
 
 

@@ -11,10 +11,10 @@ from cellflow._checks import check_choice
 from cellflow._keys import INTERPOLATE, START_TIME, TIME, WEIGHT, record
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow.flow import Flow
+from cellflow.flow.carry import carry
 from cellflow.io import flow_times_of
 from cellflow.methods.names import STARTS
 from cellflow.representation import cells_of, from_context
-from cellflow.tl._carry import carry
 from cellflow.tl._predicted import predicted_cells
 from cellflow.tl._provenance import made_by
 

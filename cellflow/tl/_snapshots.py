@@ -15,10 +15,10 @@ from cellflow._batch import Batch
 from cellflow._keys import REPRESENTATION
 from cellflow._random import torch_generator
 from cellflow.flow import Flow
+from cellflow.flow.carry import Carried, carry
 from cellflow.integrate import jacobian
 from cellflow.io import TimePoints, flow_times_of, shared_times
 from cellflow.representation import cells_of
-from cellflow.tl._carry import Carried, carry
 from cellflow.tl._provenance import made_by
 
 #: Cells whose Jacobians are in memory at a time.

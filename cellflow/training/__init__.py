@@ -7,14 +7,12 @@ from cellflow.training.fine_tuning import settings_after, sigma_after
 from cellflow.training.fit import Job, fit_flow
 from cellflow.training.loop import minimise
 from cellflow.training.parallel import Crew, joined, launch
-from cellflow.training.precompute import Found, precompute
 from cellflow.training.progress import Look
 from cellflow.training.together import fit_flows
 
 __all__ = [
     "Checkpoint",
     "Crew",
-    "Found",
     "Job",
     "Look",
     "compared",
@@ -23,7 +21,6 @@ __all__ = [
     "joined",
     "launch",
     "minimise",
-    "precompute",
     "resolve_device",
     "settings_after",
     "sigma_after",

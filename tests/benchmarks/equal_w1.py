@@ -28,11 +28,11 @@ import torch
 
 import cellflow as cf
 from cellflow._random import torch_generator
-from cellflow.methods.contestants import contestants_of
+from cellflow.evaluation.external import _global_seed
+from cellflow.evaluation.named_methods import contestants_of
+from cellflow.evaluation.predict import Evaluation, _job, _predict
 from cellflow.metrics.kernels import energy_distance
 from cellflow.metrics.wasserstein import wasserstein
-from cellflow.tl._evaluation import Evaluation, _job, _predict
-from cellflow.tl._peers import _global_seed
 from cellflow.training import fit_flow
 from cellflow.training.devices import cpu_threads
 from cellflow.transport import assign

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import cellflow as cf
-from cellflow.tl import _evaluation
+from cellflow.evaluation import predict
 
 SHORT = ["--use-rep", "X_pca", "--time", "1", "--n-steps", "20", "--max-cells", "20"]
 PLAN = """
@@ -71,14 +71,14 @@ def test_files_and_options_do_without_a_plan(run, file, course, tmp_path):
 
 
 def test_a_fit_that_fails_is_named_and_the_exit_code_is_1(run, file, tmp_path, monkeypatch):
-    fit = _evaluation.fit_flow
+    fit = predict.fit_flow
 
     def failing(*args, **options):
         if options["method"].path == "vp":
             raise RuntimeError("no luck")
         return fit(*args, **options)
 
-    monkeypatch.setattr(_evaluation, "fit_flow", failing)
+    monkeypatch.setattr(predict, "fit_flow", failing)
     words = ["benchmark", file, "--method", "vp", "--method", "ot-cfm", *SHORT]
     code, _, err = run(*words, "--output", "o", "--jobs", 1, "--quiet")
     assert code == 1
@@ -92,7 +92,7 @@ def test_baselines_that_fail_leave_a_summary_without_scores(run, file, tmp_path,
     def failing(*args, **options):
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr("cellflow.tl._benchmark_units.yardstick_of", failing)
+    monkeypatch.setattr("cellflow.evaluation.runs.yardstick_of", failing)
     code, _, err = run("benchmark", file, *SHORT, "--output", "o", "--jobs", 1, "--quiet")
     assert (code, err.count("\n")) == (1, 1)
     assert "Nothing was scored" in (tmp_path / "o" / "benchmark.md").read_text()

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from cellflow._errors import CellflowWarning, FileError, InputError
 from cellflow.couplings import SemidiscreteCoupling, atoms, finite_plan, fit_potentials
 from cellflow.couplings.potentials import Potentials
-from cellflow.couplings.tweedie import barycentre, entropic_pull
+from cellflow.images.guidance.tweedie import barycentre, entropic_pull
 from cellflow.marginals import Gaussian, Population
 from tests.seeds import randn, seeded
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cellflow._errors import InputError
 from cellflow.couplings.potentials import Potentials
-from cellflow.couplings.tweedie import (
+from cellflow.images.guidance.tweedie import (
     barycentre,
 )
 from tests.atoms import TWO_ATOMS, on_the_line, quantiles, random_potentials, two_atoms

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cellflow import FileError
-from cellflow.images.features import SPACES, space_of
+from cellflow.images.scoring.features import SPACES, space_of
 
 
 class Malicious:

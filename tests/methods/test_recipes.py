@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from cellflow import InputError, recipe
+from cellflow.evaluation.protocols import PROTOCOLS
 from cellflow.methods.names import RECIPES, TIME_AXES
-from cellflow.methods.protocols import PROTOCOLS
 from cellflow.methods.recipes import Recipe
 from cellflow.methods.sizes import DenoiserSizes, MLPSizes, UNetSizes
 from cellflow.nets import Fields

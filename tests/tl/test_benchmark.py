@@ -11,8 +11,9 @@ import torch
 
 import cellflow as cf
 from cellflow import FileError, InputError
+from cellflow.evaluation import external, predict, runs
+from cellflow.evaluation.summary import benchmark_summary
 from cellflow.metrics import BASELINES
-from cellflow.tl import _benchmark_units, _evaluation, _peers
 
 TORCHCFM = pytest.mark.skipif(util.find_spec("torchcfm") is None, reason="torchcfm not installed")
 
@@ -30,7 +31,7 @@ def same(one, other):
 def fits(monkeypatch):
     """Fits and yardsticks that were really made."""
     made = {"fit": [], "yardstick": []}
-    fit, yardstick = _benchmark_units.evaluated, _benchmark_units.yardstick_of
+    fit, yardstick = runs.evaluated, runs.yardstick_of
 
     def seen_fit(evaluation, fold, measure, contestant, **options):
         made["fit"].append((fold.time, contestant.name, options["seed"]))
@@ -40,8 +41,8 @@ def fits(monkeypatch):
         made["yardstick"].append(fold.time)
         return yardstick(fold, *args, **options)
 
-    monkeypatch.setattr(_benchmark_units, "evaluated", seen_fit)
-    monkeypatch.setattr(_benchmark_units, "yardstick_of", seen_yardstick)
+    monkeypatch.setattr(runs, "evaluated", seen_fit)
+    monkeypatch.setattr(runs, "yardstick_of", seen_yardstick)
     return made
 
 
@@ -108,8 +109,8 @@ def test_rows_of_before_errors_were_stated_are_read(course, quick, fits, tmp_pat
     assert fits["fit"] == []
     assert again["w1_error"].isna().all()
     assert again["w1"].tolist() == first["w1"].tolist()
-    assert "standard error" in cf.io.benchmark_summary(first)
-    assert "standard error" not in cf.io.benchmark_summary(again)
+    assert "standard error" in benchmark_summary(first)
+    assert "standard error" not in benchmark_summary(again)
 
 
 @pytest.mark.parametrize("change", ["cells", "method", "recipe", "protocol", "seed", "version"])
@@ -127,7 +128,7 @@ def test_nothing_stale_is_taken(change, course, quick, fits, tmp_path, monkeypat
     elif change == "seed":
         options["seeds"] = [5]
     else:
-        monkeypatch.setattr(_benchmark_units, "versions", lambda: {"cellflow": "9"})
+        monkeypatch.setattr(runs, "versions", lambda: {"cellflow": "9"})
     benchmark(course, quick, **options)
     assert len(fits["fit"]) == 2
     assert len(fits["yardstick"]) == (2 if change in ("cells", "protocol", "version") else 1)
@@ -160,14 +161,14 @@ def test_processes_change_nothing(course, quick, tmp_path):
 
 
 def test_one_fit_that_fails_leaves_the_others(course, quick, tmp_path, monkeypatch):
-    fit = _evaluation.fit_flow
+    fit = predict.fit_flow
 
     def failing(*args, **options):
         if options["method"].coupling == "independent":
             raise RuntimeError("no luck\ntoday")
         return fit(*args, **options)
 
-    monkeypatch.setattr(_evaluation, "fit_flow", failing)
+    monkeypatch.setattr(predict, "fit_flow", failing)
     options = {"methods": ["i-cfm", "ot-cfm"], "folder": tmp_path / "run"}
     table = benchmark(course, quick, **options).set_index("method")
     assert table.loc["i-cfm", "error"] == "RuntimeError: no luck today"
@@ -177,7 +178,7 @@ def test_one_fit_that_fails_leaves_the_others(course, quick, tmp_path, monkeypat
     assert (benchmark(course, quick, **options)["error"] == "").all()
 
 
-def test_the_rival_is_the_best_of_baselines_and_peers(course, quick):
+def test_the_rival_is_the_best_of_baselines_andexternal(course, quick):
     table = benchmark(course, quick, times=None)
     rivals = table[table["role"] != "model"].groupby("method")["w1"].mean()
     assert (table["rival"] == rivals.idxmin()).all()
@@ -248,7 +249,7 @@ def test_foreign_folders_are_refused(course, quick, tmp_path):
 
 
 def test_a_peer_that_is_missing_says_how_to_get_it(course, quick, monkeypatch):
-    monkeypatch.setattr(_peers, "find_spec", lambda _: None)
+    monkeypatch.setattr(external, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r'pip install "cellflow-snapshots\[torchcfm\]"'):
         benchmark(course, quick, methods=["torchcfm:i-cfm"])
 
@@ -284,6 +285,6 @@ def test_a_peer_learns_the_speed_of_either_clock(kind, course, quick):
 
 
 def test_steps_of_a_peer_follow_its_epochs():
-    peer = cf.methods.contestants.Peer("p", "torchcfm:ot-cfm")
-    assert _peers.n_steps_of(peer, [4857, 5756, 6788]) == 300 * 37
-    assert _peers.n_steps_of(peer, [70, 200]) == 5000
+    peer = cf.evaluation.named_methods.Peer("p", "torchcfm:ot-cfm")
+    assert external.n_steps_of(peer, [4857, 5756, 6788]) == 300 * 37
+    assert external.n_steps_of(peer, [70, 200]) == 5000

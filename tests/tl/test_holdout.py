@@ -6,6 +6,7 @@ import pytest
 
 import cellflow as cf
 from cellflow import InputError
+from cellflow.evaluation import predict
 from cellflow.metrics import BASELINES
 
 
@@ -54,12 +55,10 @@ def test_several_seeds_are_measured_with_one_yardstick(course, quick):
 
 def predicted_points(adata, recipe, monkeypatch, **options):
     """What a fold predicts, in its own space."""
-    from cellflow.tl import _evaluation
-
     seen = []
-    predict = _evaluation._predict
+    carried = predict._predict
     monkeypatch.setattr(
-        _evaluation, "_predict", lambda *args: seen.append(predict(*args).points) or predict(*args)
+        predict, "_predict", lambda *args: seen.append(carried(*args).points) or carried(*args)
     )
     holdout(adata, recipe, **options)
     monkeypatch.undo()
@@ -219,16 +218,14 @@ def test_methods_are_named_and_changed_as_in_fit(course, quick):
 
 
 def test_a_flow_that_another_needs_is_fitted_without_the_held_out_cells(course, quick, monkeypatch):
-    from cellflow.tl import _evaluation
-
-    fits, fit = [], _evaluation.fit_flow
+    fits, fit = [], predict.fit_flow
 
     def seen(marginals, *args, **options):
         flow = fit(marginals, *args, **options)
         fits.append((options["method"].objective, options.get("prior"), marginals.times, flow))
         return flow
 
-    monkeypatch.setattr(_evaluation, "fit_flow", seen)
+    monkeypatch.setattr(predict, "fit_flow", seen)
     scores = holdout(course, quick, use_rep="X_pca", times=[1], method="oat-fm", prior_method="vp")
     assert np.isfinite(scores["w1"]).all()
     (first, none, times, prior), (second, given, same, flow) = fits
@@ -243,15 +240,13 @@ def test_a_flow_that_another_needs_is_fitted_without_the_held_out_cells(course, 
 
 
 def test_a_fine_tuning_by_name_has_the_noise_of_its_prior(course, quick, monkeypatch):
-    from cellflow.tl import _evaluation
-
-    seen, after = [], _evaluation.settings_after
+    seen, after = [], predict.settings_after
 
     def kept(*args):
         seen.append(after(*args)[0].sigma)
         return after(*args)
 
-    monkeypatch.setattr(_evaluation, "settings_after", kept)
+    monkeypatch.setattr(predict, "settings_after", kept)
     options = {"use_rep": "X_pca", "times": [1], "method": "oat-fm"}
     holdout(course, quick, prior_method=cf.method("ot-cfm", sigma=0.3), **options)
     holdout(course, quick, prior_method="vp", **options)

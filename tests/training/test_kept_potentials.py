@@ -9,8 +9,9 @@ import torch
 from cellflow import method, recipe
 from cellflow._errors import CellflowWarning, FileError, InputError
 from cellflow.couplings import Potentials
+from cellflow.images.precompute import precompute
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
-from cellflow.training import fit_flow, precompute
+from cellflow.training import fit_flow
 from cellflow.training.build import Build
 from cellflow.training.potentials import kept_file, potentials_for
 from tests.seeds import seeded

@@ -10,7 +10,7 @@ import yaml
 import cellflow as cf
 from cellflow.cli.image import image
 from cellflow.images import CONFIGS
-from cellflow.images.features import SPACES
+from cellflow.images.scoring.features import SPACES
 from cellflow.methods.names import SOLVERS
 from cellflow.methods.parts import COUPLINGS
 from cellflow.methods.presets import PRESETS

@@ -103,7 +103,8 @@ def discriminate(
     """
     from cellflow import Flow, images
     from cellflow._log import log_info
-    from cellflow.flow import DISCRIMINATOR, check_flow_target
+    from cellflow.flow import check_flow_target
+    from cellflow.images.guidance.discriminator import DISCRIMINATOR
     from cellflow.training import resolve_device
 
     check_flow_target(output, overwrite=force, form=DISCRIMINATOR)

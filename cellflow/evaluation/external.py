@@ -1,0 +1,141 @@
+"""Predictions by other packages, from the arrays that ours are made from.
+
+TorchCFM (Tong et al. 2024, arXiv 2302.00482) as its single-cell runner has it, at commit cacd4dc of
+github.com/atong01/conditional-flow-matching: a SELU net of 3 layers of 64 units, time first; AdamW;
+at every step a batch of each time, its own matcher for each pair of consecutive kept times, and one
+of these intervals for every row; the last weights carry the true cells of the time before by Euler
+steps. Net and loop are ours, pairs, paths and velocities those of the package.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cellflow._errors import InputError
+from cellflow._random import torch_generator
+from cellflow.evaluation.folds import Fold
+from cellflow.evaluation.named_methods import Peer
+from cellflow.flow.carry import Carried
+from cellflow.marginals import TimeAxis
+from cellflow.nets import MLP
+from cellflow.training.devices import cpu_threads
+
+#: The runner's numbers; its epochs are passes through the smallest of the times.
+_BATCH, _EPOCHS, _TRAIN_SHARE, _SIGMA = 128, 300, 0.8, 0.1
+_LEARNING_RATE, _WEIGHT_DECAY, _EULER_STEPS = 1e-3, 1e-5, 100
+
+#: Its data have thousands of cells a time. With a hundred, its epochs would be a step each.
+_FEWEST_STEPS = 5000
+
+#: Seed of the cells that training sees, the same whatever the seed of the fit, as in the runner.
+_SPLIT_SEED = 42
+
+
+def check_peer(peer: Peer) -> None:
+    """Refuse a peer whose package is not installed."""
+    if find_spec("torchcfm") is None:
+        raise InputError(
+            f"method {peer.kind!r} needs the package torchcfm: "
+            'pip install "cellflow-snapshots[torchcfm]"'
+        )
+
+
+def peer_prediction(peer: Peer, fold: Fold, axis: TimeAxis, seed: int) -> Carried:
+    """Train on the kept cells and carry those of the time before, on one CPU thread."""
+    check_peer(peer)
+    with _global_seed(seed), cpu_threads(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net = _trained(peer, fold, axis)
+    x = fold.at(fold.before).x
+    start, stop = axis.to_flow(fold.before), axis.to_flow(fold.time)
+    step = (stop - start) / _EULER_STEPS
+    with torch.no_grad():
+        for k in range(_EULER_STEPS):
+            x = x + step * net(torch.full((len(x),), start + k * step), x)
+    points = x.double().numpy()
+    return Carried(points, np.full(len(x), 1 / len(x)), np.full(len(x), fold.before))
+
+
+def n_steps_of(peer: Peer, counts: list[int]) -> int:
+    """Steps that the runner's 300 epochs are for these training cells, 5,000 at least."""
+    if peer.n_steps is not None:
+        return peer.n_steps
+    return max(_FEWEST_STEPS, _EPOCHS * (min(counts) // _BATCH))
+
+
+def _trained(peer: Peer, fold: Fold, axis: TimeAxis) -> torch.nn.Module:
+    cells = [_training_share(fold.at(time).x) for time in fold.kept]
+    moments = torch.tensor([axis.to_flow(time) for time in fold.kept], dtype=torch.float32)
+    matcher = _matcher(peer)
+    net = MLP(cells[0].shape[1], width=64, depth=3, activation="selu", time_features=0)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+    size = min(_BATCH, *map(len, cells))
+    feeds = [_batches(each, size) for each in cells]
+    for _ in range(n_steps_of(peer, [len(each) for each in cells])):
+        t, x, u = _step(matcher, [next(feed) for feed in feeds], moments)
+        loss = (net(t, x) - u).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return net
+
+
+def _step(matcher: Any, batches: list[Tensor], moments: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Times, places and velocities: every pair of times is matched, and each row keeps one."""
+    matched = [
+        matcher.sample_location_and_conditional_flow(one, other) for one, other in pairwise(batches)
+    ]
+    t, x, u = (torch.stack(parts) for parts in zip(*matched, strict=True))
+    rows = torch.arange(x.shape[1])
+    which = torch.randint(len(matched), (len(rows),))
+    length = moments.diff()[which]
+    time = moments[which] + length * t[which, rows]
+    return time, x[which, rows], u[which, rows] / length[:, None]
+
+
+def _matcher(peer: Peer) -> Any:
+    from torchcfm.conditional_flow_matching import (
+        ConditionalFlowMatcher,
+        ExactOptimalTransportConditionalFlowMatcher,
+    )
+
+    kinds = {
+        "torchcfm:ot-cfm": ExactOptimalTransportConditionalFlowMatcher,
+        "torchcfm:i-cfm": ConditionalFlowMatcher,
+    }
+    return kinds[peer.kind](sigma=_SIGMA)
+
+
+def _training_share(cells: Tensor) -> Tensor:
+    order = torch.randperm(len(cells), generator=torch_generator(_SPLIT_SEED))
+    return cells[order[: max(2, round(_TRAIN_SHARE * len(cells)))]]
+
+
+def _batches(cells: Tensor, size: int) -> Iterator[Tensor]:
+    """Batches of one time for ever, in a new order each pass, incomplete ones left out."""
+    while True:
+        order = torch.randperm(len(cells))
+        for k in range(len(cells) // size):
+            yield cells[order[k * size : (k + 1) * size]]
+
+
+@contextmanager
+def _global_seed(seed: int) -> Iterator[None]:
+    """Seed the global generators, which the package draws from, and put them back."""
+    before = np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            np.random.set_state(before)  # noqa: NPY002

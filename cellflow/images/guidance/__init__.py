@@ -1,0 +1,1 @@
+"""Guided sampling: autoguidance by a weaker flow, and guidance by a discriminator."""

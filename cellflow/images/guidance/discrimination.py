@@ -1,0 +1,347 @@
+"""Classification of noisy images: by their classes, and as real or generated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cellflow._batch import Batch, Pairs
+from cellflow._checks import check_choice
+from cellflow._errors import InputError
+from cellflow._random import drawn_seed, torch_generator, uniform_like
+from cellflow._typing import Condition, Points, Rows, Scalar
+from cellflow._versions import versions
+from cellflow.couplings import (
+    Coupling,
+    IndependentCoupling,
+    MinibatchCoupling,
+    MixtureCoupling,
+    euclidean,
+)
+from cellflow.images.guidance.discriminator import Discriminator
+from cellflow.images.guidance.noisy_classifier import RatioNet, vp_sigma
+from cellflow.marginals import Gaussian, Population
+from cellflow.methods.recipes import Recipe, recipe_of
+from cellflow.training.devices import cpu_threads
+from cellflow.training.loop import minimise
+
+#: Times of the variance-preserving process between which levels of noise are drawn.
+_FIRST, _LAST = 1e-5, 1.0
+
+
+def guidance_levels(like: Rows, generator: torch.Generator) -> Rows:
+    """Levels of noise for a discriminator, one for each entry of `like`.
+
+    The times tau have the density g^2 / sigma^2 of the variance-preserving process between 1e-5
+    and 1, the importance sampling of Kim et al. (2023, arXiv 2211.17091). Its antiderivative is
+    ln(exp(B) - 1), B the integral of beta up to tau, and this is the logarithm of the squared noise
+    of EDM: ln sigma is uniform.
+    """
+    ends = vp_sigma(torch.tensor([_FIRST, _LAST], dtype=torch.float64)).log().tolist()
+    return (ends[0] + (ends[1] - ends[0]) * uniform_like(like, generator)).exp()
+
+
+def _noisy(pairs: Pairs, generator: torch.Generator) -> tuple[Rows, Points, Condition]:
+    """Levels, noisy images and what is known of the images."""
+    if pairs.c1 is None:
+        raise TypeError("images are classified by columns of their condition, and have none")
+    sigma = guidance_levels(pairs.t0, generator)
+    return sigma, pairs.x1 + sigma[:, None] * pairs.x0, pairs.c1
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Cross-entropy of the classes of noisy images, which are one-hot in the condition."""
+
+    def loss(self, net: RatioNet, pairs: Pairs, generator: torch.Generator) -> Scalar:
+        """Mean over a batch."""
+        sigma, x, classes = _noisy(pairs, generator)
+        return functional.cross_entropy(net.classes(sigma, x), classes)
+
+    def accuracy(self, net: RatioNet, pairs: Pairs, generator: torch.Generator) -> Scalar:
+        """Share of images whose class is told right."""
+        sigma, x, classes = _noisy(pairs, generator)
+        told = net.classes(sigma, x).argmax(dim=1)
+        return (told == classes.argmax(dim=1)).float().mean()
+
+
+@dataclass(frozen=True)
+class Discrimination:
+    """Binary cross-entropy of real against generated images with noise.
+
+    The first column of the condition is 1 for real images and 0 for generated ones, the others are
+    covariates. At the minimum the net is the log-ratio of the densities of noisy images, or
+    ln(D / (1 - D)) of the discriminator D (Kim et al. 2023, arXiv 2211.17091).
+    """
+
+    def loss(self, net: RatioNet, pairs: Pairs, generator: torch.Generator) -> Scalar:
+        """Mean over a batch."""
+        ratio, real = self._told(net, pairs, generator)
+        return functional.binary_cross_entropy_with_logits(ratio, real)
+
+    def accuracy(self, net: RatioNet, pairs: Pairs, generator: torch.Generator) -> Scalar:
+        """Share of images that are told right; that it cannot tell count half."""
+        ratio, real = self._told(net, pairs, generator)
+        return ((ratio.sign() * (2 * real - 1) + 1) / 2).mean()
+
+    def _told(self, net: RatioNet, pairs: Pairs, generator: torch.Generator) -> tuple[Rows, Rows]:
+        sigma, x, known = _noisy(pairs, generator)
+        covariates = known[:, 1:] if net.condition_dim else None
+        return net(sigma, x, covariates), known[:, 0]
+
+
+#: How noise meets images: by chance, or assigned to those of one kind, batch by batch.
+PAIRINGS = ("independent", "aot")
+
+#: Optimisation of the head (Kim et al. 2023, arXiv 2211.17091, their code), but for the steps.
+RECIPE = recipe_of(
+    "default",
+    batch_size=128,
+    coupling_batch_size=512,
+    n_steps=2000,
+    learning_rate=3e-4,
+    weight_decay=1e-7,
+    schedule="constant",
+    ema_decay=0.0,
+    threads=None,
+)
+
+#: That of the classifier, which is ours.
+CLASSIFIER_RECIPE = recipe_of(RECIPE, learning_rate=1e-3, schedule="cosine")
+
+#: Share of the images that training does not see, and pairs of these that accuracy is taken on.
+_UNSEEN, _LOOKED_AT = 0.1, 1024
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What a discriminator is trained on.
+
+    Attributes
+    ----------
+    real, generated
+        The images; where the flow knows classes, with labels and one-hot covariates.
+    classes
+        The real ones with one-hot classes for the classifier as covariates; None for no classifier.
+    shape
+        Channels, height and width of a point.
+    """
+
+    real: Population
+    generated: Population
+    classes: Population | None
+    shape: tuple[int, ...]
+
+
+def fit_discriminator(
+    images: Classified,
+    *,
+    pairing: str,
+    sizes: Mapping[str, Any],
+    recipe: Recipe,
+    classifier_recipe: Recipe,
+    seed: int,
+    device: torch.device,
+    progress: bool = False,
+) -> Discriminator:
+    """Train a classifier of noisy images, freeze it, and train a head on its features.
+
+    Without a classifier both parts are trained together. A tenth of the images is kept from
+    training; the weights of the lowest loss on them are used.
+
+    Parameters
+    ----------
+    images
+        Real and generated ones.
+    pairing
+        One of `PAIRINGS`.
+    sizes
+        Of `RatioNet`.
+    recipe, classifier_recipe
+        Optimisation of the head and of the classifier.
+    seed
+        Source of all randomness.
+    device
+        Where to compute.
+    progress
+        Show progress bars.
+
+    Raises
+    ------
+    InputError
+        For another pairing, or fewer than two images of a kind or a class.
+    SolverError
+        If a loss stops being a finite number.
+    """
+    check_choice(pairing, PAIRINGS, "pairing")
+    marked = _marked(images)
+    _groups(marked)
+    generator = torch_generator(seed, device)
+    net = RatioNet(
+        images.shape,
+        n_classes=_columns(images.classes),
+        condition_dim=_columns(images.real),
+        **sizes,
+        generator=torch_generator(seed),
+    ).to(device)
+    history: dict[str, list[float]] = {}
+    with cpu_threads(recipe.threads):
+        if images.classes is not None:
+            pairs = _Split.of(images.classes, "independent", classifier_recipe, generator)
+            first = pairs.fit(net, Classification(), generator, "classifier", progress=progress)
+            history = {f"classifier_{name}": values for name, values in first.items()}
+            net.classifier.requires_grad_(requires_grad=False)
+        pairs = _Split.of(marked, pairing, recipe, generator)
+        history |= pairs.fit(net, Discrimination(), generator, "discriminator", progress=progress)
+    settings = {
+        "pairing": pairing,
+        "recipe": recipe.model_dump(mode="json"),
+        "classifier_recipe": classifier_recipe.model_dump(mode="json"),
+        "n_real": len(images.real),
+        "n_generated": len(images.generated),
+        "seed": seed,
+        "device": str(device),
+        "versions": versions(),
+    }
+    return Discriminator(net.eval().requires_grad_(requires_grad=False), settings, history)
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Pairs of noise and images: those for training, and those of images kept from it."""
+
+    seen: Coupling
+    unseen: Coupling
+    recipe: Recipe
+
+    @classmethod
+    def of(
+        cls, images: Population, pairing: str, recipe: Recipe, generator: torch.Generator
+    ) -> _Split:
+        """Pairs with noise that says nothing of the label: each has its own, N(0, 1)."""
+        noise = Gaussian(torch.zeros((1, images.dim), device=generator.device))
+        sides: tuple[list[Coupling], list[Coupling]] = ([], [])
+        order = torch_generator(drawn_seed(generator))
+        groups, shares = _groups(images)
+        for group in groups:
+            rows = group[torch.randperm(len(group), generator=order)]
+            n_unseen = max(1, round(_UNSEEN * len(rows)))
+            # What assignment does hangs on the size of its batch, so it is the same for both.
+            size = min(recipe.coupling_batch_size, len(rows) - n_unseen)
+            for side, part in zip(sides, (rows[n_unseen:], rows[:n_unseen]), strict=True):
+                side.append(_coupling(pairing, noise, images[part], size))
+        seen, unseen = (MixtureCoupling(side, shares) for side in sides)
+        return cls(seen, unseen, recipe)
+
+    def fit(
+        self,
+        net: RatioNet,
+        objective: Classification | Discrimination,
+        generator: torch.Generator,
+        what: str,
+        *,
+        progress: bool,
+    ) -> dict[str, list[float]]:
+        """Train `net` in place; the readings."""
+        trained = minimise(
+            net,
+            self.seen,
+            objective,
+            self.recipe,
+            generator,
+            check=self.unseen,
+            companion=_Accuracy.of(self.unseen, objective, generator),
+            progress=progress,
+            what=what,
+            unit="images",
+        )
+        return trained.history
+
+
+@dataclass(frozen=True)
+class _Accuracy:
+    """Reads the share of unseen pairs that are told right, with the same noise each time."""
+
+    objective: Classification | Discrimination
+    pairs: Pairs
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        unseen: Coupling,
+        objective: Classification | Discrimination,
+        generator: torch.Generator,
+    ) -> _Accuracy:
+        """That of pairs drawn now."""
+        seed = drawn_seed(generator)
+        drawn = unseen.sample(_LOOKED_AT, torch_generator(seed, generator.device))
+        return cls(objective, drawn, seed)
+
+    def update(self, step: int) -> None:
+        """Nothing to follow."""
+
+    @torch.no_grad()
+    def read(self, step: int, net: RatioNet) -> tuple[dict[str, float], bool]:  # noqa: ARG002
+        """The accuracy; it never stops the training."""
+        generator = torch_generator(self.seed, self.pairs.x1.device)
+        return {"accuracy": float(self.objective.accuracy(net, self.pairs, generator))}, False
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Nothing changes."""
+        return {}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Nothing to restore."""
+
+
+def _coupling(pairing: str, noise: Gaussian, images: Population, size: int) -> Coupling:
+    if pairing == "independent":
+        return IndependentCoupling(noise, images)
+    return MinibatchCoupling(noise, images, batch_size=size, cost=euclidean)
+
+
+def _columns(images: Population | None) -> int:
+    condition = None if images is None else images.stored.condition
+    return 0 if condition is None else condition.shape[1]
+
+
+def _marked(images: Classified) -> Population:
+    """All images with a first covariate that is 1 for real ones; labels are odd for these."""
+    parts = []
+    for mark, population in ((1, images.real), (0, images.generated)):
+        stored = population.stored
+        label = stored.x.new_zeros(len(stored), dtype=torch.int64)
+        marks = label[:, None].float() + mark
+        known = [] if stored.condition is None else [stored.condition]
+        classes = label if stored.label is None else stored.label
+        parts.append(
+            Batch(stored.x, condition=torch.cat([marks, *known], dim=1), label=2 * classes + mark)
+        )
+    return Population(Batch.cat(parts), reading=images.real.reading)
+
+
+def _groups(images: Population) -> tuple[list[Tensor], list[float]]:
+    """Rows of each label, two or more, and how often it is drawn.
+
+    Labels come as those of `_marked` where there are some: real and generated images are drawn
+    equally often in each class, so that a log-ratio of 0 is where it cannot be told.
+    """
+    labels = images.label
+    if labels is None:
+        labels = torch.ones(len(images), dtype=torch.int64)
+    present = sorted(set(labels.tolist()))
+    groups = [torch.nonzero(labels == label)[:, 0] for label in present]
+    # Labels of real images are odd, those of generated ones the even number before.
+    both = images.label is None or all(label ^ 1 in present for label in present)
+    if not both or min(map(len, groups)) < 2:
+        raise InputError(
+            "a discriminator needs two or more real and two or more generated images of each class"
+        )
+    return groups, [float((labels == label | 1).sum()) for label in present]

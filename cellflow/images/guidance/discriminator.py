@@ -1,0 +1,145 @@
+"""A fitted discriminator of real images and those that a flow makes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cellflow._typing import Condition, Points, Rows
+from cellflow.flow.storage import (
+    Format,
+    Stored,
+    check_sizes,
+    fingerprint,
+    read_folder,
+    understood,
+    write_folder,
+)
+from cellflow.flow.words import weights_of
+from cellflow.images.guidance.noisy_classifier import RatioNet
+
+#: How it stands on disk: `discriminator.json` and `tensors.safetensors`.
+DISCRIMINATOR = Format("discriminator", 1)
+
+#: Probabilities are held this far from 0 and 1 (Kim et al. 2023, arXiv 2211.17091, their code).
+_CLIP = 1e-5
+
+
+@dataclass(frozen=True)
+class Discriminator:
+    """Tells noisy real images from noisy generated ones.
+
+    Attributes
+    ----------
+    net
+        The log-ratio of their densities, which is that of D and 1 - D for the discriminator D.
+    settings
+        How it was fitted: the flow, the numbers of images, pairing, recipe, seed, versions.
+    history
+        `step`, `loss` and `accuracy` on images that training did not see; with `classifier_` before
+        them those of the classifier, where there is one.
+    """
+
+    net: RatioNet
+    settings: Mapping[str, Any]
+    history: Mapping[str, Sequence[float]]
+
+    def __repr__(self) -> str:
+        return (
+            f"Discriminator\n    net: {weights_of(self.net):,} weights, "
+            f"{self.condition_dim} covariates\n    id: {self.fingerprint}"
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the net is."""
+        return next(self.net.parameters()).device
+
+    @property
+    def condition_dim(self) -> int:
+        """Number of covariates that it is told."""
+        return self.net.condition_dim
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the weights: equal for equal nets."""
+        return fingerprint(self.net.state_dict())
+
+    def log_ratio(self, sigma: Rows, x: Points, condition: Condition | None = None) -> Rows:
+        """Give ln(D / (1 - D)) with D held in [1e-5, 1 - 1e-5]; gradients reach `x`.
+
+        Parameters
+        ----------
+        sigma
+            Levels of noise, shape (n,).
+        x
+            Images with noise, y + sigma n, shape (n, c * h * w).
+        condition
+            Covariates, shape (n, condition_dim).
+
+        Returns
+        -------
+        Shape (n,), on the device and in the precision of `x`.
+        """
+        like = next(self.net.parameters())
+        known = None if condition is None else condition.to(like)
+        bound = math.log((1 - _CLIP) / _CLIP)
+        return self.net(sigma.to(like), x.to(like), known).clamp(-bound, bound).to(x)
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write it as a folder of safetensors and JSON, whole or not at all.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        overwrite
+            Whether an older discriminator there is replaced.
+
+        Raises
+        ------
+        FileError
+            If `path` cannot be written, exists while `overwrite` is off, or is anything other
+            than an older discriminator.
+        """
+        description = {
+            "net": self.net.settings,
+            "settings": dict(self.settings),
+            "history": {name: list(values) for name, values in self.history.items()},
+        }
+        stored = Stored(description, self.net.state_dict())
+        write_folder(Path(path), stored, overwrite=overwrite, form=DISCRIMINATOR)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str | torch.device = "cpu") -> Discriminator:
+        """Read a discriminator that `save` wrote.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        device
+            Where the net goes.
+
+        Returns
+        -------
+        The discriminator.
+
+        Raises
+        ------
+        FileError
+            If the folder is missing, incomplete, altered, of another schema, or no discriminator.
+        """
+        stored = read_folder(Path(path), DISCRIMINATOR)
+        with understood(Path(path), stored, DISCRIMINATOR):
+            description = stored.description
+            check_sizes(description["net"], stored.tensors)
+            net = RatioNet(**description["net"])
+            net.load_state_dict(dict(stored.tensors))
+            values = dict(description["settings"]), dict(description["history"])
+            return cls(net.to(device).eval(), *values)

@@ -1,0 +1,1 @@
+"""Scores of generated images: distances between features, and how near an image is to its own."""

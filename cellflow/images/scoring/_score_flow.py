@@ -1,0 +1,191 @@
+"""Score a flow from noise by what its images cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from cellflow._errors import InputError
+from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
+from cellflow.flow import Flow
+from cellflow.images._sample import from_noise, sample, samples_from
+from cellflow.images.data import ImageSet
+from cellflow.images.encoders import Encoder
+from cellflow.images.guidance.discriminator import Discriminator
+from cellflow.images.scoring._score import score
+from cellflow.images.scoring.features import FeatureSpace, given_space
+from cellflow.images.scoring.scores import TEST
+from cellflow.images.solvers import solver_options
+from cellflow.marginals import Gaussian
+from cellflow.metrics.straightness import normalized_path_energy, path_energy, straightness
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: What a flow is scored by where nothing is said.
+BY = ("euler:2", "euler:4", "euler:8", "euler:16", "euler:100", "dopri5")
+#: And what a mean flow is.
+BY_LEAPS = ("average:1", "average:2", "average:4", "average:8")
+#: And what a flow with a discriminator is.
+BY_GUIDED = ("edm-heun:18",)
+
+#: Paths whose energy is taken, and frames of each.
+_PATHS, _FRAMES = 512, 21
+
+
+def score_flow(
+    flow: Flow,
+    real: ImageSet,
+    n: int,
+    *,
+    by: Sequence[str] | None = None,
+    test: ImageSet | None = None,
+    space: str | FeatureSpace = "random-conv",
+    weights: str | Path | None = None,
+    cache: str | Path | None = None,
+    discriminator: Discriminator | None = None,
+    discriminator_weight: float | Sequence[float] | None = None,
+    boost: bool | None = None,
+    encoder: Encoder | None = None,
+    batch_size: int = 256,
+    rng: RNG = 0,
+    device: str = "auto",
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Score `n` images of a flow for each of several solvers, from the same noise.
+
+    Parameters
+    ----------
+    flow
+        Of `train`, from noise.
+    real
+        As in `score`.
+    n
+        Images a solver.
+    by
+        Solvers with their steps, `euler:8`, that of EDM with its steps and rho, `edm-heun:14:90`,
+        or adaptive ones, `dopri5`; for mean flows also `average:2`. None takes `euler` with 2, 4,
+        8, 16 and 100 steps and `dopri5`, for mean flows `average` with 1, 2, 4 and 8, and with a
+        discriminator `edm-heun:18`.
+    test, space, weights, cache
+        As in `score`.
+    discriminator, discriminator_weight, boost
+        As in `sample`; then all solvers are `edm-heun`.
+    encoder
+        The user's own, where the flow lives in its latents.
+    batch_size
+        Images that are computed at once.
+    rng
+        Seed of noise and subsets, or numpy generator to draw one from.
+    device
+        As in `score`; that of the flow stays.
+    progress
+        Show progress bars on stderr.
+
+    Returns
+    -------
+    A row for each solver, one more at the number of test images where these are fewer, and one
+    for the test images: `by`, `nfe` (evaluations of the velocity for each image), and what
+    `Scores.rows` has. The rows of the flow also tell how straight it is, over 512 paths:
+    `path_energy`, `npe` (its relative excess over the squared W2 of noise and images made) and
+    `straightness`, all without guidance, and what it cost: `train_seconds`, those `setup_seconds`
+    before the first step and `pairing_seconds` of its steps that were for the coupling, and
+    `peak_memory_mb`.
+
+    Raises
+    ------
+    InputError
+        As `score` and `sample`.
+    """
+    if by is None:
+        by = BY_GUIDED if discriminator else BY_LEAPS if flow.is_mean_flow else BY
+    settings = [solver_options(each) for each in by]
+    if not settings:
+        raise InputError("by names no solver; give euler:8 or dopri5, say")
+    for options in settings:
+        flow.check_solver(options["solver"], (0.0, 1.0))
+        if discriminator is not None and options["solver"] != "edm-heun":
+            raise InputError(
+                f"guidance goes with solver 'edm-heun', not with {options['solver']!r}"
+            )
+    chosen = given_space(space, weights)
+    seeds = torch_generator(seed_of(rng))
+    noise_seed, score_seed = drawn_seed(seeds), drawn_seed(seeds)
+    straight = _straightness(flow, encoder, noise_seed, batch_size)
+    cost = _cost(flow)
+    rows: list[dict[str, Any]] = []
+    with nullcontext(cache) if cache else TemporaryDirectory() as folder:
+        for options in settings:
+            made = sample(
+                flow,
+                n,
+                discriminator=discriminator,
+                discriminator_weight=discriminator_weight,
+                boost=boost,
+                encoder=encoder,
+                batch_size=batch_size,
+                rng=noise_seed,
+                progress=progress,
+                **options,
+            )
+            scores = score(
+                made.images,
+                real,
+                test=test,
+                space=chosen,
+                cache=folder,
+                rng=score_seed,
+                device=device,
+            )
+            known = {"by": made.by, "nfe": made.nfe, **straight, **cost}
+            rows += [{**row, **({} if row["of"] == TEST else known)} for row in scores.rows]
+    return _table(rows)
+
+
+def _straightness(
+    flow: Flow, encoder: Encoder | None, seed: int, batch_size: int
+) -> dict[str, float]:
+    space = from_noise(flow, encoder)
+    noise = Gaussian(torch.zeros(1, flow.dim)).sample(_PATHS, torch_generator(seed)).x
+    times = torch.linspace(0, 1, _FRAMES)
+    made = samples_from(
+        flow,
+        space,
+        noise,
+        space.labels(None, _PATHS),
+        times=times.tolist(),
+        batch_size=batch_size,
+        solver="midpoint",
+        n_steps=1,
+        keep_paths=True,
+    )
+    assert made.paths is not None
+    return {
+        "path_energy": path_energy(made.paths, times),
+        "npe": normalized_path_energy(made.paths, times),
+        "straightness": straightness(made.paths, times),
+    }
+
+
+def _cost(flow: Flow) -> dict[str, float]:
+    """What the training of a flow cost, as far as the flow tells."""
+    cost = dict(flow.settings.get("cost", {}))
+    if "seconds" in cost:
+        cost["train_seconds"] = cost.pop("seconds") + cost["setup_seconds"]
+    return {name: value for name, value in cost.items() if value is not None}
+
+
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    generated = [row for row in rows if row["of"] != TEST]
+    # The same test images are scored with each solver; one row says it.
+    others = [row for row in rows if row["of"] == TEST][:1]
+    table = pd.DataFrame(generated + others)
+    first = ["of", "by", "nfe"]
+    return table[[*first, *(column for column in table if column not in first)]]

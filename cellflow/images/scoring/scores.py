@@ -1,0 +1,135 @@
+"""What scores of images are: numbers with the images and the feature space they hang on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cellflow.images.scoring.kernel_distance import KernelDistance
+from cellflow.images.scoring.precision_recall import PrecisionRecall
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: What the rows of a table are of.
+GENERATED, TEST = "generated", "test images"
+
+
+@dataclass(frozen=True)
+class Score:
+    """What was measured of some images, against real ones in a feature space.
+
+    Attributes
+    ----------
+    of
+        `generated` or `test images`.
+    n
+        How many of them.
+    frechet
+        Frechet distance from all real images.
+    kernel
+        Kernel distance from all real images, over subsets.
+    support
+        Precision and recall against `n_support` real images, drawn once.
+    n_support
+        As many as `n`, or all where there are fewer.
+    """
+
+    of: str
+    n: int
+    frechet: float
+    kernel: KernelDistance
+    support: PrecisionRecall
+    n_support: int
+
+    def named(self, *, fid: bool) -> dict[str, float]:
+        """Numbers under names that tell the number of images."""
+        frechet, kernel = ("FID", "KID") if fid else ("Frechet", "kernel")
+        return {
+            f"{frechet}-{self.n}": self.frechet,
+            f"{kernel}-{self.n}": self.kernel.mean,
+            f"{kernel}-{self.n} std": self.kernel.std,
+            f"precision-{self.n}": self.support.precision,
+            f"recall-{self.n}": self.support.recall,
+        }
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of generated images, and beside them of real ones that were not trained on.
+
+    Attributes
+    ----------
+    space, fingerprint
+        The feature space.
+    defines_fid
+        Whether distances in that space are called FID and KID.
+    n_real
+        Real images that the distances are from.
+    scores
+        Of all generated images; of the test images, as many as there are and no more; and, where
+        those are fewer, of as many generated ones, so that equal numbers compare.
+    """
+
+    space: str
+    fingerprint: str
+    defines_fid: bool
+    n_real: int
+    scores: tuple[Score, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Tell everything as JSON.
+
+        Returns
+        -------
+        Numbers under names that tell the number of images.
+        """
+        rows: dict[str, dict[str, float]] = {}
+        for score in self.scores:
+            rows.setdefault(score.of, {}).update(score.named(fid=self.defines_fid))
+        return {
+            "space": self.space,
+            "fingerprint": self.fingerprint,
+            "n_real": self.n_real,
+            "kernel_subsets": {
+                f"{score.of}-{score.n}": [score.kernel.subsets, score.kernel.subset_size]
+                for score in self.scores
+            },
+            "n_support": {f"{score.of}-{score.n}": score.n_support for score in self.scores},
+            "scores": rows,
+        }
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One row for each score, for tables of many."""
+        name = "FID" if self.defines_fid else "Frechet"
+        return [
+            {
+                "of": score.of,
+                "space": self.space,
+                "measure": f"{name}-{score.n}",
+                "n": score.n,
+                "n_real": self.n_real,
+                "frechet": score.frechet,
+                "kernel": score.kernel.mean,
+                "kernel_std": score.kernel.std,
+                "precision": score.support.precision,
+                "recall": score.support.recall,
+            }
+            for score in self.scores
+        ]
+
+    def table(self) -> pd.DataFrame:
+        """Tell the scores as a table.
+
+        Returns
+        -------
+        One row for the generated and one for the test images; columns tell the numbers.
+        """
+        import pandas as pd
+
+        rows = self.to_dict()["scores"]
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        table.insert(0, "space", self.space)
+        table.insert(1, "n_real", self.n_real)
+        return table

@@ -1,0 +1,82 @@
+"""A classifier of noisy images, and the head on its features."""
+
+import pytest
+import torch
+
+from cellflow import InputError
+from cellflow.images.guidance.noisy_classifier import NoisyClassifier, RatioNet
+from tests.seeds import seeded
+
+SMALL = {"channels": 8, "multipliers": (1, 2), "blocks": 1}
+
+
+def random_net(**options):
+    """A net that is no longer zero at its end."""
+    net = RatioNet((1, 8, 8), **{**SMALL, **options}, generator=seeded())
+    for weights in net.parameters():
+        torch.nn.init.normal_(weights, std=0.2, generator=seeded(weights.numel()))
+    return net
+
+
+def inputs(n=5):
+    return torch.full((n,), 0.7), torch.randn((n, 64), generator=seeded(1))
+
+
+def test_features_are_the_coarsest_grid_flat():
+    net = NoisyClassifier((3, 16, 8), n_outputs=7, **SMALL, generator=seeded())
+    t, x = torch.rand(4, generator=seeded()), torch.randn((4, 384), generator=seeded())
+    assert net.feature_shape == (16, 8, 4)
+    assert net.features(t, x).shape == (4, 16 * 8 * 4)
+    assert net(t, x).shape == (4, 7)
+
+
+def test_at_first_it_knows_nothing():
+    net = RatioNet((1, 8, 8), n_classes=3, **SMALL, generator=seeded())
+    sigma, x = inputs()
+    assert not net(sigma, x).any()
+    assert not net.classes(sigma, x).any()
+
+
+def test_each_image_is_told_apart_from_the_others_of_its_batch():
+    net = random_net(n_classes=3, condition_dim=2)
+    sigma, x = inputs()
+    condition = torch.eye(2)[torch.tensor([0, 1, 1, 0, 1])]
+    alone = torch.cat([net(sigma[k : k + 1], x[k : k + 1], condition[k : k + 1]) for k in range(5)])
+    torch.testing.assert_close(net(sigma, x, condition), alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("what", ["sigma", "x", "condition"])
+def test_noise_image_and_class_all_matter(what):
+    net = random_net(condition_dim=2)
+    given = dict(zip(("sigma", "x"), inputs(), strict=True), condition=torch.eye(2)[[0] * 5])
+    changed = {**given, what: given[what].flip(-1) * 2}
+    assert not torch.allclose(net(**given), net(**changed))
+
+
+def test_a_net_is_made_again_from_its_settings():
+    net = random_net(n_classes=4, condition_dim=2)
+    again = RatioNet(**net.settings)
+    again.load_state_dict(net.state_dict())
+    sigma, x = inputs()
+    condition = torch.eye(2)[[0, 1, 0, 1, 0]]
+    assert torch.equal(net(sigma, x, condition), again(sigma, x, condition))
+
+
+def test_other_covariates_are_refused():
+    sigma, x = inputs()
+    with pytest.raises(InputError, match="takes 2 covariates, got 0"):
+        random_net(condition_dim=2)(sigma, x)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"channels": 6}, "multiple of 4, got 6"),
+        ({"multipliers": ()}, "multipliers must be positive|1 or more"),
+        ({"multipliers": (1,) * 5}, "halves evenly 3 times"),
+        ({"blocks": 0}, "blocks must be 1 or more, got 0"),
+    ],
+)
+def test_sizes_that_make_no_net_are_refused(sizes, message):
+    with pytest.raises(InputError, match=message):
+        RatioNet((1, 8, 8), **{**SMALL, **sizes})
