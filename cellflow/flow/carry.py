@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from cellflow._batch import Batch
-from cellflow.flow import Flow
+from cellflow.flow.flow import Flow
 
 
 @dataclass(frozen=True)

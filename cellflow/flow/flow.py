@@ -229,6 +229,7 @@ class Flow:
         self.check_solver(solver, times)
         if n_steps is not None:
             check_positive(n_steps, "n_steps")
+        options["n_steps"] = n_steps
         if solver is not None:
             options["solver"] = solver
         # A guide may know its points by their rows.
@@ -240,7 +241,6 @@ class Flow:
                     flow_times,
                     None if condition is None else condition[rows],
                     None if time_offset is None else time_offset[rows].to(x),
-                    n_steps,
                     options,
                 )
                 for rows in _chunks(len(x), size)
@@ -254,7 +254,6 @@ class Flow:
         times: Sequence[float],
         condition: Condition | None,
         time_offset: Rows | None,
-        n_steps: int | None,
         options: dict[str, Any],
     ) -> Trajectory:
         """Solve for the points and the logarithm of their mass at flow times."""
@@ -262,7 +261,8 @@ class Flow:
         if time_offset is None and len(set(times)) == 1:
             return Trajectory(x.expand(len(times), *x.shape), 0, still)
         if self.is_mean_flow and options.get("solver", "average") == "average":
-            solution = self._solve_mean_flow(x, times, condition, time_offset, n_steps or 1)
+            n_steps = options["n_steps"] or 1
+            solution = self._solve_mean_flow(x, times, condition, time_offset, n_steps)
             return Trajectory(solution.x, solution.nfe, still)
         own = times if time_offset is None else _shift(times, time_offset)
 
@@ -274,9 +274,9 @@ class Flow:
 
         # States of edm-heun are not points of the path, so a rate has no integral along them.
         if not self.changes_mass or options.get("solver") == "edm-heun":
-            solution = solve(velocity, x, own, n_steps=n_steps, **options)
+            solution = solve(velocity, x, own, **options)
             return Trajectory(solution.x, solution.nfe, still)
-        solution, log_mass = solve_augmented(velocity_and_growth, x, own, n_steps=n_steps, **options)
+        solution, log_mass = solve_augmented(velocity_and_growth, x, own, **options)
         return Trajectory(solution.x, solution.nfe, log_mass)
 
     def check_solver(self, solver: str | None, times: Sequence[float]) -> None:

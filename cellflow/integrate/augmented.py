@@ -48,8 +48,8 @@ def solve_augmented(
     The solution, and the integrals of the rate up to each time, shape (t, n).
     """
 
-    def augmented(t: Rows, state: Tensor) -> Tensor:
-        velocity, rate = field(t, state[:, :-1])
+    def augmented(t: Rows, x: Points) -> Points:
+        velocity, rate = field(t, x[:, :-1])
         return torch.cat([velocity, rate[:, None]], dim=1)
 
     state = torch.cat([x, x.new_zeros((len(x), 1))], dim=1)
@@ -113,7 +113,10 @@ def log_density(
             divergence = torch.func.vmap(along, chunk_size=_DIRECTIONS)(directions).sum(dim=0)
         return velocity(t, here), divergence
 
-    own = isinstance(stop, Tensor)
-    times = torch.stack([stop, torch.full_like(stop, start)]) if own else [stop, start]
+    times: Times = (
+        [stop, start]
+        if not isinstance(stop, Tensor)
+        else torch.stack([stop, torch.full_like(stop, start)])
+    )
     solution, integral = solve_augmented(field, x, times, **options)
     return base(solution.end) + integral[-1]

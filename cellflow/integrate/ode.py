@@ -106,24 +106,32 @@ def solve(
     if n_steps is not None:
         check_positive(n_steps, "n_steps")
     if solver == "edm-heun":
+        if isinstance(times, Tensor):
+            raise InputError(
+                "solver 'edm-heun' has one time for all points; take another, such as 'rk4'"
+            )
         check_unit_interval(times)
         return heun(velocity, x, n_steps=n_steps or 18, rho=rho, guide=guide)
     if guide is not None:
         raise InputError(f"guidance goes with solver 'edm-heun', not with {solver!r}")
     field = _Counted(velocity)
     # Times of each row are columns, so that they broadcast over its dimensions.
-    stops = list(times.to(x)[:, :, None]) if isinstance(times, Tensor) else list(times)
+    times = times.to(x)[:, :, None] if isinstance(times, Tensor) else times
     if solver in FIXED_STEP:
-        path = _by_steps(field, x, stops, solver, n_steps)
+        path = _by_steps(field, x, times, solver, n_steps)
     elif isinstance(times, Tensor):
-        path = _by_tolerance_per_row(field, x, stops, solver, tolerance)
+        path = _by_tolerance_per_row(field, x, times, solver, tolerance)
     else:
-        path = _by_tolerance(field, x, stops, solver, tolerance)
+        path = _by_tolerance(field, x, times, solver, tolerance)
     return Solution(path, field.calls)
 
 
 def _by_steps(
-    field: _Counted, x: Points, times: Sequence[float | Tensor], solver: str, n_steps: int | None
+    field: _Counted,
+    x: Points,
+    times: Sequence[float] | Tensor,
+    solver: str,
+    n_steps: int | None,
 ) -> Paths:
     path = [x]
     for start, stop in pairwise(times):
@@ -136,7 +144,7 @@ def _by_steps(
 
 
 def _by_tolerance_per_row(
-    field: _Counted, x: Points, times: Sequence[Tensor], solver: str, tolerance: float
+    field: _Counted, x: Points, times: Tensor, solver: str, tolerance: float
 ) -> Paths:
     """Solve in the share of each row's own span that has passed, which is one time for all."""
     path = [x]

@@ -140,9 +140,7 @@ class Snapshots:
         for own in self._times:
             rows = torch.as_tensor(np.flatnonzero(self.points.elapsed == own))
             cells = self.cells[rows]
-            moved[rows] = self.flow.push(
-                cells.x, float(own), time, condition=cells.condition
-            )
+            moved[rows] = self.flow.push(cells.x, float(own), time, condition=cells.condition)
         return moved.double().cpu().numpy()
 
     @property
