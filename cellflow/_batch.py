@@ -96,9 +96,6 @@ class Pairs(Columns):
         pair was drawn in proportion to a mass of 1.
     v0, v1
         Velocities at both ends, shape (n, d), where the coupling knows them.
-    chain, knots
-        Points of the whole chain that the pair is a link of, shape (n, k, d), and their flow times,
-        shape (n, k).
     """
 
     x0: Points
@@ -111,8 +108,6 @@ class Pairs(Columns):
     m1: Rows | None = None
     v0: Points | None = None
     v1: Points | None = None
-    chain: Float[Tensor, "n k d"] | None = None
-    knots: Float[Tensor, "n k"] | None = None
 
     @staticmethod
     def over(interval: Interval, source: Batch, target: Batch, **columns: Any) -> Pairs:

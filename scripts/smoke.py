@@ -14,7 +14,7 @@ from pathlib import Path
 import anndata
 
 import cellflow as cf
-from cellflow.images.config import CONFIGS, config_of
+from cellflow.images.settings import CONFIGS, config_of
 from cellflow.pp._growth import gene_names
 
 SHORT = ["--n-steps", "20", "--quiet"]

@@ -66,7 +66,7 @@ def no_pictures(monkeypatch):
         raise OSError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr("cellflow.images.course.write_png", full)
+        patch.setattr("cellflow.images.training_images.write_png", full)
         with pytest.raises(OSError, match="no space left"):
             yield
 

@@ -33,7 +33,7 @@ from cellflow.evaluation.plan import read_benchmark
 from cellflow.flow.storage import _digest
 from cellflow.images import read_table
 from cellflow.images._read import read
-from cellflow.images.weights import read_weights
+from cellflow.images.scoring.feature_nets import read_weights
 from cellflow.io import read_course, read_scores, write_h5ad
 from cellflow.methods.config import read_config
 from cellflow.representation import from_context

@@ -100,7 +100,7 @@ def test_the_page_on_evaluation(page, tmp_path):
 
 @pytest.mark.filterwarnings("ignore::cellflow.CellflowWarning")
 def test_the_page_on_images(page, tmp_path, monkeypatch):
-    monkeypatch.setattr("cellflow.images.config.read_config", lambda _path: TINY)
+    monkeypatch.setattr("cellflow.images.settings.read_config", lambda _path: TINY)
     names, _ = page("images")
     assert set(names["made"].images.labels) == {3}
     assert names["made"].nfe == 6

@@ -6,7 +6,6 @@ from cellflow.couplings.acceleration import (
     AccelerationCoupling,
     acceleration_cost,
 )
-from cellflow.couplings.chain import ChainCoupling
 from cellflow.couplings.costs import COSTS, Cost, LineageCost, euclidean, squared_euclidean
 from cellflow.couplings.coupling import Coupling, waiting
 from cellflow.couplings.independent import IndependentCoupling
@@ -35,7 +34,6 @@ __all__ = [
     "THRESHOLD",
     "AccelerationCost",
     "AccelerationCoupling",
-    "ChainCoupling",
     "Cost",
     "Coupling",
     "IndependentCoupling",

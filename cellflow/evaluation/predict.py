@@ -22,7 +22,7 @@ from cellflow.io import SideColumns, TimePoints, populations, time_points_of
 from cellflow.marginals import Marginals, TimeAxis, fit_axis
 from cellflow.metrics import PredictionScore, Yardstick, make_baselines
 from cellflow.representation import Settings, fit_representation
-from cellflow.representation.matrix import expression
+from cellflow.representation.expression import expression
 from cellflow.training import Job, fit_flow, fit_flows, settings_after, sigma_after
 
 #: Dimensions that published single-cell benchmarks score in.

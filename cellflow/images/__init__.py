@@ -2,13 +2,11 @@
 
 from cellflow.images._couple import couple
 from cellflow.images._finetune import finetune
-from cellflow.images._interpolate import interpolate
 from cellflow.images._read import read, splits
-from cellflow.images._sample import sample
+from cellflow.images._sample import interpolate, sample
 from cellflow.images._train import train
 from cellflow.images._translate import translate
 from cellflow.images._upscale import upscale
-from cellflow.images.config import CONFIGS, config_of
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder, PCAEncoder, PixelEncoder
 from cellflow.images.guidance._train_discriminator import train_discriminator
@@ -21,8 +19,8 @@ from cellflow.images.scoring._score_flow import BY, score_flow
 from cellflow.images.scoring.features import SPACES, FeatureSpace, space_of
 from cellflow.images.scoring.fidelity import Fidelity, fidelity
 from cellflow.images.scoring.inception import write_inception_weights
-from cellflow.images.scoring.scores import Scores
-from cellflow.images.tables import read_table, write_table
+from cellflow.images.scoring.scores import Scores, read_table, write_table
+from cellflow.images.settings import CONFIGS, config_of
 
 __all__ = [
     "BY",

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of
 from cellflow.couplings import THRESHOLD
-from cellflow.images.couplings_report import check_report_target, write_report
-from cellflow.images.course import Course
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.precompute import Found, precompute
+from cellflow.images.potentials_report import Found, check_report_target, precompute, write_report
 from cellflow.images.settings import flips_for, settled
 from cellflow.images.space import space_for
+from cellflow.images.training_images import Course
 from cellflow.methods.config import Config
 from cellflow.methods.method import Method
 from cellflow.training import resolve_device

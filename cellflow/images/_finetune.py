@@ -9,10 +9,10 @@ from cellflow._checks import listed
 from cellflow._errors import InputError
 from cellflow._random import RNG
 from cellflow.flow import Flow
-from cellflow.images.course import Course
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
 from cellflow.images.space import ImageSpace
+from cellflow.images.training_images import Course
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.training import compared, settings_after

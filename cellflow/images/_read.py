@@ -9,8 +9,8 @@ from typing import Literal
 from cellflow._checks import check_choice
 from cellflow._errors import FileError, InputError
 from cellflow.images.data import ImageSet
-from cellflow.images.readers import arrays, cifar, digits, folder, idx, parquet
-from cellflow.images.readers.encoded import SUFFIXES, resized
+from cellflow.images.readers import arrays, cifar, digits, idx, image_files, parquet
+from cellflow.images.readers.image_files import SUFFIXES, resized
 from cellflow.images.readers.source import ALL, AUTO, TEST, TRAIN, Source
 
 _READABLE = (
@@ -104,7 +104,7 @@ def _find(source: str | Path, size: int | None) -> Source:
     for reader in (arrays, cifar, idx):
         if reader.recognises(path):
             return reader.source(path)
-    for reader in (parquet, folder):
+    for reader in (parquet, image_files):
         if reader.recognises(path):
             return reader.source(path, size)
     raise InputError(f"{path} is nothing that can be read; what can be: {_READABLE}")

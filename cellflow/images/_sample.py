@@ -1,4 +1,4 @@
-"""Generate images from noise."""
+"""Generate images from noise, and from noise between two draws."""
 
 from __future__ import annotations
 
@@ -7,23 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from tqdm.auto import tqdm
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
-from cellflow._typing import Condition, Points
+from cellflow._typing import Points
 from cellflow.flow import Flow
-from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.guidance.autoguidance import Guidance, Guided, guidance_of
+from cellflow.images.guidance.autoguidance import guidance_of
 from cellflow.images.guidance.discriminator import Discriminator
 from cellflow.images.guidance.discriminator_guidance import Guiding
-from cellflow.images.samples import Samples
-from cellflow.images.solvers import named_solver, way
-from cellflow.images.space import ImageSpace
-from cellflow.integrate import Solution
+from cellflow.images.samples import Samples, check_rising, from_noise, samples_from, way
 from cellflow.marginals import Gaussian
 
 
@@ -136,89 +130,61 @@ def sample(
     )
 
 
-def samples_from(
+def interpolate(
     flow: Flow,
-    space: ImageSpace,
-    starts: Points,
-    labels: Tensor,
+    n: int,
     *,
-    times: Sequence[float] = (0.0, 1.0),
-    batch_size: int = 256,
-    keep_paths: bool = False,
-    guidance: Guiding | Guidance | None = None,
-    low: Condition | None = None,
-    progress: bool = False,
+    n_frames: int = 10,
+    label: str | int | None = None,
+    encoder: Encoder | None = None,
+    rng: RNG = 0,
     **options: Any,
-) -> Samples:
-    """Carry starts through `times`, a batch at a time, and decode them.
+) -> np.ndarray:
+    """Make images of noise on the way from one draw to another, along great circles.
 
-    Each row of `starts` has the noise of all trajectories of an image. `low` are the low
-    resolutions, for a flow that depends on them.
+    Parameters
+    ----------
+    flow
+        Of `train`, from noise.
+    n
+        Number of pairs of draws.
+    n_frames
+        Images from one end to the other, both included.
+    label
+        Class of all of them; None takes all classes in turn.
+    encoder
+        The user's own, where the flow lives in its latents.
+    rng
+        Seed of the noise, or numpy generator to draw one from.
+    **options
+        Of `sample`: solver, n_steps, tolerance, rho, batch_size, progress.
 
-    Raises
-    ------
-    InputError
-        If there is no time to carry them to, or no batch, or the solver does not go there.
+    Returns
+    -------
+    uint8, shape (n_frames, n, h, w, c).
+
+    References
+    ----------
+    White 2016, arXiv 1609.04468: great circles keep the length that noise has.
     """
-    check_positive(batch_size, "batch_size")
-    if len(times) < 2:
-        raise InputError(f"times need the start and one time or more after it, got {list(times)}")
-    flow.check_solver(options.get("solver"), times)
-    frames, paths, calls, effective = [], [], 0.0, 0.0
-    carried = _carried if guidance is None else guidance.carried
-    at_once = max(1, batch_size * flow.dim // starts.shape[1])
-    parts = torch.split(torch.arange(len(starts)), at_once)
-    for rows in tqdm(parts, disable=not progress, desc="sample", unit="batch"):
-        condition = space.condition(labels[rows]) if low is None else low[rows]
-        solution = carried(flow, condition, starts[rows], rows, labels[rows], times, **options)
-        path = solution.x.float().cpu()
-        frames.append([space.encoder.decode(x) for x in path])
-        if keep_paths:
-            paths.append(path)
-        calls += solution.nfe * len(rows) / len(starts)
-        if isinstance(solution, Guided):
-            effective += solution.effective * len(rows) / len(starts)
-    films = np.concatenate([np.stack(film) for film in frames], axis=1)
-    return Samples(
-        ImageSet(
-            films[-1],
-            labels.numpy() if space.classes else None,
-            space.classes,
-            name=f"generated {space.target}",
-        ),
-        named_solver(len(times) - 1, **options) + (guidance.named if guidance else ""),
-        calls,
-        films,
-        torch.cat(paths, dim=1) if keep_paths else None,
-        effective or None,
-    )
+    space = from_noise(flow, encoder)
+    check_positive(n, "n")
+    if n_frames < 2:
+        raise InputError(f"an interpolation needs two or more frames, got {n_frames}")
+    law, generator = Gaussian(torch.zeros(1, flow.dim)), torch_generator(seed_of(rng))
+    ends = law.sample(n, generator).x, law.sample(n, generator).x
+    noise = torch.cat([_on_circle(*ends, k / (n_frames - 1)) for k in range(n_frames)])
+    labels = space.labels(label, n).repeat(n_frames)
+    chosen = way(flow, options.pop("solver", None), options.pop("n_steps", None))
+    made = samples_from(flow, space, noise, labels, **chosen, **options).images.pixels
+    return made.reshape(n_frames, n, *made.shape[1:])
 
 
-def _carried(
-    flow: Flow,
-    condition: Condition | None,
-    starts: Points,
-    _rows: Tensor,
-    _labels: Tensor,
-    times: Sequence[float],
-    **options: Any,
-) -> Solution:
-    return flow.trajectory(starts, times, condition=condition, **options)
-
-
-def check_rising(times: Sequence[float]) -> None:
-    """Refuse times of samples that do not rise from that of the noise."""
-    if list(times) != sorted({0.0, *times}):
-        raise InputError(f"times must rise from 0, where the noise is, got {list(times)}")
-
-
-def from_noise(flow: Flow, encoder: Encoder | None) -> ImageSpace:
-    """The space of a flow, which has to start from noise."""
-    space = ImageSpace.of(flow, encoder)
-    if space.source != "noise":
-        raise InputError(
-            f"this flow starts from images of {space.source}, not from noise: translate those"
-        )
-    if space.low_res is not None:
-        raise InputError("this flow makes images of low resolutions: give it these by upscale")
-    return space
+def _on_circle(x: Points, y: Points, share: float) -> Points:
+    """Points at a share of the angle between rows of x and y."""
+    cosine = torch.nn.functional.cosine_similarity(x, y, dim=1, eps=1e-12).clamp(-1, 1)
+    angle = torch.arccos(cosine)[:, None]
+    at_x, at_y = torch.sin((1 - share) * angle), torch.sin(share * angle)
+    flat = angle.sin().abs() < 1e-6
+    on_line = (1 - share) * x + share * y
+    return torch.where(flat, on_line, (at_x * x + at_y * y) / angle.sin())

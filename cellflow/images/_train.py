@@ -7,12 +7,12 @@ from pathlib import Path
 from cellflow._errors import InputError
 from cellflow._random import RNG
 from cellflow.flow import Flow
-from cellflow.images.course import Course
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
 from cellflow.images.low_res import default_weight
 from cellflow.images.settings import flips_for, settled, share_of
 from cellflow.images.space import space_for
+from cellflow.images.training_images import Course
 from cellflow.methods.config import Config
 from cellflow.methods.method import Method
 from cellflow.methods.parts import COUPLINGS

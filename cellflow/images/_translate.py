@@ -8,11 +8,9 @@ import torch
 
 from cellflow._errors import InputError
 from cellflow.flow import Flow
-from cellflow.images._sample import samples_from
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.samples import Samples
-from cellflow.images.solvers import way
+from cellflow.images.samples import Samples, samples_from, way
 from cellflow.images.space import ImageSpace
 
 

@@ -10,11 +10,9 @@ import torch
 from cellflow._errors import InputError
 from cellflow._random import RNG, seed_of, torch_generator
 from cellflow.flow import Flow
-from cellflow.images._sample import check_rising, samples_from
 from cellflow.images.data import ImageSet
 from cellflow.images.pixels import to_points
-from cellflow.images.samples import Samples
-from cellflow.images.solvers import way
+from cellflow.images.samples import Samples, check_rising, samples_from, way
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Gaussian
 

@@ -11,8 +11,7 @@ from anndata import AnnData
 from cellflow._checks import listed
 from cellflow._errors import InputError
 from cellflow.flow import Flow
-from cellflow.io.slots import time_points_of
-from cellflow.io.times import DAYS, TimePoints
+from cellflow.io.time_points import DAYS, TimePoints, time_points_of
 
 
 def kept_times(points: TimePoints) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from cellflow._errors import InputError
 from cellflow._keys import VELOCITY
 from cellflow._random import RNG, seed_of
 from cellflow.pl._canvas import INK, canvas, finish, frame
-from cellflow.pl._cells import draw_cells
+from cellflow.pl._colours import draw_cells
 from cellflow.pl._plane import embedding
 
 #: Width of the kernel that smooths arrows, in meshes of the grid.

@@ -25,8 +25,8 @@ from cellflow._keys import (
 )
 from cellflow._log import log_info
 from cellflow.io import time_key_of, time_points_of
-from cellflow.io.times import DAYS, UNIT_OF_WORD
-from cellflow.representation.matrix import expression
+from cellflow.io.time_points import DAYS, UNIT_OF_WORD
+from cellflow.representation.expression import expression
 from cellflow.representation.representation import on_log_scale
 
 #: Share of a set's genes that must be in the data.

@@ -20,8 +20,8 @@ from cellflow.integrate import jacobian
 from cellflow.io import flow_times_of, time_points_of
 from cellflow.methods.names import RANKINGS
 from cellflow.representation import Representation
-from cellflow.representation.matrix import CONSTANT, Matrix, expression
-from cellflow.representation.parts import moments
+from cellflow.representation.chunks import moments
+from cellflow.representation.expression import CONSTANT, Matrix, expression
 from cellflow.representation.representation import on_log_scale
 from cellflow.tl._groups import membership_of
 from cellflow.tl._time_course import TimeCourse

@@ -13,7 +13,7 @@ from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, VELOCITY, record
 from cellflow.flow import Flow
 from cellflow.representation import Representation, write_slots
-from cellflow.representation.matrix import coordinates
+from cellflow.representation.expression import coordinates
 from cellflow.tl._time_course import TimeCourse
 
 #: Unexplained share of a basis' spread under which it is an affine map of the representation.

@@ -100,14 +100,14 @@ def _minibatch(
         source,
         target,
         span,
-        batch_size(build, source, target),
+        _batch_size(build, source, target),
         build.recipe.replace,
         SOLVERS[name or build.method.coupling](build, span),
         cost or build.cost,
     )
 
 
-def batch_size(build: Build, *sides: Side) -> int:
+def _batch_size(build: Build, *sides: Side) -> int:
     """Points a side of a transport problem: more than there are would only repeat them."""
     points = [len(each) for each in sides if isinstance(each, Population)]
     return min(build.recipe.coupling_batch_size, *points)

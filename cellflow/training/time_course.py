@@ -15,7 +15,6 @@ from cellflow._checks import listed
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
 from cellflow.couplings import (
-    ChainCoupling,
     Coupling,
     IndependentCoupling,
     MixtureCoupling,
@@ -25,14 +24,12 @@ from cellflow.marginals import Gaussian, Marginals, Population
 from cellflow.methods.method import Method
 from cellflow.methods.parts import COUPLINGS, PATHS
 from cellflow.training.build import Build
-from cellflow.training.couplings import BUILDERS, SOLVERS, Side, batch_size
+from cellflow.training.couplings import BUILDERS, Side
 
 
 def course_coupling(build: Build, marginals: Marginals) -> Coupling:
     """One coupling for a time course, each interval equally often."""
     _check_columns(build.method, marginals)
-    if build.method.path == "spline":
-        return _chains(build, marginals)
     return MixtureCoupling([_interval(build, *ends, span) for ends, span in marginals.intervals])
 
 
@@ -58,29 +55,11 @@ def _check_columns(method: Method, marginals: Marginals) -> None:
     ):
         if column is not None and not seen:
             raise InputError(f"coupling {method.coupling!r} does not see {what}; leave them out")
-    if cells.label is not None and method.path == "spline":
-        raise InputError(
-            "path 'spline' follows chains through all times and cannot keep to labels; "
-            "take path 'straight', or leave label and categorical condition keys out"
-        )
     if cells.features is not None and method.coupling == "entropic" and method.epsilon is None:
         raise InputError(
             "coupling 'entropic' takes epsilon from sigma, a length of the coordinates that paths "
             "live in; with costs on others (cost_rep) give epsilon"
         )
-
-
-def _chains(build: Build, marginals: Marginals) -> Coupling:
-    return ChainCoupling(
-        marginals.populations,
-        marginals.times,
-        batch_size(build, *marginals.populations),
-        [
-            SOLVERS[build.method.coupling](_on_costs(build, *ends), span)
-            for ends, span in marginals.intervals
-        ],
-        build.cost,
-    )
 
 
 def _interval(build: Build, source: Side, target: Side, span: Interval) -> Coupling:

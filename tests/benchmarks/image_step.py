@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 import cellflow as cf
-from cellflow.images.config import config_of
+from cellflow.images.settings import config_of
 from cellflow.methods.recipes import Recipe
 
 #: Steps of the two trainings.

@@ -6,7 +6,7 @@ import torch
 
 import cellflow as cf
 from cellflow import InputError
-from cellflow.images._interpolate import _on_circle
+from cellflow.images._sample import _on_circle
 from tests.small_images import digits, trained
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from cellflow import InputError
-from cellflow.images.solvers import named_solver, solver_options
+from cellflow.images.samples import named_solver, solver_options
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import torch
 import cellflow as cf
 from cellflow import InputError
 from cellflow.images import PCAEncoder
-from cellflow.images.course import Course
 from cellflow.images.pixels import to_points
 from cellflow.images.space import space_for
+from cellflow.images.training_images import Course
 from cellflow.methods.parts import COUPLINGS
 from cellflow.training.build import Build
 from cellflow.training.time_course import course_coupling

@@ -9,7 +9,7 @@ import torch
 from cellflow import method, recipe
 from cellflow._errors import CellflowWarning, FileError, InputError
 from cellflow.couplings import Potentials
-from cellflow.images.precompute import precompute
+from cellflow.images.potentials_report import precompute
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.training import fit_flow
 from cellflow.training.build import Build

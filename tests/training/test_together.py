@@ -20,7 +20,7 @@ STACKED = {
     "independent": method("i-cfm"),
     "whole plan": method("ot-cfm", coupling="exact-full"),
 }
-OTHERS = {"mean flow": method("mean-flow"), "spline": method("spline-cfm")}
+OTHERS = {"mean flow": method("mean-flow"), "metric": method("ot-mfm", geopath_steps=12)}
 
 
 def jobs(each, small=SMALL, **columns):

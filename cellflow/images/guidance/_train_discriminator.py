@@ -9,7 +9,7 @@ from cellflow._checks import check_choice, check_positive, listed
 from cellflow._errors import InputError
 from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
 from cellflow.flow import Flow
-from cellflow.images._sample import from_noise, sample
+from cellflow.images._sample import sample
 from cellflow.images.data import ImageSet
 from cellflow.images.guidance.discrimination import (
     CLASSIFIER_RECIPE,
@@ -20,7 +20,7 @@ from cellflow.images.guidance.discrimination import (
 )
 from cellflow.images.guidance.discriminator import Discriminator
 from cellflow.images.guidance.discriminator_guidance import check_guidable
-from cellflow.images.solvers import solver_options
+from cellflow.images.samples import from_noise, solver_options
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Population
 from cellflow.methods.recipes import recipe_of

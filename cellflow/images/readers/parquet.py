@@ -17,7 +17,7 @@ import numpy as np
 
 from cellflow._checks import listed
 from cellflow._errors import FileError, InputError
-from cellflow.images.readers.encoded import decoded, stacked
+from cellflow.images.readers.image_files import decoded, stacked
 from cellflow.images.readers.source import ALL, TEST, TRAIN, Images, Source, numbered, reading
 
 #: Columns that labels go by, the one that is taken first.

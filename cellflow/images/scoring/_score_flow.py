@@ -13,14 +13,14 @@ import torch
 from cellflow._errors import InputError
 from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
 from cellflow.flow import Flow
-from cellflow.images._sample import from_noise, sample, samples_from
+from cellflow.images._sample import sample
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
 from cellflow.images.guidance.discriminator import Discriminator
+from cellflow.images.samples import from_noise, samples_from, solver_options
 from cellflow.images.scoring._score import score
 from cellflow.images.scoring.features import FeatureSpace, given_space
 from cellflow.images.scoring.scores import TEST
-from cellflow.images.solvers import solver_options
 from cellflow.marginals import Gaussian
 from cellflow.metrics.straightness import normalized_path_energy, path_energy, straightness
 

@@ -16,14 +16,19 @@ from cellflow._checks import check_choice
 from cellflow._errors import FileError, InputError
 from cellflow._tensors import digest
 from cellflow.images.data import check_pixels
-from cellflow.images.scoring.feature_nets import Pixels, RandomConv, ResNet20
+from cellflow.images.scoring.feature_nets import (
+    Pixels,
+    RandomConv,
+    ResNet20,
+    first_line,
+    read_weights,
+)
 from cellflow.images.scoring.inception import (
     SOURCES,
     inception_net,
     pooled_digest,
     read_inception_weights,
 )
-from cellflow.images.weights import first_line, read_weights
 
 #: Feature spaces by name, as `space_of` takes them.
 SPACES = ("random-conv", "pixels", "resnet20-cifar", "inception")

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from cellflow._errors import FileError, InputError
 from cellflow._files import new_file
 from cellflow._tensors import digest
-from cellflow.images.weights import first_line, read_weights
+from cellflow.images.scoring.feature_nets import first_line, read_weights
 
 #: Where weights come from, for messages.
 SOURCES = (

@@ -9,10 +9,9 @@ import torch
 from cellflow import InputError
 from cellflow._tensors import digest
 from cellflow.images.data import ImageSet
-from cellflow.images.scoring.feature_nets import ResNet20
+from cellflow.images.scoring.feature_nets import ResNet20, read_weights
 from cellflow.images.scoring.features import SPACES, FeatureSpace, NetSpace, space_of
 from cellflow.images.scoring.frechet import Moments, frechet_distance
-from cellflow.images.weights import read_weights
 from tests.small_images import shuffled_digits
 
 

@@ -8,7 +8,7 @@ import torch
 import cellflow as cf
 from cellflow import FileError, InputError
 from cellflow.images import CONFIGS, config_of
-from cellflow.images.config import method_for
+from cellflow.images.settings import method_for
 from cellflow.methods.config import Config
 from cellflow.methods.presets import PRESETS
 from cellflow.nets import Fields

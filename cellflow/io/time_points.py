@@ -10,9 +10,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
 from cellflow._checks import listed
 from cellflow._errors import InputError
+from cellflow._keys import TIME_POINTS, recorded
+from cellflow._log import log_info
+
+#: Column names that are taken for times where nothing else says which column holds them.
+USUAL_TIME_KEYS = (
+    "time",
+    "day",
+    "days",
+    "hour",
+    "hours",
+    "timepoint",
+    "time_point",
+    "age",
+    "stage",
+)
 
 #: Words before or after the number, and the unit that each stands for.
 UNITS = {
@@ -145,6 +161,34 @@ class TimePoints:
 def in_words(unit: str) -> str:
     """Plural of a unit; empty where there is none to tell."""
     return "" if unit in ("", "rank") else f"{unit}s"
+
+
+def time_key_of(adata: AnnData, time_key: str | None = None) -> str:
+    """Name of the `obs` column with the times: the given, the recorded, or one of a usual name.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or none can be told.
+    """
+    columns = listed(adata.obs.columns) or "none"
+    if time_key is None:
+        time_key = (recorded(adata.uns, TIME_POINTS) or {}).get("time_key")
+    if time_key is None:
+        time_key = next((name for name in USUAL_TIME_KEYS if name in adata.obs), None)
+    if time_key is None:
+        raise InputError(f"which obs column holds the times? give a time key; there are: {columns}")
+    if time_key not in adata.obs:
+        raise InputError(f"no obs column {time_key!r}; there are: {columns}")
+    return str(time_key)
+
+
+def time_points_of(adata: AnnData, time_key: str | None = None) -> TimePoints:
+    """Read the times of all cells from the column that `time_key_of` finds."""
+    points = parse_times(adata.obs[time_key_of(adata, time_key)])
+    if points.unit == "rank":
+        log_info("the time categories have no numbers: their ranks stand for elapsed time")
+    return points
 
 
 def parse_times(column: pd.Series) -> TimePoints:

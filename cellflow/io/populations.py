@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from cellflow._batch import Batch
 from cellflow._checks import check_choice, check_finite, listed
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, recorded
+from cellflow.marginals import Marginals, Population, TimeAxis
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,34 @@ class SideColumns:
         rates = pd.to_numeric(adata.obs[key], errors="coerce").to_numpy(dtype=np.float64)
         check_finite(rates, f"obs[{key!r}]", list(adata.obs_names))
         return torch.as_tensor(rates, dtype=torch.float32)
+
+
+def populations(
+    cells: Batch, elapsed: np.ndarray, times: Iterable[float], axis: TimeAxis
+) -> Marginals:
+    """Split cells into populations at the flow times of `times`.
+
+    Growth rates per unit of elapsed time become rates per unit of flow time, by the length of the
+    interval that follows (the last one has none after it).
+    """
+    kept = list(times)
+    moments = [axis.to_flow(time) for time in kept]
+    parts = []
+    for k, time in enumerate(kept):
+        part = cells[_rows(elapsed == time)]
+        if part.rate is not None:
+            low = min(k, len(kept) - 2)
+            pace = (kept[low + 1] - kept[low]) / (moments[low + 1] - moments[low])
+            part = replace(part, rate=part.rate * pace)
+        parts.append(Population(part))
+    return Marginals(tuple(moments), tuple(parts))
+
+
+def _rows(mask: np.ndarray) -> slice | torch.Tensor:
+    """The rows of a mask; a slice, which copies nothing, where they stand together."""
+    rows = np.flatnonzero(mask)
+    together = len(rows) == rows[-1] - rows[0] + 1
+    return slice(rows[0], rows[-1] + 1) if together else torch.as_tensor(rows)
 
 
 def _column(obs: pd.DataFrame, key: str) -> pd.Series:

@@ -12,10 +12,10 @@ import torch
 from cellflow._errors import InputError
 from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
 from cellflow.flow import Flow
-from cellflow.images.couplings_report import warn_of_others
 from cellflow.images.data import ImageSet
 from cellflow.images.low_res import costs_of_conditions
 from cellflow.images.pictures import write_png
+from cellflow.images.potentials_report import warn_of_others
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.method import Method
