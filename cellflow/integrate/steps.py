@@ -16,4 +16,4 @@ def count_steps(solver: str, span: float | Tensor) -> int:
     """Return how many equal steps of a solver cover a span of flow time, the longest of several."""
     if isinstance(span, Tensor):
         span = float(span.abs().max()) if len(span) else 0.0
-    return max(1, math.ceil(round(STEPS_PER_UNIT_TIME[solver] * abs(span), 6)))
+    return max(1, math.ceil(round(STEPS_PER_UNIT_TIME[solver] * abs(span), 4)))

@@ -67,14 +67,14 @@ def test_evaluations_are_counted(solver, x):
     assert solution.nfe == 20 * EVALUATIONS[solver]
 
 
-@pytest.mark.parametrize("solver", GENERAL)
+@pytest.mark.parametrize("solver", [*ORDERS, "dopri5", "dopri8"])
 def test_every_point_goes_as_far_as_its_own_time(solver):
     """dx/dt = t from t = 1, for spans forward and backward: x + (stop^2 - 1) / 2."""
     x = torch.zeros((4, 2), dtype=torch.float64)
     spans = torch.tensor([1.0, -0.5, 0.0, 2.0], dtype=torch.float64)
     times = torch.stack([torch.ones_like(spans), 1 + spans])
     field = lambda t, x: t[:, None].expand_as(x)  # noqa: E731
-    solution = solve(field, x, times, solver=solver, tolerance=1e-7)
+    solution = solve(field, x, times, solver=solver)
     expected = (((1 + spans) ** 2 - 1) / 2)[:, None].expand_as(x)
     torch.testing.assert_close(solution.end, expected, rtol=0, atol=2e-2)
 

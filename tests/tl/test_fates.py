@@ -178,7 +178,7 @@ def test_plans_have_the_length_scale_of_the_fit(quick, monkeypatch):
     cf.tl.fates(course, flow, "kind", by="coupling", rng=5)
     assert seen == [flow.settings["delta"]] * 2
     old = replace(flow, settings={k: v for k, v in flow.settings.items() if k != "delta"})
-    with pytest.raises(cf.InputError, match=r"does not say at which length scale .* fit it again"):
+    with pytest.raises(cf.InputError, match=r"does not record the length scale .* fit it again"):
         cf.tl.fates(course, old, "kind", by="coupling")
 
 
@@ -263,7 +263,7 @@ def test_cells_without_a_group_do_not_vote(forked, flow):
         ({"time": 0}, "none of the 25 cells chosen .all. is before time 0"),
         ({"cells": "fate=up"}, "none of the 4 cells chosen .fate=up. is before time 2"),
         ({"n_neighbors": 0}, "n_neighbors must be positive"),
-        ({"by": "coupling", "n_samples": 3}, "a coupling draws no paths"),
+        ({"by": "coupling", "n_samples": 3}, "n_samples goes with by=.flow."),
         ({"n_samples": 3}, "has no score"),
     ],
 )
