@@ -26,7 +26,6 @@ from cellflow.couplings.semidiscrete import (
     fit_potentials,
     warn_unless_converged,
 )
-from cellflow.couplings.together import SideBySide
 from cellflow.couplings.wfr import default_delta, wfr_coupling
 
 __all__ = [
@@ -46,7 +45,6 @@ __all__ = [
     "PlanCoupling",
     "Potentials",
     "SemidiscreteCoupling",
-    "SideBySide",
     "acceleration_cost",
     "blockwise_coupling",
     "default_delta",

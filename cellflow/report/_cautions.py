@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from statistics import fmean, median
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow.report._inputs import ReportInputs
 
 #: Cells at a time, change of their number and length of an interval that are worth a word.
@@ -32,7 +32,7 @@ def _of_scores(inputs: ReportInputs) -> Iterator[str]:
     worse = [f"{time:g}" for time, row in means.iterrows() if row["w1"] > row["w1_midpoint"]]
     if worse:
         yield (
-            f"At {listed(worse)} a prediction without any model, half way between optimally "
+            f"At {format_list(worse)} a prediction without any model, half way between optimally "
             "coupled cells, is nearer to the real cells than the flow is."
         )
     if inputs.score_settings.get("representation_may_have_seen_held_out"):
@@ -46,9 +46,9 @@ def _of_cells(inputs: ReportInputs) -> Iterator[str]:
     if others := [
         f"{time:g}" for time in inputs.course.time_points.times if time not in inputs.course.times
     ]:
-        yield f"The flow was not fitted to the cells of {listed(others)}."
+        yield f"The flow was not fitted to the cells of {format_list(others)}."
     if few := [f"{time:g} ({n})" for time, n in inputs.n_cells.items() if n < _FEW]:
-        yield f"Few cells, so that their distribution is hardly known, at: {listed(few)}."
+        yield f"Few cells, so that their distribution is hardly known, at: {format_list(few)}."
     jumps = [
         f"{early:g} to {late:g} ({before:,} to {after:,})"
         for (early, before), (late, after) in pairwise(inputs.n_cells.items())
@@ -56,8 +56,8 @@ def _of_cells(inputs: ReportInputs) -> Iterator[str]:
     ]
     if jumps:
         yield (
-            f"Numbers of cells change more than fivefold from {listed(jumps)}. Numbers of captured "
-            "cells need not be sizes of populations; growth 'relative' leaves them aside."
+            f"Numbers of cells change more than fivefold from {format_list(jumps)}. Numbers of "
+            "captured cells need not be sizes of populations; growth 'relative' leaves them aside."
         )
     lengths = [late - early for early, late in pairwise(inputs.course.time_points.times)]
     wide = [
@@ -66,7 +66,7 @@ def _of_cells(inputs: ReportInputs) -> Iterator[str]:
         if late - early > _WIDE * median(lengths)
     ]
     if wide:
-        yield f"Nothing was measured for long, and little is known, from {listed(wide)}."
+        yield f"Nothing was measured for long, and little is known, from {format_list(wide)}."
 
 
 def _of_training(inputs: ReportInputs) -> Iterator[str]:

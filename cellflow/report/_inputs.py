@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from cellflow._checks import check_choice
-from cellflow._keys import HOLDOUT, recorded
+from cellflow._keys import HOLDOUT, read_record
 from cellflow.flow import Flow
 from cellflow.io import in_words
 from cellflow.tl._time_course import TimeCourse
@@ -55,7 +55,7 @@ class ReportInputs:
         if color is not None:
             check_choice(color, [str(name) for name in adata.obs], "obs column")
         course = TimeCourse.read(adata, flow, time_key)
-        entry = recorded(adata.uns, HOLDOUT)
+        entry = read_record(adata.uns, HOLDOUT)
         if scores is not None or entry is None:
             return cls(course, scores, {}, color)
         return cls(course, entry["scores"], dict(entry["settings"]), color)

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._checks import check_choice, check_positive, listed
+from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
-from cellflow._random import RNG, seed_of
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.methods.names import STARTS
 from cellflow.representation import Representation
@@ -114,7 +114,7 @@ def gene_trends(
     low, high = quantiles
     if not 0 <= low <= high <= 1:
         raise InputError(f"quantiles must be a lower and an upper one from 0 to 1, got {quantiles}")
-    course, seed = TimeCourse.read(adata, flow, time_key), seed_of(rng)
+    course, seed = TimeCourse.read(adata, flow, time_key), resolve_seed(rng)
     decode = _make_decoder(course.representation, decoder, adata)
     groups = membership_of(adata, by).fillna(0.0)
     known = course.times
@@ -167,7 +167,8 @@ def _select_genes(expression: pd.DataFrame, genes: str | Sequence[str] | None) -
     )
     if missing := [name for name in names if name not in expression]:
         raise InputError(
-            f"genes that are not decoded: {listed(missing)}; there are: {listed(expression)}"
+            f"genes that are not decoded: {format_list(missing)}; "
+            f"there are: {format_list(expression)}"
         )
     return expression[names]
 

@@ -6,7 +6,7 @@ import torch
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow._keys import GROWTH, LEARNED_GROWTH, record
+from cellflow._keys import GROWTH, LEARNED_GROWTH, write_record
 from cellflow.flow import Flow
 from cellflow.tl._time_course import TimeCourse
 
@@ -87,5 +87,5 @@ def growth(
         "key_added": key_added,
         "growth": flow.settings["method"].get("growth"),
     }
-    record(adata.uns, LEARNED_GROWTH, entry)
+    write_record(adata.uns, LEARNED_GROWTH, entry)
     return adata if copy else None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from anndata import AnnData
 
 from cellflow._checks import check_choice
-from cellflow._keys import INTERPOLATE, START_TIME, TIME, WEIGHT, record
-from cellflow._random import RNG, seed_of
+from cellflow._keys import INTERPOLATE, START_TIME, TIME, WEIGHT, write_record
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.methods.names import STARTS
 from cellflow.tl._prediction import predict_population, predicted_cells
@@ -79,7 +79,7 @@ def interpolate(
     (621, 41)
     """
     check_choice(start, STARTS, "start")
-    course, seed = TimeCourse.read(adata, flow, time_key), seed_of(rng)
+    course, seed = TimeCourse.read(adata, flow, time_key), resolve_seed(rng)
     target = course.time_points.moment(time)
     carried, rows = predict_population(course, target, start=start, seed=seed)
     result = predicted_cells(
@@ -89,5 +89,5 @@ def interpolate(
         {TIME: target, WEIGHT: carried.weights, START_TIME: carried.starts},
     )
     entry = {"time": target, "start": start, **course.provenance(seed)}
-    record(result.uns, INTERPOLATE, entry)
+    write_record(result.uns, INTERPOLATE, entry)
     return result

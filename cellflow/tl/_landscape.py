@@ -8,7 +8,7 @@ from anndata import AnnData
 from torch.distributions import MultivariateNormal
 
 from cellflow._errors import InputError
-from cellflow._keys import POTENTIAL, record
+from cellflow._keys import POTENTIAL, write_record
 from cellflow._typing import Points, Rows
 from cellflow.flow import Flow
 from cellflow.integrate import log_density
@@ -92,7 +92,7 @@ def landscape(
     densities = np.concatenate([_log_density(course, rows, base) for rows in chunks])
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = -densities
-    record(adata.uns, key_added, {**course.provenance(), "start": first})
+    write_record(adata.uns, key_added, {**course.provenance(), "start": first})
     return adata if copy else None
 
 

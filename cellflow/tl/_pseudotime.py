@@ -13,8 +13,8 @@ from torch import Tensor
 from cellflow._batch import Batch
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
-from cellflow._keys import PATH_LENGTH, PSEUDOTIME, record
-from cellflow._random import RNG, seed_of
+from cellflow._keys import PATH_LENGTH, PSEUDOTIME, write_record
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.integrate import solve_augmented
 from cellflow.representation import cells_of
@@ -105,7 +105,7 @@ def pseudotime(
     """
     check_positive(n_neighbors, "n_neighbors")
     predicted_from = TimeCourse.read(adata if course is None else course, flow, time_key)
-    seed = seed_of(rng)
+    seed = resolve_seed(rng)
     reference = _Reference.predict(predicted_from, np.random.default_rng(seed))
     cells = cells_of(adata, flow.context).to(flow.device)
     own = np.arange(adata.n_obs) if course is None else np.full(adata.n_obs, -1)
@@ -113,7 +113,9 @@ def pseudotime(
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = times
     adata.obs[PATH_LENGTH] = _path_lengths(flow, cells, reference.to_flow(flow, times))
-    record(adata.uns, key_added, {**predicted_from.provenance(seed), "n_neighbors": n_neighbors})
+    write_record(
+        adata.uns, key_added, {**predicted_from.provenance(seed), "n_neighbors": n_neighbors}
+    )
     return adata if copy else None
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from anndata import AnnData
 from scipy.special import softmax
 
-from cellflow._keys import PULL, PUSH, START_TIME, TIME, WEIGHT, record
-from cellflow._random import RNG, seed_of
+from cellflow._keys import PULL, PUSH, START_TIME, TIME, WEIGHT, write_record
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import Cells, described
 from cellflow.tl._prediction import predicted_cells
@@ -182,7 +182,7 @@ def _carry_selected(
     selected = course.select(cells, usable, side)
     starts = np.unique(elapsed[selected])
     flow, extrapolated = course.extend_flow([goal, *starts], extrapolate=extrapolate)
-    seed = seed_of(rng)
+    seed = resolve_seed(rng)
     simulator = Simulator.make(flow, n_samples, seed)
     rows = [course.rows_at(start, selected) for start in starts]
     moved = [
@@ -211,5 +211,5 @@ def _carry_selected(
         "extrapolated": extrapolated,
         **course.provenance(seed),
     }
-    record(result.uns, PULL if backward else PUSH, entry)
+    write_record(result.uns, PULL if backward else PUSH, entry)
     return result

@@ -6,8 +6,8 @@ import numpy as np
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow._keys import ANCESTORS, DESCENDANTS, record
-from cellflow._random import RNG, seed_of
+from cellflow._keys import ANCESTORS, DESCENDANTS, write_record
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import Cells, described
 from cellflow.tl._time_course import TimeCourse
@@ -192,7 +192,7 @@ def _write_relatives(
 ) -> AnnData | None:
     """Write the weights of the cells of `time` as relatives of selected earlier or later cells."""
     course = TimeCourse.read(adata, flow, time_key)
-    goal, seed = course.find_time(time), seed_of(rng)
+    goal, seed = course.find_time(time), resolve_seed(rng)
     known = [each for each in course.times if (each < goal if later else each > goal)]
     side = f"{'before' if later else 'after'} time {goal:g}"
     selected = course.select(cells, np.isin(course.elapsed, known), side)
@@ -224,5 +224,5 @@ def _write_relatives(
         "n_samples": n_samples,
         **course.provenance(seed),
     }
-    record(result.uns, key_added, entry)
+    write_record(result.uns, key_added, entry)
     return result if copy else None

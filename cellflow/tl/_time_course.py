@@ -14,7 +14,7 @@ from anndata import AnnData
 from torch import Tensor
 
 from cellflow._batch import Batch
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
 from cellflow._versions import versions
@@ -99,7 +99,7 @@ class TimeCourse:
     @cached_property
     def clock_rate(self) -> Tensor:
         """Flow time that passes per unit of elapsed time, at the time of each cell, shape (n,)."""
-        return self._per_cell([self.flow.axis.pace(time) for time in self.time_points.times])
+        return self._per_cell([self.flow.axis.clock_rate(time) for time in self.time_points.times])
 
     def find_time(self, time: float | str | None) -> float:
         """Return one of `times` by number or label; the last for None.
@@ -115,7 +115,7 @@ class TimeCourse:
         if found not in self.times:
             raise InputError(
                 f"the flow was not fitted to time {found:g}; its times: "
-                f"{listed(f'{each:g}' for each in self.times)}"
+                f"{format_list(f'{each:g}' for each in self.times)}"
             )
         return found
 

@@ -14,8 +14,8 @@ from scipy.special import softmax
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
-from cellflow._keys import START_TIME, TIME, TRAJECTORIES, TRAJECTORY, WEIGHT, record
-from cellflow._random import RNG, seed_of
+from cellflow._keys import START_TIME, TIME, TRAJECTORIES, TRAJECTORY, WEIGHT, write_record
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow, Trajectory
 from cellflow.io import Cells, described
 from cellflow.tl._prediction import predicted_cells
@@ -97,7 +97,7 @@ def trajectories(
     [0.0, 12.0, 30.0]
     """
     course = TimeCourse.read(adata, flow, time_key)
-    seed = seed_of(rng)
+    seed = resolve_seed(rng)
     generator = np.random.default_rng(seed)
     rows = np.flatnonzero(_select(course, cells, backward))
     if n_cells is not None:
@@ -106,7 +106,7 @@ def trajectories(
     starts = course.elapsed[rows]
     grid = _make_grid(course, times, float(starts.max() if backward else starts.min()), backward)
     flow, extrapolated = course.extend_flow([*starts, *grid], extrapolate=extrapolate)
-    simulator = Simulator.make(flow, n_samples, seed_of(generator))
+    simulator = Simulator.make(flow, n_samples, resolve_seed(generator))
     bundles = []
     for start in np.unique(starts):
         chosen = rows[starts == start]
@@ -121,7 +121,7 @@ def trajectories(
         "extrapolated": extrapolated,
         **course.provenance(seed),
     }
-    record(result.uns, TRAJECTORIES, entry)
+    write_record(result.uns, TRAJECTORIES, entry)
     return result
 
 

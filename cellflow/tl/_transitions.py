@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow._log import log_info
-from cellflow._random import RNG, seed_of
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import groups_of
 from cellflow.tl._time_course import TimeCourse
@@ -103,7 +103,7 @@ def transitions(
     rows = {time: course.rows_at(time, labels.notna().to_numpy()) for time in course.times}
     if empty := [time for time in course.times if not len(rows[time])]:
         raise InputError(f"no cell of time {empty[0]:g} has a value in obs[{groups!r}]")
-    seed = seed_of(rng)
+    seed = resolve_seed(rng)
     estimator = make_estimator(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
     intervals = [
         _tabulate_interval(estimator, labels, rows[start], rows[stop]).assign(
@@ -134,6 +134,6 @@ def _tabulate_interval(
     table["n_source"] = counts.repeat(ends.shape[1])
     lost = np.isnan(probability).any(axis=1)
     if lost.any():
-        log_info(f"no descendants are known of: {listed(before.cat.categories[lost])}")
+        log_info(f"no descendants are known of: {format_list(before.cat.categories[lost])}")
     known = table[~lost.repeat(ends.shape[1])]
     return known.assign(mass=known["probability"] * known["n_source"] / counts[~lost].sum())

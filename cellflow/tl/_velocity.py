@@ -10,7 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
-from cellflow._keys import REPRESENTATION, VELOCITY, record
+from cellflow._keys import REPRESENTATION, VELOCITY, write_record
 from cellflow.flow import Flow
 from cellflow.representation import Representation, write_slots
 from cellflow.representation.expression import coordinates
@@ -134,7 +134,7 @@ def velocity(
         adata.obsm[f"{key_added}_{name}"] = values.astype(np.float32)
     if decode:
         _write_genes(adata, representation, points, velocity, key_added)
-    record(adata.uns, key_added, {**course.provenance(), "bases": projections})
+    write_record(adata.uns, key_added, {**course.provenance(), "bases": projections})
     return adata if copy else None
 
 

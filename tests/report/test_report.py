@@ -9,8 +9,8 @@ import pytest
 import cellflow as cf
 from cellflow._errors import FileError
 from cellflow.report._cautions import cautions
-from cellflow.report._page import Section, Table, render
 from cellflow.report._inputs import ReportInputs
+from cellflow.report._page import Section, Table, render
 
 
 class Page(HTMLParser):
