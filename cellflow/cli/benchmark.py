@@ -22,7 +22,7 @@ _YAML = (".yaml", ".yml")
 _WITH_PLAN = ("files", "output", "jobs", "part", "force", "device", "quiet", "verbose")
 
 
-@click.command()
+@click.command(panel=options.SCORE)
 @click.argument("files", type=options.PATH, nargs=-1, required=True, metavar="PLAN.yaml|FILE...")
 @options.output(
     metavar="FOLDER",
@@ -178,18 +178,17 @@ def _count_cores() -> int:
 
 
 def _draw(table: Any, output: Path) -> None:
-    from cellflow import pl
-    from cellflow.cli.figures import draw
+    from cellflow.cli.outputs import write_figure
     from cellflow.evaluation.summary import FIGURE
 
     # If every fit failed there may be no scores to draw.
     if table["w1_half"].notna().any():
-        draw(output / FIGURE, lambda: pl.benchmark(table, show=False), force=True)
+        write_figure("benchmark", table, output=output / FIGURE, force=True)
 
 
 def _show(table: Any, output: Path) -> None:
     from cellflow._log import log_info
-    from cellflow.cli.tables import print_benchmark
+    from cellflow.cli.terminal import print_benchmark
     from cellflow.evaluation.summary import SUMMARY, TABLE
 
     print_benchmark(table)

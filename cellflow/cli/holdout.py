@@ -11,7 +11,7 @@ from cellflow.cli import options
 from cellflow.methods.presets import PRESETS
 
 
-@click.command()
+@click.command(panel=options.SCORE)
 @options.course
 @options.output(metavar="SCORES.json", help="Where the scores go.")
 @options.force
@@ -44,7 +44,7 @@ def holdout(
     from cellflow import tl
     from cellflow._files import check_file_target
     from cellflow._log import log_info
-    from cellflow.cli.tables import print_scores
+    from cellflow.cli.terminal import print_scores
     from cellflow.io import read_h5ad, write_scores
 
     check_file_target(output, overwrite=force)

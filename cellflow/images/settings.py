@@ -16,7 +16,7 @@ from cellflow.methods.config import Config, read_config
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.presets import PRESETS
 from cellflow.methods.recipes import Recipe, recipe_of
-from cellflow.methods.sizes import DenoiserSizes, Sizes
+from cellflow.methods.sizes import DenoiserSizes, NetSizes
 
 
 def settled(
@@ -47,11 +47,10 @@ def flips_for(space: ImageSpace, data: ImageSet, flips: bool | None, augment: fl
 
 def _suited(recipe: Recipe, method: Method, space: ImageSpace) -> Recipe:
     """The recipe, as the method needs it; refused where the space does not take its net."""
-    kind = recipe.net.kind
-    if space.grid is None and kind != "mlp":
+    if space.grid is None and recipe.net.takes == "grid":
         raise InputError(
-            f"net {kind!r} works on grids of pixels, and latents are none: take a config or recipe "
-            "with net 'mlp', or give neither"
+            f"net {recipe.net.kind!r} takes images, and latents are rows of numbers: take a "
+            "config or recipe with net 'mlp', or give neither"
         )
     if method.objective == "mean-flow":
         # Group normalisation has no forward derivatives of grids with their channels last.
@@ -59,7 +58,7 @@ def _suited(recipe: Recipe, method: Method, space: ImageSpace) -> Recipe:
     return recipe
 
 
-def share_of(augment: float | None, net: Sizes) -> float:
+def share_of(augment: float | None, net: NetSizes) -> float:
     """Share of the images that each change befalls."""
     told = isinstance(net, DenoiserSizes) and net.augment_dim == N_LABELS
     if augment is None:
