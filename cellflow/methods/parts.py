@@ -100,7 +100,7 @@ class FeatureCostSettings(CouplingSettings):
     condition_weight
         beta, the weight of squared distances of conditions in costs beside those of points, where
         conditions are continuous: low resolutions of images. None weighs them so that the nearest
-        other condition costs what the best partner gains (`marginals.balanced_weight`).
+        other condition costs what the best partner gains (`balanced_weight`).
     """
 
     sees_features: ClassVar[bool] = True
