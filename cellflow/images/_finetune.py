@@ -11,7 +11,7 @@ from cellflow._random import RNG
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.space import ImageSpace
+from cellflow.images.space import ImageSpace, training_settings
 from cellflow.images.training_images import Course
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
@@ -107,7 +107,7 @@ def finetune(
     >>> small = cf.recipe("default", net=sizes, standardise=False)
     >>> flow = cf.images.train(digits, method="i-cfm", recipe=small, n_steps=2, progress=False)
     >>> tuned = cf.images.finetune(flow, digits, n_steps=2, progress=False)
-    >>> sorted(tuned.settings["fine_tuning"])
+    >>> sorted(tuned.record.fine_tuning)
     ['after', 'before']
     """
     space = ImageSpace.of(flow, encoder)
@@ -128,7 +128,9 @@ def finetune(
     )
     # Latents are never mirrored when drawn. Nothing is augmented: the coupling asks where noise
     # goes, and there are no changes of an image that it could be told of.
-    course = Course(space, data, source, flow.settings["flips"], stored=space.grid is None)
+    course = Course(
+        space, data, source, training_settings(flow)["flips"], stored=space.grid is None
+    )
     tuned = course.fitted(
         chosen,
         numbers,

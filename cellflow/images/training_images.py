@@ -108,11 +108,7 @@ class Course:
     ) -> Flow:
         """A flow from one to the other, by these settings; the options are those of `train`."""
         space, seed, marginals = self.space, resolve_seed(rng), self.marginals
-        given = {
-            **self.known,
-            "prior": prior and prior.fingerprint,
-            "augment": self.augment,
-        }
+        given = {**self.known, "augment": self.augment}
         coupling = method.coupling
         if isinstance(coupling, SemidiscreteSettings) and coupling.potentials is not None:
             warn_of_others(Path(coupling.potentials), self.coupled_by(method))
@@ -120,7 +116,7 @@ class Course:
             given |= {"low_res": space.low_res, "condition_weight": self.condition_weight}
         looks = []
         if pictures is not None:
-            looks = [_pictures(space, marginals, seed, pictures, pictures_every)]
+            looks = [_pictures(self, method, recipe, seed, pictures, pictures_every)]
         flow = fit_flow(
             marginals,
             TimeAxis("index", _ENDS),
@@ -136,25 +132,30 @@ class Course:
             progress=progress,
             unit="images",
         )
-        return replace(flow, context=space.context, settings={**flow.settings, **given})
+        known = {**space.context.settings["images"], "training": given}
+        return replace(
+            flow,
+            inputs=replace(flow.inputs, data=self.data.fingerprint),
+            context=replace(space.context, settings={"images": known}),
+        )
 
 
 def _pictures(
-    space: ImageSpace, marginals: Marginals, seed: int, folder: str | Path, every: int
+    course: Course, method: Method, recipe: Recipe, seed: int, folder: str | Path, every: int
 ) -> Look:
     """Grids of the same noise, or of the same images, carried by the net as it is."""
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"pictures {str(folder)!r} is a file; name a folder")
     generator = torch_generator(draw_seed(torch_generator(seed)))
-    start, target = marginals.populations
+    space, (start, target) = course.space, course.marginals.populations
     points = start.sample(_SHOWN, generator).x
     condition = space.condition(space.labels(None, _SHOWN))
     if space.low_res is not None:
         condition = target.sample(_SHOWN, generator).condition
 
     def draw(step: int, nets: Any) -> None:
-        flow = Flow(nets, TimeAxis("index", _ENDS), {}, {})
+        flow = Flow(nets, TimeAxis("index", _ENDS), method, recipe)
         way = flow.trajectory(points, _ENDS, condition=condition, solver="euler", n_steps=_STEPS)
         pixels = space.encoder.decode(way.end.float().cpu())
         folder.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ _WORDS = {"path_energy": "path energy", "npe": "NPE", "w2": "W2 to the data"}
 
 
 def compared(before: Flow, after: Flow, marginals: Marginals) -> Flow:
-    """Tell in one line what changed; the later flow with the numbers in its settings.
+    """Tell in one line what changed; the later flow with the numbers in its record.
 
     They are means over the intervals: `path_energy` and `npe`, the relative excess of it over the
     squared W2 of the ends of the paths, and `w2`, between the points that are carried and as many
@@ -40,7 +40,7 @@ def compared(before: Flow, after: Flow, marginals: Marginals) -> Flow:
     )
     if Crew.here().leads:
         log_info(f"{', '.join(told)} (before -> after, {_POINTS} points)")
-    return replace(after, settings={**after.settings, "fine_tuning": numbers})
+    return replace(after, record=replace(after.record, fine_tuning=numbers))
 
 
 def measured(flow: Flow, marginals: Marginals) -> dict[str, float]:

@@ -21,7 +21,7 @@ from cellflow.images.guidance.discrimination import (
 from cellflow.images.guidance.discriminator import Discriminator
 from cellflow.images.guidance.discriminator_guidance import check_guidable
 from cellflow.images.samples import from_noise, solver_options
-from cellflow.images.space import ImageSpace
+from cellflow.images.space import ImageSpace, training_settings
 from cellflow.marginals import Population
 from cellflow.methods.recipes import recipe_of
 from cellflow.nets.hourglass import check_sizes
@@ -188,7 +188,7 @@ def _multipliers(shape: tuple[int, int, int]) -> tuple[int, ...]:
 
 
 def _population(space: ImageSpace, flow: Flow, images: ImageSet) -> Population:
-    return space.population(images, flips=bool(flow.settings.get("flips", False)))
+    return space.population(images, flips=training_settings(flow)["flips"])
 
 
 def _classes(space: ImageSpace, flow: Flow, data: ImageSet) -> Population | None:

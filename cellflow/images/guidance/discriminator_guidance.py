@@ -206,7 +206,7 @@ def check_guidable(flow: Flow) -> None:
     """
     if "average" in flow.nets.roles:
         raise InputError("this flow has an average velocity, which takes no steps to guide")
-    if not flow.settings.get("from_noise", True):
+    if not flow.inputs.from_noise:
         raise InputError("this flow starts from images, and guidance is for flows from noise")
     path = flow.method.path
     if not path.is_straight:

@@ -174,7 +174,7 @@ def _straightness(
 
 def _cost(flow: Flow) -> dict[str, float]:
     """What the training of a flow cost, as far as the flow tells."""
-    cost = dict(flow.settings.get("cost", {}))
+    cost = dict(flow.record.cost)
     if "seconds" in cost:
         cost["train_seconds"] = cost.pop("seconds") + cost["setup_seconds"]
     return {name: value for name, value in cost.items() if value is not None}
