@@ -18,7 +18,7 @@ from cellflow.io import flow_times_of, time_points_of
 from cellflow.methods.names import RANKINGS
 from cellflow.representation import Representation, from_context
 from cellflow.representation.chunks import moments
-from cellflow.representation.expression import CONSTANT, Matrix, expression
+from cellflow.representation.expression import CONSTANT, Matrix, read_expression
 from cellflow.representation.representation import on_log_scale
 from cellflow.tl._groups import membership_of
 from cellflow.tl._snapshots import Snapshots
@@ -168,7 +168,7 @@ def _measured(
     adata: AnnData, layer: str | None, genes: Sequence[str] | None
 ) -> tuple[Matrix, list[str]]:
     """Expression on a logarithmic scale, cells by genes, and the names of the genes."""
-    values = on_log_scale(expression(adata, layer))
+    values = on_log_scale(read_expression(adata, layer))
     names = [str(name) for name in adata.var_names]
     if genes is None:
         return values, names
@@ -200,7 +200,7 @@ def _correlated(values: Matrix, fate: np.ndarray) -> pd.DataFrame:
 
 def _columns(representation: Representation, genes: Sequence[str] | None) -> np.ndarray:
     """Places of the genes in the representation."""
-    known = representation.to_genes().genes
+    known = representation.require_linear().genes
     if missing := [gene for gene in genes or () if gene not in known]:
         raise InputError(
             f"genes outside the representation: {format_list(missing)}; "
@@ -212,7 +212,7 @@ def _columns(representation: Representation, genes: Sequence[str] | None) -> np.
 def _velocities(
     course: Snapshots, representation: Representation, weights: np.ndarray, columns: np.ndarray
 ) -> list[pd.DataFrame]:
-    names = np.array(representation.to_genes().genes, dtype=object)[columns]
+    names = np.array(representation.require_linear().genes, dtype=object)[columns]
     speed = representation.decode_velocity(course.velocity())[:, columns]
     mean, rising = weights.T @ speed, weights.T @ (speed > 0)
     return [
@@ -225,7 +225,7 @@ def _regulation(
     course: Snapshots, representation: Representation, weights: np.ndarray, columns: np.ndarray
 ) -> list[pd.DataFrame]:
     """Mean Jacobians between genes: decoding is affine, so the mean of points' is decoded."""
-    linear = representation.to_genes()
+    linear = representation.require_linear()
     names = np.array(linear.genes, dtype=object)[columns]
     back = (linear.loadings * linear.scale[:, None] * representation.spread)[columns]
     there = (linear.loadings / linear.scale[:, None] / representation.spread)[columns]

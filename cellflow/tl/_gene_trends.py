@@ -140,7 +140,7 @@ def _decoder(
 ) -> Callable[[np.ndarray], pd.DataFrame]:
     """From points to a table with a column a gene."""
     if decoder is None:
-        genes = list(representation.to_genes().genes)
+        genes = list(representation.require_linear().genes)
         return lambda points: pd.DataFrame(representation.decode(points), columns=genes)
 
     def decode(points: np.ndarray) -> pd.DataFrame:

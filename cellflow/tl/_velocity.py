@@ -12,7 +12,7 @@ from cellflow._errors import InputError
 from cellflow._keys import VELOCITY, write_record
 from cellflow.flow import Flow
 from cellflow.representation import Representation, from_context, write_slots
-from cellflow.representation.expression import coordinates
+from cellflow.representation.expression import read_embedding
 from cellflow.tl._projection import projected
 from cellflow.tl._snapshots import Snapshots, representation_key
 
@@ -107,14 +107,14 @@ def velocity(
     for name in names:
         check_choice(f"X_{name}", adata.obsm, "basis")
     if decode:
-        representation.to_genes()
+        representation.require_linear()
     course = Snapshots.of(adata, flow, time_key)
     points, speed = course.cells.x.double().cpu().numpy(), course.velocity()
     if key in adata.obsm:
-        _check_slot(coordinates(adata, key), points, key)
+        _check_slot(read_embedding(adata, key), points, key)
     arrows, ways = {_named(key): speed}, {}
     for name in names:
-        plot = coordinates(adata, f"X_{name}")[:, :2].astype(np.float64)
+        plot = read_embedding(adata, f"X_{name}")[:, :2].astype(np.float64)
         arrows[name], ways[name] = projected(points, speed, plot, n_neighbors)
     adata = adata.copy() if copy else adata
     if key not in adata.obsm:
@@ -147,7 +147,7 @@ def _write_genes(
     speed: np.ndarray,
     key: str,
 ) -> None:
-    columns = adata.var_names.get_indexer(list(representation.to_genes().genes))
+    columns = adata.var_names.get_indexer(list(representation.require_linear().genes))
     values = {
         key: representation.decode_velocity(speed),
         f"{key}_expression": representation.decode(points),
