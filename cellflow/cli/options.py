@@ -256,7 +256,7 @@ _method = compose(
         help="Settings of method and recipe; options given beside it come first.",
     ),
 )
-_side_columns = compose(
+side_columns = compose(
     click.option(
         "--condition-key",
         "condition_keys",
@@ -295,23 +295,42 @@ _recipe = compose(
     ),
     n_steps,
 )
-protocol = click.option(
-    "--protocol",
-    type=click.Choice(list(PROTOCOLS)),
-    default="strict",
-    show_default=True,
-    panel=FIT,
-    help=explained({name: rules.summary for name, rules in PROTOCOLS.items()}) + ".",
-)
-max_cells = click.option(
-    "--max-cells",
-    type=click.IntRange(min=4),
-    metavar="N",
-    panel=FIT,
-    help="Score N cells a side at most, drawn once. [default: all]",
-)
 time_axis = functools.partial(
     click.option, "--time-axis", type=click.Choice(list(TIME_AXES)), panel=FIT
+)
+#: Settings of `evaluation.held_out.HeldOut`.
+held_out = compose(
+    time_key,
+    click.option(
+        "--time",
+        "times",
+        metavar="TIME",
+        multiple=True,
+        panel=DATA,
+        callback=lambda *given: given[-1] or None,
+        help="Time to hold out, repeatable, each a fold of its own. [default: every interior time]",
+    ),
+    use_rep,
+    n_dims(help="Dimensions to fit and score in. [default: 5, or as many as there are]"),
+    whiten(default=True, show_default=True, help="Scale each dimension to variance one."),
+    expression,
+    click.option(
+        "--protocol",
+        type=click.Choice(list(PROTOCOLS)),
+        default="strict",
+        show_default=True,
+        panel=FIT,
+        help=explained({name: protocol.summary for name, protocol in PROTOCOLS.items()}) + ".",
+    ),
+    time_axis(help="[default: the protocol's]"),
+    side_columns,
+    click.option(
+        "--max-cells",
+        type=click.IntRange(min=4),
+        metavar="N",
+        panel=FIT,
+        help="Score N cells a side at most, drawn once. [default: all]",
+    ),
 )
 _seed = functools.partial(
     click.option, "--seed", type=click.IntRange(min=0), show_default=True, panel=FIT
@@ -420,7 +439,7 @@ def fit_options(command: Command) -> Command:
             **kwargs,
         )
 
-    return compose(_method, _recipe, _side_columns)(run)
+    return compose(_method, _recipe)(run)
 
 
 def _route_messages(*, quiet: bool, verbose: bool) -> None:

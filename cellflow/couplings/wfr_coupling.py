@@ -12,10 +12,10 @@ import torch
 from cellflow._batch import FiniteMarginal, Interval
 from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, InputError
-from cellflow.couplings.plan import PlanCoupling
+from cellflow.couplings.full_plan import PlanCoupling
 from cellflow.transport import Plan, distances, exact_plan
 from cellflow.transport.blocks import random_blocks
-from cellflow.transport.whole import soft_plan
+from cellflow.transport.kl_unbalanced import kl_unbalanced_plan
 
 #: Keeps costs finite where cells are out of each other's reach.
 _CLIP = 1e-10
@@ -84,7 +84,9 @@ def wfr_coupling(
     blocks = random_blocks(len(x), len(y), block_size, generator)[:max_blocks]
     for rows, columns in blocks:
         # No name is kept for distances and costs, each of which is 32 MB by default.
-        soft = soft_plan(wfr_cost(distances(x[rows], y[columns]), delta), 1.0, a[rows], b[columns])
+        soft = kl_unbalanced_plan(
+            wfr_cost(distances(x[rows], y[columns]), delta), 1.0, a[rows], b[columns]
+        )
         starts, ends = rows[soft.rows], columns[soft.columns]
         near = _apart(x[starts], y[ends]) < math.pi * delta
         parts.append(Plan(starts[near], ends[near], soft.mass[near]))

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellflow import CellflowWarning, InputError, SolverError
-from cellflow.transport import Plan, distances, exact_plan, relaxed_plan
+from cellflow.transport import Plan, distances, exact_plan, mm_unbalanced_plan
 from cellflow.transport.blocks import block_count, blockwise_plan, random_blocks
-from cellflow.transport.lowrank import low_rank_plan
-from cellflow.transport.whole import lazy_plan, soft_plan
+from cellflow.transport.exact import lazy_exact_plan
+from cellflow.transport.kl_unbalanced import kl_unbalanced_plan
+from cellflow.transport.low_rank import low_rank_plan
 from tests.seeds import seeded
 
 seeds = st.integers(0, 2**32 - 1)
@@ -42,7 +43,7 @@ def sums(plan: Plan, n: int, m: int) -> tuple[np.ndarray, np.ndarray]:
 @given(seeds, sizes, sizes)
 def test_a_plan_without_a_cost_matrix_is_as_good_as_one_with(seed, n, m):
     x, y, a, b = clouds(seed, n, m)
-    plan = lazy_plan(x, y, a, b)
+    plan = lazy_exact_plan(x, y, a, b)
     assert plan.cost == pytest.approx(exact_plan(squared(x, y), a, b).cost, rel=1e-9, abs=1e-12)
     assert plan.cost == pytest.approx(plan.mass @ squared(x, y)[plan.rows, plan.columns])
     assert (np.diff(plan.rows) >= 0).all()
@@ -53,7 +54,7 @@ def test_a_plan_without_a_cost_matrix_is_as_good_as_one_with(seed, n, m):
 @given(seeds, sizes, sizes)
 def test_its_potentials_prove_it(seed, n, m):
     x, y, a, b = clouds(seed, n, m)
-    plan = lazy_plan(x, y, a, b)
+    plan = lazy_exact_plan(x, y, a, b)
     u, v = plan.potentials
     assert (u[:, None] + v <= squared(x, y) + 1e-9).all()
     assert a @ u + b @ v == pytest.approx(plan.cost, abs=1e-9)
@@ -62,12 +63,15 @@ def test_its_potentials_prove_it(seed, n, m):
 @pytest.mark.parametrize(("unit", "shift"), [(1e-6, 0.0), (1.0, 1e5), (1e6, 0.0)])
 def test_units_and_origin_of_the_coordinates_do_not_matter(unit, shift):
     x, y, a, b = clouds(0, 20, 25)
-    plan, moved = lazy_plan(x, y, a, b), lazy_plan(unit * x + shift, unit * y + shift, a, b)
+    plan, moved = (
+        lazy_exact_plan(x, y, a, b),
+        lazy_exact_plan(unit * x + shift, unit * y + shift, a, b),
+    )
     assert moved.cost == pytest.approx(plan.cost * unit**2, rel=1e-6)
 
 
 def test_points_that_all_coincide_cost_nothing():
-    assert lazy_plan(np.ones((3, 2)), np.ones((4, 2))).cost == 0
+    assert lazy_exact_plan(np.ones((3, 2)), np.ones((4, 2))).cost == 0
 
 
 def test_a_lazy_solver_that_lies_is_caught(monkeypatch):
@@ -78,7 +82,7 @@ def test_a_lazy_solver_that_lies_is_caught(monkeypatch):
 
     monkeypatch.setattr(ot.lp, "emd2_lazy", swapped)
     with pytest.raises(SolverError, match="not proven optimal"):
-        lazy_plan(*clouds(0, 8, 8)[:2])
+        lazy_exact_plan(*clouds(0, 8, 8)[:2])
 
 
 # --- soft marginals ---
@@ -87,7 +91,7 @@ def test_a_lazy_solver_that_lies_is_caught(monkeypatch):
 @given(m0=st.floats(0.1, 5), m1=st.floats(0.1, 5), cost=st.floats(0, 20))
 def test_the_soft_plan_of_two_points_is_known(m0, m1, cost):
     """Minimising g c + KL(g | m0) + KL(g | m1) gives g = sqrt(m0 m1) exp(-c / 2)."""
-    plan = soft_plan(np.array([[cost]]), 1.0, np.array([m0]), np.array([m1]))
+    plan = kl_unbalanced_plan(np.array([[cost]]), 1.0, np.array([m0]), np.array([m1]))
     mass = math.sqrt(m0 * m1) * math.exp(-cost / 2)
     assert plan.mass.sum() == pytest.approx(mass, rel=1e-3)
     assert plan.value == pytest.approx(m0 + m1 - 2 * mass, rel=1e-3, abs=1e-6)
@@ -106,7 +110,10 @@ def penalised(plan: Plan, cost: np.ndarray, weight: float, a: np.ndarray, b: np.
 def test_a_soft_plan_is_no_worse_than_the_slow_one_and_sparse(weight, seed):
     x, y, *_ = clouds(seed, 40, 50)
     cost, a, b = squared(x, y), np.ones(40), np.full(50, 1.2)
-    fast, slow = soft_plan(cost, weight, a, b), relaxed_plan(cost, weight, a, b, max_iter=20_000)
+    fast, slow = (
+        kl_unbalanced_plan(cost, weight, a, b),
+        mm_unbalanced_plan(cost, weight, a, b, max_iter=20_000),
+    )
     value = penalised(fast, cost, weight, a, b)
     reached = penalised(slow, cost, weight, a, b)
     assert fast.value == pytest.approx(value)
@@ -122,7 +129,7 @@ def test_a_soft_plan_is_no_worse_than_the_slow_one_and_sparse(weight, seed):
 def test_soft_marginals_at_a_huge_price_give_the_exact_plan(seed, n):
     x, y, *_ = clouds(seed, n, n)
     cost, ones = squared(x, y), np.ones(n)
-    plan = soft_plan(cost, 1e4, ones, ones)
+    plan = kl_unbalanced_plan(cost, 1e4, ones, ones)
     np.testing.assert_allclose(np.bincount(plan.rows, plan.mass), 1, atol=0.02)
     exact = n * exact_plan(cost).cost
     assert plan.mass @ cost[plan.rows, plan.columns] == pytest.approx(exact, rel=0.02)
@@ -130,14 +137,14 @@ def test_soft_marginals_at_a_huge_price_give_the_exact_plan(seed, n):
 
 def test_populations_that_coincide_are_kept_at_no_cost():
     x = clouds(0, 20, 20)[0]
-    plan = soft_plan(squared(x, x), 1.0, np.ones(20), np.ones(20))
+    plan = kl_unbalanced_plan(squared(x, x), 1.0, np.ones(20), np.ones(20))
     assert plan.value == pytest.approx(0, abs=1e-6)
     np.testing.assert_allclose(plan.mass.sum(), 20)
 
 
 def test_points_without_mass_take_none():
     x, y, a, b = clouds(1, 20, 25)
-    plan = soft_plan(squared(x, y), 1.0, a, b)
+    plan = kl_unbalanced_plan(squared(x, y), 1.0, a, b)
     found = sums(plan, 20, 25)
     assert (found[0][a == 0] == 0).all()
     assert (found[1][b == 0] == 0).all()
@@ -146,14 +153,14 @@ def test_points_without_mass_take_none():
 def test_a_soft_plan_that_is_not_done_says_so():
     cost = squared(*clouds(0, 60, 60)[:2])
     with pytest.warns(CellflowWarning, match="within .*% of the optimum after 1 steps"):
-        plan = soft_plan(cost, 1.0, np.ones(60), np.ones(60), max_iter=1)
+        plan = kl_unbalanced_plan(cost, 1.0, np.ones(60), np.ones(60), max_iter=1)
     assert plan.gap > 1e-3 * plan.value
 
 
 def test_points_out_of_reach_are_left_alone():
     """Two near pairs, a hundred apart: each is coupled as if the other were not there."""
     x, y = np.array([[0.0], [100.0]]), np.array([[1.0], [100.5]])
-    plan = soft_plan(squared(x, y), 1.0, np.ones(2), np.ones(2))
+    plan = kl_unbalanced_plan(squared(x, y), 1.0, np.ones(2), np.ones(2))
     near = np.exp([-0.5, -0.125])
     np.testing.assert_allclose(plan.matrix(2, 2), np.diag(near), atol=2e-3)
 
@@ -161,7 +168,10 @@ def test_points_out_of_reach_are_left_alone():
 @pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
 def test_units_of_cost_and_weight_do_not_matter(unit):
     cost, ones = squared(*clouds(0, 30, 30)[:2]), np.ones(30)
-    here, there = soft_plan(cost, 1.0, ones, ones), soft_plan(unit * cost, unit, ones, ones)
+    here, there = (
+        kl_unbalanced_plan(cost, 1.0, ones, ones),
+        kl_unbalanced_plan(unit * cost, unit, ones, ones),
+    )
     assert there.value == pytest.approx(unit * here.value, rel=1e-6)
 
 
@@ -311,4 +321,4 @@ def test_factors_that_miss_the_marginals_are_an_error(monkeypatch):
 @pytest.mark.parametrize("weight", [0.0, -1.0, math.nan])
 def test_the_price_of_soft_marginals_must_be_positive(weight):
     with pytest.raises(InputError, match="weight"):
-        soft_plan(np.ones((2, 2)), weight, np.ones(2), np.ones(2))
+        kl_unbalanced_plan(np.ones((2, 2)), weight, np.ones(2), np.ones(2))

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from cellflow import CellflowWarning, InputError
 from cellflow.couplings import LineageCost, squared_euclidean
-from cellflow.couplings.plan import (
+from cellflow.couplings.full_plan import (
     PlanCoupling,
     blockwise_coupling,
     exact_full_coupling,

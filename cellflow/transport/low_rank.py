@@ -9,7 +9,7 @@ import numpy as np
 import ot
 
 from cellflow._errors import SolverError
-from cellflow.transport.costs import in_units
+from cellflow.transport.distances import in_units
 from cellflow.transport.plan import normalise_masses
 
 #: Share of the mass that a plan may misplace.

@@ -14,13 +14,12 @@ from cellflow._batch import Batch, FiniteMarginal, Interval, Pairs
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._random import draw_seed
 from cellflow._typing import Rows
-from cellflow.couplings.costs import Cost, LineageCost, squared_euclidean
-from cellflow.couplings.table import Table, found
+from cellflow.couplings.ground_costs import Cost, LineageCost, squared_euclidean
+from cellflow.couplings.mixture import Table, found
 from cellflow.transport.blocks import blockwise_plan
-from cellflow.transport.exact import exact_plan, plan_memory
-from cellflow.transport.lowrank import LowRankPlan, low_rank_plan
+from cellflow.transport.exact import exact_plan, lazy_exact_plan, plan_memory
+from cellflow.transport.low_rank import LowRankPlan, low_rank_plan
 from cellflow.transport.plan import Plan
-from cellflow.transport.whole import lazy_plan
 
 #: Dimensions up to which costs are quick to take anew at every pivot of the network simplex.
 _FEW_DIMENSIONS = 10
@@ -178,7 +177,7 @@ def exact_full_coupling(
             CellflowWarning,
             stacklevel=2,
         )
-        plan = lazy_plan(before.cost_features.numpy(), after.cost_features.numpy(), a, b)
+        plan = lazy_exact_plan(before.cost_features.numpy(), after.cost_features.numpy(), a, b)
     else:
         raise InputError(
             f"the exact plan of {n} x {m} cells needs {needed:.3g} GB, more than max_memory = "

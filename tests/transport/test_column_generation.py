@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellflow.transport import distances, exact_plan
+from cellflow.transport.column_generation import priced_plan
 from cellflow.transport.exact import lower_bound
-from cellflow.transport.pricing import priced_plan
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellflow._errors import InputError
-from cellflow.couplings.potentials import Potentials
+from cellflow.couplings.dual_potentials import Potentials
 from cellflow.images.guidance.tweedie import (
     barycentre,
 )

@@ -13,13 +13,8 @@ from cellflow.couplings import (
     squared_euclidean,
 )
 from cellflow.couplings import fit_potentials as fitted
-from cellflow.marginals import (
-    ConditionCosts,
-    ConditionedNoise,
-    Gaussian,
-    Population,
-    balanced_weight,
-)
+from cellflow.images.conditional_costs import ConditionCosts, ConditionedNoise, balanced_weight
+from cellflow.marginals import Gaussian, Population
 
 SPAN = (0.0, 1.0)
 

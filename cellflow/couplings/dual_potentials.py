@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from cellflow._batch import FiniteMarginal
-from cellflow._errors import InputError
+from cellflow._errors import FileError, InputError
+from cellflow._tensors import check_digest, read_tensors, write_tensors
 from cellflow._typing import Rows, Scalar
 from cellflow.couplings.atoms import (
     Atoms,
@@ -21,14 +23,12 @@ from cellflow.couplings.atoms import (
     Coordinates,
     Features,
     centred,
-    count,
     fingerprint,
     mean_of,
+    n_points,
     on_axes,
     principal_axes,
 )
-from cellflow.couplings.picks import argmax, quantile
-from cellflow.couplings.potentials_file import read, write
 
 Values = Float[Tensor, " N"]
 Indices = Int[Tensor, " n"]
@@ -105,7 +105,7 @@ class Potentials:
         if device is None:
             device = (atoms if isinstance(atoms, Tensor) else atoms.masses).device
         origin = mean_of(atoms, device)
-        masses = origin.new_ones(count(atoms)) if masses is None else masses.to(origin)
+        masses = origin.new_ones(n_points(atoms)) if masses is None else masses.to(origin)
         masses = masses / masses.sum()
         basis = None if cost_dim is None else principal_axes(atoms, origin, cost_dim)
         g = torch.zeros_like(masses).masked_fill(masses == 0, -torch.inf)
@@ -182,7 +182,7 @@ class Potentials:
         if digest != self.fingerprint:
             raise InputError(
                 f"these potentials belong to other atoms: {len(self.atoms)} with fingerprint "
-                f"{self.fingerprint}, got {count(atoms)} with {digest}"
+                f"{self.fingerprint}, got {n_points(atoms)} with {digest}"
             )
         masses = masses.to(self.masses.device)
         shares = (masses / masses.sum()).to(self.masses.dtype)
@@ -304,3 +304,70 @@ class Potentials:
             shares = (self.scores(rows[here], atoms) - total[here]).exp()
             index[here] = quantile(shares, (u - before)[here])[0] + atoms.start
         return index
+
+
+_FORMAT = "cellflow-potentials-3"
+_EARLIER = ("cellflow-potentials-1", "cellflow-potentials-2")
+
+
+def write(
+    path: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any], *, overwrite: bool
+) -> None:
+    """Write one safetensors file, whole or not at all.
+
+    Raises
+    ------
+    FileError
+        If `path` exists and may not be overwritten, or cannot be written.
+    """
+    texts = {"format": _FORMAT, "values": json.dumps(values, sort_keys=True)}
+    write_tensors(path, tensors, texts, overwrite=overwrite)
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read the tensors and numbers back.
+
+    Raises
+    ------
+    FileError
+        For a file that is missing, damaged, of an earlier version or of another kind.
+    """
+    tensors, metadata = read_tensors(path, "potentials")
+    if metadata.get("format") in _EARLIER:
+        raise FileError(
+            f"{path} holds potentials of an earlier version of cellflow; delete it, and they are "
+            "found again"
+        )
+    if metadata.get("format") != _FORMAT:
+        raise FileError(f"{path} holds no semidiscrete potentials of this version")
+    check_digest(path, tensors, metadata)
+    _check_shapes(path, tensors)
+    return tensors, json.loads(metadata["values"])
+
+
+def _check_shapes(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    n, k = (*shapes.get("atoms", ()), None, None)[:2]
+    (f,) = (*shapes.get("origin", ()), None)[:1]
+    expected: dict[str, Any] = {"atoms": (n, k), "origin": (f,), "g": (n,), "masses": (n,)}
+    if "basis" in shapes:
+        expected["basis"] = (k, f)
+    if shapes != expected or ("basis" not in shapes and k != f):
+        raise FileError(f"{path} holds no semidiscrete potentials: its tensors are {shapes}")
+
+
+def argmax(scores: Tensor) -> Tensor:
+    """Column of the highest score of each row."""
+    # On a CPU, torch takes longer to find the maxima than to multiply the matrices.
+    if scores.device.type == "cpu":
+        return torch.from_numpy(scores.detach().numpy().argmax(axis=1))
+    return scores.argmax(dim=1)
+
+
+def quantile(shares: Tensor, marks: Rows) -> tuple[Tensor, Rows]:
+    """Index at which the sum of a row's shares passes its mark, and the sum before it."""
+    sums = shares.cumsum(dim=1)
+    index = torch.searchsorted(sums, marks[:, None], right=True)[:, 0]
+    # Where rounding leaves the whole sum below the mark, the last entry with a share is taken.
+    index = index.minimum(sums.argmax(dim=1))
+    return index, (sums - shares).gather(1, index[:, None])[:, 0]
