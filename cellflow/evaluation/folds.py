@@ -286,7 +286,7 @@ def find_interior_times(
     """Find the times to hold out: those given, or every one with neighbours on both sides."""
     if len(points.times) < 3:
         raise InputError(
-            f"holding a time out needs three times or more; there are {points.described()}"
+            f"holding a time out needs three times or more; there are {points.describe()}"
         )
     counts = dict(zip(points.times, points.counts, strict=True))
     interior = points.times[1:-1]
