@@ -25,7 +25,7 @@ from cellflow.couplings import (
     low_rank_coupling,
     wfr_coupling,
 )
-from cellflow.couplings.minibatch import Solver, exact
+from cellflow.couplings.minibatch import Solver, solve_assignment
 from cellflow.marginals import Gaussian, Population
 from cellflow.methods.parts import WFR_GROWTH
 from cellflow.training.build import Build
@@ -46,7 +46,7 @@ Builder = Callable[[Build, Any, Any, Interval], Coupling]
 
 
 def _exact(_build: Build, _span: Interval) -> Solver:
-    return exact
+    return solve_assignment
 
 
 def _any(_build: Build, _span: Interval) -> Solver:
