@@ -22,30 +22,16 @@ _YAML = (".yaml", ".yml")
 _WITH_PLAN = ("files", "output", "jobs", "part", "force", "device", "quiet", "verbose")
 
 
-@click.command()
+@click.command(panel=options.SCORE)
 @click.argument("files", type=options.PATH, nargs=-1, required=True, metavar="PLAN.yaml|FILE...")
 @options.output(
     metavar="FOLDER",
     help="Folder of table, figure and finished fits; with the same folder a benchmark is resumed.",
 )
-@options.time_key
-@click.option(
-    "--time",
-    "times",
-    metavar="TIME",
-    multiple=True,
-    panel=options.DATA,
-    help="Time to hold out, repeatable. [default: every interior time]",
-)
 @click.option(
     "--force", is_flag=True, panel=options.DATA, help="Compute scores again that are in the folder."
 )
-@options.use_rep
-@options.n_dims(help="Dimensions to fit and score in. [default: 5, or as many as there are]")
-@options.whiten(default=True, show_default=True, help="Scale each dimension to variance one.")
-@options.expression
-@options.protocol
-@options.time_axis(help="[default: the protocol's]")
+@options.held_out
 @click.option(
     "--method",
     "methods",
@@ -72,7 +58,6 @@ _WITH_PLAN = ("files", "output", "jobs", "part", "force", "device", "quiet", "ve
     panel=options.FIT,
     help="Training steps of all methods, other packages' too. [default: the recipe's]",
 )
-@options.max_cells
 @options.seeds
 @options.device
 @click.option(
@@ -170,7 +155,6 @@ def _make_plan(
     recipe: str,
     n_steps: int | None,
     seeds: tuple[int, ...],
-    times: tuple[str, ...],
     **held_out: Any,
 ) -> BenchmarkPlan:
     """Make the plan of files and options."""
@@ -179,7 +163,6 @@ def _make_plan(
     from cellflow.evaluation.plan import BenchmarkPlan, DataSet
     from cellflow.methods.recipes import recipe_of
 
-    held_out["times"] = times or None
     steps = {} if n_steps is None else {"n_steps": n_steps}
     return BenchmarkPlan(
         tuple(DataSet(file.stem, file, make_held_out(held_out, file.stem)) for file in files),
@@ -195,18 +178,17 @@ def _count_cores() -> int:
 
 
 def _draw(table: Any, output: Path) -> None:
-    from cellflow import pl
-    from cellflow.cli.figures import draw
+    from cellflow.cli.outputs import write_figure
     from cellflow.evaluation.summary import FIGURE
 
     # If every fit failed there may be no scores to draw.
     if table["w1_half"].notna().any():
-        draw(output / FIGURE, lambda: pl.benchmark(table, show=False), force=True)
+        write_figure("benchmark", table, output=output / FIGURE, force=True)
 
 
 def _show(table: Any, output: Path) -> None:
     from cellflow._log import log_info
-    from cellflow.cli.tables import print_benchmark
+    from cellflow.cli.terminal import print_benchmark
     from cellflow.evaluation.summary import SUMMARY, TABLE
 
     print_benchmark(table)

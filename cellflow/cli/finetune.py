@@ -19,7 +19,7 @@ _SETTINGS = {
 }
 
 
-@click.command()
+@click.command(panel=options.TRAIN)
 @options.course
 @options.flow
 @options.output(metavar="FLOW", help="Folder that the fine-tuned flow goes to.")

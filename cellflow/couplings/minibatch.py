@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Interval, Marginal, Pairs
-from cellflow.couplings.costs import Cost, squared_euclidean
+from cellflow.couplings.ground_costs import Cost, squared_euclidean
 from cellflow.transport import Plan, assign
 
 #: A plan of a cost matrix (n, m) between equally heavy rows and columns.

@@ -9,9 +9,10 @@ import torch
 from torch.nn import functional
 
 from cellflow._errors import InputError
+from cellflow.images.conditional_costs import ConditionCosts, ConditionedNoise, balanced_weight
 from cellflow.images.data import ImageSet
 from cellflow.images.pixels import to_pixels, to_points
-from cellflow.marginals import ConditionCosts, ConditionedNoise, Population, balanced_weight
+from cellflow.marginals import Population
 from cellflow.methods.method import Method
 from cellflow.methods.parts import COUPLINGS
 

@@ -17,8 +17,8 @@ from cellflow._checks import format_list
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._files import atomic_file, check_file_target
 from cellflow._random import draw_seed, torch_generator
-from cellflow.couplings.atoms import fresh
-from cellflow.couplings.potentials import Potentials, Values
+from cellflow.couplings.atoms import sample_chunks
+from cellflow.couplings.dual_potentials import Potentials, Values
 from cellflow.marginals import Gaussian, Marginals, Population
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
@@ -196,7 +196,7 @@ def census(potentials: Potentials, source: Marginal, n: int, generator: torch.Ge
         raise InputError(f"a census needs at least 2 points, got {n}")
     masses, heavy = potentials.masses, potentials.masses > 0
     hits = torch.zeros_like(masses)
-    for x in fresh(source, n, generator):
+    for x in sample_chunks(source, n, generator):
         hits += torch.bincount(potentials.draw(x, generator), minlength=len(hits))
     pairs = (hits * (hits - 1))[heavy].double() / masses[heavy]
     return Census(

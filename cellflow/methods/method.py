@@ -50,7 +50,7 @@ class Method(BaseModel):
     condition_weight
         beta, what squared distances of conditions count in costs beside those of points, where
         conditions are continuous: low resolutions of images. None weighs them so that the nearest
-        other condition costs what the best partner gains (`marginals.balanced_weight`).
+        other condition costs what the best partner gains (`balanced_weight`).
     lineage_strength
         Share of the cost that cells of one clone are spared, where clones are given.
     semidiscrete_steps

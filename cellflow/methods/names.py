@@ -20,7 +20,7 @@ STARTS = {
     "previous": "cells of the time before, carried forward",
 }
 
-WAYS = {
+TRANSITION_ESTIMATORS = {
     "flow": "cells are carried along the flow, and the nearest cells of the other time vote",
     "coupling": "optimal transport plans between consecutive times, multiplied; no net",
 }

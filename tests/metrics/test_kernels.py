@@ -40,7 +40,7 @@ def test_distances_vanish_on_equal_clouds_and_grow_with_a_shift(distance, rng):
 def test_chunks_do_not_change_the_value(distance, rng, monkeypatch):
     x, y = Cloud.of(rng.normal(size=(37, 3))), Cloud.of(rng.normal(size=(23, 3)), rng.random(23))
     whole = distance(x, y)
-    monkeypatch.setattr(kernels, "_CHUNK", 5)
+    monkeypatch.setattr(distances, "_CHUNK", 5)
     assert distance(x, y) == pytest.approx(whole, abs=1e-9)
 
 

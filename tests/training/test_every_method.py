@@ -173,10 +173,10 @@ def test_learned_growth_follows_the_numbers_of_cells():
         marginals, TimeAxis("index", (0.0, 1.0)), method=method("wfr-fm", delta=0.5),
         recipe=SHORT, seed=0, device=DEVICE,
     )  # fmt: skip
-    gained = flow.log_growth(first, 0.0, 1.0)
+    gained = flow.trajectory(first, [0.0, 1.0]).log_mass[-1]
     assert float(gained[:100].mean()) == pytest.approx(0.0, abs=0.12)
     assert float(gained[100:].mean()) == pytest.approx(math.log(2), abs=0.12)
-    back = flow.log_growth(second, 1.0, 0.0)
+    back = flow.trajectory(second, [1.0, 0.0]).log_mass[-1]
     assert float(back[100:].mean()) == pytest.approx(-math.log(2), abs=0.12)
 
 
@@ -197,7 +197,7 @@ def test_known_growth_moves_the_source_to_what_it_becomes():
     flow = fit_flow(
         marginals, TimeAxis("index", (0.0, 1.0)), method=chosen, recipe=SHORT, seed=0, device=DEVICE
     )
-    gained = flow.log_growth(source.points, 0.0, 1.0)
+    gained = flow.trajectory(source.points, [0.0, 1.0]).log_mass[-1]
     assert float(gained[:120].mean()) == pytest.approx(1.0, abs=0.12)
     assert float(gained[120:].mean()) == pytest.approx(0.0, abs=0.12)
 

@@ -19,7 +19,7 @@ from cellflow._typing import Condition, Points, Rows, VelocityField
 from cellflow.flow import Flow
 from cellflow.images.encoders import Encoder
 from cellflow.images.space import ImageSpace
-from cellflow.integrate import Solution, solve, solve_jointly
+from cellflow.integrate import Solution, solve, solve_augmented
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def guide(
             "solver 'edm-heun' carries no weights, which draw one of several trajectories; take "
             "another, such as 'midpoint', or one trajectory"
         )
-    solution, gained = solve_jointly(field, starts.flatten(0, 1), times, **options)
+    solution, gained = solve_augmented(field, starts.flatten(0, 1), times, **options)
     log_weights = gained[-1].reshape(n, r)
     rows = torch.arange(n, device=starts.device) * r + _drawn(log_weights, marks)
     return Guided(solution.x[:, rows], 2 * r * solution.nfe, log_weights)
