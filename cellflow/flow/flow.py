@@ -111,8 +111,8 @@ class Flow:
     axis: TimeAxis
     method: Method
     recipe: Recipe
-    inputs: Inputs = Inputs()
-    record: FitRecord = FitRecord()
+    inputs: Inputs = field(default_factory=Inputs)
+    record: FitRecord = field(default_factory=FitRecord)
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
     context: Context = Context()
 

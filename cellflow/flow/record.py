@@ -76,7 +76,7 @@ class FitRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     diffusion: float = 0.0
     wfr_length_scale: float | None = None
-    cost: Mapping[str, float | None] = field(default_factory=dict)
+    cost: Mapping[str, Any] = field(default_factory=dict)
     fine_tuning: Mapping[str, Mapping[str, float]] | None = None
 
 

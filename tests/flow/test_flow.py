@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from cellflow import method, recipe
 from cellflow.flow import Flow
 from cellflow.marginals import TimeAxis
 from cellflow.nets import Fields

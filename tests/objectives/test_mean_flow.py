@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from cellflow import recipe
+from cellflow import method, recipe
 from cellflow._batch import Pairs
 from cellflow.couplings import IndependentCoupling
 from cellflow.flow import Flow
