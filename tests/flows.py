@@ -30,7 +30,7 @@ class Known(Fields):
         return self.fields["score"](t, x)
 
 
-def flow_of(adata, nets, *, method="ot-cfm", diffusion=0.0, **inputs):
+def flow_of(adata, nets, *, method="ot-cfm", diffusion=0.0, wfr_length_scale=None, **inputs):
     """A flow on `X_pca` with one unit of flow time an interval."""
     points = time_points_of(adata)
     representation = fit_representation(adata, RepresentationSettings(use_rep="X_pca"))
@@ -40,7 +40,7 @@ def flow_of(adata, nets, *, method="ot-cfm", diffusion=0.0, **inputs):
         cf.method(method),
         cf.recipe("default"),
         inputs=Inputs(**inputs),
-        record=FitRecord(diffusion=diffusion),
+        record=FitRecord(diffusion=diffusion, wfr_length_scale=wfr_length_scale),
         context=to_context(representation, conditions=[]),
     )
 

@@ -135,7 +135,7 @@ def test_cells_that_grow_have_more_descendants(ladder):
     more = course_of(
         [*ladder.obsm["X_pca"][:10], (1, 0.1)], [0] * 5 + [1] * 6, rung=list("abcdeabcdea")
     )
-    flow = flow_of(more, grown.nets, method="wfr-fm", delta=1.0)
+    flow = flow_of(more, grown.nets, method="wfr-fm", wfr_length_scale=1.0)
     cf.tl.descendants(more, flow, "rung=a,b & day=0", 1, by="coupling")
     shares = more.obs.groupby("rung")["cellflow_descendants"].sum()
     np.testing.assert_allclose(shares, expected, atol=0.02)

@@ -31,7 +31,7 @@ def test_a_flow_of_embedded_cells_is_fine_tuned_and_predicts(semrau, quick, tmp_
     assert set(numbers["before"]) == set(numbers["after"]) == {"path_energy", "npe", "w2"}
     entry = semrau.uns["cellflow"]["finetune"]
     assert entry["flow_id"] == tuned.fingerprint
-    assert entry["method"]["objective"] == "oat"
+    assert entry["method"]["objective"]["name"] == "oat"
     assert semrau.uns["cellflow"]["fit"]["flow_id"] == flow.fingerprint
     semrau.write_h5ad(tmp_path / "a.h5ad")
     again = anndata.read_h5ad(tmp_path / "a.h5ad").uns["cellflow"]["finetune"]
@@ -84,12 +84,9 @@ def test_numbers_come_first_and_seeds_count(course, quick):
     options |= {"n_steps": 3, "learning_rate": 0.01}
     tuned = [cf.tl.finetune(course, flow, rng=rng, **options) for rng in (0, 0, 1)]
     recipe = tuned[0].recipe
-    assert tuned[0].method.objective.given == {
-        "oat_alpha": 0.9, "oat_copy_every": 2, "oat_decay": 0.9999, "oat_target": "hermite",
-        "oat_tolerance": 9.0,
-    }  # fmt: skip
+    assert tuned[0].method.objective.given == settings
     assert tuned[0].method.path.sigma == 0.2
-    assert (recipe["n_steps"], recipe["learning_rate"]) == (3, 0.01)
+    assert (recipe.n_steps, recipe.learning_rate) == (3, 0.01)
     assert tuned[0].fingerprint == tuned[1].fingerprint != tuned[2].fingerprint
 
 

@@ -99,9 +99,9 @@ def test_noise_is_that_of_a_straight_prior_and_else_none(prior):
 def test_a_recipe_with_the_default_net_takes_that_of_the_prior(prior):
     flow = tuned(prior, numbers=recipe("default", n_steps=2, standardise=False, ahead=3))
     kept = flow.recipe
-    assert kept["net"] == SHORT.model_dump()["net"]
+    assert kept.net == SHORT.net
     # As the prior has it; and nothing is drawn ahead of the net that pairs are asked of.
-    assert (kept["standardise"], kept["ahead"]) == (True, 0)
+    assert (kept.standardise, kept.ahead) == (True, 0)
 
 
 # What it does
@@ -266,7 +266,7 @@ def watching(real, prior=0.0, n_steps=500):
     """The monitor of a prior, where real points are so many times wider than the start."""
     x = torch.randn((64, 2), generator=seeded(1))
     pairs = Pairs(x, real * x, torch.zeros(64), torch.ones(64))
-    return TargetNet(Fields({"velocity": Widening(prior)}), OAT, pairs, n_steps)
+    return TargetNet(Fields({"velocity": Widening(prior)}), OAT.objective, pairs, n_steps)
 
 
 def stops(target, *ratios, every=50):
