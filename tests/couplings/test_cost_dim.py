@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from cellflow._errors import CellflowWarning, FileError, InputError
-from cellflow.couplings import SemidiscreteCoupling, atoms, finite_plan, fit_potentials
+from cellflow.couplings import SemidiscreteCoupling, atoms, fit_potentials, potentials_plan
 from cellflow.couplings.dual_potentials import Potentials
 from cellflow.images.guidance.tweedie import barycentre, entropic_pull
 from cellflow.marginals import Gaussian, Population
@@ -90,7 +90,7 @@ def test_the_pull_on_a_basis_is_the_slope_of_the_log_share():
     (tile,) = potentials.tiles(x)
     (_, shares), = potentials.shares(tile)  # fmt: skip
     (slope,) = torch.autograd.grad(shares[0, 4].log(), x)
-    ends = potentials.lifted(potentials.atoms)[4:5] + 2 * _off(potentials)
+    ends = potentials.unproject(potentials.atoms)[4:5] + 2 * _off(potentials)
     torch.testing.assert_close(entropic_pull(potentials, x.detach(), ends), slope)
 
 
@@ -113,7 +113,7 @@ def test_pairs_looked_up_on_few_components_meet_the_masses_with_whole_points(gen
 def test_a_finite_source_is_coupled_on_few_components(generator):
     source, target = Population.of(stretched(80, 5)), Population.of(stretched(60, 6))
     potentials = fit_potentials(source, target, cost_dim=2, generator=generator)
-    plan = finite_plan(potentials, source).matrix(80, 60)
+    plan = potentials_plan(potentials, source).matrix(80, 60)
     assert plan.sum(axis=1) == pytest.approx([1 / 80] * 80)
     chi_squared = (plan.sum(axis=0) ** 2).sum() * 60 - 1
     assert chi_squared == pytest.approx(potentials.reached, abs=0.01)

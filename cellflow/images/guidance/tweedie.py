@@ -46,14 +46,14 @@ def barycentre(potentials: Potentials, x0: Features) -> Features:
     With costs on a basis, of their projections on it.
     """
     if potentials.epsilon == 0:
-        return potentials.lifted(potentials.atoms[potentials.assign(x0)])
+        return potentials.unproject(potentials.atoms[potentials.assign(x0)])
     means = []
     for rows in potentials.tiles(x0):
         mean = torch.zeros_like(rows)
         for atoms, shares in potentials.shares(rows):
             mean += shares @ potentials.atoms[atoms]
         means.append(mean)
-    return potentials.lifted(torch.cat(means))
+    return potentials.unproject(torch.cat(means))
 
 
 def entropic_pull(potentials: Potentials, x0: Features, x1: Features) -> Features:
@@ -65,5 +65,5 @@ def entropic_pull(potentials: Potentials, x0: Features, x1: Features) -> Feature
     if potentials.epsilon == 0:
         return torch.zeros_like(x0)
     if potentials.basis is not None:
-        x1 = potentials.lifted(potentials.coordinates(x1))
+        x1 = potentials.unproject(potentials.coordinates(x1))
     return (x1 - barycentre(potentials, x0)) / potentials.epsilon
