@@ -159,18 +159,18 @@ def test_a_basis_that_does_not_fit_is_refused(change, tmp_path):
 def test_files_of_an_earlier_version_are_refused_with_what_to_do(tmp_path):
     path = tmp_path / "kept.safetensors"
     save_file({"atoms": torch.zeros(2, 2)}, path, {"format": "cellflow-potentials-1"})
-    with pytest.raises(FileError, match=r"earlier version .* delete it, and they are found again"):
+    with pytest.raises(FileError, match=r"earlier version .* delete it to fit them anew"):
         Potentials.load(path)
 
 
 def test_a_target_read_in_parts_gives_what_its_points_give(monkeypatch, generator):
     target = Population.of(stretched(), torch.rand(60, generator=generator, dtype=F64) + 0.1)
     whole = fit_potentials(noise(5), target.points, target.masses, cost_dim=3, generator=seeded())
-    monkeypatch.setattr(atoms, "_ROWS", 60)
+    monkeypatch.setattr(atoms, "_CHUNK_SIZE", 60)
     parts = fit_potentials(noise(5), target, cost_dim=3, generator=seeded())
     torch.testing.assert_close(parts.g, whole.g)
     assert parts.fingerprint == whole.fingerprint
-    monkeypatch.setattr(atoms, "_ROWS", 7)
+    monkeypatch.setattr(atoms, "_CHUNK_SIZE", 7)
     few = Potentials.of(target, target.masses, cost_dim=3)
     torch.testing.assert_close(few.atoms, whole.atoms)
     torch.testing.assert_close(few.basis, whole.basis)

@@ -217,7 +217,7 @@ def test_stopping_short_warns_of_what_was_reached_and_says_what_to_do(generator)
 
 def test_a_map_of_few_points_to_many_atoms_warns_that_it_cannot_split_them(generator):
     source = Population.of(randn(20, 2))
-    with pytest.warns(CellflowWarning, match="epsilon over 0.* 20 of them cannot fill 30 atoms"):
+    with pytest.warns(CellflowWarning, match="epsilon above 0.* 20 of them cannot fill 30 atoms"):
         fit_potentials(source, randn(30, 2), epsilon=0.0, max_steps=20, generator=generator)
 
 
