@@ -14,8 +14,7 @@ import rich_click as click
 
 from cellflow._errors import CellflowWarning
 from cellflow.evaluation.protocols import PROTOCOLS
-from cellflow.methods.names import EXPRESSION_KINDS, RECIPES, STARTS, TIME_AXES
-from cellflow.methods.parts import COUPLINGS, GROWTH, OBJECTIVES, PATHS
+from cellflow.methods.names import EXPRESSION_KINDS, RECIPES, STARTS, TIME_AXES, WFR_GROWTH
 from cellflow.methods.presets import PRESETS
 
 Command = Callable[..., Any]
@@ -151,22 +150,31 @@ cluster = click.option(
 def parts(*names: str) -> Callable[[Command], Command]:
     """Options that change these parts of the method."""
     known = {
-        "coupling": (COUPLINGS, "How points of consecutive times are paired."),
-        "path": (PATHS, "How a pair moves."),
-        "objective": (OBJECTIVES, "What is learned."),
-        "growth": (GROWTH, "Whether mass changes, and how that is known."),
+        "coupling": "How points of consecutive times are paired",
+        "path": "How a pair moves",
+        "objective": "What is learned",
     }
     return compose(
         *(
             click.option(
                 f"--{name}",
-                type=click.Choice(list(known[name][0])),
+                metavar="NAME",
                 panel=FIT,
-                help=f"{known[name][1]} [default: the method's]",
+                help=f"{known[name]}; cellflow methods lists the names. [default: the method's]",
             )
             for name in names
         )
     )
+
+
+growth = click.option(
+    "--growth",
+    type=click.Choice(list(WFR_GROWTH)),
+    panel=FIT,
+    help="How coupling wfr takes numbers of cells; "
+    + explained(WFR_GROWTH)
+    + ". [default: the method's]",
+)
 
 
 method = functools.partial(
@@ -246,7 +254,8 @@ _method = compose(
         help="Named combination of coupling, path and objective; cellflow methods explains them. "
         "[default: default, or ot-cfm where a part is named]"
     ),
-    parts("coupling", "path", "objective", "growth"),
+    parts("coupling", "path", "objective"),
+    growth,
     sigma(help="Noise of the path, in units of the spread of the cells. [default: the method's]"),
     click.option(
         "--config",

@@ -33,8 +33,7 @@ from cellflow.evaluation.folds import Evaluation
 from cellflow.evaluation.held_out import make_held_out
 from cellflow.evaluation.named_methods import name_methods
 from cellflow.evaluation.predict import fit_fold, predict_fold
-from cellflow.metrics.kernels import energy_distance
-from cellflow.metrics.wasserstein import wasserstein
+from cellflow.metrics.distances import energy_distance, wasserstein
 from cellflow.training.devices import cpu_threads
 from cellflow.transport import assign
 from tests.benchmarks.paired import header, row

@@ -13,7 +13,7 @@ from cellflow.couplings import MinibatchCoupling
 from cellflow.marginals import Population
 from cellflow.nets import GeopathNet
 from cellflow.objectives.metric_energy import MetricEnergy
-from cellflow.paths.geodesic import MetricPath
+from cellflow.paths.metric_path import MetricPath
 from cellflow.paths.riemannian import IntervalMetrics, LandMetric, RBFMetric
 from cellflow.training import minimise
 from cellflow.training.devices import cpu_threads
