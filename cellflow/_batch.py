@@ -74,7 +74,7 @@ class Batch(Columns):
     rate: Rows | None = None
 
     @property
-    def seen(self) -> Float[Tensor, "n f"]:
+    def cost_features(self) -> Float[Tensor, "n f"]:
         """Coordinates that costs are taken on."""
         return self.x if self.features is None else self.features
 
@@ -150,7 +150,7 @@ class FiniteMarginal(Marginal, Protocol):
         """All of its points."""
         ...
 
-    def at(self, rows: Tensor) -> Batch:
+    def take(self, rows: Tensor) -> Batch:
         """Those of some rows."""
         ...
 

@@ -18,7 +18,7 @@ RNG = int | np.random.Generator
 _SEEDS = 2**63
 
 
-def seed_of(rng: RNG) -> int:
+def resolve_seed(rng: RNG) -> int:
     """Return the seed that stands for `rng`: itself, or one drawn from a generator."""
     if isinstance(rng, np.random.Generator):
         return int(rng.integers(_SEEDS))
@@ -34,16 +34,16 @@ def torch_generator(seed: int, device: torch.device | str = "cpu") -> torch.Gene
     return torch.Generator(device=device).manual_seed(seed)
 
 
-def drawn_seed(generator: torch.Generator, limit: int = 2**62) -> int:
+def draw_seed(generator: torch.Generator, limit: int = 2**62) -> int:
     """Draw a seed below `limit`, for what needs a generator or a seed of its own."""
     import torch
 
     return int(torch.randint(limit, (1,), generator=generator, device=generator.device))
 
 
-def child(generator: torch.Generator, offset: int = 0) -> torch.Generator:
+def spawn_generator(generator: torch.Generator, offset: int = 0) -> torch.Generator:
     """Return a generator that starts from a seed drawn from this one, plus `offset`."""
-    return torch_generator(drawn_seed(generator) + offset, generator.device)
+    return torch_generator(draw_seed(generator) + offset, generator.device)
 
 
 def uniform_like(x: Tensor, generator: torch.Generator) -> Tensor:

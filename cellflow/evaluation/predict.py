@@ -19,7 +19,7 @@ from cellflow.evaluation.protocols import PROTOCOLS, Protocol
 from cellflow.flow import Flow
 from cellflow.flow.carry import Carried, carry
 from cellflow.io import SideColumns, TimePoints, populations, time_points_of
-from cellflow.marginals import Marginals, TimeAxis, fit_axis
+from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
 from cellflow.metrics import PredictionScore, Yardstick, make_baselines
 from cellflow.representation import Settings, fit_representation
 from cellflow.representation.expression import expression
@@ -244,7 +244,7 @@ def evaluated_together(
 def _job(evaluation: Evaluation, fold: Fold, contestant: Contestant, seed: int) -> Job:
     """The fit of a fold: its kept cells in time, on the clock that they give."""
     clock = contestant.time_axis or evaluation.clock
-    axis = fit_axis(clock, evaluation.points.times, fold.cells.x, fold.elapsed)
+    axis = fit_time_axis(clock, evaluation.points.times, fold.cells.x, fold.elapsed)
     marginals = populations(fold.cells, fold.elapsed, fold.kept, axis)
     return Job(marginals, axis, contestant.method, contestant.recipe, seed)
 

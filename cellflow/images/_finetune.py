@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow._random import RNG
 from cellflow.flow import Flow
@@ -154,8 +154,8 @@ def _check_images(space: ImageSpace, data: ImageSet, source: ImageSet | None) ->
             )
     if space.classes and data.classes != space.classes:
         raise InputError(
-            f"this flow knows the classes {listed(space.classes)}; {data.name} has "
-            f"{listed(data.classes) or 'none'}"
+            f"this flow knows the classes {format_list(space.classes)}; {data.name} has "
+            f"{format_list(data.classes) or 'none'}"
         )
     if space.low_res is not None:
         raise InputError("fine-tuning does not know flows that make images of low resolutions")

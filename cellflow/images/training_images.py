@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from cellflow._errors import InputError
-from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
+from cellflow._random import RNG, draw_seed, resolve_seed, torch_generator
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.low_res import costs_of_conditions
@@ -106,7 +106,7 @@ class Course:
         progress: bool,
     ) -> Flow:
         """A flow from one to the other, by these settings; the options are those of `train`."""
-        space, seed, marginals = self.space, seed_of(rng), self.marginals
+        space, seed, marginals = self.space, resolve_seed(rng), self.marginals
         given = {
             **self.known,
             "prior": prior and prior.fingerprint,
@@ -144,7 +144,7 @@ def _pictures(
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"pictures {str(folder)!r} is a file; name a folder")
-    generator = torch_generator(drawn_seed(torch_generator(seed)))
+    generator = torch_generator(draw_seed(torch_generator(seed)))
     start, target = marginals.populations
     points = start.sample(_SHOWN, generator).x
     condition = space.condition(space.labels(None, _SHOWN))

@@ -14,8 +14,14 @@ from anndata import AnnData
 from anndata.io import read_elem, sparse_dataset, write_elem
 
 from cellflow._errors import FileError
-from cellflow._files import check_file_target, check_is_file, check_target, new_file, new_folder
-from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, recorded
+from cellflow._files import (
+    atomic_file,
+    atomic_folder,
+    check_file_target,
+    check_is_file,
+    check_target,
+)
+from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, read_record
 from cellflow.io.hdf5 import Sink, check_structure
 from cellflow.io.time_points import USUAL_TIME_KEYS
 
@@ -82,7 +88,7 @@ def write_h5ad(adata: AnnData, path: str | Path, *, overwrite: bool = False) -> 
     FileError
         If `path` cannot be written, or exists while `overwrite` is off.
     """
-    with new_file(Path(path), overwrite=overwrite) as staged:
+    with atomic_file(Path(path), overwrite=overwrite) as staged:
         # As `AnnData.write_h5ad` does, which takes no open file.
         adata.strings_to_categoricals()
         if adata.raw is not None:
@@ -167,14 +173,14 @@ def write_copy(
     """
     check_copy_target(source, path, overwrite=overwrite)
     if source.suffix == _ZARR:
-        with new_folder(path, overwrite=overwrite) as staged:
+        with atomic_folder(path, overwrite=overwrite) as staged:
             shutil.copytree(source, staged, dirs_exist_ok=True)
             _write_into(_zarr(staged, "r+"), adata, obsm)
             _reindexed(staged)
     elif _root(source) is None:
         write_h5ad(adata, path, overwrite=overwrite)
     else:
-        with new_file(path, overwrite=overwrite) as staged:
+        with atomic_file(path, overwrite=overwrite) as staged:
             shutil.copyfile(source, staged)
             with h5py.File(staged, "r+") as file:
                 _write_into(file, adata, obsm)
@@ -242,8 +248,8 @@ def _frame(group: Group, uns: dict[str, Any], columns: Iterable[str | None] | No
     if asked is None or not asked <= set(there):
         return read_elem(group)
     own: set[str | None] = {GROWTH, *USUAL_TIME_KEYS}
-    own |= {(recorded(uns, TIME_POINTS) or {}).get("time_key")}
-    own |= {(recorded(uns, GROWTH_SETTINGS) or {}).get("key_added")}
+    own |= {(read_record(uns, TIME_POINTS) or {}).get("time_key")}
+    own |= {(read_record(uns, GROWTH_SETTINGS) or {}).get("key_added")}
     wanted = [name for name in there if name in asked | own]
     index = read_elem(group[group.attrs["_index"]])
     return pd.DataFrame({name: read_elem(group[name]) for name in wanted}, index=pd.Index(index))

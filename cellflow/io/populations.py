@@ -15,9 +15,9 @@ from scipy import sparse
 from torch import Tensor
 
 from cellflow._batch import Batch
-from cellflow._checks import check_choice, check_finite, listed
+from cellflow._checks import check_choice, check_finite, format_list
 from cellflow._errors import InputError
-from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, recorded
+from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, read_record
 from cellflow.marginals import Marginals, Population, TimeAxis
 
 
@@ -120,8 +120,8 @@ class SideColumns:
     def _rates(self, adata: AnnData) -> Tensor | None:
         if not self.growth:
             return None
-        key = (recorded(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
-        if key == (recorded(adata.uns, LEARNED_GROWTH) or {}).get("key_added"):
+        key = (read_record(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
+        if key == (read_record(adata.uns, LEARNED_GROWTH) or {}).get("key_added"):
             raise InputError(
                 f"obs[{key!r}] holds rates that a flow learned, not those of gene sets; run "
                 "pp.growth (cellflow growth) again"
@@ -186,8 +186,8 @@ def _encoded(column: pd.Series, how: Mapping[str, Any]) -> np.ndarray:
     values = column.astype(str)
     if foreign := sorted(set(values) - set(how["categories"])):
         raise InputError(
-            f"obs[{how['key']!r}] has values that the flow does not know: {listed(foreign)}; "
-            f"known: {listed(how['categories'])}"
+            f"obs[{how['key']!r}] has values that the flow does not know: {format_list(foreign)}; "
+            f"known: {format_list(how['categories'])}"
         )
     return np.stack([(values == category).to_numpy() for category in how["categories"]], axis=1)
 

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import InputError
-from cellflow._keys import TIME_POINTS, recorded
+from cellflow._keys import TIME_POINTS, read_record
 from cellflow._log import log_info
 
 #: Column names that are taken for times where nothing else says which column holds them.
@@ -148,13 +148,13 @@ class TimePoints:
         if not before or not after:
             raise InputError(
                 f"time {moment:g} is not between times that have cells and belong to the flow: "
-                f"{listed(f'{time:g}' for time in usable) or 'none'}"
+                f"{format_list(f'{time:g}' for time in usable) or 'none'}"
             )
         return before[-1], after[0]
 
     def described(self) -> str:
         """The times as text, with their unit."""
-        numbers = listed(f"{time:g}" for time in self.times)
+        numbers = format_list(f"{time:g}" for time in self.times)
         return f"{numbers} ({unit})" if (unit := in_words(self.unit)) else numbers
 
 
@@ -171,9 +171,9 @@ def time_key_of(adata: AnnData, time_key: str | None = None) -> str:
     InputError
         If there is no such column, or none can be told.
     """
-    columns = listed(adata.obs.columns) or "none"
+    columns = format_list(adata.obs.columns) or "none"
     if time_key is None:
-        time_key = (recorded(adata.uns, TIME_POINTS) or {}).get("time_key")
+        time_key = (read_record(adata.uns, TIME_POINTS) or {}).get("time_key")
     if time_key is None:
         time_key = next((name for name in USUAL_TIME_KEYS if name in adata.obs), None)
     if time_key is None:
@@ -223,10 +223,10 @@ def parse_times(column: pd.Series) -> TimePoints:
     counts = np.bincount(codes, minlength=len(values))
     if len(values) < 2:
         raise InputError(
-            f"obs[{name!r}] has {len(values)} time only ({listed(values)}); a course needs two"
+            f"obs[{name!r}] has {len(values)} time only ({format_list(values)}); a course needs two"
         )
     if few := [f"{values[k]} ({counts[k]} cell)" for k in np.flatnonzero(counts < 2)]:
-        raise InputError(f"obs[{name!r}] has times with fewer than 2 cells: {listed(few)}")
+        raise InputError(f"obs[{name!r}] has times with fewer than 2 cells: {format_list(few)}")
     order = np.argsort(numbers)
     return TimePoints(
         elapsed=numbers[codes],
@@ -244,8 +244,8 @@ def _numbers(column: pd.Series, values: list[Hashable]) -> tuple[np.ndarray, str
             rank = {category: float(k) for k, category in enumerate(column.cat.categories)}
             return np.array([rank[value] for value in values]), "rank"
         raise InputError(
-            f"obs[{column.name!r}] has values that are no times: {listed(repr(v) for v in bad)}; "
-            f"expected {_EXAMPLES}"
+            f"obs[{column.name!r}] has values that are no times: "
+            f"{format_list(repr(v) for v in bad)}; expected {_EXAMPLES}"
         )
     _check_hyphens(column.name, values)
     found = [result for result in parsed if result is not None]
@@ -253,7 +253,7 @@ def _numbers(column: pd.Series, values: list[Hashable]) -> tuple[np.ndarray, str
     if len(units) == 1:
         return np.array([number for number, _ in found]), units.pop()
     if not units <= set(DAYS):
-        told = listed(sorted(unit or "no unit" for unit in units))
+        told = format_list(sorted(unit or "no unit" for unit in units))
         raise InputError(f"obs[{column.name!r}] mixes units that do not convert: {told}")
     smallest = min(units, key=DAYS.__getitem__)
     scaled = [round(number * DAYS[unit] / DAYS[smallest], 9) for number, unit in found]
@@ -265,8 +265,8 @@ def _check_hyphens(name: Hashable, values: list[Hashable]) -> None:
     hyphened = [value for value in values if re.match(r"\s*[a-zA-Z ]*[a-zA-Z]-[\d.]", str(value))]
     if hyphened and len(hyphened) < len(values):
         raise InputError(
-            f"obs[{name!r}] has labels with a hyphen and without: {listed(hyphened)} may be after "
-            "or before time 0; write 'day 1' or 'day -1'"
+            f"obs[{name!r}] has labels with a hyphen and without: {format_list(hyphened)} may be "
+            "after or before time 0; write 'day 1' or 'day -1'"
         )
 
 
@@ -292,4 +292,6 @@ def _check_distinct(name: Hashable, values: list[Hashable], numbers: np.ndarray)
         same = [
             repr(value) for value, number in zip(values, numbers, strict=True) if number == time
         ]
-        raise InputError(f"obs[{name!r}] has several labels for the time {time:g}: {listed(same)}")
+        raise InputError(
+            f"obs[{name!r}] has several labels for the time {time:g}: {format_list(same)}"
+        )

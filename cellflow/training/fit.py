@@ -158,7 +158,7 @@ def prepared(job: Job, device: torch.device, *, progress: bool = False) -> Ready
     if tuned is None and recipe.standardise:
         fields.standardise(*(population.points for population in seen.finite))
     centre, scale = fields.units
-    delta = time_course.reach(method, seen, scale, generator)
+    delta = time_course.wfr_length_scale(method, seen, scale, generator)
     build = Build(method, recipe, centre, scale, generator, scale**2, delta, prior, progress)
     watch = Stopwatch(device)
     with cpu_threads(recipe.threads):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Interval
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
 from cellflow.couplings import (
@@ -41,7 +41,7 @@ def _check_columns(method: Method, marginals: Marginals) -> None:
         part.takes_noise and PATHS[method.path].takes_noise
     ):
         couplings, paths = (
-            listed(name for name, each in parts.items() if each.takes_noise)
+            format_list(name for name, each in parts.items() if each.takes_noise)
             for parts in (COUPLINGS, PATHS)
         )
         raise InputError(
@@ -66,7 +66,7 @@ def _interval(build: Build, source: Side, target: Side, span: Interval) -> Coupl
     """The coupling of an interval; where points have labels, among those of one label."""
     assert isinstance(target, Population)
     if isinstance(source, Population) and source.rate is not None:
-        source = source.reweighted(torch.exp(source.rate * (span[1] - span[0])))
+        source = source.scale_masses(torch.exp(source.rate * (span[1] - span[0])))
     if target.label is None:
         return _pair(build, source, target, span)
     if isinstance(source, Gaussian):
@@ -142,9 +142,9 @@ def _on_costs(build: Build, *sides: Side) -> Build:
     if not _all_there(features):
         return build
     if not build.recipe.standardise:
-        return replace(build, area=1.0)
+        return replace(build, cost_scale=1.0)
     both = torch.cat(features)
-    return replace(build, area=float((both - both.mean(dim=0)).square().mean()) or 1.0)
+    return replace(build, cost_scale=float((both - both.mean(dim=0)).square().mean()) or 1.0)
 
 
 def _all_there(features: list[Tensor | None]) -> TypeGuard[list[Tensor]]:
@@ -161,7 +161,9 @@ def _tell_of_share(method: Method, marginals: Marginals) -> None:
         )
 
 
-def reach(method: Method, marginals: Marginals, scale: float, generator: torch.Generator) -> float:
+def wfr_length_scale(
+    method: Method, marginals: Marginals, scale: float, generator: torch.Generator
+) -> float:
     """Length scale of unbalanced transport: the one given, or what all intervals need."""
     _check_columns(method, marginals)
     if method.coupling == "wfr":

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cellflow._checks import check_positive, listed
+from cellflow._checks import check_positive, format_list
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._typing import Condition, Points, Rows, VelocityField
 from cellflow.flow import Flow
@@ -280,8 +280,8 @@ def _check_pair(flow: Flow, space: ImageSpace, weak: Flow, other: ImageSpace) ->
         raise InputError(f"this flow has {flow.dim} dimensions, the weak one {weak.dim}")
     if other.classes and other.classes != space.classes:
         raise InputError(
-            f"the weak flow knows the classes {listed(other.classes)}, this one "
-            f"{listed(space.classes) or 'none'}; the weak one may know the same, or none"
+            f"the weak flow knows the classes {format_list(other.classes)}, this one "
+            f"{format_list(space.classes) or 'none'}; the weak one may know the same, or none"
         )
     if flow.device != weak.device:
         raise InputError(f"this flow is on {flow.device}, the weak one on {weak.device}")

@@ -13,7 +13,7 @@ from torch.nn import functional
 from cellflow._batch import Batch, Pairs
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
-from cellflow._random import drawn_seed, torch_generator, uniform_like
+from cellflow._random import draw_seed, torch_generator, uniform_like
 from cellflow._typing import Condition, Points, Rows, Scalar
 from cellflow._versions import versions
 from cellflow.couplings import (
@@ -226,7 +226,7 @@ class _Split:
         """Pairs with noise that says nothing of the label: each has its own, N(0, 1)."""
         noise = Gaussian(torch.zeros((1, images.dim), device=generator.device))
         sides: tuple[list[Coupling], list[Coupling]] = ([], [])
-        order = torch_generator(drawn_seed(generator))
+        order = torch_generator(draw_seed(generator))
         groups, shares = _groups(images)
         for group in groups:
             rows = group[torch.randperm(len(group), generator=order)]
@@ -279,7 +279,7 @@ class _Accuracy:
         generator: torch.Generator,
     ) -> _Accuracy:
         """That of pairs drawn now."""
-        seed = drawn_seed(generator)
+        seed = draw_seed(generator)
         drawn = unseen.sample(_LOOKED_AT, torch_generator(seed, generator.device))
         return cls(objective, drawn, seed)
 
@@ -324,7 +324,7 @@ def _marked(images: Classified) -> Population:
         parts.append(
             Batch(stored.x, condition=torch.cat([marks, *known], dim=1), label=2 * classes + mark)
         )
-    return Population(Batch.cat(parts), reading=images.real.reading)
+    return Population(Batch.cat(parts), transform=images.real.transform)
 
 
 def _groups(images: Population) -> tuple[list[Tensor], list[float]]:
