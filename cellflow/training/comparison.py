@@ -49,7 +49,9 @@ def report_straightness(before: Flow, after: Flow, marginals: Marginals) -> Flow
 def measure_straightness(flow: Flow, marginals: Marginals) -> dict[str, float]:
     """Return `path_energy`, `npe` and `w2` of a flow, means over the intervals."""
     generator = torch_generator(_SEED)
-    rows = [_measure_interval(flow.nets, *ends, span, generator) for ends, span in marginals.intervals]
+    rows = [
+        _measure_interval(flow.nets, *ends, span, generator) for ends, span in marginals.intervals
+    ]
     return {name: sum(row[name] for row in rows) / len(rows) for name in _NAMES}
 
 
@@ -65,12 +67,12 @@ def _measure_interval(
     times = torch.linspace(*span, _FRAMES)
     paths = _paths(nets, start.x, condition, times.tolist())
     energy = path_energy(paths, times)
-    carried, target = (Cloud.of(x.numpy()) for x in (paths[-1], real.x))
+    carried, data = (Cloud.of(x.numpy()) for x in (paths[-1], real.x))
     return {
         "path_energy": energy,
         # Points that do not move are optimal, and their excess would be 0 / 0.
         "npe": normalized_path_energy(paths, times) if energy else 0.0,
-        "w2": wasserstein(carried, target, power=2),
+        "w2": wasserstein(carried, data, power=2),
     }
 
 

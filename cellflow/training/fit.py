@@ -21,15 +21,13 @@ from cellflow.nets import Fields
 from cellflow.objectives import Objective
 from cellflow.training import objectives, paths, time_course
 from cellflow.training.build import Build
+from cellflow.training.callbacks import EarlyStopping, ProgressBar, Timer
 from cellflow.training.checkpoints import Checkpoint
-from cellflow.training.companion import Companion
-from cellflow.training.cost import Stopwatch
-from cellflow.training.devices import cpu_threads, placed
+from cellflow.training.devices import cpu_threads, move_marginals
 from cellflow.training.fine_tuning import check_tunable, tuning_recipe
-from cellflow.training.loop import Trained, minimise
-from cellflow.training.parallel import Crew
-from cellflow.training.progress import Look
+from cellflow.training.parallel import ProcessGroup
 from cellflow.training.target_net import TargetNet
+from cellflow.training.trainer import Callback, Trainer
 
 #: Which share of the cells is trained on does not depend on the seed of a fit, as in the reference
 #: runner, so that seeds differ by training alone.
@@ -46,7 +44,7 @@ def fit_flow(
     device: torch.device,
     prior: Flow | None = None,
     checkpoint: Checkpoint | None = None,
-    looks: Sequence[Look] = (),
+    callbacks: Sequence[Callback] = (),
     progress: bool = False,
     unit: str = "pairs",
 ) -> Flow:
@@ -69,9 +67,9 @@ def fit_flow(
     prior
         A fitted flow for couplings that ask one; objective `oat` goes on from its weights.
     checkpoint
-        Where the state of the training is kept, and whether to go on from there.
-    looks
-        What to do with the nets on the way.
+        File for the state of the training.
+    callbacks
+        What follows the training, besides early stopping and the progress bar.
     progress
         Show a progress bar on stderr.
     unit
@@ -79,20 +77,23 @@ def fit_flow(
     """
     ready = prepared(Job(marginals, axis, method, recipe, seed, prior), device, progress=progress)
     with cpu_threads(ready.recipe.threads):
-        trained = minimise(
+        trainer = Trainer(
             ready.fields,
             ready.coupling,
             ready.objective,
             ready.recipe,
             ready.generator,
-            check=ready.check,
-            companion=ready.companion,
-            checkpoint=None if checkpoint is None else checkpoint.of(ready.identity),
-            looks=looks,
-            progress=progress,
-            unit=unit,
+            callbacks=[
+                ready.timer,
+                *([ProgressBar(unit=unit)] if progress else []),
+                *ready.callbacks,
+                *callbacks,
+            ],
+            checkpoint=None if checkpoint is None else checkpoint.with_identity(ready.identity),
         )
-    return ready.flow(trained)
+        net = trainer.run()
+    settings = {**ready.settings, "cost": ready.timer.cost}
+    return Flow(net, axis, settings, trainer.history)
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,11 @@ class Ready:
     ----------
     job
         What was asked for.
-    fields, coupling, objective, recipe, generator, check, companion
-        What `minimise` is given.
+    fields, coupling, objective, recipe, generator, callbacks
+        What the trainer is given.
     settings, identity
         What the flow will carry, and what tells a checkpoint of this training.
-    watch
+    timer
         Has run since the preparation began.
     """
 
@@ -129,16 +130,10 @@ class Ready:
     objective: Objective
     recipe: Recipe
     generator: torch.Generator
-    check: Coupling | None
-    companion: Companion | None
+    callbacks: list[Callback]
     settings: dict[str, Any]
     identity: dict[str, Any]
-    watch: Stopwatch
-
-    def flow(self, trained: Trained[Fields]) -> Flow:
-        """The flow that comes of it."""
-        cost = self.watch.read(trained.waited)
-        return Flow(trained.net, self.job.axis, {**self.settings, "cost": cost}, trained.history)
+    timer: Timer
 
 
 def prepared(job: Job, device: torch.device, *, progress: bool = False) -> Ready:
@@ -160,16 +155,18 @@ def prepared(job: Job, device: torch.device, *, progress: bool = False) -> Ready
     centre, scale = fields.units
     delta = time_course.wfr_length_scale(method, seen, scale, generator)
     build = Build(method, recipe, centre, scale, generator, scale**2, delta, prior, progress)
-    watch = Stopwatch(device)
+    timer = Timer(device)
+    callbacks: list[Callback] = []
     with cpu_threads(recipe.threads):
-        companion = None
         if tuned is not None:
-            companion = TargetNet.of(fields, build, seen)
-            build = replace(build, prior=replace(tuned, nets=companion.net))
+            target = TargetNet.of(fields, build, seen)
+            callbacks.append(target)
+            build = replace(build, prior=replace(tuned, nets=target.net))
         coupling = time_course.course_coupling(build, seen)
         path = paths.BUILDERS[method.path](build, coupling, seen)
-        watch.lap()
-        check = None if recipe.patience is None else time_course.course_coupling(build, unseen)
+        if recipe.patience is not None:
+            check = time_course.course_coupling(build, unseen)
+            callbacks.append(EarlyStopping(check, device, recipe.patience))
         objective = objectives.BUILDERS[method.objective](build, path)
     settings = _settings(job, build, device)
     return Ready(
@@ -179,11 +176,10 @@ def prepared(job: Job, device: torch.device, *, progress: bool = False) -> Ready
         objective,
         recipe,
         generator,
-        check,
-        companion,
+        callbacks,
         settings,
         _identity(settings, device, prior),
-        watch,
+        timer,
     )
 
 
@@ -208,7 +204,7 @@ def _identity(
     return {
         **{name: settings[name] for name in ("method", "recipe", "seed")},
         "device": device.type,
-        "processes": Crew.here().size,
+        "processes": ProcessGroup.current().size,
         "prior": None if prior is None else prior.fingerprint,
     }
 
@@ -270,7 +266,7 @@ def split(
         If a population of one point would have to be shared out.
     """
     if fraction == 1:
-        here = placed(marginals, device)
+        here = move_marginals(marginals, device)
         return here, here
     generator = torch_generator(SPLIT_SEED)
     parts: list[tuple[Population | Gaussian, Population | Gaussian]] = []
@@ -287,7 +283,7 @@ def split(
         n = min(max(2, round(fraction * len(population))), len(population) - 1)
         parts.append((population[order[:n]], population[order[n:]]))
     seen, unseen = (
-        placed(replace(marginals, populations=tuple(side)), device)
+        move_marginals(replace(marginals, populations=tuple(side)), device)
         for side in zip(*parts, strict=True)
     )
     return seen, unseen

@@ -14,7 +14,8 @@ from cellflow.nets import GeopathNet
 from cellflow.objectives import MetricEnergy
 from cellflow.paths import IntervalMetrics, LandMetric, Metric, MetricPath, RBFMetric
 from cellflow.training.build import Build
-from cellflow.training.loop import minimise
+from cellflow.training.callbacks import EarlyStopping, ProgressBar
+from cellflow.training.trainer import Callback, Trainer
 
 #: Largest dimension of `land` where no metric is chosen.
 _LAND_DIMS = 10
@@ -37,20 +38,17 @@ def metric_path(build: Build, coupling: Coupling, marginals: Marginals) -> Metri
     changes = {
         "n_steps": build.method.geopath_steps,
         "clip": _CLIP,
-        "patience": None,
         "warmup": 0,
     }
-    trained = minimise(
-        _geopath(build, marginals),
-        coupling,
-        MetricEnergy.relative(metric, build.sigma, pairs, generator),
-        build.recipe.model_copy(update=changes),
-        generator,
-        check=coupling,  # the best weights are kept, as published
-        progress=build.progress,
-        what="geopath",
-    )
-    return MetricPath(trained.net.requires_grad_(requires_grad=False), build.sigma)
+    net = _geopath(build, marginals)
+    energy = MetricEnergy.relative(metric, build.sigma, pairs, generator)
+    recipe = build.recipe.model_copy(update=changes)
+    # The best weights are used, as published.
+    callbacks: list[Callback] = [EarlyStopping(coupling, generator.device, patience=None)]
+    if build.progress:
+        callbacks.append(ProgressBar("geopath"))
+    trained = Trainer(net, coupling, energy, recipe, generator, callbacks=callbacks).run()
+    return MetricPath(trained.requires_grad_(requires_grad=False), build.sigma)
 
 
 def _metric_between(build: Build, source: Population, target: Population) -> Metric:

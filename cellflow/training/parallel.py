@@ -134,7 +134,7 @@ def _return_input_error(function: Callable[..., None], *args: Any) -> InputError
 
 @contextmanager
 def process_group(device: str) -> Iterator[str]:
-    """Join the processes that `launch` or torchrun started, if any; yield the device of this one."""
+    """Join the processes that `launch` or torchrun started, if any; yield this one's device."""
     if "LOCAL_RANK" not in os.environ:
         yield device
         return

@@ -71,7 +71,9 @@ class TargetNet(Callback):
         """Return the target of a fine-tuning; the generator of `build` is not used."""
         independent = build.method.model_copy(update={"coupling": "independent"})
         generator = torch_generator(_SEED, build.generator.device)
-        pairs = course_coupling(replace(build, method=independent), marginals).sample(_CARRIED, generator)
+        pairs = course_coupling(replace(build, method=independent), marginals).sample(
+            _CARRIED, generator
+        )
         return cls(net, build.method, pairs, build.recipe.n_steps)
 
     @property

@@ -8,7 +8,7 @@ import torch
 import cellflow as cf
 from cellflow.marginals import Marginals, Population, TimeAxis
 from cellflow.nets import Fields
-from cellflow.training import Job, minimise
+from cellflow.training import Job, Trainer
 from cellflow.training.fit import prepared
 from tests.benchmarks.paired import header, ratios, row
 
@@ -49,7 +49,7 @@ def _training(method, batch):
     job = Job(Marginals(times, tuple(cells)), TimeAxis("index", times), method, recipe, 0)
     ready = prepared(job, CPU)
     parts = ready.fields, ready.coupling, ready.objective, ready.recipe, ready.generator
-    return lambda: minimise(*parts)
+    return lambda: Trainer(*parts).run()
 
 
 def _bare(batch):
