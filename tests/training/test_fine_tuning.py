@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +14,7 @@ from cellflow.nets import Fields
 from cellflow.training import (
     Checkpoint,
     Every,
+    Trainer,
     fit_flow,
     report_straightness,
     settings_after,
@@ -23,7 +23,7 @@ from cellflow.training import (
 )
 from cellflow.training.target_net import TargetNet, carry_pairs, spread
 from tests.seeds import seeded
-from tests.trainings import DEVICE, equal, net
+from tests.trainings import DEVICE, equal, minibatches, net, regression, settings
 
 AXIS = TimeAxis("real", (0.0, 1.0, 3.0))
 TWO = TimeAxis("index", (0.0, 1.0))
@@ -173,6 +173,13 @@ def followed(**changes):
     return each, TargetNet(each, method("oat-fm", **changes), pairs_of(), 9)
 
 
+def at_step(steps):
+    """A trainer after so many steps, as a callback sees it."""
+    each = Trainer(net(), minibatches(), regression(), settings(), seeded(0))
+    each.steps = steps
+    return each
+
+
 def shift(each, by):
     with torch.no_grad():
         for weights in each.parameters():
@@ -187,7 +194,7 @@ def test_it_follows_by_an_average_from_the_weights_of_the_prior():
     each, target = followed(oat_decay=0.9)
     start = first(each)
     shift(each, 1.0)
-    target.after_step(SimpleNamespace(steps=1))
+    target.after_step(at_step(1))
     assert first(target.net) == pytest.approx(start + 0.1, rel=1e-5)
     assert not target.net.training
 
@@ -196,12 +203,12 @@ def test_it_can_stay_as_it_is_or_be_copied_now_and_then():
     each, frozen = followed(oat_decay=1.0)
     start = first(each)
     shift(each, 1.0)
-    frozen.after_step(SimpleNamespace(steps=1))
+    frozen.after_step(at_step(1))
     assert first(frozen.net) == start
     each, copied = followed(oat_copy_every=3)
     for step in range(1, 6):
         shift(each, 1.0)
-        copied.after_step(SimpleNamespace(steps=step))
+        copied.after_step(at_step(step))
     assert first(copied.net) == pytest.approx(first(each) - 2, rel=1e-5)
 
 
@@ -282,20 +289,21 @@ def watching(real, prior=0.0, n_steps=500):
 
 def stops(target, *ratios, every=50):
     """Whether it stops at each of some readings of nets that carry points to these spreads."""
-    trainer, found = SimpleNamespace(history={"step": []}), []
+    trained, found = at_step(0), []
     for k, rate in enumerate(torch.tensor(ratios).log().tolist()):
-        trainer.steps, trainer.current = every * (k + 1), Fields({"velocity": Widening(rate)})
-        trainer.history["step"].append(trainer.steps)
-        found.append(target.after_reading(trainer))
+        trained.steps, trained.current = every * (k + 1), Fields({"velocity": Widening(rate)})
+        trained.history["step"].append(trained.steps)
+        found.append(target.after_reading(trained))
     return found
 
 
 def test_the_ratio_is_that_of_what_is_carried_to_what_the_prior_carries():
     def ratio(rate, **options):
-        net = Fields({"velocity": Widening(rate)})
-        trainer = SimpleNamespace(steps=50, current=net, history={"step": [50]})
-        watching(**options).after_reading(trainer)
-        return trainer.history["ratio"][0]
+        trained = at_step(50)
+        trained.current = Fields({"velocity": Widening(rate)})
+        trained.history["step"].append(50)
+        watching(**options).after_reading(trained)
+        return trained.history["ratio"][0]
 
     assert ratio(0.03, real=1.0) == pytest.approx(torch.tensor(0.03).exp().item(), rel=1e-4)
     assert ratio(0.5, real=1.5, prior=0.5) == pytest.approx(1.0)
