@@ -11,41 +11,25 @@ from cellflow.cli import options
 from cellflow.methods.presets import PRESETS
 
 
-@click.command()
+@click.command(panel=options.SCORE)
 @options.course
 @options.output(metavar="SCORES.json", help="Where the scores go.")
-@options.time_key
-@click.option(
-    "--time",
-    "times",
-    metavar="TIME",
-    multiple=True,
-    panel=options.DATA,
-    help="Time to hold out, repeatable, each a fold of its own. [default: every interior time]",
-)
 @options.force
-@options.use_rep
-@options.n_dims(help="Dimensions to fit and score in. [default: 5, or as many as there are]")
-@options.whiten(default=True, show_default=True, help="Scale each dimension to variance one.")
-@options.expression
-@options.protocol
+@options.held_out
 @options.fit_options
 @click.option(
     "--prior-method",
     type=click.Choice(list(PRESETS)),
     panel=options.FIT,
-    help="Method of the flow that coupling acceleration asks, and that oat-fm fine-tunes. "
+    help="Method of the flow that coupling acceleration needs, and that oat-fm fine-tunes. "
     "[default: ot-cfm]",
 )
-@options.max_cells
-@options.time_axis(help="[default: the protocol's]")
 @options.seeds
 @options.device
 @options.run_options
 def holdout(
     file: Path,
     output: Path,
-    times: tuple[str, ...],
     force: bool,
     seeds: tuple[int, ...],
     progress: bool,
@@ -53,21 +37,20 @@ def holdout(
 ) -> None:
     """Hold times out, predict their cells, and score the prediction.
 
-    Every score stands beside baselines that need no model and beside the distance of one half of
+    Each score is reported with baselines that need no model and with the distance of one half of
     the real cells from the other. A fold takes a fit and some 50 exact transport problems:
     seconds for hundreds of cells a time, minutes and some 10 GB for 8,000.
     """
     from cellflow import tl
     from cellflow._files import check_file_target
     from cellflow._log import log_info
-    from cellflow.cli.tables import print_scores
+    from cellflow.cli.terminal import print_scores
     from cellflow.io import read_h5ad, write_scores
 
     check_file_target(output, overwrite=force)
     adata = read_h5ad(file)
     scores = tl.holdout(
         adata,
-        times=times or None,
         rng=seeds,
         progress=progress,
         **settings,

@@ -14,8 +14,7 @@ import rich_click as click
 
 from cellflow._errors import CellflowWarning
 from cellflow.evaluation.protocols import PROTOCOLS
-from cellflow.methods.names import EXPRESSION_KINDS, RECIPES, STARTS, TIME_AXES
-from cellflow.methods.parts import COUPLINGS, GROWTH, OBJECTIVES, PATHS
+from cellflow.methods.names import EXPRESSION_KINDS, RECIPES, STARTS, TIME_AXES, WFR_GROWTH
 from cellflow.methods.presets import PRESETS
 
 Command = Callable[..., Any]
@@ -23,7 +22,20 @@ Command = Callable[..., Any]
 #: Options that change a part of the method.
 _PARTS = ("coupling", "path", "objective", "growth", "sigma")
 
+#: Sections of the help of a command.
 DATA, SPACE, FIT, RUN = "Data", "Representation", "Fit", "Run"
+
+#: Sections of `cellflow --help`, in their order; a command names its own as `panel`.
+SECTIONS = (
+    START := "Start",
+    PREPARE := "Prepare cells",
+    TRAIN := "Fit a flow",
+    FOLLOW := "Predict and follow cells",
+    GENES := "Velocity, genes, trust",
+    SCORE := "Score on held-out times",
+    DRAW := "Figures and reports",
+    IMAGES := "Images",
+)
 
 #: A path that the command itself checks, with errors that name the file.
 PATH = click.Path(path_type=Path)
@@ -34,7 +46,7 @@ def explained(summaries: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {summary}" for name, summary in summaries.items())
 
 
-def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def compose(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Apply options in the order in which they are given."""
 
     def decorate(command: Command) -> Command:
@@ -86,7 +98,7 @@ whiten = functools.partial(click.option, "--whiten/--no-whiten", panel=SPACE)
 layer = click.option(
     "--layer", metavar="NAME", panel=SPACE, help="Layer with the expression. [default: X]"
 )
-expression = together(
+expression = compose(
     layer,
     click.option(
         "--kind",
@@ -119,7 +131,7 @@ n_neighbors = functools.partial(
 )
 
 #: How a representation is made, with the defaults of `pp.embed`.
-space = together(
+space = compose(
     use_rep,
     n_dims(help="Dimensions to keep. [default: all of --use-rep, else up to 50]"),
     whiten(default=False, show_default=True, help="Scale each dimension to variance one."),
@@ -138,22 +150,31 @@ cluster = click.option(
 def parts(*names: str) -> Callable[[Command], Command]:
     """Options that change these parts of the method."""
     known = {
-        "coupling": (COUPLINGS, "How points of consecutive times are paired."),
-        "path": (PATHS, "How a pair moves."),
-        "objective": (OBJECTIVES, "What is learned."),
-        "growth": (GROWTH, "Whether mass changes, and how that is known."),
+        "coupling": "How points of consecutive times are paired",
+        "path": "How a pair moves",
+        "objective": "What is learned",
     }
-    return together(
+    return compose(
         *(
             click.option(
                 f"--{name}",
-                type=click.Choice(list(known[name][0])),
+                metavar="NAME",
                 panel=FIT,
-                help=f"{known[name][1]} [default: the method's]",
+                help=f"{known[name]}; cellflow methods lists the names. [default: the method's]",
             )
             for name in names
         )
     )
+
+
+growth = click.option(
+    "--growth",
+    type=click.Choice(list(WFR_GROWTH)),
+    panel=FIT,
+    help="How coupling wfr takes numbers of cells; "
+    + explained(WFR_GROWTH)
+    + ". [default: the method's]",
+)
 
 
 method = functools.partial(
@@ -181,7 +202,7 @@ prior = click.option(
 )
 
 #: How a flow is fine-tuned, with the defaults of `tl.finetune`.
-tuning = together(
+tuning = compose(
     click.option(
         "--alpha",
         type=click.FloatRange(min=0, max=1, min_open=True),
@@ -228,12 +249,13 @@ tuning = together(
     ),
 )
 
-_method = together(
+_method = compose(
     method(
         help="Named combination of coupling, path and objective; cellflow methods explains them. "
         "[default: default, or ot-cfm where a part is named]"
     ),
-    parts("coupling", "path", "objective", "growth"),
+    parts("coupling", "path", "objective"),
+    growth,
     sigma(help="Noise of the path, in units of the spread of the cells. [default: the method's]"),
     click.option(
         "--config",
@@ -243,7 +265,7 @@ _method = together(
         help="Settings of method and recipe; options given beside it come first.",
     ),
 )
-_side_columns = together(
+side_columns = compose(
     click.option(
         "--condition-key",
         "condition_keys",
@@ -273,7 +295,7 @@ _side_columns = together(
         help="The obsm key that coupling costs are taken on. [default: what is fitted in]",
     ),
 )
-_recipe = together(
+_recipe = compose(
     click.option(
         "--recipe",
         type=click.Choice(list(RECIPES)),
@@ -282,23 +304,42 @@ _recipe = together(
     ),
     n_steps,
 )
-protocol = click.option(
-    "--protocol",
-    type=click.Choice(list(PROTOCOLS)),
-    default="strict",
-    show_default=True,
-    panel=FIT,
-    help=explained({name: rules.summary for name, rules in PROTOCOLS.items()}) + ".",
-)
-max_cells = click.option(
-    "--max-cells",
-    type=click.IntRange(min=4),
-    metavar="N",
-    panel=FIT,
-    help="Score N cells a side at most, drawn once. [default: all]",
-)
 time_axis = functools.partial(
     click.option, "--time-axis", type=click.Choice(list(TIME_AXES)), panel=FIT
+)
+#: Settings of `evaluation.held_out.HeldOut`.
+held_out = compose(
+    time_key,
+    click.option(
+        "--time",
+        "times",
+        metavar="TIME",
+        multiple=True,
+        panel=DATA,
+        callback=lambda *given: given[-1] or None,
+        help="Time to hold out, repeatable, each a fold of its own. [default: every interior time]",
+    ),
+    use_rep,
+    n_dims(help="Dimensions to fit and score in. [default: 5, or as many as there are]"),
+    whiten(default=True, show_default=True, help="Scale each dimension to variance one."),
+    expression,
+    click.option(
+        "--protocol",
+        type=click.Choice(list(PROTOCOLS)),
+        default="strict",
+        show_default=True,
+        panel=FIT,
+        help=explained({name: protocol.summary for name, protocol in PROTOCOLS.items()}) + ".",
+    ),
+    time_axis(help="[default: the protocol's]"),
+    side_columns,
+    click.option(
+        "--max-cells",
+        type=click.IntRange(min=4),
+        metavar="N",
+        panel=FIT,
+        help="Score N cells a side at most, drawn once. [default: all]",
+    ),
 )
 _seed = functools.partial(
     click.option, "--seed", type=click.IntRange(min=0), show_default=True, panel=FIT
@@ -319,7 +360,7 @@ device = click.option(
 )
 
 
-checkpoint = together(
+checkpoint = compose(
     click.option(
         "--checkpoint",
         type=PATH,
@@ -383,7 +424,7 @@ def run_options(command: Command) -> Command:
             kwargs["progress"] = not quiet
         return command(*args, **kwargs)
 
-    return together(
+    return compose(
         click.option("--quiet", is_flag=True, panel=RUN, help="Say nothing but errors."),
         click.option(
             "--verbose", is_flag=True, panel=RUN, help="Show warnings of other packages too."
@@ -419,7 +460,7 @@ def fit_options(command: Command) -> Command:
             **kwargs,
         )
 
-    return together(_method, _recipe, _side_columns)(run)
+    return compose(_method, _recipe)(run)
 
 
 def _route_messages(*, quiet: bool, verbose: bool) -> None:

@@ -20,7 +20,7 @@ STARTS = {
     "previous": "cells of the time before, carried forward",
 }
 
-WAYS = {
+TRANSITION_ESTIMATORS = {
     "flow": "cells are carried along the flow, and the nearest cells of the other time vote",
     "coupling": "optimal transport plans between consecutive times, multiplied; no net",
 }
@@ -30,8 +30,8 @@ RECIPES = {
     "torchcfm": "every number of the reference implementation's single-cell runner",
 }
 
-#: Methods of other packages that `tl.benchmark` runs beside ours.
-PEERS = {
+#: Methods of other packages that `tl.benchmark` compares with.
+EXTERNAL_METHODS = {
     "torchcfm:ot-cfm": "OT-CFM by TorchCFM, with the recipe of its single-cell runner",
     "torchcfm:i-cfm": "I-CFM by TorchCFM, with the recipe of its single-cell runner",
 }
@@ -58,4 +58,11 @@ RANKINGS = {
     "correlation": "of expression with the probability of each fate",
     "velocity": "mean change of each gene along the flow, by group",
     "jacobian": "how the change of one gene depends on the level of another, by group",
+}
+
+#: How coupling `wfr` reads numbers of cells.
+WFR_GROWTH = {
+    "learned": "populations grow by their numbers of cells",
+    "rising": "as learned, but fewer cells than before are taken for fewer captured",
+    "relative": "as learned, whatever the numbers of cells at each time",
 }

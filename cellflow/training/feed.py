@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cellflow._batch import Pairs
 from cellflow._tensors import add_prefix, select_prefix
-from cellflow.couplings import Coupling, waiting
+from cellflow.couplings import Coupling
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class FeedState:
     @classmethod
     def capture(cls, coupling: Coupling, generator: torch.Generator) -> FeedState:
         """Return the present state of a coupling and a generator."""
-        lists = waiting(coupling)
+        lists = coupling.pending_pairs()
         return cls(generator.get_state(), [Pairs.cat(pairs) if pairs else None for pairs in lists])
 
     @classmethod
@@ -57,7 +57,7 @@ class FeedState:
     def restore(self, coupling: Coupling, generator: torch.Generator) -> None:
         """Put a coupling and a generator into this state."""
         generator.set_state(self.generator)
-        for pairs, pending in zip(waiting(coupling), self.pending, strict=True):
+        for pairs, pending in zip(coupling.pending_pairs(), self.pending, strict=True):
             pairs[:] = [] if pending is None else [pending]
 
 

@@ -78,7 +78,7 @@ batch_size = click.option(
 )
 
 #: How noise is coupled with all images at once.
-semidiscrete = options.together(
+semidiscrete = options.compose(
     click.option(
         "--epsilon",
         type=click.FloatRange(min=0),
@@ -104,7 +104,7 @@ semidiscrete = options.together(
     ),
 )
 #: How a second flow guides a first.
-guidance = options.together(
+guidance = options.compose(
     click.option(
         "--weak",
         type=options.PATH,
@@ -132,7 +132,7 @@ guidance = options.together(
 )
 
 #: What is kept and shown of a training, and by how many processes it is done.
-training = options.together(
+training = options.compose(
     options.checkpoint,
     click.option(
         "--pictures",
@@ -198,10 +198,10 @@ def sets(given: dict[str, Any]) -> tuple[ImageSet, ImageSet | None]:
 
 def check_figure(path: Path | None, *, force: bool) -> None:
     """Refuse a figure that could not be written in the end."""
-    from cellflow.cli.figures import FORMATS
+    from cellflow.cli.outputs import FIGURES
 
     if path is not None:
-        check_output(path, FORMATS, force=force)
+        check_output(path, FIGURES, force=force)
 
 
 def check_output(path: Path, endings: Iterable[str], *, force: bool) -> None:
@@ -240,7 +240,7 @@ def _weights(
     return weights
 
 
-by_discriminator = options.together(
+by_discriminator = options.compose(
     click.option(
         "--discriminator",
         type=options.PATH,

@@ -11,7 +11,7 @@ import torch
 
 from cellflow._typing import Points, Rows
 from cellflow.couplings.atoms import Features
-from cellflow.couplings.potentials import Potentials
+from cellflow.couplings.dual_potentials import Potentials
 
 
 def score_from_velocity(
