@@ -56,15 +56,15 @@ def fit(
     from cellflow._log import log_info
     from cellflow.flow import check_flow_target
     from cellflow.io import open_cells
-    from cellflow.representation import Settings
+    from cellflow.representation import RepresentationSettings
     from cellflow.training import Crew, joined
 
     check_flow_target(output, overwrite=force)
     options.check_checkpoint(settings, force=force)
     columns = [settings[name] for name in ("time_key", "label_key", "lineage_key")]
     adata = open_cells(file, [*columns, *settings["condition_keys"]])
-    asked = Settings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
-    if asked != Settings():
+    asked = RepresentationSettings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
+    if asked != RepresentationSettings():
         pp.embed(adata, use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
         use_rep = None
     with joined(settings.pop("device")) as device:

@@ -135,5 +135,5 @@ def _check_times(points: TimePoints, flow: Flow) -> None:
     if missing := sorted(set(flow.axis.times) - set(points.times)):
         raise InputError(
             f"no cells at times {format_list(f'{time:g}' for time in missing)} of the flow; "
-            f"times in the data: {points.described()}"
+            f"times in the data: {points.describe()}"
         )

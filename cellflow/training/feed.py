@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cellflow._batch import Pairs
 from cellflow._tensors import add_prefix, select_prefix
-from cellflow.couplings import Coupling, waiting
+from cellflow.couplings import Coupling
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Source:
     @classmethod
     def of(cls, coupling: Coupling, generator: torch.Generator) -> Source:
         """What `coupling` and `generator` would draw from now."""
-        lists = waiting(coupling)
+        lists = coupling.pending_pairs()
         return cls(generator.get_state(), [Pairs.cat(pairs) if pairs else None for pairs in lists])
 
     @classmethod
@@ -57,7 +57,7 @@ class Source:
     def restore(self, coupling: Coupling, generator: torch.Generator) -> None:
         """Let `coupling` and `generator` draw from here."""
         generator.set_state(self.generator)
-        for pairs, ready in zip(waiting(coupling), self.ready, strict=True):
+        for pairs, ready in zip(coupling.pending_pairs(), self.ready, strict=True):
             pairs[:] = [] if ready is None else [ready]
 
 

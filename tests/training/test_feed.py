@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellflow.couplings import AccelerationCoupling, waiting
+from cellflow.couplings import AccelerationCoupling, Coupling
 from cellflow.training.feed import Feed, Source
 from tests.seeds import seeded
 from tests.trainings import couplings, minibatches, same_pairs
@@ -32,15 +32,14 @@ def all_same(found, expected):
     return len(found) == len(expected) and all(map(same_pairs, found, expected))
 
 
-class Failing:
+class Failing(Coupling):
     """A coupling that fails at its fourth draw."""
 
     def __init__(self):
         self.coupling, self.draws = minibatches(), 0
 
-    @property
-    def parts(self):
-        return [self.coupling]
+    def pending_pairs(self):
+        return self.coupling.pending_pairs()
 
     def sample(self, n, generator):
         self.draws += 1
@@ -75,8 +74,8 @@ def test_after_the_block_coupling_and_generator_are_where_the_last_pair_left_the
     for _ in range(batches):
         alone[0].sample(n, alone[1])
     assert torch.equal(feed.generator.get_state(), alone[1].get_state())
-    left = [sum(map(len, ready)) for ready in waiting(feed.coupling)]
-    assert left == [sum(map(len, ready)) for ready in waiting(alone[0])]
+    left = [sum(map(len, ready)) for ready in feed.coupling.pending_pairs()]
+    assert left == [sum(map(len, ready)) for ready in alone[0].pending_pairs()]
     found = [feed.next(), feed.coupling.sample(3, feed.generator)]
     assert all_same(found, [alone[0].sample(n, alone[1]), alone[0].sample(3, alone[1])])
 
@@ -111,7 +110,7 @@ def test_a_source_lets_a_fresh_coupling_go_on_alike(name, ahead):
 
 
 def test_pairs_are_really_drawn_ahead_and_no_more_than_asked():
-    class Counting:
+    class Counting(Coupling):
         def __init__(self):
             self.coupling, self.draws = minibatches(), threading.Semaphore(0)
 
