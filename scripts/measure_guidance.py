@@ -18,6 +18,7 @@ import pandas as pd
 
 import cellflow as cf
 from cellflow.images.guidance.discrimination import PAIRINGS
+from cellflow.images.scoring.scores import read_table, write_table
 
 WEIGHTS = (0.0, 1.0, 2.0)
 BY = ("edm-heun:18", "edm-heun:14:90")
@@ -43,8 +44,8 @@ def main() -> None:
             if not file.exists():
                 told = _discriminator(given, flow, (train, made), pairing, seed, folder)
                 table = _scores(given, flow, told, train, test)
-                cf.images.write_table(table.assign(name=pairing, seed=seed), file)
-            tables.append(cf.images.read_table(file))
+                write_table(table.assign(name=pairing, seed=seed), file)
+            tables.append(read_table(file))
             history = cf.images.Discriminator.load(folder / f"{pairing}-{seed}").history
             best = min(range(len(history["check"])), key=history["check"].__getitem__)
             print(
@@ -65,10 +66,11 @@ def _scores(
     test: cf.images.ImageSet,
 ) -> pd.DataFrame:
     """Rows of all weights; none is weight 0."""
-    options = {"by": BY, "test": test, "rng": NOISE, "discriminator": told, "boost": False}
+    guidances = [cf.images.DiscriminatorGuidance(told, weight, boost=False) for weight in WEIGHTS]
+    options = {"by": BY, "test": test, "rng": NOISE}
     return pd.concat(
-        cf.images.score_flow(flow, train, given.n, discriminator_weight=weight, **options)
-        for weight in WEIGHTS
+        cf.images.score_flow(flow, train, given.n, guidance=guidance, **options)
+        for guidance in guidances
     )
 
 
@@ -107,7 +109,7 @@ def _discriminator(
             data[0],
             generated=data[1],
             pairing=pairing,
-            n_steps=given.steps,
+            recipe=cf.recipe(cf.images.DISCRIMINATOR_RECIPE, n_steps=given.steps),
             classifier_steps=given.classifier_steps,
             channels=given.channels,
             rng=seed,

@@ -10,7 +10,7 @@ from cellflow._errors import InputError
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.samples import Samples, samples_from, way
+from cellflow.images.samples import Samples, integrate_samples, resolve_solver
 from cellflow.images.space import ImageSpace
 
 
@@ -74,7 +74,7 @@ def translate(
     moments, origin = sorted(set(times), reverse=backward), float(backward)
     if not moments or moments[0] != origin:
         raise InputError(f"times must begin at {origin:g}, where the images are, got {moments}")
-    return samples_from(
+    return integrate_samples(
         flow,
         space,
         space.encoder.encode(images.pixels),
@@ -82,6 +82,6 @@ def translate(
         times=moments,
         batch_size=batch_size,
         progress=progress,
-        **way(flow, solver, n_steps),
+        **resolve_solver(flow, solver, n_steps),
         tolerance=tolerance,
     )

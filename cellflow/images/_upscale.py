@@ -12,7 +12,7 @@ from cellflow._random import RNG, seed_of, torch_generator
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.pixels import to_points
-from cellflow.images.samples import Samples, check_rising, samples_from, way
+from cellflow.images.samples import Samples, check_rising, integrate_samples, resolve_solver
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Gaussian
 
@@ -71,7 +71,7 @@ def upscale(
     check_rising(times)
     small = space.low_resolution(images)
     n = len(small)
-    made = samples_from(
+    made = integrate_samples(
         flow,
         space,
         Gaussian(torch.zeros(1, flow.dim)).sample(n, torch_generator(seed_of(rng))).x,
@@ -80,7 +80,7 @@ def upscale(
         times=times,
         batch_size=batch_size,
         progress=progress,
-        **way(flow, solver, n_steps),
+        **resolve_solver(flow, solver, n_steps),
         tolerance=tolerance,
         rho=rho,
     )

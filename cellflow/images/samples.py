@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from cellflow._typing import Condition, Paths, Points
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.guidance.autoguidance import Guidance, Guided
-from cellflow.images.guidance.discriminator_guidance import Guiding
+from cellflow.images.guidance import Integrate
+from cellflow.images.guidance.autoguidance import WeightedSolution
 from cellflow.images.readers.source import reading
 from cellflow.images.space import ImageSpace
 from cellflow.integrate import FIXED_STEP, Solution
@@ -42,9 +43,9 @@ class Samples:
         The images at all times asked for, uint8, shape (t, n, h, w, c).
     paths
         Where the flow carried each start at these times, shape (t, n, d), where they were kept.
-    effective
-        Where images are drawn from several trajectories each: the effective number of these, the
-        mean over images.
+    effective_trajectories
+        With autoguidance by several trajectories per image: their effective sample size, the mean
+        over images.
     """
 
     images: ImageSet
@@ -52,7 +53,7 @@ class Samples:
     nfe: float
     frames: np.ndarray = field(repr=False)
     paths: Paths | None = field(default=None, repr=False)
-    effective: float | None = None
+    effective_trajectories: float | None = None
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the images, and what they cost, as a `.npz` file that `read` understands.
@@ -86,7 +87,7 @@ def cost_of(path: str | Path) -> dict[str, Any]:
     return {name: value.item() for name, value in known.items() if value.shape == ()}
 
 
-def samples_from(
+def integrate_samples(
     flow: Flow,
     space: ImageSpace,
     starts: Points,
@@ -95,39 +96,39 @@ def samples_from(
     times: Sequence[float] = (0.0, 1.0),
     batch_size: int = 256,
     keep_paths: bool = False,
-    guidance: Guiding | Guidance | None = None,
+    integrate: Integrate | None = None,
     low: Condition | None = None,
     progress: bool = False,
     **options: Any,
 ) -> Samples:
-    """Carry starts through `times`, a batch at a time, and decode them.
+    """Integrate starts through `times`, a batch at a time, and decode them to images.
 
-    Each row of `starts` has the noise of all trajectories of an image. `low` are the low
-    resolutions, for a flow that depends on them.
+    Each row of `starts` has the noise of all trajectories of an image. `integrate` is that of a
+    guidance; None follows the flow. `low` are the low resolutions, for a flow that depends on them.
 
     Raises
     ------
     InputError
-        If there is no time to carry them to, or no batch, or the solver does not go there.
+        For fewer than two times, a batch size below 1, or a solver that does not reach the times.
     """
     check_positive(batch_size, "batch_size")
     if len(times) < 2:
-        raise InputError(f"times need the start and one time or more after it, got {list(times)}")
+        raise InputError(f"times need the start and at least one more time, got {list(times)}")
     flow.check_solver(options.get("solver"), times)
-    frames, paths, calls, effective = [], [], 0.0, 0.0
-    carried = _carried if guidance is None else guidance.carried
-    at_once = max(1, batch_size * flow.dim // starts.shape[1])
-    parts = torch.split(torch.arange(len(starts)), at_once)
-    for rows in tqdm(parts, disable=not progress, desc="sample", unit="batch"):
+    integrate = partial(_follow, flow) if integrate is None else integrate
+    frames, paths, nfe, effective = [], [], 0.0, 0.0
+    rows_at_once = max(1, batch_size * flow.dim // starts.shape[1])
+    batches = torch.split(torch.arange(len(starts)), rows_at_once)
+    for rows in tqdm(batches, disable=not progress, desc="sample", unit="batch"):
         condition = space.condition(labels[rows]) if low is None else low[rows]
-        solution = carried(flow, condition, starts[rows], rows, labels[rows], times, **options)
+        solution = integrate(condition, starts[rows], rows, labels[rows], times=times, **options)
         path = solution.x.float().cpu()
         frames.append([space.encoder.decode(x) for x in path])
         if keep_paths:
             paths.append(path)
-        calls += solution.nfe * len(rows) / len(starts)
-        if isinstance(solution, Guided):
-            effective += solution.effective * len(rows) / len(starts)
+        nfe += solution.nfe * len(rows) / len(starts)
+        if isinstance(solution, WeightedSolution):
+            effective += solution.effective_size * len(rows) / len(starts)
     films = np.concatenate([np.stack(film) for film in frames], axis=1)
     return Samples(
         ImageSet(
@@ -136,24 +137,24 @@ def samples_from(
             space.classes,
             name=f"generated {space.target}",
         ),
-        named_solver(len(times) - 1, **options) + (guidance.named if guidance else ""),
-        calls,
+        solver_name(len(times) - 1, **options),
+        nfe,
         films,
         torch.cat(paths, dim=1) if keep_paths else None,
         effective or None,
     )
 
 
-def _carried(
+def _follow(
     flow: Flow,
     condition: Condition | None,
     starts: Points,
-    _rows: Tensor,
-    _labels: Tensor,
-    times: Sequence[float],
+    rows: Tensor,  # noqa: ARG001
+    labels: Tensor,  # noqa: ARG001
     **options: Any,
 ) -> Solution:
-    return flow.trajectory(starts, times, condition=condition, **options)
+    """Integrate the velocity of `flow`; `rows` and `labels` are those of `Integrate`."""
+    return flow.trajectory(starts, condition=condition, **options)
 
 
 def check_rising(times: Sequence[float]) -> None:
@@ -179,7 +180,7 @@ _FIXED = (*FIXED_STEP, "edm-heun", "average")
 _N_STEPS = {"average": 1, "edm-heun": 18}
 
 
-def way(flow: Flow, solver: str | None, n_steps: int | None) -> dict[str, Any]:
+def resolve_solver(flow: Flow, solver: str | None, n_steps: int | None) -> dict[str, Any]:
     """Solver and steps, where they are not named those that suit the flow."""
     solver = solver or ("average" if flow.is_mean_flow else "dopri5")
     if n_steps is None:
@@ -217,7 +218,7 @@ def solver_options(setting: str) -> dict[str, Any]:
     return {**options, "rho": value}
 
 
-def named_solver(
+def solver_name(
     intervals: int, solver: str = "rk4", n_steps: int = 100, rho: float = 7.0, **_: Any
 ) -> str:
     """Name of a solver and its steps over so many intervals, as `solver_options` reads it."""

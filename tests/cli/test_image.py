@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import cellflow as cf
+from cellflow.images.scoring.scores import read_table, write_table
 from tests.small_images import TINY_YAML, digits, trained
 
 TRAIN = ["image", "train", "--data", "digits", "--config", "tiny.yaml", "--output", "new"]
@@ -31,9 +32,9 @@ def prepared(tmp_path_factory):
     made = cf.images.sample(flow, 12, solver="euler", n_steps=1).images
     made.save(folder / "made.npz")  # the images alone, without what they cost
     table = cf.images.score_flow(flow, digits(), 8, by=("euler:1",), space="pixels")
-    cf.images.write_table(table.assign(name="flow"), folder / "scores.json")
+    write_table(table.assign(name="flow"), folder / "scores.json")
     rows = cf.images.score(made, digits(), space="pixels").rows
-    cf.images.write_table(pd.DataFrame(rows), folder / "sampled.json")
+    write_table(pd.DataFrame(rows), folder / "sampled.json")
     np.savez(folder / "plain.npz", images=np.zeros((20, 8, 8), np.uint8))
     np.savez(folder / "large.npz", images=np.zeros((20, 48, 48), np.uint8))
     np.savez(folder / "floats.npz", images=np.full((20, 8, 8), np.nan))
@@ -225,7 +226,7 @@ def test_scores_of_files_and_of_flows_agree_with_the_api(run, here):
     assert row["frechet"] == pytest.approx(scores.scores[0].frechet)
     assert row["name"] == "made.npz"
     run(*SCORE, "--flow", "flow", "--n", "8", "--solver", "euler:1", "--force", "--quiet")
-    expected = cf.images.read_table(here / "scores.json")
+    expected = read_table(here / "scores.json")
     assert read(here)[0]["frechet"] == pytest.approx(expected["frechet"][0])
     assert read(here)[0]["nfe"] == 1
 

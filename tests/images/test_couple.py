@@ -12,7 +12,7 @@ from cellflow import FileError, InputError
 from cellflow._errors import CellflowWarning
 from cellflow.couplings import Potentials
 from cellflow.images import ImageSet, PCAEncoder
-from tests.small_images import TINY, digits, trained
+from tests.small_images import TINY, digits, trained, with_method
 
 SMALL = digits()[:120]
 #: The way of a training and of `couple` alike.
@@ -30,7 +30,8 @@ WAYS = {
 
 def coupled(folder, data=SMALL, **options):
     defaults = {"config": TINY, "progress": False, "device": "cpu"}
-    return cf.images.couple(data, folder=folder, **{**defaults, **options})
+    options = {"method": "sd-fm", **defaults, **options}
+    return cf.images.couple(data, folder=folder, **with_method(data, options))
 
 
 def files(folder):

@@ -6,6 +6,7 @@ import torch
 import cellflow as cf
 from cellflow.images import ImageSet
 from cellflow.images.encoders import PixelEncoder
+from cellflow.training import Checkpoint
 from tests.images.test_augment import EDM
 from tests.small_images import digits, stopped, trained
 
@@ -48,7 +49,7 @@ def test_a_resumed_training_ends_as_one_that_was_not(conditional, tmp_path, monk
     stopped(monkeypatch, tmp_path, 3, **common)
     whole, resumed = (
         trained(**common, n_steps=6, **kept)
-        for kept in ({}, {"checkpoint": tmp_path / "c", "resume": True})
+        for kept in ({}, {"checkpoint": Checkpoint(tmp_path / "c", resume=True)})
     )
     assert resumed.fingerprint == whole.fingerprint
     assert resumed.history == whole.history

@@ -3,7 +3,7 @@
 import pytest
 
 from cellflow import InputError
-from cellflow.images.samples import named_solver, solver_options
+from cellflow.images.samples import solver_name, solver_options
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from cellflow.images.samples import named_solver, solver_options
 )
 def test_settings_are_solvers_with_their_steps(setting, options):
     assert solver_options(setting) == options
-    assert named_solver(1, **options) == setting
+    assert solver_name(1, **options) == setting
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import torch
 
 import cellflow as cf
 from cellflow import InputError
-from cellflow.images import ImageSet, PCAEncoder, PixelEncoder
+from cellflow.images import ImageSet, PCAEncoder
+from cellflow.images.encoders import PixelEncoder
 from cellflow.images.pixels import to_points
 from cellflow.images.space import ImageSpace, description, space_for
 from tests.small_images import digits, trained

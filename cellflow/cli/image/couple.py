@@ -69,9 +69,13 @@ def couple(output: Path, force: bool, progress: bool, **given: Any) -> None:
     from cellflow._log import log_info
 
     data = shared.read(*(given.pop(name) for name in ("data", "split", "size", "label")))
-    latents = given.pop("latents")
+    latents, reduced = given.pop("latents"), given["cost_dim"] is not None
     encoder = None if latents is None else images.PCAEncoder.fit(data, latents)
     given["method"] = given["method"] or "sd-fm"
+    names = ("epsilon", "cost_dim", "semidiscrete_steps")
+    given["method"] = shared.resolve_method(
+        given, data, in_latents=latents is not None, names=names
+    )
     table = images.couple(
         data,
         folder=output,
@@ -82,7 +86,7 @@ def couple(output: Path, force: bool, progress: bool, **given: Any) -> None:
         **given,
     )
     if progress:
-        _print(table, reduced=given["cost_dim"] is not None)
+        _print(table, reduced=reduced)
         log_info(f"wrote {output}")
 
 

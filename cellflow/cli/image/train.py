@@ -11,7 +11,20 @@ from cellflow.cli import options
 from cellflow.cli.image import options as shared
 
 if TYPE_CHECKING:
-    from cellflow.images import Encoder, ImageSet
+    from cellflow.images import ImageSet
+    from cellflow.images.encoders import Encoder
+
+#: Options that change settings of the method.
+_SETTINGS = (
+    "coupling",
+    "path",
+    "objective",
+    "sigma",
+    "epsilon",
+    "cost_dim",
+    "semidiscrete_steps",
+    "potentials",
+)
 
 
 @click.command()
@@ -129,14 +142,21 @@ def train(output: Path, force: bool, processes: int, progress: bool, **settings:
 
 
 def work(settings: dict[str, Any]) -> None:
-    """What each process does: read, train, and, in the one that leads, save."""
-    from cellflow import Flow, images
+    """Read, train and, in the main process, save."""
+    from cellflow import Flow, images, recipe
+    from cellflow.images.settings import config_for
     from cellflow.training import Crew, joined
 
     given = dict(settings)
     output, force = given.pop("output"), given.pop("force")
     data, source = shared.sets(given)
     latents, prior, seed = (given.pop(name) for name in ("latents", "prior", "seed"))
+    in_latents, batch = latents is not None, given.pop("coupling_batch_size")
+    if batch is not None:
+        config = config_for(data, given["config"], in_latents=in_latents)
+        given["recipe"] = recipe(config.recipe, coupling_batch_size=batch)
+    given["method"] = shared.resolve_method(given, data, in_latents=in_latents, names=_SETTINGS)
+    records = shared.training_records(given)
     with joined(given.pop("device")) as device:
         flow = images.train(
             data,
@@ -145,6 +165,7 @@ def work(settings: dict[str, Any]) -> None:
             prior=None if prior is None else Flow.load(prior),
             rng=seed,
             device=device,
+            **records,
             **given,
         )
         if Crew.here().leads:
@@ -152,7 +173,7 @@ def work(settings: dict[str, Any]) -> None:
 
 
 def _encoder(data: ImageSet, source: ImageSet | None, latents: int | None) -> Encoder | None:
-    """Principal components of all images that are seen."""
+    """Fit principal components to source and target images."""
     from cellflow import images
 
     if latents is None:

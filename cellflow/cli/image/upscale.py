@@ -74,6 +74,7 @@ def upscale(
     """
     from cellflow import Flow, images
     from cellflow._log import log_info
+    from cellflow.images.low_res import enlarge, shrink
     from cellflow.training import resolve_device
 
     shared.check_output(output, (".png", ".npz"), force=force)
@@ -83,7 +84,7 @@ def upscale(
     made = images.upscale(flow, found, rng=seed, progress=progress, **solving)
     factor = flow.context.settings["images"]["low_res"]
     is_full = found.shape == made.images.shape
-    small = images.shrink(found, factor) if is_full else found
+    small = shrink(found, factor) if is_full else found
     if output.suffix == ".npz":
         made.save(output, overwrite=force)
     else:
@@ -91,7 +92,7 @@ def upscale(
         _draw(columns, output, force=force)
     log_info(f"{len(found)} images; evaluations of the velocity for each: {made.nfe:g}")
     if is_full:
-        for what, each in (("flow", made.images), ("bicubic", images.enlarge(small, factor))):
+        for what, each in (("flow", made.images), ("bicubic", enlarge(small, factor))):
             near = images.fidelity(each, found)
             log_info(f"{what}: PSNR {near.psnr:.2f} dB, SSIM {near.ssim:.3f}")
     log_info(f"wrote {output}")

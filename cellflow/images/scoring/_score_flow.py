@@ -16,8 +16,9 @@ from cellflow.flow import Flow
 from cellflow.images._sample import sample
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.guidance.discriminator import Discriminator
-from cellflow.images.samples import from_noise, samples_from, solver_options
+from cellflow.images.guidance import Guidance
+from cellflow.images.guidance.discriminator_guidance import DiscriminatorGuidance
+from cellflow.images.samples import from_noise, integrate_samples, solver_options
 from cellflow.images.scoring._score import score
 from cellflow.images.scoring.features import FeatureSpace, given_space
 from cellflow.images.scoring.scores import TEST
@@ -27,12 +28,12 @@ from cellflow.metrics.straightness import normalized_path_energy, path_energy, s
 if TYPE_CHECKING:
     import pandas as pd
 
-#: What a flow is scored by where nothing is said.
+#: Solvers that a flow is scored with by default.
 BY = ("euler:2", "euler:4", "euler:8", "euler:16", "euler:100", "dopri5")
-#: And what a mean flow is.
-BY_LEAPS = ("average:1", "average:2", "average:4", "average:8")
-#: And what a flow with a discriminator is.
-BY_GUIDED = ("edm-heun:18",)
+#: Of a mean flow.
+BY_AVERAGE = ("average:1", "average:2", "average:4", "average:8")
+#: With discriminator guidance.
+BY_HEUN = ("edm-heun:18",)
 
 #: Paths whose energy is taken, and frames of each.
 _PATHS, _FRAMES = 512, 21
@@ -48,9 +49,7 @@ def score_flow(
     space: str | FeatureSpace = "random-conv",
     weights: str | Path | None = None,
     cache: str | Path | None = None,
-    discriminator: Discriminator | None = None,
-    discriminator_weight: float | Sequence[float] | None = None,
-    boost: bool | None = None,
+    guidance: Guidance | None = None,
     encoder: Encoder | None = None,
     batch_size: int = 256,
     rng: RNG = 0,
@@ -70,12 +69,12 @@ def score_flow(
     by
         Solvers with their steps, `euler:8`, that of EDM with its steps and rho, `edm-heun:14:90`,
         or adaptive ones, `dopri5`; for mean flows also `average:2`. None takes `euler` with 2, 4,
-        8, 16 and 100 steps and `dopri5`, for mean flows `average` with 1, 2, 4 and 8, and with a
-        discriminator `edm-heun:18`.
+        8, 16 and 100 steps and `dopri5`, for mean flows `average` with 1, 2, 4 and 8, and for
+        discriminator guidance `edm-heun:18`.
     test, space, weights, cache
         As in `score`.
-    discriminator, discriminator_weight, boost
-        As in `sample`; then all solvers are `edm-heun`.
+    guidance
+        As in `sample`; discriminator guidance requires `edm-heun` in all of `by`.
     encoder
         The user's own, where the flow lives in its latents.
     batch_size
@@ -102,16 +101,17 @@ def score_flow(
     InputError
         As `score` and `sample`.
     """
+    needs_heun = isinstance(guidance, DiscriminatorGuidance)
     if by is None:
-        by = BY_GUIDED if discriminator else BY_LEAPS if flow.is_mean_flow else BY
+        by = BY_HEUN if needs_heun else BY_AVERAGE if flow.is_mean_flow else BY
     settings = [solver_options(each) for each in by]
     if not settings:
         raise InputError("by names no solver; give euler:8 or dopri5, say")
     for options in settings:
         flow.check_solver(options["solver"], (0.0, 1.0))
-        if discriminator is not None and options["solver"] != "edm-heun":
+        if needs_heun and options["solver"] != "edm-heun":
             raise InputError(
-                f"guidance goes with solver 'edm-heun', not with {options['solver']!r}"
+                f"discriminator guidance requires solver 'edm-heun', got {options['solver']!r}"
             )
     chosen = given_space(space, weights)
     seeds = torch_generator(seed_of(rng))
@@ -124,9 +124,7 @@ def score_flow(
             made = sample(
                 flow,
                 n,
-                discriminator=discriminator,
-                discriminator_weight=discriminator_weight,
-                boost=boost,
+                guidance=guidance,
                 encoder=encoder,
                 batch_size=batch_size,
                 rng=noise_seed,
@@ -153,7 +151,7 @@ def _straightness(
     space = from_noise(flow, encoder)
     noise = Gaussian(torch.zeros(1, flow.dim)).sample(_PATHS, torch_generator(seed)).x
     times = torch.linspace(0, 1, _FRAMES)
-    made = samples_from(
+    made = integrate_samples(
         flow,
         space,
         noise,

@@ -7,8 +7,10 @@ import pytest
 import cellflow as cf
 from cellflow import InputError
 from cellflow._random import drawn_seed, torch_generator
-from cellflow.images import read_table, score, score_flow, space_of, write_table
+from cellflow.images import score, score_flow
 from cellflow.images.scoring._score_flow import BY_LEAPS
+from cellflow.images.scoring.features import space_of
+from cellflow.images.scoring.scores import read_table, write_table
 from tests.small_images import digits, trained
 
 FAST = ("euler:1", "midpoint:2", "dopri5")
