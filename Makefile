@@ -97,7 +97,6 @@ toys: $(VENV)/.base
 # The ratios of docs/performance.md; the first needs CELLFLOW_DATA.
 performance: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.exact_w1
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.many_fits
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.step
 
 clean:

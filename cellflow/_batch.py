@@ -74,7 +74,7 @@ class Batch(Columns):
     rate: Rows | None = None
 
     @property
-    def seen(self) -> Float[Tensor, "n f"]:
+    def cost_features(self) -> Float[Tensor, "n f"]:
         """Coordinates that costs are taken on."""
         return self.x if self.features is None else self.features
 
@@ -96,9 +96,6 @@ class Pairs(Columns):
         pair was drawn in proportion to a mass of 1.
     v0, v1
         Velocities at both ends, shape (n, d), where the coupling knows them.
-    chain, knots
-        Points of the whole chain that the pair is a link of, shape (n, k, d), and their flow times,
-        shape (n, k).
     """
 
     x0: Points
@@ -111,8 +108,6 @@ class Pairs(Columns):
     m1: Rows | None = None
     v0: Points | None = None
     v1: Points | None = None
-    chain: Float[Tensor, "n k d"] | None = None
-    knots: Float[Tensor, "n k"] | None = None
 
     @staticmethod
     def over(interval: Interval, source: Batch, target: Batch, **columns: Any) -> Pairs:
@@ -155,7 +150,7 @@ class FiniteMarginal(Marginal, Protocol):
         """All of its points."""
         ...
 
-    def at(self, rows: Tensor) -> Batch:
+    def take(self, rows: Tensor) -> Batch:
         """Those of some rows."""
         ...
 

@@ -12,7 +12,7 @@ from cellflow._errors import InputError
 _SHOWN = 12
 
 
-def listed(values: Iterable[object]) -> str:
+def format_list(values: Iterable[object]) -> str:
     """Comma-separated values, cut short where there are many."""
     items = [str(value) for value in values]
     rest = len(items) - _SHOWN
@@ -26,13 +26,13 @@ def check_choice(value: object, choices: Iterable[str], what: str) -> None:
         return
     near = get_close_matches(str(value), names, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise InputError(f"unknown {what} {value!r}{hint}; valid: {listed(names) or 'none'}")
+    raise InputError(f"unknown {what} {value!r}{hint}; valid: {format_list(names) or 'none'}")
 
 
 def check_columns(table: Container[str], needed: Iterable[str], what: str) -> None:
     """Refuse a table that has not all of the columns of a table of `what`."""
     if missing := [column for column in needed if column not in table]:
-        raise InputError(f"this is no table of {what}; missing: {listed(missing)}")
+        raise InputError(f"this is no table of {what}; missing: {format_list(missing)}")
 
 
 def check_positive(value: float, what: str) -> None:

@@ -39,7 +39,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def new_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
+def atomic_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary file that takes the name `path` if the block ends well."""
     check_file_target(path, overwrite=overwrite)
     with _scratch_folder(path) as scratch:
@@ -49,7 +49,7 @@ def new_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
+def atomic_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary folder that takes the name `path` if the block ends well."""
     check_target(path, overwrite=overwrite)
     with _scratch_folder(path) as scratch:

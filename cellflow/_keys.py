@@ -49,17 +49,17 @@ HOLDOUT = "holdout"
 PUSH, PULL, TRAJECTORIES = "push", "pull", "trajectories"
 
 
-def record(uns: MutableMapping[str, Any], key: str, entry: object) -> None:
+def write_record(uns: MutableMapping[str, Any], key: str, entry: object) -> None:
     """Write `entry` to `uns["cellflow"][key]`; values that are None are left out."""
     uns[UNS] = {**_ours(uns), key: _without_none(entry)}
 
 
-def forget(uns: MutableMapping[str, Any], key: str) -> None:
+def remove_record(uns: MutableMapping[str, Any], key: str) -> None:
     """Remove `uns["cellflow"][key]`, where it is there."""
     uns[UNS] = {name: entry for name, entry in _ours(uns).items() if name != key}
 
 
-def recorded(uns: Mapping[str, Any], key: str) -> Any | None:
+def read_record(uns: Mapping[str, Any], key: str) -> Any | None:
     """Return `uns["cellflow"][key]`, or None where nothing was recorded."""
     return _ours(uns).get(key)
 

@@ -26,7 +26,7 @@ class Held:
 
 
 @contextmanager
-def held_signals(active: bool) -> Iterator[Held]:
+def defer_signals(active: bool) -> Iterator[Held]:
     """Hold SIGINT and SIGTERM back until the block ends; a second one is served at once.
 
     Where it is not `active`, and in threads that get no signals, nothing is held.

@@ -12,18 +12,18 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cellflow._errors import FileError
-from cellflow._files import new_file
+from cellflow._files import atomic_file
 
 #: Entry of a file's metadata with the digest of its tensors and of the other entries.
 _DIGEST = "sha256"
 
 
-def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def add_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors with a prefix before their names."""
     return {f"{prefix}.{name}": value for name, value in tensors.items()}
 
 
-def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def select_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Those with the prefix, without it."""
     start = f"{prefix}."
     return {
@@ -37,7 +37,7 @@ def as_bytes(tensor: Tensor) -> memoryview:
     return tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy().data
 
 
-def digest(tensors: Mapping[str, Tensor], texts: Mapping[str, str] | None = None) -> str:
+def compute_digest(tensors: Mapping[str, Tensor], texts: Mapping[str, str] | None = None) -> str:
     """SHA-256 of names, types, shapes and values, whatever the order, and of texts with them."""
     whole = hashlib.sha256()
     for name, text in sorted((texts or {}).items()):
@@ -59,8 +59,8 @@ def write_tensors(
         If `path` exists and may not be overwritten, or cannot be written.
     """
     here = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-    metadata = {**texts, _DIGEST: digest(here, texts)}
-    with new_file(path, overwrite=overwrite) as staged:
+    metadata = {**texts, _DIGEST: compute_digest(here, texts)}
+    with atomic_file(path, overwrite=overwrite) as staged:
         try:
             save_file(here, staged, metadata)
         except SafetensorError as error:
@@ -83,7 +83,7 @@ def read_tensors(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, st
         raise FileError(f"{path} cannot be read as {what}: {error}") from error
 
 
-def check_whole(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+def check_digest(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Refuse what is not as `write_tensors` left it.
 
     Raises
@@ -92,5 +92,5 @@ def check_whole(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str
         If the digest is of other tensors or texts.
     """
     texts = {name: text for name, text in metadata.items() if name != _DIGEST}
-    if metadata.get(_DIGEST) != digest(tensors, texts):
+    if metadata.get(_DIGEST) != compute_digest(tensors, texts):
         raise FileError(f"{path} was altered after it was written")

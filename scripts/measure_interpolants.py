@@ -26,7 +26,7 @@ from scipy.spatial import cKDTree
 from cellflow.couplings.wfr import wfr_cost
 from cellflow.evaluation.folds import Fold, interior_times
 from cellflow.evaluation.predict import Evaluation
-from cellflow.marginals import TimeAxis, fit_axis
+from cellflow.marginals import TimeAxis, fit_time_axis
 from cellflow.metrics import Cloud, cov_error, energy_distance, wasserstein
 from cellflow.transport import distances, exact_plan
 from cellflow.transport.whole import soft_plan
@@ -104,7 +104,7 @@ def pulled(cloud: Cloud, kept: np.ndarray) -> Cloud:
 def predictions(fold: Fold, real_axis: TimeAxis) -> dict[str, Callable[[], Cloud]]:
     """The midpoint and what is made of it."""
     before, after = (fold.observed(time).points for time in (fold.before, fold.after))
-    learned = fit_axis("learned", real_axis.times, fold.cells.x, fold.elapsed)
+    learned = fit_time_axis("learned", real_axis.times, fold.cells.x, fold.elapsed)
     real, clock = fold.fraction(real_axis), fold.fraction(learned)
     kept = np.concatenate([fold.observed(time).points for time in fold.kept])
     growth = len(fold.at(fold.after)) / len(fold.at(fold.before))

@@ -58,7 +58,7 @@ def faults(page: Path) -> list[str]:
     return found
 
 
-def listed(page: Path) -> set[str]:
+def format_list(page: Path) -> set[str]:
     """Public names that autosummary makes pages of."""
     blocks = re.findall(
         r"^\.\. autosummary::\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE
@@ -106,12 +106,12 @@ def test_every_command_is_on_the_page_of_commands():
 def test_every_public_function_and_class_is_on_its_api_page(package):
     home = getattr(cf, package)
     public = {name for name in home.__all__ if callable(getattr(home, name))}
-    assert listed(DOCS / "api" / f"{package}.md") == public
+    assert format_list(DOCS / "api" / f"{package}.md") == public
 
 
 def test_every_other_public_name_is_on_the_page_of_the_core():
     public = {name for name in cf.__all__ if not inspect.ismodule(getattr(cf, name))}
-    assert listed(DOCS / "api" / "core.md") == public
+    assert format_list(DOCS / "api" / "core.md") == public
 
 
 def test_constants_of_images_are_told_on_its_page():

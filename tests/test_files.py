@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cellflow import FileError
-from cellflow._files import new_folder
+from cellflow._files import atomic_folder
 
 
 def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monkeypatch):
@@ -22,7 +22,7 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monke
     monkeypatch.setattr(Path, "rename", refuse_the_new)
     with (
         pytest.raises(FileError, match="No space left on device"),
-        new_folder(target, overwrite=True) as staged,
+        atomic_folder(target, overwrite=True) as staged,
     ):
         (staged / "new").write_text("lost")
     assert (target / "old").read_text() == "kept"

@@ -28,7 +28,7 @@ from safetensors.torch import load, load_file, safe_open, save, save_file
 
 import cellflow as cf
 from cellflow._errors import CellflowError
-from cellflow._tensors import digest
+from cellflow._tensors import compute_digest
 from cellflow.evaluation.plan import read_benchmark
 from cellflow.flow.storage import _digest
 from cellflow.images._read import read
@@ -306,7 +306,7 @@ def test_checkpoints_that_a_stranger_signed(places, tensors):
         named = with_tensors(named, tensors)
     texts = metadata | {"state": json.dumps(state)}
     texts.pop("sha256")
-    metadata = {**texts, "sha256": digest(named, texts)}
+    metadata = {**texts, "sha256": compute_digest(named, texts)}
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(folder) / "state"
         save_file(named, kept, metadata)

@@ -13,7 +13,7 @@ import pytest
 
 import cellflow as cf
 from cellflow import FileError, InputError
-from cellflow._signals import held_signals
+from cellflow._signals import defer_signals
 from cellflow.io import write_h5ad
 from cellflow.training.loop import _Training
 
@@ -98,7 +98,7 @@ def test_without_a_checkpoint_a_signal_is_served_at_once(run, folder, monkeypatc
 
 def test_handlers_are_put_back():
     before = signal.getsignal(signal.SIGTERM)
-    with held_signals(True) as held:
+    with defer_signals(True) as held:
         assert signal.getsignal(signal.SIGTERM) != before
     assert held.caught is None
     assert signal.getsignal(signal.SIGTERM) == before

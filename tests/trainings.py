@@ -7,7 +7,6 @@ import torch
 
 from cellflow import recipe
 from cellflow.couplings import (
-    ChainCoupling,
     IndependentCoupling,
     MinibatchCoupling,
     MixtureCoupling,
@@ -60,7 +59,6 @@ def couplings():
         "minibatch": minibatches(),
         "mixture": MixtureCoupling([minibatches(0), minibatches(2, 11)], [1.0, 2.0]),
         "nested": MixtureCoupling([MixtureCoupling([minibatches(0)]), minibatches(2, 11)]),
-        "chain": ChainCoupling([points(k) for k in range(3)], (0.0, 1.0, 2.0), 13),
     }
 
 

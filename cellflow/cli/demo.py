@@ -38,8 +38,8 @@ def demo(output: Path, force: bool, seed: int, device: str, progress: bool) -> N
 
     from cellflow import datasets, pl, pp, tl
     from cellflow._errors import FileError
-    from cellflow._files import check_target, new_folder
-    from cellflow._keys import HOLDOUT, record, recorded
+    from cellflow._files import atomic_folder, check_target
+    from cellflow._keys import HOLDOUT, read_record, write_record
     from cellflow._log import log_info
     from cellflow.cli.tables import print_scores
     from cellflow.io import write_h5ad, write_scores
@@ -58,8 +58,8 @@ def demo(output: Path, force: bool, seed: int, device: str, progress: bool) -> N
     scores = tl.holdout(course, times=[_HELD_OUT], rng=seed, device=device, progress=progress)
 
     plt.switch_backend("agg")
-    with new_folder(output, overwrite=force) as staged:
-        record(kept.uns, HOLDOUT, recorded(course.uns, HOLDOUT))
+    with atomic_folder(output, overwrite=force) as staged:
+        write_record(kept.uns, HOLDOUT, read_record(course.uns, HOLDOUT))
         write_h5ad(kept, staged / "course.h5ad")
         write_h5ad(predicted, staged / "predicted.h5ad")
         flow.save(staged / "flow")

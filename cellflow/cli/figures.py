@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellflow._checks import check_choice
-from cellflow._files import check_file_target, new_file
+from cellflow._files import atomic_file, check_file_target
 from cellflow._log import log_info
 
 if TYPE_CHECKING:
@@ -34,6 +34,6 @@ def draw(
     check_file_target(output, overwrite=force)
     mpl.use("agg")
     axes = plot()
-    with new_file(output, overwrite=force) as staged:
+    with atomic_file(output, overwrite=force) as staged:
         save(axes, staged)
     log_info(f"wrote {output}")

@@ -36,16 +36,16 @@ def info(path: Path, time_key: str | None) -> None:
 
 
 def _of_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
-    from cellflow._checks import listed
+    from cellflow._checks import format_list
     from cellflow._errors import InputError
     from cellflow.io import in_words, parse_times, time_points_of
     from cellflow.representation import kind_of
 
     pairs = {"cells": f"{adata.n_obs:,}", "genes": f"{adata.n_vars:,}", "X": kind_of(adata)}
     pairs["obsm"] = (
-        listed(f"{key} ({value.shape[1]})" for key, value in adata.obsm.items()) or "none"
+        format_list(f"{key} ({value.shape[1]})" for key, value in adata.obsm.items()) or "none"
     )
-    pairs["layers"] = listed(adata.layers) or "none"
+    pairs["layers"] = format_list(adata.layers) or "none"
     columns = list(adata.obs) if time_key is None else [time_key]
     for column in columns:
         try:
@@ -68,12 +68,12 @@ def _of_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
 
 
 def _of_flow(flow: Flow) -> dict[str, str]:
-    from cellflow._checks import listed
+    from cellflow._checks import format_list
     from cellflow.images.space import description
     from cellflow.representation import from_context
 
     return {
-        "times": f"{listed(f'{time:g}' for time in flow.axis.times)} ({flow.axis.kind} axis)",
+        "times": f"{format_list(f'{time:g}' for time in flow.axis.times)} ({flow.axis.kind} axis)",
         "space": description(flow) or from_context(flow.context).describe(),
         "method": ", ".join(
             f"{part} {flow.settings['method'][part]}"

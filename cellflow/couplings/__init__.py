@@ -6,7 +6,6 @@ from cellflow.couplings.acceleration import (
     AccelerationCoupling,
     acceleration_cost,
 )
-from cellflow.couplings.chain import ChainCoupling
 from cellflow.couplings.costs import COSTS, Cost, LineageCost, euclidean, squared_euclidean
 from cellflow.couplings.coupling import Coupling, waiting
 from cellflow.couplings.independent import IndependentCoupling
@@ -27,7 +26,6 @@ from cellflow.couplings.semidiscrete import (
     fit_potentials,
     warn_unless_converged,
 )
-from cellflow.couplings.together import SideBySide
 from cellflow.couplings.wfr import default_delta, wfr_coupling
 
 __all__ = [
@@ -35,7 +33,6 @@ __all__ = [
     "THRESHOLD",
     "AccelerationCost",
     "AccelerationCoupling",
-    "ChainCoupling",
     "Cost",
     "Coupling",
     "IndependentCoupling",
@@ -48,7 +45,6 @@ __all__ = [
     "PlanCoupling",
     "Potentials",
     "SemidiscreteCoupling",
-    "SideBySide",
     "acceleration_cost",
     "blockwise_coupling",
     "default_delta",

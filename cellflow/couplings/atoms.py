@@ -37,7 +37,7 @@ def blocks(points: Atoms | FiniteMarginal, device: torch.device | None = None) -
     masses = points.masses
     rows = torch.arange(len(masses), device=device or masses.device)
     for part in torch.split(rows, _ROWS):
-        yield points.at(part).seen
+        yield points.take(part).cost_features
 
 
 def count(points: Atoms | FiniteMarginal) -> int:
@@ -48,7 +48,7 @@ def count(points: Atoms | FiniteMarginal) -> int:
 def fresh(source: Marginal, n: int, generator: torch.Generator) -> Iterator[Tensor]:
     """`n` points of a law, some at a time."""
     for start in range(0, n, _ROWS):
-        yield source.sample(min(_ROWS, n - start), generator).seen
+        yield source.sample(min(_ROWS, n - start), generator).cost_features
 
 
 def fingerprint(points: Atoms | FiniteMarginal) -> str:

@@ -21,7 +21,7 @@ class Cost(Protocol):
 
 def squared_euclidean(source: Batch, target: Batch) -> Costs:
     """Squared distance of the coordinates that costs are taken on."""
-    return squared_distances(source.seen, target.seen)
+    return squared_distances(source.cost_features, target.cost_features)
 
 
 def euclidean(source: Batch, target: Batch) -> Costs:

@@ -19,7 +19,7 @@ Solver = Callable[[np.ndarray], Plan]
 
 def exact(cost: np.ndarray) -> Plan:
     """The optimal permutation."""
-    return Plan.of_permutation(assign(cost))
+    return Plan.from_permutation(assign(cost))
 
 
 @dataclass

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cellflow._batch import Batch, FiniteMarginal, Interval, Pairs
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._random import drawn_seed
+from cellflow._random import draw_seed
 from cellflow._typing import Rows
 from cellflow.couplings.costs import Cost, LineageCost, squared_euclidean
 from cellflow.couplings.table import Table, found
@@ -73,15 +73,15 @@ class PlanCoupling:
 
     def table(self) -> Table | None:
         """All entries; None where points are made anew each time that they are drawn."""
-        if any(getattr(each, "reading", None) is not None for each in (self.source, self.target)):
+        if any(getattr(each, "transform", None) is not None for each in (self.source, self.target)):
             return None
         return Table(self._at(torch.arange(len(self._ends), device=self._ends.device)), self._ends)
 
     def _at(self, entries: Tensor) -> Pairs:
         return Pairs.over(
             self.interval,
-            self.source.at(self._rows[entries]),
-            self.target.at(self._columns[entries]),
+            self.source.take(self._rows[entries]),
+            self.target.take(self._columns[entries]),
             **{name: mass[entries] for name, mass in self._masses.items()},
         )
 
@@ -128,7 +128,7 @@ class LowRankCoupling:
         starts = torch.cat([torch.zeros_like(ends[:1]), ends[:-1]])
         marks = starts[kind] + share[1] * (ends - starts)[kind]
         rights = found(self._rights, marks).clamp(min=kind * width, max=(kind + 1) * width - 1)
-        source, target = self.source.at(lefts % height), self.target.at(rights % width)
+        source, target = self.source.take(lefts % height), self.target.take(rights % width)
         return Pairs.over(self.interval, source, target)
 
 
@@ -167,7 +167,10 @@ def exact_full_coupling(
     needed = plan_memory(n, m)
     if needed <= max_memory:
         plan = exact_plan(_matrix(cost, before, after), a, b)
-    elif _is_squared_distance(cost, before, after) and before.seen.shape[1] <= _FEW_DIMENSIONS:
+    elif (
+        _is_squared_distance(cost, before, after)
+        and before.cost_features.shape[1] <= _FEW_DIMENSIONS
+    ):
         warnings.warn(
             f"the exact plan of {n} x {m} cells needs {needed:.3g} GB, more than max_memory = "
             f"{max_memory:g}, so it is solved without a cost matrix, which is slower; coupling "
@@ -175,7 +178,7 @@ def exact_full_coupling(
             CellflowWarning,
             stacklevel=2,
         )
-        plan = lazy_plan(before.seen.numpy(), after.seen.numpy(), a, b)
+        plan = lazy_plan(before.cost_features.numpy(), after.cost_features.numpy(), a, b)
     else:
         raise InputError(
             f"the exact plan of {n} x {m} cells needs {needed:.3g} GB, more than max_memory = "
@@ -246,8 +249,8 @@ def low_rank_coupling(
     epsilon
         Strength of the entropy of the factors, in units of the cost.
     """
-    seed = drawn_seed(generator, 2**31)
-    x, y = (_precise(marginal.cells).seen.numpy() for marginal in (source, target))
+    seed = draw_seed(generator, 2**31)
+    x, y = (_precise(marginal.cells).cost_features.numpy() for marginal in (source, target))
     plan = low_rank_plan(x, y, rank, _masses(source), _masses(target), epsilon=epsilon, seed=seed)
     return LowRankCoupling(source, target, interval, plan)
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from cellflow._errors import FileError
-from cellflow._tensors import check_whole, read_tensors, write_tensors
+from cellflow._tensors import check_digest, read_tensors, write_tensors
 
 _FORMAT = "cellflow-potentials-3"
 _EARLIER = ("cellflow-potentials-1", "cellflow-potentials-2")
@@ -46,7 +46,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         )
     if metadata.get("format") != _FORMAT:
         raise FileError(f"{path} holds no semidiscrete potentials of this version")
-    check_whole(path, tensors, metadata)
+    check_digest(path, tensors, metadata)
     _check_shapes(path, tensors)
     return tensors, json.loads(metadata["values"])
 

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from cellflow._batch import FiniteMarginal, Interval, Marginal, Pairs
 from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._random import drawn_seed, torch_generator
+from cellflow._random import draw_seed, torch_generator
 from cellflow._typing import Rows
 from cellflow.couplings.ascent import RATE, Ascent
 from cellflow.couplings.atoms import Atoms, Features, blocks, count, fresh, is_finite
@@ -66,8 +66,8 @@ class SemidiscreteCoupling:
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
         """Draw `n` points of the source and look their partners up."""
         source = self.source.sample(n, generator)
-        partners = self.potentials.draw(source.seen, generator)
-        return Pairs.over(self.interval, source, self.target.at(partners))
+        partners = self.potentials.draw(source.cost_features, generator)
+        return Pairs.over(self.interval, source, self.target.take(partners))
 
 
 def finite_plan(potentials: Potentials, source: FiniteMarginal) -> Plan:
@@ -129,7 +129,7 @@ def fit_potentials(
     Parameters
     ----------
     source
-        Law of the points; costs are taken on `Batch.seen`.
+        Law of the points; costs are taken on `Batch.cost_features`.
     atoms
         Points of the target, shape (N, f); or the target itself, which is read in parts, so that
         its points are in memory as numbers once.
@@ -189,7 +189,7 @@ def fit_potentials(
     reached = chi_squared(potentials)
     with tqdm(total=max_steps, disable=not progress, desc="potentials", unit="step") as bar:
         while not reached <= threshold and ascent.n_steps < max_steps:
-            ascent.step(source.sample(batch_size, generator).seen)
+            ascent.step(source.sample(batch_size, generator).cost_features)
             bar.update()
             if ascent.n_steps % check_every == 0 or ascent.n_steps == max_steps:
                 potentials = ascent.average()
@@ -204,7 +204,7 @@ def _begun(
     blank: Potentials, source: Marginal, epsilon: float | None, generator: torch.Generator
 ) -> tuple[Potentials, float]:
     """Potentials before the first step, and the standard deviation of the costs."""
-    x = source.sample(_ROWS, generator).seen
+    x = source.sample(_ROWS, generator).cost_features
     if x.shape[1] != len(blank.origin):
         raise InputError(
             f"costs need source and atoms in the same space, got {x.shape[1]} and "
@@ -246,7 +246,7 @@ def _probe(
     n = int(min(max(6 * math.sqrt(2 * n_atoms) / threshold, _PROBED[0]), _PROBED[1]))
     device = generator.device
     if not is_finite(source):
-        seed = drawn_seed(generator)
+        seed = draw_seed(generator)
         return lambda potentials: potentials.chi_squared_over(
             fresh(source, n, torch_generator(seed, device))
         )
@@ -254,10 +254,12 @@ def _probe(
     masses = source.masses.to(device)
     if len(masses) <= 4 * n:
         everything = torch.arange(len(masses), device=device)
-        return lambda potentials: potentials.chi_squared(source.at(everything).seen, masses)
+        return lambda potentials: potentials.chi_squared(
+            source.take(everything).cost_features, masses
+        )
     # What the source serves may be distinct points, from which chi-squared would be too low.
     rows = torch.multinomial(masses, n, replacement=True, generator=generator)
-    return lambda potentials: potentials.chi_squared_over([source.at(rows).seen])
+    return lambda potentials: potentials.chi_squared_over([source.take(rows).cost_features])
 
 
 def _check_positive(**numbers: float) -> None:

@@ -88,7 +88,7 @@ def wfr_coupling(
         starts, ends = rows[soft.rows], columns[soft.columns]
         near = _apart(x[starts], y[ends]) < math.pi * delta
         parts.append(Plan(starts[near], ends[near], soft.mass[near]))
-    plan = Plan.stacked(parts)
+    plan = Plan.concatenate(parts)
     n, m = (sum(map(len, side)) for side in zip(*blocks, strict=True))
     _check_reach(plan, n, m, delta)
     return _with_masses(plan, source, target, interval, (a, b))

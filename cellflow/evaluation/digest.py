@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from cellflow._keys import GROWTH, GROWTH_SETTINGS, recorded
+from cellflow._keys import GROWTH, GROWTH_SETTINGS, read_record
 from cellflow.evaluation.predict import Evaluation
 
 
@@ -17,7 +17,7 @@ def digest_of(evaluation: Evaluation) -> str:
     """Digest of all of the cells that a fold may use."""
     adata, asked, known = evaluation.adata, evaluation.asked, evaluation.known
     digest = hashlib.sha256()
-    growth = (recorded(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
+    growth = (read_record(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
     _add(digest, evaluation.points.elapsed)
     if asked.use_rep is None:
         layers = adata.layers

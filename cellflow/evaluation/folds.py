@@ -10,7 +10,7 @@ import torch
 from anndata import AnnData
 
 from cellflow._batch import Batch
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow._log import log_info
 from cellflow.io import Conditions, SideColumns, TimePoints
@@ -156,14 +156,14 @@ def interior_times(
     usable = [time for time in interior if counts[time] >= _FEWEST]
     if wanted is None and usable:
         if few := [f"{time:g}" for time in interior if time not in usable]:
-            log_info(f"times with fewer than {_FEWEST} cells are not held out: {listed(few)}")
+            log_info(f"times with fewer than {_FEWEST} cells are not held out: {format_list(few)}")
         return usable
     found = list(interior) if wanted is None else points.find_all(wanted)
     for time in found:
         if time not in interior:
             raise InputError(
                 f"time {time:g} has no neighbours on both sides; times that can be held out: "
-                f"{listed(f'{t:g}' for t in interior)}"
+                f"{format_list(f'{t:g}' for t in interior)}"
             )
         if time not in usable:
             raise InputError(f"time {time:g} has fewer than {_FEWEST} cells, too few to score")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cellflow._checks import check_choice, check_positive, listed
+from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
 from cellflow.methods.config import named
 from cellflow.methods.method import Method, method_of
@@ -133,7 +133,9 @@ def contestants_of(
         raise InputError("methods is empty; name one method or more, such as ot-cfm")
     names = [each.name for each in made]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise InputError(f"several methods are called {listed(twice)}; give each a name of its own")
+        raise InputError(
+            f"several methods are called {format_list(twice)}; give each a name of its own"
+        )
     return made
 
 

@@ -19,11 +19,11 @@ from cellflow.evaluation.protocols import PROTOCOLS, Protocol
 from cellflow.flow import Flow
 from cellflow.flow.carry import Carried, carry
 from cellflow.io import SideColumns, TimePoints, populations, time_points_of
-from cellflow.marginals import Marginals, TimeAxis, fit_axis
+from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
 from cellflow.metrics import PredictionScore, Yardstick, make_baselines
 from cellflow.representation import Settings, fit_representation
-from cellflow.representation.matrix import expression
-from cellflow.training import Job, fit_flow, fit_flows, settings_after, sigma_after
+from cellflow.representation.expression import expression
+from cellflow.training import Job, fit_flow, settings_after, sigma_after
 
 #: Dimensions that published single-cell benchmarks score in.
 _BENCHMARK_DIMS = 5
@@ -226,42 +226,25 @@ def evaluated_together(
     device: torch.device,
     progress: bool,
 ) -> list[Result]:
-    """The same for several folds and seeds, whose fits go side by side where they can.
-
-    Of the time of fits that go side by side each counts an equal share.
-    """
-    if contestant.prior is not None:
-        return [
-            evaluated(
-                evaluation,
-                trial.fold,
-                trial.yardstick,
-                contestant,
-                seed=trial.seed,
-                device=device,
-                progress=progress,
-            )
-            for trial in trials
-        ]
-    started = perf_counter()
-    jobs = [_job(evaluation, trial.fold, contestant, trial.seed) for trial in trials]
-    flows = fit_flows(jobs, device=device, progress=progress)
-    share = (perf_counter() - started) / len(trials)
-    results = []
-    for trial, flow in zip(trials, flows, strict=True):
-        started = perf_counter()
-        carried = _predict(flow, trial.fold, evaluation.rules, torch_generator(trial.seed))
-        seconds = share + perf_counter() - started
-        cloud = trial.fold.cloud(carried.points, carried.weights)
-        score = trial.yardstick.measure(cloud, progress=progress)
-        results.append(Result(score, len(carried.points), seconds))
-    return results
+    """Evaluate one method at several held-out times and seeds, one after another."""
+    return [
+        evaluated(
+            evaluation,
+            trial.fold,
+            trial.yardstick,
+            contestant,
+            seed=trial.seed,
+            device=device,
+            progress=progress,
+        )
+        for trial in trials
+    ]
 
 
 def _job(evaluation: Evaluation, fold: Fold, contestant: Contestant, seed: int) -> Job:
     """The fit of a fold: its kept cells in time, on the clock that they give."""
     clock = contestant.time_axis or evaluation.clock
-    axis = fit_axis(clock, evaluation.points.times, fold.cells.x, fold.elapsed)
+    axis = fit_time_axis(clock, evaluation.points.times, fold.cells.x, fold.elapsed)
     marginals = populations(fold.cells, fold.elapsed, fold.kept, axis)
     return Job(marginals, axis, contestant.method, contestant.recipe, seed)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cellflow._errors import FileError
-from cellflow._files import check_target, new_file
+from cellflow._files import atomic_file, check_target
 
 FORMAT = "cellflow-benchmark"
 
@@ -75,7 +75,7 @@ class BenchmarkFolder:
         # NaN has no JSON.
         kept = _each(value, lambda x: None if isinstance(x, float) and isnan(x) else x)
         document = {"format": FORMAT, "key": key, "value": kept}
-        with new_file(self._file(kind, key), overwrite=True) as staged:
+        with atomic_file(self._file(kind, key), overwrite=True) as staged:
             staged.write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
 
     def _file(self, kind: str, key: Mapping[str, Any]) -> Path:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from cellflow._checks import check_columns, listed
-from cellflow._files import new_file
+from cellflow._checks import check_columns, format_list
+from cellflow._files import atomic_file
 
 #: Names of the files in the folder.
 TABLE, SUMMARY, FIGURE = "benchmark.csv", "benchmark.md", "benchmark.png"
@@ -51,9 +51,9 @@ def write_benchmark(table: pd.DataFrame, folder: str | Path) -> None:
         If the files cannot be written.
     """
     text = benchmark_summary(table)
-    with new_file(Path(folder) / TABLE, overwrite=True) as staged:
+    with atomic_file(Path(folder) / TABLE, overwrite=True) as staged:
         table.to_csv(staged, index=False)
-    with new_file(Path(folder) / SUMMARY, overwrite=True) as staged:
+    with atomic_file(Path(folder) / SUMMARY, overwrite=True) as staged:
         staged.write_text(text, encoding="utf-8")
 
 
@@ -111,8 +111,8 @@ def benchmark_means(part: pd.DataFrame) -> pd.DataFrame:
 
 def _described(part: pd.DataFrame) -> str:
     first = part.iloc[0]
-    times = listed(f"{time:g}" for time in part["time"].unique())
-    dims = listed(part["n_dims"].dropna().unique()) or "no"
+    times = format_list(f"{time:g}" for time in part["time"].unique())
+    dims = format_list(part["n_dims"].dropna().unique()) or "no"
     sentences = [
         f"Protocol `{first['protocol']}`, {first['time_axis']} time axis, "
         f"{dims} {'whitened ' if first['whiten'] else ''}dimensions; held out: {times}."

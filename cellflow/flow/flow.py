@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
-from cellflow._tensors import named, under
+from cellflow._tensors import add_prefix, select_prefix
 from cellflow._typing import Condition, Points, Rows
 from cellflow.flow.storage import (
     Stored,
@@ -33,7 +33,7 @@ from cellflow.integrate import (
     solve_mean_flow,
     solve_sde,
 )
-from cellflow.marginals import OpenTimeAxis, TimeAxis
+from cellflow.marginals import ExtrapolatedTimeAxis, TimeAxis
 from cellflow.nets import ExtrapolatedFields, Fields
 
 #: Points that are carried at a time.
@@ -131,7 +131,7 @@ class Flow:
         """
         ends = float(self.axis.positions[0]), float(self.axis.positions[-1])
         nets = ExtrapolatedFields(dict(self.nets.nets.items()), ends)
-        return replace(self, nets=nets, axis=OpenTimeAxis(**asdict(self.axis)))
+        return replace(self, nets=nets, axis=ExtrapolatedTimeAxis(**asdict(self.axis)))
 
     def velocity(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:
         """Velocity per unit of flow time.
@@ -462,7 +462,9 @@ class Flow:
             If `path` cannot be written, exists while `overwrite` is off, or is anything other
             than an older flow.
         """
-        tensors = named("nets", self.nets.state_dict()) | named("context", self.context.arrays)
+        tensors = add_prefix("nets", self.nets.state_dict()) | add_prefix(
+            "context", self.context.arrays
+        )
         description = {
             "nets": self.nets.settings,
             "axis": asdict(self.axis),
@@ -497,14 +499,16 @@ class Flow:
             description = stored.description
             check_sizes(description["nets"], stored.tensors)
             nets = Fields.from_settings(description["nets"])
-            nets.load_state_dict(under("nets", stored.tensors))
+            nets.load_state_dict(select_prefix("nets", stored.tensors))
             axis = description["axis"]
             return cls(
                 nets=nets.to(device).eval(),
                 axis=TimeAxis(axis["kind"], tuple(axis["times"]), tuple(axis["lengths"])),
                 settings=dict(description["settings"]),
                 history=dict(description["history"]),
-                context=Context(dict(description["context"]), under("context", stored.tensors)),
+                context=Context(
+                    dict(description["context"]), select_prefix("context", stored.tensors)
+                ),
             )
 
 

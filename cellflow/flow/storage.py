@@ -19,9 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import CellflowError, FileError, InputError
-from cellflow._files import check_target, new_folder
+from cellflow._files import atomic_folder, check_target
 
 TENSORS = "tensors.safetensors"
 
@@ -81,7 +81,7 @@ def write_folder(path: Path, stored: Stored, *, overwrite: bool, form: Format = 
         "tensors_sha256": hashlib.sha256(blob).hexdigest(),
     }
     description["sha256"] = _digest(description)
-    with new_folder(path, overwrite=overwrite) as staged:
+    with atomic_folder(path, overwrite=overwrite) as staged:
         (staged / TENSORS).write_bytes(blob)
         text = json.dumps(description, indent=1, allow_nan=False)
         (staged / form.description).write_text(text + "\n", encoding="utf-8")
@@ -93,7 +93,8 @@ def read_folder(path: Path, form: Format = FLOW) -> Stored:
     names = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
     if foreign := names - {form.description, TENSORS}:
         raise FileError(
-            f"{path} holds files that are no part of a {form.what}: {listed(sorted(foreign))}; "
+            f"{path} holds files that are no part of a {form.what}: "
+            f"{format_list(sorted(foreign))}; "
             f"a {form.what} folder has {form.description} and {TENSORS} only"
         )
     if TENSORS not in names:

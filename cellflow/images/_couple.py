@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellflow._errors import InputError
-from cellflow._random import RNG, seed_of
+from cellflow._random import RNG, resolve_seed
 from cellflow.couplings import THRESHOLD
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
@@ -115,7 +115,7 @@ def couple(
         images.marginals,
         method=chosen,
         recipe=recipe,
-        seed=seed_of(rng),
+        seed=resolve_seed(rng),
         device=resolve_device(device),
         overwrite=overwrite,
         progress=progress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow._random import RNG
 from cellflow.flow import Flow
@@ -123,8 +123,8 @@ def _check_images(space: ImageSpace, data: ImageSet, source: ImageSet | None) ->
             )
     if space.classes and data.classes != space.classes:
         raise InputError(
-            f"this flow has the classes {listed(space.classes)}; {data.name} has "
-            f"{listed(data.classes) or 'none'}"
+            f"this flow has the classes {format_list(space.classes)}; {data.name} has "
+            f"{format_list(data.classes) or 'none'}"
         )
     if space.low_res is not None:
         raise InputError("flows that make images of low resolutions cannot be fine-tuned")

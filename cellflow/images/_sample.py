@@ -11,7 +11,7 @@ import torch
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
-from cellflow._random import RNG, seed_of, torch_generator
+from cellflow._random import RNG, resolve_seed, torch_generator
 from cellflow._typing import Points
 from cellflow.flow import Flow
 from cellflow.images.encoders import Encoder
@@ -93,7 +93,7 @@ def sample(
     space = from_noise(flow, encoder)
     check_positive(n, "n")
     check_rising(times)
-    generator = torch_generator(seed_of(rng))
+    generator = torch_generator(resolve_seed(rng))
     if solver is None and isinstance(guidance, DiscriminatorGuidance):
         solver = "edm-heun"
     n_trajectories = 1 if guidance is None else guidance.n_trajectories
@@ -156,7 +156,7 @@ def interpolate(
     check_positive(n, "n")
     if n_frames < 2:
         raise InputError(f"an interpolation needs two or more frames, got {n_frames}")
-    law, generator = Gaussian(torch.zeros(1, flow.dim)), torch_generator(seed_of(rng))
+    law, generator = Gaussian(torch.zeros(1, flow.dim)), torch_generator(resolve_seed(rng))
     ends = law.sample(n, generator).x, law.sample(n, generator).x
     noise = torch.cat([_on_circle(*ends, k / (n_frames - 1)) for k in range(n_frames)])
     labels = space.labels(label, n).repeat(n_frames)

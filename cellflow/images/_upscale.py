@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from cellflow._errors import InputError
-from cellflow._random import RNG, seed_of, torch_generator
+from cellflow._random import RNG, resolve_seed, torch_generator
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.pixels import to_points
@@ -74,7 +74,7 @@ def upscale(
     made = integrate_samples(
         flow,
         space,
-        Gaussian(torch.zeros(1, flow.dim)).sample(n, torch_generator(seed_of(rng))).x,
+        Gaussian(torch.zeros(1, flow.dim)).sample(n, torch_generator(resolve_seed(rng))).x,
         torch.zeros(n, dtype=torch.int64),
         low=to_points(small.pixels),
         times=times,

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from cellflow._checks import check_choice, listed
+from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
-from cellflow._files import new_file
+from cellflow._files import atomic_file
 
 #: Axes of the arrays that pictures are made of.
 IMAGES, FRAMES = "(images, height, width, channels)", "(frames, images, height, width, channels)"
@@ -76,7 +76,7 @@ class ImageSet:
         told = (
             f"ImageSet {self.name!r}: {len(self):,} images of {height} x {width} pixels, {colours}"
         )
-        return told + (f"\n    classes: {listed(self.classes)}" if self.classes else "")
+        return told + (f"\n    classes: {format_list(self.classes)}" if self.classes else "")
 
     def __getitem__(self, rows: slice | np.ndarray) -> ImageSet:
         labels = None if self.labels is None else self.labels[rows]
@@ -165,7 +165,7 @@ class ImageSet:
         arrays: dict[str, Any] = {"images": self.pixels, **more}
         if self.labels is not None:
             arrays |= {"labels": self.labels, "classes": np.array(self.classes)}
-        with new_file(path, overwrite=overwrite) as staged:
+        with atomic_file(path, overwrite=overwrite) as staged:
             np.savez_compressed(staged, **arrays)
 
     def _check_labels(self, labels: np.ndarray) -> None:

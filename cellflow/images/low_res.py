@@ -96,7 +96,7 @@ def costs_of_conditions(target: Population, weight: float) -> tuple[ConditionedN
     noise = ConditionedNoise(
         torch.zeros(1, target.dim), conditions=Population.of(conditions), weight=weight
     )
-    return noise, replace(target, reading=ConditionCosts(weight, target.reading))
+    return noise, replace(target, transform=ConditionCosts(weight, target.transform))
 
 
 def _check_whole(factor: int) -> None:

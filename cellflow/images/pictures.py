@@ -10,7 +10,7 @@ from PIL import Image
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
-from cellflow._files import new_file
+from cellflow._files import atomic_file
 from cellflow.images.data import FRAMES, check_pixels
 
 _WIDTH = 600
@@ -97,7 +97,7 @@ def write_png(
     """
     if isinstance(picture, np.ndarray):
         picture = grid(picture)
-    with new_file(Path(path), overwrite=overwrite) as staged:
+    with atomic_file(Path(path), overwrite=overwrite) as staged:
         picture.save(staged, format="PNG", optimize=True)
 
 
@@ -132,7 +132,7 @@ def write_gif(
     ticks = round(1000 * seconds / len(frames) / _TICK_MS)
     durations = [max(_SHORTEST_MS, ticks * _TICK_MS)] * len(frames)
     durations[-1] += round(1000 * _HOLD)
-    with new_file(Path(path), overwrite=overwrite) as staged:
+    with atomic_file(Path(path), overwrite=overwrite) as staged:
         first.save(
             staged,
             format="GIF",

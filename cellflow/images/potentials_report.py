@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from cellflow._batch import Marginal
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._files import check_file_target, new_file
-from cellflow._random import drawn_seed, torch_generator
+from cellflow._files import atomic_file, check_file_target
+from cellflow._random import draw_seed, torch_generator
 from cellflow.couplings.atoms import fresh
 from cellflow.couplings.potentials import Potentials, Values
 from cellflow.marginals import Gaussian, Marginals, Population
@@ -137,7 +137,7 @@ def _report(
     new = overwrite or not kept_file(build, source, target).exists()
     potentials = potentials_for(build, source, target, anew=overwrite)
     seconds = perf_counter() - start
-    generator = torch_generator(drawn_seed(build.generator), build.generator.device)
+    generator = torch_generator(draw_seed(build.generator), build.generator.device)
     n = max(_MIN_POINTS, _POINTS_PER_ATOM * len(target))
     n_atoms, dim = potentials.atoms.shape
     return PotentialsReport(
@@ -238,9 +238,9 @@ def write_report(
     """Write the table, as JSON with the settings and as tab-separated values."""
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     document = {"format": FORMAT, "settings": dict(settings), "rows": rows}
-    with new_file(folder / JSON, overwrite=overwrite) as staged:
+    with atomic_file(folder / JSON, overwrite=overwrite) as staged:
         staged.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    with new_file(folder / TSV, overwrite=overwrite) as staged:
+    with atomic_file(folder / TSV, overwrite=overwrite) as staged:
         table.to_csv(staged, sep="\t", index=False)
 
 
@@ -255,8 +255,8 @@ def warn_of_other_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     if others:
         pairs = (f"{name} {reported.get(name)} there, {settings[name]} here" for name in others)
         warnings.warn(
-            f"{folder / JSON} reports on potentials for other settings ({listed(pairs)}); those "
-            "of this training are read or fitted separately",
+            f"{folder / JSON} reports on potentials for other settings ({format_list(pairs)}); "
+            "those of this training are read or fitted separately",
             CellflowWarning,
             stacklevel=3,
         )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from cellflow._checks import check_choice, check_positive, listed
+from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
 from cellflow._typing import Condition, Paths, Points
 from cellflow.flow import Flow
@@ -188,7 +188,7 @@ def resolve_solver(flow: Flow, solver: str | None, n_steps: int | None) -> dict[
     if solver in ODE_SOLVERS and solver not in _FIXED:
         raise InputError(
             f"solver {solver!r} chooses its steps by tolerance, so n_steps={n_steps} has no "
-            f"effect: name one with fixed steps, {listed(_FIXED[:-1])}"
+            f"effect: name one with fixed steps, {format_list(_FIXED[:-1])}"
         )
     return {"solver": solver, "n_steps": n_steps}
 
@@ -202,7 +202,7 @@ def solver_options(setting: str) -> dict[str, Any]:
     steps, _, rho = numbers.partition(":")
     if name not in _FIXED or not steps.isdecimal() or int(steps) < 1:
         raise InputError(
-            f"solver {setting!r} is none of the form euler:8, with {listed(_FIXED)}, nor an "
+            f"solver {setting!r} is none of the form euler:8, with {format_list(_FIXED)}, nor an "
             "adaptive one without steps, dopri5"
         )
     options = {"solver": name, "n_steps": int(steps)}

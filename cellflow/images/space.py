@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Batch
-from cellflow._checks import check_choice, listed
+from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow._typing import Condition
 from cellflow.flow import Context, Flow
@@ -76,8 +76,8 @@ class ImageSpace:
         if self.grid is not None:
             rows = Batch(to_rows(images.pixels), **columns)
             pixels = FlippedPixels(self.shape, flips=flips)
-            reading = AugmentedPixels(pixels, augment) if augment else pixels
-            return Population(rows, reading=reading)
+            transform = AugmentedPixels(pixels, augment) if augment else pixels
+            return Population(rows, transform=transform)
         if flips:
             raise InputError("latents cannot be mirrored when drawn; leave flips out")
         return Population(Batch(self.encoder.encode(images.pixels), **columns))
@@ -231,7 +231,7 @@ def description(flow: Flow) -> str | None:
     if known.get("low_res"):
         parts.append(f"of {height // known['low_res']} x {width // known['low_res']} pixels each")
     if known["classes"]:
-        parts.append(f"classes {listed(known['classes'])}")
+        parts.append(f"classes {format_list(known['classes'])}")
     return "; ".join(parts)
 
 

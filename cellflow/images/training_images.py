@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from cellflow._errors import InputError
-from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
+from cellflow._random import RNG, draw_seed, resolve_seed, torch_generator
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.low_res import costs_of_conditions
@@ -119,7 +119,7 @@ class TrainingImages:
         progress: bool,
     ) -> Flow:
         """Fit a flow from the source, or noise, to the images; arguments as in `train`."""
-        seed = seed_of(rng)
+        seed = resolve_seed(rng)
         settings = {
             **self.provenance,
             "prior": prior and prior.fingerprint,
@@ -151,7 +151,7 @@ class TrainingImages:
         folder = Path(pictures.folder)
         if folder.exists() and not folder.is_dir():
             raise InputError(f"pictures {str(folder)!r} is a file; name a folder")
-        generator = torch_generator(drawn_seed(torch_generator(seed)))
+        generator = torch_generator(draw_seed(torch_generator(seed)))
         start, target = self.marginals.populations
         starts, space = start.sample(_SHOWN, generator).x, self.space
         condition = space.condition(space.labels(None, _SHOWN))

@@ -1,15 +1,19 @@
 """Between files, slots and populations in time."""
 
+from cellflow.io.anndata_files import (
+    check_copy_target,
+    open_cells,
+    read_h5ad,
+    write_copy,
+    write_h5ad,
+)
+from cellflow.io.cell_selection import Cells, described, groups_of, select_cells
 from cellflow.io.courses import published, read_course
-from cellflow.io.covariates import Conditions, SideColumns
 from cellflow.io.flow_times import flow_times_of, in_unit, kept_times, shared_times
-from cellflow.io.h5ad import read_h5ad, write_h5ad
+from cellflow.io.populations import Conditions, SideColumns, populations
 from cellflow.io.scores import read_scores, write_scores
-from cellflow.io.selection import Cells, described, groups_of, select_cells
-from cellflow.io.slots import populations, time_key_of, time_points_of
-from cellflow.io.stores import check_copy_target, open_cells, write_copy
-from cellflow.io.tables import check_table_target, read_table, write_table
-from cellflow.io.times import TimePoints, in_words, parse_times
+from cellflow.io.text_tables import check_table_target, read_table, write_table
+from cellflow.io.time_points import TimePoints, in_words, parse_times, time_key_of, time_points_of
 
 __all__ = [
     "Cells",

@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from cellflow._errors import FileError
 from cellflow._files import check_is_file
-from cellflow.io.h5ad import read_h5ad
+from cellflow.io.anndata_files import read_h5ad
 
 #: Files that published scores are of, with the first digits of their SHA-256.
 PUBLISHED = {

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow.flow import Flow
-from cellflow.io.slots import time_points_of
-from cellflow.io.times import DAYS, TimePoints
+from cellflow.io.time_points import DAYS, TimePoints, time_points_of
 
 
 def kept_times(points: TimePoints) -> dict[str, Any]:
@@ -32,7 +31,8 @@ def shared_times(points: TimePoints, flow: Flow) -> tuple[float, ...]:
     if len(shared) < 2:
         raise InputError(
             f"times of the data ({points.described()}) and of the flow "
-            f"({listed(f'{time:g}' for time in flow.axis.times)}) have fewer than two in common"
+            f"({format_list(f'{time:g}' for time in flow.axis.times)}) have fewer than two "
+            "in common"
         )
     return shared
 
@@ -78,7 +78,8 @@ def _told(points: TimePoints, known: Mapping[str, float], unit: str) -> TimePoin
     if "rank" in (unit, points.unit) and points.unit:
         foreign = [label for label in points.labels if label not in known]
         raise InputError(
-            f"the flow does not know the times {listed(foreign)}; it was fitted to {listed(known)}"
+            f"the flow does not know the times {format_list(foreign)}; "
+            f"it was fitted to {format_list(known)}"
         )
     return in_unit(points, unit)
 
@@ -96,7 +97,7 @@ def in_unit(points: TimePoints, unit: str) -> TimePoints:
     if not {points.unit, unit} <= set(DAYS):
         raise InputError(
             f"times in {points.unit}s do not convert to those of the flow, in {unit}s: "
-            f"{listed(points.labels)}"
+            f"{format_list(points.labels)}"
         )
     factor = DAYS[points.unit] / DAYS[unit]
     return _at(points, [round(time * factor, 9) for time in points.times], unit)

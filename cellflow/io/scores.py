@@ -12,8 +12,8 @@ import pandas as pd
 from anndata import AnnData
 
 from cellflow._errors import FileError, InputError
-from cellflow._files import new_file
-from cellflow._keys import HOLDOUT, recorded
+from cellflow._files import atomic_file
+from cellflow._keys import HOLDOUT, read_record
 from cellflow.metrics import BASELINES
 
 
@@ -26,7 +26,7 @@ def write_scores(
     table; those of baselines are gathered: `baselines` holds the W1 of each, `baseline_scores` all
     of their scores.
     """
-    entry = recorded(adata.uns, key)
+    entry = read_record(adata.uns, key)
     if entry is None:
         raise InputError(f"no held-out scores under {key!r}; run cellflow.tl.holdout first")
     folds = [_nest(row) for row in entry["scores"].to_dict("records")]
@@ -37,7 +37,7 @@ def write_scores(
         "versions": entry["versions"],
     }
     text = json.dumps(document, indent=1, default=_plain, allow_nan=False)
-    with new_file(Path(path), overwrite=overwrite) as staged:
+    with atomic_file(Path(path), overwrite=overwrite) as staged:
         staged.write_text(text + "\n", encoding="utf-8")
 
 

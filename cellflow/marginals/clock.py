@@ -17,7 +17,7 @@ from cellflow.transport import distances, exact_plan
 _SAMPLE, _SEED = 1000, 0
 
 
-def fit_axis(
+def fit_time_axis(
     kind: str,
     times: tuple[float, ...],
     x: Tensor,

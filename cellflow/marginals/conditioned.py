@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cellflow._batch import Batch
 from cellflow.marginals.gaussian import Gaussian
-from cellflow.marginals.population import Population, Reading
+from cellflow.marginals.population import Population, Transform
 from cellflow.transport import squared_distances
 
 #: Points that a weight is chosen by, at most.
@@ -19,7 +19,7 @@ _LOOKED_AT = 2048
 
 @dataclass(frozen=True)
 class ConditionCosts:
-    """A reading that adds conditions to the coordinates that costs are taken on.
+    """A transform that adds conditions to the coordinates that costs are taken on.
 
     Squared distances of [x, sqrt(weight) z] are those of points plus `weight` times those of
     conditions (Mousavi-Hosseini et al. 2025, arXiv 2509.25519: transport of continuous conditions).
@@ -28,16 +28,16 @@ class ConditionCosts:
     ----------
     weight
         beta, of squared distances of conditions beside those of points.
-    reading
+    transform
         How stored rows become points before; None for points as they are.
     """
 
     weight: float
-    reading: Reading | None = None
+    transform: Transform | None = None
 
     def __call__(self, rows: Batch, generator: torch.Generator | None) -> Batch:
         """Read rows that have conditions."""
-        drawn = rows if self.reading is None else self.reading(rows, generator)
+        drawn = rows if self.transform is None else self.transform(rows, generator)
         assert drawn.condition is not None
         return replace(drawn, features=_joined(drawn.x, drawn.condition, self.weight))
 
@@ -94,7 +94,7 @@ def balanced_weight(target: Population) -> float:
     The weight; 1 where conditions are equal, or points.
     """
     rows = torch.linspace(0, len(target) - 1, min(len(target), _LOOKED_AT)).long()
-    seen = target.at(rows)
+    seen = target.take(rows)
     assert seen.condition is not None
     spread = float((seen.x - seen.x.mean(dim=0)).square().sum(dim=1).mean()) ** 0.5
     gain = spread * math.sqrt(2 * math.log(len(target)))

@@ -14,7 +14,7 @@ from cellflow._typing import Points, Rows
 
 
 @runtime_checkable
-class Reading(Protocol):
+class Transform(Protocol):
     """Turns rows as they are stored into points, each time that they are drawn."""
 
     def __call__(self, rows: Batch, generator: torch.Generator | None) -> Batch:
@@ -32,14 +32,14 @@ class Population:
         The points and what is known of each.
     weights
         How much each counts, shape (n,), any positive scale; None for equally heavy points.
-    reading
+    transform
         How stored rows become points, where they are stored otherwise: bytes that become numbers,
         pictures that are mirrored at random. None for points as they are.
     """
 
     stored: Batch
     weights: Rows | None = None
-    reading: Reading | None = None
+    transform: Transform | None = None
 
     @classmethod
     def of(cls, x: Points, weights: Rows | None = None, **columns: Any) -> Population:
@@ -56,7 +56,7 @@ class Population:
     @property
     def cells(self) -> Batch:
         """All points and what is known of each, nothing changed at random."""
-        return self.stored if self.reading is None else self.reading(self.stored, None)
+        return self.stored if self.transform is None else self.transform(self.stored, None)
 
     @property
     def points(self) -> Points:
@@ -87,17 +87,17 @@ class Population:
         dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
         return torch.full((len(self),), 1 / len(self), device=x.device, dtype=dtype)
 
-    def at(self, rows: Tensor) -> Batch:
+    def take(self, rows: Tensor) -> Batch:
         """The points of these rows, on the rows' device, nothing changed at random."""
         stored = self.stored[rows.to(self.stored.x.device)].to(rows.device)
-        return stored if self.reading is None else self.reading(stored, None)
+        return stored if self.transform is None else self.transform(stored, None)
 
     def to(self, device: torch.device | str) -> Population:
         """Return the same population on `device`."""
         weights = None if self.weights is None else self.weights.to(device)
         return replace(self, stored=self.stored.to(device), weights=weights)
 
-    def reweighted(self, factor: Rows) -> Population:
+    def scale_masses(self, factor: Rows) -> Population:
         """The same points with masses multiplied by `factor`."""
         return replace(self, weights=self.masses * factor)
 
@@ -115,4 +115,4 @@ class Population:
         else:
             rows = torch.randint(len(self), (n,), generator=generator, device=device)
         drawn = self.stored[rows.to(self.stored.x.device)].to(device)
-        return drawn if self.reading is None else self.reading(drawn, generator)
+        return drawn if self.transform is None else self.transform(drawn, generator)

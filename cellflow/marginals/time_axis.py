@@ -68,7 +68,7 @@ class TimeAxis:
             return self._learned(time)
         return float(np.interp(time, self.times, self.positions))
 
-    def pace(self, time: float) -> float:
+    def clock_rate(self, time: float) -> float:
         """Flow time that passes per unit of elapsed time; the mean of both sides of a time point.
 
         Velocities and growth rates per unit of flow time, times this, are per unit of elapsed time.
@@ -102,7 +102,7 @@ class TimeAxis:
 
 
 @dataclass(frozen=True)
-class OpenTimeAxis(TimeAxis):
+class ExtrapolatedTimeAxis(TimeAxis):
     """A clock that goes on outside its times, at the mean pace of the interval that is nearest."""
 
     def to_flow(self, time: float) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from cellflow._checks import check_choice, listed
+from cellflow._checks import check_choice, format_list
 from cellflow._errors import FileError, InputError
 from cellflow._files import check_is_file
 from cellflow.methods.method import Method, method_of
@@ -96,7 +96,7 @@ def read_mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise FileError(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(values, dict):
-        raise FileError(f"{path} is no YAML mapping with the keys {listed(keys)}")
+        raise FileError(f"{path} is no YAML mapping with the keys {format_list(keys)}")
     for key in values:
         check_choice(key, keys, f"key in {path}")
     return values

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from cellflow._checks import check_choice, listed
+from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow.methods.parts import COUPLINGS, GROWTH, OBJECTIVES, PATHS, WFR_GROWTH
 from cellflow.methods.presets import PRESETS
@@ -198,13 +198,13 @@ def check_parts(method: Method) -> None:
         suited = [name for name, part in COUPLINGS.items() if method.path in part.paths]
         raise InputError(
             f"coupling {method.coupling!r} does not go with path {method.path!r}: its pairs take "
-            f"{listed(paths)}; couplings for this path: {listed(suited)}"
+            f"{format_list(paths)}; couplings for this path: {format_list(suited)}"
         )
     objectives = PATHS[method.path].objectives
     if method.objective not in objectives:
         raise InputError(
             f"objective {method.objective!r} cannot be learned on path {method.path!r}; "
-            f"valid there: {listed(objectives)}"
+            f"valid there: {format_list(objectives)}"
         )
     _check_growth(method)
     _check_cost(method)
@@ -231,7 +231,7 @@ def _check_cost(method: Method) -> None:
         suited = [name for name, part in COUPLINGS.items() if part.any_cost]
         raise InputError(
             f"coupling {method.coupling!r} does not take cost {method.cost!r}; couplings that do: "
-            f"{listed(suited)}"
+            f"{format_list(suited)}"
         )
 
 
@@ -252,10 +252,10 @@ def _check_growth(method: Method) -> None:
         raise InputError(
             f"growth {method.growth!r} and objective {method.objective!r} do not go together: "
             "growth is learned by objective 'growth', which needs growth "
-            f"{listed(name for name in GROWTH if name != 'none')}"
+            f"{format_list(name for name in GROWTH if name != 'none')}"
         )
     if (method.coupling == "wfr") != (method.growth in WFR_GROWTH):
         raise InputError(
             f"growth {method.growth!r} and coupling {method.coupling!r} do not go together: "
-            f"those of coupling 'wfr' are {listed(WFR_GROWTH)}"
+            f"those of coupling 'wfr' are {format_list(WFR_GROWTH)}"
         )

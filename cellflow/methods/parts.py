@@ -49,14 +49,14 @@ COUPLINGS = {
     "ot": Part(
         "exact optimal transport between minibatches",
         _CFM,
-        paths=(*_POINTWISE, "spline"),
+        paths=_POINTWISE,
         any_cost=True,
         takes_noise=True,
     ),
     "independent": Part(
         "source and target drawn apart",
         _CFM,
-        paths=(*_POINTWISE, "target", "spline"),
+        paths=(*_POINTWISE, "target"),
         sees_costs=False,
         sees_clones=False,
         takes_noise=True,
@@ -64,7 +64,7 @@ COUPLINGS = {
     "entropic": Part(
         "entropic transport between minibatches, epsilon = 2 sigma^2 T: the Schrödinger bridge's",
         _CFM,
-        paths=(*_POINTWISE, "spline"),
+        paths=_POINTWISE,
         takes_noise=True,
     ),
     "unbalanced": Part(
@@ -165,9 +165,6 @@ PATHS = {
         "learned geodesics through the data",
         "Kapuśniak et al. 2024, arXiv 2405.14780",
         objectives=_VELOCITIES,
-    ),
-    "spline": Part(
-        "cubic splines through chains over all times", _CFM, objectives=("velocity", "mean-flow")
     ),
     "wfr": Part(
         "travelling Dirac masses", "Peng et al. 2026, arXiv 2601.06810", objectives=("growth",)

@@ -94,11 +94,6 @@ PRESETS = {
         "Geng et al. 2025, arXiv 2505.13447",
         {"objective": "mean-flow"},
     ),
-    "spline-cfm": Preset(
-        "cubic splines through chains of optimally coupled cells of all times",
-        _CFM,
-        {"path": "spline"},
-    ),
     "oat-fm": Preset(
         "fine-tunes a flow fitted before to bend less (cellflow finetune)",
         "Yue et al. 2025, arXiv 2509.24936",

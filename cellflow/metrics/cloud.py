@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cellflow._errors import InputError
-from cellflow.transport.plan import normalised
+from cellflow.transport.plan import normalise_masses
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Cloud:
         points = np.asarray(points, dtype=np.float64)
         if points.ndim != 2 or not len(points):
             raise InputError(f"a cloud needs points of shape (n, d), got {points.shape}")
-        return cls(points, normalised(weights, len(points)))
+        return cls(points, normalise_masses(weights, len(points)))
 
     def __len__(self) -> int:
         return len(self.points)

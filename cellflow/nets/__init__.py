@@ -5,7 +5,6 @@ from cellflow.nets.fields import KINDS, ROLES, ExtrapolatedFields, Fields
 from cellflow.nets.geopath import GeopathNet
 from cellflow.nets.mlp import MLP, centre_and_scale
 from cellflow.nets.song_unet import SongUNet
-from cellflow.nets.stack import MLPStack
 from cellflow.nets.unet import UNet
 
 __all__ = [
@@ -16,7 +15,6 @@ __all__ = [
     "ExtrapolatedFields",
     "Fields",
     "GeopathNet",
-    "MLPStack",
     "Preconditioning",
     "SongUNet",
     "UNet",

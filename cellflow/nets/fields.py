@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cellflow._checks import check_choice, listed
+from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow._typing import Cloud, Condition, Points, Rows
 from cellflow.nets.denoiser import Denoiser
@@ -85,7 +85,9 @@ class Fields(nn.Module):
         if kind != "mlp" and "growth" in roles:
             raise InputError(f"net {kind!r} gives no growth rate; take net 'mlp'")
         if kind == "edm" and tuple(roles) != ("velocity",):
-            raise InputError(f"net 'edm' gives a velocity alone, no {listed(roles)}; take 'unet'")
+            raise InputError(
+                f"net 'edm' gives a velocity alone, no {format_list(roles)}; take 'unet'"
+            )
         special: dict[str, dict[str, Any]] = {
             "average": {"condition_dim": condition_dim + 1},
             "growth": {"out_dim": 1, "in_units": False},

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Pairs
-from cellflow._random import Generators, normal_like, uniform_like
+from cellflow._random import normal_like, uniform_like
 from cellflow._typing import Condition, Rows, Scalar
 from cellflow.paths import Path, PathSample
 
@@ -28,7 +28,7 @@ class Objective(Protocol):
 TimeLaw = Callable[[Pairs, torch.Generator], Rows]
 
 
-def uniform_times(pairs: Pairs, generator: torch.Generator | Generators) -> Rows:
+def uniform_times(pairs: Pairs, generator: torch.Generator) -> Rows:
     """One time for each pair, uniform over its interval."""
     t0 = pairs.t0
     return t0 + uniform_like(t0, generator) * (pairs.t1 - t0)
@@ -59,9 +59,7 @@ def precise(like: Tensor) -> torch.autocast:
     return torch.autocast(like.device.type, enabled=False)
 
 
-def on_path(
-    path: Path, pairs: Pairs, t: Rows, generator: torch.Generator | Generators
-) -> PathSample:
+def on_path(path: Path, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
     """Points of a path, in whole precision."""
     with precise(t):
         return path.sample(pairs, t, generator)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from cellflow._batch import Pairs
-from cellflow._random import Generators
-from cellflow._typing import Rows, Scalar
+from cellflow._typing import Scalar
 from cellflow.nets import Fields
-from cellflow.objectives.objective import condition_at, on_path, uniform_times
+from cellflow.objectives.objective import condition_at, on_path, uniform_times, weighted_mean
 from cellflow.paths import Path, PathSample
 
 
@@ -39,10 +38,6 @@ class VelocityRegression:
 
     def loss(self, net: Fields, pairs: Pairs, generator: torch.Generator) -> Scalar:
         """Mean squared error on one batch."""
-        return self.errors(net, pairs, generator).mean()
-
-    def errors(self, net: Fields, pairs: Pairs, generator: torch.Generator | Generators) -> Rows:
-        """Squared error of each pair, times its weight."""
         t = uniform_times(pairs, generator)
         condition = condition_at(pairs, t)
         sample = on_path(self.path, pairs, t, generator)
@@ -54,7 +49,7 @@ class VelocityRegression:
         if "growth" in net.roles and sample.growth is not None:
             rate = net.growth(t, sample.x, condition)
             error = error + self.growth_weight * (rate - sample.growth).square()
-        return error if sample.weight is None else sample.weight * error
+        return weighted_mean(error, sample.weight)
 
 
 def _known(sample: PathSample) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,7 +5,6 @@ from cellflow.paths.geodesic import Geopath, MetricPath
 from cellflow.paths.hermite import HermitePath
 from cellflow.paths.riemannian import IntervalMetrics, LandMetric, Metric, RBFMetric
 from cellflow.paths.sample import Path, PathSample
-from cellflow.paths.spline import SplinePath
 from cellflow.paths.straight import StraightPath
 from cellflow.paths.target import TargetPath
 from cellflow.paths.variance_preserving import VariancePreservingPath
@@ -22,7 +21,6 @@ __all__ = [
     "Path",
     "PathSample",
     "RBFMetric",
-    "SplinePath",
     "StraightPath",
     "TargetPath",
     "VariancePreservingPath",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from cellflow._batch import Pairs
-from cellflow._random import Generators, normal_like
+from cellflow._random import normal_like
 from cellflow._typing import Rows
 from cellflow.paths.sample import PathSample, progress, steady_growth
 
@@ -32,7 +32,7 @@ class BridgePath:
 
     sigma: float = 1.0
 
-    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators) -> PathSample:
+    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
         """Draw x_t for each pair, with its noise, so that a score can be learned."""
         s, length = progress(pairs, t)
         way = pairs.x1 - pairs.x0

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Pairs
-from cellflow._random import Generators
 from cellflow._typing import Points, Rows
 from cellflow.paths.sample import PathSample, blurred, progress, steady_growth
 
@@ -44,7 +43,7 @@ class MetricPath:
     geopath: Geopath
     sigma: float = 0.1
 
-    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators) -> PathSample:
+    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
         """Draw x_t for each pair; with sigma = 0 no noise is drawn."""
 
         def bend(t: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ import torch
 
 from cellflow._batch import Pairs
 from cellflow._errors import InputError
-from cellflow._random import Generators
 from cellflow._typing import Rows
 from cellflow.paths.sample import PathSample, blurred, progress
 
@@ -30,7 +29,7 @@ class HermitePath:
 
     sigma: float = 0.0
 
-    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators) -> PathSample:
+    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
         """Draw x_t for each pair; with sigma = 0 no noise is drawn.
 
         Raises

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Columns, Pairs
-from cellflow._random import Generators, normal_like
+from cellflow._random import normal_like
 from cellflow._typing import Points, Rows
 
 
@@ -46,7 +46,7 @@ class PathSample(Columns):
 class Path(Protocol):
     """A conditional probability path between the endpoints of a pair."""
 
-    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators) -> PathSample:
+    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
         """Draw x_t for each pair at flow time `t`, with t0 <= t <= t1, and its velocity."""
         ...
 
@@ -57,10 +57,8 @@ def progress(pairs: Pairs, t: Rows) -> tuple[Tensor, Tensor]:
     return ((t - pairs.t0) / length)[:, None], length[:, None]
 
 
-def blurred(x: Points, sigma: float | Rows, generator: torch.Generator | Generators) -> Points:
-    """Points with noise of standard deviation `sigma`, one for all or one a row; none for 0."""
-    if isinstance(sigma, Tensor):
-        return x + sigma[:, None] * normal_like(x, generator)
+def blurred(x: Points, sigma: float, generator: torch.Generator) -> Points:
+    """Points with noise of standard deviation `sigma`; for 0 none is drawn."""
     return x + sigma * normal_like(x, generator) if sigma else x
 
 

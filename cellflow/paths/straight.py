@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 
 from cellflow._batch import Pairs
-from cellflow._random import Generators
 from cellflow._typing import Rows
 from cellflow.paths.sample import PathSample, blurred, progress, steady_growth
 
@@ -21,12 +20,12 @@ class StraightPath:
     Attributes
     ----------
     sigma
-        Standard deviation of the noise, in units of the representation; one for all, or one a row.
+        Standard deviation of the noise, in units of the representation.
     """
 
-    sigma: float | Rows = 0.1
+    sigma: float = 0.1
 
-    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators) -> PathSample:
+    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
         """Draw x_t for each pair; with sigma = 0 no noise is drawn."""
         s, length = progress(pairs, t)
         way = pairs.x1 - pairs.x0

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 
 from cellflow._batch import Pairs
-from cellflow._random import Generators
 from cellflow._typing import Rows
 from cellflow.paths.sample import PathSample, progress
 
@@ -35,7 +34,7 @@ class TargetPath:
         self,
         pairs: Pairs,
         t: Rows,
-        generator: torch.Generator | Generators,  # noqa: ARG002
+        generator: torch.Generator,  # noqa: ARG002
     ) -> PathSample:
         """Draw x_t for each pair; the noise is in x0, so none is drawn here."""
         s, length = progress(pairs, t)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 
 from cellflow._batch import Pairs
-from cellflow._random import Generators
 from cellflow._typing import Rows
 from cellflow.paths.sample import PathSample, blurred, progress, steady_growth
 
@@ -32,7 +31,7 @@ class VariancePreservingPath:
     sigma: float = 0.1
     centre: torch.Tensor | None = None
 
-    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators) -> PathSample:
+    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
         """Draw x_t for each pair; with sigma = 0 no noise is drawn."""
         s, length = progress(pairs, t)
         centre = torch.zeros_like(pairs.x0[0]) if self.centre is None else self.centre

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Pairs
-from cellflow._random import Generators
 from cellflow._typing import Rows
 from cellflow.paths.sample import PathSample, blurred, progress
 
@@ -30,14 +29,13 @@ class WFRPath:
         Length scale, in units of the representation. Large ones move mass straight and change
         little of it.
     sigma
-        Standard deviation of the noise, in units of the representation. Of both there is one for
-        all, or one a row.
+        Standard deviation of the noise, in units of the representation.
     """
 
-    delta: float | Rows
-    sigma: float | Rows = 0.0
+    delta: float
+    sigma: float = 0.0
 
-    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator | Generators) -> PathSample:
+    def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
         """Draw x_t for each pair, with the growth rate and the mass there."""
         s, length = (each[:, 0] for each in progress(pairs, t))
         root0, root1 = (_root(mass, pairs.x0) for mass in (pairs.m0, pairs.m1))

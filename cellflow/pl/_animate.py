@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from cellflow._checks import check_positive
-from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, WEIGHT, recorded
+from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, WEIGHT, read_record
 from cellflow.io import TimePoints, in_unit, in_words, time_points_of
 from cellflow.pl._canvas import (
     PALE,
@@ -84,7 +84,7 @@ def animate(
     check_positive(interval, "interval")
     representation, _ = kept_paths(paths)
     plane = Plane.of(adata, representation, basis, components)
-    entry: dict[str, Any] = recorded(paths.uns, TRAJECTORIES)  # type: ignore[assignment]
+    entry: dict[str, Any] = read_record(paths.uns, TRAJECTORIES)  # type: ignore[assignment]
     ax = canvas(ax)
     points = in_unit(time_points_of(adata, time_key), str(entry["unit"]))
     film = _Film.of(ax, adata, paths, plane, points, groups)

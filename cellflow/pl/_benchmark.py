@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cellflow._checks import check_columns, listed
+from cellflow._checks import check_columns, format_list
 from cellflow._errors import InputError
 from cellflow.pl._canvas import INK, PALE, PREDICTED, finish
 
@@ -55,8 +55,8 @@ def benchmark(table: pd.DataFrame, *, ax: Axes | None = None, show: bool | None 
         raise InputError("there are no scores to draw: every fit failed")
     if ax is not None and len(parts) > 1:
         raise InputError(
-            f"axes have room for one data set, and these are {listed(name for name, _ in parts)}; "
-            "leave ax out"
+            f"axes have room for one data set, and these are "
+            f"{format_list(name for name, _ in parts)}; leave ax out"
         )
     panels = _panels([part["method"].nunique() for _, part in parts]) if ax is None else [ax]
     for panel, (name, part) in zip(panels, parts, strict=True):

@@ -1,13 +1,20 @@
-"""Colours of groups of cells, those that scanpy keeps or colour-blind safe ones."""
+"""Colours of groups of cells, and cells drawn in the colours of an `obs` column."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib as mpl
+import numpy as np
+import pandas as pd
 from anndata import AnnData
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_hex
 
 from cellflow._checks import check_choice
+from cellflow._errors import InputError
+from cellflow.pl._canvas import PALE, dot_size, scatter
 
 #: Okabe and Ito 2008, without black, then the muted colours of Paul Tol.
 SAFE = (
@@ -25,5 +32,62 @@ def group_colours(adata: AnnData, column: str) -> Mapping[str, str]:
         return dict(zip(names, [str(colour) for colour in kept], strict=False))
     if len(names) <= len(SAFE):
         return dict(zip(names, SAFE, strict=False))
-    shades = mpl.colormaps["turbo"].resampled(len(names))
-    return {name: mpl.colors.to_hex(shades(k)) for k, name in enumerate(names)}
+    shades = colormaps["turbo"].resampled(len(names))
+    return {name: to_hex(shades(k)) for k, name in enumerate(names)}
+
+
+def shades(adata: AnnData, column: str) -> Mapping[str, str]:
+    """Colours of groups, as `group_colours`; ordered ones without colours take those of a scale."""
+    check_choice(column, [str(name) for name in adata.obs], "obs column")
+    values = adata.obs[column]
+    ordered = isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered
+    if not ordered or f"{column}_colors" in adata.uns:
+        return group_colours(adata, column)
+    names = [str(name) for name in values.cat.categories]
+    spread = colormaps["viridis"](np.linspace(0.0, 0.95, len(names)))
+    return {name: to_hex(colour) for name, colour in zip(names, spread, strict=True)}
+
+
+def draw_cells(ax: Axes, adata: AnnData, points: np.ndarray, color: str | None) -> None:
+    """Draw cells at `points`, shape (n, 2), coloured by an `obs` column with its legend.
+
+    Cells without a value are pale.
+    """
+    size = dot_size(len(points))
+    if color is None:
+        scatter(ax, points, s=size, c=PALE, alpha=0.7)
+        return
+    check_choice(color, [str(name) for name in adata.obs], "obs column")
+    known = adata.obs[color].notna().to_numpy()
+    if not known.all():
+        scatter(ax, points[~known], s=size, c=PALE, alpha=0.7)
+    column, points = adata.obs[color][known], points[known]
+    if column.empty:
+        raise InputError(f"obs[{color!r}] has no value for any cell")
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        _draw_numbers(ax, points, column, size)
+        return
+    colours, groups = shades(adata, color), column.astype(str).to_numpy()
+    names = [name for name in colours if (groups == name).any()]
+    for name in names:
+        scatter(ax, points[groups == name], s=size, color=colours[name], alpha=0.7, label=name)
+    ax.legend(
+        title=color,
+        frameon=False,
+        fontsize="small",
+        markerscale=2.5,
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        ncols=1 + (len(names) - 1) // 16,
+    )
+
+
+def _draw_numbers(ax: Axes, points: np.ndarray, column: pd.Series, size: float) -> None:
+    values = column.to_numpy(dtype=np.float64)
+    # A few cells far out would leave all others one colour.
+    low, high = np.percentile(values, (1, 99))
+    scale = ScalarMappable(Normalize(low, high), cmap="viridis")
+    scatter(ax, points, s=size, c=scale.to_rgba(values), alpha=0.7)
+    bar = ax.figure.colorbar(scale, ax=ax, shrink=0.8, pad=0.02, extend="both")
+    bar.set_label(str(column.name))
+    bar.outline.set_visible(False)

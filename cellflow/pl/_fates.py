@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from cellflow._checks import check_choice, listed
+from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
-from cellflow._keys import ENTROPY, FATE, PROBABILITIES, recorded
+from cellflow._keys import ENTROPY, FATE, PROBABILITIES, read_record
 from cellflow.io import in_words
 from cellflow.pl._canvas import PALE, dot_size, finish, frame, scatter
 from cellflow.pl._colours import group_colours
@@ -69,7 +69,7 @@ def fates(
     InputError
         If there are no fates, no such fate or basis, or several fates for one `ax`.
     """
-    entry = recorded(adata.uns, key + PROBABILITIES)
+    entry = read_record(adata.uns, key + PROBABILITIES)
     if entry is None or key + PROBABILITIES not in adata.obsm:
         raise InputError(f"no fates under {key!r}; run cellflow.tl.fates (cellflow fates) first")
     names = [str(name) for name in entry["names"]]
@@ -77,7 +77,7 @@ def fates(
     for name in wanted:
         check_choice(name, [*names, _ENTROPY], "fate")
     if ax is not None and len(wanted) > 1:
-        raise InputError(f"axes have room for one fate, and these are {listed(wanted)}")
+        raise InputError(f"axes have room for one fate, and these are {format_list(wanted)}")
     cells, label = embedding(adata, basis, components)
     panels = _panels(len(wanted)) if ax is None else [ax]
     probabilities = np.asarray(adata.obsm[key + PROBABILITIES])

@@ -13,8 +13,7 @@ from matplotlib.axes import Axes
 from cellflow._checks import check_choice, check_columns
 from cellflow._errors import InputError
 from cellflow.pl._canvas import finish
-from cellflow.pl._cells import shades
-from cellflow.pl._colours import SAFE
+from cellflow.pl._colours import SAFE, shades
 
 _NEEDED = ("gene", "group", "time", "mean", "low", "high", "observed")
 

@@ -10,7 +10,7 @@ from cellflow._errors import InputError
 from cellflow._keys import GROWTH
 from cellflow.io import groups_of, in_words, time_points_of
 from cellflow.pl._canvas import INK, PALE, canvas, finish
-from cellflow.pl._cells import shades
+from cellflow.pl._colours import shades
 
 #: Width that all boxes of one time share.
 _WIDTH = 0.8

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow.pl._canvas import INK, canvas, finish
 
@@ -51,7 +51,7 @@ def image_scores(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | N
     if missing or not scores["nfe"].notna().any():
         raise InputError(
             "this is no table of images.score_flow with evaluations of the velocity; "
-            f"missing: {listed(missing) or 'values of nfe'}"
+            f"missing: {format_list(missing) or 'values of nfe'}"
         )
     made, real = _comparable(scores[scores["nfe"].notna()], scores[scores["of"] != _GENERATED])
     ax = canvas(ax, (5.2, 3.6))
@@ -112,7 +112,7 @@ def _comparable(made: pd.DataFrame, real: pd.DataFrame) -> tuple[pd.DataFrame, p
     common = set.intersection(*(set(rows["measure"]) for _, rows in _flows(made)))
     known = [measure for measure in [*real["measure"], *made["measure"]] if measure in common]
     if not known or made["space"].nunique() > 1:
-        measures = listed(dict.fromkeys(made["measure"] + " in space " + made["space"]))
+        measures = format_list(dict.fromkeys(made["measure"] + " in space " + made["space"]))
         raise InputError(
             f"distances hang on space and number of images, and these differ: {measures}"
         )

@@ -7,7 +7,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from cellflow._errors import InputError
-from cellflow._keys import INTERPOLATE, REPRESENTATION, recorded
+from cellflow._keys import INTERPOLATE, REPRESENTATION, read_record
 from cellflow.io import in_unit, in_words, time_points_of
 from cellflow.pl._canvas import (
     PALE,
@@ -59,7 +59,7 @@ def interpolation(
     InputError
         If `predicted` is no prediction, or there are not that many dimensions.
     """
-    entry = recorded(predicted.uns, INTERPOLATE)
+    entry = read_record(predicted.uns, INTERPOLATE)
     representation = read_slots(predicted, REPRESENTATION)
     if entry is None or representation is None:
         raise InputError("these cells are no prediction of cellflow.tl.interpolate")

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from cellflow._errors import InputError
 from cellflow._keys import POTENTIAL
 from cellflow.pl._canvas import canvas, finish, frame
-from cellflow.pl._cells import draw_cells
+from cellflow.pl._colours import draw_cells
 from cellflow.pl._plane import embedding
 
 

@@ -9,7 +9,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from sklearn.neighbors import NearestNeighbors
 
-from cellflow._checks import check_finite, listed
+from cellflow._checks import check_finite, format_list
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION
 from cellflow.pl._canvas import frame
@@ -119,7 +119,7 @@ def embedding(
     key = next((name for name in wanted if name in adata.obsm), None)
     if key is None:
         what = "to draw on" if basis is None else f"{basis!r}"
-        raise InputError(f"no obsm key {what}; there are: {listed(adata.obsm) or 'none'}")
+        raise InputError(f"no obsm key {what}; there are: {format_list(adata.obsm) or 'none'}")
     values = np.asarray(adata.obsm[key], dtype=np.float64)
     if any(not 0 <= component < values.shape[1] for component in components):
         raise InputError(

@@ -12,8 +12,8 @@ from matplotlib.collections import LineCollection
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
-from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, TRAJECTORY, recorded
-from cellflow._random import RNG, seed_of
+from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, TRAJECTORY, read_record
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import (
     TimePoints,
@@ -104,14 +104,14 @@ def trajectories(
         If there is no such basis, group or dimension, or these are no trajectories.
     """
     check_positive(n_cells, "n_cells")
-    generator = np.random.default_rng(seed_of(rng))
+    generator = np.random.default_rng(resolve_seed(rng))
     if isinstance(flow, Flow):
         representation, beyond = from_context(flow.context), False
         points = flow_times_of(adata, flow, time_key)
         paths = _followed(adata, flow, points, n_cells, generator)
     else:
         representation, paths = kept_paths(flow)
-        entry: dict[str, Any] = recorded(flow.uns, TRAJECTORIES)  # type: ignore[assignment]
+        entry: dict[str, Any] = read_record(flow.uns, TRAJECTORIES)  # type: ignore[assignment]
         points = in_unit(time_points_of(adata, time_key), str(entry["unit"]))
         beyond = bool(entry["extrapolated"])
         chosen = np.sort(generator.permutation(len(paths))[:n_cells])
@@ -136,7 +136,7 @@ def kept_paths(cells: AnnData) -> tuple[Representation, Paths]:
         If it is something else.
     """
     representation = read_slots(cells, REPRESENTATION)
-    if recorded(cells.uns, TRAJECTORIES) is None or representation is None:
+    if read_record(cells.uns, TRAJECTORIES) is None or representation is None:
         raise InputError("these cells are no paths of cellflow.tl.trajectories")
     rows = cells.obs.groupby(TRAJECTORY, sort=True).indices.values()
     points, times = cells.obsm[REPRESENTATION], cells.obs[TIME].to_numpy()

@@ -10,9 +10,9 @@ from sklearn.neighbors import NearestNeighbors
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._keys import VELOCITY
-from cellflow._random import RNG, seed_of
+from cellflow._random import RNG, resolve_seed
 from cellflow.pl._canvas import INK, canvas, finish, frame
-from cellflow.pl._cells import draw_cells
+from cellflow.pl._colours import draw_cells
 from cellflow.pl._plane import embedding
 
 #: Width of the kernel that smooths arrows, in meshes of the grid.
@@ -169,7 +169,7 @@ def velocity_quiver(
     check_positive(n_cells, "n_cells")
     ax = canvas(ax)
     draw_cells(ax, adata, points, color)
-    rows = np.random.default_rng(seed_of(rng)).permutation(len(points))[:n_cells]
+    rows = np.random.default_rng(resolve_seed(rng)).permutation(len(points))[:n_cells]
     _draw_arrows(ax, points[rows], arrows[rows], float(np.ptp(points, axis=0).min()) / 20)
     frame(ax, label, (0, 1))
     return finish(ax, show=show)

@@ -8,8 +8,8 @@ from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION
 from cellflow._log import log_info
 from cellflow.representation import Settings, cluster_at, fit_representation, write_slots
-from cellflow.representation.matrix import stored
-from cellflow.representation.parts import in_memory
+from cellflow.representation.chunks import in_memory
+from cellflow.representation.expression import stored
 
 
 def embed(

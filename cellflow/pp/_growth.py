@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy.special import expit
 
-from cellflow._checks import check_choice, check_positive, listed
+from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
 from cellflow._keys import (
     APOPTOSIS,
@@ -19,14 +19,14 @@ from cellflow._keys import (
     GROWTH_SETTINGS,
     LEARNED_GROWTH,
     PROLIFERATION,
-    forget,
-    record,
-    recorded,
+    read_record,
+    remove_record,
+    write_record,
 )
 from cellflow._log import log_info
 from cellflow.io import time_key_of, time_points_of
-from cellflow.io.times import DAYS, UNIT_OF_WORD
-from cellflow.representation.matrix import expression
+from cellflow.io.time_points import DAYS, UNIT_OF_WORD
+from cellflow.representation.expression import expression
 from cellflow.representation.representation import on_log_scale
 
 #: Share of a set's genes that must be in the data.
@@ -171,9 +171,9 @@ def growth(
         "proliferation": dividing.entry(),
         "apoptosis": dying.entry(),
     }
-    record(adata.uns, GROWTH_SETTINGS, entry)
-    if (recorded(adata.uns, LEARNED_GROWTH) or {}).get("key_added") == key_added:
-        forget(adata.uns, LEARNED_GROWTH)
+    write_record(adata.uns, GROWTH_SETTINGS, entry)
+    if (read_record(adata.uns, LEARNED_GROWTH) or {}).get("key_added") == key_added:
+        remove_record(adata.uns, LEARNED_GROWTH)
     log_info(f"growth per {unit}: {dividing} proliferation and {dying} apoptosis genes ({species})")
     return adata if copy else None
 
@@ -201,7 +201,7 @@ def _unit_of_time(
         raise InputError(
             "the times of the course tell no unit of fixed length, and rates are per day; run "
             "pp.time_points on labels such as '24h', or say what one unit of time is: "
-            f"per={listed(map(repr, DAYS))} or a number of days"
+            f"per={format_list(map(repr, DAYS))} or a number of days"
         )
     if (number := _number(per)) is not None:
         check_positive(number, "per")
@@ -279,9 +279,9 @@ def _check_share(genes: GeneSet, what: str, species: str) -> None:
     if genes.share < MIN_SHARE:
         raise InputError(
             f"{genes} {what} genes ({genes.share:.0%}) are in the data, at least {MIN_SHARE:.0%} "
-            f"are needed; missing: {listed(genes.missing) or 'none'}. Are var_names gene symbols, "
-            f"is the species {species!r}, and are all genes there, not only variable ones? Else "
-            f"give genes of your own as {what}"
+            f"are needed; missing: {format_list(genes.missing) or 'none'}. Are var_names gene "
+            f"symbols, is the species {species!r}, and are all genes there, not only variable "
+            f"ones? Else give genes of your own as {what}"
         )
 
 
@@ -290,7 +290,9 @@ def _log_expression(adata: AnnData, layer: str | None) -> AnnData:
     if not adata.var_names.is_unique:
         raise InputError("gene names repeat; call adata.var_names_make_unique() first")
     if layer is None and adata.X is None:
-        raise InputError(f"X is empty; name a layer, there are: {listed(adata.layers) or 'none'}")
+        raise InputError(
+            f"X is empty; name a layer, there are: {format_list(adata.layers) or 'none'}"
+        )
     x = on_log_scale(expression(adata, layer))
     if (top := float(x.max())) > _MAX_LOG:
         raise InputError(
@@ -311,7 +313,7 @@ def _score(work: AnnData, genes: tuple[str, ...]) -> np.ndarray:
         # As many controls as there are: nothing is drawn, and numpy's global seed stays.
         sc.tl.score_genes(work, genes, ctrl_size=work.n_vars, n_bins=n_bins, random_state=None)
     except RuntimeError as error:
-        raise InputError(f"no other genes of similar expression as {listed(genes)}") from error
+        raise InputError(f"no other genes of similar expression as {format_list(genes)}") from error
     return work.obs["score"].to_numpy(dtype=np.float64)
 
 

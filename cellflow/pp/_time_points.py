@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from anndata import AnnData
 
-from cellflow._keys import TIME, TIME_POINTS, record
+from cellflow._keys import TIME, TIME_POINTS, write_record
 from cellflow._log import log_info
 from cellflow.io import time_points_of
 
@@ -57,6 +57,6 @@ def time_points(adata: AnnData, time_key: str, *, copy: bool = False) -> AnnData
         "labels": np.array(points.labels, dtype=object),
         "counts": np.array(points.counts),
     }
-    record(adata.uns, TIME_POINTS, entry)
+    write_record(adata.uns, TIME_POINTS, entry)
     log_info(f"times from obs[{time_key!r}]: {points.described()}")
     return adata if copy else None

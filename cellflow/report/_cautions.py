@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from statistics import fmean, median
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow.report._subject import Subject
 
 #: Cells at a time, change of their number and length of an interval that are worth a word.
@@ -32,7 +32,7 @@ def _of_scores(subject: Subject) -> Iterator[str]:
     worse = [f"{time:g}" for time, row in means.iterrows() if row["w1"] > row["w1_midpoint"]]
     if worse:
         yield (
-            f"At {listed(worse)} a prediction without any model, half way between optimally "
+            f"At {format_list(worse)} a prediction without any model, half way between optimally "
             "coupled cells, is nearer to the real cells than the flow is."
         )
     if subject.scoring.get("representation_may_have_seen_held_out"):
@@ -44,9 +44,9 @@ def _of_scores(subject: Subject) -> Iterator[str]:
 
 def _of_cells(subject: Subject) -> Iterator[str]:
     if others := [f"{time:g}" for time in subject.points.times if time not in subject.times]:
-        yield f"The flow was not fitted to the cells of {listed(others)}."
+        yield f"The flow was not fitted to the cells of {format_list(others)}."
     if few := [f"{time:g} ({n})" for time, n in subject.numbers.items() if n < _FEW]:
-        yield f"Few cells, so that their distribution is hardly known, at: {listed(few)}."
+        yield f"Few cells, so that their distribution is hardly known, at: {format_list(few)}."
     jumps = [
         f"{early:g} to {late:g} ({before:,} to {after:,})"
         for (early, before), (late, after) in pairwise(subject.numbers.items())
@@ -54,8 +54,8 @@ def _of_cells(subject: Subject) -> Iterator[str]:
     ]
     if jumps:
         yield (
-            f"Numbers of cells change more than fivefold from {listed(jumps)}. Numbers of captured "
-            "cells need not be sizes of populations; growth 'relative' leaves them aside."
+            f"Numbers of cells change more than fivefold from {format_list(jumps)}. Numbers of "
+            "captured cells need not be sizes of populations; growth 'relative' leaves them aside."
         )
     lengths = [late - early for early, late in pairwise(subject.points.times)]
     wide = [
@@ -64,7 +64,7 @@ def _of_cells(subject: Subject) -> Iterator[str]:
         if late - early > _WIDE * median(lengths)
     ]
     if wide:
-        yield f"Nothing was measured for long, and little is known, from {listed(wide)}."
+        yield f"Nothing was measured for long, and little is known, from {format_list(wide)}."
 
 
 def _of_training(subject: Subject) -> Iterator[str]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cellflow import pl, tl
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._keys import (
     FATE,
     FROM_DATA,
@@ -18,7 +18,7 @@ from cellflow._keys import (
     PROBABILITIES,
     UNCERTAINTY,
     VELOCITY,
-    recorded,
+    read_record,
 )
 from cellflow.report._cautions import cautions
 from cellflow.report._page import Figure, Section, Table
@@ -85,7 +85,7 @@ def accuracy(subject: Subject) -> Section | None:
             "ones, lower is better. 'Real half' is the distance of one half of the real cells "
             "from the other, what sampling alone costs, and compares with 'W1 at half'; 'midpoint' "
             "needs no model; 'gap closed' is the share of the way from it to the real half.",
-            f"{listed([*how, f'{seeds} seed' + 's' * (seeds > 1)])}.".capitalize(),
+            f"{format_list([*how, f'{seeds} seed' + 's' * (seeds > 1)])}.".capitalize(),
         ],
         figures=[
             Figure.of(
@@ -121,7 +121,7 @@ def paths(subject: Subject) -> Section:
 
 def fates(subject: Subject) -> Section | None:
     """Fates, where `tl.fates` told them, and which groups become which."""
-    adata, entry = subject.adata, recorded(subject.adata.uns, FATE + PROBABILITIES)
+    adata, entry = subject.adata, read_record(subject.adata.uns, FATE + PROBABILITIES)
     if entry is None:
         return None
     names = [str(name) for name in entry["names"]]
@@ -147,7 +147,7 @@ def fates(subject: Subject) -> Section | None:
 
 def velocity(subject: Subject) -> Section | None:
     """Velocities on plots, where `tl.velocity` made arrows."""
-    entry = recorded(subject.adata.uns, VELOCITY)
+    entry = read_record(subject.adata.uns, VELOCITY)
     bases = list((entry or {}).get("bases", ()))
     if not bases:
         return None
@@ -252,4 +252,4 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _told(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
-    return listed(value) if isinstance(value, list | tuple) else str(value)
+    return format_list(value) if isinstance(value, list | tuple) else str(value)

@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from cellflow._checks import check_choice
-from cellflow._keys import HOLDOUT, recorded
+from cellflow._keys import HOLDOUT, read_record
 from cellflow.flow import Flow
 from cellflow.io import TimePoints, flow_times_of, in_words, shared_times
 
@@ -61,7 +61,7 @@ class Subject:
         if color is not None:
             check_choice(color, [str(name) for name in adata.obs], "obs column")
         points = flow_times_of(adata, flow, time_key)
-        entry = recorded(adata.uns, HOLDOUT)
+        entry = read_record(adata.uns, HOLDOUT)
         if scores is not None or entry is None:
             return cls(adata, points, flow, scores, {}, color, time_key)
         return cls(adata, points, flow, entry["scores"], dict(entry["settings"]), color, time_key)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._files import check_file_target, new_file
+from cellflow._files import atomic_file, check_file_target
 from cellflow._versions import versions
 from cellflow.flow import Flow
 from cellflow.report._page import render
@@ -68,5 +68,5 @@ def write(
         ("made with", ", ".join(f"{name} {number}" for name, number in versions().items())),
     ]
     page = render(title, facts, sections)
-    with new_file(path, overwrite=overwrite) as staged:
+    with atomic_file(path, overwrite=overwrite) as staged:
         staged.write_text(page, encoding="utf-8")

@@ -1,9 +1,9 @@
 """The space that flows live in, as an object fitted to cells."""
 
+from cellflow.representation.chunks import cluster_at
 from cellflow.representation.fitting import Settings, fit_representation, kind_of
-from cellflow.representation.parts import cluster_at
 from cellflow.representation.representation import Linear, Representation, check_components
-from cellflow.representation.slots import (
+from cellflow.representation.storage import (
     cells_of,
     columns_of,
     current_representation,

@@ -14,7 +14,15 @@ from cellflow._checks import check_choice, check_finite, check_positive
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
 from cellflow.methods.names import EXPRESSION_KINDS
-from cellflow.representation.matrix import (
+from cellflow.representation.chunks import (
+    Moments,
+    in_dask,
+    in_parts,
+    moments,
+    principal_axes,
+    readable,
+)
+from cellflow.representation.expression import (
     CONSTANT,
     Matrix,
     coordinates,
@@ -22,14 +30,6 @@ from cellflow.representation.matrix import (
     is_counts,
     precise,
     stored,
-)
-from cellflow.representation.parts import (
-    Moments,
-    in_dask,
-    in_parts,
-    moments,
-    principal_axes,
-    readable,
 )
 from cellflow.representation.representation import Linear, Representation, log_normalise
 from cellflow.training.devices import cpu_threads

@@ -10,7 +10,8 @@ import numpy as np
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow.representation.matrix import (
+from cellflow.representation.chunks import in_parts, readable
+from cellflow.representation.expression import (
     Matrix,
     coordinates,
     depths,
@@ -18,7 +19,6 @@ from cellflow.representation.matrix import (
     is_counts,
     precise,
 )
-from cellflow.representation.parts import in_parts, readable
 from cellflow.training.devices import cpu_threads
 
 

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
 from cellflow._log import log_info
-from cellflow._random import seed_of
+from cellflow._random import resolve_seed
 from cellflow.evaluation.external import check_peer
 from cellflow.evaluation.named_methods import Contestant, Peer, contestants_of
 from cellflow.evaluation.plan import HeldOut, held_out_of
@@ -198,7 +198,7 @@ def _seeds(seeds: Sequence[int]) -> list[int]:
     for seed in seeds:
         if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
             raise InputError(f"seeds must be whole numbers from 0, got {seed!r}")
-    if not (numbers := [seed_of(int(seed)) for seed in dict.fromkeys(seeds)]):
+    if not (numbers := [resolve_seed(int(seed)) for seed in dict.fromkeys(seeds)]):
         raise InputError("seeds is empty; give one seed or more")
     return numbers
 

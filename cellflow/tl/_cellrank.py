@@ -156,7 +156,7 @@ def _within(
         part = _plan(costs, epsilon, masses[rows])
         mass = part.mass * masses[rows].sum() / total
         parts.append(Plan(rows[part.rows], columns[part.columns], mass))
-    return Plan.stacked(parts)
+    return Plan.concatenate(parts)
 
 
 def _plan(costs: np.ndarray, epsilon: float, masses: np.ndarray) -> Plan:

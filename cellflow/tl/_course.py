@@ -11,7 +11,7 @@ import numpy as np
 from anndata import AnnData
 
 from cellflow._batch import Batch
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
 from cellflow.flow import Flow
@@ -69,7 +69,7 @@ class Course:
         if found not in self.times:
             raise InputError(
                 f"the flow was not fitted to time {found:g}; its times: "
-                f"{listed(f'{each:g}' for each in self.times)}"
+                f"{format_list(f'{each:g}' for each in self.times)}"
             )
         return found
 

@@ -240,5 +240,5 @@ class CouplingDescent:
         source, target = both.finite
         if source.rate is not None:
             span = both.times[1] - both.times[0]
-            source = source.reweighted(torch.exp(source.rate * span))
+            source = source.scale_masses(torch.exp(source.rate * span))
         return source, target

@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import stats
 
-from cellflow._checks import check_choice, check_positive, listed
+from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
 from cellflow._keys import FATE, PROBABILITIES
 from cellflow._log import log_info
@@ -17,8 +17,8 @@ from cellflow.flow import Flow
 from cellflow.io import flow_times_of, time_points_of
 from cellflow.methods.names import RANKINGS
 from cellflow.representation import Representation, from_context
-from cellflow.representation.matrix import CONSTANT, Matrix, expression
-from cellflow.representation.parts import moments
+from cellflow.representation.chunks import moments
+from cellflow.representation.expression import CONSTANT, Matrix, expression
 from cellflow.representation.representation import on_log_scale
 from cellflow.tl._groups import membership_of
 from cellflow.tl._snapshots import Snapshots
@@ -137,7 +137,7 @@ def _present(table: pd.DataFrame) -> pd.DataFrame:
     there = table.sum() > 0
     if not there.any():
         raise InputError("none of the cells that count is in a group")
-    if absent := listed(table.columns[~there]):
+    if absent := format_list(table.columns[~there]):
         log_info(f"no cell that counts is in: {absent}")
     return table.loc[:, there]
 
@@ -173,7 +173,7 @@ def _measured(
     if genes is None:
         return values, names
     if missing := [gene for gene in genes if gene not in adata.var_names]:
-        raise InputError(f"no genes {listed(missing)}; there are: {listed(names)}")
+        raise InputError(f"no genes {format_list(missing)}; there are: {format_list(names)}")
     columns = adata.var_names.get_indexer_for(genes)
     return values[:, columns], [names[column] for column in columns]
 
@@ -203,7 +203,8 @@ def _columns(representation: Representation, genes: Sequence[str] | None) -> np.
     known = representation.to_genes().genes
     if missing := [gene for gene in genes or () if gene not in known]:
         raise InputError(
-            f"genes outside the representation: {listed(missing)}; it has: {listed(known)}"
+            f"genes outside the representation: {format_list(missing)}; "
+            f"it has: {format_list(known)}"
         )
     return pd.Index(known).get_indexer(pd.Index(known if genes is None else genes))
 

@@ -7,9 +7,9 @@ from anndata import AnnData
 from scipy.special import entr
 
 from cellflow._errors import InputError
-from cellflow._keys import ENTROPY, FATE, PROBABILITIES, record
+from cellflow._keys import ENTROPY, FATE, PROBABILITIES, write_record
 from cellflow._log import log_info
-from cellflow._random import RNG, seed_of
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import Cells, described, groups_of
 from cellflow.tl._course import Course
@@ -111,7 +111,7 @@ def fates(
         raise InputError(f"no cell of time {goal:g} has a value in obs[{groups!r}]")
     before = np.isin(course.points.elapsed, [each for each in course.times if each < goal])
     kept = course.chosen(cells, before, f"before time {goal:g}")
-    seed = seed_of(rng)
+    seed = resolve_seed(rng)
     way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
     ends = labels.iloc[targets].cat.remove_unused_categories()
     votes = one_hot(ends.cat.codes.to_numpy(), len(ends.cat.categories))
@@ -136,5 +136,5 @@ def fates(
         "n_samples": n_samples,
         **made_by(flow, seed),
     }
-    record(result.uns, key_added + PROBABILITIES, entry)
+    write_record(result.uns, key_added + PROBABILITIES, entry)
     return result if copy else None

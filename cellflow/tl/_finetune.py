@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from anndata import AnnData
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow._keys import FINETUNE
-from cellflow._random import RNG, seed_of
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import Conditions, SideColumns, TimePoints, flow_times_of, populations
 from cellflow.methods.method import Method
@@ -139,7 +139,7 @@ def finetune(
         flow.axis,
         method=chosen,
         recipe=numbers,
-        seed=seed_of(rng),
+        seed=resolve_seed(rng),
         device=resolve_device(device),
         prior=flow,
         progress=progress,
@@ -161,6 +161,6 @@ def finetune(
 def _check_times(points: TimePoints, flow: Flow) -> None:
     if missing := sorted(set(flow.axis.times) - set(points.times)):
         raise InputError(
-            f"no cells at times {listed(f'{time:g}' for time in missing)} of the flow; times in "
-            f"the data: {points.described()}"
+            f"no cells at times {format_list(f'{time:g}' for time in missing)} of the flow; "
+            f"times in the data: {points.described()}"
         )

@@ -12,8 +12,8 @@ import torch
 from anndata import AnnData
 
 from cellflow._batch import Batch
-from cellflow._keys import FIT, record
-from cellflow._random import RNG, seed_of
+from cellflow._keys import FIT, write_record
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Context, Flow, fingerprint
 from cellflow.io import (
     Conditions,
@@ -24,7 +24,7 @@ from cellflow.io import (
     time_key_of,
     time_points_of,
 )
-from cellflow.marginals import Marginals, TimeAxis, fit_axis
+from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.representation import current_representation, points_of, to_context
@@ -160,7 +160,7 @@ def fit(
         axis,
         method=chosen,
         recipe=recipe,
-        seed=seed_of(rng),
+        seed=resolve_seed(rng),
         device=target,
         prior=prior,
         checkpoint=None
@@ -195,7 +195,7 @@ def checksum(cells: Batch, elapsed: np.ndarray) -> str:
 
 def _course(cells: Batch, points: TimePoints, kind: str) -> tuple[Marginals, TimeAxis]:
     """The populations of all times, and their clock."""
-    axis = fit_axis(kind, points.times, cells.x, points.elapsed)
+    axis = fit_time_axis(kind, points.times, cells.x, points.elapsed)
     return populations(cells, points.elapsed, points.times, axis), axis
 
 
@@ -212,5 +212,5 @@ def kept(
         "times": np.array(flow.axis.times),
         "history": {name: np.array(values) for name, values in flow.history.items()},
     }
-    record(adata.uns, key_added, entry)
+    write_record(adata.uns, key_added, entry)
     return flow

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._checks import check_choice, check_positive, listed
+from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
-from cellflow._random import RNG, seed_of
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.methods.names import STARTS
 from cellflow.representation import Representation, from_context
@@ -115,7 +115,7 @@ def gene_trends(
         raise InputError(f"quantiles must be a lower and an upper one from 0 to 1, got {quantiles}")
     decode = _decoder(from_context(flow.context), decoder, adata)
     groups = membership_of(adata, by).fillna(0.0)
-    course, seed = Snapshots.of(adata, flow, time_key), seed_of(rng)
+    course, seed = Snapshots.of(adata, flow, time_key), resolve_seed(rng)
     known = course.known_times
     tables = []
     grid = map(course.points.moment, np.linspace(known[0], known[-1], n_times))
@@ -166,7 +166,8 @@ def _chosen(expression: pd.DataFrame, genes: str | Sequence[str] | None) -> pd.D
     )
     if missing := [name for name in names if name not in expression]:
         raise InputError(
-            f"genes that are not decoded: {listed(missing)}; there are: {listed(expression)}"
+            f"genes that are not decoded: {format_list(missing)}; "
+            f"there are: {format_list(expression)}"
         )
     return expression[names]
 

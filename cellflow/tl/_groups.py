@@ -7,9 +7,9 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from cellflow._checks import check_choice, listed
+from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
-from cellflow._keys import recorded
+from cellflow._keys import read_record
 
 #: Name of the one group where none are asked for.
 EVERYTHING = "all"
@@ -51,7 +51,7 @@ def _weights(adata: AnnData, key: str) -> pd.DataFrame:
     if len(names) != matrix.shape[1]:
         raise InputError(
             f"obsm[{key!r}] has {matrix.shape[1]} columns and {len(names)} names "
-            f"({listed(names) or 'none'})"
+            f"({format_list(names) or 'none'})"
         )
     return pd.DataFrame(matrix, index=adata.obs_names, columns=names)
 
@@ -61,4 +61,4 @@ def _names(adata: AnnData, key: str) -> list[str]:
     values = adata.obsm[key]
     if isinstance(values, pd.DataFrame):
         return [str(name) for name in values.columns]
-    return [str(name) for name in (recorded(adata.uns, key) or {}).get("names", ())]
+    return [str(name) for name in (read_record(adata.uns, key) or {}).get("names", ())]

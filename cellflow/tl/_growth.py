@@ -5,7 +5,7 @@ from __future__ import annotations
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow._keys import GROWTH, LEARNED_GROWTH, record
+from cellflow._keys import GROWTH, LEARNED_GROWTH, write_record
 from cellflow.flow import Flow
 from cellflow.tl._snapshots import Snapshots
 
@@ -80,5 +80,5 @@ def growth(
     adata.obs[key_added] = course.growth()
     how = flow.settings["method"].get("growth")
     entry = {**course.source(), "key_added": key_added, "growth": how}
-    record(adata.uns, LEARNED_GROWTH, entry)
+    write_record(adata.uns, LEARNED_GROWTH, entry)
     return adata if copy else None

@@ -11,9 +11,9 @@ import pandas as pd
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow._keys import HOLDOUT, record
+from cellflow._keys import HOLDOUT, write_record
 from cellflow._log import log_info
-from cellflow._random import RNG, seed_of
+from cellflow._random import RNG, resolve_seed
 from cellflow._versions import versions
 from cellflow.evaluation.digest import digest_of
 from cellflow.evaluation.folds import interior_times
@@ -140,8 +140,7 @@ def holdout(
         `w1`, `w1_half`, `energy`, `mean_error`, `cov_error`, `var_ratio`, `w1_error`, `w1_excess`
         of `previous`, `next`, `midpoint`, `midpoint_0.7`, `midpoint_0.8`, `midpoint_0.9`.
     `seconds`
-        Wall time of fit and prediction. Fits of several times and seeds go side by side where
-        their method can (`training.fit_flows`), and each counts its share.
+        Wall time of fit and prediction.
 
     Written is:
 
@@ -187,7 +186,7 @@ def holdout(
         cost_rep=cost_rep,
         max_cells=max_cells,
     )
-    seeds = [seed_of(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
+    seeds = [resolve_seed(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
     if not seeds:
         raise InputError("rng is empty; give one seed or more")
     trials = []
@@ -229,7 +228,9 @@ def holdout(
         "data": digest_of(evaluation),
         "representation_may_have_seen_held_out": evaluation.may_have_seen([contestant]),
     }
-    record(adata.uns, key_added, {"scores": scores, "settings": settings, "versions": versions()})
+    write_record(
+        adata.uns, key_added, {"scores": scores, "settings": settings, "versions": versions()}
+    )
     return scores
 
 

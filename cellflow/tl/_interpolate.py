@@ -8,8 +8,8 @@ from anndata import AnnData
 
 from cellflow._batch import Batch
 from cellflow._checks import check_choice
-from cellflow._keys import INTERPOLATE, START_TIME, TIME, WEIGHT, record
-from cellflow._random import RNG, seed_of, torch_generator
+from cellflow._keys import INTERPOLATE, START_TIME, TIME, WEIGHT, write_record
+from cellflow._random import RNG, resolve_seed, torch_generator
 from cellflow.flow import Flow
 from cellflow.flow.carry import carry
 from cellflow.io import flow_times_of
@@ -95,7 +95,7 @@ def interpolate(
     def cells_at(time: float) -> Batch:
         return cells[torch.as_tensor(np.flatnonzero(elapsed == time))]
 
-    seed = seed_of(rng)
+    seed = resolve_seed(rng)
     generator = torch_generator(seed)
     carried = carry(flow, cells_at, neighbours, moment, start=start, generator=generator)
     names = np.concatenate(
@@ -109,5 +109,5 @@ def interpolate(
         "unit": points.unit,
         **made_by(flow, seed),
     }
-    record(result.uns, INTERPOLATE, entry)
+    write_record(result.uns, INTERPOLATE, entry)
     return result

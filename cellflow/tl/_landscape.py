@@ -10,7 +10,7 @@ from anndata import AnnData
 from torch.distributions import MultivariateNormal
 
 from cellflow._errors import InputError
-from cellflow._keys import POTENTIAL, record
+from cellflow._keys import POTENTIAL, write_record
 from cellflow._typing import Points, Rows
 from cellflow.flow import Flow
 from cellflow.integrate import log_density, own_time
@@ -97,7 +97,7 @@ def landscape(
     found = np.concatenate([_log_density(snapshots[rows], base) for rows in parts])
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = -found
-    record(adata.uns, key_added, {**snapshots.source(), "start": first})
+    write_record(adata.uns, key_added, {**snapshots.source(), "start": first})
     return adata if copy else None
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from cellflow._batch import Batch
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
-from cellflow._keys import PATH_LENGTH, PSEUDOTIME, record
-from cellflow._random import RNG, seed_of
+from cellflow._keys import PATH_LENGTH, PSEUDOTIME, write_record
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.integrate import accumulate, own_time
 from cellflow.representation import cells_of
@@ -108,7 +108,7 @@ def pseudotime(
     """
     check_positive(n_neighbors, "n_neighbors")
     snapshots = Snapshots.of(adata if course is None else course, flow, time_key)
-    seed = seed_of(rng)
+    seed = resolve_seed(rng)
     predicted = _Predicted.of(snapshots, np.random.default_rng(seed))
     cells = cells_of(adata, flow.context).to(flow.device)
     own = np.arange(adata.n_obs) if course is None else np.full(adata.n_obs, -1)
@@ -116,7 +116,7 @@ def pseudotime(
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = found
     adata.obs[PATH_LENGTH] = _path_lengths(flow, cells, predicted.to_flow(flow, found))
-    record(adata.uns, key_added, {**snapshots.source(seed), "n_neighbors": n_neighbors})
+    write_record(adata.uns, key_added, {**snapshots.source(seed), "n_neighbors": n_neighbors})
     return adata if copy else None
 
 

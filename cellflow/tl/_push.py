@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
-from cellflow._keys import PULL, PUSH, START_TIME, TIME, WEIGHT, record
-from cellflow._random import RNG, seed_of
+from cellflow._keys import PULL, PUSH, START_TIME, TIME, WEIGHT, write_record
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import Cells, described
 from cellflow.tl._course import Course
@@ -90,11 +90,11 @@ def push(
     early = course.points.elapsed <= moment
     kept = course.chosen(cells, early, f"at or before time {moment:g}")
     flow, beyond = course.reaching([moment, *course.points.elapsed[kept]], extrapolate=extrapolate)
-    seed = seed_of(rng)
+    seed = resolve_seed(rng)
     mover = Mover.of(flow, n_samples, seed)
     result = _moved(course, mover, kept, moment, decode=decode)
     entry = _settings(course, cells, moment, n_samples, beyond)
-    record(result.uns, PUSH, {**entry, **made_by(flow, seed)})
+    write_record(result.uns, PUSH, {**entry, **made_by(flow, seed)})
     return result
 
 
@@ -153,11 +153,11 @@ def pull(
     late = course.points.elapsed >= moment
     kept = course.chosen(cells, late, f"at or after time {moment:g}")
     flow, beyond = course.reaching([moment, *course.points.elapsed[kept]], extrapolate=extrapolate)
-    seed = seed_of(rng)
+    seed = resolve_seed(rng)
     mover = Mover.of(flow, n_samples, seed)
     result = _moved(course, mover, kept, moment, decode=decode)
     entry = _settings(course, cells, moment, n_samples, beyond)
-    record(result.uns, PULL, {**entry, **made_by(flow, seed)})
+    write_record(result.uns, PULL, {**entry, **made_by(flow, seed)})
     return result
 
 

@@ -9,8 +9,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
-from cellflow._keys import INTERPOLATE, REPRESENTATION, WEIGHT, recorded
-from cellflow._random import RNG, seed_of
+from cellflow._keys import INTERPOLATE, REPRESENTATION, WEIGHT, read_record
+from cellflow._random import RNG, resolve_seed
 from cellflow.io import groups_of, in_unit, time_points_of
 from cellflow.metrics import Cloud, wasserstein
 from cellflow.representation import read_slots
@@ -67,7 +67,7 @@ def regions(
     InputError
         If `predicted` is no prediction, or there are no real cells of its time or groups.
     """
-    entry, fitted = recorded(predicted.uns, INTERPOLATE), read_slots(predicted, REPRESENTATION)
+    entry, fitted = read_record(predicted.uns, INTERPOLATE), read_slots(predicted, REPRESENTATION)
     if entry is None or fitted is None:
         raise InputError("these cells are no prediction of cellflow.tl.interpolate")
     check_positive(n_neighbors, "n_neighbors")
@@ -85,7 +85,7 @@ def regions(
     group = np.where(votes.max(axis=1) >= without, votes.argmax(axis=1), -1)
     weights = predicted.obs[WEIGHT].to_numpy(dtype=np.float64)
     grouped = weights[group >= 0].sum() or np.nan
-    draw = np.random.default_rng(seed_of(rng))
+    draw = np.random.default_rng(resolve_seed(rng))
     rows = []
     for k, name in enumerate(groups.cat.categories):
         chosen = there[real_group == k]

@@ -6,8 +6,8 @@ import numpy as np
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow._keys import ANCESTORS, DESCENDANTS, record
-from cellflow._random import RNG, seed_of
+from cellflow._keys import ANCESTORS, DESCENDANTS, write_record
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import Cells, described
 from cellflow.tl._course import Course
@@ -89,7 +89,7 @@ def ancestors(
     goal = course.find(time)
     usable = np.isin(course.points.elapsed, [each for each in course.times if each > goal])
     kept = course.chosen(cells, usable, f"after time {goal:g}")
-    seed = seed_of(rng)
+    seed = resolve_seed(rng)
     way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
     entry = {
         **_settings(course, cells, goal, by, n_neighbors, n_samples),
@@ -165,7 +165,7 @@ def descendants(
     goal = course.find(time)
     usable = np.isin(course.points.elapsed, [each for each in course.times if each < goal])
     kept = course.chosen(cells, usable, f"before time {goal:g}")
-    seed = seed_of(rng)
+    seed = resolve_seed(rng)
     way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
     entry = {
         **_settings(course, cells, goal, by, n_neighbors, n_samples),
@@ -212,5 +212,5 @@ def _written(
     weights[course.rows(goal)] = total / total.sum()
     result = course.adata.copy() if copy else course.adata
     result.obs[key] = weights
-    record(result.uns, key, entry)
+    write_record(result.uns, key, entry)
     return result if copy else None

@@ -86,7 +86,7 @@ class Snapshots:
     @cached_property
     def pace(self) -> Tensor:
         """Flow time that passes per unit of elapsed time at each cell's time, shape (n,)."""
-        return self._per_cell({time: self.flow.axis.pace(time) for time in self._times})
+        return self._per_cell({time: self.flow.axis.clock_rate(time) for time in self._times})
 
     @torch.no_grad()
     def velocity(self) -> np.ndarray:

@@ -13,8 +13,8 @@ from anndata import AnnData
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
-from cellflow._keys import START_TIME, TIME, TRAJECTORIES, TRAJECTORY, WEIGHT, record
-from cellflow._random import RNG, seed_of
+from cellflow._keys import START_TIME, TIME, TRAJECTORIES, TRAJECTORY, WEIGHT, write_record
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import Cells, described
 from cellflow.tl._course import Course
@@ -97,7 +97,7 @@ def trajectories(
     [0.0, 12.0, 30.0]
     """
     course = Course.of(adata, flow, time_key)
-    seed = seed_of(rng)
+    seed = resolve_seed(rng)
     generator = np.random.default_rng(seed)
     kept = _kept(course, cells, backward)
     rows = np.flatnonzero(kept)
@@ -107,7 +107,7 @@ def trajectories(
     starts = course.points.elapsed[rows]
     grid = _grid(course, times, float(starts.max() if backward else starts.min()), backward)
     flow, beyond = course.reaching([*starts, *grid], extrapolate=extrapolate)
-    mover = Mover.of(flow, n_samples, seed_of(generator))
+    mover = Mover.of(flow, n_samples, resolve_seed(generator))
     stretches = [
         _stretch(course, mover, rows[starts == start], grid, backward, alone=np.ptp(starts) == 0)
         for start in np.unique(starts)
@@ -121,7 +121,7 @@ def trajectories(
         "extrapolated": beyond,
         **made_by(flow, seed),
     }
-    record(result.uns, TRAJECTORIES, entry)
+    write_record(result.uns, TRAJECTORIES, entry)
     return result
 
 

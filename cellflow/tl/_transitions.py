@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow._log import log_info
-from cellflow._random import RNG, seed_of
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import groups_of
 from cellflow.tl._course import Course
@@ -97,7 +97,9 @@ def transitions(
     rows = {time: course.rows(time, labels.notna().to_numpy()) for time in course.times}
     if empty := [time for time in course.times if not len(rows[time])]:
         raise InputError(f"no cell of time {empty[0]:g} has a value in obs[{groups!r}]")
-    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed_of(rng))
+    way = descent_of(
+        course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=resolve_seed(rng)
+    )
     parts = [
         _interval(way, labels, rows[start], rows[stop]).assign(source_time=start, target_time=stop)
         for start, stop in pairwise(course.times)
@@ -124,6 +126,6 @@ def _interval(
     table["n_source"] = counts.repeat(ends.shape[1])
     lost = np.isnan(found).any(axis=1)
     if lost.any():
-        log_info(f"no descendants are known of: {listed(before.cat.categories[lost])}")
+        log_info(f"no descendants are known of: {format_list(before.cat.categories[lost])}")
     known = table[~lost.repeat(ends.shape[1])]
     return known.assign(mass=known["probability"] * known["n_source"] / counts[~lost].sum())

@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._keys import FROM_DATA, UNCERTAINTY, record
+from cellflow._keys import FROM_DATA, UNCERTAINTY, write_record
 from cellflow._log import log_info
 from cellflow.flow import Flow
 from cellflow.representation import from_context
@@ -138,7 +138,7 @@ def uncertainty(
         "far_limit": limit,
         "share_far": share,
     }
-    record(adata.uns, key_added, entry)
+    write_record(adata.uns, key_added, entry)
     log_info(
         f"{share:.0%} of the cells arrive at time {moment:g} far from data (5% of measured ones)"
     )

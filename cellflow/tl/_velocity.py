@@ -9,10 +9,10 @@ from anndata import AnnData
 
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
-from cellflow._keys import VELOCITY, record
+from cellflow._keys import VELOCITY, write_record
 from cellflow.flow import Flow
 from cellflow.representation import Representation, from_context, write_slots
-from cellflow.representation.matrix import coordinates
+from cellflow.representation.expression import coordinates
 from cellflow.tl._projection import projected
 from cellflow.tl._snapshots import Snapshots, representation_key
 
@@ -123,7 +123,7 @@ def velocity(
         adata.obsm[f"{key_added}_{name}"] = values.astype(np.float32)
     if decode:
         _write_genes(adata, representation, points, speed, key_added)
-    record(adata.uns, key_added, {**course.source(), "bases": ways})
+    write_record(adata.uns, key_added, {**course.source(), "bases": ways})
     return adata if copy else None
 
 

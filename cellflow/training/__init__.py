@@ -8,7 +8,6 @@ from cellflow.training.fit import Job, fit_flow
 from cellflow.training.loop import minimise
 from cellflow.training.parallel import Crew, joined, launch
 from cellflow.training.progress import Look
-from cellflow.training.together import fit_flows
 
 __all__ = [
     "Checkpoint",
@@ -17,7 +16,6 @@ __all__ = [
     "Look",
     "compared",
     "fit_flow",
-    "fit_flows",
     "joined",
     "launch",
     "minimise",

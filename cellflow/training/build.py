@@ -25,7 +25,7 @@ class Build:
         Mean of the training cells, shape (d,), and the unit of lengths.
     generator
         Source of randomness, on the device of the fit.
-    area
+    cost_scale
         Unit of costs.
     delta
         Length scale of unbalanced transport, in units of the representation.
@@ -40,7 +40,7 @@ class Build:
     centre: Tensor
     scale: float
     generator: torch.Generator
-    area: float = 1.0
+    cost_scale: float = 1.0
     delta: float = 1.0
     prior: Flow | None = None
     progress: bool = False

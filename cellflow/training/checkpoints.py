@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from cellflow._errors import FileError, InputError
-from cellflow._tensors import check_whole, read_tensors, write_tensors
+from cellflow._tensors import check_digest, read_tensors, write_tensors
 
 FORMAT = "cellflow-checkpoint"
 SCHEMA_VERSION = 2
@@ -100,7 +100,7 @@ class Checkpoint:
                 f"{self.path} has schema version {metadata.get('schema_version')!r}; "
                 f"this cellflow reads version {SCHEMA_VERSION}"
             )
-        check_whole(self.path, tensors, metadata)
+        check_digest(self.path, tensors, metadata)
         try:
             state = json.loads(metadata["state"])
             identity, step = dict(state["identity"]), int(state["step"])

@@ -26,10 +26,8 @@ class Stopwatch:
         """From here on steps are taken."""
         self.ready = perf_counter()
 
-    def read(self, waited: float, share: float = 1.0) -> dict[str, Any]:
+    def read(self, waited: float) -> dict[str, Any]:
         """What it cost up to now, `waited` seconds of the steps having gone by for pairs.
-
-        Where fits go side by side, a `share` of the time of the steps is that of each.
 
         Returns
         -------
@@ -39,8 +37,8 @@ class Stopwatch:
         """
         return {
             "setup_seconds": self.ready - self.start,
-            "seconds": (perf_counter() - self.ready) * share,
-            "pairing_seconds": waited * share,
+            "seconds": (perf_counter() - self.ready),
+            "pairing_seconds": waited,
             "peak_memory_mb": peak_memory(self.device),
         }
 

@@ -51,14 +51,16 @@ def _exact(_build: Build, _span: Interval) -> Solver:
 
 def _any(_build: Build, _span: Interval) -> Solver:
     # Rows and columns of a batch come in random order.
-    return lambda cost: Plan.of_permutation(np.arange(len(cost)))
+    return lambda cost: Plan.from_permutation(np.arange(len(cost)))
 
 
 def _entropic(build: Build, span: Interval) -> Solver:
     epsilon = build.method.epsilon
     # The endpoints of Brownian motion with diffusion sigma over a time T have a plan in
     # proportion to exp(-|x - y|^2 / (2 sigma^2 T)).
-    strength = 2 * build.sigma**2 * (span[1] - span[0]) if epsilon is None else epsilon * build.area
+    strength = (
+        2 * build.sigma**2 * (span[1] - span[0]) if epsilon is None else epsilon * build.cost_scale
+    )
     return partial(entropic_plan, epsilon=strength)
 
 
@@ -67,7 +69,7 @@ def _unbalanced(build: Build, _span: Interval) -> Solver:
 
     def solver(cost: np.ndarray) -> Plan:
         share = _UNBALANCED_EPSILON * float(cost.mean())
-        epsilon = share if method.epsilon is None else method.epsilon * build.area
+        epsilon = share if method.epsilon is None else method.epsilon * build.cost_scale
         return unbalanced_plan(cost, epsilon, method.tau_a, method.tau_b)
 
     return solver
@@ -100,14 +102,14 @@ def _minibatch(
         source,
         target,
         span,
-        batch_size(build, source, target),
+        _batch_size(build, source, target),
         build.recipe.replace,
         SOLVERS[name or build.method.coupling](build, span),
         cost or build.cost,
     )
 
 
-def batch_size(build: Build, *sides: Side) -> int:
+def _batch_size(build: Build, *sides: Side) -> int:
     """Points a side of a transport problem: more than there are would only repeat them."""
     points = [len(each) for each in sides if isinstance(each, Population)]
     return min(build.recipe.coupling_batch_size, *points)
@@ -161,7 +163,7 @@ def _low_rank(build: Build, source: Population, target: Population, span: Interv
         span,
         generator=build.generator,
         rank=build.method.rank,
-        epsilon=(build.method.epsilon or 0.0) * build.area,
+        epsilon=(build.method.epsilon or 0.0) * build.cost_scale,
     )
 
 

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Pairs
-from cellflow._random import Generators
-from cellflow._tensors import named, under
+from cellflow._tensors import add_prefix, select_prefix
 from cellflow.couplings import Coupling, waiting
 
 
@@ -33,7 +32,7 @@ class Source:
     ready: list[Pairs | None]
 
     @classmethod
-    def of(cls, coupling: Coupling, generator: torch.Generator | Generators) -> Source:
+    def of(cls, coupling: Coupling, generator: torch.Generator) -> Source:
         """What `coupling` and `generator` would draw from now."""
         lists = waiting(coupling)
         return cls(generator.get_state(), [Pairs.cat(pairs) if pairs else None for pairs in lists])
@@ -43,7 +42,7 @@ class Source:
         """The source that these are the `tensors` of."""
         ready: list[Pairs | None] = []
         for k in range(int(tensors["lists"])):
-            columns = under(str(k), tensors)
+            columns = select_prefix(str(k), tensors)
             ready.append(Pairs(**columns).to(device) if columns else None)
         return cls(tensors["generator"], ready)
 
@@ -52,10 +51,10 @@ class Source:
         """All of it, by name."""
         tensors = {"generator": self.generator, "lists": torch.tensor(len(self.ready))}
         for k, pairs in enumerate(self.ready):
-            tensors |= {} if pairs is None else named(str(k), pairs.columns())
+            tensors |= {} if pairs is None else add_prefix(str(k), pairs.columns())
         return tensors
 
-    def restore(self, coupling: Coupling, generator: torch.Generator | Generators) -> None:
+    def restore(self, coupling: Coupling, generator: torch.Generator) -> None:
         """Let `coupling` and `generator` draw from here."""
         generator.set_state(self.generator)
         for pairs, ready in zip(waiting(coupling), self.ready, strict=True):
@@ -78,7 +77,7 @@ class Feed:
         Source of their randomness, not to be used elsewhere.
     """
 
-    def __init__(self, coupling: Coupling, n: int, generator: torch.Generator | Generators) -> None:
+    def __init__(self, coupling: Coupling, n: int, generator: torch.Generator) -> None:
         self.coupling, self.n, self.generator = coupling, n, generator
         self._next: Callable[[], tuple[Pairs, Source | None]] | None = None
         self._source: Source | None = None
@@ -123,7 +122,7 @@ class Feed:
                 self._source = None
 
     def _draw(self) -> Pairs:
-        return self.coupling.sample(self.n, self.generator)  # type: ignore[arg-type]
+        return self.coupling.sample(self.n, self.generator)
 
     def _fill(
         self,

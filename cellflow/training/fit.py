@@ -135,9 +135,9 @@ class Ready:
     identity: dict[str, Any]
     watch: Stopwatch
 
-    def flow(self, trained: Trained[Fields], share: float = 1.0) -> Flow:
-        """The flow that comes of it; `share` of the training's cost was its own."""
-        cost = self.watch.read(trained.waited, share)
+    def flow(self, trained: Trained[Fields]) -> Flow:
+        """The flow that comes of it."""
+        cost = self.watch.read(trained.waited)
         return Flow(trained.net, self.job.axis, {**self.settings, "cost": cost}, trained.history)
 
 
@@ -158,7 +158,7 @@ def prepared(job: Job, device: torch.device, *, progress: bool = False) -> Ready
     if tuned is None and recipe.standardise:
         fields.standardise(*(population.points for population in seen.finite))
     centre, scale = fields.units
-    delta = time_course.reach(method, seen, scale, generator)
+    delta = time_course.wfr_length_scale(method, seen, scale, generator)
     build = Build(method, recipe, centre, scale, generator, scale**2, delta, prior, progress)
     watch = Stopwatch(device)
     with cpu_threads(recipe.threads):

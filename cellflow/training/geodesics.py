@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import torch
 
-from cellflow._random import drawn_seed, torch_generator
+from cellflow._random import draw_seed, torch_generator
 from cellflow.couplings import Coupling
 from cellflow.marginals import Marginals, Population
 from cellflow.methods.sizes import MLPSizes
@@ -68,7 +68,7 @@ def _metric_between(build: Build, source: Population, target: Population) -> Met
         target.points,
         method.land_gamma * build.scale,
         build.generator,
-        rho=method.land_rho * build.area,
+        rho=method.land_rho * build.cost_scale,
         alpha=method.land_alpha,
     )
 
@@ -76,7 +76,7 @@ def _metric_between(build: Build, source: Population, target: Population) -> Met
 def _geopath(build: Build, marginals: Marginals) -> GeopathNet:
     recipe, generator = build.recipe, build.generator
     # Weights are made on the CPU, as those of the fields, so that they are the same everywhere.
-    seed = drawn_seed(generator)
+    seed = draw_seed(generator)
     # Bends are smooth; points on a grid need no net that knows of it for them.
     sizes = recipe.net if isinstance(recipe.net, MLPSizes) else MLPSizes()
     net = GeopathNet(marginals.dim, generator=torch_generator(seed), **sizes.numbers)

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from cellflow._batch import Pairs
 from cellflow._errors import SolverError
 from cellflow._log import log_info
-from cellflow._random import Generators, child
-from cellflow._signals import held_signals
-from cellflow._tensors import named, under
+from cellflow._random import spawn_generator
+from cellflow._signals import defer_signals
+from cellflow._tensors import add_prefix, select_prefix
 from cellflow.couplings import Coupling
 from cellflow.methods.recipes import Recipe
 from cellflow.objectives import Objective
@@ -47,8 +47,7 @@ class Trained(Generic[Net]):
         The net to use: the average of the weights where the recipe asks for it, else the last.
     history
         `step` and the mean `loss` of the steps since the one before; `check`, the loss on unseen
-        pairs at these steps, where there are any; what a companion reads. Of fits that go side
-        by side each reading is a list.
+        pairs at these steps, where there are any; what a companion reads.
     waited
         Seconds in which steps waited for pairs.
     """
@@ -63,7 +62,7 @@ def minimise(
     coupling: Coupling,
     objective: Objective,
     recipe: Recipe,
-    generator: torch.Generator | Generators,
+    generator: torch.Generator,
     *,
     check: Coupling | None = None,
     companion: Companion | None = None,
@@ -95,7 +94,7 @@ def minimise(
         Bar(recipe, training.steps, unit, shown=progress and leads, what=what) as bar,
         training.running(),
         # Processes that train together would be stopped at different steps.
-        held_signals(checkpoint is not None and training.crew.size == 1) as held,
+        defer_signals(checkpoint is not None and training.crew.size == 1) as held,
     ):
         while not training.done and held.caught is None:
             loss = training.step()
@@ -139,16 +138,16 @@ class _Training(Generic[Net]):
         coupling: Coupling,
         objective: Objective,
         recipe: Recipe,
-        generator: torch.Generator | Generators,
+        generator: torch.Generator,
         check: Coupling | None,
         companion: Companion | None,
     ) -> None:
         self.net, self.recipe, self.crew = net.train(), recipe, Crew.here()
         self.crew.check(recipe.batch_size)
         self.device = generator.device
-        self.feed = Feed(coupling, recipe.batch_size, child(generator))
+        self.feed = Feed(coupling, recipe.batch_size, spawn_generator(generator))
         # Times and noise of each process are its own.
-        self.noise: Any = child(generator, self.crew.rank)
+        self.noise: Any = spawn_generator(generator, self.crew.rank)
         self.dropout = Dropout(net, self.noise.initial_seed(), self.device)
         self.optimiser = torch.optim.AdamW(
             net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
@@ -162,9 +161,7 @@ class _Training(Generic[Net]):
         if recipe.compile:
             _compile(net)
         self.loss = self.crew.wrap(_Loss(net, objective, self.noise, recipe.precision))
-        # A column a fit where several go side by side.
-        fits = (len(generator.each),) if isinstance(generator, Generators) else ()
-        self.losses = torch.zeros((recipe.n_steps, *fits), device=self.device)
+        self.losses = torch.zeros(recipe.n_steps, device=self.device)
         self.history: dict[str, list[Any]] = {"step": [], "loss": []}
         self.steps, self.done, self.waited = 0, False, 0.0
         self.pairs: Pairs | None = None
@@ -207,7 +204,7 @@ class _Training(Generic[Net]):
             with self.loss.no_sync() if later else nullcontext():  # type: ignore[operator]
                 # Means over processes weigh each alike, however many pairs it has.
                 loss = self.loss(part) * (len(part) * self.crew.size / len(pairs))
-                loss.sum().backward()
+                loss.backward()
             total += loss.detach()
         return total
 
@@ -216,7 +213,7 @@ class _Training(Generic[Net]):
         losses = self._unread()
         mean = float(losses.mean())
         self.history["step"].append(self.steps)
-        self.history["loss"].append(losses.mean(dim=0).tolist())
+        self.history["loss"].append(mean)
         if self.watch is not None:
             with self.at_rest():
                 self.done |= self.watch.read()
@@ -236,11 +233,10 @@ class _Training(Generic[Net]):
         lost = torch.nonzero(~losses.isfinite())[:, 0].tolist()
         if lost:
             step = seen + lost[0] + 1
-            told = self.history["loss"]
-            before = float(torch.as_tensor(told[-1]).sum()) if told else None
+            before = self.history["loss"][-1] if self.history["loss"] else None
             rate = rate_at(self.recipe, step - 1)
             raise SolverError(
-                told_of_divergence(float(losses[lost[0]].sum()), step, before, self.pairs, rate)
+                told_of_divergence(float(losses[lost[0]]), step, before, self.pairs, rate)
             )
         return losses
 
@@ -266,44 +262,44 @@ class _Training(Generic[Net]):
         """All that is needed to go on from here."""
         # From weights that are no numbers there is no going on.
         self._unread()
-        mine = named("noise", {"generator": self.noise.get_state(), **self.dropout.state()})
+        mine = add_prefix("noise", {"generator": self.noise.get_state(), **self.dropout.state()})
         mine["losses"] = self.losses[: self.steps].cpu()
         tensors = {
-            **named("net", self.net.state_dict()),
-            **named("current", self.current.state_dict()),
-            **named("pairs", self.feed.source.tensors),
+            **add_prefix("net", self.net.state_dict()),
+            **add_prefix("current", self.current.state_dict()),
+            **add_prefix("pairs", self.feed.source.tensors),
         }
         for rank, states in enumerate(self.crew.gather(mine)):
-            tensors |= named(str(rank), states)
+            tensors |= add_prefix(str(rank), states)
         for index, moments in self.optimiser.state_dict()["state"].items():
-            tensors |= named(f"optimiser.{index}", moments)
+            tensors |= add_prefix(f"optimiser.{index}", moments)
         values: dict[str, Any] = {"history": self.history, "done": self.done}
         if self.watch is not None:
-            tensors |= named("best", self.watch.best)
+            tensors |= add_prefix("best", self.watch.best)
             values["check"] = self.watch.losses
         if self.companion is not None:
-            tensors |= named("companion", self.companion.tensors)
+            tensors |= add_prefix("companion", self.companion.tensors)
         return State(self.steps, tensors, values)
 
     def restore(self, state: State) -> None:
         """Go on from a state."""
         tensors = state.tensors
-        self.net.load_state_dict(under("net", tensors))
-        self.current.load_state_dict(under("current", tensors))
+        self.net.load_state_dict(select_prefix("net", tensors))
+        self.current.load_state_dict(select_prefix("current", tensors))
         self.losses[: state.step] = tensors[f"{self.crew.rank}.losses"].to(self.device)
-        noise = under(f"{self.crew.rank}.noise", tensors)
+        noise = select_prefix(f"{self.crew.rank}.noise", tensors)
         self.noise.set_state(noise.pop("generator"))
         self.dropout.restore(noise)
-        source = Source.of_tensors(under("pairs", tensors), self.device)
+        source = Source.of_tensors(select_prefix("pairs", tensors), self.device)
         source.restore(self.feed.coupling, self.feed.generator)
-        self._restore_optimiser(under("optimiser", tensors))
+        self._restore_optimiser(select_prefix("optimiser", tensors))
         self.history = {name: list(values) for name, values in state.values["history"].items()}
         if self.watch is not None:
-            best = under("best", tensors)
+            best = select_prefix("best", tensors)
             self.watch.best = {name: value.to(self.device) for name, value in best.items()}
             self.watch.losses = list(state.values["check"])
         if self.companion is not None:
-            self.companion.restore(under("companion", tensors))
+            self.companion.restore(select_prefix("companion", tensors))
         self.steps = state.step
         self.done = state.values["done"]
 

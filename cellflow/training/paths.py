@@ -9,7 +9,6 @@ from cellflow.marginals import Gaussian, Marginals
 from cellflow.paths import (
     BridgePath,
     Path,
-    SplinePath,
     StraightPath,
     TargetPath,
     VariancePreservingPath,
@@ -37,10 +36,6 @@ def _bridge(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:
     return BridgePath(build.sigma)
 
 
-def _spline(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:
-    return SplinePath(build.sigma)
-
-
 def _wfr(build: Build, _coupling: Coupling, _marginals: Marginals) -> Path:
     return WFRPath(build.delta, build.sigma)
 
@@ -52,6 +47,5 @@ BUILDERS: dict[str, Callable[[Build, Coupling, Marginals], Path]] = {
     "vp": _vp,
     "bridge": _bridge,
     "metric": metric_path,
-    "spline": _spline,
     "wfr": _wfr,
 }

@@ -8,7 +8,7 @@ import torch
 
 from cellflow._errors import FileError, InputError
 from cellflow._files import check_file_target
-from cellflow._random import drawn_seed, torch_generator
+from cellflow._random import draw_seed, torch_generator
 from cellflow.couplings import Potentials, fit_potentials, warn_unless_converged
 from cellflow.couplings.atoms import fingerprint
 from cellflow.marginals import Gaussian, Population
@@ -31,7 +31,7 @@ def potentials_for(
     """
     method, generator = build.method, build.generator
     # Drawn in any case, so that what follows is the same with kept potentials and with new ones.
-    seed = drawn_seed(generator)
+    seed = draw_seed(generator)
     kept = None if method.potentials is None else kept_file(build, source, target)
     if kept is not None and kept.exists() and not anew:
         potentials = Potentials.load(kept, generator.device)
@@ -84,7 +84,7 @@ def ready(folder: Path) -> Path:
 def _strength(build: Build) -> float | None:
     # The potentials' unit is <x, y>, half a squared distance.
     epsilon = build.method.epsilon
-    return None if epsilon is None else epsilon * build.area / 2
+    return None if epsilon is None else epsilon * build.cost_scale / 2
 
 
 def _digest(side: Population | Gaussian) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from cellflow._batch import Pairs
 from cellflow._errors import CellflowWarning
 from cellflow._random import torch_generator
-from cellflow._tensors import named, under
+from cellflow._tensors import add_prefix, select_prefix
 from cellflow._typing import Points, Rows, Scalar
 from cellflow.integrate import solve
 from cellflow.marginals import Marginals
@@ -103,11 +103,11 @@ class TargetNet:
     def tensors(self) -> dict[str, Tensor]:
         """Its weights, and what it has read."""
         readings = torch.tensor(self.readings, dtype=torch.float64).reshape(-1, 2)
-        return {**named("net", self.net.state_dict()), "readings": readings}
+        return {**add_prefix("net", self.net.state_dict()), "readings": readings}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Go on from there."""
-        self.net.load_state_dict(under("net", tensors))
+        self.net.load_state_dict(select_prefix("net", tensors))
         self.readings = [(int(step), ratio) for step, ratio in tensors["readings"].tolist()]
 
 

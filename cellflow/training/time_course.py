@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Interval
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
 from cellflow.couplings import (
-    ChainCoupling,
     Coupling,
     IndependentCoupling,
     MixtureCoupling,
@@ -25,14 +24,12 @@ from cellflow.marginals import Gaussian, Marginals, Population
 from cellflow.methods.method import Method
 from cellflow.methods.parts import COUPLINGS, PATHS
 from cellflow.training.build import Build
-from cellflow.training.couplings import BUILDERS, SOLVERS, Side, batch_size
+from cellflow.training.couplings import BUILDERS, Side
 
 
 def course_coupling(build: Build, marginals: Marginals) -> Coupling:
     """One coupling for a time course, each interval equally often."""
     _check_columns(build.method, marginals)
-    if build.method.path == "spline":
-        return _chains(build, marginals)
     return MixtureCoupling([_interval(build, *ends, span) for ends, span in marginals.intervals])
 
 
@@ -44,7 +41,7 @@ def _check_columns(method: Method, marginals: Marginals) -> None:
         part.takes_noise and PATHS[method.path].takes_noise
     ):
         couplings, paths = (
-            listed(name for name, each in parts.items() if each.takes_noise)
+            format_list(name for name, each in parts.items() if each.takes_noise)
             for parts in (COUPLINGS, PATHS)
         )
         raise InputError(
@@ -58,11 +55,6 @@ def _check_columns(method: Method, marginals: Marginals) -> None:
     ):
         if column is not None and not seen:
             raise InputError(f"coupling {method.coupling!r} does not see {what}; leave them out")
-    if cells.label is not None and method.path == "spline":
-        raise InputError(
-            "path 'spline' follows chains through all times and cannot keep to labels; "
-            "take path 'straight', or leave label and categorical condition keys out"
-        )
     if cells.features is not None and method.coupling == "entropic" and method.epsilon is None:
         raise InputError(
             "coupling 'entropic' takes epsilon from sigma, a length of the coordinates that paths "
@@ -70,24 +62,11 @@ def _check_columns(method: Method, marginals: Marginals) -> None:
         )
 
 
-def _chains(build: Build, marginals: Marginals) -> Coupling:
-    return ChainCoupling(
-        marginals.populations,
-        marginals.times,
-        batch_size(build, *marginals.populations),
-        [
-            SOLVERS[build.method.coupling](_on_costs(build, *ends), span)
-            for ends, span in marginals.intervals
-        ],
-        build.cost,
-    )
-
-
 def _interval(build: Build, source: Side, target: Side, span: Interval) -> Coupling:
     """The coupling of an interval; where points have labels, among those of one label."""
     assert isinstance(target, Population)
     if isinstance(source, Population) and source.rate is not None:
-        source = source.reweighted(torch.exp(source.rate * (span[1] - span[0])))
+        source = source.scale_masses(torch.exp(source.rate * (span[1] - span[0])))
     if target.label is None:
         return _pair(build, source, target, span)
     if isinstance(source, Gaussian):
@@ -163,9 +142,9 @@ def _on_costs(build: Build, *sides: Side) -> Build:
     if not _all_there(features):
         return build
     if not build.recipe.standardise:
-        return replace(build, area=1.0)
+        return replace(build, cost_scale=1.0)
     both = torch.cat(features)
-    return replace(build, area=float((both - both.mean(dim=0)).square().mean()) or 1.0)
+    return replace(build, cost_scale=float((both - both.mean(dim=0)).square().mean()) or 1.0)
 
 
 def _all_there(features: list[Tensor | None]) -> TypeGuard[list[Tensor]]:
@@ -182,7 +161,9 @@ def _tell_of_share(method: Method, marginals: Marginals) -> None:
         )
 
 
-def reach(method: Method, marginals: Marginals, scale: float, generator: torch.Generator) -> float:
+def wfr_length_scale(
+    method: Method, marginals: Marginals, scale: float, generator: torch.Generator
+) -> float:
     """Length scale of unbalanced transport: the one given, or what all intervals need."""
     _check_columns(method, marginals)
     if method.coupling == "wfr":

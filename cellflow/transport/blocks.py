@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from cellflow.transport.exact import exact_plan
-from cellflow.transport.plan import Plan, normalised
+from cellflow.transport.plan import Plan, normalise_masses
 
 #: Ground costs between some rows and some columns, by their indices.
 BlockCost = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -70,7 +70,7 @@ def blockwise_plan(
     -------
     The plan.
     """
-    a, b = normalised(a, len(a)), normalised(b, len(b))
+    a, b = normalise_masses(a, len(a)), normalise_masses(b, len(b))
     parts = []
     for _ in range(rounds):
         orders = _shuffled(len(a), generator), _shuffled(len(b), generator)
@@ -78,7 +78,7 @@ def blockwise_plan(
             plan = exact_plan(cost(rows[0], columns[0]), rows[1], columns[1])
             mass = plan.mass * rows[1].sum() / rounds
             parts.append(Plan(rows[0][plan.rows], columns[0][plan.columns], mass))
-    return Plan.stacked(parts)
+    return Plan.concatenate(parts)
 
 
 def _shuffled(n: int, generator: torch.Generator) -> np.ndarray:

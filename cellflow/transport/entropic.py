@@ -10,7 +10,7 @@ import ot
 from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning
 from cellflow.transport.exact import exact_plan
-from cellflow.transport.plan import Plan, checked_problem
+from cellflow.transport.plan import Plan, validate_problem
 
 #: Share of the mass that a plan may misplace.
 TOLERANCE = 0.02
@@ -54,7 +54,7 @@ def entropic_plan(
     The plan, whose row sums are `a` and column sums `b` up to the tolerance.
     """
     check_positive(epsilon, "epsilon")
-    cost, a, b = checked_problem(cost, a, b)
+    cost, a, b = validate_problem(cost, a, b)
     exact = exact_plan(cost, a, b)
     u, v = exact.potentials
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -69,7 +69,7 @@ def entropic_plan(
             stopThr=tolerance / np.sqrt(len(b)),
         )
     if np.abs(matrix.sum(axis=0) - b).sum() <= tolerance:  # false for NaN
-        return Plan.of_matrix(matrix)
+        return Plan.from_matrix(matrix)
     warnings.warn(
         f"entropic transport with epsilon {epsilon:.3g} did not converge on costs of mean "
         f"{cost.mean():.3g}; the exact plan stands in: raise epsilon (or sigma)",

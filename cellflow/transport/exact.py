@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cellflow._errors import SolverError
-from cellflow.transport.plan import Plan, checked_problem
+from cellflow.transport.plan import Plan, validate_problem
 from cellflow.transport.pricing import (
     FEW,
     Duals,
@@ -89,7 +89,7 @@ def exact_plan(
     SolverError
         If the solver stopped early or its answer is not proven optimal.
     """
-    cost, a, b = checked_problem(cost, a, b)
+    cost, a, b = validate_problem(cost, a, b)
     unit = float(cost.mean()) or 1.0
     if not _MILD[0] < unit < _MILD[1]:
         cost = cost / unit  # the solver's own tolerance is absolute

@@ -10,7 +10,7 @@ import ot
 
 from cellflow._errors import SolverError
 from cellflow.transport.costs import in_units
-from cellflow.transport.plan import normalised
+from cellflow.transport.plan import normalise_masses
 
 #: Share of the mass that a plan may misplace.
 TOLERANCE = 1e-2
@@ -84,7 +84,7 @@ def low_rank_plan(
     ----------
     Scetbon, Cuturi and Peyré 2021, Low-rank Sinkhorn factorization, arXiv 2103.04737.
     """
-    a, b = normalised(a, len(x)), normalised(b, len(y))
+    a, b = normalise_masses(a, len(x)), normalise_masses(b, len(y))
     # The solver divides by masses.
     inside, outside = a > 0, b > 0
     near, far, unit = in_units(x[inside], y[outside])

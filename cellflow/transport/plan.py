@@ -26,19 +26,19 @@ class Plan:
     mass: np.ndarray
 
     @classmethod
-    def of_matrix(cls, matrix: np.ndarray) -> Plan:
+    def from_matrix(cls, matrix: np.ndarray) -> Plan:
         """The positive entries of a matrix (n, m)."""
         rows, columns = np.nonzero(matrix > 0)
         return cls(rows, columns, matrix[rows, columns])
 
     @classmethod
-    def of_permutation(cls, partner: np.ndarray) -> Plan:
+    def from_permutation(cls, partner: np.ndarray) -> Plan:
         """Equal masses from each row i to the column `partner[i]`."""
         n = len(partner)
         return cls(np.arange(n), partner, np.full(n, 1 / n))
 
     @classmethod
-    def stacked(cls, parts: list[Plan]) -> Plan:
+    def concatenate(cls, parts: list[Plan]) -> Plan:
         """The sum of plans."""
         rows, columns, mass = (
             np.concatenate([getattr(part, name) for part in parts])
@@ -54,7 +54,7 @@ class Plan:
         return dense
 
 
-def normalised(weights: np.ndarray | None, n: int) -> np.ndarray:
+def normalise_masses(weights: np.ndarray | None, n: int) -> np.ndarray:
     """Masses of `n` points that sum to one; equal ones for None."""
     if weights is None:
         return np.full(n, 1 / n)
@@ -64,7 +64,7 @@ def normalised(weights: np.ndarray | None, n: int) -> np.ndarray:
     return weights / weights.sum()
 
 
-def checked_cost(cost: np.ndarray) -> np.ndarray:
+def validate_cost(cost: np.ndarray) -> np.ndarray:
     """The cost matrix in float64, refused where it is not finite."""
     cost = np.ascontiguousarray(cost, dtype=np.float64)
     if cost.ndim != 2 or not np.isfinite(cost).all():
@@ -72,9 +72,9 @@ def checked_cost(cost: np.ndarray) -> np.ndarray:
     return cost
 
 
-def checked_problem(
+def validate_problem(
     cost: np.ndarray, a: np.ndarray | None, b: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Costs in float64 and masses that sum to one, refused where they make no problem."""
-    cost = checked_cost(cost)
-    return cost, normalised(a, cost.shape[0]), normalised(b, cost.shape[1])
+    cost = validate_cost(cost)
+    return cost, normalise_masses(a, cost.shape[0]), normalise_masses(b, cost.shape[1])

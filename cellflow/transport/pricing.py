@@ -122,7 +122,7 @@ def _reduced(cost: np.ndarray, u: np.ndarray, v: np.ndarray) -> Iterator[tuple[i
 def whole_plan(cost: np.ndarray, a: np.ndarray, b: np.ndarray, max_iter: int) -> tuple[Plan, Duals]:
     """What the network simplex makes of all entries; the best so far where it stops early."""
     dense, log = ot.emd(a, b, cost, numItermax=max_iter, log=True)
-    return Plan.of_matrix(dense), (log["u"], log["v"])
+    return Plan.from_matrix(dense), (log["u"], log["v"])
 
 
 def _on(

@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 
 from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, InputError, SolverError
-from cellflow.transport.plan import Plan, checked_cost, checked_problem
+from cellflow.transport.plan import Plan, validate_cost, validate_problem
 
 _MAX_ITER = 2000
 _TOLERANCE, _RELAXED_TOLERANCE = 1e-4, 1e-6
@@ -56,7 +56,7 @@ def unbalanced_plan(
     for name, tau in (("tau_a", tau_a), ("tau_b", tau_b)):
         if not 0 < tau <= 1:
             raise InputError(f"{name} must be over 0 and at most 1, got {tau}")
-    cost, a, b = checked_problem(cost, a, b)
+    cost, a, b = validate_problem(cost, a, b)
     weights = tuple(np.inf if tau == 1 else epsilon * tau / (1 - tau) for tau in (tau_a, tau_b))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # the answer is checked below
@@ -115,7 +115,7 @@ def partial_plan(
     """
     if not 0 < share <= 1:
         raise InputError(f"the share of mass to move must be over 0 and at most 1, got {share}")
-    cost, a, b = checked_problem(cost, a, b)
+    cost, a, b = validate_problem(cost, a, b)
     # Masses may sum to a rounding error below one, which is more than the solver allows to move.
     matrix = ot.partial.partial_wasserstein(a, b, cost, m=min(share, a.sum(), b.sum()))
     return _solved(matrix, cost, "raise the share of mass")
@@ -144,7 +144,7 @@ def relaxed_plan(
         Masses of rows and columns, any positive total.
     """
     check_positive(weight, "weight")
-    cost = checked_cost(cost)
+    cost = validate_cost(cost)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         matrix = ot.unbalanced.mm_unbalanced(
@@ -158,4 +158,4 @@ def _solved(matrix: np.ndarray, cost: np.ndarray, advice: str) -> Plan:
         raise SolverError(
             f"unbalanced transport failed on costs of mean {cost.mean():.3g}: {advice}"
         )
-    return Plan.of_matrix(matrix)
+    return Plan.from_matrix(matrix)

@@ -14,7 +14,7 @@ from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, SolverError
 from cellflow.transport.costs import in_units
 from cellflow.transport.exact import MAX_ITER, TOLERANCE, ExactPlan, exact_plan, misplaced
-from cellflow.transport.plan import Plan, checked_cost, normalised
+from cellflow.transport.plan import Plan, normalise_masses, validate_cost
 from cellflow.transport.pricing import Duals
 from cellflow.transport.unbalanced import relaxed_plan
 
@@ -65,7 +65,7 @@ def lazy_plan(
     SolverError
         If the answer is not proven optimal.
     """
-    a, b = normalised(a, len(x)), normalised(b, len(y))
+    a, b = normalise_masses(a, len(x)), normalise_masses(b, len(y))
     x, y, unit = in_units(x, y)
     inside, outside = a > 0, b > 0
     _, log = ot.lp.emd2_lazy(
@@ -146,7 +146,7 @@ def soft_plan(
     all mass.
     """
     check_positive(weight, "weight")
-    cost = np.minimum(checked_cost(cost) / weight, _NEVER)
+    cost = np.minimum(validate_cost(cost) / weight, _NEVER)
     negligible = _NEGLIGIBLE * float(a.sum() + b.sum())
     corners, bound, best = _first_corners(cost, a, b), -np.inf, None
     for _ in range(max_iter):

@@ -257,7 +257,7 @@ def test_methods_are_listed_with_their_parts_and_sources(run):
     code, out, err = run("methods")
     assert (code, err) == (0, "")
     flat = " ".join(out.split())
-    for word in ("ot-cfm", "sf2m", "wfr-fm", "exact-full", "spline", "velocity-score", "gene-sets"):
+    for word in ("ot-cfm", "sf2m", "wfr-fm", "exact-full", "bridge", "velocity-score", "gene-sets"):
         assert word in flat
     assert "arXiv" in flat
 

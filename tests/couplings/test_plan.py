@@ -36,7 +36,7 @@ def populations(seed=0, n=24, m=24, *, weighted=False, dtype=torch.float64, **co
 
 
 def cost_of(source, target):
-    return distances(source.cells.seen.numpy(), target.cells.seen.numpy()) ** 2
+    return distances(source.cells.cost_features.numpy(), target.cells.cost_features.numpy()) ** 2
 
 
 def numbers(x):

@@ -200,7 +200,7 @@ def test_the_average_is_the_mean_of_the_last_half_to_three_quarters(n_steps, gen
     ascent = Ascent(start, spread=1.0, batch_size=8, rate=3.0)
     iterates = []
     for _ in range(n_steps):
-        ascent.step(noise(2).sample(8, generator).seen)
+        ascent.step(noise(2).sample(8, generator).cost_features)
         iterates.append(ascent.iterate.g)
     kept = n_steps + 1 - (2 ** (n_steps.bit_length() - 1) + 1) // 2
     mean = torch.stack(iterates[-kept:]).mean(dim=0)

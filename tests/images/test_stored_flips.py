@@ -80,7 +80,7 @@ def test_stored_mirrors_stay_bytes():
     population = space.population(digits(), flips=True, stored=True)
     assert len(population) == 2 * len(digits())
     assert population.stored.x.dtype == torch.uint8
-    assert population.reading.flips is False
+    assert population.transform.flips is False
 
 
 def test_a_source_of_images_is_mirrored_as_well():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellflow import InputError
-from cellflow.marginals import TimeAxis, fit_axis
+from cellflow.marginals import TimeAxis, fit_time_axis
 
 steps = st.lists(st.tuples(st.floats(0.1, 50), st.floats(0, 9)), min_size=1, max_size=6)
 
@@ -63,10 +63,10 @@ def test_lengths_are_wasserstein_distances(generator):
     steps = [torch.zeros(3), torch.tensor([3.0, 0, 4]), torch.tensor([3.0, 2, 4])]
     x = torch.cat([cells + step for step in steps])
     elapsed = np.repeat([0.0, 2.0, 6.0], 50)
-    axis = fit_axis("learned", (0.0, 2.0, 5.0, 6.0), x, elapsed)
+    axis = fit_time_axis("learned", (0.0, 2.0, 5.0, 6.0), x, elapsed)
     assert axis.times == (0.0, 2.0, 6.0)
     assert axis.lengths == pytest.approx((0, 5, 7), rel=1e-5)
-    assert fit_axis("real", (0.0, 2.0, 5.0, 6.0), x, elapsed) == TimeAxis(
+    assert fit_time_axis("real", (0.0, 2.0, 5.0, 6.0), x, elapsed) == TimeAxis(
         "real", (0.0, 2.0, 5.0, 6.0)
     )
 
@@ -87,9 +87,9 @@ def test_lengths_belong_to_the_learned_clock(kind, lengths):
 )
 def test_pace_is_the_derivative_of_the_clock(axis):
     low, high = axis.to_flow(2.2 - 1e-5), axis.to_flow(2.2 + 1e-5)
-    assert axis.pace(2.2) == pytest.approx((high - low) / 2e-5, rel=1e-4)
-    before, after = (axis.pace(t) for t in (1 - 1e-4, 1 + 1e-4))
-    assert axis.pace(1.0) == pytest.approx((before + after) / 2, rel=1e-2)
+    assert axis.clock_rate(2.2) == pytest.approx((high - low) / 2e-5, rel=1e-4)
+    before, after = (axis.clock_rate(t) for t in (1 - 1e-4, 1 + 1e-4))
+    assert axis.clock_rate(1.0) == pytest.approx((before + after) / 2, rel=1e-2)
 
 
 @pytest.mark.parametrize(

@@ -36,11 +36,11 @@ def with_costs(points, weight):
     """Noise and points with conditions in costs."""
     z = Population.of(points.stored.condition)
     noise = ConditionedNoise(torch.zeros(1, 2), conditions=z, weight=weight)
-    return noise, Population(points.stored, reading=ConditionCosts(weight))
+    return noise, Population(points.stored, transform=ConditionCosts(weight))
 
 
 def semidiscrete(noise, target, generator):
-    potentials = fitted(noise, target.cells.seen, target.masses, generator=generator)
+    potentials = fitted(noise, target.cells.cost_features, target.masses, generator=generator)
     return SemidiscreteCoupling(noise, target, SPAN, potentials)
 
 
@@ -82,7 +82,7 @@ def test_a_large_weight_pairs_equal_conditions_only(points, generator):
     noise, target = with_costs(points, 300.0)
     coupling = semidiscrete(noise, target, generator)
     source = noise.sample(3000, generator)
-    z = target.stored.condition[coupling.potentials.draw(source.seen, generator)]
+    z = target.stored.condition[coupling.potentials.draw(source.cost_features, generator)]
     assert (z.sign() == source.features[:, 2:].sign()).all()
 
 
@@ -131,7 +131,7 @@ def test_a_reading_comes_first_and_devices_are_kept_to(points, generator):
     def doubled(rows, generator):
         return Batch(2 * rows.x, condition=rows.condition)
 
-    target = Population(points.stored, reading=ConditionCosts(4.0, doubled))
+    target = Population(points.stored, transform=ConditionCosts(4.0, doubled))
     cells = target.cells
     torch.testing.assert_close(cells.x, 2 * points.stored.x)
     torch.testing.assert_close(cells.features, torch.cat([cells.x, 2 * cells.condition], dim=1))

@@ -128,7 +128,7 @@ def stored() -> Population:
     """Ten rows of bytes, with columns that tell the row."""
     x = torch.arange(200, 230, dtype=torch.uint8).reshape(10, 3)
     rows = Batch(x, label=torch.arange(10), condition=torch.arange(10.0)[:, None])
-    return Population(rows, reading=read)
+    return Population(rows, transform=read)
 
 
 def test_stored_rows_are_read_when_they_are_drawn_and_changed_at_random_then_only(
@@ -153,10 +153,10 @@ def test_stored_rows_are_read_when_they_are_drawn_and_changed_at_random_then_onl
 @given(n=st.integers(1, 30), weighted=st.booleans())
 def test_what_is_drawn_is_the_same_with_and_without_a_reading(stored, n, weighted):
     """As long as nothing is changed at random, the rows of a seed are those of the points."""
-    still = replace(stored, reading=lambda rows, _generator: read(rows, None))
+    still = replace(stored, transform=lambda rows, _generator: read(rows, None))
     if weighted:
         still = replace(still, weights=torch.arange(1.0, 11))
-    plain = replace(still, stored=still.cells, reading=None)
+    plain = replace(still, stored=still.cells, transform=None)
     found, expected = (each.sample(n, torch.Generator().manual_seed(n)) for each in (still, plain))
     assert found.columns().keys() == expected.columns().keys()
     for name, column in expected.columns().items():
@@ -174,9 +174,9 @@ def test_the_same_seed_draws_and_changes_the_same(stored):
 def test_bytes_have_masses_that_are_numbers(stored):
     assert torch.equal(stored.masses, torch.full((10,), 0.1))
     assert stored.masses.dtype == torch.float32
-    heavy = stored.reweighted(torch.arange(10.0))
+    heavy = stored.scale_masses(torch.arange(10.0))
     torch.testing.assert_close(heavy.masses, torch.arange(10.0) / 45)
-    assert heavy.reading is read
+    assert heavy.transform is read
 
 
 def test_rows_of_what_is_stored_and_its_place_keep_the_reading(stored, generator):
@@ -189,7 +189,7 @@ def test_rows_of_what_is_stored_and_its_place_keep_the_reading(stored, generator
     torch.testing.assert_close(part.masses, torch.tensor([8.0, 3.0]) / 11)
     assert set(part.sample(50, generator).label.tolist()) == {2, 7}
     moved = part.to("cpu")
-    assert moved.reading is read
+    assert moved.transform is read
     assert torch.equal(moved.points, part.points)
     assert torch.equal(moved.weights, part.weights)
 
@@ -212,8 +212,8 @@ def test_points_come_where_the_generator_is_wherever_they_are_kept(stored, weigh
 
 def test_chosen_rows_are_read_and_nothing_changed_at_random(stored):
     rows = torch.tensor([3, 3, 0])
-    assert torch.equal(stored.at(rows).x, stored.points[rows])
-    assert torch.equal(stored.at(rows).label, rows)
+    assert torch.equal(stored.take(rows).x, stored.points[rows])
+    assert torch.equal(stored.take(rows).label, rows)
 
 
 def test_populations_of_different_dimensions_are_refused():

@@ -250,7 +250,6 @@ def test_labels_at_one_end_only_are_told(generator):
         ({"clones": torch.zeros((8, 1), dtype=torch.long)}, {"coupling": "low-rank"}, "clones"),
         ({"features": torch.zeros(8, 3)}, {"coupling": "independent"}, "cost_rep"),
         ({"features": torch.zeros(8, 3)}, {"coupling": "entropic"}, "give epsilon"),
-        ({"label": torch.zeros(8, dtype=torch.long)}, {"path": "spline"}, "cannot keep to labels"),
     ],
 )
 def test_what_a_coupling_would_not_see_is_refused(columns, changes, message, generator):

@@ -21,9 +21,9 @@ NOISE = Gaussian(torch.zeros(1, 4))
 QUICK = recipe("default", n_steps=3, net={"width": 4})
 
 
-def build(folder, seed=0, area=1.0, **settings):
+def build(folder, seed=0, cost_scale=1.0, **settings):
     chosen = method("sd-fm", potentials=None if folder is None else str(folder), **settings)
-    return Build(chosen, QUICK, torch.zeros(4), 1.0, seeded(seed), area)
+    return Build(chosen, QUICK, torch.zeros(4), 1.0, seeded(seed), cost_scale)
 
 
 def fitted(source, target, chosen, numbers=QUICK):
@@ -44,7 +44,7 @@ def test_everything_that_decides_potentials_has_a_file_of_its_own(tmp_path):
             (build(tmp_path), points(2), points(0)),
             (build(tmp_path, epsilon=0.0), NOISE, points(0)),
             (build(tmp_path, epsilon=0.5), NOISE, points(0)),
-            (build(tmp_path, epsilon=0.5, area=2.0), NOISE, points(0)),
+            (build(tmp_path, epsilon=0.5, cost_scale=2.0), NOISE, points(0)),
             (build(tmp_path, cost_dim=2), NOISE, points(0)),
             (build(tmp_path, cost_dim=3), NOISE, points(0)),
             (build(tmp_path, semidiscrete_steps=9), NOISE, points(0)),

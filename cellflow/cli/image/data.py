@@ -64,7 +64,7 @@ def data(
 def _described(found: ImageSet) -> dict[str, str]:
     import numpy as np
 
-    from cellflow._checks import listed
+    from cellflow._checks import format_list
 
     channels, height, width = found.shape
     values = found.pixels.reshape(-1, channels) / 255
@@ -77,7 +77,7 @@ def _described(found: ImageSet) -> dict[str, str]:
     }
     if found.labels is not None:
         counts = np.bincount(found.labels, minlength=len(found.classes))
-        pairs["classes"] = listed(
+        pairs["classes"] = format_list(
             f"{name}: {count:,}" for name, count in zip(found.classes, counts, strict=True)
         )
     return pairs

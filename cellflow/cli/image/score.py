@@ -204,7 +204,7 @@ def table(
     """Gather files of cellflow image score in one table."""
     import pandas as pd
 
-    from cellflow._files import new_file
+    from cellflow._files import atomic_file
     from cellflow._log import log_info
     from cellflow.images.scoring.scores import read_table
 
@@ -217,7 +217,7 @@ def table(
         from cellflow.cli.figures import draw
 
         draw(figure, lambda: pl.image_scores(gathered, show=False), force=force)
-    with new_file(output, overwrite=force) as staged:
+    with atomic_file(output, overwrite=force) as staged:
         gathered.to_csv(staged, sep="\t", index=False)
     if progress:
         print_scores(gathered)

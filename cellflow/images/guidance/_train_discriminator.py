@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from cellflow._checks import check_choice, check_positive, listed
+from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
-from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
+from cellflow._random import RNG, draw_seed, resolve_seed, torch_generator
 from cellflow.flow import Flow
 from cellflow.images._sample import sample
 from cellflow.images.data import ImageSet
@@ -110,8 +110,8 @@ def train_discriminator(
     check_guidable(flow)
     check_choice(pairing, PAIRINGS, "pairing")
     _check_like(space, data, "data")
-    seeds = torch_generator(seed_of(rng))
-    noise_seed, fit_seed = drawn_seed(seeds), drawn_seed(seeds)
+    seeds = torch_generator(resolve_seed(rng))
+    noise_seed, fit_seed = draw_seed(seeds), draw_seed(seeds)
     sizes: dict[str, Any] = {
         "shape": space.shape,
         "channels": channels,
@@ -153,8 +153,8 @@ def _check_like(space: ImageSpace, images: ImageSet, what: str) -> None:
         )
     if space.classes and images.classes != space.classes:
         raise InputError(
-            f"{what}: this flow has the classes {listed(space.classes)}; {images.name} has "
-            f"{listed(images.classes) or 'none'}"
+            f"{what}: this flow has the classes {format_list(space.classes)}; {images.name} has "
+            f"{format_list(images.classes) or 'none'}"
         )
 
 

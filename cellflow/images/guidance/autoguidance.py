@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from cellflow._checks import check_positive, listed
+from cellflow._checks import check_positive, format_list
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._typing import Condition, Points, Rows, VelocityField
 from cellflow.flow import Flow
@@ -288,8 +288,8 @@ def _check_pair(flow: Flow, space: ImageSpace, weak: Flow, weak_space: ImageSpac
         raise InputError(f"this flow has {flow.dim} dimensions, the weak one {weak.dim}")
     if weak_space.classes and weak_space.classes != space.classes:
         raise InputError(
-            f"the weak flow has the classes {listed(weak_space.classes)}, this one "
-            f"{listed(space.classes) or 'none'}; the weak one may have the same, or none"
+            f"the weak flow has the classes {format_list(weak_space.classes)}, this one "
+            f"{format_list(space.classes) or 'none'}; the weak one may have the same, or none"
         )
     if flow.device != weak.device:
         raise InputError(f"this flow is on {flow.device}, the weak one on {weak.device}")

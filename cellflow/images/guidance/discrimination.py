@@ -13,7 +13,7 @@ from torch.nn import functional
 from cellflow._batch import Batch, Pairs
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
-from cellflow._random import drawn_seed, torch_generator, uniform_like
+from cellflow._random import draw_seed, torch_generator, uniform_like
 from cellflow._typing import Condition, Points, Rows, Scalar
 from cellflow._versions import versions
 from cellflow.couplings import (
@@ -215,7 +215,7 @@ class _Split:
         """Couple noise N(0, 1) within each label, so that it does not depend on the label."""
         noise = Gaussian(torch.zeros((1, images.dim), device=generator.device))
         sides: tuple[list[Coupling], list[Coupling]] = ([], [])
-        order = torch_generator(drawn_seed(generator))
+        order = torch_generator(draw_seed(generator))
         groups, shares = _groups(images)
         for group in groups:
             rows = group[torch.randperm(len(group), generator=order)]
@@ -268,7 +268,7 @@ class _Accuracy:
         generator: torch.Generator,
     ) -> _Accuracy:
         """Draw the pairs."""
-        seed = drawn_seed(generator)
+        seed = draw_seed(generator)
         drawn = unseen.sample(_CHECKED, torch_generator(seed, generator.device))
         return cls(objective, drawn, seed)
 
@@ -313,7 +313,7 @@ def _with_marks(real: Population, generated: Population) -> Population:
         batches.append(
             Batch(stored.x, condition=torch.cat([marks, *known], dim=1), label=2 * classes + mark)
         )
-    return Population(Batch.cat(batches), reading=real.reading)
+    return Population(Batch.cat(batches), transform=real.transform)
 
 
 def _groups(images: Population) -> tuple[list[Tensor], list[float]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow.images.readers.source import ALL, TEST, TRAIN, Images, Source, numbered, reading
 
@@ -48,8 +48,8 @@ def _names(path: Path) -> dict[str, tuple[str, str | None]]:
             if pixels in keys:
                 found.setdefault(split, (pixels, labels if labels in keys else None))
     if not found:
-        expected = listed(pixels for pairs in _NAMES.values() for pixels, _ in pairs)
-        raise InputError(f"{path} has no images: it has {listed(keys)}; expected {expected}")
+        expected = format_list(pixels for pairs in _NAMES.values() for pixels, _ in pairs)
+        raise InputError(f"{path} has no images: it has {format_list(keys)}; expected {expected}")
     if TEST not in found and found[TRAIN][0] == "images":
         return {ALL: found[TRAIN]}
     return found

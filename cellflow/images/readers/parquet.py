@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import FileError, InputError
 from cellflow.images.readers.image_files import decoded, stacked
 from cellflow.images.readers.source import ALL, TEST, TRAIN, Images, Source, numbered, reading
@@ -79,7 +79,7 @@ def _image_column(path: Path, schema: Any) -> str:
             kind = kind.field(_BYTES).type
         if types.is_binary(kind) or types.is_large_binary(kind):
             return field.name
-    raise InputError(f"{path} has no column of encoded images; it has {listed(schema.names)}")
+    raise InputError(f"{path} has no column of encoded images; it has {format_list(schema.names)}")
 
 
 def _label_column(schema: Any) -> str | None:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import InputError
-from cellflow._random import RNG, seed_of, torch_generator
+from cellflow._random import RNG, resolve_seed, torch_generator
 from cellflow.images.data import ImageSet
 from cellflow.images.scoring.features import FeatureSpace, given_space
 from cellflow.images.scoring.frechet import frechet_distance
@@ -85,7 +85,7 @@ def score(
     _check(generated, real, test)
     chosen = given_space(space, weights)
     target = resolve_device(device)
-    generator = torch_generator(seed_of(rng))
+    generator = torch_generator(resolve_seed(rng))
     known = statistics_of(real, chosen, cache=cache, device=target, progress=progress)
     made = chosen(generated.pixels, target, progress=progress)
     scores = [_score(GENERATED, made, known, generator)]
@@ -161,7 +161,7 @@ def translation_scores(
     clouds = [Cloud.of(_array(points)) for points in (translated, target, source)]
     dims = [cloud.points.shape[1] for cloud in clouds]
     if len(set(dims)) > 1:
-        raise InputError(f"points must have one dimension, got {listed(dims)}")
+        raise InputError(f"points must have one dimension, got {format_list(dims)}")
     made, real, before = clouds
     return TranslationScores(
         mmd=1e3 * mmd(made, real),

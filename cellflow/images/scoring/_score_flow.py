@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from cellflow._errors import InputError
-from cellflow._random import RNG, drawn_seed, seed_of, torch_generator
+from cellflow._random import RNG, draw_seed, resolve_seed, torch_generator
 from cellflow.flow import Flow
 from cellflow.images._sample import sample
 from cellflow.images.data import ImageSet
@@ -114,8 +114,8 @@ def score_flow(
                 f"discriminator guidance requires solver 'edm-heun', got {options['solver']!r}"
             )
     chosen = given_space(space, weights)
-    seeds = torch_generator(seed_of(rng))
-    noise_seed, score_seed = drawn_seed(seeds), drawn_seed(seeds)
+    seeds = torch_generator(resolve_seed(rng))
+    noise_seed, score_seed = draw_seed(seeds), draw_seed(seeds)
     straight = _straightness(flow, encoder, noise_seed, batch_size)
     cost = _cost(flow)
     rows: list[dict[str, Any]] = []

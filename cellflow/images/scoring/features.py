@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from cellflow._checks import check_choice
 from cellflow._errors import FileError, InputError
-from cellflow._tensors import digest
+from cellflow._tensors import compute_digest
 from cellflow.images.data import check_pixels
 from cellflow.images.scoring.feature_nets import (
     Pixels,
@@ -210,7 +210,7 @@ def _inception(weights: str | Path) -> NetSpace:
 
 
 def _fingerprint(net: nn.Module) -> str:
-    return digest(net.state_dict())[:_FINGERPRINT_DIGITS]
+    return compute_digest(net.state_dict())[:_FINGERPRINT_DIGITS]
 
 
 _WITH_WEIGHTS: dict[str, tuple[Callable[[str | Path], NetSpace], str]] = {

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from cellflow._errors import FileError, InputError
-from cellflow._files import new_file
-from cellflow._tensors import digest
+from cellflow._files import atomic_file
+from cellflow._tensors import compute_digest
 from cellflow.images.scoring.feature_nets import first_line, read_weights
 
 #: Where weights come from, for messages.
@@ -69,7 +69,7 @@ def write_inception_weights(
         io.BytesIO(graph), map_location="cpu"
     ).state_dict()
     weights = converted(tensors)
-    with new_file(Path(path), overwrite=overwrite) as staged:
+    with atomic_file(Path(path), overwrite=overwrite) as staged:
         torch.save(weights, staged)
 
 
@@ -92,7 +92,7 @@ def read_inception_weights(path: str | Path) -> dict[str, Tensor]:
 def pooled_digest(weights: Mapping[str, Tensor]) -> str:
     """SHA-256 of the tensors that the pooled features hang on."""
     others = ("fc.weight", "fc.bias")
-    return digest(
+    return compute_digest(
         {
             name: values
             for name, values in weights.items()

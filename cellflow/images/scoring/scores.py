@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cellflow._errors import FileError
-from cellflow._files import new_file
+from cellflow._files import atomic_file
 
 #: What the rows of a table are of.
 GENERATED, TEST = "generated", "test images"
@@ -163,7 +163,7 @@ def write_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = Fals
     """
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     text = json.dumps({"format": FORMAT, "rows": rows}, indent=1, allow_nan=False)
-    with new_file(Path(path), overwrite=overwrite) as staged:
+    with atomic_file(Path(path), overwrite=overwrite) as staged:
         staged.write_text(text + "\n", encoding="utf-8")
 
 

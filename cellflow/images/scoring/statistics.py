@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from cellflow._errors import CellflowWarning, FileError, InputError
-from cellflow._tensors import check_whole, read_tensors, write_tensors
+from cellflow._tensors import check_digest, read_tensors, write_tensors
 from cellflow.images.data import ImageSet
 from cellflow.images.scoring.features import FeatureSpace
 from cellflow.images.scoring.frechet import Moments
@@ -123,7 +123,7 @@ def _write(path: Path, key: dict[str, str], statistics: Statistics) -> None:
 def _read(path: Path, key: dict[str, str], device: torch.device | str) -> Statistics:
     """Read a cache file; `FileError` for any other than `_write` makes for this key."""
     tensors, metadata = read_tensors(path, "statistics of images")
-    check_whole(path, tensors, metadata)
+    check_digest(path, tensors, metadata)
     if {name: metadata.get(name) for name in ("format", *key)} != {"format": _FORMAT, **key}:
         raise FileError(f"the cached statistics {path} belong to something else")
     moments = Moments(int(key["n"]), tensors["mean"].numpy(), tensors["scatter"].numpy())

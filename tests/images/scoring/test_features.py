@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cellflow import InputError
-from cellflow._tensors import digest
+from cellflow._tensors import compute_digest
 from cellflow.images.data import ImageSet
 from cellflow.images.scoring.feature_nets import ResNet20, read_weights
 from cellflow.images.scoring.features import SPACES, FeatureSpace, NetSpace, space_of
@@ -111,7 +111,7 @@ def test_a_resnet_is_read_from_a_checkpoint(resnet_file, colourful):
     features = space(colourful, "cpu")
     assert features.shape == (5, 64)
     state = read_weights(resnet_file)
-    assert space.fingerprint == digest(state)[:16]
+    assert space.fingerprint == compute_digest(state)[:16]
     other = ResNet20()
     other.load_state_dict({**state, "conv1.weight": state["conv1.weight"] + 0.1})
     torch.save(other.state_dict(), resnet_file)

@@ -6,7 +6,7 @@ import pytest
 
 import cellflow as cf
 from cellflow import InputError
-from cellflow._random import drawn_seed, torch_generator
+from cellflow._random import draw_seed, torch_generator
 from cellflow.images import score, score_flow
 from cellflow.images.scoring._score_flow import BY_LEAPS
 from cellflow.images.scoring.features import space_of
@@ -50,7 +50,7 @@ def test_a_row_for_each_solver_says_what_it_cost(table):
 
 def test_a_row_is_the_score_of_the_images_that_the_solver_makes(flow, table):
     """The same noise for all solvers, so the images of one step are those of a sample."""
-    seed = drawn_seed(torch_generator(0))
+    seed = draw_seed(torch_generator(0))
     made = cf.images.sample(flow, 20, rng=seed, solver="euler", n_steps=1).images
     alone = score(made, digits(), space="pixels").scores[0]
     assert table["frechet"][0] == pytest.approx(alone.frechet)

@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from cellflow._checks import check_choice, listed
+from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 
 #: What the public verbs take as `cells`.
@@ -91,7 +91,8 @@ def _by_value(adata: AnnData, text: str) -> np.ndarray:
     keys = [_key(each, like=values) for each in asked]
     if bad := [each for each, key in zip(asked, keys, strict=True) if key not in known]:
         raise InputError(
-            f"obs[{column!r}] has no value {listed(map(repr, bad))}; there are: {listed(present)}"
+            f"obs[{column!r}] has no value {format_list(map(repr, bad))}; "
+            f"there are: {format_list(present)}"
         )
     return values.isin([known[key] for key in keys]).to_numpy()
 
@@ -125,7 +126,7 @@ def _by_list(adata: AnnData, cells: Iterable[object]) -> np.ndarray:
     if values.ndim != 1 or not all(isinstance(value, str) for value in values):
         raise InputError(f"cells are chosen by {_FORMS}; got {_shown(cells)}")
     if foreign := [value for value in values if value not in adata.obs_names]:
-        raise InputError(f"no cells of these names: {listed(foreign)}")
+        raise InputError(f"no cells of these names: {format_list(foreign)}")
     return np.asarray(adata.obs_names.isin(values))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from scipy import sparse
 from torch import Tensor
 
 from cellflow._batch import Batch
-from cellflow._checks import check_choice, check_finite, listed
+from cellflow._checks import check_choice, check_finite, format_list
 from cellflow._errors import InputError
-from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, recorded
+from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, read_record
+from cellflow.marginals import Marginals, Population, TimeAxis
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,8 @@ class SideColumns:
     def _rates(self, adata: AnnData) -> Tensor | None:
         if not self.growth:
             return None
-        key = (recorded(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
-        if key == (recorded(adata.uns, LEARNED_GROWTH) or {}).get("key_added"):
+        key = (read_record(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
+        if key == (read_record(adata.uns, LEARNED_GROWTH) or {}).get("key_added"):
             raise InputError(
                 f"obs[{key!r}] holds rates that a flow learned, not those of gene sets; run "
                 "pp.growth (cellflow growth) again"
@@ -132,6 +133,34 @@ class SideColumns:
         rates = pd.to_numeric(adata.obs[key], errors="coerce").to_numpy(dtype=np.float64)
         check_finite(rates, f"obs[{key!r}]", list(adata.obs_names))
         return torch.as_tensor(rates, dtype=torch.float32)
+
+
+def populations(
+    cells: Batch, elapsed: np.ndarray, times: Iterable[float], axis: TimeAxis
+) -> Marginals:
+    """Split cells into populations at the flow times of `times`.
+
+    Growth rates per unit of elapsed time become rates per unit of flow time, by the length of the
+    interval that follows (the last one has none after it).
+    """
+    kept = list(times)
+    moments = [axis.to_flow(time) for time in kept]
+    parts = []
+    for k, time in enumerate(kept):
+        part = cells[_rows(elapsed == time)]
+        if part.rate is not None:
+            low = min(k, len(kept) - 2)
+            pace = (kept[low + 1] - kept[low]) / (moments[low + 1] - moments[low])
+            part = replace(part, rate=part.rate * pace)
+        parts.append(Population(part))
+    return Marginals(tuple(moments), tuple(parts))
+
+
+def _rows(mask: np.ndarray) -> slice | torch.Tensor:
+    """The rows of a mask; a slice, which copies nothing, where they stand together."""
+    rows = np.flatnonzero(mask)
+    together = len(rows) == rows[-1] - rows[0] + 1
+    return slice(rows[0], rows[-1] + 1) if together else torch.as_tensor(rows)
 
 
 def _column(obs: pd.DataFrame, key: str) -> pd.Series:
@@ -157,8 +186,8 @@ def _encoded(column: pd.Series, how: Mapping[str, Any]) -> np.ndarray:
     values = column.astype(str)
     if foreign := sorted(set(values) - set(how["categories"])):
         raise InputError(
-            f"obs[{how['key']!r}] has values that the flow does not know: {listed(foreign)}; "
-            f"known: {listed(how['categories'])}"
+            f"obs[{how['key']!r}] has values that the flow does not know: {format_list(foreign)}; "
+            f"known: {format_list(how['categories'])}"
         )
     return np.stack([(values == category).to_numpy() for category in how["categories"]], axis=1)
 

@@ -1,4 +1,4 @@
-"""Cells in files that are larger than memory: opened, not read, and copied on disk."""
+"""AnnData in `.h5ad` files and zarr stores: read, opened on disk, written and copied whole."""
 
 from __future__ import annotations
 
@@ -7,22 +7,94 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+import anndata
 import h5py
 import pandas as pd
 from anndata import AnnData
 from anndata.io import read_elem, sparse_dataset, write_elem
 
 from cellflow._errors import FileError
-from cellflow._files import check_file_target, check_target, new_file, new_folder
-from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, recorded
-from cellflow.io.h5ad import ZIPPED, check_is_h5ad, read_h5ad, unreadable, write_h5ad
-from cellflow.io.slots import USUAL_TIME_KEYS
+from cellflow._files import (
+    atomic_file,
+    atomic_folder,
+    check_file_target,
+    check_is_file,
+    check_target,
+)
+from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, read_record
+from cellflow.io.hdf5 import Sink, check_structure
+from cellflow.io.time_points import USUAL_TIME_KEYS
+
+#: Ending of a zarr store in one file.
+ZIPPED = ".zarr.zip"
 
 #: A folder of this suffix is a zarr store.
 _ZARR = ".zarr"
 
 #: A group of an `.h5ad` file or of a zarr store.
 Group = Any
+
+
+def read_h5ad(path: str | Path) -> AnnData:
+    """Read an `.h5ad` file, or a zarr store: a folder `.zarr`, or one file `.zarr.zip`.
+
+    Raises
+    ------
+    FileError
+        If it is missing, not HDF5, cut short, or holds no AnnData.
+    """
+    path = Path(path)
+    if path.name.endswith((".zarr", ZIPPED)) and path.exists():
+        return _read_zarr(path)
+    check_is_h5ad(path)
+    try:
+        return anndata.read_h5ad(path)
+    except Exception as error:  # h5py and anndata raise many kinds for damaged files
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: Exception) -> FileError:
+    """What is said of a file whose reader failed."""
+    reason = " ".join(str(error).split())[:200]
+    return FileError(f"{path} cannot be read; damaged or no AnnData: {reason}")
+
+
+def check_is_h5ad(path: Path) -> None:
+    """Refuse what is no HDF5 file, or none that can be read without harm."""
+    check_is_file(path)
+    if not h5py.is_hdf5(path):
+        raise FileError(f"{path} is no .h5ad file (not HDF5)")
+    try:
+        check_structure(path)
+    except Exception as error:  # h5py raises many kinds for damaged files
+        raise unreadable(path, error) from error
+
+
+def _read_zarr(path: Path) -> AnnData:
+    try:
+        from zarr.storage import LocalStore, ZipStore
+
+        store = LocalStore(path) if path.is_dir() else ZipStore(path, mode="r")
+        return anndata.read_zarr(store)
+    except Exception as error:  # zarr and anndata raise many kinds for damaged stores
+        raise unreadable(path, error) from error
+
+
+def write_h5ad(adata: AnnData, path: str | Path, *, overwrite: bool = False) -> None:
+    """Write an `.h5ad` file, whole or not at all.
+
+    Raises
+    ------
+    FileError
+        If `path` cannot be written, or exists while `overwrite` is off.
+    """
+    with atomic_file(Path(path), overwrite=overwrite) as staged:
+        # As `AnnData.write_h5ad` does, which takes no open file.
+        adata.strings_to_categoricals()
+        if adata.raw is not None:
+            adata.strings_to_categoricals(adata.raw.var)
+        with Sink(str(staged)) as sink, h5py.File(sink, "w") as file:
+            write_elem(file, "/", adata, dataset_kwargs={"compression": "gzip"})
 
 
 def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) -> AnnData:
@@ -101,14 +173,14 @@ def write_copy(
     """
     check_copy_target(source, path, overwrite=overwrite)
     if source.suffix == _ZARR:
-        with new_folder(path, overwrite=overwrite) as staged:
+        with atomic_folder(path, overwrite=overwrite) as staged:
             shutil.copytree(source, staged, dirs_exist_ok=True)
             _write_into(_zarr(staged, "r+"), adata, obsm)
             _reindexed(staged)
     elif _root(source) is None:
         write_h5ad(adata, path, overwrite=overwrite)
     else:
-        with new_file(path, overwrite=overwrite) as staged:
+        with atomic_file(path, overwrite=overwrite) as staged:
             shutil.copyfile(source, staged)
             with h5py.File(staged, "r+") as file:
                 _write_into(file, adata, obsm)
@@ -176,8 +248,8 @@ def _frame(group: Group, uns: dict[str, Any], columns: Iterable[str | None] | No
     if asked is None or not asked <= set(there):
         return read_elem(group)
     own: set[str | None] = {GROWTH, *USUAL_TIME_KEYS}
-    own |= {(recorded(uns, TIME_POINTS) or {}).get("time_key")}
-    own |= {(recorded(uns, GROWTH_SETTINGS) or {}).get("key_added")}
+    own |= {(read_record(uns, TIME_POINTS) or {}).get("time_key")}
+    own |= {(read_record(uns, GROWTH_SETTINGS) or {}).get("key_added")}
     wanted = [name for name in there if name in asked | own]
     index = read_elem(group[group.attrs["_index"]])
     return pd.DataFrame({name: read_elem(group[name]) for name in wanted}, index=pd.Index(index))

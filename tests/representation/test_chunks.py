@@ -9,8 +9,8 @@ from scipy import sparse
 import cellflow as cf
 from cellflow import CellflowWarning, InputError
 from cellflow.io import open_cells
-from cellflow.representation import Settings, fit_representation, fitting, parts
-from cellflow.representation.parts import cluster_at, in_parts, moments, principal_axes, readable
+from cellflow.representation import Settings, chunks, fit_representation, fitting
+from cellflow.representation.chunks import cluster_at, in_parts, moments, principal_axes, readable
 
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("dask.distributed")
@@ -19,9 +19,9 @@ distributed = pytest.importorskip("dask.distributed")
 @pytest.fixture
 def small_parts(monkeypatch):
     """Everything on disk is large, and parts are of 700 cells."""
-    monkeypatch.setattr(parts, "WHOLE", 0)
-    monkeypatch.setattr(parts, "_FEWEST", 700)
-    monkeypatch.setattr(parts, "_VALUES", 1)
+    monkeypatch.setattr(chunks, "WHOLE", 0)
+    monkeypatch.setattr(chunks, "_FEWEST", 700)
+    monkeypatch.setattr(chunks, "_VALUES", 1)
 
 
 def same_up_to_sign(ours, expected, tolerance=1e-4):
@@ -101,7 +101,7 @@ def test_two_workers_of_a_cluster_give_the_embedding_of_one_process(semrau, tmp_
 
 
 def test_a_cluster_that_does_not_answer_is_named(monkeypatch):
-    monkeypatch.setattr(parts, "_PATIENCE", 0.2)
+    monkeypatch.setattr(chunks, "_PATIENCE", 0.2)
     with (
         pytest.raises(InputError, match=r"no dask.distributed cluster answers at 'tcp://127"),
         cluster_at("tcp://127.0.0.1:9"),
@@ -111,7 +111,7 @@ def test_a_cluster_that_does_not_answer_is_named(monkeypatch):
 
 def test_moments_of_parts_are_those_of_all(rng, monkeypatch):
     x = rng.normal(size=(101, 3)) * [1, 5, 0] + [0, 9, 2]
-    monkeypatch.setattr(parts, "_ROWS", 17)
+    monkeypatch.setattr(chunks, "_ROWS", 17)
     for matrix in (x, sparse.csr_matrix(x), da.from_array(x, chunks=(40, 3))):
         count, mean, variance = moments(matrix)
         assert count == 101
@@ -132,7 +132,7 @@ def test_parts_are_computed_as_they_are_asked_for(semrau):
     seen = []
     found = in_parts(readable(in_dask(semrau), None), lambda part: seen.append(part.shape[0]))
     next(found)
-    assert 0 < len(seen) <= parts._threads() < 10**6
+    assert 0 < len(seen) <= chunks._threads() < 10**6
     list(found)
     assert sum(seen) == semrau.n_obs
 
@@ -165,6 +165,6 @@ def test_empty_cells_are_told_of_in_parts_too(semrau):
 def test_what_is_missing_is_named_where_dask_is_not_installed(
     semrau, tmp_path, small_parts, monkeypatch
 ):
-    monkeypatch.setattr(parts, "find_spec", lambda _: None)
+    monkeypatch.setattr(chunks, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"pip install 'cellflow-snapshots\[dask\]'"):
         cf.pp.embed(opened(semrau, tmp_path))

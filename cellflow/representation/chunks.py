@@ -15,7 +15,7 @@ from scipy import sparse
 
 from cellflow._errors import InputError
 from cellflow._log import log_info
-from cellflow.representation.matrix import Matrix, expression, stored
+from cellflow.representation.expression import Matrix, expression, stored
 
 #: Bytes of an expression matrix on disk up to which it is read whole.
 WHOLE = 10**9

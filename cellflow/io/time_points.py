@@ -10,9 +10,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
-from cellflow._checks import listed
+from cellflow._checks import format_list
 from cellflow._errors import InputError
+from cellflow._keys import TIME_POINTS, read_record
+from cellflow._log import log_info
+
+#: Column names that are taken for times where nothing else says which column holds them.
+USUAL_TIME_KEYS = (
+    "time",
+    "day",
+    "days",
+    "hour",
+    "hours",
+    "timepoint",
+    "time_point",
+    "age",
+    "stage",
+)
 
 #: Words before or after the number, and the unit that each stands for.
 UNITS = {
@@ -132,19 +148,47 @@ class TimePoints:
         if not before or not after:
             raise InputError(
                 f"time {moment:g} is not between times that have cells and belong to the flow: "
-                f"{listed(f'{time:g}' for time in usable) or 'none'}"
+                f"{format_list(f'{time:g}' for time in usable) or 'none'}"
             )
         return before[-1], after[0]
 
     def described(self) -> str:
         """The times as text, with their unit."""
-        numbers = listed(f"{time:g}" for time in self.times)
+        numbers = format_list(f"{time:g}" for time in self.times)
         return f"{numbers} ({unit})" if (unit := in_words(self.unit)) else numbers
 
 
 def in_words(unit: str) -> str:
     """Plural of a unit; empty where there is none to tell."""
     return "" if unit in ("", "rank") else f"{unit}s"
+
+
+def time_key_of(adata: AnnData, time_key: str | None = None) -> str:
+    """Name of the `obs` column with the times: the given, the recorded, or one of a usual name.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or none can be told.
+    """
+    columns = format_list(adata.obs.columns) or "none"
+    if time_key is None:
+        time_key = (read_record(adata.uns, TIME_POINTS) or {}).get("time_key")
+    if time_key is None:
+        time_key = next((name for name in USUAL_TIME_KEYS if name in adata.obs), None)
+    if time_key is None:
+        raise InputError(f"which obs column holds the times? give a time key; there are: {columns}")
+    if time_key not in adata.obs:
+        raise InputError(f"no obs column {time_key!r}; there are: {columns}")
+    return str(time_key)
+
+
+def time_points_of(adata: AnnData, time_key: str | None = None) -> TimePoints:
+    """Read the times of all cells from the column that `time_key_of` finds."""
+    points = parse_times(adata.obs[time_key_of(adata, time_key)])
+    if points.unit == "rank":
+        log_info("the time categories have no numbers: their ranks stand for elapsed time")
+    return points
 
 
 def parse_times(column: pd.Series) -> TimePoints:
@@ -179,10 +223,10 @@ def parse_times(column: pd.Series) -> TimePoints:
     counts = np.bincount(codes, minlength=len(values))
     if len(values) < 2:
         raise InputError(
-            f"obs[{name!r}] has {len(values)} time only ({listed(values)}); a course needs two"
+            f"obs[{name!r}] has {len(values)} time only ({format_list(values)}); a course needs two"
         )
     if few := [f"{values[k]} ({counts[k]} cell)" for k in np.flatnonzero(counts < 2)]:
-        raise InputError(f"obs[{name!r}] has times with fewer than 2 cells: {listed(few)}")
+        raise InputError(f"obs[{name!r}] has times with fewer than 2 cells: {format_list(few)}")
     order = np.argsort(numbers)
     return TimePoints(
         elapsed=numbers[codes],
@@ -200,8 +244,8 @@ def _numbers(column: pd.Series, values: list[Hashable]) -> tuple[np.ndarray, str
             rank = {category: float(k) for k, category in enumerate(column.cat.categories)}
             return np.array([rank[value] for value in values]), "rank"
         raise InputError(
-            f"obs[{column.name!r}] has values that are no times: {listed(repr(v) for v in bad)}; "
-            f"expected {_EXAMPLES}"
+            f"obs[{column.name!r}] has values that are no times: "
+            f"{format_list(repr(v) for v in bad)}; expected {_EXAMPLES}"
         )
     _check_hyphens(column.name, values)
     found = [result for result in parsed if result is not None]
@@ -209,7 +253,7 @@ def _numbers(column: pd.Series, values: list[Hashable]) -> tuple[np.ndarray, str
     if len(units) == 1:
         return np.array([number for number, _ in found]), units.pop()
     if not units <= set(DAYS):
-        told = listed(sorted(unit or "no unit" for unit in units))
+        told = format_list(sorted(unit or "no unit" for unit in units))
         raise InputError(f"obs[{column.name!r}] mixes units that do not convert: {told}")
     smallest = min(units, key=DAYS.__getitem__)
     scaled = [round(number * DAYS[unit] / DAYS[smallest], 9) for number, unit in found]
@@ -221,8 +265,8 @@ def _check_hyphens(name: Hashable, values: list[Hashable]) -> None:
     hyphened = [value for value in values if re.match(r"\s*[a-zA-Z ]*[a-zA-Z]-[\d.]", str(value))]
     if hyphened and len(hyphened) < len(values):
         raise InputError(
-            f"obs[{name!r}] has labels with a hyphen and without: {listed(hyphened)} may be after "
-            "or before time 0; write 'day 1' or 'day -1'"
+            f"obs[{name!r}] has labels with a hyphen and without: {format_list(hyphened)} may be "
+            "after or before time 0; write 'day 1' or 'day -1'"
         )
 
 
@@ -248,4 +292,6 @@ def _check_distinct(name: Hashable, values: list[Hashable], numbers: np.ndarray)
         same = [
             repr(value) for value, number in zip(values, numbers, strict=True) if number == time
         ]
-        raise InputError(f"obs[{name!r}] has several labels for the time {time:g}: {listed(same)}")
+        raise InputError(
+            f"obs[{name!r}] has several labels for the time {time:g}: {format_list(same)}"
+        )

@@ -12,7 +12,7 @@ from anndata import AnnData
 from cellflow._batch import Batch
 from cellflow._checks import check_choice, check_finite
 from cellflow._errors import InputError
-from cellflow._keys import REPRESENTATION, REPRESENTATIONS, record, recorded
+from cellflow._keys import REPRESENTATION, REPRESENTATIONS, read_record, write_record
 from cellflow._log import log_info
 from cellflow.flow import Context, Flow
 from cellflow.io import Conditions, SideColumns
@@ -35,13 +35,13 @@ def write_map(adata: AnnData, fitted: Representation, key: str) -> None:
     """Write the map alone to `uns["cellflow"]["representations"][key]`."""
     values = _to_values(fitted)
     values["genes"] = np.array(values["genes"], dtype=object)
-    maps = recorded(adata.uns, REPRESENTATIONS) or {}
-    record(adata.uns, REPRESENTATIONS, {**maps, key: values})
+    maps = read_record(adata.uns, REPRESENTATIONS) or {}
+    write_record(adata.uns, REPRESENTATIONS, {**maps, key: values})
 
 
 def read_slots(adata: AnnData, key: str) -> Representation | None:
     """The representation whose points stand in `obsm[key]`; None where cellflow made none."""
-    values = (recorded(adata.uns, REPRESENTATIONS) or {}).get(key)
+    values = (read_record(adata.uns, REPRESENTATIONS) or {}).get(key)
     return None if values is None or key not in adata.obsm else _from_values(values)
 
 
@@ -72,7 +72,7 @@ def points_of(adata: AnnData, fitted: Representation, used: np.ndarray | None = 
     used
         Which of them, a mask or row numbers; None takes all.
     """
-    for key, values in (recorded(adata.uns, REPRESENTATIONS) or {}).items():
+    for key, values in (read_record(adata.uns, REPRESENTATIONS) or {}).items():
         if key in adata.obsm and _same(values, _to_values(fitted)):
             points = np.asarray(adata.obsm[key])
             check_finite(points, f"obsm[{key!r}]", adata.obs_names)

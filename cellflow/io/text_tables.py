@@ -8,7 +8,7 @@ import pandas as pd
 
 from cellflow._checks import check_choice
 from cellflow._errors import FileError
-from cellflow._files import check_file_target, new_file
+from cellflow._files import atomic_file, check_file_target
 
 #: Endings that a table can have, and what stands between its columns.
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -34,7 +34,7 @@ def check_table_target(path: Path, *, overwrite: bool) -> None:
 def write_table(table: pd.DataFrame, path: Path, *, overwrite: bool = False) -> None:
     """Write a table, whole or not at all; missing numbers are empty."""
     check_table_target(path, overwrite=overwrite)
-    with new_file(path, overwrite=overwrite) as staged:
+    with atomic_file(path, overwrite=overwrite) as staged:
         table.to_csv(staged, sep=SEPARATORS[path.suffix], index=False)
 
 

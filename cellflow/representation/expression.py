@@ -8,7 +8,7 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from cellflow._checks import check_finite, listed
+from cellflow._checks import check_finite, format_list
 from cellflow._errors import InputError
 
 #: A dense or sparse matrix of cells by genes.
@@ -30,12 +30,12 @@ def stored(adata: AnnData, layer: str | None) -> Matrix:
         If there is no such layer, or no genes.
     """
     if layer is not None and layer not in adata.layers:
-        raise InputError(f"no layer {layer!r}; there are: {listed(adata.layers) or 'none'}")
+        raise InputError(f"no layer {layer!r}; there are: {format_list(adata.layers) or 'none'}")
     x = adata.X if layer is None else adata.layers[layer]
     if x is None or adata.n_vars == 0:
         raise InputError(
             f"the data has no expression matrix to embed; name an embedding with use_rep, there "
-            f"are: {listed(adata.obsm) or 'none'}"
+            f"are: {format_list(adata.obsm) or 'none'}"
         )
     return x
 
@@ -70,7 +70,7 @@ def coordinates(adata: AnnData, key: str) -> np.ndarray:
         If there is no such key, it is no table of numbers, or it has NaN or infinite values.
     """
     if key not in adata.obsm:
-        raise InputError(f"no obsm key {key!r}; there are: {listed(adata.obsm) or 'none'}")
+        raise InputError(f"no obsm key {key!r}; there are: {format_list(adata.obsm) or 'none'}")
     values = adata.obsm[key]
     values = values.to_memory() if hasattr(values, "to_memory") else values
     values = values.toarray() if sparse.issparse(values) else np.asarray(values)
@@ -117,6 +117,6 @@ def find_genes(adata: AnnData, genes: tuple[str, ...]) -> np.ndarray:
         missing = [gene for gene, column in zip(genes, columns, strict=True) if column < 0]
         raise InputError(
             f"{len(missing)} of the {len(genes)} genes of the representation are missing: "
-            f"{listed(missing)}"
+            f"{format_list(missing)}"
         )
     return columns
