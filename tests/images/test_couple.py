@@ -48,7 +48,7 @@ def test_a_training_with_the_same_settings_reads_them(way, tmp_path, monkeypatch
     table = coupled(tmp_path / "kept", **options)
     assert len(files(tmp_path / "kept")) == len(table)
     monkeypatch.setattr("cellflow.training.potentials.fit_potentials", never)
-    flow = trained(**options, method="sd-fm", potentials=tmp_path / "kept")
+    flow = trained(**options, method="sd-fm", potentials=str(tmp_path / "kept"))
     assert flow.settings["method"]["potentials"] == str(tmp_path / "kept")
     assert flow.settings["method"]["cost_dim"] == options.get("cost_dim")
 
@@ -56,7 +56,7 @@ def test_a_training_with_the_same_settings_reads_them(way, tmp_path, monkeypatch
 def test_other_settings_are_found_apart_with_a_warning_that_names_them(tmp_path):
     coupled(tmp_path, cost_dim=5)
     with pytest.warns(CellflowWarning, match=r"\(flips False there, True here, cost_dim 5 there, "):
-        trained(SMALL, method="sd-fm", potentials=tmp_path, flips=True)
+        trained(SMALL, method="sd-fm", potentials=str(tmp_path), flips=True)
     assert len(files(tmp_path)) == 2
 
 
@@ -112,7 +112,7 @@ def test_what_missed_the_threshold_is_warned_of_when_found_and_when_read(tmp_pat
     assert table["never_hit"][0] > 2 * table["never_hit_by_chance"][0]
     assert table["entropy"][0] < table["entropy_by_chance"][0]
     with pytest.warns(CellflowWarning, match=r"stopped at chi-squared .*semidiscrete_steps"):
-        trained(**few, method="sd-fm", potentials=tmp_path)
+        trained(**few, method="sd-fm", potentials=str(tmp_path))
 
 
 def test_same_seed_same_potentials(tmp_path):
@@ -157,4 +157,4 @@ def test_what_is_semidiscrete_is_refused_elsewhere(name):
 def test_a_folder_that_cannot_be_made_ends_a_training_before_it_starts(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(FileError, match=r"cannot keep potentials in .*: Not a directory"):
-        trained(SMALL, method="sd-fm", potentials=tmp_path / "file" / "sub")
+        trained(SMALL, method="sd-fm", potentials=str(tmp_path / "file" / "sub"))

@@ -215,7 +215,7 @@ def check_output(path: Path, endings: Iterable[str], *, force: bool) -> None:
 
 def _weights(
     _context: click.Context, _option: click.Parameter, value: str | None
-) -> tuple[float, ...] | None:
+) -> float | tuple[float, ...] | None:
     """Parse `2` or `2:0.5`."""
     if value is None:
         return None
@@ -225,7 +225,7 @@ def _weights(
         weights = ()
     if len(weights) not in (1, 2):
         raise click.BadParameter(f"{value!r} is not of the form 2 or 2:0.5.")
-    return weights
+    return weights if len(weights) == 2 else weights[0]
 
 
 #: Guidance by a discriminator.

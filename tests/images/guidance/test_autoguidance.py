@@ -157,3 +157,33 @@ def test_the_sampler_of_edm_carries_no_weights():
     with pytest.raises(InputError, match="'edm-heun' does not integrate the weights"):
         guided(2, 2, solver="edm-heun")
     assert guided(2, 1, solver="edm-heun", n_steps=4).nfe == 2 * 7
+
+
+def gaussian_flow(t, x, mean, std):
+    """Log-density and velocity at t of independent ends N(0, 1) and N(mean, std^2)."""
+    variance = (t * std) ** 2 + (1 - t) ** 2
+    log_density = -0.5 * (x - t * mean) ** 2 / variance - 0.5 * variance.log()
+    return log_density, mean + (t * std**2 - (1 - t)) / variance * (x - t * mean)
+
+
+def rate_of(t, x, gamma):
+    ends = (gaussian_flow(t, x, mean, std)[1] for mean, std in ((2.0, 0.3), (0.0, 1.0)))
+    return guidance_rate(t, *(velocity[:, None] for velocity in ends), gamma)
+
+
+@given(gamma=st.floats(1.1, 3), t=st.floats(0.1, 0.9))
+def test_guided_trajectories_with_their_weights_keep_to_the_geometric_mixture(gamma, t):
+    time = torch.full((9,), t, dtype=F64, requires_grad=True)
+    x = torch.linspace(-2, 3, 9, dtype=F64, requires_grad=True)
+    first, second = (gaussian_flow(time, x, *law) for law in ((2.0, 0.3), (0.0, 1.0)))
+    log_density, velocity = (
+        gamma * a + (1 - gamma) * b for a, b in zip(first, second, strict=True)
+    )
+
+    def slope(value, of):
+        return torch.autograd.grad(value.sum(), of, retain_graph=True)[0]
+
+    # What continuity leaves over must be the weights' rate, but for what norms the density.
+    left = slope(log_density, time) + velocity * slope(log_density, x) + slope(velocity, x)
+    rest = (left - rate_of(time, x, gamma)).detach()
+    torch.testing.assert_close(rest, rest[:1].expand(9), rtol=1e-8, atol=1e-8)
