@@ -130,17 +130,17 @@ def interpolate(
     Parameters
     ----------
     flow
-        Of `train`, from noise.
+        Flow from noise, of `train`.
     n
-        Number of pairs of draws.
+        Number of pairs of draws of noise.
     n_frames
         Images from one end to the other, both included.
     label
-        Class of all of them; None takes all classes in turn.
+        Class of all images; None takes all classes in turn.
     encoder
-        The user's own, where the flow lives in its latents.
+        Your own encoder, for a flow in its latents.
     rng
-        Seed of the noise, or numpy generator to draw one from.
+        Seed of the noise, or a NumPy generator to draw one from.
     **options
         Of `sample`: solver, n_steps, tolerance, rho, batch_size, progress.
 
@@ -150,7 +150,7 @@ def interpolate(
 
     References
     ----------
-    White 2016, arXiv 1609.04468: great circles keep the length that noise has.
+    White 2016, arXiv 1609.04468: great circles preserve the norm of noise.
     """
     space = from_noise(flow, encoder)
     check_positive(n, "n")
@@ -166,7 +166,7 @@ def interpolate(
 
 
 def _on_circle(x: Points, y: Points, share: float) -> Points:
-    """Points at a share of the angle between rows of x and y."""
+    """Return points at a share of the angle between rows of x and y."""
     cosine = torch.nn.functional.cosine_similarity(x, y, dim=1, eps=1e-12).clamp(-1, 1)
     angle = torch.arccos(cosine)[:, None]
     at_x, at_y = torch.sin((1 - share) * angle), torch.sin(share * angle)

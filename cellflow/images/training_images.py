@@ -13,7 +13,7 @@ from cellflow._errors import InputError
 from cellflow._random import RNG, draw_seed, resolve_seed, torch_generator
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
-from cellflow.images.low_res import costs_of_conditions
+from cellflow.images.low_res import with_condition_costs
 from cellflow.images.pictures import write_png
 from cellflow.images.potentials_report import warn_of_other_settings
 from cellflow.images.space import ImageSpace
@@ -85,7 +85,7 @@ class TrainingImages:
             else self.space.population(self.source, flips=self.flips, stored=self.stored)
         )
         if self.condition_weight is not None:
-            start, target = costs_of_conditions(target, self.condition_weight)
+            start, target = with_condition_costs(target, self.condition_weight)
         shape, low_shape = self.space.grid, self.space.low_shape
         return Marginals(_ENDS, (start, target), shape, condition_shape=low_shape)
 

@@ -263,9 +263,9 @@ def test_quiet_says_nothing_and_verbose_is_no_mistake(run, here):
 
 
 MISTAKES = {
-    "no images": ([*TRAIN, "--data", "none"], "none does not exist; what can be read: 'digits'"),
-    "text for images": ([*TRAIN, "--data", "text.txt"], "text.txt is nothing that can be read"),
-    "an empty folder": ([*TRAIN, "--data", "empty"], "empty is nothing that can be read"),
+    "no images": ([*TRAIN, "--data", "none"], "none does not exist; readable are: 'digits'"),
+    "text for images": ([*TRAIN, "--data", "text.txt"], "text.txt has no known format"),
+    "an empty folder": ([*TRAIN, "--data", "empty"], "empty has no known format"),
     "numbers for pixels": ([*TRAIN, "--data", "floats.npz"], "must be uint8"),
     "no labels": ([*TRAIN, "--data", "plain.npz", "--conditional"], "plain.npz has no labels"),
     "no such split": ([*TRAIN, "--data", "plain.npz", "--split", "test"], "test"),
@@ -332,7 +332,7 @@ MISTAKES = {
         ["image", "sample", "--flow", "none", "--output", "new.png"], "none does not exist",
     ),
     "sample between images": (
-        ["image", "sample", "--flow", "between", "--output", "new.png"], "translate those",
+        ["image", "sample", "--flow", "between", "--output", "new.png"], "use images.translate",
     ),
     "translate noise": (
         ["image", "translate", "--flow", "flow", "--data", "digits", "--output", "new.png"],
@@ -361,7 +361,7 @@ MISTAKES = {
     ),
     "figure of samples": (
         [*SCORE, "--samples", "made.npz", "--figure", "new.png"],
-        "these samples do not tell theirs",
+        "these samples do not record",
     ),
     "figure of scores without cost": (
         ["image", "table", "sampled.json", "--output", "new.tsv", "--figure", "new.png"],

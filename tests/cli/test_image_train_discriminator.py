@@ -102,7 +102,7 @@ MISTAKES = {
     "nothing to weigh": ([*SAMPLE, *WEIGHT, "2", "--output", "n.png"], "need --discriminator"),
     "another flow": ([*LED, "--flow", "classes", "--output", "n.png"], "train it with this flow"),
     "files": (
-        [*SCORE, "--samples", "made.npz", "--discriminator", "told"], "samples are there already",
+        [*SCORE, "--samples", "made.npz", "--discriminator", "told"], "not with --samples",
     ),
     "score by euler": (
         [*SCORE, "--flow", "flow", "--solver", "euler:2", "--discriminator", "told"],

@@ -69,7 +69,7 @@ def test_info_tells_of_the_low_resolution(run, here):
     [
         (upscaled("--data", "other.npz", "--output", "new.png"), "which is neither"),
         (upscaled("--data", "digits", "--output", "new.gif"), "unknown ending of the output"),
-        (["image", "sample", "--flow", "flow", "--output", "new.png"], "give it these by upscale"),
+        (["image", "sample", "--flow", "flow", "--output", "new.png"], "use images.upscale"),
         ([*TRAIN, "--output", "new", "--low-res", "1"], "1 is not in the range"),
         ([*TRAIN, "--output", "new", "--low-res", "3"], "not tiled by squares of 3 x 3"),
         ([*TRAIN, "--output", "new", "--low-res", "2", "--conditional"], "without classes"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import cellflow as cf
 from cellflow import InputError
 from cellflow.images import Autoguidance, ImageSet, Pictures
-from cellflow.images.low_res import enlarge, pooled, shrink
+from cellflow.images.low_res import average_squares, enlarge, shrink
 from cellflow.images.pixels import to_points
 from cellflow.images.space import ImageSpace, description, space_for
 from cellflow.training import Checkpoint
@@ -25,7 +25,7 @@ def test_a_low_resolution_is_the_mean_of_squares(seed, factor, channels):
         for column in range(slow.shape[2]):
             rows, columns = (slice(k * factor, (k + 1) * factor) for k in (row, column))
             slow[:, row, column] = pixels[:, rows, columns].mean(axis=(1, 2))
-    fast = pooled(pixels, factor)
+    fast = average_squares(pixels, factor)
     assert fast.dtype == np.uint8
     assert np.abs(fast - slow).max() <= 0.5
 
@@ -74,7 +74,7 @@ def test_images_of_either_size_are_understood():
     small = shrink(digits(), 2)
     assert space.low_resolution(small) is small
     assert space.low_resolution(digits()).fingerprint == small.fingerprint
-    with pytest.raises(InputError, match=r"of those of \(1, 4, 4\); .* \(1, 2, 2\), which is nei"):
+    with pytest.raises(InputError, match=r"those of \(1, 4, 4\); .* \(1, 2, 2\), which is nei"):
         space.low_resolution(shrink(digits(), 4))
 
 
@@ -147,17 +147,17 @@ def test_methods_from_noise_learn_of_low_resolutions(method):
 
 def test_only_images_of_low_resolutions_are_made():
     flow, plain = trained(low_res=2), trained()
-    with pytest.raises(InputError, match="give it these by upscale"):
+    with pytest.raises(InputError, match="use images"):
         cf.images.sample(flow, 2)
-    with pytest.raises(InputError, match="give it these by upscale"):
+    with pytest.raises(InputError, match="use images"):
         cf.images.score_flow(flow, digits(), 8, space="pixels")
     with pytest.raises(InputError, match="makes images of low resolutions"):
         cf.images.sample(plain, 2, guidance=Autoguidance(flow))
     with pytest.raises(InputError, match="cannot be fine-tuned"):
         cf.images.finetune(flow, digits(), n_steps=1, progress=False)
-    with pytest.raises(InputError, match="makes images of noise alone; to upscale, train with"):
+    with pytest.raises(InputError, match="without low resolutions; to upscale, train with"):
         cf.images.upscale(plain, digits()[:2])
-    with pytest.raises(InputError, match="times must rise from 0"):
+    with pytest.raises(InputError, match="times must increase from 0"):
         cf.images.upscale(flow, digits()[:2], times=(0.5, 1.0))
 
 

@@ -24,5 +24,5 @@ def test_settings_are_solvers_with_their_steps(setting, options):
     "setting", ["euler", "euler:", "euler:0", "euler:-1", "euler:x", "euler:1.5", "dopri5:8"]
 )
 def test_settings_of_another_form_are_refused(setting):
-    with pytest.raises(InputError, match=f"solver '{setting}' is none of the form euler:8"):
+    with pytest.raises(InputError, match=f"solver '{setting}' is not of the form euler:8"):
         solver_options(setting)

@@ -90,7 +90,7 @@ def test_labels_are_all_in_turn_or_one():
     with pytest.raises(InputError, match=r"unknown class 'dig' \(did you mean 'dog'\?\)"):
         space.labels("dig", 1)
     for index in (-1, 2):
-        with pytest.raises(InputError, match=f"class {index} is none of 0 to 1"):
+        with pytest.raises(InputError, match=f"class {index} is not one of 0 to 1"):
             space.labels(index, 1)
 
 

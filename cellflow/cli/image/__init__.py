@@ -1,4 +1,4 @@
-"""`cellflow image`: one command for each verb over sets of images."""
+"""`cellflow image`: a command for each function of `cf.images`."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from cellflow.cli.image import options as shared
     "--source",
     metavar="IMAGES",
     panel=options.DATA,
-    help="Images to start from, where the flow does not start from noise.",
+    help="Images to start from, if the flow does not start from noise.",
 )
 @click.option(
     "--source-class",
@@ -35,7 +35,7 @@ from cellflow.cli.image import options as shared
     panel=options.DATA,
     help="Start only from images of this class.",
 )
-@options.output(metavar="FLOW", help="Folder that the fine-tuned flow goes to.")
+@options.output(metavar="FLOW", help="Folder of the fine-tuned flow.")
 @options.force
 @options.tuning
 @shared.training
@@ -45,9 +45,9 @@ from cellflow.cli.image import options as shared
 def finetune(
     flow_path: Path, output: Path, force: bool, processes: int, progress: bool, **settings: Any
 ) -> None:
-    """Fine-tune a flow of images, so that its paths get straighter.
+    """Fine-tune a flow of images towards straighter paths.
 
-    The flow decides latents, classes and whether images are mirrored; it is left as it is.
+    The flow decides latents, classes and whether images are mirrored; it is not changed.
     """
     from cellflow._log import log_info
     from cellflow.flow import check_flow_target

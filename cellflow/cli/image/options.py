@@ -1,4 +1,4 @@
-"""Options that commands over images share."""
+"""Options shared by the commands over images."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ split = click.option(
     default="auto",
     show_default=True,
     panel=options.DATA,
-    help="Which of the images; auto takes those for training where there are such, else all.",
+    help="Split of the images; auto takes training images if there is a split, else all.",
 )
 size = click.option(
     "--size",
     type=click.IntRange(min=1),
     metavar="PIXELS",
     panel=options.DATA,
-    help="Scale and crop to this height and width. [default: as they are]",
+    help="Scale and crop to this height and width. [default: unchanged]",
 )
 solver = click.option(
     "--solver",
     type=click.Choice(list(SOLVERS)),
     panel=options.RUN,
-    help="How the flow is followed; " + options.explained(SOLVERS) + ". [default: dopri5; average "
-    "for mean flows; edm-heun with a discriminator]",
+    help="Solver of the flow; " + options.explained(SOLVERS) + ". [default: dopri5; average "
+    "for mean flows; edm-heun with --discriminator]",
 )
 n_steps = click.option(
     "--n-steps",
     type=click.IntRange(min=1),
     metavar="N",
     panel=options.RUN,
-    help="Steps of a solver with fixed ones. [default: 100; 18 of edm-heun; 1 of average]",
+    help="Steps of a solver with fixed steps. [default: 100; 18 of edm-heun; 1 of average]",
 )
 tolerance = click.option(
     "--tolerance",
@@ -65,8 +65,8 @@ rho = click.option(
     show_default=True,
     metavar="X",
     panel=options.RUN,
-    help="Of edm-heun: how much denser its steps lie at little noise; published are 18 steps with "
-    "7, and 14 with 90 for method aot.",
+    help="Of edm-heun: density of its steps at low noise; published are 18 steps with 7, and 14 "
+    "with 90 for method aot.",
 )
 batch_size = click.option(
     "--batch-size",
@@ -75,33 +75,33 @@ batch_size = click.option(
     show_default=True,
     metavar="N",
     panel=options.RUN,
-    help="Images that are computed at once.",
+    help="Images integrated at once.",
 )
 
-#: How noise is coupled with all images at once.
+#: Coupling of noise with all images.
 semidiscrete = options.together(
     click.option(
         "--epsilon",
         type=click.FloatRange(min=0),
         metavar="E",
         panel=options.FIT,
-        help="Strength of the entropy of couplings that have one. [default: the method's]",
+        help="Entropic regularisation of couplings that have it. [default: the method's]",
     ),
     click.option(
         "--cost-dim",
         type=click.IntRange(min=1),
         metavar="K",
         panel=options.FIT,
-        help="Of coupling semidiscrete: principal components that its costs are taken on. "
-        "[default: all coordinates]",
+        help="Of coupling semidiscrete: number of principal components for its costs. [default: "
+        "all coordinates]",
     ),
     click.option(
         "--semidiscrete-steps",
         type=click.IntRange(min=1),
         metavar="N",
         panel=options.FIT,
-        help="Of coupling semidiscrete: steps that its potentials are found in at most. "
-        "[default: 20000]",
+        help="Of coupling semidiscrete: largest number of steps of its potentials. [default: "
+        "20000]",
     ),
 )
 #: Autoguidance by a weaker flow.
@@ -131,7 +131,7 @@ autoguidance = options.together(
     ),
 )
 
-#: What is kept and shown of a training, and by how many processes it is done.
+#: Checkpoint, pictures and processes of a training.
 training = options.together(
     options.checkpoint(every=1000),
     click.option(
@@ -139,7 +139,7 @@ training = options.together(
         type=options.PATH,
         metavar="FOLDER",
         panel=options.RUN,
-        help="Write grids of images to this folder on the way.",
+        help="Write grids of generated images to this folder during the training.",
     ),
     click.option(
         "--pictures-every",
@@ -148,7 +148,7 @@ training = options.together(
         show_default=True,
         metavar="STEPS",
         panel=options.RUN,
-        help="Steps between two of them.",
+        help="Steps between two pictures.",
     ),
     click.option(
         "--processes",
@@ -157,28 +157,28 @@ training = options.together(
         show_default=True,
         metavar="N",
         panel=options.RUN,
-        help="Processes that train together, each on a GPU of its own where there are some; pairs "
-        "are coupled over the whole batch.",
+        help="Processes of one training, each on a GPU of its own if there are any; pairs are "
+        "coupled over the whole batch.",
     ),
 )
 
 
 def steps_between(flow: Flow, solving: dict[str, Any], intervals: int) -> int | None:
-    """Steps from one frame to the next, so that they are as many in all as asked for.
+    """Return the steps between two frames, so that all of them add up to the steps requested.
 
-    Average velocities go to each frame from the start, so all of the steps are for each.
+    Average velocities reach each frame from the start, with all steps.
     """
     from cellflow.integrate import FIXED_STEP
 
     solver = solving["solver"] or ("average" if flow.is_mean_flow else "dopri5")
-    # Without an effect on adaptive ones, which is refused where steps are named.
+    # Adaptive solvers refuse a number of steps later.
     if solver == "average" or solver not in FIXED_STEP:
         return solving["n_steps"]
     return max(1, (solving["n_steps"] or 100) // intervals)
 
 
 def read(source: str, split: str, size: int | None = None, label: str | None = None) -> ImageSet:
-    """The images that the options name, of one class where one is named."""
+    """Read the images of the options, of one class if given."""
     from cellflow import images
 
     found = images.read(source, split=split, size=size)  # type: ignore[arg-type]
@@ -186,7 +186,7 @@ def read(source: str, split: str, size: int | None = None, label: str | None = N
 
 
 def sets(given: dict[str, Any]) -> tuple[ImageSet, ImageSet | None]:
-    """Target and source, taking what names them out of the settings."""
+    """Read target and source, taking their options out of the settings."""
     name, split, size, label, source, source_class = (
         given.pop(key) for key in ("data", "split", "size", "label", "source", "source_class")
     )
@@ -197,7 +197,7 @@ def sets(given: dict[str, Any]) -> tuple[ImageSet, ImageSet | None]:
 
 
 def check_figure(path: Path | None, *, force: bool) -> None:
-    """Refuse a figure that could not be written in the end."""
+    """Refuse a figure that could not be written later."""
     from cellflow.cli.figures import FORMATS
 
     if path is not None:
@@ -205,7 +205,7 @@ def check_figure(path: Path | None, *, force: bool) -> None:
 
 
 def check_output(path: Path, endings: Iterable[str], *, force: bool) -> None:
-    """Refuse an output that could not be written in the end."""
+    """Refuse an output that could not be written later."""
     from cellflow._checks import check_choice
     from cellflow._files import check_file_target
 

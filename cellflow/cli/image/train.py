@@ -50,20 +50,20 @@ _SETTINGS = (
     panel=options.DATA,
     help="Start only from images of this class.",
 )
-@options.output(metavar="FLOW", help="Folder that the trained flow goes to.")
+@options.output(metavar="FLOW", help="Folder of the trained flow.")
 @options.force
 @click.option(
     "--conditional",
     is_flag=True,
     panel=options.FIT,
-    help="Learn the classes of the images as well, to sample each of them.",
+    help="Condition the flow on the classes of the images, to sample each of them.",
 )
 @click.option(
     "--low-res",
     type=click.IntRange(min=2),
     metavar="FACTOR",
     panel=options.FIT,
-    help="Learn to make images of their low resolutions, in which so many pixels a side are one "
+    help="Condition the flow on low resolutions, in which so many pixels per side become one "
     "(cellflow image upscale).",
 )
 @click.option(
@@ -77,8 +77,8 @@ _SETTINGS = (
     type=click.FloatRange(0, 1),
     metavar="SHARE",
     panel=options.FIT,
-    help="Share of the images that are turned, that are zoomed, and so on. [default: 0.12 with "
-    "nets that are told of it, as that of config edm; else 0]",
+    help="Share of the images that are rotated, that are zoomed, and so on. [default: 0.12 for "
+    "nets that see it, as in config edm; else 0]",
 )
 @click.option(
     "--latents",
@@ -102,8 +102,8 @@ _SETTINGS = (
     "--potentials",
     metavar="FOLDER",
     panel=options.FIT,
-    help="Of coupling semidiscrete: folder that its potentials are read from and kept in; "
-    "cellflow image couple fills it beforehand.",
+    help="Of coupling semidiscrete: folder of its potentials, which are read, or fitted and "
+    "stored; cellflow image couple fits them beforehand.",
 )
 @options.n_steps
 @click.option(
@@ -111,7 +111,7 @@ _SETTINGS = (
     type=click.IntRange(min=1),
     metavar="N",
     panel=options.FIT,
-    help="Images that are coupled at once, by couplings of minibatches. [default: the recipe's]",
+    help="Images per transport problem of minibatch couplings. [default: the recipe's]",
 )
 @options.prior
 @shared.training

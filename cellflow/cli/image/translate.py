@@ -28,15 +28,15 @@ from cellflow.cli.image import options as shared
     type=click.IntRange(min=1),
     metavar="N",
     panel=options.DATA,
-    help="Translate the first N. [default: 10 for a picture, all for a file]",
+    help="Number of images, the first ones. [default: 10 for a picture, all for a file]",
 )
 @options.output(
     metavar="FILE",
-    help="FILE.png for a picture of the ways, FILE.gif for an animation, FILE.npz for the images.",
+    help="FILE.png for a picture of the paths, FILE.gif for an animation, FILE.npz for the images.",
 )
 @options.force
 @click.option(
-    "--backward", is_flag=True, panel=options.DATA, help="From images like the target to sources."
+    "--backward", is_flag=True, panel=options.DATA, help="Translate from target to source."
 )
 @click.option(
     "--frames",
@@ -45,7 +45,7 @@ from cellflow.cli.image import options as shared
     show_default=True,
     metavar="N",
     panel=options.DATA,
-    help="Frames of a picture or an animation, both ends included.",
+    help="Frames of a picture or an animation, including both ends.",
 )
 @shared.solver
 @shared.n_steps
@@ -68,7 +68,7 @@ def translate(
     progress: bool,
     **solving: Any,
 ) -> None:
-    """Carry images along a flow that was trained from one set of images to another."""
+    """Translate images with a flow that was trained from one set of images to another."""
     from cellflow import Flow, images
     from cellflow._log import log_info
     from cellflow.training import resolve_device

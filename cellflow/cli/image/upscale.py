@@ -13,15 +13,15 @@ from cellflow.cli.image import options as shared
 if TYPE_CHECKING:
     from cellflow.images import ImageSet
 
-#: Images of a picture where no number is given.
+#: Default number of images in a picture.
 _SHOWN = 10
 
 
 @click.command()
 @options.flow
 @shared.data(
-    help="Images of the low resolution that the flow was trained on, or of the full one, of which "
-    "the low one is taken."
+    help="Images in the low resolution of the flow, or in full resolution, which are averaged to "
+    "the low one."
 )
 @shared.split
 @shared.size
@@ -37,11 +37,11 @@ _SHOWN = 10
     type=click.IntRange(min=1),
     metavar="N",
     panel=options.DATA,
-    help="The first N. [default: 10 for a picture, all for a file]",
+    help="Number of images, the first ones. [default: 10 for a picture, all for a file]",
 )
 @options.output(
     metavar="FILE",
-    help="FILE.png for a picture of what was given, what was made and what there was; FILE.npz for "
+    help="FILE.png for a picture of low resolutions, generated images and originals; FILE.npz for "
     "the images.",
 )
 @options.force
@@ -67,10 +67,9 @@ def upscale(
     progress: bool,
     **solving: Any,
 ) -> None:
-    """Make images of low resolutions with a flow that was trained with --low-res.
+    """Generate images for low resolutions with a flow that was trained with --low-res.
 
-    Images of the full resolution are what is made is held against: PSNR and SSIM, beside those of
-    bicubic interpolation.
+    For images in full resolution PSNR and SSIM are reported, beside those of bicubic interpolation.
     """
     from cellflow import Flow, images
     from cellflow._log import log_info
@@ -99,7 +98,7 @@ def upscale(
 
 
 def _blocks(small: ImageSet, factor: int) -> ImageSet:
-    """Each pixel as a square of them."""
+    """Repeat each pixel in both directions."""
     from dataclasses import replace
 
     pixels = small.pixels.repeat(factor, axis=1).repeat(factor, axis=2)

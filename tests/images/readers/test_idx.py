@@ -59,5 +59,5 @@ def test_idx_files_with_bytes_too_many_are_refused(grey, tmp_path):
     write_idx(grey[..., 0], path)
     write_idx(np.zeros(6, np.uint8), tmp_path / "train-labels-idx1-ubyte")
     path.write_bytes(path.read_bytes() + b"\0")
-    with pytest.raises(FileError, match="does not hold the 120 values that it announces"):
+    with pytest.raises(FileError, match="does not hold the 120 values of its header"):
         read(tmp_path)
