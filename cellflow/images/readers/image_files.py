@@ -24,7 +24,7 @@ from cellflow.images.readers.source import (
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
-#: What Pillow may open, whatever a file is called: fewer decoders, fewer ways to be attacked.
+#: Formats that Pillow may open, whatever the suffix: fewer decoders, fewer attacks.
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 
 

