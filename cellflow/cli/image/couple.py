@@ -71,7 +71,7 @@ def couple(output: Path, force: bool, progress: bool, **given: Any) -> None:
     from cellflow import images
     from cellflow._log import log_info
 
-    data = shared.read(*(given.pop(name) for name in ("data", "split", "size", "label")))
+    data = shared.read_data(given)
     latents, reduced = given.pop("latents"), given["cost_dim"] is not None
     encoder = None if latents is None else images.PCAEncoder.fit(data, latents)
     given["method"] = given["method"] or "sd-fm"

@@ -50,7 +50,7 @@ def data(
 
     if output is not None:
         shared.check_output(output, (".npz", ".png"), force=force)
-    found = shared.read(source, split, size, label)
+    found = shared.read_split(source, split, size, label)
     print_pairs(source, _described(found))
     if output is None:
         return

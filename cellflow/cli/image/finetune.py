@@ -10,6 +10,9 @@ import rich_click as click
 from cellflow.cli import options
 from cellflow.cli.image import options as shared
 
+#: Options that change settings of objective `oat`.
+_SETTINGS = ("alpha", "target", "copy_every", "tolerance")
+
 
 @click.command()
 @options.flow
@@ -79,19 +82,11 @@ def work(settings: dict[str, Any]) -> None:
         _log.show(logging.ERROR, "stdout")
     output, force, seed = (given.pop(name) for name in ("output", "force", "seed"))
     flow = Flow.load(given.pop("flow"))
-    data, source = shared.sets(given)
-    settings_given = {
-        name: given.pop(old)
-        for old, name in (
-            ("alpha", "oat_alpha"),
-            ("target", "oat_target"),
-            ("sigma", "sigma"),
-            ("copy_every", "oat_copy_every"),
-            ("tolerance", "oat_tolerance"),
-        )
-    }
+    data, source = shared.read_ends(given)
+    changes = {"sigma": given.pop("sigma")}
+    changes |= {f"oat_{name}": given.pop(name) for name in _SETTINGS}
     numbers = {name: given.pop(name) for name in ("n_steps", "learning_rate")}
-    method, recipe = settings_after(flow, "oat-fm", None, settings_given, numbers)
+    method, recipe = settings_after(flow, "oat-fm", None, changes, numbers)
     records = shared.training_records(given)
     with joined(given.pop("device")) as device:
         tuned = images.finetune(

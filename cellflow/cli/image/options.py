@@ -177,23 +177,29 @@ def steps_between(flow: Flow, solving: dict[str, Any], intervals: int) -> int | 
     return max(1, (solving["n_steps"] or 100) // intervals)
 
 
-def read(source: str, split: str, size: int | None = None, label: str | None = None) -> ImageSet:
-    """Read the images of the options, of one class if given."""
+def read_split(source: str, split: str, size: int | None, label: str | None) -> ImageSet:
+    """Read a split of images, of one class if given."""
     from cellflow import images
 
     found = images.read(source, split=split, size=size)  # type: ignore[arg-type]
     return found if label is None else found.of_class(label)
 
 
-def sets(given: dict[str, Any]) -> tuple[ImageSet, ImageSet | None]:
-    """Read target and source, taking their options out of the settings."""
-    name, split, size, label, source, source_class = (
-        given.pop(key) for key in ("data", "split", "size", "label", "source", "source_class")
-    )
-    data = read(name, split, size, label)
-    if source is None and source_class is None:
+def read_data(given: dict[str, Any]) -> ImageSet:
+    """Read the images of `--data`, taking its options out of the settings."""
+    source, split, size = (given.pop(name) for name in ("data", "split", "size"))
+    return read_split(source, split, size, given.pop("label", None))
+
+
+def read_ends(given: dict[str, Any]) -> tuple[ImageSet, ImageSet | None]:
+    """Read target and source images, taking their options out of the settings."""
+    source, label = given.pop("source"), given.pop("source_class")
+    options_of_source = given["split"], given["size"], label
+    name = source or given["data"]
+    data = read_data(given)
+    if source is None and label is None:
         return data, None
-    return data, read(source or name, split, size, source_class)
+    return data, read_split(name, *options_of_source)
 
 
 def check_figure(path: Path | None, *, force: bool) -> None:

@@ -130,9 +130,9 @@ def score(
         raise click.UsageError("--discriminator goes with --flow, not with --samples")
     _check_figure(figure, given["samples"])
     shared.check_figure(figure, force=force)
-    real = shared.read(data, "auto", size, label)
+    real = shared.read_split(data, "auto", size, label)
     has_test = "test" in splits(data)
-    test = shared.read(data, "test", size, label) if has_test else None
+    test = shared.read_split(data, "test", size, label) if has_test else None
     table = _table(real, test, given, progress=progress)
     write_table(table, output, overwrite=force)
     if progress:

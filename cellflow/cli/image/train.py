@@ -149,7 +149,7 @@ def work(settings: dict[str, Any]) -> None:
 
     given = dict(settings)
     output, force = given.pop("output"), given.pop("force")
-    data, source = shared.sets(given)
+    data, source = shared.read_ends(given)
     latents, prior, seed = (given.pop(name) for name in ("latents", "prior", "seed"))
     in_latents, batch = latents is not None, given.pop("coupling_batch_size")
     if batch is not None:

@@ -87,9 +87,6 @@ def _number(name: str, default: int, what: str) -> Any:
 @options.run_options
 def train_discriminator(
     flow_path: Path,
-    data: str,
-    split: str,
-    size: int | None,
     output: Path,
     force: bool,
     device: str,
@@ -108,7 +105,7 @@ def train_discriminator(
 
     check_flow_target(output, overwrite=force, form=DISCRIMINATOR)
     flow = Flow.load(flow_path, device=resolve_device(device))
-    real = shared.read(data, split, size)
+    real = shared.read_data(settings)
     generated = _generated(flow, real, settings, progress=progress)
     names = ("n_steps", "batch_size", "coupling_batch_size", "learning_rate")
     numbers = {name: settings.pop(name) for name in names}

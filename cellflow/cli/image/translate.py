@@ -55,10 +55,6 @@ from cellflow.cli.image import options as shared
 @options.run_options
 def translate(
     flow_path: Path,
-    data: str,
-    split: str,
-    size: int | None,
-    label: str | None,
     n: int | None,
     output: Path,
     force: bool,
@@ -66,7 +62,7 @@ def translate(
     frames: int,
     device: str,
     progress: bool,
-    **solving: Any,
+    **given: Any,
 ) -> None:
     """Translate images with a flow that was trained from one set of images to another."""
     from cellflow import Flow, images
@@ -75,13 +71,13 @@ def translate(
 
     shared.check_output(output, (".png", ".gif", ".npz"), force=force)
     flow = Flow.load(flow_path, device=resolve_device(device))
-    found = shared.read(data, split, size, label)
+    found = shared.read_data(given)
     is_file = output.suffix == ".npz"
     count = n or (len(found) if is_file else 10)
     times = [0.0, 1.0] if is_file else [k / (frames - 1) for k in range(frames)]
-    solving["n_steps"] = shared.steps_between(flow, solving, len(times) - 1)
+    given["n_steps"] = shared.steps_between(flow, given, len(times) - 1)
     made = images.translate(
-        flow, found[:count], backward=backward, times=times, progress=progress, **solving
+        flow, found[:count], backward=backward, times=times, progress=progress, **given
     )
     if is_file:
         made.save(output, overwrite=force)

@@ -55,17 +55,13 @@ _SHOWN = 10
 @options.run_options
 def upscale(
     flow_path: Path,
-    data: str,
-    split: str,
-    size: int | None,
-    label: str | None,
     n: int | None,
     output: Path,
     force: bool,
     seed: int,
     device: str,
     progress: bool,
-    **solving: Any,
+    **given: Any,
 ) -> None:
     """Generate images for low resolutions with a flow that was trained with --low-res.
 
@@ -78,9 +74,9 @@ def upscale(
 
     shared.check_output(output, (".png", ".npz"), force=force)
     flow = Flow.load(flow_path, device=resolve_device(device))
-    found = shared.read(data, split, size, label)
+    found = shared.read_data(given)
     found = found[: n or (len(found) if output.suffix == ".npz" else _SHOWN)]
-    made = images.upscale(flow, found, rng=seed, progress=progress, **solving)
+    made = images.upscale(flow, found, rng=seed, progress=progress, **given)
     factor = flow.context.settings["images"]["low_res"]
     is_full = found.shape == made.images.shape
     small = shrink(found, factor) if is_full else found
