@@ -1,7 +1,13 @@
 """Configuration of the documentation site; `make docs` builds it without a network."""
 
 import os
+import re
+from inspect import signature
+from pathlib import Path
 
+from numpydoc.docscrape import FunctionDoc
+
+import cellflow
 from cellflow import __version__
 
 project = "cellflow"
@@ -18,7 +24,7 @@ extensions = [
     "sphinx_click",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build", "_templates"]
+exclude_patterns = ["_build", "_templates", "api/generated/slots.md"]
 templates_path = ["_templates"]
 
 myst_enable_extensions = ["colon_fence"]
@@ -39,6 +45,8 @@ smartquotes_action = "qe"
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 autosummary_generate = True
+# The pages of packages list what is in `__all__`.
+autosummary_ignore_module_all = False
 # `Method` and `method` are one file name where case does not count.
 autosummary_filename_map = {
     "cellflow.method": "cellflow.method-function",
@@ -59,3 +67,34 @@ html_theme_options = {
     # The search stands in the sidebar.
     "navbar_persistent": [],
 }
+
+
+#: An entry under `Returns` that names slots of an AnnData.
+_SLOT = re.compile(r"`(obs|obsm|var|layers|uns)\[")
+
+
+def slot_table() -> str:
+    """Return a table of the slots that verbs write, read from their docstrings."""
+    lines = ["| verb | slot | content |", "|---|---|---|"]
+    for package in (cellflow.pp, cellflow.tl):
+        for name in package.__all__:
+            verb = getattr(package, name)
+            key = signature(verb).parameters.get("key_added")
+            verb_name = f"`{package.__name__.removeprefix('cellflow.')}.{name}`"
+            for entry in FunctionDoc(verb)["Returns"]:
+                if not (_SLOT.match(entry.type) and entry.desc):
+                    continue
+                slot, content = entry.type, " ".join(entry.desc).replace("|", "\\|")
+                if key is not None:
+                    slot = re.sub(r'f"{key_added}(\w+)"', rf'"{key.default}\1"', slot)
+                    slot = slot.replace("[key_added]", f'["{key.default}"]')
+                lines.append(f"| {verb_name} | {slot} | {content} |")
+                verb_name = ""
+    return "\n".join(lines) + "\n"
+
+
+def setup(_app: object) -> None:
+    """Write the table that the page of slots includes."""
+    generated = Path(__file__).parent / "api" / "generated"
+    generated.mkdir(exist_ok=True)
+    (generated / "slots.md").write_text(slot_table())

@@ -24,8 +24,8 @@ import torch
 from scipy.spatial import cKDTree
 
 from cellflow.couplings.wfr import wfr_cost
-from cellflow.evaluation.folds import Fold, interior_times
-from cellflow.evaluation.predict import Evaluation
+from cellflow.evaluation.folds import Evaluation, Fold
+from cellflow.evaluation.held_out import make_held_out
 from cellflow.marginals import TimeAxis, fit_time_axis
 from cellflow.metrics import Cloud, cov_error, energy_distance, wasserstein
 from cellflow.transport import distances, exact_plan
@@ -103,11 +103,11 @@ def pulled(cloud: Cloud, kept: np.ndarray) -> Cloud:
 
 def predictions(fold: Fold, real_axis: TimeAxis) -> dict[str, Callable[[], Cloud]]:
     """The midpoint and what is made of it."""
-    before, after = (fold.observed(time).points for time in (fold.before, fold.after))
+    before, after = (fold.cloud_at(time).points for time in (fold.before, fold.after))
     learned = fit_time_axis("learned", real_axis.times, fold.cells.x, fold.elapsed)
     real, clock = fold.fraction(real_axis), fold.fraction(learned)
-    kept = np.concatenate([fold.observed(time).points for time in fold.kept])
-    growth = len(fold.at(fold.after)) / len(fold.at(fold.before))
+    kept = np.concatenate([fold.cloud_at(time).points for time in fold.training_times])
+    growth = len(fold.cells_at(fold.after)) / len(fold.cells_at(fold.before))
 
     def of(scale: float, share: float, asynchrony: float = 0.0, growth: float = 1.0) -> Cloud:
         pairs = coupled(before, after, scale, growth)
@@ -130,24 +130,13 @@ def measure(name: str) -> None:
     """Print the table of one data set."""
     file, use_rep, times = DATA[name]
     adata = anndata.read_h5ad(Path(os.environ["CELLFLOW_DATA"]) / f"{file}.h5ad")
-    options = dict.fromkeys(("layer", "time_axis", "label_key", "lineage_key", "cost_rep"))
-    evaluation = Evaluation.of(
-        adata,
-        time_key="time",
-        use_rep=use_rep,
-        kind="auto",
-        n_dims=None,
-        whiten=True,
-        protocol="strict",
-        condition_keys=(),
-        max_cells=N_CELLS,
-        **options,
-    )
+    settings = {"time_key": "time", "times": times, "use_rep": use_rep, "max_cells": N_CELLS}
+    evaluation = Evaluation(adata, make_held_out(settings))
     scores: dict[str, list[list[float]]] = {}
-    for time in interior_times(evaluation.points, times):
+    for time in evaluation.times():
         fold = evaluation.fold(time)
-        real = fold.observed(time)
-        for label, make in predictions(fold, evaluation.axis).items():
+        real = fold.cloud_at(time)
+        for label, make in predictions(fold, evaluation.baseline_axis).items():
             cloud = make()
             row = [wasserstein(cloud, real), energy_distance(cloud, real), cov_error(cloud, real)]
             scores.setdefault(label, []).append(row)

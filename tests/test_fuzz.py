@@ -29,7 +29,7 @@ from safetensors.torch import load, load_file, safe_open, save, save_file
 import cellflow as cf
 from cellflow._errors import CellflowError
 from cellflow._tensors import compute_digest
-from cellflow.evaluation.plan import read_benchmark
+from cellflow.evaluation.plan import read_plan
 from cellflow.flow.storage import _digest
 from cellflow.images._read import read
 from cellflow.images.scoring.feature_nets import read_weights
@@ -203,7 +203,7 @@ READERS = {
     "h5ad": ("a.h5ad", ELSEWHERE.read),
     "trajectorynet": ("t.npz", read_course),
     "config": ("c.yaml", read_config),
-    "plan": ("plan.yaml", read_benchmark),
+    "plan": ("plan.yaml", read_plan),
     "checkpoint": ("state", lambda path: Checkpoint(path, resume=True).load()),
     "weights": ("weights.pt", read_weights),
     "image scores": ("table.json", read_table),

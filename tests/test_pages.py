@@ -49,7 +49,7 @@ def shell(run, tmp_path):
         if words[0] == "torchrun":
             # tests/training/test_parallel_cells.py runs one; here it only has to be understood.
             verb, *given = words[words.index("cellflow") + 1 :]
-            app.commands[verb].make_context(verb, given)
+            app.get_command(None, verb).make_context(verb, given)
             return ""
         if words[0] == "cellflow":
             code, said, wrong = run(*words[1:])
@@ -131,6 +131,6 @@ def test_scripts_for_slurm_are_shell_and_call_what_there_is(name):
         subprocess.run(["bash", "-n"], input=text, text=True, check=True)
         for call in re.findall(r"^(?:srun )?cellflow (.*)$", text, re.MULTILINE):
             verb, *words = shlex.split(call.replace('"$SLURM_ARRAY_TASK_ID/20"', "3/20"))
-            app.commands[verb].make_context(verb, words)
+            app.get_command(None, verb).make_context(verb, words)
         for place in re.findall(r"\$CELLFLOW/([^\"]+)", text):
             assert (ROOT / place).exists()

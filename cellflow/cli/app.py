@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import signal
 import sys
 import threading
@@ -13,28 +15,9 @@ from types import FrameType
 import rich_click as click
 from click.exceptions import Abort, Exit
 
+from cellflow import cli
 from cellflow._errors import InputError
-from cellflow.cli.benchmark import benchmark
-from cellflow.cli.cells import landscape, pseudotime, uncertainty
-from cellflow.cli.demo import demo
-from cellflow.cli.embed import embed
-from cellflow.cli.fates import fates
-from cellflow.cli.finetune import finetune
-from cellflow.cli.fit import fit
-from cellflow.cli.genes import drivers, gene_trends
-from cellflow.cli.growth import growth
-from cellflow.cli.holdout import holdout
-from cellflow.cli.image import image
-from cellflow.cli.info import info
-from cellflow.cli.interpolate import interpolate
-from cellflow.cli.methods import methods
-from cellflow.cli.plot import plot
-from cellflow.cli.push import pull, push
-from cellflow.cli.relatives import ancestors, descendants
-from cellflow.cli.report import report
-from cellflow.cli.trajectories import trajectories
-from cellflow.cli.transitions import transitions
-from cellflow.cli.velocity import velocity
+from cellflow.cli.options import SECTIONS
 
 #: Exit codes: wrong use or bad input; a fault of ours; stopped by Ctrl-C; stopped by SIGTERM.
 USAGE, FAULT, INTERRUPTED, TERMINATED = 2, 1, 130, 143
@@ -44,7 +27,40 @@ class _Terminated(BaseException):
     """SIGTERM as an exception, so that what is half done is put away on the way out."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+class _Commands(click.RichGroup):
+    """A group that finds its commands: `gene-trends` is `gene_trends` in `cli/gene_trends.py`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, sorted."""
+        return sorted(name for name in _module_names() if self.get_command(ctx, name))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command of this name; None if there is no such command."""
+        if cmd_name not in self.commands and cmd_name in _module_names():
+            name = cmd_name.replace("-", "_")
+            command = getattr(importlib.import_module(f"cellflow.cli.{name}"), name, None)
+            if isinstance(command, click.RichCommand) and command is not self:
+                self.add_command(command, panel=command.panel)
+        return super().get_command(ctx, cmd_name)
+
+
+def _module_names() -> set[str]:
+    return {module.name.replace("_", "-") for module in pkgutil.iter_modules(cli.__path__)}
+
+
+def _in_sections(group: click.RichGroup) -> click.RichGroup:
+    """Let the help of a group list its sections in their order."""
+    for section in SECTIONS:
+        group = click.command_panel(section)(group)
+    return group
+
+
+@_in_sections
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+)
 @click.version_option(package_name="cellflow-snapshots", prog_name="cellflow")
 @click.pass_context
 def app(ctx: click.Context) -> None:
@@ -58,37 +74,6 @@ def app(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
-
-
-for command in (
-    demo,
-    info,
-    embed,
-    growth,
-    fit,
-    finetune,
-    interpolate,
-    velocity,
-    gene_trends,
-    drivers,
-    pseudotime,
-    landscape,
-    uncertainty,
-    push,
-    pull,
-    trajectories,
-    fates,
-    ancestors,
-    descendants,
-    transitions,
-    holdout,
-    benchmark,
-    methods,
-    plot,
-    report,
-    image,
-):
-    app.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +13,21 @@ from cellflow.cli import options
 from cellflow.methods.names import RECIPES
 
 if TYPE_CHECKING:
-    from cellflow.evaluation.plan import Benchmark
+    from cellflow.evaluation.plan import BenchmarkPlan
 
-#: Endings of a file that says what to compare.
+#: Endings of a plan.
 _YAML = (".yaml", ".yml")
 
-#: Options that go with such a file.
-_BESIDE = ("files", "output", "jobs", "part", "force", "device", "quiet", "verbose")
+#: Options that may be given with a plan.
+_WITH_PLAN = ("files", "output", "jobs", "part", "force", "device", "quiet", "verbose")
 
 
-@click.command()
+@click.command(panel=options.SCORE)
 @click.argument("files", type=options.PATH, nargs=-1, required=True, metavar="PLAN.yaml|FILE...")
-@options.output(metavar="FOLDER", help="Where everything goes; the same folder goes on.")
+@options.output(
+    metavar="FOLDER",
+    help="Folder of table, figure and finished fits; with the same folder a benchmark is resumed.",
+)
 @options.time_key
 @click.option(
     "--time",
@@ -36,7 +38,7 @@ _BESIDE = ("files", "output", "jobs", "part", "force", "device", "quiet", "verbo
     help="Time to hold out, repeatable. [default: every interior time]",
 )
 @click.option(
-    "--force", is_flag=True, panel=options.DATA, help="Compute again what the folder has."
+    "--force", is_flag=True, panel=options.DATA, help="Compute scores again that are in the folder."
 )
 @options.use_rep
 @options.n_dims(help="Dimensions to fit and score in. [default: 5, or as many as there are]")
@@ -84,10 +86,10 @@ _BESIDE = ("files", "output", "jobs", "part", "force", "device", "quiet", "verbo
 @click.option(
     "--part",
     metavar="K/N",
-    callback=lambda *given: _part(given[-1]),
+    callback=lambda *given: _parse_part(given[-1]),
     panel=options.RUN,
-    help="Do the K-th of N parts of the held-out times and write no table: processes on several "
-    "machines share one FOLDER so, and a run without this gathers the table in the end.",
+    help="Compute the K-th of N parts of the held-out times and write no table: for processes on "
+    "several machines with one FOLDER; a run without this writes the table in the end.",
 )
 @options.run_options
 def benchmark(
@@ -102,27 +104,24 @@ def benchmark(
 ) -> int:
     """Compare methods on held-out times: data sets, times, methods and seeds in one table.
 
-    A YAML file says what to compare (docs/benchmark.md); or give files of cells, and options for
-    all of them. FOLDER gets benchmark.csv, benchmark.md and benchmark.png, and a small file for
-    each finished fit, so that a run that was stopped goes on, and methods, seeds and data can be
-    added. Fits that failed are named in the end, and the exit code is then 1.
+    Give a YAML file with a plan (docs/benchmark.md), or files of cells and options for all of them.
+    FOLDER gets benchmark.csv, benchmark.md and benchmark.png, and a small file for each finished
+    fit, so that a benchmark that was stopped can be resumed, and methods, seeds and data can be
+    added. Fits that failed are reported at the end, and the exit code is then 1.
     """
-    from cellflow import tl
-    from cellflow.evaluation.plan import read_benchmark
+    from cellflow.evaluation.benchmark import run_benchmark
+    from cellflow.evaluation.plan import read_plan
     from cellflow.evaluation.summary import failures, write_benchmark
 
     if any(file.suffix in _YAML for file in files):
         _check_alone(files)
-        plan = read_benchmark(files[0])
+        plan = read_plan(files[0])
     else:
-        plan = _plan(files, **settings)
-    table = tl.benchmark(
-        plan.files,
-        methods=plan.methods,
-        seeds=plan.seeds,
-        each=plan.settings,
+        plan = _make_plan(files, **settings)
+    table = run_benchmark(
+        plan,
         folder=output,
-        jobs=jobs or _cores(),
+        jobs=jobs or _count_cores(),
         part=part,
         force=force,
         device=device,
@@ -139,30 +138,32 @@ def benchmark(
     return 1 if failed else 0
 
 
-def _part(text: str | None) -> tuple[int, int] | None:
-    """Read K/N."""
+def _parse_part(text: str | None) -> tuple[int, int] | None:
+    """Parse K/N."""
     if text is None:
         return None
     k, _, n = text.partition("/")
     if not (k.isdecimal() and n.isdecimal()):
-        raise click.BadParameter(f"{text!r} is no part such as 2/8")
+        raise click.BadParameter(f"{text!r} is not a part such as 2/8")
     return int(k), int(n)
 
 
 def _check_alone(files: tuple[Path, ...]) -> None:
-    """Refuse what would contradict a file that says everything."""
+    """Refuse files and options that would contradict a plan."""
     ctx = click.get_current_context()
     assert ctx is not None
     if len(files) > 1:
-        raise click.UsageError("one YAML file, or files of cells: not both, and not several")
+        raise click.UsageError("give one plan in YAML, or files of cells, not both")
     for parameter in ctx.command.params:
         name = str(parameter.name)
         given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if given and name not in _BESIDE:
-            raise click.UsageError(f"{parameter.opts[0]} does not go with {files[0]}: say it there")
+        if given and name not in _WITH_PLAN:
+            raise click.UsageError(
+                f"{parameter.opts[0]} has no effect with a plan; write it in {files[0]}"
+            )
 
 
-def _plan(
+def _make_plan(
     files: tuple[Path, ...],
     *,
     methods: tuple[str, ...],
@@ -170,45 +171,41 @@ def _plan(
     n_steps: int | None,
     seeds: tuple[int, ...],
     times: tuple[str, ...],
-    **settings: Any,
-) -> Benchmark:
-    """What files and options ask for."""
-    from cellflow.evaluation.named_methods import contestants_of
-    from cellflow.evaluation.plan import Benchmark, add_file, held_out_of
+    **held_out: Any,
+) -> BenchmarkPlan:
+    """Make the plan of files and options."""
+    from cellflow.evaluation.held_out import make_held_out
+    from cellflow.evaluation.named_methods import name_methods
+    from cellflow.evaluation.plan import BenchmarkPlan, DataSet
     from cellflow.methods.recipes import recipe_of
 
-    named: dict[str, Path] = {}
-    for file in files:
-        add_file(named, file.stem, file)
-    values: Mapping[str, Any] = {**settings, "times": times or None}
+    held_out["times"] = times or None
     steps = {} if n_steps is None else {"n_steps": n_steps}
-    return Benchmark(
-        named,
-        {name: held_out_of(name, values) for name in named},
-        contestants_of([{"method": name, **steps} for name in methods], recipe_of(recipe)),
+    return BenchmarkPlan(
+        tuple(DataSet(file.stem, file, make_held_out(held_out, file.stem)) for file in files),
+        name_methods([{"method": name, **steps} for name in methods], recipe_of(recipe)),
         seeds,
     )
 
 
-def _cores() -> int:
+def _count_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _draw(table: Any, output: Path) -> None:
-    from cellflow import pl
-    from cellflow.cli.figures import draw
+    from cellflow.cli.outputs import write_figure
     from cellflow.evaluation.summary import FIGURE
 
-    # A figure needs scores; where every fit of all data failed there may be none.
+    # If every fit failed there may be no scores to draw.
     if table["w1_half"].notna().any():
-        draw(output / FIGURE, lambda: pl.benchmark(table, show=False), force=True)
+        write_figure("benchmark", table, output=output / FIGURE, force=True)
 
 
 def _show(table: Any, output: Path) -> None:
     from cellflow._log import log_info
-    from cellflow.cli.tables import print_benchmark
+    from cellflow.cli.terminal import print_benchmark
     from cellflow.evaluation.summary import SUMMARY, TABLE
 
     print_benchmark(table)

@@ -12,7 +12,7 @@ from cellflow.cli import options
 _HELD_OUT = 36.0
 
 
-@click.command()
+@click.command(panel=options.START)
 @click.option(
     "--output",
     type=options.PATH,
@@ -41,7 +41,7 @@ def demo(output: Path, force: bool, seed: int, device: str, progress: bool) -> N
     from cellflow._files import atomic_folder, check_target
     from cellflow._keys import HOLDOUT, read_record, write_record
     from cellflow._log import log_info
-    from cellflow.cli.tables import print_scores
+    from cellflow.cli.terminal import print_scores
     from cellflow.io import write_h5ad, write_scores
 
     check_target(output, overwrite=force)

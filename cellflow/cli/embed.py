@@ -10,7 +10,7 @@ import rich_click as click
 from cellflow.cli import options
 
 
-@click.command()
+@click.command(panel=options.PREPARE)
 @options.course
 @options.output(metavar="FILE", help="Where the embedded copy goes, of the kind of FILE.")
 @options.time_key

@@ -6,26 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from cellflow.cli import following, options
-from cellflow.cli.along import follow
+from cellflow.cli import cell_options, options
+from cellflow.cli.outputs import write_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-@click.command()
+@click.command(panel=options.FOLLOW)
 @options.course
 @options.flow
-@following.groups(required=True, help="Column of obs with the groups that cells may end in.")
+@cell_options.groups(required=True, help="Column of obs with the groups that cells may end in.")
 @options.output(metavar="FILE.h5ad", help="Where the copy with fates goes.")
-@following.cells(
+@cell_options.cells(
     help="Whose fates: 'column=value', 'column=a,b & day=2', or the name of a cell. "
     "[default: all before --time]",
 )
-@following.time_of_course(help="When fates are told, a time of the course. [default: the last]")
+@cell_options.time_of_course(help="When fates are told, a time of the course. [default: the last]")
 @options.time_key
 @options.force
-@following.descent
+@cell_options.descent
 @options.seed
 @options.device
 @options.run_options
@@ -35,7 +35,7 @@ def fates(**given: Any) -> None:
     The result is a copy of FILE with obsm fate_probabilities, whose columns are named in uns, and
     obs fate_entropy.
     """
-    follow("fates", told=_count, **given)
+    write_cells("fates", summary=_count, **given)
 
 
 def _count(adata: AnnData) -> str:

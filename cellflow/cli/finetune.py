@@ -9,8 +9,17 @@ import rich_click as click
 
 from cellflow.cli import options
 
+#: Setting of the method for each option.
+_SETTINGS = {
+    "alpha": "oat_alpha",
+    "target": "oat_target",
+    "sigma": "sigma",
+    "copy_every": "oat_copy_every",
+    "tolerance": "oat_tolerance",
+}
 
-@click.command()
+
+@click.command(panel=options.TRAIN)
 @options.course
 @options.flow
 @options.output(metavar="FLOW", help="Folder that the fine-tuned flow goes to.")
@@ -27,22 +36,40 @@ def finetune(
     force: bool,
     seed: int,
     progress: bool,
-    **settings: Any,
+    time_key: str | None,
+    n_steps: int | None,
+    learning_rate: float | None,
+    device: str,
+    **changes: Any,
 ) -> None:
     """Fine-tune a flow on the time course in FILE, so that its paths get straighter.
 
-    The flow decides the representation, the times, covariates and labels; it and FILE are left as
-    they are. The last line says how straight the flow was and is.
+    Representation, times, covariates and labels are those of the flow; it and FILE do not change.
+    The last line says how straight the flow was before and after.
     """
     from cellflow import Flow, tl
     from cellflow._log import log_info
     from cellflow.flow import check_flow_target
     from cellflow.io import open_cells
     from cellflow.representation import columns_of
+    from cellflow.training import settings_after
 
     check_flow_target(output, overwrite=force)
     flow = Flow.load(flow_path)
-    adata = open_cells(file, columns_of(flow, settings["time_key"]))
-    tuned = tl.finetune(adata, flow, rng=seed, progress=progress, **settings)
+    adata = open_cells(file, columns_of(flow, time_key))
+    method, _ = settings_after(
+        flow, "oat-fm", None, {_SETTINGS[name]: value for name, value in changes.items()}, {}
+    )
+    tuned = tl.finetune(
+        adata,
+        flow,
+        time_key=time_key,
+        method=method,
+        n_steps=n_steps,
+        learning_rate=learning_rate,
+        rng=seed,
+        device=device,
+        progress=progress,
+    )
     tuned.save(output, overwrite=force)
     log_info(f"wrote {output}")

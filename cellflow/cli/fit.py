@@ -11,7 +11,7 @@ from cellflow.cli import options
 from cellflow.methods.names import TIME_AXES
 
 
-@click.command()
+@click.command(panel=options.TRAIN)
 @options.course
 @options.output(metavar="FLOW", help="Folder that the fitted flow goes to.")
 @options.time_key

@@ -9,7 +9,7 @@ import rich_click as click
 from cellflow.cli import options
 
 
-@click.command()
+@click.command(panel=options.PREPARE)
 @options.course
 @options.output(metavar="FILE.h5ad", help="Where the copy with growth rates goes.")
 @options.time_key

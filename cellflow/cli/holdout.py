@@ -11,7 +11,7 @@ from cellflow.cli import options
 from cellflow.methods.presets import PRESETS
 
 
-@click.command()
+@click.command(panel=options.SCORE)
 @options.course
 @options.output(metavar="SCORES.json", help="Where the scores go.")
 @options.time_key
@@ -34,7 +34,7 @@ from cellflow.methods.presets import PRESETS
     "--prior-method",
     type=click.Choice(list(PRESETS)),
     panel=options.FIT,
-    help="Method of the flow that coupling acceleration asks, and that oat-fm fine-tunes. "
+    help="Method of the flow that coupling acceleration needs, and that oat-fm fine-tunes. "
     "[default: ot-cfm]",
 )
 @options.max_cells
@@ -53,14 +53,14 @@ def holdout(
 ) -> None:
     """Hold times out, predict their cells, and score the prediction.
 
-    Every score stands beside baselines that need no model and beside the distance of one half of
+    Each score is reported with baselines that need no model and with the distance of one half of
     the real cells from the other. A fold takes a fit and some 50 exact transport problems:
     seconds for hundreds of cells a time, minutes and some 10 GB for 8,000.
     """
     from cellflow import tl
     from cellflow._files import check_file_target
     from cellflow._log import log_info
-    from cellflow.cli.tables import print_scores
+    from cellflow.cli.terminal import print_scores
     from cellflow.io import read_h5ad, write_scores
 
     check_file_target(output, overwrite=force)

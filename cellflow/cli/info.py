@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cellflow.flow import Flow
 
 
-@click.command()
+@click.command(panel=options.START)
 @click.argument("path", type=options.PATH)
 @options.time_key
 @options.run_options
@@ -26,7 +26,7 @@ def info(path: Path, time_key: str | None) -> None:
     in. For a flow, of cells or images: what it moves, the times it spans and how it was fitted.
     """
     from cellflow import Flow
-    from cellflow.cli.tables import print_pairs
+    from cellflow.cli.terminal import print_pairs
     from cellflow.io import open_cells
 
     if path.is_dir() and path.suffix != ".zarr":

@@ -9,7 +9,7 @@ import rich_click as click
 from cellflow.cli import options
 
 
-@click.command()
+@click.command(panel=options.FOLLOW)
 @options.course
 @options.flow
 @click.option(

@@ -11,7 +11,7 @@ from cellflow.methods.parts import COUPLINGS, GROWTH, OBJECTIVES, PATHS, Part
 from cellflow.methods.presets import PRESETS
 
 
-@click.command()
+@click.command(panel=options.START)
 @click.argument("name", required=False, type=click.Choice(list(PRESETS)), metavar="NAME")
 @options.run_options
 def methods(name: str | None) -> None:
@@ -26,7 +26,7 @@ def methods(name: str | None) -> None:
 
         click.echo(Config(method_of(name), recipe_of("default")).to_yaml(), nl=False)
         return
-    from cellflow.cli.tables import print_table
+    from cellflow.cli.terminal import print_table
 
     print_table(
         "Methods, for --method",

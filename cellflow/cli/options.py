@@ -23,7 +23,20 @@ Command = Callable[..., Any]
 #: Options that change a part of the method.
 _PARTS = ("coupling", "path", "objective", "growth", "sigma")
 
+#: Sections of the help of a command.
 DATA, SPACE, FIT, RUN = "Data", "Representation", "Fit", "Run"
+
+#: Sections of `cellflow --help`, in their order; a command names its own as `panel`.
+SECTIONS = (
+    START := "Start",
+    PREPARE := "Prepare cells",
+    TRAIN := "Fit a flow",
+    FOLLOW := "Predict and follow cells",
+    GENES := "Velocity, genes, trust",
+    SCORE := "Score on held-out times",
+    DRAW := "Figures and reports",
+    IMAGES := "Images",
+)
 
 #: A path that the command itself checks, with errors that name the file.
 PATH = click.Path(path_type=Path)
@@ -34,7 +47,7 @@ def explained(summaries: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {summary}" for name, summary in summaries.items())
 
 
-def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def compose(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Apply options in the order in which they are given."""
 
     def decorate(command: Command) -> Command:
@@ -86,7 +99,7 @@ whiten = functools.partial(click.option, "--whiten/--no-whiten", panel=SPACE)
 layer = click.option(
     "--layer", metavar="NAME", panel=SPACE, help="Layer with the expression. [default: X]"
 )
-expression = together(
+expression = compose(
     layer,
     click.option(
         "--kind",
@@ -119,7 +132,7 @@ n_neighbors = functools.partial(
 )
 
 #: How a representation is made, with the defaults of `pp.embed`.
-space = together(
+space = compose(
     use_rep,
     n_dims(help="Dimensions to keep. [default: all of --use-rep, else up to 50]"),
     whiten(default=False, show_default=True, help="Scale each dimension to variance one."),
@@ -143,7 +156,7 @@ def parts(*names: str) -> Callable[[Command], Command]:
         "objective": (OBJECTIVES, "What is learned."),
         "growth": (GROWTH, "Whether mass changes, and how that is known."),
     }
-    return together(
+    return compose(
         *(
             click.option(
                 f"--{name}",
@@ -181,7 +194,7 @@ prior = click.option(
 )
 
 #: How a flow is fine-tuned, with the defaults of `tl.finetune`.
-tuning = together(
+tuning = compose(
     click.option(
         "--alpha",
         type=click.FloatRange(min=0, max=1, min_open=True),
@@ -228,7 +241,7 @@ tuning = together(
     ),
 )
 
-_method = together(
+_method = compose(
     method(
         help="Named combination of coupling, path and objective; cellflow methods explains them. "
         "[default: default, or ot-cfm where a part is named]"
@@ -243,7 +256,7 @@ _method = together(
         help="Settings of method and recipe; options given beside it come first.",
     ),
 )
-_side_columns = together(
+_side_columns = compose(
     click.option(
         "--condition-key",
         "condition_keys",
@@ -273,7 +286,7 @@ _side_columns = together(
         help="The obsm key that coupling costs are taken on. [default: what is fitted in]",
     ),
 )
-_recipe = together(
+_recipe = compose(
     click.option(
         "--recipe",
         type=click.Choice(list(RECIPES)),
@@ -321,7 +334,7 @@ device = click.option(
 
 def checkpoint(*, every: int) -> Callable[[Command], Command]:
     """Options that keep the state of a training, every so many steps."""
-    return together(
+    return compose(
         click.option(
             "--checkpoint",
             type=PATH,
@@ -371,7 +384,7 @@ def run_options(command: Command) -> Command:
             kwargs["progress"] = not quiet
         return command(*args, **kwargs)
 
-    return together(
+    return compose(
         click.option("--quiet", is_flag=True, panel=RUN, help="Say nothing but errors."),
         click.option(
             "--verbose", is_flag=True, panel=RUN, help="Show warnings of other packages too."
@@ -407,7 +420,7 @@ def fit_options(command: Command) -> Command:
             **kwargs,
         )
 
-    return together(_method, _recipe, _side_columns)(run)
+    return compose(_method, _recipe, _side_columns)(run)
 
 
 def _route_messages(*, quiet: bool, verbose: bool) -> None:

@@ -8,30 +8,26 @@ from typing import Any
 import rich_click as click
 
 from cellflow.cli import options
-from cellflow.cli.plot_genes import gene_trends, growth, velocity
+from cellflow.cli.outputs import ANIMATIONS, write_figure
 
 _basis = click.option(
     "--basis",
     metavar="KEY",
     panel=options.DATA,
-    help="The obsm key to draw on, such as X_umap. [default: the representation; of fates, the "
-    "first usual key]",
+    help="Embedding to draw on, such as X_umap. [default: the representation; for fates and "
+    "landscape the first of X_umap, X_phate, X_tsne, X_cellflow, X_pca]",
 )
-_starts = click.option(
+_groups = click.option(
     "--groups",
     metavar="COLUMN",
     panel=options.DATA,
-    help="Column of obs that says the colours, by the cell that a path starts from.",
+    help="Column of obs that colours paths by the group of their first cell.",
 )
 
 
-@click.group()
+@click.group(panel=options.DRAW)
 def plot() -> None:
-    """Draw predictions, paths, velocities, fates, genes, growth, landscapes, scores and losses."""
-
-
-for command in (velocity, gene_trends, growth):
-    plot.add_command(command)
+    """Draw cells, paths, velocities, fates, genes, growth rates, scores and loss curves."""
 
 
 @plot.command()
@@ -42,22 +38,18 @@ for command in (velocity, gene_trends, growth):
     metavar="FILE.h5ad",
     required=True,
     panel=options.DATA,
-    help="What cellflow interpolate wrote.",
+    help="File that cellflow interpolate wrote.",
 )
 @options.figure
 @options.time_key
 @options.force
 @options.run_options
-def interpolation(
-    file: Path, predicted: Path, output: Path, time_key: str | None, force: bool
-) -> None:
-    """Draw predicted cells over the snapshots in FILE."""
-    from cellflow import pl
-    from cellflow.cli.figures import draw
+def interpolation(file: Path, predicted: Path, time_key: str | None, **given: Any) -> None:
+    """Draw predicted cells over the measured cells in FILE."""
     from cellflow.io import open_cells
 
     cells = (open_cells(file, [time_key]), open_cells(predicted))
-    draw(output, lambda: pl.interpolation(*cells, time_key=time_key, show=False), force=force)
+    write_figure("interpolation", *cells, time_key=time_key, **given)
 
 
 @plot.command()
@@ -68,14 +60,14 @@ def interpolation(
     type=options.PATH,
     metavar="FLOW",
     panel=options.DATA,
-    help="Folder of a fitted flow, to follow cells of the first time.",
+    help="Folder of a fitted flow, to follow cells of the first time point.",
 )
 @click.option(
     "--paths",
     type=options.PATH,
     metavar="FILE.h5ad",
     panel=options.DATA,
-    help="What cellflow trajectories wrote, in place of a flow.",
+    help="File that cellflow trajectories wrote, instead of a flow.",
 )
 @options.figure
 @options.time_key
@@ -85,32 +77,27 @@ def interpolation(
     default=80,
     show_default=True,
     panel=options.DATA,
-    help="Paths to draw at most.",
+    help="Number of paths to draw at most.",
 )
 @_basis
-@_starts
+@_groups
 @options.force
 @options.seed
 @options.run_options
 def trajectories(
-    file: Path,
-    flow_path: Path | None,
-    paths: Path | None,
-    output: Path,
-    force: bool,
-    seed: int,
-    **given: Any,
+    file: Path, flow_path: Path | None, paths: Path | None, seed: int, **given: Any
 ) -> None:
     """Draw the paths of cells in FILE along a flow."""
-    from cellflow import Flow, pl
-    from cellflow.cli.figures import draw
+    from cellflow import Flow
     from cellflow.io import read_h5ad
 
-    if (flow_path is None) == (paths is None):
+    if flow_path is not None and paths is None:
+        followed = Flow.load(flow_path)
+    elif paths is not None and flow_path is None:
+        followed = read_h5ad(paths)
+    else:
         raise click.UsageError("give either --flow or --paths")
-    way = Flow.load(flow_path) if flow_path is not None else read_h5ad(paths)  # type: ignore[arg-type]
-    adata = read_h5ad(file)
-    draw(output, lambda: pl.trajectories(adata, way, rng=seed, show=False, **given), force=force)
+    write_figure("trajectories", read_h5ad(file), followed, rng=seed, **given)
 
 
 @plot.command()
@@ -121,22 +108,19 @@ def trajectories(
     metavar="FILE.h5ad",
     required=True,
     panel=options.DATA,
-    help="What cellflow trajectories wrote.",
+    help="File that cellflow trajectories wrote.",
 )
-@options.output(metavar="FILM", help="Where it goes: .gif, .html, or .mp4 (needs ffmpeg).")
+@options.output(metavar="FILM", help="Animation to write: .gif, .html, or .mp4 (needs ffmpeg).")
 @options.time_key
 @_basis
-@_starts
+@_groups
 @options.force
 @options.run_options
-def animation(file: Path, paths: Path, output: Path, force: bool, **given: Any) -> None:
-    """Animate cells of FILE on their way."""
-    from cellflow import pl
-    from cellflow.cli.figures import FILMS, draw
+def animation(file: Path, paths: Path, **given: Any) -> None:
+    """Animate cells of FILE as they move along their paths."""
     from cellflow.io import read_h5ad
 
-    cells = (read_h5ad(file), read_h5ad(paths))
-    draw(output, lambda: pl.animate(*cells, show=False, **given), force=force, formats=FILMS)
+    write_figure("animate", read_h5ad(file), read_h5ad(paths), formats=ANIMATIONS, **given)
 
 
 @plot.command()
@@ -148,20 +132,16 @@ def animation(file: Path, paths: Path, output: Path, force: bool, **given: Any) 
     multiple=True,
     metavar="NAME",
     panel=options.DATA,
-    help="A fate to draw, or entropy; repeatable. [default: all and entropy]",
+    help="Fate to draw, or entropy; repeatable. [default: all fates and the entropy]",
 )
 @_basis
 @options.force
 @options.run_options
-def fates(file: Path, output: Path, fates: tuple[str, ...], basis: str | None, force: bool) -> None:
-    """Draw the fates that cellflow fates wrote to FILE."""
-    from cellflow import pl
-    from cellflow.cli.figures import draw
+def fates(file: Path, fates: tuple[str, ...], **given: Any) -> None:
+    """Draw the fate probabilities that cellflow fates wrote to FILE."""
     from cellflow.io import read_h5ad
 
-    adata = read_h5ad(file)
-    wanted = list(fates) or None
-    draw(output, lambda: pl.fates(adata, fates=wanted, basis=basis, show=False), force=force)
+    write_figure("fates", read_h5ad(file), fates=list(fates) or None, **given)
 
 
 @plot.command()
@@ -170,14 +150,11 @@ def fates(file: Path, output: Path, fates: tuple[str, ...], basis: str | None, f
 @_basis
 @options.force
 @options.run_options
-def landscape(file: Path, output: Path, basis: str | None, force: bool) -> None:
+def landscape(file: Path, **given: Any) -> None:
     """Draw the potential that cellflow landscape wrote to FILE."""
-    from cellflow import pl
-    from cellflow.cli.figures import draw
     from cellflow.io import read_h5ad
 
-    adata = read_h5ad(file)
-    draw(output, lambda: pl.landscape(adata, basis=basis, show=False), force=force)
+    write_figure("landscape", read_h5ad(file), **given)
 
 
 @plot.command()
@@ -188,7 +165,7 @@ def landscape(file: Path, output: Path, basis: str | None, force: bool) -> None:
     metavar="TABLE",
     required=True,
     panel=options.DATA,
-    help="What cellflow transitions wrote.",
+    help="Table that cellflow transitions wrote.",
 )
 @options.figure
 @click.option(
@@ -196,20 +173,82 @@ def landscape(file: Path, output: Path, basis: str | None, force: bool) -> None:
     type=click.FloatRange(min=0, max=1, max_open=True),
     default=0.01,
     show_default=True,
-    metavar="SHARE",
+    metavar="FRACTION",
     panel=options.DATA,
-    help="Hide bands of a smaller share of the cells of a time; the figure says how much that is.",
+    help="Hide bands of less than this fraction of the cells of a time point; the figure reports "
+    "how much is hidden.",
 )
 @options.force
 @options.run_options
-def sankey(file: Path, transitions: Path, output: Path, threshold: float, force: bool) -> None:
+def sankey(file: Path, transitions: Path, **given: Any) -> None:
     """Draw which groups of cells in FILE become which."""
-    from cellflow import pl
-    from cellflow.cli.figures import draw
     from cellflow.io import read_h5ad, read_table
 
-    adata, table = read_h5ad(file), read_table(transitions)
-    draw(output, lambda: pl.sankey(adata, table, threshold=threshold, show=False), force=force)
+    write_figure("sankey", read_h5ad(file), read_table(transitions), **given)
+
+
+@plot.command()
+@options.course
+@options.figure
+@click.option(
+    "--basis",
+    metavar="NAME",
+    default="umap",
+    show_default=True,
+    panel=options.DATA,
+    help="Embedding to draw on, such as umap for obsm X_umap.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(["stream", "grid", "quiver"]),
+    default="stream",
+    show_default=True,
+    panel=options.DATA,
+    help="Streamlines, arrows on a grid, or arrows of single cells.",
+)
+@options.color
+@options.force
+@options.run_options
+def velocity(file: Path, kind: str, **given: Any) -> None:
+    """Draw the velocities that cellflow velocity wrote to FILE."""
+    from cellflow.io import read_h5ad
+
+    write_figure(f"velocity_{kind}", read_h5ad(file), **given)
+
+
+@plot.command("gene-trends")
+@click.argument("table", type=options.PATH)
+@options.figure
+@click.option(
+    "--gene",
+    "genes",
+    metavar="NAME",
+    multiple=True,
+    panel=options.DATA,
+    help="Gene to draw, repeatable. [default: the first 12]",
+)
+@click.option("--unit", default="", metavar="UNIT", panel=options.DATA, help="Unit of the times.")
+@options.force
+@options.run_options
+def gene_trends(table: Path, genes: tuple[str, ...], **given: Any) -> None:
+    """Draw the gene trends in TABLE, which cellflow gene-trends wrote, one panel per gene."""
+    from cellflow.io import read_table
+
+    write_figure("gene_trends", read_table(table), genes=genes or None, **given)
+
+
+@plot.command()
+@options.course
+@options.figure
+@options.time_key
+@options.color
+@options.force
+@options.run_options
+def growth(file: Path, **given: Any) -> None:
+    """Draw the growth rates that cellflow growth wrote to FILE."""
+    from cellflow.io import read_h5ad
+
+    write_figure("growth", read_h5ad(file), **given)
 
 
 @plot.command()
@@ -217,14 +256,11 @@ def sankey(file: Path, transitions: Path, output: Path, threshold: float, force:
 @options.figure
 @options.force
 @options.run_options
-def holdout(scores: Path, output: Path, force: bool) -> None:
-    """Draw what cellflow holdout wrote to SCORES beside its baselines."""
-    from cellflow import pl
-    from cellflow.cli.figures import draw
+def holdout(scores: Path, **given: Any) -> None:
+    """Draw the scores that cellflow holdout wrote to SCORES, with the baselines."""
     from cellflow.io import read_scores
 
-    table = read_scores(scores)
-    draw(output, lambda: pl.holdout(table, show=False), force=force)
+    write_figure("holdout", read_scores(scores), **given)
 
 
 @plot.command()
@@ -232,10 +268,8 @@ def holdout(scores: Path, output: Path, force: bool) -> None:
 @options.figure
 @options.force
 @options.run_options
-def loss(flow_path: Path, output: Path, force: bool) -> None:
+def loss(flow_path: Path, **given: Any) -> None:
     """Draw the loss curve of a fitted flow."""
-    from cellflow import Flow, pl
-    from cellflow.cli.figures import draw
+    from cellflow import Flow
 
-    flow = Flow.load(flow_path)
-    draw(output, lambda: pl.loss(flow, show=False), force=force)
+    write_figure("loss", Flow.load(flow_path), **given)

@@ -9,7 +9,7 @@ import rich_click as click
 from cellflow.cli import options
 
 
-@click.command()
+@click.command(panel=options.DRAW)
 @options.course
 @options.flow
 @options.output(metavar="REPORT.html", help="Where the page goes.")

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from cellflow.cli import following, options
-from cellflow.cli.along import follow
+from cellflow.cli import cell_options, options
+from cellflow.cli.outputs import write_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-@click.command()
+@click.command(panel=options.FOLLOW)
 @options.course
 @options.flow
 @options.output(metavar="FILE.h5ad", help="Where the paths go.")
-@following.cells(
+@cell_options.cells(
     help="Which cells to follow: 'column=value', 'column=a,b & day=2', or the name of one. "
     "[default: those of the first time, of the last with --backward]",
 )
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     panel=options.DATA,
     help="How many of them at most, drawn at random.",
 )
-@following.time_of_course(
+@cell_options.time_of_course(
     multiple=True, help="A time to keep the cells at, repeatable. [default: --n-times of them]"
 )
 @click.option(
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @click.option("--backward", is_flag=True, panel=options.DATA, help="Follow cells back in time.")
 @options.time_key
 @options.force
-@following.motion
+@cell_options.motion
 @options.seed
 @options.device
 @options.run_options
@@ -55,7 +55,7 @@ def trajectories(time: tuple[str, ...], n_times: int, **given: Any) -> None:
     The result has a row a cell and time, with the number of its path in obs trajectory;
     cellflow plot trajectories and cellflow plot animation draw it.
     """
-    follow("trajectories", told=_count, times=list(time) or n_times, **given)
+    write_cells("trajectories", summary=_count, times=list(time) or n_times, **given)
 
 
 def _count(paths: AnnData) -> str:

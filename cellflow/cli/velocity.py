@@ -7,10 +7,10 @@ from typing import Any
 import rich_click as click
 
 from cellflow.cli import options
-from cellflow.cli.along import follow
+from cellflow.cli.outputs import write_cells
 
 
-@click.command()
+@click.command(panel=options.GENES)
 @options.course
 @options.flow
 @options.output(metavar="FILE.h5ad", help="Where the copy with velocities goes.")
@@ -35,4 +35,4 @@ def velocity(**given: Any) -> None:
     The result is a copy of FILE that cellflow plot velocity draws, and that scVelo and CellRank
     read.
     """
-    follow("velocity", **given)
+    write_cells("velocity", **given)

@@ -1,10 +1,10 @@
-"""Predictions by other packages, from the arrays that ours are made from.
+"""Predictions by other packages, from the same arrays as ours.
 
 TorchCFM (Tong et al. 2024, arXiv 2302.00482) as its single-cell runner has it, at commit cacd4dc of
 github.com/atong01/conditional-flow-matching: a SELU net of 3 layers of 64 units, time first; AdamW;
-at every step a batch of each time, its own matcher for each pair of consecutive kept times, and one
-of these intervals for every row; the last weights carry the true cells of the time before by Euler
-steps. Net and loop are ours, pairs, paths and velocities those of the package.
+at every step a batch of each time, its own matcher for each pair of consecutive training times, and
+one of these intervals for every row. The last weights carry the measured cells of the time before
+by Euler steps. Net and loop are ours; pairs, paths and velocities are those of the package.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor
 from cellflow._errors import InputError
 from cellflow._random import torch_generator
 from cellflow.evaluation.folds import Fold
-from cellflow.evaluation.named_methods import Peer
+from cellflow.evaluation.named_methods import ExternalMethod
 from cellflow.flow.carry import Carried
 from cellflow.marginals import TimeAxis
 from cellflow.nets import MLP
@@ -34,28 +34,28 @@ _BATCH, _EPOCHS, _TRAIN_SHARE, _SIGMA = 128, 300, 0.8, 0.1
 _LEARNING_RATE, _WEIGHT_DECAY, _EULER_STEPS = 1e-3, 1e-5, 100
 
 #: Its data have thousands of cells a time. With a hundred, its epochs would be a step each.
-_FEWEST_STEPS = 5000
+_MIN_STEPS = 5000
 
 #: Seed of the cells that training sees, the same whatever the seed of the fit, as in the runner.
 _SPLIT_SEED = 42
 
 
-def check_peer(peer: Peer) -> None:
-    """Refuse a peer whose package is not installed."""
+def check_installed(method: ExternalMethod) -> None:
+    """Refuse a method whose package is not installed."""
     if find_spec("torchcfm") is None:
         raise InputError(
-            f"method {peer.kind!r} needs the package torchcfm: "
+            f"method {method.kind!r} needs the package torchcfm: "
             'pip install "cellflow-snapshots[torchcfm]"'
         )
 
 
-def peer_prediction(peer: Peer, fold: Fold, axis: TimeAxis, seed: int) -> Carried:
-    """Train on the kept cells and carry those of the time before, on one CPU thread."""
-    check_peer(peer)
+def predict_external(method: ExternalMethod, fold: Fold, axis: TimeAxis, seed: int) -> Carried:
+    """Train on the training cells and carry those of the time before, on one CPU thread."""
+    check_installed(method)
     with _global_seed(seed), cpu_threads(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        net = _trained(peer, fold, axis)
-    x = fold.at(fold.before).x
+        net = _train(method, fold, axis)
+    x = fold.cells_at(fold.before).x
     start, stop = axis.to_flow(fold.before), axis.to_flow(fold.time)
     step = (stop - start) / _EULER_STEPS
     with torch.no_grad():
@@ -65,23 +65,23 @@ def peer_prediction(peer: Peer, fold: Fold, axis: TimeAxis, seed: int) -> Carrie
     return Carried(points, np.full(len(x), 1 / len(x)), np.full(len(x), fold.before))
 
 
-def n_steps_of(peer: Peer, counts: list[int]) -> int:
-    """Steps that the runner's 300 epochs are for these training cells, 5,000 at least."""
-    if peer.n_steps is not None:
-        return peer.n_steps
-    return max(_FEWEST_STEPS, _EPOCHS * (min(counts) // _BATCH))
+def count_steps(method: ExternalMethod, counts: list[int]) -> int:
+    """Return the steps of the runner's 300 epochs on so many cells a time, 5,000 at least."""
+    if method.n_steps is not None:
+        return method.n_steps
+    return max(_MIN_STEPS, _EPOCHS * (min(counts) // _BATCH))
 
 
-def _trained(peer: Peer, fold: Fold, axis: TimeAxis) -> torch.nn.Module:
-    cells = [_training_share(fold.at(time).x) for time in fold.kept]
-    moments = torch.tensor([axis.to_flow(time) for time in fold.kept], dtype=torch.float32)
-    matcher = _matcher(peer)
+def _train(method: ExternalMethod, fold: Fold, axis: TimeAxis) -> torch.nn.Module:
+    cells = [_draw_training_share(fold.cells_at(time).x) for time in fold.training_times]
+    times = torch.tensor([axis.to_flow(time) for time in fold.training_times], dtype=torch.float32)
+    matcher = _make_matcher(method)
     net = MLP(cells[0].shape[1], width=64, depth=3, activation="selu", time_features=0)
     optimiser = torch.optim.AdamW(net.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     size = min(_BATCH, *map(len, cells))
-    feeds = [_batches(each, size) for each in cells]
-    for _ in range(n_steps_of(peer, [len(each) for each in cells])):
-        t, x, u = _step(matcher, [next(feed) for feed in feeds], moments)
+    batches = [_iter_batches(each, size) for each in cells]
+    for _ in range(count_steps(method, [len(each) for each in cells])):
+        t, x, u = _draw_step(matcher, [next(each) for each in batches], times)
         loss = (net(t, x) - u).square().mean()
         optimiser.zero_grad()
         loss.backward()
@@ -89,20 +89,23 @@ def _trained(peer: Peer, fold: Fold, axis: TimeAxis) -> torch.nn.Module:
     return net
 
 
-def _step(matcher: Any, batches: list[Tensor], moments: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Times, places and velocities: every pair of times is matched, and each row keeps one."""
+def _draw_step(matcher: Any, batches: list[Tensor], times: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Match every pair of consecutive times, and draw one interval for each row.
+
+    Returns flow times, shape (n,), points and velocities, both of shape (n, d).
+    """
     matched = [
         matcher.sample_location_and_conditional_flow(one, other) for one, other in pairwise(batches)
     ]
     t, x, u = (torch.stack(parts) for parts in zip(*matched, strict=True))
     rows = torch.arange(x.shape[1])
     which = torch.randint(len(matched), (len(rows),))
-    length = moments.diff()[which]
-    time = moments[which] + length * t[which, rows]
+    length = times.diff()[which]
+    time = times[which] + length * t[which, rows]
     return time, x[which, rows], u[which, rows] / length[:, None]
 
 
-def _matcher(peer: Peer) -> Any:
+def _make_matcher(method: ExternalMethod) -> Any:
     from torchcfm.conditional_flow_matching import (
         ConditionalFlowMatcher,
         ExactOptimalTransportConditionalFlowMatcher,
@@ -112,16 +115,16 @@ def _matcher(peer: Peer) -> Any:
         "torchcfm:ot-cfm": ExactOptimalTransportConditionalFlowMatcher,
         "torchcfm:i-cfm": ConditionalFlowMatcher,
     }
-    return kinds[peer.kind](sigma=_SIGMA)
+    return kinds[method.kind](sigma=_SIGMA)
 
 
-def _training_share(cells: Tensor) -> Tensor:
+def _draw_training_share(cells: Tensor) -> Tensor:
     order = torch.randperm(len(cells), generator=torch_generator(_SPLIT_SEED))
     return cells[order[: max(2, round(_TRAIN_SHARE * len(cells)))]]
 
 
-def _batches(cells: Tensor, size: int) -> Iterator[Tensor]:
-    """Batches of one time for ever, in a new order each pass, incomplete ones left out."""
+def _iter_batches(cells: Tensor, size: int) -> Iterator[Tensor]:
+    """Yield batches of one time without end, in a new order each pass, without incomplete ones."""
     while True:
         order = torch.randperm(len(cells))
         for k in range(len(cells) // size):
@@ -130,7 +133,7 @@ def _batches(cells: Tensor, size: int) -> Iterator[Tensor]:
 
 @contextmanager
 def _global_seed(seed: int) -> Iterator[None]:
-    """Seed the global generators, which the package draws from, and put them back."""
+    """Seed the global generators, which the package draws from, and restore them."""
     before = np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

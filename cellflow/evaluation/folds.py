@@ -1,164 +1,303 @@
-"""One fold of held-out evaluation: its cells, in the space that its flow is fitted in."""
+"""Data sets whose times are held out one at a time, and what a prediction of a time may see."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
+from scipy import sparse
 
 from cellflow._batch import Batch
 from cellflow._checks import format_list
 from cellflow._errors import InputError
+from cellflow._keys import GROWTH, GROWTH_SETTINGS, read_record
 from cellflow._log import log_info
-from cellflow.io import Conditions, SideColumns, TimePoints
+from cellflow.evaluation.held_out import HeldOut
+from cellflow.evaluation.protocols import PROTOCOLS
+from cellflow.io import Conditions, SideColumns, TimePoints, time_points_of
 from cellflow.marginals import TimeAxis
-from cellflow.metrics import Cloud
+from cellflow.metrics import Baselines, Cloud, make_baselines
 from cellflow.representation import Settings, fit_representation
+from cellflow.representation.expression import expression
 
 #: Seed of the splits and draws of scoring, the same for every method and every seed of a fit.
 SCORING_SEED = 0
 
 #: Cells that a held-out time needs, so that its halves have two each.
-_FEWEST = 4
+_MIN_CELLS = 4
+
+#: Dimensions that published single-cell benchmarks score in.
+_BENCHMARK_DIMS = 5
 
 
 @dataclass(frozen=True)
 class Fold:
-    """A time held out of a course.
+    """One held-out time: its cells, and the training cells of all other times.
 
     Attributes
     ----------
     time
         The held-out time.
-    points
-        The times of all cells.
+    training_times
+        All other times.
     cells, elapsed
-        The kept cells, with points in the fold's representation, and their times.
-    real
+        The training cells, with points in the fold's representation, and their times.
+    held_out
         Points of the held-out cells, shape (m, d).
     unit
-        What a coordinate is divided by before scoring, shape (d,).
-    space
-        The representation in words.
+        Divisor of each coordinate before scoring, shape (d,).
+    representation
+        Description of the representation, for records.
     max_cells
         Cells a side that are scored at most, drawn with a fixed seed; None scores all.
     """
 
     time: float
-    points: TimePoints
+    training_times: tuple[float, ...]
     cells: Batch
     elapsed: np.ndarray
-    real: np.ndarray
+    held_out: np.ndarray
     unit: np.ndarray
-    space: str
+    representation: str
     max_cells: int | None = None
 
     @property
-    def kept(self) -> tuple[float, ...]:
-        """All other times."""
-        return tuple(time for time in self.points.times if time != self.time)
-
-    @property
     def before(self) -> float:
-        """The kept time before."""
-        return max(time for time in self.kept if time < self.time)
+        """The training time before."""
+        return max(time for time in self.training_times if time < self.time)
 
     @property
     def after(self) -> float:
-        """The kept time after."""
-        return min(time for time in self.kept if time > self.time)
+        """The training time after."""
+        return min(time for time in self.training_times if time > self.time)
 
-    def at(self, time: float) -> Batch:
-        """Cells of one kept time."""
+    def cells_at(self, time: float) -> Batch:
+        """Return the cells of one training time."""
         return self.cells[torch.as_tensor(np.flatnonzero(self.elapsed == time))]
 
-    def cloud(self, points: np.ndarray, weights: np.ndarray | None = None) -> Cloud:
-        """Points in the units of the score, no more than are to be scored."""
+    def to_cloud(self, points: np.ndarray, weights: np.ndarray | None = None) -> Cloud:
+        """Scale points to the unit of the score, and draw `max_cells` of them where there are more.
+
+        Parameters
+        ----------
+        points
+            Shape (n, d).
+        weights
+            Mass of each point, shape (n,); None weighs them equally.
+        """
         cloud = Cloud.of(points / self.unit, weights)
         if self.max_cells is None or len(cloud) <= self.max_cells:
             return cloud
         return cloud.drawn(self.max_cells, np.random.default_rng(SCORING_SEED))
 
-    def observed(self, time: float) -> Cloud:
-        """The cells of one time in the units of the score."""
-        points = self.real if time == self.time else self.at(time).x.double().numpy()
-        return self.cloud(points)
+    def cloud_at(self, time: float) -> Cloud:
+        """Return the measured cells of one time, scaled to the unit of the score."""
+        held_out = time == self.time
+        return self.to_cloud(self.held_out if held_out else self.cells_at(time).x.double().numpy())
 
     @property
-    def doublings(self) -> float:
-        """How often `max_cells` would have to be doubled to score all cells, on the larger side."""
+    def log2_ratio(self) -> float:
+        """Doublings from `max_cells` to all cells of the larger side; 0 where all are scored."""
         if self.max_cells is None:
             return 0.0
         carried = sum(int((self.elapsed == time).sum()) for time in (self.before, self.after))
-        return max(0.0, float(np.log2(max(len(self.real), carried) / self.max_cells)))
+        return max(0.0, float(np.log2(max(len(self.held_out), carried) / self.max_cells)))
 
     def fraction(self, axis: TimeAxis) -> float:
-        """How far the held-out time is on the way between its neighbours, on a clock."""
+        """Return the share of the interval between its neighbours that has passed on a clock."""
         start, here, stop = (axis.to_flow(t) for t in (self.before, self.time, self.after))
         return (here - start) / (stop - start)
 
-
-def make_fold(
-    adata: AnnData,
-    points: TimePoints,
-    time: float,
-    settings: Settings,
-    known: SideColumns,
-    *,
-    condition_keys: Sequence[str] = (),
-    fit_to_all: bool,
-    max_cells: int | None = None,
-) -> Fold:
-    """Fit the representation to the kept cells, or to all, and apply it to all.
-
-    With whitening, the score's unit is the spread of all cells in that representation, so that
-    scores compare whichever cells the fit has seen. Of the held-out cells no more than their
-    points is taken.
-    """
-    kept = points.elapsed != time
-    seen = np.full(adata.n_obs, True) if fit_to_all else kept
-    fitted = fit_representation(adata[seen], settings)
-    space = fitted.transform(adata)
-    unit = space.std(axis=0) if settings.whiten else np.ones(space.shape[1])
-    conditions = Conditions.fit(adata.obs[kept], condition_keys)
-    return Fold(
-        time,
-        points,
-        known.batch(adata[kept], space[kept], conditions),
-        points.elapsed[kept],
-        space[~kept],
-        np.where(unit > 0, unit, 1.0),
-        fitted.describe(),
-        max_cells,
-    )
+    def score_baselines(
+        self, axis: TimeAxis, *, progress: bool = False, threads: int | None = None
+    ) -> Baselines:
+        """Score the baselines on a clock, and split the held-out cells for the reference."""
+        before, after = self.cloud_at(self.before), self.cloud_at(self.after)
+        return Baselines.fit(
+            self.cloud_at(self.time),
+            make_baselines(before, after, self.fraction(axis)),
+            SCORING_SEED,
+            log2_ratio=self.log2_ratio,
+            progress=progress,
+            threads=threads,
+        )
 
 
-def interior_times(
-    points: TimePoints, wanted: float | str | Sequence[float | str] | None
-) -> list[float]:
-    """The times to hold out, in order: those wanted, or every one with neighbours on both sides.
+class Evaluation:
+    """A data set with the settings of how its times are held out.
+
+    Parameters
+    ----------
+    adata
+        Cells of three times or more.
+    settings
+        How times are held out.
+
+    Attributes
+    ----------
+    protocol
+        Rules of the evaluation.
+    points
+        Times of all cells.
+    time_axis
+        Name of the clock of flows.
+    baseline_axis
+        Clock of baselines and external methods: the protocol's where flows learn theirs.
+    representation
+        Settings of the representation, with 5 dimensions at most where none are given.
 
     Raises
     ------
     InputError
-        For a time without cells, without a neighbour on each side, or with fewer than four cells;
-        for no time at all.
+        For times that cannot be read.
     """
+
+    def __init__(self, adata: AnnData, settings: HeldOut) -> None:
+        self.adata, self.settings = adata, settings
+        self.protocol = PROTOCOLS[settings.protocol]
+        self.points = time_points_of(adata, settings.time_key)
+        self.time_axis = settings.time_axis or self.protocol.flow_axis
+        learned = self.time_axis == "learned"
+        self.baseline_axis = TimeAxis(
+            self.protocol.time_axis if learned else self.time_axis, self.points.times
+        )
+        self.representation = Settings(
+            settings.use_rep,
+            settings.layer,
+            settings.kind,
+            settings.n_dims,
+            _BENCHMARK_DIMS,
+            settings.whiten,
+        )
+
+    def times(self) -> list[float]:
+        """Return the times to hold out, in order.
+
+        Raises
+        ------
+        InputError
+            For a time without cells, without a neighbour on each side, or with fewer than four
+            cells; for no time at all.
+        """
+        return find_interior_times(self.points, self.settings.times)
+
+    def fold(self, time: float, *, gene_sets: bool = False) -> Fold:
+        """Hold one time out.
+
+        The representation is fitted to the training cells, or to all where the protocol says so,
+        and applied to all. With whitening, the score's unit is the spread of all cells in that
+        representation, so that scores compare whichever cells the fit has seen.
+
+        Parameters
+        ----------
+        time
+            The time.
+        gene_sets
+            Read the growth rates of `pp.growth` with the training cells.
+        """
+        settings, elapsed = self.settings, self.points.elapsed
+        training = elapsed != time
+        seen = training | self.protocol.representation_sees_held_out
+        fitted = fit_representation(self.adata[seen], self.representation)
+        x = fitted.transform(self.adata)
+        unit = x.std(axis=0) if settings.whiten else np.ones(x.shape[1])
+        cells = self.adata[training]
+        conditions = Conditions.fit(cells.obs, settings.condition_keys)
+        side_columns = SideColumns(
+            settings.label_key, settings.lineage_key, settings.cost_rep, growth=gene_sets
+        )
+        return Fold(
+            time,
+            tuple(other for other in self.points.times if other != time),
+            side_columns.batch(cells, x[training], conditions),
+            elapsed[training],
+            x[~training],
+            np.where(unit > 0, unit, 1.0),
+            fitted.describe(),
+            settings.max_cells,
+        )
+
+    def check_representation(self) -> None:
+        """Check that points can be made from the cells, as far as that is cheap.
+
+        Raises
+        ------
+        InputError
+            For missing keys, NaN, more dimensions than there are, or no expression.
+        """
+        if self.settings.use_rep is None:
+            expression(self.adata, self.settings.layer)
+        else:
+            fit_representation(self.adata, self.representation)
+
+    def may_have_seen_held_out(self, *, gene_sets: bool) -> bool:
+        """Return whether an input of the predictions may depend on the held-out cells.
+
+        Parameters
+        ----------
+        gene_sets
+            Whether a method uses growth rates by gene sets, which are scored against all cells.
+        """
+        return (
+            gene_sets
+            or self.protocol.representation_sees_held_out
+            or self.settings.use_rep is not None
+            or self.settings.cost_rep is not None
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return all that decides the folds, as plain values: cells, settings and rules."""
+        return {
+            **self.settings.model_dump(mode="json", exclude={"time_key", "times"}),
+            "protocol": asdict(self.protocol),
+            "time_axis": self.time_axis,
+            "data": self.digest(),
+        }
+
+    def digest(self) -> str:
+        """Return a digest of everything of the cells that a fold may use."""
+        adata, settings = self.adata, self.settings
+        digest = hashlib.sha256()
+        growth = (read_record(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
+        _update(digest, self.points.elapsed)
+        if settings.use_rep is None:
+            layer = settings.layer
+            _update(digest, adata.X if layer is None else adata.layers.get(layer))
+            _update(digest, ["log1p" in adata.uns, *adata.var_names])
+        for key in (settings.use_rep, settings.cost_rep, settings.lineage_key):
+            if key in adata.obsm:
+                _update(digest, adata.obsm[key])
+        columns = (*settings.condition_keys, settings.label_key, settings.lineage_key, growth)
+        for key in columns:
+            if key in adata.obs:
+                _update(digest, adata.obs[key].astype(str).tolist())
+        return digest.hexdigest()[:32]
+
+
+def find_interior_times(
+    points: TimePoints, times: float | str | Sequence[float | str] | None
+) -> list[float]:
+    """Find the times to hold out: those given, or every one with neighbours on both sides."""
     if len(points.times) < 3:
         raise InputError(
             f"holding a time out needs three times or more; there are {points.described()}"
         )
     counts = dict(zip(points.times, points.counts, strict=True))
     interior = points.times[1:-1]
-    usable = [time for time in interior if counts[time] >= _FEWEST]
-    if wanted is None and usable:
+    usable = [time for time in interior if counts[time] >= _MIN_CELLS]
+    if times is None and usable:
         if few := [f"{time:g}" for time in interior if time not in usable]:
-            log_info(f"times with fewer than {_FEWEST} cells are not held out: {format_list(few)}")
+            log_info(
+                f"times with fewer than {_MIN_CELLS} cells are not held out: {format_list(few)}"
+            )
         return usable
-    found = list(interior) if wanted is None else points.find_all(wanted)
+    found = list(interior) if times is None else points.find_all(times)
     for time in found:
         if time not in interior:
             raise InputError(
@@ -166,5 +305,22 @@ def interior_times(
                 f"{format_list(f'{t:g}' for t in interior)}"
             )
         if time not in usable:
-            raise InputError(f"time {time:g} has fewer than {_FEWEST} cells, too few to score")
+            raise InputError(f"time {time:g} has fewer than {_MIN_CELLS} cells, too few to score")
     return sorted(set(found))
+
+
+def _update(digest: Any, values: Any) -> None:
+    """Add a matrix, a column or a list to a digest."""
+    values = values.to_memory() if hasattr(values, "to_memory") else values
+    if sparse.issparse(values):
+        rows = sparse.csr_matrix(values)
+        for part in (rows.data, rows.indices.astype(np.int64), rows.indptr.astype(np.int64)):
+            _update(digest, part)
+    elif isinstance(values, list) or values is None:
+        digest.update(repr(values).encode())
+    else:
+        array = np.ascontiguousarray(
+            values.to_numpy() if isinstance(values, pd.DataFrame) else values
+        )
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(array.tobytes())

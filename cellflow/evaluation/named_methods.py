@@ -1,88 +1,96 @@
-"""What is compared: a method with its recipe, or a method of another package, under a name."""
+"""Methods to evaluate: a method with its recipe, or one of another package, under a name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
-from cellflow.methods.config import named
+from cellflow.methods.config import split_preset
 from cellflow.methods.method import Method, method_of
-from cellflow.methods.names import PEERS, TIME_AXES
+from cellflow.methods.names import EXTERNAL_METHODS, TIME_AXES
 from cellflow.methods.presets import PRESETS
 from cellflow.methods.recipes import Recipe, recipe_of
 
-#: Keys of an entry that are no settings of a method or a recipe.
-_OWN = ("name", "method", "recipe", "prior_method", "time_axis")
+#: Keys of an entry that are not settings of a method or a recipe.
+_KEYS = ("name", "method", "recipe", "prior_method", "time_axis")
 
-#: Settings of a peer; the rest is as its package has it.
-_OF_PEERS = ("name", "method", "n_steps")
+#: Keys of an entry of another package; its other settings are fixed.
+_EXTERNAL_KEYS = ("name", "method", "n_steps")
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A method of ours, with every number of its fit.
+class NamedMethod:
+    """A method of cellflow with every number of its fit.
 
     Attributes
     ----------
     name
-        What tables call it.
+        Name in tables.
     method, recipe
-        What is learned, and how.
+        The method and the recipe of its fit.
     prior
-        Method of the flow that it needs fitted first, where it needs one.
-    keeps_sigma
-        Whether the noise of a fine-tuning is the method's own, not that of the prior's path.
+        Method of the flow that is fitted first, where the method needs one.
+    sigma_of_prior
+        Whether a fine-tuning takes the noise of its prior's path instead of its own.
     time_axis
         Clock of its flow; None takes that of the data set.
     """
+
+    role: ClassVar[str] = "model"
 
     name: str
     method: Method
     recipe: Recipe
     prior: Method | None = None
-    keeps_sigma: bool = True
+    sigma_of_prior: bool = False
     time_axis: str | None = None
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """All that decides a fit beside the cells and the seed, as plain values."""
+    def needs_gene_sets(self) -> bool:
+        """Whether it uses the growth rates that `pp.growth` scored by gene sets."""
+        return self.method.growth == "gene-sets"
+
+    def describe(self) -> dict[str, Any]:
+        """Return all that decides a fit beside the cells and the seed, as plain values."""
         return {
             "method": self.method.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json"),
             "prior": None if self.prior is None else self.prior.model_dump(mode="json"),
-            "keeps_sigma": self.keeps_sigma,
-            "time_axis": self.time_axis,
+            "sigma_of_prior": self.sigma_of_prior,
+            "method_time_axis": self.time_axis,
         }
 
 
 @dataclass(frozen=True)
-class Peer:
+class ExternalMethod:
     """A method of another package, run as its authors run it.
 
     Attributes
     ----------
     name
-        What tables call it.
+        Name in tables.
     kind
-        Which of `PEERS`.
+        One of `EXTERNAL_METHODS`.
     n_steps
-        Training steps; None takes those that its published recipe comes to on the data.
+        Training steps; None takes those of its published recipe for the number of cells.
     """
+
+    role: ClassVar[str] = "external"
+    needs_gene_sets: ClassVar[bool] = False
 
     name: str
     kind: str
     n_steps: int | None = None
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """All that decides a fit beside the cells and the seed, as plain values."""
-        return {"peer": self.kind, "n_steps": self.n_steps}
+    def describe(self) -> dict[str, Any]:
+        """Return all that decides a fit beside the cells and the seed, as plain values."""
+        return {"external": self.kind, "n_steps": self.n_steps}
 
 
-def contestant_of(
+def name_method(
     method: str | Method | None,
     *,
     name: str | None = None,
@@ -90,45 +98,49 @@ def contestant_of(
     prior_method: str | Method | None = None,
     time_axis: str | None = None,
     **changes: Any,
-) -> Contestant:
-    """Make a contestant of a method with some of its parts and numbers changed.
+) -> NamedMethod:
+    """Make a method to evaluate, with some of its settings changed.
 
     Raises
     ------
     InputError
-        For unknown names and settings, and a prior that has no effect or no use.
+        For unknown names and settings, and a prior without effect or use.
     """
     chosen = method_of(method, **changes)
     if time_axis is not None:
         check_choice(time_axis, TIME_AXES, "time axis")
-    # By name a fine-tuning takes the noise of its prior's path.
-    keeps = not isinstance(method, str) or changes.get("sigma") is not None
-    label = name or (method if isinstance(method, str) else "method")
-    prior = _prior(chosen, prior_method)
-    return Contestant(label, chosen, recipe_of(recipe), prior, keeps, time_axis)
+    return NamedMethod(
+        name or (method if isinstance(method, str) else "method"),
+        chosen,
+        recipe_of(recipe),
+        _choose_prior(chosen, prior_method),
+        # A fine-tuning by name has no noise of its own.
+        sigma_of_prior=isinstance(method, str) and changes.get("sigma") is None,
+        time_axis=time_axis,
+    )
 
 
-def contestants_of(
-    methods: Iterable[str | Mapping[str, Any] | Contestant | Peer], recipe: Recipe
-) -> tuple[Contestant | Peer, ...]:
-    """Make contestants of names and mappings of settings.
+def name_methods(
+    methods: Iterable[str | Mapping[str, Any] | NamedMethod | ExternalMethod], recipe: Recipe
+) -> tuple[NamedMethod | ExternalMethod, ...]:
+    """Make methods to evaluate of names and mappings of settings.
 
     Parameters
     ----------
     methods
-        Names, of ours or `torchcfm:ot-cfm`, `torchcfm:i-cfm`; mappings with `method` and, all
-        optional, `name`, `recipe` (a name, or a mapping with the changes to its `preset`),
-        `prior_method`, `time_axis`, and settings of methods and recipes (`sigma`, `n_steps`, ...),
-        for a peer `n_steps` alone; or ready contestants.
+        Names, of ours or of `EXTERNAL_METHODS`; mappings with `method` and, all optional, `name`,
+        `recipe` (a name, or a mapping with the changes to its `preset`), `prior_method`,
+        `time_axis`, and settings of methods and recipes (`sigma`, `n_steps`, ...), for an external
+        method only `n_steps`; or methods made before.
     recipe
         Of methods of ours that name none.
 
     Raises
     ------
     InputError
-        For unknown keys and values, two of one name, or none at all.
+        For unknown keys and values, several methods of one name, or none at all.
     """
-    made = tuple(_made(entry, recipe) for entry in methods)
+    made = tuple(_read_entry(entry, recipe) for entry in methods)
     if not made:
         raise InputError("methods is empty; name one method or more, such as ot-cfm")
     names = [each.name for each in made]
@@ -139,60 +151,63 @@ def contestants_of(
     return made
 
 
-def _made(entry: str | Mapping[str, Any] | Contestant | Peer, recipe: Recipe) -> Contestant | Peer:
-    if isinstance(entry, Contestant | Peer):
+def _read_entry(
+    entry: str | Mapping[str, Any] | NamedMethod | ExternalMethod, recipe: Recipe
+) -> NamedMethod | ExternalMethod:
+    if isinstance(entry, NamedMethod | ExternalMethod):
         return entry
     if isinstance(entry, str):
         entry = {"method": entry}
     if not isinstance(entry, Mapping) or not isinstance(entry.get("method"), str):
         raise InputError(f"a method must be a name or a mapping with the key method, got {entry!r}")
-    kind = entry["method"]
-    check_choice(kind, [*PRESETS, *PEERS], "method")
-    label = entry.get("name") or kind
-    if not isinstance(label, str):
-        raise InputError(f"name of a method must be text, got {label!r}")
-    if kind in PEERS:
-        return _peer(kind, label, entry)
+    method = entry["method"]
+    check_choice(method, [*PRESETS, *EXTERNAL_METHODS], "method")
+    name = entry.get("name") or method
+    if not isinstance(name, str):
+        raise InputError(f"name of a method must be text, got {name!r}")
+    if method in EXTERNAL_METHODS:
+        return _read_external(method, name, entry)
     numbers = set(Recipe.model_fields)
     for key in entry:
-        check_choice(key, [*_OWN, *Method.model_fields, *numbers], f"setting of method {label!r}")
+        check_choice(key, [*_KEYS, *Method.model_fields, *numbers], f"setting of method {name!r}")
     if "recipe" in entry:
-        base, recipe_changes = named(entry["recipe"], "recipe")
+        base, recipe_changes = split_preset(entry["recipe"], "recipe")
         recipe = recipe_of(base or "default", **recipe_changes)
     recipe = recipe_of(recipe, **{key: entry[key] for key in entry if key in numbers})
-    changes = {key: entry[key] for key in entry if key not in numbers and key not in _OWN}
+    changes = {key: entry[key] for key in entry if key not in numbers and key not in _KEYS}
     own = {key: entry.get(key) for key in ("prior_method", "time_axis")}
-    return contestant_of(kind, name=label, recipe=recipe, **own, **changes)
+    return name_method(method, name=name, recipe=recipe, **own, **changes)
 
 
-def _peer(kind: str, label: str, entry: Mapping[str, Any]) -> Peer:
+def _read_external(method: str, name: str, entry: Mapping[str, Any]) -> ExternalMethod:
     for key in entry:
-        check_choice(key, _OF_PEERS, f"setting of method {label!r}")
-    steps = entry.get("n_steps")
-    if steps is not None:
-        if isinstance(steps, bool) or not isinstance(steps, int):
-            raise InputError(f"n_steps of method {label!r} must be a whole number, got {steps!r}")
-        check_positive(steps, f"n_steps of method {label!r}")
-    return Peer(label, kind, steps)
+        check_choice(key, _EXTERNAL_KEYS, f"setting of method {name!r}")
+    n_steps = entry.get("n_steps")
+    if n_steps is not None:
+        if isinstance(n_steps, bool) or not isinstance(n_steps, int):
+            raise InputError(f"n_steps of method {name!r} must be a whole number, got {n_steps!r}")
+        check_positive(n_steps, f"n_steps of method {name!r}")
+    return ExternalMethod(name, method, n_steps)
 
 
-def _prior(method: Method, prior: str | Method | None) -> Method | None:
-    """Method of the flow that this one needs fitted before, if it needs one."""
+def _choose_prior(method: Method, prior: str | Method | None) -> Method | None:
+    """Return the method of the flow that is fitted first; None where none is needed."""
     if method.coupling != "acceleration":
         if prior is not None:
             raise InputError(
-                f"coupling {method.coupling!r} asks no flow fitted before, so prior_method has no "
-                "effect; 'acceleration' does"
+                f"coupling {method.coupling!r} does not use a flow fitted before, so prior_method "
+                "has no effect; 'acceleration' does"
             )
         return None
     before = method_of("ot-cfm" if prior is None else prior)
     if before.coupling == "acceleration":
         raise InputError(
-            "prior_method must need no flow itself, and coupling 'acceleration' does; take ot-cfm"
+            "prior_method must not need a flow itself, and coupling 'acceleration' does; "
+            "take ot-cfm"
         )
     if method.objective == "oat" and (before.objective != "velocity" or before.path == "target"):
         raise InputError(
-            f"oat-fm goes on from a velocity alone between populations; prior_method learns "
+            f"oat-fm fine-tunes a velocity between populations; prior_method learns "
             f"{before.objective!r} on path {before.path!r}"
         )
     return before

@@ -1,4 +1,4 @@
-"""Protocols of held-out evaluation; they say nothing about how a flow is fitted."""
+"""Protocols of held-out evaluation; they do not change how a flow is fitted."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ class Protocol:
     Attributes
     ----------
     summary
-        What it is.
+        Description for the command line.
     time_axis
-        The clock of the baselines.
+        Clock of the baselines.
     flow_axis
-        That of the flow, where the caller names none.
+        Clock of the flow, where the caller names none.
     representation_sees_held_out
-        Whether scaling and components are fitted to all cells or to the kept ones.
+        Whether scaling and components are fitted to all cells or to the training cells.
     start
-        Which cells are carried to the held-out time.
+        Cells that are carried to the held-out time: `previous`, or `both` neighbours.
     solver, n_steps
-        How they are carried.
+        Solver that carries them, and its number of steps.
     """
 
     summary: str
@@ -36,7 +36,7 @@ class Protocol:
 
 PROTOCOLS = {
     "strict": Protocol(
-        "nothing of the held-out cells enters, real time in the midpoint",
+        "the held-out cells are not used, the midpoint lies at real time",
         time_axis="real",
         flow_axis="learned",
         representation_sees_held_out=False,

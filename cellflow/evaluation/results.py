@@ -1,10 +1,10 @@
-"""The folder of a benchmark: a small file for each thing computed, named by all that decides it."""
+"""Folder of a benchmark: a small file for each run, named by a digest of all that decides it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isnan, nan
 from pathlib import Path
@@ -13,15 +13,15 @@ from typing import Any
 from cellflow._errors import FileError
 from cellflow._files import atomic_file, check_target
 
-FORMAT = "cellflow-benchmark"
+_FORMAT = "cellflow-benchmark"
 
-#: Folders inside, one a kind.
-ROWS, YARDSTICKS = "rows", "yardsticks"
+#: Folders inside.
+FITS, BASELINES = "fits", "baselines"
 
 
 @dataclass(frozen=True)
-class BenchmarkFolder:
-    """What was computed already.
+class ResultsFolder:
+    """Scores that were computed before.
 
     Attributes
     ----------
@@ -32,8 +32,8 @@ class BenchmarkFolder:
     path: Path
 
     @classmethod
-    def at(cls, path: str | Path) -> BenchmarkFolder:
-        """Open a folder, or one that is to be made; nothing is written yet.
+    def at(cls, path: str | Path) -> ResultsFolder:
+        """Open a folder, or one that `make` will make, without writing.
 
         Raises
         ------
@@ -44,37 +44,37 @@ class BenchmarkFolder:
         if path.exists() and not path.is_dir():
             raise FileError(f"{path} is a file; a benchmark needs a folder")
         if path.is_dir() and any(path.iterdir()):
-            if not (path / ROWS).is_dir():
+            if not (path / FITS).is_dir():
                 raise FileError(f"{path} is not the folder of a benchmark; choose an empty one")
-            check_target(path / ROWS / "probe", overwrite=True)
+            check_target(path / FITS / "probe", overwrite=True)
         else:
             check_target(path, overwrite=True)
         return cls(path)
 
     def make(self) -> None:
-        """Make the folder and those inside where they are not there."""
+        """Make the folder and those inside where they are missing."""
         try:
-            # Rows first: another process may open the folder in between, and knows it by these.
-            for kind in (ROWS, YARDSTICKS):
+            # Fits first: another process that opens the folder now recognises it by them.
+            for kind in (FITS, BASELINES):
                 (self.path / kind).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(f"cannot write {self.path}: {error.strerror or error}") from error
 
     def read(self, kind: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
-        """What was kept under a key; None where nothing was, or the file is damaged."""
+        """Return the scores under a key; None where there are none, or the file is damaged."""
         try:
             document = json.loads(self._file(kind, key).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        if not isinstance(document, dict) or document.get("key") != _plain(key):
+        if not isinstance(document, dict) or document.get("key") != json.loads(json.dumps(key)):
             return None
-        return dict(_each(document["value"], lambda number: nan if number is None else number))
+        return dict(_map(document["value"], lambda number: nan if number is None else number))
 
     def write(self, kind: str, key: Mapping[str, Any], value: Mapping[str, Any]) -> None:
-        """Keep a value of names and numbers, whole or not at all."""
-        # NaN has no JSON.
-        kept = _each(value, lambda x: None if isinstance(x, float) and isnan(x) else x)
-        document = {"format": FORMAT, "key": key, "value": kept}
+        """Write names and numbers under a key, whole or not at all."""
+        # JSON cannot say NaN.
+        plain = _map(value, lambda x: None if isinstance(x, float) and isnan(x) else x)
+        document = {"format": _FORMAT, "key": key, "value": plain}
         with atomic_file(self._file(kind, key), overwrite=True) as staged:
             staged.write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
 
@@ -83,11 +83,8 @@ class BenchmarkFolder:
         return self.path / kind / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
 
 
-def _plain(key: Mapping[str, Any]) -> Any:
-    return json.loads(json.dumps(key))
-
-
-def _each(value: Any, change: Any) -> Any:
+def _map(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Apply a function to the leaves of nested mappings."""
     if isinstance(value, Mapping):
-        return {name: _each(part, change) for name, part in value.items()}
+        return {name: _map(part, change) for name, part in value.items()}
     return change(value)

@@ -1,237 +1,262 @@
-"""The pieces of a benchmark: data sets, their held-out times, and fits, each done by a `Desk`."""
+"""Runs of a benchmark: each scores one method, or the baselines, at one held-out time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+import multiprocessing
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from anndata import AnnData
 
-from cellflow._errors import InputError
+from cellflow import _log
+from cellflow._errors import CellflowError, InputError
 from cellflow._versions import versions
-from cellflow.evaluation.digest import digest_of
-from cellflow.evaluation.folds import SCORING_SEED, Fold, interior_times
-from cellflow.evaluation.named_methods import Contestant, Peer
-from cellflow.evaluation.plan import HeldOut
-from cellflow.evaluation.predict import Evaluation, evaluated, yardstick_of
-from cellflow.evaluation.results import ROWS, YARDSTICKS, BenchmarkFolder
+from cellflow.evaluation.folds import SCORING_SEED, Evaluation, Fold
+from cellflow.evaluation.named_methods import ExternalMethod, NamedMethod
+from cellflow.evaluation.plan import DataSet
+from cellflow.evaluation.predict import score_method
+from cellflow.evaluation.results import BASELINES, FITS, ResultsFolder
 from cellflow.io import read_course
-from cellflow.io.courses import NPZ_REP
-from cellflow.metrics import Score, Yardstick
+from cellflow.metrics import Baselines, Score
 from cellflow.training import resolve_device
 
-#: What tells a unit or a fit from the others of a benchmark.
-Place = tuple[str | float | int, ...]
-
 
 @dataclass(frozen=True)
-class DataSet:
-    """A data set and how its times are held out.
+class Run:
+    """One method with one seed, or the baselines, at one held-out time of a data set.
 
     Attributes
     ----------
-    name
-        What tables call it.
-    source
-        Cells, or the file that has them.
-    settings
-        How its times are held out.
-    """
-
-    name: str
-    source: AnnData | Path
-    settings: HeldOut
-
-    def read(self) -> AnnData:
-        """Its cells."""
-        return self.source if isinstance(self.source, AnnData) else read_course(self.source)
-
-    def evaluation(self, adata: AnnData) -> Evaluation:
-        """How its times are held out."""
-        settings = self.settings.model_dump(exclude={"times"})
-        if isinstance(self.source, Path) and self.source.suffix == ".npz":
-            settings["use_rep"] = settings["use_rep"] or NPZ_REP
-        return Evaluation.of(adata, **settings)
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A held-out time of a data set.
-
-    Attributes
-    ----------
-    course
+    data
         Name of the data set.
     time
         The held-out time.
     key
-        All that decides the fold and its yardstick.
+        All that decides the scores, as plain values.
+    method, seed
+        The method and the seed of its fit; None for the baselines.
+    baselines
+        Run of the baselines at the same time; None for those themselves.
     """
 
-    course: str
+    data: str
     time: float
     key: Mapping[str, Any]
+    method: NamedMethod | ExternalMethod | None = None
+    seed: int | None = None
+    baselines: Run | None = None
 
     @property
-    def place(self) -> Place:
-        """What tells it from the others."""
-        return self.course, self.time
+    def id(self) -> tuple[str, float, str | None, int | None]:
+        """Names that differ between the runs of a benchmark."""
+        return self.data, self.time, None if self.method is None else self.method.name, self.seed
+
+    @property
+    def kind(self) -> str:
+        """Folder of its result."""
+        return BASELINES if self.method is None else FITS
 
     def __str__(self) -> str:
-        return f"{self.course}, time {self.time:g}"
+        name = "" if self.method is None else f", {self.method.name}, seed {self.seed}"
+        return f"{self.data}, time {self.time:g}{name}"
 
 
 @dataclass(frozen=True)
-class Fit:
-    """A method, fitted in one unit with one seed, on one kind of device."""
+class RunResult:
+    """Scores of a run, or why there are none.
 
-    unit: Unit
-    contestant: Contestant | Peer
-    seed: int
-    device: str
+    Attributes
+    ----------
+    run
+        The run.
+    scores
+        Its scores; empty where it failed.
+    error
+        Why it failed; empty where it did not.
+    """
 
-    @property
-    def key(self) -> dict[str, Any]:
-        """All that decides its row."""
-        return {
-            **self.unit.key,
-            **self.contestant.settings,
-            "seed": self.seed,
-            "device": self.device,
-        }
-
-    @property
-    def place(self) -> Place:
-        """What tells it from the others."""
-        return *self.unit.place, self.contestant.name, self.seed
-
-    def __str__(self) -> str:
-        return f"{self.unit}, {self.contestant.name}, seed {self.seed}"
+    run: Run
+    scores: Mapping[str, Any]
+    error: str = ""
 
 
-class Desk:
-    """Where units and fits are worked on, one after another; keeps the last data and fold at hand.
+class Runner:
+    """Computes runs one after another; the last data set and fold stay in memory.
 
     Parameters
     ----------
-    courses
-        The data sets by name.
-    folder
-        Where yardsticks and rows are kept.
+    data
+        The data sets.
+    results
+        Folder that scores are written to.
     device
-        Where to fit.
+        Device of the fits.
     threads
-        Transport problems that are solved side by side at most; None takes the cores' number.
+        Transport problems that are solved side by side at most; None takes the number of cores.
     """
 
     def __init__(
         self,
-        courses: Mapping[str, DataSet],
-        folder: BenchmarkFolder,
+        data: Sequence[DataSet],
+        results: ResultsFolder,
         device: str,
         threads: int | None = None,
     ) -> None:
-        self.courses, self.folder, self.threads = courses, folder, threads
+        self.data = {each.name: each for each in data}
+        self.results, self.threads = results, threads
         self.device = resolve_device(device)
-        self._adata: tuple[Any, AnnData] | None = None
-        self._evaluation: tuple[Any, Evaluation] | None = None
-        self._fold: tuple[Any, Fold] | None = None
+        # Data sets may be one file in several representations.
+        self._read = lru_cache(maxsize=1)(read_course)
+        self.evaluation = lru_cache(maxsize=1)(self._make_evaluation)
+        self._fold = lru_cache(maxsize=1)(self._make_fold)
 
-    def units(self, name: str) -> list[Unit]:
-        """The held-out times of a data set.
+    def baseline_runs(self, name: str) -> list[Run]:
+        """Return the run of the baselines of each held-out time of a data set.
 
         Raises
         ------
         InputError
-            For what cannot be read or held out, naming the data set.
+            For data that cannot be read or held out, naming the data set.
         """
-        with _naming(name):
+        with _name_data(name):
             evaluation = self.evaluation(name)
             evaluation.check_representation()
-            shared = {
-                "cellflow": versions()["cellflow"],
-                "data": digest_of(evaluation),
-                "protocol": asdict(evaluation.rules),
-                "time_axis": evaluation.clock,
-                "representation": asdict(evaluation.asked),
-                "known": asdict(evaluation.known),
-                "condition_keys": list(evaluation.condition_keys),
-                "max_cells": evaluation.max_cells,
-            }
-            wanted = self.courses[name].settings.times
-            times = interior_times(evaluation.points, wanted)
-        return [Unit(name, time, {**shared, "time": time}) for time in times]
+            key = {"cellflow": versions()["cellflow"], **evaluation.describe()}
+            return [Run(name, time, {**key, "time": time}) for time in evaluation.times()]
 
-    def yardstick(self, unit: Unit) -> dict[str, Any]:
-        """Score the baselines of a unit, and keep that."""
-        with _naming(unit.course):
-            fold = self.fold(unit, None)
-            evaluation = self.evaluation(unit.course)
-            made = yardstick_of(fold, evaluation.axis, progress=False, threads=self.threads)
-        value = {
-            "n_true": len(made.real),
-            "n_dims": fold.real.shape[1],
-            "representation": fold.space,
-            "reference": made.reference,
-            "baselines": {name: asdict(score) for name, score in made.baselines.items()},
+    def fit_run(self, baselines: Run, method: NamedMethod | ExternalMethod, seed: int) -> Run:
+        """Return the run of a method at the held-out time of `baselines`."""
+        own = {**method.describe(), "seed": seed, "device": self.device.type}
+        key = {**baselines.key, **own}
+        return replace(baselines, key=key, method=method, seed=seed, baselines=baselines)
+
+    def compute(self, run: Run) -> dict[str, Any]:
+        """Compute the scores of a run and write them to the folder."""
+        scores = self._score_baselines(run) if run.method is None else self._score_method(run)
+        self.results.write(run.kind, run.key, scores)
+        return scores
+
+    def _score_baselines(self, run: Run) -> dict[str, Any]:
+        with _name_data(run.data):
+            fold = self._fold(run.data, run.time, gene_sets=False)
+            axis = self.evaluation(run.data).baseline_axis
+            baselines = fold.score_baselines(axis, threads=self.threads)
+        return {
+            "n_true": len(baselines.real),
+            "n_dims": fold.held_out.shape[1],
+            "representation": fold.representation,
+            "reference": baselines.reference,
+            "baselines": {name: asdict(score) for name, score in baselines.scores.items()},
         }
-        self.folder.write(YARDSTICKS, unit.key, value)
-        return value
 
-    def row(self, fit: Fit) -> dict[str, Any]:
-        """Fit, predict and score, and keep that."""
-        evaluation = self.evaluation(fit.unit.course)
-        fold = self.fold(fit.unit, fit.contestant)
-        value = evaluated(
-            evaluation,
+    def _score_method(self, run: Run) -> dict[str, Any]:
+        assert run.method is not None
+        assert run.seed is not None
+        fold = self._fold(run.data, run.time, gene_sets=run.method.needs_gene_sets)
+        return score_method(
+            self.evaluation(run.data),
             fold,
-            self._yardstick_of(fit.unit, fold),
-            fit.contestant,
-            seed=fit.seed,
+            self._restore_baselines(run, fold),
+            run.method,
+            seed=run.seed,
             device=self.device,
-            progress=False,
             threads=self.threads,
-        ).row
-        self.folder.write(ROWS, fit.key, value)
-        return value
-
-    def evaluation(self, name: str) -> Evaluation:
-        """How the times of a data set are held out."""
-        if self._evaluation is None or self._evaluation[0] != name:
-            course = self.courses[name]
-            # Data sets may be one file in several representations.
-            source = course.source if isinstance(course.source, Path) else id(course.source)
-            if self._adata is None or self._adata[0] != source:
-                self._adata = source, course.read()
-            self._evaluation = name, course.evaluation(self._adata[1])
-        return self._evaluation[1]
-
-    def fold(self, unit: Unit, contestant: Contestant | Peer | None) -> Fold:
-        """The fold of a unit, for one contestant."""
-        growth = isinstance(contestant, Contestant) and contestant.method.growth == "gene-sets"
-        key = unit.course, unit.time, growth
-        if self._fold is None or self._fold[0] != key:
-            self._fold = key, self.evaluation(unit.course).fold(unit.time, contestant)
-        return self._fold[1]
-
-    def _yardstick_of(self, unit: Unit, fold: Fold) -> Yardstick:
-        kept = self.folder.read(YARDSTICKS, unit.key) or self.yardstick(unit)
-        baselines = {name: Score(**score) for name, score in kept["baselines"].items()}
-        return Yardstick.known(
-            fold.observed(fold.time),
-            baselines,
-            kept["reference"],
-            SCORING_SEED,
-            doublings=fold.doublings,
         )
+
+    def _restore_baselines(self, run: Run, fold: Fold) -> Baselines:
+        assert run.baselines is not None
+        known = self.results.read(BASELINES, run.baselines.key) or self.compute(run.baselines)
+        scores = {name: Score(**score) for name, score in known["baselines"].items()}
+        return Baselines.restore(
+            fold.cloud_at(fold.time),
+            scores,
+            known["reference"],
+            SCORING_SEED,
+            log2_ratio=fold.log2_ratio,
+        )
+
+    def _make_evaluation(self, name: str) -> Evaluation:
+        data = self.data[name]
+        cells = data.source if isinstance(data.source, AnnData) else self._read(data.source)
+        return data.evaluation(cells)
+
+    def _make_fold(self, name: str, time: float, *, gene_sets: bool) -> Fold:
+        return self.evaluation(name).fold(time, gene_sets=gene_sets)
 
 
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Errors of input inside tell which data set they are of."""
+def open_workers(
+    runner: Runner, jobs: int
+) -> Iterator[Callable[[Sequence[Run]], Iterator[RunResult]]]:
+    """Open processes, or use this one where `jobs` is 1.
+
+    Yields a function that computes runs and yields each result as it is ready. It raises an
+    `InputError` for a data set whose baselines cannot be scored, and a `CellflowError` if a process
+    is killed.
+    """
+    if jobs == 1:
+        yield lambda runs: (_compute(runner, run) for run in runs)
+        return
+    # Started anew: a fork would copy torch's threads in whatever state they are.
+    spawn = multiprocessing.get_context("spawn")
+    settings = (tuple(runner.data.values()), runner.results, str(runner.device))
+    pool = ProcessPoolExecutor(jobs, spawn, initializer=_start_worker, initargs=settings)
+
+    def compute(runs: Sequence[Run]) -> Iterator[RunResult]:
+        try:
+            for done in as_completed([pool.submit(_work, run) for run in runs]):
+                yield done.result()
+        except BrokenProcessPool as error:
+            raise CellflowError(
+                "a process of the benchmark was killed, perhaps for memory; run it again with "
+                "fewer jobs: finished runs are not computed again"
+            ) from error
+
+    try:
+        yield compute
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_runner: Runner | None = None
+
+
+def _start_worker(data: tuple[DataSet, ...], results: ResultsFolder, device: str) -> None:
+    """Make the runner of a new process, which is silent and computes on one thread."""
+    global _runner  # noqa: PLW0603
+    import torch
+
+    _log.show(logging.ERROR, "stderr")
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    _runner = Runner(data, results, device, 1)
+
+
+def _work(run: Run) -> RunResult:
+    assert _runner is not None
+    return _compute(_runner, run)
+
+
+def _compute(runner: Runner, run: Run) -> RunResult:
+    try:
+        return RunResult(run, runner.compute(run))
+    except Exception as error:  # a run that fails must not stop the others
+        if run.method is None and isinstance(error, InputError):
+            raise
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        return RunResult(run, {}, " ".join(f"{kind}{error}".split()))
+
+
+@contextmanager
+def _name_data(name: str) -> Iterator[None]:
+    """Name the data set in input errors raised inside."""
     try:
         yield
     except InputError as error:

@@ -1,4 +1,4 @@
-"""The table of a benchmark as CSV, and in short as Markdown."""
+"""Files of a benchmark: its table as CSV, and a summary in Markdown."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _SCORES = {
     "seconds": "seconds",
 }
 
-#: Where more is better, and where nothing is to be won.
+#: Columns where more is better, and those that are not ranked.
 _MORE, _NEUTRAL = ("gap_closed", "gap_closed_best"), ("seconds",)
 
 _NEEDED = ("data", "protocol", "time_axis", "n_dims", "time", "method", "role", "seed",
-           "reference", "rival", "error", *_SCORES)  # fmt: skip
+           "reference", "rival", "error", "w1_error", "w1_excess", *_SCORES)  # fmt: skip
 
 _LEGEND = """\
 Mean over the held-out times, with the standard deviation of that mean over seeds; the best in bold.
-W1 is of all scored cells, *at half* of as many as half of the real ones, to be held against the
-*real half*, one half of the real cells against the other. *Gap closed* is the share of the way from
-a baseline's W1 to the real half's that a prediction goes, at half size, mean over the held-out
-times: from the midpoint, and from the baseline or peer of the lowest mean W1. Baselines, in
-italics, need no model. A † marks a W1 below the midpoint's that is bought with a higher energy
+W1 is of all scored cells, *at half* of as many as half of the real ones, to compare with the
+*real half*, one half of the real cells against the other. *Gap closed* is the share of the gap
+between a baseline's W1 and the real half's that a prediction closes, at half size, mean over the
+held-out times: of the midpoint, and of the baseline or external method of the lowest mean W1.
+Baselines, in italics, need no model. A † marks a W1 below the midpoint's with a higher energy
 distance or covariance error."""
 
 
@@ -60,8 +60,8 @@ def write_benchmark(table: pd.DataFrame, folder: str | Path) -> None:
 def benchmark_summary(table: pd.DataFrame) -> str:
     """Describe a table of `tl.benchmark` in Markdown.
 
-    For each data set stand, under a line that names protocol, dimensions and time axis, the means
-    over its held-out times, and W1 for each of them.
+    Each data set has a line with protocol, dimensions and time axis, a table of the means over its
+    held-out times, and one of W1 at each of them.
 
     Raises
     ------
@@ -71,9 +71,9 @@ def benchmark_summary(table: pd.DataFrame) -> str:
     check_columns(table, _NEEDED, "cellflow.tl.benchmark")
     lines = ["# Benchmark", "", _LEGEND, ""]
     for name, part in table.groupby("data", sort=False):
-        lines += [f"## {name}", "", _described(part), ""]
+        lines += [f"## {name}", "", _describe(part), ""]
         if part["w1"].notna().any():
-            lines += [*_means(part), "", *_folds(part), ""]
+            lines += [*_table_of_means(part), "", *_table_of_folds(part), ""]
     failed = table[table["error"] != ""]
     if len(failed):
         lines += ["## Failed", ""]
@@ -82,7 +82,7 @@ def benchmark_summary(table: pd.DataFrame) -> str:
 
 
 def failures(table: pd.DataFrame) -> list[str]:
-    """A line for each fit that failed: data, time, method, seed, reason."""
+    """Describe each fit that failed in a line: data, time, method, seed, reason."""
     failed = table[table["error"] != ""]
     return [
         f"{row.data}, time {row.time:g}, {row.method}, seed {row.seed}: {row.error}"
@@ -91,7 +91,7 @@ def failures(table: pd.DataFrame) -> list[str]:
 
 
 def benchmark_means(part: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the held-out times of one data set, a row a method: `role`, and each score.
+    """Average each score over the held-out times of one data set, with a row for each method.
 
     Columns with `_sd` at the end have the standard deviation over seeds; NaN for one seed, and
     throughout for a method that failed somewhere.
@@ -109,7 +109,7 @@ def benchmark_means(part: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).T.infer_objects().rename_axis("method")
 
 
-def _described(part: pd.DataFrame) -> str:
+def _describe(part: pd.DataFrame) -> str:
     first = part.iloc[0]
     times = format_list(f"{time:g}" for time in part["time"].unique())
     dims = format_list(part["n_dims"].dropna().unique()) or "no"
@@ -120,7 +120,9 @@ def _described(part: pd.DataFrame) -> str:
     if part["w1"].isna().all():
         sentences.append("Nothing was scored: everything failed.")
     if pd.notna(first["max_cells"]):
-        sentences.append(f"At most {first['max_cells']} cells a side are scored{_estimated(part)}.")
+        sentences.append(
+            f"At most {first['max_cells']} cells a side are scored{_describe_error(part)}."
+        )
     if first["published"]:
         also = "" if first["published"] == "yes" else "not "
         sentences.append(f"The file is {also}the one of published scores.")
@@ -129,9 +131,9 @@ def _described(part: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
-def _estimated(part: pd.DataFrame) -> str:
-    """How good scores of a sample are; nothing where all cells were, or tables are older."""
-    if "w1_error" not in part or part["w1_error"].isna().all():
+def _describe_error(part: pd.DataFrame) -> str:
+    """Describe the error of scores of a sample; empty where all cells were scored."""
+    if part["w1_error"].isna().all():
         return ""
     error, excess = part["w1_error"].max(), part["w1_excess"].max()
     return (
@@ -140,7 +142,7 @@ def _estimated(part: pd.DataFrame) -> str:
     )
 
 
-def _means(part: pd.DataFrame) -> list[str]:
+def _table_of_means(part: pd.DataFrame) -> list[str]:
     means = benchmark_means(part)
     means = pd.concat([means[means["role"] != "baseline"], means[means["role"] == "baseline"]])
     best = {
@@ -152,10 +154,12 @@ def _means(part: pd.DataFrame) -> list[str]:
     rows = []
     for name, row in means.iterrows():
         cells = [
-            _number(row[column], row[f"{column}_sd"], column, best=row[column] == best.get(column))
+            _format_number(
+                row[column], row[f"{column}_sd"], column, best=row[column] == best.get(column)
+            )
             for column in _SCORES
         ]
-        rows.append([_label(str(name), row, means), *cells])
+        rows.append([_format_name(str(name), row, means), *cells])
     reference = part.groupby("time")["reference"].first().mean()
     blank = [f"{reference:.3f}" if column == "w1_half" else "" for column in _SCORES]
     return _markdown(
@@ -164,20 +168,20 @@ def _means(part: pd.DataFrame) -> list[str]:
     )
 
 
-def _label(name: str, row: pd.Series, means: pd.DataFrame) -> str:
+def _format_name(name: str, row: pd.Series, means: pd.DataFrame) -> str:
     if row["role"] == "baseline":
         return f"*{name}*"
     if "midpoint" not in means.index:
         return f"`{name}`"
     middle = means.loc["midpoint"]
-    bought = row["w1"] < middle["w1"] and (
+    at_a_cost = row["w1"] < middle["w1"] and (
         row["energy"] > middle["energy"] or row["cov_error"] > middle["cov_error"]
     )
-    return f"`{name}`" + (" †" if bought else "")
+    return f"`{name}`" + (" †" if at_a_cost else "")
 
 
-def _folds(part: pd.DataFrame) -> list[str]:
-    """W1 of each held-out time."""
+def _table_of_folds(part: pd.DataFrame) -> list[str]:
+    """Make the table of W1 at each held-out time."""
     times = list(part["time"].unique())
     groups = part.groupby(["method", "time"], sort=False)["w1"]
     means, spreads = groups.mean(), groups.std()
@@ -189,14 +193,14 @@ def _folds(part: pd.DataFrame) -> list[str]:
         for time in times:
             value = means.get((name, time), float("nan"))
             lowest = value == means.xs(time, level="time").min()
-            cells.append(_number(value, spreads.get((name, time)), "w1", best=lowest))
+            cells.append(_format_number(value, spreads.get((name, time)), "w1", best=lowest))
         rows.append([shown, *cells])
     reference = part.groupby("time")["reference"].first()
     rows.append(["real half, at half size", *(f"{reference[time]:.3f}" for time in times)])
     return _markdown(["W1, held out", *(f"{time:g}" for time in times)], rows)
 
 
-def _number(value: float, spread: float | None, column: str, *, best: bool) -> str:
+def _format_number(value: float, spread: float | None, column: str, *, best: bool) -> str:
     if pd.isna(value):
         return ""
     digits = 1 if column == "seconds" else 3

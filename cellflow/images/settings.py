@@ -15,7 +15,7 @@ from cellflow.methods.config import Config, read_config
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.presets import PRESETS
 from cellflow.methods.recipes import Recipe, recipe_of
-from cellflow.methods.sizes import DenoiserSizes, Sizes
+from cellflow.methods.sizes import DenoiserSizes, NetSizes
 
 #: Configs in the package, by name, and their purpose.
 CONFIGS = {
@@ -107,7 +107,7 @@ def default_flips(
     return flips
 
 
-def augmented_share(augment: float | None, net: Sizes) -> float:
+def augmented_share(augment: float | None, net: NetSizes) -> float:
     """Return the share of the images that each change is applied to."""
     has_labels = isinstance(net, DenoiserSizes) and net.augment_dim == N_LABELS
     if augment is None:
@@ -124,11 +124,10 @@ def augmented_share(augment: float | None, net: Sizes) -> float:
 
 def _adapt(recipe: Recipe, method: Method, space: ImageSpace) -> Recipe:
     """Return the recipe with what the method requires; refuse nets that do not take the points."""
-    kind = recipe.net.kind
-    if space.grid is None and kind != "mlp":
+    if space.grid is None and recipe.net.takes == "grid":
         raise InputError(
-            f"net {kind!r} requires a grid of pixels, and latents have none: take a config or "
-            "recipe with net 'mlp', or give neither"
+            f"net {recipe.net.kind!r} requires images, and latents are rows of numbers: take a "
+            "config or recipe with net 'mlp', or give neither"
         )
     if method.objective == "mean-flow":
         # Group normalisation has no forward derivatives of grids with their channels last.

@@ -1,4 +1,4 @@
-"""A fit's settings as a YAML file."""
+"""Settings of a fit as a YAML file."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Config:
     recipe: Recipe
 
     def to_yaml(self) -> str:
-        """Tell every number.
+        """Write every setting as YAML, which `read_config` reads.
 
         Returns
         -------
-        Text that `read_config` reads.
+        The text.
         """
         values = {"method": self.method.model_dump(), "recipe": self.recipe.model_dump()}
         return yaml.safe_dump(values, sort_keys=False)
@@ -45,9 +45,9 @@ class Config:
 def read_config(path: str | Path) -> Config:
     """Read settings of a fit from a YAML file.
 
-    Under `method` and `recipe` stands a name, or a mapping with the settings that differ from
-    those of the name under `preset` (without it the method is `ot-cfm`, or `default`
-    where nothing is changed, and the recipe `default`); both may be left out.
+    `method` and `recipe` are each a name, or a mapping with the settings that differ from those
+    of the name under `preset` (without it the method is `ot-cfm`, or `default` where nothing
+    is changed, and the recipe `default`); both may be left out.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def read_config(path: str | Path) -> Config:
     Raises
     ------
     FileError
-        If the file cannot be read or is no YAML mapping.
+        If the file cannot be read or is not a YAML mapping.
     InputError
         For unknown names and settings, values out of range, or parts that do not go together.
 
@@ -75,18 +75,18 @@ def read_config(path: str | Path) -> Config:
     is SB-CFM with less noise and fewer steps.
     """
     values = read_mapping(Path(path), ("method", "recipe"))
-    method, changes = named(values.get("method"), "method")
-    recipe, numbers = named(values.get("recipe"), "recipe")
+    method, changes = split_preset(values.get("method"), "method")
+    recipe, numbers = split_preset(values.get("recipe"), "recipe")
     return Config(method_of(method, **changes), recipe_of(recipe or "default", **numbers))
 
 
 def read_mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
-    """Read a YAML mapping that has none but some keys.
+    """Read a YAML mapping whose keys are some of `keys`.
 
     Raises
     ------
     FileError
-        If the file cannot be read or is no YAML mapping.
+        If the file cannot be read or is not a YAML mapping.
     InputError
         For another key.
     """
@@ -96,14 +96,14 @@ def read_mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise FileError(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(values, dict):
-        raise FileError(f"{path} is no YAML mapping with the keys {format_list(keys)}")
+        raise FileError(f"{path} is not a YAML mapping with the keys {format_list(keys)}")
     for key in values:
         check_choice(key, keys, f"key in {path}")
     return values
 
 
-def named(value: Any, what: str) -> tuple[str | None, dict[str, Any]]:
-    """Name, where there is one, and changes that an entry, a name or a mapping, stands for."""
+def split_preset(value: Any, what: str) -> tuple[str | None, dict[str, Any]]:
+    """Split an entry, a name or a mapping, into the name of a preset and the changes to it."""
     if value is None:
         return None, {}
     if isinstance(value, str):

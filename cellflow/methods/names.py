@@ -30,8 +30,8 @@ RECIPES = {
     "torchcfm": "every number of the reference implementation's single-cell runner",
 }
 
-#: Methods of other packages that `tl.benchmark` runs beside ours.
-PEERS = {
+#: Methods of other packages that `tl.benchmark` compares with.
+EXTERNAL_METHODS = {
     "torchcfm:ot-cfm": "OT-CFM by TorchCFM, with the recipe of its single-cell runner",
     "torchcfm:i-cfm": "I-CFM by TorchCFM, with the recipe of its single-cell runner",
 }

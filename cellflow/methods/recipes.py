@@ -18,7 +18,7 @@ from pydantic import (
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
 from cellflow.methods.names import RECIPES
-from cellflow.methods.sizes import MLPSizes, Sizes
+from cellflow.methods.sizes import MLPSizes, NetSizes, Sizes
 from cellflow.methods.validation import validated
 
 
@@ -151,14 +151,14 @@ def recipe_of(recipe: str | Recipe, **changes: Any) -> Recipe:
             f"recipe setting patience={changed.patience} needs points to check on: "
             "set train_fraction under 1"
         )
-    if changed.standardise and changed.net.kind != "mlp":
+    if changed.standardise and changed.net.takes == "grid":
         raise InputError(
-            f"recipe setting standardise=True is of net 'mlp'; net {changed.net.kind!r} needs False"
+            f"net {changed.net.kind!r} takes images as they are: set the recipe's standardise=False"
         )
     return changed
 
 
-def _merged(sizes: Sizes, changes: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(sizes: NetSizes, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Sizes with some of them changed."""
     if changes.get("kind", sizes.kind) != sizes.kind:
         return dict(changes)

@@ -1,25 +1,58 @@
-"""What nets are made of: their sizes, by kind."""
+"""Sizes of the networks, by name."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+)
+from pydantic_core import PydanticCustomError
+
+from cellflow._errors import InputError
 
 _Share = Annotated[float, Field(ge=0, lt=1)]
 _Some = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
 
-class _Sizes(BaseModel):
+class NetSizes(BaseModel):
+    """Name and sizes of a network: what a recipe stores under `net`.
+
+    A subclass gives the field `kind` its name, and one field to each argument of the network.
+
+    Attributes
+    ----------
+    kind
+        Name of the network.
+    takes
+        `rows` of any dimension, which the network standardises, or images on a `grid`.
+    denoises
+        Whether the velocity is computed from denoised points, so that the source must be standard
+        normal noise and the path straight.
+    """
+
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    takes: ClassVar[Literal["rows", "grid"]] = "rows"
+    denoises: ClassVar[bool] = False
+
+    kind: str
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """Arguments of the net, without its kind."""
+        """Arguments of the network, without its name."""
         return self.model_dump(exclude={"kind"})
 
 
-class MLPSizes(_Sizes):
+class MLPSizes(NetSizes):
     """Sizes of `cellflow.nets.MLP`, for points of up to some hundred dimensions.
 
     Attributes
@@ -37,7 +70,7 @@ class MLPSizes(_Sizes):
     time_features: NonNegativeInt = 4
 
 
-class UNetSizes(_Sizes):
+class UNetSizes(NetSizes):
     """Sizes of `cellflow.nets.UNet`, for points on a grid; the defaults are those for CIFAR-10.
 
     Attributes
@@ -50,6 +83,8 @@ class UNetSizes(_Sizes):
         Share of the activations that training drops.
     """
 
+    takes: ClassVar[Literal["rows", "grid"]] = "grid"
+
     kind: Literal["unet"] = "unet"
     channels: PositiveInt = 128
     multipliers: _Some = (1, 2, 2, 2)
@@ -59,7 +94,7 @@ class UNetSizes(_Sizes):
     dropout: _Share = 0.1
 
 
-class DenoiserSizes(_Sizes):
+class DenoiserSizes(NetSizes):
     """Sizes of `cellflow.nets.Denoiser`, the net of EDM; the defaults are those for CIFAR-10.
 
     Attributes
@@ -75,6 +110,9 @@ class DenoiserSizes(_Sizes):
         As those of `UNetSizes`.
     """
 
+    takes: ClassVar[Literal["rows", "grid"]] = "grid"
+    denoises: ClassVar[bool] = True
+
     kind: Literal["edm"] = "edm"
     sigma_data: PositiveFloat = 0.5
     variant: Literal["ncsnpp", "ddpmpp"] = "ncsnpp"
@@ -86,4 +124,34 @@ class DenoiserSizes(_Sizes):
     dropout: _Share = 0.13
 
 
-Sizes = Annotated[MLPSizes | UNetSizes | DenoiserSizes, Field(discriminator="kind")]
+#: Models of sizes by name of the network.
+SIZES: dict[str, type[NetSizes]] = {
+    "mlp": MLPSizes,
+    "unet": UNetSizes,
+    "edm": DenoiserSizes,
+}
+
+
+def register_sizes(sizes: type[NetSizes]) -> None:
+    """Add the sizes of a network; `cellflow.nets.register_net` adds the network too."""
+    name = sizes.model_fields["kind"].default
+    if not isinstance(name, str):
+        raise InputError(f"{sizes.__name__} has no name: give its field `kind` a default")
+    if name in SIZES:
+        raise InputError(f"the name {name!r} is taken by {SIZES[name].__name__}; choose another")
+    SIZES[name] = sizes
+
+
+def _choose_model(value: Any) -> Any:
+    """Validate a mapping by the model of its `kind`."""
+    if not isinstance(value, Mapping):
+        return value
+    kind = value.get("kind")
+    if kind not in SIZES:
+        names = ", ".join(map(repr, SIZES))
+        raise PydanticCustomError("net", f"its kind must be one of {names}, got {kind!r}")
+    return SIZES[kind].model_validate(value)
+
+
+#: A field of a model that holds the sizes of any registered network.
+Sizes = Annotated[SerializeAsAny[NetSizes], BeforeValidator(_choose_model)]

@@ -1,11 +1,11 @@
-"""Distances between predicted and real populations, and what to hold them against."""
+"""Distances between predicted and real populations, and baselines to compare with."""
 
 from cellflow.metrics.cloud import Cloud
 from cellflow.metrics.held_out import (
     BASELINES,
+    Baselines,
     PredictionScore,
     Score,
-    Yardstick,
     make_baselines,
 )
 from cellflow.metrics.kernels import energy_distance, mmd
@@ -14,10 +14,10 @@ from cellflow.metrics.wasserstein import midpoint, wasserstein
 
 __all__ = [
     "BASELINES",
+    "Baselines",
     "Cloud",
     "PredictionScore",
     "Score",
-    "Yardstick",
     "cov_error",
     "energy_distance",
     "make_baselines",

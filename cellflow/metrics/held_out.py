@@ -1,4 +1,4 @@
-"""The held-out score: a prediction, the baselines and the reference, against the real cells."""
+"""Held-out scores of predictions and baselines, and the reference that they compare with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cellflow.metrics.moments import cov_error, mean_error, var_ratio
 from cellflow.metrics.wasserstein import midpoint, wasserstein
 from cellflow.transport.exact import plan_memory
 
-#: Factors by which the shrunken midpoints stand nearer to their mean.
+#: Factors by which the shrunken midpoints are scaled towards their mean.
 SHRINKAGE = (0.7, 0.8, 0.9)
 
 #: Names of the baselines, in the order of every table.
@@ -29,15 +29,15 @@ N_SPLITS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """How far one prediction is from the real cells; distances in units of the points.
+    """Distances of one prediction from the real cells, in units of the points.
 
     Attributes
     ----------
     w1
         Exact Wasserstein-1 of all cells, predicted ones with their weights.
     w1_half
-        The same with as many cells as half of the real ones, mean of the splits; comparable with
-        the reference.
+        W1 with as many cells as half of the real ones, mean over the splits; comparable with the
+        reference.
     energy, mean_error, cov_error, var_ratio
         Energy distance, distance of means, Frobenius distance of covariances, and total variance
         over the real one.
@@ -46,10 +46,10 @@ class Score:
         jackknife, the standard deviation of the W1 at half size over the splits (Shao and Wu 1989,
         Ann. Stat. 17:1176). NaN where all cells were.
     w1_excess
-        By how much `w1` of the sample lies above that of all cells at most, on average; NaN where
-        all cells were scored. Every doubling of the cells lowers W1 by no more than the one before
-        (it falls as n^(-1/d), Fournier and Guillin 2015, arXiv 1312.2128), so this is what the
-        step from half size to the sample's gained, for each doubling from there to all cells.
+        Upper bound of the mean excess of the sample's `w1` over that of all cells; NaN where all
+        cells were scored. Each doubling of the cells lowers W1 by no more than the one before
+        (it falls as n^(-1/d), Fournier and Guillin 2015, arXiv 1312.2128), so this is the decrease
+        from half size to the sample's size, times the doublings from there to all cells.
     """
 
     w1: float
@@ -64,7 +64,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionScore(Score):
-    """What is measured of a prediction alone, on top of what baselines get too.
+    """A score with the distances that are measured of predictions but not of baselines.
 
     Attributes
     ----------
@@ -82,14 +82,15 @@ class PredictionScore(Score):
 
 
 def make_baselines(previous: Cloud, following: Cloud, fraction: float) -> dict[str, Cloud]:
-    """Predictions that need no model, from the neighbours of a held-out time.
+    """Make the predictions that need no model, from the neighbours of a held-out time.
 
     Parameters
     ----------
     previous, following
-        Cells of the kept times before and after.
+        Cells of the training times before and after.
     fraction
-        Where between them the held-out time stands, on the time axis in use.
+        Share of the interval between them that has passed at the held-out time, on the time axis
+        in use.
     """
     middle = midpoint(previous, following, fraction)
     shrunken = {f"midpoint_{factor}": middle.shrunken(factor) for factor in SHRINKAGE}
@@ -97,104 +98,97 @@ def make_baselines(previous: Cloud, following: Cloud, fraction: float) -> dict[s
 
 
 @dataclass(frozen=True)
-class Yardstick:
-    """What predictions of one held-out time are measured with: made once, used for many.
+class Baselines:
+    """Scores of the baselines of one held-out time, and the reference of its predictions.
 
     Attributes
     ----------
     real
-        The cells that were held out.
+        The held-out cells.
     halves
         Random splits of them, each two equally large clouds.
-    baselines
+    scores
         Score of each of `BASELINES`.
     reference
-        W1 of one half of the real cells against the other, mean of the splits. Not a lower bound:
+        W1 of one half of the real cells against the other, mean over the splits. Not a lower bound:
         in 50 or more dimensions points nearer to the mean score lower.
-    doublings
-        How often the sample that is scored would have to be doubled to be all cells; 0 where all
-        are scored.
+    log2_ratio
+        log2 of all cells over the cells that are scored; 0 where all are scored.
     """
 
     real: Cloud
     halves: tuple[tuple[Cloud, Cloud], ...]
-    baselines: Mapping[str, Score]
+    scores: Mapping[str, Score]
     reference: float
-    doublings: float = 0.0
+    log2_ratio: float = 0.0
 
     @classmethod
-    def make(
+    def fit(
         cls,
         real: Cloud,
-        baselines: Mapping[str, Cloud],
+        predictions: Mapping[str, Cloud],
         seed: int,
         *,
-        doublings: float = 0.0,
+        log2_ratio: float = 0.0,
         progress: bool = False,
         threads: int | None = None,
-    ) -> Yardstick:
-        """Split the real cells and score the baselines, `midpoint` among them.
+    ) -> Baselines:
+        """Split the real cells and score the predictions of the baselines.
 
         Parameters
         ----------
         real
-            The cells that were held out, four at least.
-        baselines
-            Named predictions that need no model.
+            The held-out cells, four at least.
+        predictions
+            Of each baseline by name, `midpoint` among them.
         seed
             Of the splits.
-        doublings
-            From the cells that are scored to all there are.
+        log2_ratio
+            log2 of all cells over the cells that are scored.
         progress
             Show a progress bar on stderr.
         threads
             Transport problems that are solved side by side at most; None takes as many as there
             are cores, and memory for.
         """
-        halves = _halves(real, np.random.default_rng(seed))
-        clouds = [*baselines.values(), real]
+        halves = _split(real, np.random.default_rng(seed))
+        clouds = [*predictions.values(), real]
         with _Solvers(clouds, real, progress=progress, threads=threads) as solvers:
-            pending = {name: solvers.begin(cloud, halves) for name, cloud in baselines.items()}
+            pending = {name: solvers.begin(cloud, halves) for name, cloud in predictions.items()}
             references = [solvers.distance(one, other) for one, other in halves]
-        return cls(
-            real,
-            halves,
-            {name: one.score(real, doublings) for name, one in pending.items()},
-            _mean(references),
-            doublings,
-        )
+        scores = {name: one.score(real, log2_ratio) for name, one in pending.items()}
+        return cls(real, halves, scores, _mean(references), log2_ratio)
 
     @classmethod
-    def known(
+    def restore(
         cls,
         real: Cloud,
-        baselines: Mapping[str, Score],
+        scores: Mapping[str, Score],
         reference: float,
         seed: int,
         *,
-        doublings: float = 0.0,
-    ) -> Yardstick:
-        """Make it again from what `make` computed for the same cells and seed."""
-        halves = _halves(real, np.random.default_rng(seed))
-        return cls(real, halves, baselines, reference, doublings)
+        log2_ratio: float = 0.0,
+    ) -> Baselines:
+        """Make the object again from scores that `fit` computed for the same cells and seed."""
+        return cls(real, _split(real, np.random.default_rng(seed)), scores, reference, log2_ratio)
 
     def gap_closed(self, w1_half: float) -> float:
-        """Share of the way from the midpoint to the reference that a W1 at half size goes."""
-        start = self.baselines["midpoint"].w1_half
+        """Return the share of the gap from the midpoint to the reference that `w1_half` closes."""
+        start = self.scores["midpoint"].w1_half
         gap = start - self.reference
         return (start - w1_half) / gap if gap else float("nan")
 
-    def measure(
+    def score(
         self, predicted: Cloud, *, progress: bool = False, threads: int | None = None
     ) -> PredictionScore:
-        """Score predicted cells with the model's weights; options as in `make`."""
+        """Score predicted cells with the model's weights; options as in `fit`."""
         with _Solvers([predicted], self.real, progress=progress, threads=threads) as solvers:
             pending = solvers.begin(predicted, self.halves)
             w2 = solvers.distance(predicted, self.real, power=2)
             uniform = (
                 None if predicted.is_uniform else solvers.distance(predicted.uniform(), self.real)
             )
-        score = pending.score(self.real, self.doublings)
+        score = pending.score(self.real, self.log2_ratio)
         return PredictionScore(
             **asdict(score),
             w1_uniform=score.w1 if uniform is None else uniform.result(),
@@ -206,15 +200,15 @@ class Yardstick:
 
 @dataclass(frozen=True)
 class _Pending:
-    """Transport problems behind one score, being solved."""
+    """Transport problems of one score, being solved."""
 
     cloud: Cloud
     whole: Future[float]
     halves: list[Future[float]]
 
-    def score(self, real: Cloud, doublings: float) -> Score:
+    def score(self, real: Cloud, log2_ratio: float) -> Score:
         w1, w1_half = self.whole.result(), _mean(self.halves)
-        drawn = doublings > 0
+        sampled = log2_ratio > 0
         return Score(
             w1=w1,
             w1_half=w1_half,
@@ -222,8 +216,8 @@ class _Pending:
             mean_error=mean_error(self.cloud, real),
             cov_error=cov_error(self.cloud, real),
             var_ratio=var_ratio(self.cloud, real),
-            w1_error=_spread(self.halves) if drawn else nan,
-            w1_excess=doublings * max(w1_half - w1, 0.0) if drawn else nan,
+            w1_error=_spread(self.halves) if sampled else nan,
+            w1_excess=log2_ratio * max(w1_half - w1, 0.0) if sampled else nan,
         )
 
 
@@ -248,12 +242,12 @@ class _Solvers:
         self.bar.close()
 
     def begin(self, cloud: Cloud, halves: Iterable[tuple[Cloud, Cloud]]) -> _Pending:
-        """Begin what one score needs: all cells, and as many as half of the real ones."""
-        drawn = [
+        """Begin the problems of one score: of all cells, and of half as many as the real ones."""
+        halved = [
             self.distance(cloud.drawn(len(one), np.random.default_rng(k)), one)
             for k, (one, _) in enumerate(halves)
         ]
-        return _Pending(cloud, self.distance(cloud, self.real), drawn)
+        return _Pending(cloud, self.distance(cloud, self.real), halved)
 
     def distance(self, x: Cloud, y: Cloud, *, power: int = 1) -> Future[float]:
         """Begin one problem."""
@@ -263,7 +257,7 @@ class _Solvers:
         return solving
 
 
-def _halves(real: Cloud, rng: np.random.Generator) -> tuple[tuple[Cloud, Cloud], ...]:
+def _split(real: Cloud, rng: np.random.Generator) -> tuple[tuple[Cloud, Cloud], ...]:
     half = len(real) // 2
     splits = []
     for _ in range(N_SPLITS):
@@ -282,7 +276,7 @@ def _spread(values: Iterable[Future[float]]) -> float:
 
 
 def _memory() -> float:
-    """GB that problems solved side by side may take: half of the machine's, where it tells."""
+    """Return the GB for problems solved side by side: half of the machine's, where it is known."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2e9
     except (AttributeError, ValueError, OSError):

@@ -32,6 +32,15 @@ def torch_default(layer: Layer, generator: torch.Generator | None) -> None:
         nn.init.uniform_(weights, -bound, bound, generator=generator)
 
 
+def linear(fan_in: int, fan_out: int, generator: torch.Generator | None) -> nn.Linear:
+    """Build a linear layer with PyTorch's default initialisation, drawn from `generator`."""
+    layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+        nn.Linear, fan_in, fan_out
+    )
+    torch_default(layer, generator)
+    return layer
+
+
 def zeros(layer: Layer, generator: torch.Generator | None) -> None:  # noqa: ARG001  # an `Init`
     """All weights and biases 0."""
     for weights in layer.parameters():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from cellflow._checks import check_positive
 from cellflow._typing import Condition, Points, Rows
+from cellflow.nets.net import GridNet
 from cellflow.nets.song_unet import SongUNet
 
 #: Levels of noise outside of which a denoiser is not asked (Karras et al. 2022, table 1).
@@ -50,7 +51,7 @@ class Preconditioning:
         )
 
 
-class Denoiser(nn.Module):
+class Denoiser(GridNet):
     """The preconditioned net of EDM (Karras et al. 2022, arXiv 2206.00364) as a velocity.
 
     On straight paths x_t = (1 - t) n + t y from standard normal noise n to data y, x_t / t is
@@ -75,11 +76,14 @@ class Denoiser(nn.Module):
         The arguments, for JSON.
     """
 
+    roles: ClassVar[tuple[str, ...]] = ("velocity",)
+
     def __init__(self, shape: Sequence[int], *, sigma_data: float = 0.5, **sizes: Any) -> None:
         super().__init__()
         check_positive(sigma_data, "sigma_data")
         self.sigma_data = sigma_data
         self.net = SongUNet(shape, **sizes)
+        self.shape, self.condition_dim = self.net.hourglass.shape, self.net.condition_dim
         self.settings = {**self.net.settings, "sigma_data": sigma_data}
 
     def forward(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,15 +11,33 @@ from torch import Tensor, nn
 from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow._typing import Cloud, Condition, Points, Rows
+from cellflow.methods.sizes import NetSizes, register_sizes
 from cellflow.nets.denoiser import Denoiser
 from cellflow.nets.mlp import MLP
+from cellflow.nets.net import Net
 from cellflow.nets.unet import UNet
 
-#: Nets by name.
-KINDS: dict[str, type[nn.Module]] = {"mlp": MLP, "unet": UNet, "edm": Denoiser}
+#: Networks by name; the sizes model of each is under the same name in `methods.sizes.SIZES`.
+NETS: dict[str, type[Net]] = {"mlp": MLP, "unet": UNet, "edm": Denoiser}
 
-#: What a field can be to a flow.
-ROLES = ("velocity", "average", "score", "growth")
+
+def register_net(net: type[Net], sizes: type[NetSizes]) -> None:
+    """Add a network of one's own, so that recipes take it by name and saved flows load.
+
+    Parameters
+    ----------
+    net
+        The network.
+    sizes
+        Model of its sizes; the default of its field `kind` is the name.
+
+    Raises
+    ------
+    InputError
+        If another network has this name.
+    """
+    register_sizes(sizes)
+    NETS[sizes.model_fields["kind"].default] = net
 
 
 class Fields(nn.Module):
@@ -61,7 +78,7 @@ class Fields(nn.Module):
         shape
             That of one point: (d,), or (channels, height, width) of a grid.
         kind
-            One of `KINDS`.
+            Name of the networks, one of `NETS`.
         condition_dim
             Number of covariates.
         condition_shape
@@ -77,56 +94,58 @@ class Fields(nn.Module):
         InputError
             If nets of that kind do not take such points or such a role.
         """
-        check_choice(kind, KINDS, "net")
-        space = {"dim": math.prod(shape)} if kind == "mlp" else {"shape": tuple(shape)}
-        common = {**space, "condition_dim": condition_dim, **sizes, "generator": generator}
-        if kind == "unet":
-            common["condition_shape"] = condition_shape
-        if kind != "mlp" and "growth" in roles:
-            raise InputError(f"net {kind!r} gives no growth rate; take net 'mlp'")
-        if kind == "edm" and tuple(roles) != ("velocity",):
-            raise InputError(
-                f"net 'edm' gives a velocity alone, no {format_list(roles)}; take 'unet'"
-            )
-        special: dict[str, dict[str, Any]] = {
-            "average": {"condition_dim": condition_dim + 1},
-            "growth": {"out_dim": 1, "in_units": False},
-        }
-        return cls({role: KINDS[kind](**{**common, **special.get(role, {})}) for role in roles})
+        check_choice(kind, NETS, "net")
+        for role in roles:
+            if role not in NETS[kind].roles:
+                names = " or ".join(repr(each) for each, net in NETS.items() if role in net.roles)
+                raise InputError(
+                    f"net {kind!r} cannot be trained for the field {role!r}, only for "
+                    f"{format_list(NETS[kind].roles)}; take net {names}"
+                )
+        return cls(
+            {
+                role: NETS[kind].build(
+                    role,
+                    shape,
+                    condition_dim=condition_dim + (role == "average"),
+                    condition_shape=condition_shape,
+                    generator=generator,
+                    **sizes,
+                )
+                for role in roles
+            }
+        )
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Mapping[str, Any]]) -> Fields:
         """Untrained nets of the kinds and sizes that `settings` of other ones say."""
-        return cls({role: _net(**sizes) for role, sizes in settings.items()})
+        return cls({role: _rebuild(**each) for role, each in settings.items()})
 
     @property
     def settings(self) -> dict[str, dict[str, Any]]:
-        """Kinds and sizes of the nets, by role."""
-        kinds = {each: kind for kind, each in KINDS.items()}
-        return {
-            role: {"net": kinds[type(net)], **net.settings}  # type: ignore[dict-item]
-            for role, net in self.nets.items()
-        }
+        """Name and arguments of each network, by role."""
+        names = {net: name for name, net in NETS.items()}
+        return {role: {"net": names[type(net)], **net.settings} for role, net in self._nets.items()}
 
     @property
     def dim(self) -> int:
-        """Dimensions of the points."""
-        sizes = next(iter(self.settings.values()))
-        return int(sizes["dim"]) if "dim" in sizes else math.prod(sizes["shape"])
+        """Number of dimensions d of a point."""
+        return next(iter(self._nets.values())).dim
 
     @property
     def units(self) -> tuple[Tensor, float]:
-        """Centre, shape (d,), and scale that the nets know of the points; 0 and 1 for others."""
-        net = next(iter(self.nets.values()))
-        if not hasattr(net, "centre"):
-            return next(net.parameters()).new_zeros(self.dim), 1.0
-        return net.centre, float(net.scale)  # type: ignore[return-value, arg-type]
+        """Centre, shape (d,), and scale that the networks standardise points with."""
+        return next(iter(self._nets.values())).units
 
     @property
     def condition_dim(self) -> int:
         """Number of covariates."""
-        role, sizes = next(iter(self.settings.items()))
-        return int(sizes["condition_dim"]) - (role == "average")
+        role, net = next(iter(self._nets.items()))
+        return net.condition_dim - (role == "average")
+
+    @property
+    def _nets(self) -> dict[str, Net]:
+        return cast("dict[str, Net]", dict(self.nets.items()))
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -154,9 +173,9 @@ class Fields(nn.Module):
         return self.nets["growth"](t, x, condition)[:, 0]
 
     def standardise(self, *clouds: Cloud) -> None:
-        """Let all nets work in units of all these points."""
-        for net in self.nets.values():
-            net.standardise(*clouds)  # type: ignore[operator]
+        """Set the units of all networks to centre and scale of the points in `clouds`."""
+        for net in self._nets.values():
+            net.standardise(*clouds)
 
 
 class ExtrapolatedFields(Fields):
@@ -194,5 +213,7 @@ class ExtrapolatedFields(Fields):
         return super().growth(t.clamp(*self.span), x, condition)
 
 
-def _net(net: str, **sizes: Any) -> nn.Module:
-    return KINDS[net](**sizes)
+def _rebuild(net: str, **settings: Any) -> Net:
+    """Construct an untrained network by its name and `Net.settings`."""
+    check_choice(net, NETS, "net")
+    return NETS[net](**settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -11,15 +12,13 @@ from torch import Tensor, nn
 
 from cellflow._checks import check_choice
 from cellflow._typing import Cloud, Condition, Points, Rows
-from cellflow.nets.blocks import torch_default
+from cellflow.nets.blocks import linear
+from cellflow.nets.net import RowNet
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"selu": nn.SELU, "silu": nn.SiLU, "relu": nn.ReLU}
 
-#: Points whose mean and spread are taken at a time.
-_ROWS = 65_536
 
-
-class MLP(nn.Module):
+class MLP(RowNet):
     """Time first, as a number and as waves, then position and covariates.
 
     The couplings of a time course change from interval to interval, and so do the fields that are
@@ -52,9 +51,7 @@ class MLP(nn.Module):
         Source of the initial weights (PyTorch's default law for linear layers).
     """
 
-    centre: Tensor
     frequencies: Tensor
-    scale: Tensor
 
     def __init__(
         self,
@@ -70,31 +67,27 @@ class MLP(nn.Module):
         time_features: int = 0,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
         check_choice(activation, ACTIVATIONS, "activation")
-        out_dim = dim if out_dim is None else out_dim
-        self.settings = {
-            "dim": dim,
-            "out_dim": out_dim,
-            "condition_dim": condition_dim,
-            "in_units": in_units,
-            "width": width,
-            "depth": depth,
-            "residual": residual,
-            "activation": activation,
-            "time_features": time_features,
-        }
-        self.in_units, self.residual = in_units, residual
+        super().__init__(
+            dim,
+            out_dim=out_dim,
+            condition_dim=condition_dim,
+            in_units=in_units,
+            width=width,
+            depth=depth,
+            residual=residual,
+            activation=activation,
+            time_features=time_features,
+        )
+        self.residual = residual
         sizes = [dim + 1 + 2 * time_features + condition_dim, *[width] * depth]
         self.hidden = nn.ModuleList(
-            _linear(fan_in, fan_out, generator) for fan_in, fan_out in pairwise(sizes)
+            linear(fan_in, fan_out, generator) for fan_in, fan_out in pairwise(sizes)
         )
-        self.last = _linear(width, out_dim, generator)
+        self.last = linear(width, self.out_dim, generator)
         self.activation = ACTIVATIONS[activation]()
         periods = 2.0 ** torch.arange(1, time_features + 1)
         self.register_buffer("frequencies", 2 * math.pi / periods, persistent=False)
-        self.register_buffer("centre", torch.zeros(dim))
-        self.register_buffer("scale", torch.ones(()))
 
     def forward(
         self, t: Rows, x: Points, condition: Condition | None = None
@@ -112,34 +105,35 @@ class MLP(nn.Module):
         out = self.last(h)
         return out * self.scale if self.in_units else out
 
+
+class GeopathNet(nn.Module):
+    """A multilayer perceptron of time and both endpoints, which says how far a path is bent.
+
+    It starts as zero, so paths start straight. Endpoints and output are in units of the data, as
+    in `MLP`.
+
+    Parameters
+    ----------
+    dim
+        Dimensions of the points.
+    generator
+        Source of the initial weights.
+    **sizes
+        Width, depth, activation and so on of `MLP`.
+    """
+
+    def __init__(self, dim: int, *, generator: torch.Generator | None = None, **sizes: Any) -> None:
+        super().__init__()
+        self.mlp = MLP(dim, condition_dim=dim, generator=generator, **sizes)
+        for weights in self.mlp.last.parameters():
+            nn.init.zeros_(weights)
+
+    def forward(self, t: Rows, x0: Points, x1: Points) -> Points:
+        """Bend at flow times `t`, shape (n,), between `x0` and `x1`, shape (n, d)."""
+        target: Points = (x1 - self.mlp.centre) / self.mlp.scale
+        bend: Points = self.mlp(t, x0, target)
+        return bend
+
     def standardise(self, *clouds: Cloud) -> None:
         """Take the centre and the common scale of all points for the net's units."""
-        centre, scale = centre_and_scale(*clouds)
-        self.centre.copy_(centre)
-        self.scale.copy_(scale)
-
-
-def centre_and_scale(*clouds: Cloud) -> tuple[Tensor, Tensor]:
-    """Mean of points, shape (d,), and their root mean square distance from it a dimension, or 1.
-
-    Up to 65,536 points are taken as one array; of more there is no second copy.
-    """
-    n = sum(map(len, clouds))
-    whole = n <= _ROWS
-    parts = (
-        [torch.cat(clouds)] if whole else [p for each in clouds for p in torch.split(each, _ROWS)]
-    )
-    shares = parts[0].new_tensor([len(part) / n for part in parts])
-    centre = shares @ torch.stack([part.mean(dim=0) for part in parts])
-    squares = torch.stack([(part - centre).square().mean() for part in parts])
-    spread = (shares @ squares).sqrt()
-    return centre, torch.where(spread > 0, spread, torch.ones_like(spread))
-
-
-def _linear(fan_in: int, fan_out: int, generator: torch.Generator | None) -> nn.Linear:
-    """A linear layer whose weights come from `generator`, not from the global one."""
-    layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
-        nn.Linear, fan_in, fan_out
-    )
-    torch_default(layer, generator)
-    return layer
+        self.mlp.standardise(*clouds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,9 +15,10 @@ from cellflow._errors import InputError
 from cellflow._typing import Condition, Points, Rows
 from cellflow.nets.blocks import Embedding, Grid, Maker, Up
 from cellflow.nets.hourglass import Hourglass, check_columns, check_sizes
+from cellflow.nets.net import GridNet
 
 
-class UNet(nn.Module):
+class UNet(GridNet):
     """Residual blocks, attention and skips over grids of halving size.
 
     The net of Dhariwal and Nichol (2021) without scale and shift, with the sizes that Tong et al.
@@ -92,7 +94,7 @@ class UNet(nn.Module):
             "head_width": head_width,
             "dropout": dropout,
         }
-        self.condition_dim = condition_dim
+        self.shape, self.condition_dim = tuple(shape), condition_dim
         self.condition_shape = tuple(condition_shape or ())
         self.seen = math.prod(condition_shape) if condition_shape else 0
         if self.seen > condition_dim:
@@ -115,6 +117,26 @@ class UNet(nn.Module):
             downs=[_Between(make.conv(width, width, stride=2)) for width in widths[:-1]],
             beside=self.condition_shape[0] if self.seen else 0,
             ups=[_Between(Up((1, 1)), make.conv(width, width)) for width in widths[:0:-1]],
+        )
+
+    @classmethod
+    def build(
+        cls,
+        role: str,  # noqa: ARG003  # all roles have the shape of an image
+        shape: Sequence[int],
+        *,
+        condition_dim: int,
+        condition_shape: Sequence[int] | None,
+        generator: torch.Generator | None,
+        **sizes: Any,
+    ) -> UNet:
+        """Build an untrained U-Net that takes a condition image as further channels."""
+        return cls(
+            tuple(shape),
+            condition_dim=condition_dim,
+            condition_shape=condition_shape,
+            **sizes,
+            generator=generator,
         )
 
     def forward(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:

@@ -13,12 +13,12 @@ from cellflow._errors import InputError
 from cellflow.pl._canvas import INK, PALE, PREDICTED, finish
 
 #: Colour of a mean and of its dots, by role.
-_COLOURS = {"model": PREDICTED, "peer": "#2b6cb0", "baseline": "#8d929c"}
-_LABELS = {"model": "cellflow", "peer": "other package", "baseline": "no model"}
+_COLOURS = {"model": PREDICTED, "external": "#2b6cb0", "baseline": "#8d929c"}
+_LABELS = {"model": "cellflow", "external": "other package", "baseline": "no model"}
 
 _NEEDED = ("data", "time", "method", "role", "w1_half", "reference", "protocol", "n_dims")
 
-#: Inches of a method's line, and of what stands around the lines of a data set.
+#: Inches of a method's line, and of the margin around the lines of a data set.
 _LINE, _AROUND = 0.23, 1.0
 #: Data sets beside each other.
 _ABREAST = 3
@@ -41,7 +41,7 @@ def benchmark(table: pd.DataFrame, *, ax: Axes | None = None, show: bool | None 
     The axes of the first panel. A pale dot is a held-out time, mean over seeds; the full one the
     mean over times. All are W1 at half the real cells' number over that of the midpoint, so 1 is
     the midpoint, less is better; the dashed line is the mean of one half of the real cells against
-    the other. Methods stand in the order of their means.
+    the other. Methods are sorted by their means.
 
     Raises
     ------

@@ -1,4 +1,8 @@
-"""Preprocessing verbs: when cells were taken, how they grow, and the space that flows live in."""
+"""Preprocessing: times of cells, their representation, their growth rates.
+
+`time_points` reads elapsed times, `embed` makes the representation in which flows are fitted,
+`growth` estimates growth rates from gene sets.
+"""
 
 from cellflow.pp._embed import embed
 from cellflow.pp._growth import growth

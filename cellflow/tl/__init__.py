@@ -1,4 +1,12 @@
-"""Tools: fit and fine-tune a flow, predict cells and follow them, score held-out times."""
+"""Tools: fit a flow, predict and follow cells, score predictions on held-out times.
+
+- Fit a flow: `fit`; make its paths straighter: `finetune`.
+- Predict the cells of any time: `interpolate`; move chosen cells: `push`, `pull`, `trajectories`.
+- Follow descent: `fates`, `ancestors`, `descendants`, `transitions`; hand it on: `to_cellrank`.
+- Velocity and genes: `velocity`, `gene_trends`, `drivers`, `growth`.
+- Place and trust cells: `pseudotime`, `landscape`, `uncertainty`.
+- Evaluate: `holdout`, `benchmark`; group by group: `regions`.
+"""
 
 from cellflow.tl._benchmark import benchmark
 from cellflow.tl._cellrank import to_cellrank

@@ -16,7 +16,7 @@ from cellflow.io import Conditions, SideColumns, TimePoints, flow_times_of, popu
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.representation import from_context, points_of
-from cellflow.tl._fit import checksum, kept
+from cellflow.tl._fit import attach_metadata, checksum
 from cellflow.training import compared, fit_flow, resolve_device, settings_after
 
 
@@ -26,11 +26,6 @@ def finetune(
     *,
     time_key: str | None = None,
     method: str | Method = "oat-fm",
-    alpha: float | None = None,
-    target: str | None = None,
-    sigma: float | None = None,
-    copy_every: int | None = None,
-    tolerance: float | None = None,
     recipe: str | Recipe | None = None,
     n_steps: int | None = None,
     learning_rate: float | None = None,
@@ -41,40 +36,28 @@ def finetune(
 ) -> Flow:
     """Fine-tune a fitted flow towards straighter paths: optimal acceleration transport (OAT-FM).
 
-    Cells are paired so that the flow has to bend least, and its net is trained on by the cost of
-    what it still has to bend. Path energy, its excess over optimal transport, and W2 to the cells
-    are told before and after.
+    Cells are paired by the least acceleration between the flow's velocities at both ends, and its
+    net is trained further with the acceleration as its loss. Path energy, its excess over optimal
+    transport, and W2 to the cells are reported before and after.
 
     Parameters
     ----------
     adata
         The time course that the flow was fitted to, with cells at all of its times.
     flow
-        Of `tl.fit`, by a method that learns a velocity alone. It decides the representation, the
-        times, covariates and labels. It is left as it is.
+        Of `tl.fit`, by a method that learns only a velocity. Representation, times, covariates and
+        labels are those of the flow, which does not change.
     time_key
         Column of `obs` with the times; None takes the one that the flow was fitted to.
     method
-        `oat-fm`, or a `Method` with objective `oat` and every number.
-    alpha
-        Weight of the displacement beside the end velocities. None takes 4/5, the only one that
-        leaves the populations as they are; 2/3 and 12/13 are of note.
-    target
-        `linear`, or `hermite` for cubic paths, which leave the populations as they are and have no
-        alpha.
-    sigma
-        Noise of the path; None takes that of the flow where its path is straight, else 0.
-    copy_every
-        Steps after which the net that gives the end velocities becomes a copy of the trained one;
-        None lets it follow by an average with decay 0.9999.
-    tolerance
-        How much wider or narrower the cells may become that the flow carries, as a share, before
-        training stops with a warning; None takes 0.05.
+        `oat-fm`, whose path has the noise of the flow where the flow's path is straight, else 0;
+        or one with other settings: `cellflow.method("oat-fm", oat_alpha=2 / 3, sigma=0)`, whose
+        noise is its own.
     recipe
         As in `tl.fit`; the net is that of the flow. None takes the recipe of the flow with a tenth
         of the learning rate and a quarter of the steps.
     n_steps, learning_rate
-        Instead of the recipe's.
+        Replace those of the recipe.
     rng
         Seed, or a numpy generator that one is drawn from.
     device
@@ -114,25 +97,15 @@ def finetune(
     """
     representation = from_context(flow.context)
     chosen, numbers = settings_after(
-        flow,
-        method,
-        recipe,
-        {
-            "oat_alpha": alpha,
-            "oat_target": target,
-            "sigma": sigma,
-            "oat_copy_every": copy_every,
-            "oat_tolerance": tolerance,
-        },
-        {"n_steps": n_steps, "learning_rate": learning_rate},
+        flow, method, recipe, {}, {"n_steps": n_steps, "learning_rate": learning_rate}
     )
     points = flow_times_of(adata, flow, time_key)
     used = np.isin(points.elapsed, flow.axis.times)
     _check_times(points, flow)
     conditions = Conditions(tuple(flow.context.settings.get("conditions", ())))
     label_key = flow.settings.get("label_key")
-    moved = points_of(adata, representation, used)
-    cells = SideColumns(label_key).batch(adata[used], moved, conditions)
+    x = points_of(adata, representation, used)
+    cells = SideColumns(label_key).batch(adata[used], x, conditions)
     marginals = populations(cells, points.elapsed[used], flow.axis.times, flow.axis)
     tuned = fit_flow(
         marginals,
@@ -155,7 +128,7 @@ def finetune(
         "prior": flow.fingerprint,
     }
     context = replace(flow.context, settings=settings)
-    return kept(adata, compared(flow, tuned, marginals), context, columns, key_added)
+    return attach_metadata(adata, compared(flow, tuned, marginals), context, columns, key_added)
 
 
 def _check_times(points: TimePoints, flow: Flow) -> None:

@@ -37,11 +37,6 @@ def fit(
     time_key: str | None = None,
     use_rep: str | None = None,
     method: str | Method | None = None,
-    coupling: str | None = None,
-    path: str | None = None,
-    objective: str | None = None,
-    growth: str | None = None,
-    sigma: float | None = None,
     condition_keys: str | Sequence[str] = (),
     label_key: str | None = None,
     lineage_key: str | None = None,
@@ -70,13 +65,9 @@ def fit(
         `obsm` key to fit in. None takes `X_cellflow`, and makes it with the defaults of
         `pp.embed` where it is missing.
     method
-        A named combination of coupling, path and objective (`cellflow methods` lists them), or a
-        `Method` with every number (`cellflow.method`). None is `default`, or `ot-cfm` where a part
-        of it is changed.
-    coupling, path, objective, growth, sigma
-        What to change in the method: how cells of consecutive times are paired, how a pair moves,
-        what is learned, whether mass changes, and the noise of the path in units of the spread of
-        the cells.
+        A named combination of coupling, path and objective (`cellflow methods` lists them), or one
+        with other parts or settings: `cellflow.method("ot-cfm", coupling="low-rank", rank=20)`.
+        None is `default`.
     condition_keys
         `obs` columns that the velocity depends on, categories or numbers. Cells of different
         categories are not coupled.
@@ -86,25 +77,27 @@ def fit(
         `obs` column with the clone of each cell, or `obsm` key with a matrix of cells and clones;
         coupling costs less between clonal relatives.
     cost_rep
-        `obsm` key that coupling costs are taken on, where it is not the one that is fitted in.
+        `obsm` key of the coordinates of coupling costs; None takes those that are fitted in.
     prior
-        A flow fitted before, for the coupling `acceleration`; `finetune` goes on from its weights.
+        A flow fitted before, for the coupling `acceleration`; to start from its weights, see
+        `tl.finetune`.
     recipe
-        Every number of the fit: `default`, `torchcfm`, or a `Recipe` (`cellflow.recipe`).
+        Settings of net and optimisation: `default`, `torchcfm`, or one with other settings:
+        `cellflow.recipe("default", n_steps=500)`.
     time_axis
-        How time runs between time points: `learned` from the logarithm of time and how far the
-        cells move; `real` in proportion; `index` counts time points.
+        Clock of the flow between time points: `learned` from the logarithm of time and how far the
+        cells move; `real` in proportion to time; `index` counts time points.
     rng
         Seed, or a numpy generator that one is drawn from. Same seed, same flow on one device.
     device
         `auto`, `cpu`, `cuda`, `cuda:1`, ...
     checkpoint
-        File that the state of the training is kept in, so that a fit that was stopped ends with
-        the weights of one that was not; Ctrl-C and SIGTERM then keep the state before they stop.
+        File of the state of the training, so that a fit that is stopped and resumed ends with the
+        weights of one that is not; Ctrl-C and SIGTERM then write the state before they stop.
     checkpoint_every
-        Steps between two writings of it.
+        Steps between two checkpoints.
     resume
-        Go on from that file, where it is there.
+        Resume from that file, if it exists.
     progress
         Show a progress bar on stderr.
     key_added
@@ -112,7 +105,7 @@ def fit(
 
     Returns
     -------
-    The flow, which keeps its map between genes and representation. Written is:
+    The flow, with the map between genes and its representation. Written is:
 
     `uns["cellflow"][key_added]`
         Settings, versions, the loss curve (`step`, `loss`), and the `flow_id` of the flow.
@@ -120,7 +113,7 @@ def fit(
     Raises
     ------
     InputError
-        For missing keys, times or values that cannot be used, or an unknown name.
+        For missing keys, invalid times or values, or an unknown name.
     FileError
         If the checkpoint is damaged or cannot be written.
 
@@ -139,26 +132,24 @@ def fit(
     >>> flow.dim
     3
     """
-    chosen = method_of(
-        method, coupling=coupling, path=path, objective=objective, growth=growth, sigma=sigma
-    )
-    recipe = recipe_of(recipe)
+    method, recipe = method_of(method), recipe_of(recipe)
     target = resolve_device(device)
     time_key = time_key_of(adata, time_key)
     points = time_points_of(adata, time_key)
     representation = current_representation(adata, use_rep)
     keys = [condition_keys] if isinstance(condition_keys, str) else condition_keys
     conditions = Conditions.fit(adata.obs, keys)
-    known = SideColumns(label_key, lineage_key, cost_rep, growth=chosen.growth == "gene-sets")
-    cells = known.batch(adata, points_of(adata, representation), conditions)
+    gene_sets = method.growth == "gene-sets"
+    side_columns = SideColumns(label_key, lineage_key, cost_rep, growth=gene_sets)
+    cells = side_columns.batch(adata, points_of(adata, representation), conditions)
     data = checksum(cells, points.elapsed)
-    marginals, axis = _course(cells, points, time_axis)
+    marginals, axis = _make_marginals(cells, points, time_axis)
     # Of a million cells these are a quarter of the memory, and the marginals have their own.
     del cells
     flow = fit_flow(
         marginals,
         axis,
-        method=chosen,
+        method=method,
         recipe=recipe,
         seed=resolve_seed(rng),
         device=target,
@@ -185,24 +176,24 @@ def fit(
         course=kept_times(points),
         conditions=[dict(c) for c in conditions.columns],
     )
-    return kept(adata, flow, context, columns, key_added)
+    return attach_metadata(adata, flow, context, columns, key_added)
 
 
 def checksum(cells: Batch, elapsed: np.ndarray) -> str:
-    """Digest of all that a fit sees of its cells: points, times and side columns."""
+    """Return a digest of the inputs of a fit: points, times and side columns of the cells."""
     return fingerprint({**cells.columns(), "elapsed": torch.from_numpy(elapsed)})
 
 
-def _course(cells: Batch, points: TimePoints, kind: str) -> tuple[Marginals, TimeAxis]:
-    """The populations of all times, and their clock."""
+def _make_marginals(cells: Batch, points: TimePoints, kind: str) -> tuple[Marginals, TimeAxis]:
+    """Split the cells into one population a time, and fit their clock."""
     axis = fit_time_axis(kind, points.times, cells.x, points.elapsed)
     return populations(cells, points.elapsed, points.times, axis), axis
 
 
-def kept(
+def attach_metadata(
     adata: AnnData, flow: Flow, context: Context, columns: Mapping[str, Any], key_added: str
 ) -> Flow:
-    """The flow with its context and the columns that it saw; the AnnData has the record of it."""
+    """Return the flow with its context and the names of its columns, and record it in `uns`."""
     flow = replace(flow, context=context, settings={**flow.settings, **columns})
     entry = {
         **flow.settings,

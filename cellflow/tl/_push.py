@@ -60,13 +60,15 @@ def push(
 
     Returns
     -------
-    A new AnnData, one cell for each that was moved, `n_samples` for each if there are such, with
-    the slots of `tl.interpolate`: `X`, `obsm["X_cellflow"]`, `obs["cellflow_time"]`,
-    `obs["cellflow_weight"]` (in proportion to the mass that each has grown to; of cells of several
-    times, to the share of what all cells of its own time have grown to; sum one),
-    `obs["start_cell"]`, `obs["start_time"]`. `uns["cellflow"]["push"]` has `time`, `unit`, `cells`,
-    `n_samples`, `extrapolated`, whether `time` is beyond the times of the flow, and how it was
-    made: `flow_id`, `data`, `seed`, `device`, `versions`.
+    A new AnnData, one cell for each that was moved, or `n_samples` for each, with `X` and slots as
+    from `tl.interpolate`. Different are:
+
+    `obs["cellflow_weight"]`
+        Weight in proportion to the mass that a cell has grown to, relative to all cells of its own
+        time; weights sum to one.
+    `uns["cellflow"]["push"]`
+        `time`, `unit`, `cells`, `n_samples`; `extrapolated`: whether `time` is outside the times of
+        the flow; and provenance: `flow_id`, `data`, `seed`, `device`, `versions`.
 
     Raises
     ------

@@ -73,10 +73,16 @@ def trajectories(
 
     Returns
     -------
-    A new AnnData in long form, a row a trajectory and time, in the order of trajectories and, in
-    each, of the way that the cell goes. It has the slots of `tl.interpolate` and
-    `obs["trajectory"]`, a number from 0; `obs["cellflow_weight"]` sums to one at each time.
-    `uns["cellflow"]["trajectories"]` has `unit`, `cells`, `backward`, `n_samples`, `extrapolated`.
+    A new AnnData in long form, one row per trajectory and time, sorted by trajectory and then in
+    the direction in which the cell moves, with `X` and slots as from `tl.interpolate`, and:
+
+    `obs["trajectory"]`
+        Number of the trajectory that a row belongs to, from 0.
+    `obs["cellflow_weight"]`
+        Weight of each cell; weights sum to one at each time.
+    `uns["cellflow"]["trajectories"]`
+        `unit`, `cells`, `backward`, `n_samples`; `extrapolated`: whether any time is outside those
+        of the flow; and provenance as from `tl.push`.
 
     Raises
     ------

@@ -93,7 +93,7 @@ def check_source(method: Method, recipe: Recipe, marginals: Marginals) -> None:
         and for the net on paths that are not straight.
     """
     what = "objective 'edm'" if method.objective == "edm" else "net 'edm'"
-    if "edm" not in (method.objective, recipe.net.kind):
+    if method.objective != "edm" and not recipe.net.denoises:
         return
     if not from_noise(marginals):
         raise InputError(

@@ -6,7 +6,7 @@ cells of the day before by 100 Euler steps. Ours is fitted anew with 100, 200, .
 and energy distance are both no higher; the ratio is of the CPU time of that training alone, with
 the set-up of couplings and clock. Both are scored by protocol `paper`, 2,000 cells a side.
 
-A step of the peer takes as long whatever its net is, so 300 steps are timed for all of them. The
+A step of TorchCFM takes as long with any net, so 300 steps are timed for all of them. The
 net that is scored is trained with our assignment in place of the package's solver: an exact plan of
 a batch is a permutation, from which pairs are drawn with replacement, as the package does.
 
@@ -29,11 +29,12 @@ import torch
 import cellflow as cf
 from cellflow._random import torch_generator
 from cellflow.evaluation.external import _global_seed
-from cellflow.evaluation.named_methods import contestants_of
-from cellflow.evaluation.predict import Evaluation, _job, _predict
+from cellflow.evaluation.folds import Evaluation
+from cellflow.evaluation.held_out import make_held_out
+from cellflow.evaluation.named_methods import name_methods
+from cellflow.evaluation.predict import fit_fold, predict_fold
 from cellflow.metrics.kernels import energy_distance
 from cellflow.metrics.wasserstein import wasserstein
-from cellflow.training import fit_flow
 from cellflow.training.devices import cpu_threads
 from cellflow.transport import assign
 from tests.benchmarks.paired import header, row
@@ -42,7 +43,7 @@ CPU = torch.device("cpu")
 STEPS = (100, 200, 400, 800, 1600, 3200)
 SEED = 0
 
-#: Steps of the peer that are timed.
+#: Steps of TorchCFM that are timed.
 TIMED = 300
 
 #: Methods of ours, with the recipe `default` but for its steps. The default couples one block of
@@ -59,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--dims", type=int, nargs="+", default=[5, 50])
     parser.add_argument("--days", type=float, nargs="+", default=[3, 4])
-    parser.add_argument("--peer-steps", type=int, default=10_000)
+    parser.add_argument("--torchcfm-steps", type=int, default=10_000)
     parser.add_argument("--methods", nargs="+", default=list(OURS), choices=list(OURS))
     asked = parser.parse_args()
     found = {}
@@ -67,7 +68,7 @@ def main() -> None:
         evaluation = _evaluation(dims)
         for day in asked.days:
             fold = evaluation.fold(day)
-            seconds, *goal = _peer(evaluation, fold, asked.peer_steps)
+            seconds, *goal = _torchcfm(evaluation, fold, asked.torchcfm_steps)
             print(f"{dims}-D, day {day:g}, TorchCFM: {seconds:.1f} s, {_said(goal)}", flush=True)
             for name in asked.methods:
                 own = _seconds_to(goal, evaluation, fold, name)
@@ -84,26 +85,23 @@ def _evaluation(dims):
     folder = os.environ.get("CELLFLOW_DATA")
     if not folder:
         sys.exit("CELLFLOW_DATA names no folder of larger data sets")
-    return Evaluation.of(
-        anndata.read_h5ad(Path(folder) / "cite_pca100.h5ad"),
-        time_key="time", use_rep="X_pca", layer=None, kind="auto", n_dims=dims, whiten=dims == 5,
-        protocol="paper", time_axis=None, condition_keys=(), label_key=None, lineage_key=None,
-        cost_rep=None, max_cells=2000,
-    )  # fmt: skip
+    settings = {
+        "time_key": "time", "use_rep": "X_pca", "n_dims": dims, "whiten": dims == 5,
+        "protocol": "paper", "max_cells": 2000,
+    }  # fmt: skip
+    cells = anndata.read_h5ad(Path(folder) / "cite_pca100.h5ad")
+    return Evaluation(cells, make_held_out(settings))
 
 
 def _seconds_to(goal, evaluation, fold, name):
     """CPU time of the shortest training that is no worse than the goal; None where none is."""
     for n_steps in STEPS:
         entry = {"method": "ot-cfm", "n_steps": n_steps, **OURS[name], "name": name}
-        (contestant,) = contestants_of([entry], cf.recipe("default"))
+        (method,) = name_methods([entry], cf.recipe("default"))
         start = process_time()
-        job = _job(evaluation, fold, contestant, SEED)
-        flow = fit_flow(
-            job.marginals, job.axis, method=job.method, recipe=job.recipe, seed=SEED, device=CPU
-        )
+        flow = fit_fold(evaluation, fold, method, seed=SEED, device=CPU, progress=False)
         seconds = process_time() - start
-        carried = _predict(flow, fold, evaluation.rules, torch_generator(SEED))
+        carried = predict_fold(flow, fold, evaluation.protocol, torch_generator(SEED))
         reached = _scores(fold, carried.points, carried.weights)
         print(f"  {name}, {n_steps} steps: {seconds:.1f} s, {_said(reached)}", flush=True)
         if all(ours <= theirs for ours, theirs in zip(reached, goal, strict=True)):
@@ -111,17 +109,20 @@ def _seconds_to(goal, evaluation, fold, name):
     return None
 
 
-def _peer(evaluation, fold, n_steps):
+def _torchcfm(evaluation, fold, n_steps):
     """CPU time of the notebook's training, and its W1 and energy distance."""
-    cells = [fold.at(time).x for time in fold.kept]
-    moments = torch.tensor([evaluation.axis.to_flow(time) for time in fold.kept])
+    cells = [fold.cells_at(time).x for time in fold.training_times]
+    times = torch.tensor([evaluation.baseline_axis.to_flow(time) for time in fold.training_times])
     start = process_time()
-    _trained(cells, moments, TIMED)
+    _trained(cells, times, TIMED)
     seconds = (process_time() - start) * n_steps / TIMED
     _check(*(side[:256] for side in cells[:2]))
-    net = _trained(cells, moments, n_steps, _sampled)
-    x = fold.at(fold.before).x
-    t, stop = evaluation.axis.to_flow(fold.before), evaluation.axis.to_flow(fold.time)
+    net = _trained(cells, times, n_steps, _sampled)
+    x = fold.cells_at(fold.before).x
+    t, stop = (
+        evaluation.baseline_axis.to_flow(fold.before),
+        evaluation.baseline_axis.to_flow(fold.time),
+    )
     step = (stop - t) / 100
     with torch.no_grad():
         for k in range(100):
@@ -144,13 +145,13 @@ def _check(x, y):
     assert np.isclose(theirs, ours.mean(), rtol=1e-6), (theirs, ours.mean())
 
 
-def _trained(cells, moments, n_steps, sampler=None):
+def _trained(cells, times, n_steps, sampler=None):
     with _global_seed(SEED), cpu_threads(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _notebook(cells, moments, n_steps, sampler)
+        return _notebook(cells, times, n_steps, sampler)
 
 
-def _notebook(cells, moments, n_steps, sampler):
+def _notebook(cells, times, n_steps, sampler):
     from torchcfm.conditional_flow_matching import ExactOptimalTransportConditionalFlowMatcher
     from torchcfm.models import MLP
 
@@ -161,7 +162,7 @@ def _notebook(cells, moments, n_steps, sampler):
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-4)
     for _ in range(n_steps):
         rows, targets = [], []
-        for (one, other), (begin, end) in zip(pairwise(cells), pairwise(moments), strict=True):
+        for (one, other), (begin, end) in zip(pairwise(cells), pairwise(times), strict=True):
             pair = (side[torch.randint(len(side), (256,))] for side in (one, other))
             t, x, u = matcher.sample_location_and_conditional_flow(*pair)
             rows.append(torch.cat([x, (begin + (end - begin) * t)[:, None]], dim=1))

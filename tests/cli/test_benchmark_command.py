@@ -35,7 +35,7 @@ def test_a_plan_becomes_table_summary_and_figure(run, file, course, tmp_path):
     assert "three: mean over the held-out times" in out
     assert out.splitlines()[-1] == "wrote o: benchmark.csv, benchmark.md"
     names = sorted(path.name for path in (tmp_path / "o").iterdir())
-    assert names == ["benchmark.csv", "benchmark.md", "benchmark.png", "rows", "yardsticks"]
+    assert names == ["baselines", "benchmark.csv", "benchmark.md", "benchmark.png", "fits"]
     table = pd.read_csv(tmp_path / "o" / "benchmark.csv")
     wanted = cf.tl.benchmark(
         {"three": course, "two": course},
@@ -53,9 +53,9 @@ def test_a_plan_becomes_table_summary_and_figure(run, file, course, tmp_path):
     assert "## three\n\nProtocol `strict`, learned time axis, 3 whitened dimensions" in text
     assert "Protocol `paper`, index time axis, 2 whitened dimensions; held out: 2." in text
     assert "| `own`" in text
-    before = [path.stat().st_mtime_ns for path in (tmp_path / "o" / "rows").iterdir()]
+    before = [path.stat().st_mtime_ns for path in (tmp_path / "o" / "fits").iterdir()]
     assert run("benchmark", "plan.yaml", "--output", "o", "--quiet", "--jobs", 1)[:2] == (0, "")
-    assert before == [path.stat().st_mtime_ns for path in (tmp_path / "o" / "rows").iterdir()]
+    assert before == [path.stat().st_mtime_ns for path in (tmp_path / "o" / "fits").iterdir()]
     assert (tmp_path / "o" / "benchmark.md").read_text() == text
 
 
@@ -92,7 +92,7 @@ def test_baselines_that_fail_leave_a_summary_without_scores(run, file, tmp_path,
     def failing(*args, **options):
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr("cellflow.evaluation.runs.yardstick_of", failing)
+    monkeypatch.setattr("cellflow.evaluation.folds.Fold.score_baselines", failing)
     code, _, err = run("benchmark", file, *SHORT, "--output", "o", "--jobs", 1, "--quiet")
     assert (code, err.count("\n")) == (1, 1)
     assert "Nothing was scored" in (tmp_path / "o" / "benchmark.md").read_text()
@@ -102,8 +102,11 @@ def test_baselines_that_fail_leave_a_summary_without_scores(run, file, tmp_path,
 MISTAKES = {
     "missing": (["none.h5ad"], "data 'none': none.h5ad does not exist"),
     "no plan": (["none.yaml"], "none.yaml does not exist"),
-    "two plans": (["a.yaml", "course.h5ad"], "one YAML file, or files of cells"),
-    "beside a plan": (["a.yaml", "--time", "3"], "--time does not go with a.yaml: say it there"),
+    "two plans": (["a.yaml", "course.h5ad"], "give one plan in YAML, or files of cells"),
+    "beside a plan": (
+        ["a.yaml", "--time", "3"],
+        "--time has no effect with a plan; write it in a.yaml",
+    ),
     "same name": (["course.h5ad", "./course.h5ad"], "several data sets are called 'course'"),
     "method": (["course.h5ad", "--method", "cfm"], "unknown method 'cfm'"),
     "two times": (["two.h5ad", "--use-rep", "X_pca"], "data 'two': holding a time out needs three"),
@@ -112,7 +115,7 @@ MISTAKES = {
     "jobs": (["course.h5ad", "--jobs", "0"], "0 is not in the range x>=1"),
 }
 PLANS = {
-    "no mapping": ("[1]", "no YAML mapping with the keys data, methods, recipe, seeds"),
+    "no mapping": ("[1]", "not a YAML mapping with the keys data, methods, recipe, seeds"),
     "key": ("method: [vp]", "unknown key in plan.yaml 'method' (did you mean 'methods'?)"),
     "no data": ("methods: [vp]", "data in plan.yaml must be a list with one entry or more"),
     "no list": ("data: course.h5ad", "data in plan.yaml must be a list"),
@@ -165,8 +168,8 @@ def test_parts_share_a_folder_and_write_no_table(run, file, tmp_path):
         assert run(*words, "--part", part)[0] == 0
         assert not (tmp_path / "b/benchmark.csv").exists()
     _, out, _ = run(*words)
-    assert "2 of 2 fits are there already" in out
-    for part, reason in (("3/2", "part 3 of 2 does not exist"), ("two", "'two' is no part")):
+    assert "2 of 2 fits are in the folder already" in out
+    for part, reason in (("3/2", "part 3 of 2 does not exist"), ("two", "'two' is not a part")):
         code, _, err = run(*words, "--part", part)
         assert code == 2
         assert reason in err

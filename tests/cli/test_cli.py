@@ -285,7 +285,7 @@ def test_parts_that_do_not_go_together_are_one_line(run, file):
     words[0] = "holdout"
     code, _, err = run(*words, "--method", "oat-fm", "--prior-method", "oat-fm")
     assert (code, err.count("\n")) == (2, 1)
-    assert "prior_method must need no flow itself" in err
+    assert "prior_method must not need a flow itself" in err
 
 
 def test_a_flow_is_fine_tuned_as_by_the_api(run, file, course, tmp_path):
@@ -300,8 +300,8 @@ def test_a_flow_is_fine_tuned_as_by_the_api(run, file, course, tmp_path):
     assert out.count("path energy") == 1
     assert "wrote tuned" in out
     same = cf.tl.finetune(
-        course, cf.Flow.load("flow"), alpha=0.9, copy_every=2, n_steps=4, learning_rate=0.001,
-        tolerance=9, rng=3, progress=False,
+        course, cf.Flow.load("flow"), n_steps=4, learning_rate=0.001, rng=3, progress=False,
+        method=cf.method("oat-fm", oat_alpha=0.9, oat_copy_every=2, oat_tolerance=9),
     )  # fmt: skip
     assert cf.Flow.load("tuned").fingerprint == same.fingerprint
     code, _, err = run(*words, "--output", "tuned")

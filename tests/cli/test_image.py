@@ -291,7 +291,7 @@ MISTAKES = {
     "augmented too often": ([*TRAIN, "--augment", "2"], "2.0 is not in the range"),
     "mirrored latents": ([*TRAIN[:4], "--output", "new", "--latents", "3", "--flips"], "flips out"),
     "too many latents": ([*TRAIN, "--latents", "99"], "at most 64 components, not 99"),
-    "latents in a grid": ([*TRAIN, "--latents", "9"], "net 'unet' works on grids of pixels"),
+    "latents in a grid": ([*TRAIN, "--latents", "9"], "net 'unet' takes images, and latents"),
     "prior unasked": ([*TRAIN, "--prior", "flow"], "asks no prior; 'acceleration' does"),
     "fine-tuning an average": (
         ["image", "finetune", "--flow", "leap", "--data", "digits", "--output", "new"],

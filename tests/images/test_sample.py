@@ -183,7 +183,13 @@ def test_verbs_for_cells_refuse_flows_of_images(course, plain):
     with pytest.raises(InputError, match="not fitted to cells of an AnnData"):
         cf.pl.trajectories(course, plain, show=False)
     with pytest.raises(InputError, match=r"prior has dimensions 64, this fit 3"):
-        cf.tl.fit(course, use_rep="X_pca", coupling="acceleration", prior=plain, progress=False)
+        cf.tl.fit(
+            course,
+            use_rep="X_pca",
+            method=cf.method("ot-cfm", coupling="acceleration"),
+            prior=plain,
+            progress=False,
+        )
 
 
 def test_a_saved_flow_makes_the_same_images(flow, tmp_path):

@@ -152,7 +152,7 @@ REFUSED = {
         {"encoder": PCAEncoder.fit(digits(), 3), "config": None, "flips": True}, "leave flips out",
     ),
     "a net on grids in latents": (
-        {"encoder": PCAEncoder.fit(digits(), 3)}, "net 'unet' requires a grid.*net 'mlp'",
+        {"encoder": PCAEncoder.fit(digits(), 3)}, "net 'unet' requires images.*net 'mlp'",
     ),
     "no encoder": ({"encoder": 5}, "an encoder needs methods encode and decode, int lacks them"),
     "a method that is none": ({"method": "otcfm"}, r"unknown method 'otcfm' \(did you mean"),

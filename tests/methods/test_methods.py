@@ -60,7 +60,7 @@ def test_a_file_may_name_a_preset_and_change_it(tmp_path):
     ("text", "message"),
     [
         ("methods: ot-cfm", "unknown key in .* 'methods' .did you mean 'method'"),
-        ("- ot-cfm", "is no YAML mapping"),
+        ("- ot-cfm", "is not a YAML mapping"),
         ("method: {sigmas: 1}", "unknown method setting 'sigmas' .did you mean 'sigma'"),
         ("method: {sigma: -1}", "method setting sigma=-1"),
         ("method: [ot-cfm]", "method must be a name or a mapping"),

@@ -10,8 +10,7 @@ from cellflow.evaluation.protocols import PROTOCOLS
 from cellflow.methods.names import RECIPES, TIME_AXES
 from cellflow.methods.recipes import Recipe
 from cellflow.methods.sizes import DenoiserSizes, MLPSizes, UNetSizes
-from cellflow.nets import Fields
-from cellflow.nets.fields import KINDS
+from cellflow.nets import NETS, Fields
 
 GRIDS = {"unet": UNetSizes, "edm": DenoiserSizes}
 
@@ -58,8 +57,12 @@ def test_every_name_has_what_it_names():
         ("torchcmf", {}, "unknown recipe 'torchcmf' .did you mean 'torchcfm'"),
         ("default", {"n_step": 3}, "unknown recipe setting 'n_step' .did you mean 'n_steps'"),
         ("default", {"n_steps": 0}, "n_steps=0: Input should be greater than 0"),
-        ("default", {"net": {"activation": "tanh"}}, "net.mlp.activation='tanh'"),
-        ("default", {"net": {"kind": "unet"}}, "standardise=True is of net 'mlp'"),
+        ("default", {"net": {"activation": "tanh"}}, "net.activation='tanh'"),
+        (
+            "default",
+            {"net": {"kind": "unet"}},
+            "net 'unet' takes images as they are",
+        ),
         ("default", {"train_fraction": 1.5}, "train_fraction=1.5"),
         ("default", {"patience": 3}, "patience=3 needs points to check on: set train_fraction"),
         ("default", {"ema_decay": 1.0}, "ema_decay=1.0: Input should be less than 1"),
@@ -69,21 +72,21 @@ def test_every_name_has_what_it_names():
         ("default", {"schedule": "linear"}, "schedule='linear'"),
         ("default", {"precision": "fp16"}, "precision='fp16'"),
         ("default", {"net": {"kind": "vit"}}, "net=.*'mlp', 'unet', 'edm'"),
-        ("default", {"net": {"channels": 8}}, "net.mlp.channels=8"),
+        ("default", {"net": {"channels": 8}}, "net.channels=8"),
         (
             "default",
             {"standardise": False, "net": {"kind": "unet", "width": 8}},
-            "net.unet.width=8",
+            "net.width=8",
         ),
         (
             "default",
             {"standardise": False, "net": {"kind": "unet", "dropout": 1.0}},
-            "net.unet.dropout=1.0",
+            "net.dropout=1.0",
         ),
         (
             "default",
             {"standardise": False, "net": {"kind": "unet", "multipliers": ()}},
-            "net.unet.multipliers=",
+            "net.multipliers=",
         ),
     ],
 )
@@ -108,7 +111,7 @@ def test_another_kind_of_net_takes_its_own_defaults(kind):
     assert recipe(again, net={"kind": "mlp"}).net == MLPSizes()
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(NETS))
 def test_a_recipe_comes_back_from_json_as_it_was(kind):
     first = recipe("torchcfm", net={"kind": kind})
     again = Recipe.model_validate(json.loads(json.dumps(first.model_dump())))
@@ -116,7 +119,7 @@ def test_a_recipe_comes_back_from_json_as_it_was(kind):
     assert type(again.net) is type(first.net)
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(NETS))
 def test_the_sizes_of_each_kind_are_arguments_of_its_net(kind):
     small = {} if kind == "mlp" else {"channels": 4, "multipliers": (1,), "blocks": 1}
     net = recipe("torchcfm", net={"kind": kind, **small}).net
@@ -132,7 +135,7 @@ def test_the_sizes_of_each_kind_are_arguments_of_its_net(kind):
 def test_defaults_of_a_kind_of_net_are_those_of_its_recipe():
     """A net made by hand and one made by a recipe that names its kind only are of one size."""
     for kind, sizes in GRIDS.items():
-        net = KINDS[kind]((1, 16, 16), channels=4, multipliers=(1, 1))
+        net = NETS[kind]((1, 16, 16), channels=4, multipliers=(1, 1))
         settings = sizes(channels=4, multipliers=(1, 1)).numbers
         assert {name: net.settings[name] for name in settings} == {
             name: list(number) if isinstance(number, tuple) else number

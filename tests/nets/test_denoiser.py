@@ -112,7 +112,9 @@ def test_settings_make_the_same_net_again():
 
 @pytest.mark.parametrize("roles", [("average",), ("velocity", "score")])
 def test_it_is_a_velocity_and_nothing_else(roles):
-    with pytest.raises(InputError, match=r"net 'edm' gives a velocity alone, no .*take 'unet'"):
+    with pytest.raises(
+        InputError, match=r"'edm' cannot be trained for the field .*take net 'mlp' or"
+    ):
         Fields.make(roles, SHAPE, kind="edm", **TINY)
 
 

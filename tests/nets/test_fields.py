@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from cellflow.nets import ROLES, Fields
+from cellflow import InputError
+from cellflow.methods.sizes import SIZES, MLPSizes
+from cellflow.nets import MLP, NETS, ROLES, Fields, Net, RowNet, register_net
 
 
 def points(generator, n=6, d=3):
@@ -78,3 +80,28 @@ def test_units_are_centre_and_scale_of_the_points_and_none_in_nets_on_grids(gene
     sizes = {"channels": 4, "multipliers": (1,), "blocks": 1, "attention": ()}
     on_grid = Fields.make(("velocity",), (1, 2, 2), kind="unet", generator=generator, **sizes)
     torch.testing.assert_close(on_grid.units, (torch.zeros(4), 1.0))
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_sizes_and_network_of_a_name_agree(name):
+    assert SIZES[name].model_fields["kind"].default == name
+    assert issubclass(NETS[name], RowNet) == (SIZES[name].takes == "rows")
+    assert set(NETS[name].roles) <= set(ROLES)
+
+
+def test_every_network_has_a_name():
+    assert set(NETS) == set(SIZES)
+
+
+def test_a_name_that_is_taken_is_not_registered_again():
+    with pytest.raises(InputError, match="the name 'mlp' is taken by MLPSizes"):
+        register_net(MLP, MLPSizes)
+    assert NETS["mlp"] is MLP
+
+
+def test_a_network_without_units_says_so(generator):
+    class Plain(MLP):
+        standardise = Net.standardise
+
+    with pytest.raises(InputError, match=r"Plain does not standardise .*standardise=False"):
+        Plain(2, generator=generator).standardise(torch.zeros(3, 2))

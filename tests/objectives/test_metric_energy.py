@@ -11,7 +11,7 @@ from cellflow._batch import Batch, Pairs
 from cellflow._errors import InputError
 from cellflow.couplings import MinibatchCoupling
 from cellflow.marginals import Population
-from cellflow.nets.geopath import GeopathNet
+from cellflow.nets import GeopathNet
 from cellflow.objectives.metric_energy import MetricEnergy
 from cellflow.paths.geodesic import MetricPath
 from cellflow.paths.riemannian import IntervalMetrics, LandMetric, RBFMetric

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cellflow._batch import Batch, Pairs
 from cellflow._errors import InputError
-from cellflow.nets.geopath import GeopathNet
+from cellflow.nets import GeopathNet
 from cellflow.paths import StraightPath
 from cellflow.paths.geodesic import MetricPath
 from cellflow.paths.riemannian import IntervalMetrics, LandMetric, RBFMetric

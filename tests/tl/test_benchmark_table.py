@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from cellflow import InputError
+from cellflow.evaluation.benchmark import make_table
 from cellflow.evaluation.summary import benchmark_means, benchmark_summary
-from cellflow.evaluation.table import table_of
 
 FIXED = {"data": "d", "protocol": "strict", "time_axis": "real", "n_dims": 5, "whiten": True,
          "representation_may_have_seen_held_out": False, "reference": 0.5}  # fmt: skip
@@ -21,7 +21,7 @@ def row(method, role, time, seed, w1, energy=0.2, error=""):
 
 @pytest.fixture
 def table():
-    return table_of(
+    return make_table(
         [
             *(row("midpoint", "baseline", time, None, 1.0) for time in (1.0, 2.0)),
             row("ours", "model", 1.0, 0, 0.8), row("ours", "model", 1.0, 1, 0.9),
@@ -47,7 +47,7 @@ def test_a_method_that_failed_somewhere_has_no_mean(table):
     assert "| `half` |  |" in text
 
 
-def test_gains_that_are_bought_are_marked_and_the_best_is_bold(table):
+def test_gains_at_a_cost_are_marked_and_the_best_is_bold(table):
     text = benchmark_summary(table)
     assert "| `bought` † | **0.900**" in text
     assert "| `ours` | **0.900** ± 0.000 |" in text
@@ -62,7 +62,7 @@ def test_gaps_are_closed_from_the_rival_of_each_time(table):
 
 
 def test_a_rival_at_the_reference_leaves_no_gap(table):
-    low = table_of(table.assign(reference=1.2).to_dict("records"))
+    low = make_table(table.assign(reference=1.2).to_dict("records"))
     assert low["gap_closed_best"].isna().all()
 
 

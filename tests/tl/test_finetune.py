@@ -80,8 +80,9 @@ def test_cells_of_other_times_are_left_aside_and_missing_ones_are_told(course, q
 
 def test_numbers_come_first_and_seeds_count(course, quick):
     flow = fitted(course, quick)
-    options = {"n_steps": 3, "learning_rate": 0.01, "alpha": 0.9, "target": "hermite"}
-    options |= {"copy_every": 2, "tolerance": 9.0, "sigma": 0.2, "progress": False}
+    settings = {"oat_alpha": 0.9, "oat_target": "hermite", "oat_copy_every": 2, "oat_tolerance": 9}
+    options = {"method": cf.method("oat-fm", sigma=0.2, **settings), "progress": False}
+    options |= {"n_steps": 3, "learning_rate": 0.01}
     tuned = [cf.tl.finetune(course, flow, rng=rng, **options) for rng in (0, 0, 1)]
     method, recipe = tuned[0].settings["method"], tuned[0].settings["recipe"]
     assert (method["oat_alpha"], method["oat_target"]) == (0.9, "hermite")
@@ -93,8 +94,6 @@ def test_numbers_come_first_and_seeds_count(course, quick):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"alpha": 1.5}, "method setting oat_alpha=1.5"),
-        ({"target": "cubic"}, "method setting oat_target='cubic'"),
         ({"method": "sf2m"}, "has objective 'oat', this method 'velocity-score'"),
         ({"recipe": "torchcfm"}, "keeps the net of the prior"),
         ({"n_steps": 0}, "n_steps=0"),

@@ -146,7 +146,7 @@ def test_points_that_stand_there_are_used_and_made_anew_from_the_counts_alone(se
 
 
 BAD_FITS = {
-    "coupling": ({"coupling": "otcfm"}, "unknown coupling 'otcfm'.*valid: ot, independent"),
+    "method": ({"method": "otcfm"}, "unknown method 'otcfm'.*did you mean 'ot-cfm'"),
     "recipe": ({"recipe": "best"}, "unknown recipe 'best'"),
     "time axis": ({"use_rep": "X_pca", "time_axis": "log"}, "unknown time axis 'log'"),
     "device": ({"device": "tpu9"}, "device 'tpu9' is not available"),

@@ -42,7 +42,7 @@ def test_time_axis_decides_where_the_midpoint_stands(course, quick):
     assert real["w1_midpoint"] < index["w1_midpoint"]
 
 
-def test_several_seeds_are_measured_with_one_yardstick(course, quick):
+def test_several_seeds_are_measured_with_the_same_baselines(course, quick):
     both = holdout(course, quick, use_rep="X_pca", times=[1], rng=[3, 5])
     alone = holdout(course, quick, use_rep="X_pca", times=[1], rng=5)
     assert both["seed"].tolist() == [3, 5]
@@ -55,9 +55,9 @@ def test_several_seeds_are_measured_with_one_yardstick(course, quick):
 def predicted_points(adata, recipe, monkeypatch, **options):
     """What a fold predicts, in its own space."""
     seen = []
-    carried = predict._predict
+    carried = predict.predict_fold
     monkeypatch.setattr(
-        predict, "_predict", lambda *args: seen.append(carried(*args).points) or carried(*args)
+        predict, "predict_fold", lambda *args: seen.append(carried(*args).points) or carried(*args)
     )
     holdout(adata, recipe, **options)
     monkeypatch.undo()
@@ -146,12 +146,13 @@ def test_times_with_too_few_cells_are_not_scored(course, quick):
 
 
 BAD = {
-    "no such time": ({"times": [3]}, "no cells at time 3; times in the data: 0, 1, 2, 4"),
+    "no such time": ({"times": [3]}, r"no cells at time 3\.0; times in the data: 0, 1, 2, 4"),
     "none": ({"times": []}, "no times are given; times in the data: 0, 1, 2, 4"),
     "an end": ({"times": [4]}, "time 4 has no neighbours on both sides; .* 1, 2"),
     "not a time": ({"times": ["noon"]}, "'noon' is no time"),
     "protocol": ({"protocol": "lax"}, "unknown protocol 'lax'; valid: strict, paper"),
-    "coupling": ({"coupling": "sinkhorn"}, "unknown coupling 'sinkhorn'"),
+    "method": ({"method": "sinkhorn"}, "unknown method 'sinkhorn'"),
+    "setting": ({"n_dim": 3}, r"unknown setting .*'n_dim' \(did you mean 'n_dims'"),
     "dimensions": ({"n_dims": 9}, "n_dims 9 is more than the 3 dimensions of obsm"),
 }
 
@@ -208,12 +209,10 @@ def test_fewer_cells_are_scored_on_every_side(course, quick):
 
 
 def test_methods_are_named_and_changed_as_in_fit(course, quick):
-    scores = holdout(course, quick, use_rep="X_pca", times=[1], method="sf2m", sigma=0.4)
+    scores = holdout(course, quick, use_rep="X_pca", times=[1], method=cf.method("sf2m", sigma=0.4))
     assert len(scores) == 1
     settings = course.uns["cellflow"]["holdout"]["settings"]["method"]
     assert (settings["objective"], settings["sigma"]) == ("velocity-score", 0.4)
-    with pytest.raises(cf.InputError, match="does not go with path"):
-        holdout(course, quick, use_rep="X_pca", path="wfr")
 
 
 def test_a_flow_that_another_needs_is_fitted_without_the_held_out_cells(course, quick, monkeypatch):
@@ -249,20 +248,26 @@ def test_a_fine_tuning_by_name_has_the_noise_of_its_prior(course, quick, monkeyp
     options = {"use_rep": "X_pca", "times": [1], "method": "oat-fm"}
     holdout(course, quick, prior_method=cf.method("ot-cfm", sigma=0.3), **options)
     holdout(course, quick, prior_method="vp", **options)
-    holdout(course, quick, sigma=0.7, **options)
+    holdout(course, quick, **{**options, "method": cf.method("oat-fm", sigma=0.7)})
     assert seen == [0.3, 0.0, 0.7]
 
 
 def test_priors_without_effect_or_use_are_refused_before_any_fit(course, quick):
-    with pytest.raises(InputError, match="asks no flow fitted before, so prior_method"):
+    with pytest.raises(InputError, match="does not use a flow fitted before, so prior_method"):
         holdout(course, quick, use_rep="X_pca", prior_method="vp")
     for name in ("mean-flow", "fm", "wfr-fm"):
-        with pytest.raises(InputError, match="goes on from a velocity alone"):
+        with pytest.raises(InputError, match="fine-tunes a velocity between populations"):
             holdout(course, quick, use_rep="X_pca", method="oat-fm", prior_method=name)
 
 
-def test_a_coupling_that_asks_a_flow_has_one(course, quick):
-    scores = holdout(course, quick, use_rep="X_pca", times=[1], coupling="acceleration")
+def test_a_coupling_that_needs_a_flow_has_one(course, quick):
+    scores = holdout(
+        course,
+        quick,
+        use_rep="X_pca",
+        times=[1],
+        method=cf.method("ot-cfm", coupling="acceleration"),
+    )
     assert np.isfinite(scores["w1"]).all()
 
 

@@ -39,7 +39,8 @@ def test_a_job_a_part_and_commands_that_cellflow_understands(planned):
     assert code == 0, said
     assert jobs_of(said) == {"all": 1, "part": 3, "table": 1, "total": 5}
     calls = [shlex.split(call) for call in re.findall(r"cellflow benchmark (.*?) (?:>|&&)", said)]
-    given = [app.commands["benchmark"].make_context("benchmark", call).params for call in calls]
+    benchmark = app.get_command(None, "benchmark")
+    given = [benchmark.make_context("benchmark", call).params for call in calls]
     assert {one["part"] for one in given} == {(1, 3), (2, 3), (3, 3), None}
     assert len({one["output"] for one in given}) == 1
     assert "input: plan.yaml, a.h5ad" in said

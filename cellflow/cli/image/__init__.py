@@ -13,9 +13,10 @@ from cellflow.cli.image.train import train
 from cellflow.cli.image.train_discriminator import train_discriminator
 from cellflow.cli.image.translate import translate
 from cellflow.cli.image.upscale import upscale
+from cellflow.cli.options import IMAGES
 
 
-@click.group()
+@click.group(panel=IMAGES)
 def image() -> None:
     """Generate and translate images with the same engine.
 

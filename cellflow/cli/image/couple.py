@@ -94,7 +94,7 @@ def couple(output: Path, force: bool, progress: bool, **given: Any) -> None:
 
 
 def _print(table: pd.DataFrame, *, reduced: bool) -> None:
-    from cellflow.cli.tables import print_table
+    from cellflow.cli.terminal import print_table
 
     headings = ("of", "images", "dims", "steps", "chi-squared")
     shares = ("entropy (chance)", "never hit (chance)", "seconds")

@@ -46,7 +46,7 @@ def data(
     """
     from cellflow import images
     from cellflow._log import log_info
-    from cellflow.cli.tables import print_pairs
+    from cellflow.cli.terminal import print_pairs
 
     if output is not None:
         shared.check_output(output, (".npz", ".png"), force=force)

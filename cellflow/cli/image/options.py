@@ -79,7 +79,7 @@ batch_size = click.option(
 )
 
 #: Coupling of noise with all images.
-semidiscrete = options.together(
+semidiscrete = options.compose(
     click.option(
         "--epsilon",
         type=click.FloatRange(min=0),
@@ -105,7 +105,7 @@ semidiscrete = options.together(
     ),
 )
 #: Autoguidance by a weaker flow.
-autoguidance = options.together(
+autoguidance = options.compose(
     click.option(
         "--weak",
         type=options.PATH,
@@ -132,7 +132,7 @@ autoguidance = options.together(
 )
 
 #: Checkpoint, pictures and processes of a training.
-training = options.together(
+training = options.compose(
     options.checkpoint(every=1000),
     click.option(
         "--pictures",
@@ -204,10 +204,10 @@ def read_ends(given: dict[str, Any]) -> tuple[ImageSet, ImageSet | None]:
 
 def check_figure(path: Path | None, *, force: bool) -> None:
     """Refuse a figure that could not be written later."""
-    from cellflow.cli.figures import FORMATS
+    from cellflow.cli.outputs import FIGURES
 
     if path is not None:
-        check_output(path, FORMATS, force=force)
+        check_output(path, FIGURES, force=force)
 
 
 def check_output(path: Path, endings: Iterable[str], *, force: bool) -> None:
@@ -235,7 +235,7 @@ def _weights(
 
 
 #: Guidance by a discriminator.
-discriminator_guidance = options.together(
+discriminator_guidance = options.compose(
     click.option(
         "--discriminator",
         type=options.PATH,

@@ -139,10 +139,9 @@ def score(
         print_scores(table)
     log_info(f"wrote {output}")
     if figure is not None:
-        from cellflow import pl
-        from cellflow.cli.figures import draw
+        from cellflow.cli.outputs import write_figure
 
-        draw(figure, lambda: pl.image_scores(table, show=False), force=force)
+        write_figure("image_scores", table, output=figure, force=force)
 
 
 def _table(real: Any, test: Any, given: dict[str, Any], *, progress: bool) -> pd.DataFrame:
@@ -213,10 +212,9 @@ def table(
     gathered = pd.concat([read_table(path) for path in scores], ignore_index=True)
     # The figure validates the rows.
     if figure is not None:
-        from cellflow import pl
-        from cellflow.cli.figures import draw
+        from cellflow.cli.outputs import write_figure
 
-        draw(figure, lambda: pl.image_scores(gathered, show=False), force=force)
+        write_figure("image_scores", gathered, output=figure, force=force)
     with atomic_file(output, overwrite=force) as staged:
         gathered.to_csv(staged, sep="\t", index=False)
     if progress:
@@ -235,7 +233,7 @@ _NUMBERS = {
 
 def print_scores(table: pd.DataFrame) -> None:
     """Print scores, each with its number of images."""
-    from cellflow.cli.tables import print_table
+    from cellflow.cli.terminal import print_table
 
     spaces = ", ".join(dict.fromkeys(table["space"]))
     headings = ("measure", "images", "NFE", *(heading for heading, *_ in _NUMBERS.values()))

@@ -39,7 +39,7 @@ n_samples = click.option(
 )
 
 #: How cells are moved.
-motion = options.together(
+motion = options.compose(
     n_samples,
     click.option(
         "--extrapolate",
@@ -58,7 +58,7 @@ motion = options.together(
 )
 
 #: How descent is told.
-descent = options.together(
+descent = options.compose(
     click.option(
         "--by",
         type=click.Choice(list(WAYS)),
@@ -78,4 +78,53 @@ time_of_course = functools.partial(
     "--time",
     metavar="TIME",
     panel=options.DATA,
+)
+
+genes = click.option(
+    "--gene",
+    "genes",
+    metavar="NAME",
+    multiple=True,
+    panel=options.DATA,
+    help="Gene to look at, repeatable. [default: all]",
+)
+weights = click.option(
+    "--by",
+    metavar="KEY",
+    panel=options.DATA,
+    help="Column of obs with groups, or obsm key with weights of groups, such as "
+    "fate_probabilities. [default: all cells together]",
+)
+
+#: Options of `cellflow push` and `cellflow pull`.
+moving = options.compose(
+    options.course,
+    options.flow,
+    chosen_cells,
+    time_of_course(
+        required=True,
+        help="Where to, a number in the unit of the course or a label such as 'day 3'.",
+    ),
+    options.output(metavar="FILE.h5ad", help="Where the moved cells go."),
+    options.time_key,
+    options.force,
+    motion,
+    options.seed,
+    options.device,
+    options.run_options,
+)
+
+#: Options of `cellflow ancestors` and `cellflow descendants`.
+related = options.compose(
+    options.course,
+    options.flow,
+    chosen_cells,
+    time_of_course(required=True, help="Time of the relatives, one of the course."),
+    options.output(metavar="FILE.h5ad", help="Where the copy with their weights goes."),
+    options.time_key,
+    options.force,
+    descent,
+    options.seed,
+    options.device,
+    options.run_options,
 )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Column of the held-out table and its heading.
 _COLUMNS = {
@@ -71,6 +74,8 @@ def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str
 
 def print_benchmark(table: pd.DataFrame) -> None:
     """Print the means of each data set over its held-out times, the best methods first."""
+    import pandas as pd
+
     from cellflow.evaluation.summary import benchmark_means
 
     for name, part in table.groupby("data", sort=False):

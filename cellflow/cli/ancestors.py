@@ -1,0 +1,20 @@
+"""`cellflow ancestors`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import rich_click as click
+
+from cellflow.cli import cell_options, options
+from cellflow.cli.outputs import write_cells
+
+
+@click.command(panel=options.FOLLOW)
+@cell_options.related
+def ancestors(**given: Any) -> None:
+    """Find the cells of an earlier time that chosen cells of FILE stem from.
+
+    The result is a copy of FILE with obs cellflow_ancestors, which sums to one.
+    """
+    write_cells("ancestors", **given)
