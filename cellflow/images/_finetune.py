@@ -25,6 +25,7 @@ def finetune(
     method: str | Method = "oat-fm",
     recipe: str | Recipe | None = None,
     n_steps: int | None = None,
+    learning_rate: float | None = None,
     encoder: Encoder | None = None,
     rng: RNG = 0,
     device: str = "auto",
@@ -54,8 +55,8 @@ def finetune(
     recipe
         A name, or a recipe of `cellflow.recipe`; the net is that of the flow. None takes the recipe
         of the flow with a tenth of the learning rate and a quarter of the steps.
-    n_steps
-        Training steps, in place of the recipe's.
+    n_steps, learning_rate
+        In place of the recipe's.
     encoder
         Your own encoder, for a flow in its latents.
     rng
@@ -97,7 +98,8 @@ def finetune(
     space = ImageSpace.of(flow, encoder)
     _check_images(space, data, source)
     space = replace(space, target=data.name, source="noise" if source is None else source.name)
-    method, recipe = settings_after(flow, method, recipe, {}, {"n_steps": n_steps})
+    numbers = {"n_steps": n_steps, "learning_rate": learning_rate}
+    method, recipe = settings_after(flow, method, recipe, {}, numbers)
     # Latents are never mirrored when drawn. Images are not augmented: the coupling evaluates the
     # prior at noise, for which there are no labels of changes.
     images = TrainingImages(space, data, source, flow.settings["flips"], stored=space.grid is None)

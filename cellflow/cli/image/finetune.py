@@ -85,8 +85,7 @@ def work(settings: dict[str, Any]) -> None:
     data, source = shared.read_ends(given)
     changes = {"sigma": given.pop("sigma")}
     changes |= {f"oat_{name}": given.pop(name) for name in _SETTINGS}
-    numbers = {name: given.pop(name) for name in ("n_steps", "learning_rate")}
-    method, recipe = settings_after(flow, "oat-fm", None, changes, numbers)
+    method, _ = settings_after(flow, "oat-fm", None, changes, {})
     records = shared.training_records(given)
     with joined(given.pop("device")) as device:
         tuned = images.finetune(
@@ -94,7 +93,6 @@ def work(settings: dict[str, Any]) -> None:
             data,
             source=source,
             method=method,
-            recipe=recipe,
             rng=seed,
             device=device,
             **records,
