@@ -5,6 +5,7 @@ Axes: `n` rows (cells), `m` rows of another cloud, `d` dimensions, `c` covariate
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -19,6 +20,8 @@ Costs = Float[Tensor, "n m"]
 Paths = Float[Tensor, "t n d"]
 Rows = Float[Tensor, " n"]
 Scalar = Float[Tensor, ""]
+#: Times for all rows, or each row's own.
+Times = Sequence[float] | Float[Tensor, "t n"]
 
 
 @runtime_checkable

@@ -23,8 +23,12 @@ from sklearn.neighbors import NearestNeighbors
 
 import cellflow as cf
 from cellflow.io import read_h5ad
-from cellflow.tl._course import Course
-from cellflow.tl._descent import descent_of, gathered, normalised_rows
+from cellflow.tl._time_course import TimeCourse
+from cellflow.tl._transition_estimators import (
+    make_estimator,
+    normalise_rows,
+    propagate_backward,
+)
 
 STATE, CLONE, TIME = "state_info", "clone_id", "time"
 LAST = 6.0
@@ -117,13 +121,14 @@ def smoothed(adata: AnnData, flow: cf.Flow, states: list[str], k: int) -> pd.Dat
 
     A row of a plan has a few cells only, a carried cell `k` voters; so both have as many.
     """
-    course = Course.of(adata, flow, None)
-    way = descent_of(course, "coupling", n_neighbors=k, n_samples=None, seed=0)
-    votes, near = _votes(adata, k, states), course.rows(LAST)
+    course = TimeCourse.read(adata, flow, None)
+    estimator = make_estimator(course, "coupling", n_neighbors=k, n_samples=None, seed=0)
+    votes, near = _votes(adata, k, states), course.rows_at(LAST)
     found = np.full((adata.n_obs, len(states)), np.nan)
     for day in DAYS:
-        rows = course.rows(day)
-        found[rows] = normalised_rows(gathered(way.steps(rows, near), votes[near]))
+        rows = course.rows_at(day)
+        descent = propagate_backward(estimator.estimate(rows, near), votes[near])
+        found[rows] = normalise_rows(descent)
     return pd.DataFrame(found, adata.obs_names, states)
 
 

@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from cellflow.couplings.wfr import wfr_cost
+from cellflow.couplings.wfr_coupling import wfr_cost
 from cellflow.evaluation.folds import Evaluation, Fold
 from cellflow.evaluation.held_out import make_held_out
 from cellflow.marginals import TimeAxis, fit_time_axis
 from cellflow.metrics import Cloud, cov_error, energy_distance, wasserstein
 from cellflow.transport import distances, exact_plan
-from cellflow.transport.whole import soft_plan
+from cellflow.transport.kl_unbalanced import kl_unbalanced_plan
 
 N_CELLS, N_NEIGHBOURS, ASYNCHRONY, PULL = 1200, 30, 0.5, 0.3
 
@@ -79,7 +79,7 @@ def coupled(before: np.ndarray, after: np.ndarray, scale: float, growth: float =
         return Pairs(before[plan.rows], after[plan.columns], plan.mass, plan.mass, math.inf)
     delta = scale * float(plan.mass @ distance[plan.rows, plan.columns])
     a, b = np.ones(len(before)), np.full(len(after), growth * len(before) / len(after))
-    soft = soft_plan(wfr_cost(distance, delta), 1.0, a, b)
+    soft = kl_unbalanced_plan(wfr_cost(distance, delta), 1.0, a, b)
     near = distance[soft.rows, soft.columns] < math.pi * delta
     rows, columns, mass = soft.rows[near], soft.columns[near], soft.mass[near]
     m0 = mass / np.bincount(rows, mass)[rows] * a[rows]
@@ -133,8 +133,8 @@ def measure(name: str) -> None:
     settings = {"time_key": "time", "times": times, "use_rep": use_rep, "max_cells": N_CELLS}
     evaluation = Evaluation(adata, make_held_out(settings))
     scores: dict[str, list[list[float]]] = {}
-    for time in evaluation.times():
-        fold = evaluation.fold(time)
+    for time in evaluation.find_times():
+        fold = evaluation.make_fold(time)
         real = fold.cloud_at(time)
         for label, make in predictions(fold, evaluation.baseline_axis).items():
             cloud = make()

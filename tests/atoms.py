@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 import torch
 
-from cellflow.couplings.potentials import Potentials
+from cellflow.couplings.dual_potentials import Potentials
 from cellflow.marginals import Gaussian
 from tests.seeds import randn, seeded
 

@@ -14,7 +14,6 @@ import cellflow as cf
 from cellflow.images import ImageSet, Pictures
 from cellflow.images.settings import config_for, method_for
 from cellflow.methods.config import Config
-from cellflow.training import Checkpoint
 
 TINY = Config(
     cf.method("ot-cfm", sigma=0.0),
@@ -89,7 +88,7 @@ def no_pictures(monkeypatch):
 
 def stopped(monkeypatch, tmp_path, step, **options):
     """A training that ends with an error after a step, with a checkpoint every two steps."""
-    kept = {"checkpoint": Checkpoint(tmp_path / "c", 2)}
+    kept = {"checkpoint": cf.Checkpoint(tmp_path / "c", 2)}
     shown = {"pictures": Pictures(tmp_path / "pictures", step)}
     with no_pictures(monkeypatch):
         trained(**options, **kept, **shown, n_steps=6)

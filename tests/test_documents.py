@@ -16,7 +16,9 @@ from matplotlib import pyplot as plt
 import cellflow as cf
 from cellflow.methods import recipes
 from cellflow.methods.parts import COUPLINGS, OBJECTIVES, PATHS
-from cellflow.training import couplings, objectives, paths
+from cellflow.methods.sizes import SIZES
+from cellflow.nets import NETS
+from cellflow.training import COUPLING_BUILDERS, OBJECTIVE_BUILDERS, PATH_BUILDERS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -128,10 +130,11 @@ REGISTERS = (
     COUPLINGS,
     PATHS,
     OBJECTIVES,
-    couplings.BUILDERS,
-    paths.BUILDERS,
-    objectives.BUILDERS,
-    objectives.ROLES,
+    COUPLING_BUILDERS,
+    PATH_BUILDERS,
+    OBJECTIVE_BUILDERS,
+    NETS,
+    SIZES,
 )
 
 
@@ -142,6 +145,8 @@ def test_the_page_on_new_parts_runs():
             stack.enter_context(mock.patch.dict(register))
         exec(code("extending.md"), {"__name__": __name__})
         assert {"sliced", "rest", "even-times"} <= {*COUPLINGS, *PATHS, *OBJECTIVES}
+        assert "fourier" in NETS
+        assert "fourier" in SIZES
     assert [dict(register) for register in REGISTERS] == before
 
 

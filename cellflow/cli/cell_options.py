@@ -7,7 +7,7 @@ import functools
 import rich_click as click
 
 from cellflow.cli import options
-from cellflow.methods.names import WAYS
+from cellflow.methods.names import TRANSITION_ESTIMATORS
 
 cells = functools.partial(
     click.option,
@@ -61,11 +61,11 @@ motion = options.compose(
 descent = options.compose(
     click.option(
         "--by",
-        type=click.Choice(list(WAYS)),
+        type=click.Choice(list(TRANSITION_ESTIMATORS)),
         default="flow",
         show_default=True,
         panel=options.FIT,
-        help=options.explained(WAYS) + ".",
+        help=options.explained(TRANSITION_ESTIMATORS) + ".",
     ),
     options.n_neighbors(
         default=20, help="Cells that vote for each that is carried along the flow."

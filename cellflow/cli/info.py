@@ -38,7 +38,7 @@ def info(path: Path, time_key: str | None) -> None:
 def _of_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
     from cellflow._checks import format_list
     from cellflow._errors import InputError
-    from cellflow.io import in_words, parse_times, time_points_of
+    from cellflow.io import parse_times, plural_unit, time_points_of
     from cellflow.representation import kind_of
 
     pairs = {"cells": f"{adata.n_obs:,}", "genes": f"{adata.n_vars:,}", "X": kind_of(adata)}
@@ -62,7 +62,7 @@ def _of_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
             f"{time:g}: {count:,}" for time, count in zip(points.times, points.counts, strict=True)
         )
         if len(points.times) <= adata.n_obs // 2:
-            unit = in_words(points.unit) or "times"
+            unit = plural_unit(points.unit) or "times"
             pairs[f"times in {column}"] = f"{len(points.times)} {unit} ({counts} cells)"
     return pairs
 
@@ -75,10 +75,7 @@ def _of_flow(flow: Flow) -> dict[str, str]:
     return {
         "times": f"{format_list(f'{time:g}' for time in flow.axis.times)} ({flow.axis.kind} axis)",
         "space": description(flow) or from_context(flow.context).describe(),
-        "method": ", ".join(
-            f"{part} {flow.settings['method'][part]}"
-            for part in ("coupling", "path", "objective", "growth")
-        ),
+        "method": ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts),
         "seed": str(flow.settings["seed"]),
         "steps": str(flow.history["step"][-1]),
         "last loss": f"{flow.history['loss'][-1]:.4f}",

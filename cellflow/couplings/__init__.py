@@ -1,32 +1,26 @@
 """Couplings: joint laws of endpoints, and the objects that sample them."""
 
 from cellflow._batch import Interval, Pairs
-from cellflow.couplings.acceleration import (
+from cellflow.couplings.acceleration_transport import (
     AccelerationCost,
     AccelerationCoupling,
     acceleration_cost,
 )
-from cellflow.couplings.costs import COSTS, Cost, LineageCost, euclidean, squared_euclidean
-from cellflow.couplings.coupling import Coupling, waiting
-from cellflow.couplings.independent import IndependentCoupling
-from cellflow.couplings.minibatch import MinibatchCoupling
-from cellflow.couplings.mixture import MixtureCoupling
-from cellflow.couplings.plan import (
+from cellflow.couplings.coupling import Coupling, IndependentCoupling, PairTable
+from cellflow.couplings.dual_ascent import THRESHOLD, fit_potentials, warn_unless_converged
+from cellflow.couplings.dual_potentials import Potentials
+from cellflow.couplings.full_plan import (
     LowRankCoupling,
     PlanCoupling,
     blockwise_coupling,
     exact_full_coupling,
     low_rank_coupling,
 )
-from cellflow.couplings.potentials import Potentials
-from cellflow.couplings.semidiscrete import (
-    THRESHOLD,
-    SemidiscreteCoupling,
-    finite_plan,
-    fit_potentials,
-    warn_unless_converged,
-)
-from cellflow.couplings.wfr import default_delta, wfr_coupling
+from cellflow.couplings.ground_costs import COSTS, Cost, LineageCost, euclidean, squared_euclidean
+from cellflow.couplings.minibatch import MinibatchCoupling
+from cellflow.couplings.mixture import MixtureCoupling
+from cellflow.couplings.semidiscrete import SemidiscreteCoupling, finite_plan
+from cellflow.couplings.wfr_coupling import default_delta, wfr_coupling
 
 __all__ = [
     "COSTS",
@@ -41,6 +35,7 @@ __all__ = [
     "LowRankCoupling",
     "MinibatchCoupling",
     "MixtureCoupling",
+    "PairTable",
     "Pairs",
     "PlanCoupling",
     "Potentials",
@@ -54,7 +49,6 @@ __all__ = [
     "fit_potentials",
     "low_rank_coupling",
     "squared_euclidean",
-    "waiting",
     "warn_unless_converged",
     "wfr_coupling",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import TypeGuard
 
 import torch
 from jaxtyping import Float
@@ -23,12 +22,9 @@ Basis = Float[Tensor, "k f"]
 _ROWS = 1024
 
 
-def is_finite(law: Marginal) -> TypeGuard[FiniteMarginal]:
-    """Whether all points of the law can be seen; `isinstance` would read them to find out."""
-    return hasattr(type(law), "masses")
-
-
-def blocks(points: Atoms | FiniteMarginal, device: torch.device | None = None) -> Iterator[Tensor]:
+def iter_chunks(
+    points: Atoms | FiniteMarginal, device: torch.device | None = None
+) -> Iterator[Tensor]:
     """Coordinates that costs are taken on, some rows at a time, on `device` or where they are."""
     if isinstance(points, Tensor):
         for block in torch.split(points, _ROWS):
@@ -40,12 +36,12 @@ def blocks(points: Atoms | FiniteMarginal, device: torch.device | None = None) -
         yield points.take(part).cost_features
 
 
-def count(points: Atoms | FiniteMarginal) -> int:
+def n_points(points: Atoms | FiniteMarginal) -> int:
     """Number of points."""
     return len(points if isinstance(points, Tensor) else points.masses)
 
 
-def fresh(source: Marginal, n: int, generator: torch.Generator) -> Iterator[Tensor]:
+def sample_chunks(source: Marginal, n: int, generator: torch.Generator) -> Iterator[Tensor]:
     """`n` points of a law, some at a time."""
     for start in range(0, n, _ROWS):
         yield source.sample(min(_ROWS, n - start), generator).cost_features
@@ -53,8 +49,8 @@ def fresh(source: Marginal, n: int, generator: torch.Generator) -> Iterator[Tens
 
 def fingerprint(points: Atoms | FiniteMarginal) -> str:
     """Digest of the number, precision and coordinates of the points, 16 hexadecimal digits."""
-    digest = hashlib.sha256(str(count(points)).encode())
-    for block in blocks(points):
+    digest = hashlib.sha256(str(n_points(points)).encode())
+    for block in iter_chunks(points):
         digest.update(f"{tuple(block.shape)} {block.dtype}".encode())
         digest.update(as_bytes(block))
     return digest.hexdigest()[:16]
@@ -63,10 +59,10 @@ def fingerprint(points: Atoms | FiniteMarginal) -> str:
 def mean_of(points: Atoms | FiniteMarginal, device: torch.device) -> Coordinates:
     """Mean of the points, shape (f,), summed in double precision."""
     total: Tensor | float = 0.0
-    for block in blocks(points, device):
+    for block in iter_chunks(points, device):
         total = total + block.mean(dim=0).cpu().double() * len(block)
     assert isinstance(total, Tensor)
-    return (total / count(points)).to(device=device, dtype=block.dtype)
+    return (total / n_points(points)).to(device=device, dtype=block.dtype)
 
 
 def principal_axes(points: Atoms | FiniteMarginal, origin: Coordinates, k: int) -> Basis:
@@ -80,7 +76,7 @@ def principal_axes(points: Atoms | FiniteMarginal, origin: Coordinates, k: int) 
     if k > len(origin):
         raise InputError(f"cost_dim={k} is more than the {len(origin)} dimensions of the points")
     gram = torch.zeros(len(origin), len(origin), dtype=torch.float64)
-    for block in blocks(points, origin.device):
+    for block in iter_chunks(points, origin.device):
         gram += ((block - origin).T @ (block - origin)).cpu()
     vectors = torch.linalg.eigh(gram).eigenvectors
     return vectors.T.flip(0)[:k].to(origin).contiguous()
@@ -96,9 +92,9 @@ def centred(
     points: Atoms | FiniteMarginal, origin: Coordinates, basis: Basis | None
 ) -> Float[Tensor, "N k"]:
     """All points `on_axes`: the one matrix of numbers that is made of them."""
-    shape = count(points), len(origin if basis is None else basis)
+    shape = n_points(points), len(origin if basis is None else basis)
     whole, start = origin.new_empty(shape), 0
-    for block in blocks(points, origin.device):
+    for block in iter_chunks(points, origin.device):
         whole[start : start + len(block)] = on_axes(block, origin, basis)
         start += len(block)
     return whole

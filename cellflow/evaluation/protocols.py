@@ -22,7 +22,7 @@ class Protocol:
     start
         Cells that are carried to the held-out time: `previous`, or `both` neighbours.
     solver, n_steps
-        Solver that carries them, and its number of steps.
+        Solver that carries them, and its number of steps; None leaves it to the solver.
     """
 
     summary: str
@@ -31,7 +31,7 @@ class Protocol:
     representation_sees_held_out: bool
     start: str
     solver: str
-    n_steps: int
+    n_steps: int | None
 
 
 PROTOCOLS = {
@@ -42,7 +42,7 @@ PROTOCOLS = {
         representation_sees_held_out=False,
         start="both",
         solver="rk4",
-        n_steps=20,
+        n_steps=None,
     ),
     "paper": Protocol(
         "as published: whitening sees all cells, index time axis, cells before by 100 Euler steps",

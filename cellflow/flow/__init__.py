@@ -1,11 +1,15 @@
-"""The fitted objects: a velocity field with its clock, a discriminator; on disk without pickles."""
+"""The fitted object: a velocity field with its clock; on disk without pickles."""
 
-from cellflow.flow.flow import Context, Flow
+from cellflow.flow.carry import Carried, carry
+from cellflow.flow.flow import Context, Flow, Trajectory
 from cellflow.flow.storage import check_flow_target, fingerprint
 
 __all__ = [
+    "Carried",
     "Context",
     "Flow",
+    "Trajectory",
+    "carry",
     "check_flow_target",
     "fingerprint",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from cellflow._batch import Batch
-from cellflow.flow import Flow
+from cellflow.flow.flow import Flow
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def carry(
     generator
         Draws how far cells are ahead of the clock, on the CPU.
     options
-        Of `Flow.push`.
+        Of `Flow.trajectory`.
     """
     before, after = neighbours
     here, low, high = (flow.axis.to_flow(t) for t in (time, before, after))
@@ -73,17 +73,19 @@ def carry(
     passed = min((here - low) / (high - low), 1 - 1e-9) if low < here else 0.0
     both = start == "both" and passed > 0
     shares = {before: 1 - passed, after: passed} if both else {before: 1.0}
-    asynchrony = flow.settings["method"]["asynchrony"] if passed else 0.0
+    asynchrony = flow.method.asynchrony if passed else 0.0
     points, weights, starts = [], [], []
     for origin, share in shares.items():
         cells = cells_at(origin)
-        way = {"condition": cells.condition, **options}
+        time_offset = None
         if asynchrony:
             ahead = asynchrony * torch.randn(len(cells), generator=generator)
-            lead = torch.sigmoid(math.log(passed / (1 - passed)) + ahead) - passed
-            way["lead"] = lead * (high - low)
-        moved, gained = flow.push_with_growth(cells.x, origin, time, **way)
-        points.append(moved.cpu().numpy())
-        weights.append(share * gained.double().softmax(dim=0).cpu().numpy())
+            share_ahead = torch.sigmoid(math.log(passed / (1 - passed)) + ahead) - passed
+            time_offset = share_ahead * (high - low)
+        moved = flow.trajectory(
+            cells.x, [origin, time], condition=cells.condition, time_offset=time_offset, **options
+        )
+        points.append(moved.end.cpu().numpy())
+        weights.append(share * moved.log_mass[-1].double().softmax(dim=0).cpu().numpy())
         starts.append(np.full(len(cells), origin))
     return Carried(*(np.concatenate(parts) for parts in (points, weights, starts)))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from cellflow._checks import check_positive
@@ -26,18 +26,46 @@ from cellflow.flow.storage import (
 from cellflow.flow.words import flow_in_words
 from cellflow.integrate import (
     Solution,
-    accumulate,
     check_unit_interval,
-    own_time,
     solve,
+    solve_augmented,
     solve_mean_flow,
     solve_sde,
 )
 from cellflow.marginals import ExtrapolatedTimeAxis, TimeAxis
+from cellflow.methods.method import Method
 from cellflow.nets import ExtrapolatedFields, Fields
 
 #: Points that are carried at a time.
 _ROWS = 16_384
+
+
+@dataclass(frozen=True)
+class Trajectory(Solution):
+    """Points and their mass at several times.
+
+    Attributes
+    ----------
+    x
+        Positions, shape (t, n, d).
+    nfe
+        Evaluations of the velocity that each point took.
+    log_mass
+        Logarithm of each point's mass over its mass at the first time, shape (t, n); zero where the
+        flow conserves mass.
+    """
+
+    log_mass: Float[Tensor, "t n"]
+
+    @classmethod
+    def cat(cls, chunks: Sequence[Trajectory]) -> Trajectory:
+        """Stack the points of trajectories through the same times."""
+        if len(chunks) == 1:
+            return chunks[0]
+        x, log_mass = (
+            torch.cat([getattr(each, name) for each in chunks], dim=1) for name in ("x", "log_mass")
+        )
+        return cls(x, max(each.nfe for each in chunks), log_mass)
 
 
 @dataclass(frozen=True)
@@ -82,6 +110,11 @@ class Flow:
 
     def __repr__(self) -> str:
         return flow_in_words(self.nets, self.axis, self.settings, self.fingerprint)
+
+    @property
+    def method(self) -> Method:
+        """Coupling, path and objective that it was fitted with."""
+        return Method(**self.settings["method"])
 
     @property
     def device(self) -> torch.device:
@@ -157,14 +190,17 @@ class Flow:
         times: Sequence[float],
         *,
         condition: Condition | None = None,
+        time_offset: Rows | None = None,
         solver: str | None = None,
         n_steps: int | None = None,
         **options: Any,
-    ) -> Solution:
-        """Carry points along the velocity, forward or backward in time.
+    ) -> Trajectory:
+        """Carry points and their mass along the flow, forward or backward in time.
 
-        A mean flow needs no solver: it goes to each time from the start, or from the last
-        time point on the way; an ODE solver, if one is named, follows its velocities.
+        Points go in chunks of up to 16,384, so that memory grows by no more than the answer;
+        adaptive solvers choose their steps for each chunk. Mean flows do not need a solver: they go
+        to each time in one step from the start, or from the last time point on the way. An ODE
+        solver, if one is named, follows their velocities.
 
         Parameters
         ----------
@@ -173,34 +209,81 @@ class Flow:
         times
             Elapsed times, shape (t,); the first is that of the points.
         condition
-            Covariates, shape (n, c), where the flow was fitted with such.
+            Covariates, shape (n, c), if the flow was fitted with covariates.
+        time_offset
+            Flow time that each point is ahead of the clock at every time but the first, or behind
+            it if negative, shape (n,); None lets all points share the clock.
         solver
             One of `cellflow.integrate.solve`; None takes its default.
         n_steps
-            Steps of a solver that takes such; of a mean flow, steps to each time, None
-            for one.
+            Steps between two times of a solver with fixed steps; of a mean flow, steps to each
+            time, None for one.
         **options
-            Others of `cellflow.integrate.solve`.
+            Other options of `cellflow.integrate.solve`.
 
         Returns
         -------
-        The points at all times, shape (t, n, d), and the evaluations that they took.
+        The points and their mass at all times.
 
         Raises
         ------
         InputError
             As `check_solver`.
         """
-        x, condition = self._here(x), self._condition(condition)
-        moments = [self.axis.to_flow(time) for time in times]
+        x, condition = x.to(self.device), self._check_condition(condition)
+        flow_times = [self.axis.to_flow(time) for time in times]
         self.check_solver(solver, times)
         if n_steps is not None:
             check_positive(n_steps, "n_steps")
-        if solver == "average" or (solver is None and self.is_mean_flow):
-            return self._solve_mean_flow(x, moments, condition, n_steps or 1)
-        given = {"solver": solver, "n_steps": n_steps}
-        options |= {name: value for name, value in given.items() if value is not None}
-        return solve(partial(self._velocity, condition), x, moments, **options)
+        options["n_steps"] = n_steps
+        if solver is not None:
+            options["solver"] = solver
+        # A guide may know its points by their rows.
+        size = len(x) if "guide" in options else _ROWS
+        return Trajectory.cat(
+            [
+                self._carry(
+                    x[rows],
+                    flow_times,
+                    None if condition is None else condition[rows],
+                    None if time_offset is None else time_offset[rows].to(x),
+                    options,
+                )
+                for rows in _chunks(len(x), size)
+            ]
+        )
+
+    @torch.no_grad()
+    def _carry(
+        self,
+        x: Points,
+        times: Sequence[float],
+        condition: Condition | None,
+        time_offset: Rows | None,
+        options: dict[str, Any],
+    ) -> Trajectory:
+        """Solve for the points and the logarithm of their mass at flow times."""
+        still = x.new_zeros((len(times), len(x)))
+        if time_offset is None and len(set(times)) == 1:
+            return Trajectory(x.expand(len(times), *x.shape), 0, still)
+        if self.is_mean_flow and options.get("solver", "average") == "average":
+            n_steps = options["n_steps"] or 1
+            solution = self._solve_mean_flow(x, times, condition, time_offset, n_steps)
+            return Trajectory(solution.x, solution.nfe, still)
+        own = times if time_offset is None else _shift(times, time_offset)
+
+        def velocity(t: Rows, x: Points) -> Points:
+            return self.nets.velocity(t, x, condition)
+
+        def velocity_and_growth(t: Rows, x: Points) -> tuple[Points, Rows]:
+            return self.nets.velocity(t, x, condition), self.nets.growth(t, x, condition)
+
+        # States of edm-heun are not points of the path, so a rate has no integral along them.
+        if not self.changes_mass or options.get("solver") == "edm-heun":
+            solution = solve(velocity, x, own, **options)
+            return Trajectory(solution.x, solution.nfe, still)
+        solution, log_mass = solve_augmented(velocity_and_growth, x, own, **options)
+        return Trajectory(solution.x, solution.nfe, log_mass)
 
     def check_solver(self, solver: str | None, times: Sequence[float]) -> None:
         """Refuse a solver where it has no meaning; most follow any flow anywhere.
@@ -243,9 +326,6 @@ class Flow:
     ) -> Points:
         """Carry points from one elapsed time to another, forward or backward.
 
-        Points go in parts of up to 16,384, so that memory grows by no more than the answer;
-        adaptive solvers choose their steps for each.
-
         Parameters
         ----------
         x
@@ -253,113 +333,15 @@ class Flow:
         start, stop
             Elapsed times.
         condition
-            Covariates, shape (n, c), where the flow was fitted with such.
+            Covariates, shape (n, c), if the flow was fitted with covariates.
         **options
             Those of `trajectory`.
 
         Returns
         -------
-        Where the points are at `stop`, shape (n, d).
+        Positions at `stop`, shape (n, d).
         """
-        if start == stop:
-            return self._here(x)
-        there = torch.empty_like(x, device=self.device)
-        for rows in _parts(len(x)):
-            known = None if condition is None else condition[rows]
-            way = self.trajectory(x[rows], [start, stop], condition=known, **options)
-            there[rows] = way.end
-        return there
-
-    def push_with_growth(
-        self,
-        x: Points,
-        start: float,
-        stop: float,
-        *,
-        lead: Rows | None = None,
-        condition: Condition | None = None,
-        **options: Any,
-    ) -> tuple[Points, Rows]:
-        """Carry points from one elapsed time to another, and tell how much their mass grows.
-
-        Growth is zero where the flow keeps mass; backward in time it is undone.
-
-        Parameters
-        ----------
-        x
-            Points at elapsed time `start`, shape (n, d).
-        start, stop
-            Elapsed times.
-        lead
-            Flow time that each point is ahead of the clock at `stop`, or behind it where negative,
-            shape (n,); None lets all of them arrive at once.
-        condition
-            Covariates, shape (n, c), where the flow was fitted with such.
-        **options
-            Those of `trajectory`; points go in parts, as in `push`.
-
-        Returns
-        -------
-        Where the points are at `stop`, shape (n, d), and log(m_stop / m_start), shape (n,).
-        """
-        there, growth = torch.empty_like(x, device=self.device), x.new_empty(len(x))
-        growth = growth.to(self.device)
-        for rows in _parts(len(x)):
-            there[rows], growth[rows] = self._pushed(
-                x[rows],
-                start,
-                stop,
-                None if lead is None else lead[rows],
-                None if condition is None else condition[rows],
-                options,
-            )
-        return there, growth
-
-    @torch.no_grad()
-    def _pushed(
-        self,
-        x: Points,
-        start: float,
-        stop: float,
-        lead: Rows | None,
-        condition: Condition | None,
-        options: dict[str, Any],
-    ) -> tuple[Points, Rows]:
-        if lead is None and (start == stop or not self.changes_mass):
-            moved = self.push(x, start, stop, condition=condition, **options)
-            return moved, moved.new_zeros(len(x))
-        x, condition = self._here(x), self._condition(condition)
-        begin, end = self.axis.to_flow(start), self.axis.to_flow(stop)
-        lead = x.new_zeros(len(x)) if lead is None else lead.to(x)
-        if self.is_mean_flow and options.get("solver") in (None, "average"):
-            steps = options.get("n_steps") or 1
-            moved = self._solve_mean_flow(x, [begin, end], condition, steps, lead).end
-            return moved, moved.new_zeros(len(x))
-        spans = end + lead - begin
-        velocity = own_time(partial(self._velocity, condition), begin, spans)
-        if not self.changes_mass:
-            moved = solve(velocity, x, [0.0, 1.0], **options).end
-            return moved, moved.new_zeros(len(x))
-        rate = own_time(partial(self._growth, condition), begin, spans)
-        return accumulate(velocity, rate, x, 0.0, 1.0, **options)
-
-    def log_growth(self, x: Points, start: float, stop: float, **options: Any) -> Rows:
-        """Tell how much mass grows on the way, as `push_with_growth` does.
-
-        Parameters
-        ----------
-        x
-            Points at elapsed time `start`, shape (n, d).
-        start, stop
-            Elapsed times.
-        **options
-            Others of `push_with_growth`.
-
-        Returns
-        -------
-        log(m_stop / m_start), shape (n,).
-        """
-        return self.push_with_growth(x, start, stop, **options)[1]
+        return self.trajectory(x, [start, stop], condition=condition, **options).end
 
     @torch.no_grad()
     def simulate(
@@ -369,8 +351,8 @@ class Flow:
         generator: torch.Generator,
         *,
         condition: Condition | None = None,
-        n_steps: int = 100,
-    ) -> Solution:
+        n_steps: int | None = None,
+    ) -> Trajectory:
         """Carry points along the stochastic process, forward or backward in time.
 
         With velocity v, scaled score s and diffusion g, forward dX = (v + s) dt + g dW, and
@@ -385,13 +367,13 @@ class Flow:
         generator
             Source of the noise, on the device of the flow.
         condition
-            Covariates, shape (n, c), where the flow was fitted with such.
+            Covariates, shape (n, c), if the flow was fitted with covariates.
         n_steps
-            Euler-Maruyama steps over the whole way.
+            Euler-Maruyama steps between two times; None takes 100 per unit of flow time.
 
         Returns
         -------
-        The points at all times, shape (t, n, d), and the evaluations that they took.
+        The points at all times; their mass stays what it is.
 
         Raises
         ------
@@ -403,20 +385,19 @@ class Flow:
                 "this flow has no score, so it cannot be simulated with noise; "
                 "fit with objective 'velocity-score' (method 'sf2m')"
             )
-        x, condition = self._here(x), self._condition(condition)
-        moments = [self.axis.to_flow(time) for time in times]
-        sign = 1.0 if moments[-1] >= moments[0] else -1.0
+        x, condition = x.to(self.device), self._check_condition(condition)
+        flow_times = [self.axis.to_flow(time) for time in times]
+        sign = 1.0 if flow_times[-1] >= flow_times[0] else -1.0
 
         def drift(t: Rows, x: Points) -> Points:
             return sign * self.nets.velocity(t, x, condition) + self.nets.score(t, x, condition)
 
-        return solve_sde(drift, self.settings["diffusion"], x, moments, generator, n_steps=n_steps)
+        diffusion = self.settings["diffusion"]
+        solution = solve_sde(drift, diffusion, x, flow_times, generator, n_steps=n_steps)
+        return Trajectory(solution.x, solution.nfe, x.new_zeros(solution.x.shape[:2]))
 
-    def _here(self, x: Points) -> Points:
-        return x.to(self.device)
-
-    def _condition(self, condition: Condition | None) -> Condition | None:
-        """The covariates, on the device and as many as the flow was fitted with."""
+    def _check_condition(self, condition: Condition | None) -> Condition | None:
+        """Return the covariates on the device of the flow."""
         given = 0 if condition is None else condition.shape[1]
         if given != self.condition_dim:
             raise InputError(
@@ -424,27 +405,22 @@ class Flow:
             )
         return None if condition is None else condition.to(self.device)
 
-    def _velocity(self, condition: Condition | None, t: Rows, x: Points) -> Points:
-        return self.nets.velocity(t, x, condition)
-
-    def _growth(self, condition: Condition | None, t: Rows, x: Points) -> Rows:
-        return self.nets.growth(t, x, condition)
-
     def _solve_mean_flow(
         self,
         x: Points,
-        moments: Sequence[float],
+        times: Sequence[float],
         condition: Condition | None,
+        time_offset: Rows | None,
         n_steps: int,
-        lead: Rows | float = 0.0,
     ) -> Solution:
-        """By average velocities; they are learned inside intervals, so none reaches over two."""
+        """Solve by average velocities, which are learned inside intervals: no step spans two."""
 
         def average(t: Rows, r: Rows, x: Points) -> Points:
             return self.nets.average(t, r, x, condition)
 
         knots = self.axis.positions.tolist()
-        return solve_mean_flow(average, x, moments, knots=knots, n_steps=n_steps, time_offset=lead)
+        offset = 0.0 if time_offset is None else time_offset
+        return solve_mean_flow(average, x, times, knots=knots, n_steps=n_steps, time_offset=offset)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the flow as a folder of safetensors and JSON, whole or not at all.
@@ -512,6 +488,11 @@ class Flow:
             )
 
 
-def _parts(n: int) -> list[slice]:
-    """Rows that go together."""
-    return [slice(start, start + _ROWS) for start in range(0, n, _ROWS)]
+def _chunks(n: int, size: int) -> list[slice]:
+    """Slices of so many of n rows, at least one."""
+    return [slice(start, start + size) for start in range(0, max(n, 1), max(size, 1))]
+
+
+def _shift(times: Sequence[float], offset: Rows) -> Float[Tensor, "t n"]:
+    """Times of each point, which is ahead of all but the first by its offset."""
+    return torch.stack([offset.new_full(offset.shape, times[0]), *(t + offset for t in times[1:])])

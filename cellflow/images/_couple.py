@@ -13,6 +13,7 @@ from cellflow.images.encoders import Encoder
 from cellflow.images.potentials_report import (
     PotentialsReport,
     check_report_target,
+    check_semidiscrete,
     report_potentials,
     write_report,
 )
@@ -105,11 +106,9 @@ def couple(
     chosen = method_of(chosen, potentials=str(folder))
     target = Path(folder)
     images = TrainingImages(space, data, None, default_flips(space, data, flips), stored=True)
-    dim = images.marginals.dim
-    if chosen.cost_dim is not None and chosen.cost_dim > dim:
-        raise InputError(
-            f"cost_dim={chosen.cost_dim} is more than the {dim} dimensions of the points"
-        )
+    dim, cost_dim = images.marginals.dim, check_semidiscrete(chosen).cost_dim
+    if cost_dim is not None and cost_dim > dim:
+        raise InputError(f"cost_dim={cost_dim} is more than the {dim} dimensions of the points")
     check_report_target(ready(target), overwrite=overwrite)
     reports = report_potentials(
         images.marginals,

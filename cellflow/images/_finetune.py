@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from cellflow._checks import format_list
 from cellflow._errors import InputError
@@ -14,7 +15,7 @@ from cellflow.images.space import ImageSpace
 from cellflow.images.training_images import Pictures, TrainingImages
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
-from cellflow.training import Checkpoint, compared, settings_after
+from cellflow.training import Checkpoint, report_straightness, settings_after
 
 
 def finetune(
@@ -29,8 +30,8 @@ def finetune(
     encoder: Encoder | None = None,
     rng: RNG = 0,
     device: str = "auto",
-    checkpoint: Checkpoint | None = None,
-    pictures: Pictures | None = None,
+    checkpoint: Checkpoint | str | Path | None = None,
+    pictures: Pictures | str | Path | None = None,
     progress: bool = True,
 ) -> Flow:
     """Fine-tune a trained flow towards straighter paths: optimal acceleration transport (OAT-FM).
@@ -113,7 +114,7 @@ def finetune(
         pictures=pictures,
         progress=progress,
     )
-    return compared(flow, tuned, images.marginals)
+    return report_straightness(flow, tuned, images.marginals)
 
 
 def _check_images(space: ImageSpace, data: ImageSet, source: ImageSet | None) -> None:

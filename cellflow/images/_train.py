@@ -15,7 +15,6 @@ from cellflow.images.space import space_for
 from cellflow.images.training_images import Pictures, TrainingImages
 from cellflow.methods.config import Config
 from cellflow.methods.method import Method
-from cellflow.methods.parts import COUPLINGS
 from cellflow.methods.recipes import Recipe
 from cellflow.training import Checkpoint
 
@@ -36,8 +35,8 @@ def train(
     prior: Flow | None = None,
     rng: RNG = 0,
     device: str = "auto",
-    checkpoint: Checkpoint | None = None,
-    pictures: Pictures | None = None,
+    checkpoint: Checkpoint | str | Path | None = None,
+    pictures: Pictures | str | Path | None = None,
     progress: bool = True,
 ) -> Flow:
     """Train a flow from noise, or from another set of images, to a set of images.
@@ -83,10 +82,11 @@ def train(
     device
         `auto` (a GPU if there is one), `cpu`, `cuda`, ...
     checkpoint
-        File of the state of the training, steps between two writings, and whether to resume from
-        it. A resumed training ends with the weights of an uninterrupted one.
+        File for the state of the training, from which a training that was stopped continues: a
+        path, or a `cellflow.Checkpoint` with the steps between two writings and whether to resume.
     pictures
-        Folder for grids of generated images during the training, and steps between two of them.
+        Folder for grids of generated images during the training: a path, or a `Pictures` with the
+        steps between two of them.
     progress
         Show a progress bar on stderr.
 
@@ -114,14 +114,14 @@ def train(
     space = space_for(data, source, encoder, conditional=conditional, low_res=low_res)
     method, recipe = resolve_settings(space, data, config, method, recipe, n_steps)
     augment = augmented_share(augment, recipe.net)
-    by_row = COUPLINGS[method.coupling].by_row
+    by_row = method.coupling.looks_up_rows
     if augment and by_row:
         raise InputError(
-            f"coupling {method.coupling!r} couples images as they are stored, and "
+            f"coupling {method.coupling.name!r} couples images as they are stored, and "
             f"augment={augment:g} changes them each time that they are drawn: set augment 0 and, "
-            "for a net that sees the changes, its augment_dim 0"
+            "if the net takes augmentation labels, its augment_dim 0"
         )
-    if augment and method.coupling == "acceleration":
+    if augment and method.coupling.needs_prior:
         raise InputError(
             "coupling 'acceleration' evaluates the prior at noise, for which the net has no labels "
             f"of changes: set augment 0, not {augment:g}"
@@ -132,7 +132,7 @@ def train(
     weight = None
     if low_res is not None:
         weight = default_weight(method, space.population(data, flips=False))
-    elif method.condition_weight is not None:
+    elif "condition_weight" in method.coupling.given:
         raise InputError("condition_weight is the weight of low resolutions: give low_res with it")
     images = TrainingImages(space, data, source, flips, augment, by_row, weight)
     return images.fit(

@@ -16,14 +16,15 @@ from cellflow._batch import Marginal
 from cellflow._checks import format_list
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._files import atomic_file, check_file_target
-from cellflow._random import draw_seed, torch_generator
-from cellflow.couplings.atoms import fresh
-from cellflow.couplings.potentials import Potentials, Values
+from cellflow._random import draw_seed, search_cdf, torch_generator
+from cellflow.couplings.atoms import sample_chunks
+from cellflow.couplings.dual_potentials import Potentials, Values
 from cellflow.marginals import Gaussian, Marginals, Population
 from cellflow.methods.method import Method
+from cellflow.methods.parts import SemidiscreteSettings
 from cellflow.methods.recipes import Recipe
 from cellflow.nets import centre_and_scale
-from cellflow.training.build import Build
+from cellflow.training.context import Fit
 from cellflow.training.devices import cpu_threads
 from cellflow.training.fit import split
 from cellflow.training.potentials import kept_file, potentials_for
@@ -111,11 +112,7 @@ def report_potentials(
     FileError
         If the folder cannot be read or written.
     """
-    if method.coupling != "semidiscrete" or method.potentials is None:
-        raise InputError(
-            "potentials require coupling 'semidiscrete' and a folder; got coupling "
-            f"{method.coupling!r}, potentials={method.potentials!r}"
-        )
+    settings = check_semidiscrete(method)
     seen, _ = split(marginals, recipe.train_fraction, device)
     source, target = seen.populations
     if not isinstance(source, Gaussian) or not isinstance(target, Population):
@@ -123,21 +120,43 @@ def report_potentials(
     scale = _length_scale(recipe, target)
     centre = torch.zeros(seen.dim, device=device)
     generator = torch_generator(seed, device)
-    build = Build(method, recipe, centre, scale, generator, scale**2, progress=progress)
+    fit = Fit(seen, method, recipe, centre, scale, generator, scale**2, progress=progress)
     labelled = target.label is not None
     parts = labelled_parts(target) if labelled else [(None, target, 1.0)]
     with cpu_threads(recipe.threads):
-        return [_report(build, label, source, part, overwrite) for label, part, _ in parts]
+        return [_report(fit, settings, label, source, part, overwrite) for label, part, _ in parts]
+
+
+def check_semidiscrete(method: Method) -> SemidiscreteSettings:
+    """Return the settings of coupling `semidiscrete`; refuse others, and one without a folder.
+
+    Raises
+    ------
+    InputError
+        With the coupling of the method.
+    """
+    settings = method.coupling
+    if not isinstance(settings, SemidiscreteSettings) or settings.potentials is None:
+        raise InputError(
+            "potentials require coupling 'semidiscrete' and a folder; got coupling "
+            f"{settings.name!r}, settings {settings.given}"
+        )
+    return settings
 
 
 def _report(
-    build: Build, label: int | None, source: Gaussian, target: Population, overwrite: bool
+    fit: Fit,
+    settings: SemidiscreteSettings,
+    label: int | None,
+    source: Gaussian,
+    target: Population,
+    overwrite: bool,
 ) -> PotentialsReport:
     start = perf_counter()
-    new = overwrite or not kept_file(build, source, target).exists()
-    potentials = potentials_for(build, source, target, anew=overwrite)
+    new = overwrite or not kept_file(fit, settings, source, target).exists()
+    potentials = potentials_for(fit, settings, source, target, anew=overwrite)
     seconds = perf_counter() - start
-    generator = torch_generator(draw_seed(build.generator), build.generator.device)
+    generator = torch_generator(draw_seed(fit.generator), fit.generator.device)
     n = max(_MIN_POINTS, _POINTS_PER_ATOM * len(target))
     n_atoms, dim = potentials.atoms.shape
     return PotentialsReport(
@@ -199,7 +218,7 @@ def mass_balance(
         raise InputError(f"a mass balance needs at least 2 points, got {n}")
     masses, heavy = potentials.masses, potentials.masses > 0
     hits = torch.zeros_like(masses)
-    for x in fresh(source, n, generator):
+    for x in sample_chunks(source, n, generator):
         hits += torch.bincount(potentials.draw(x, generator), minlength=len(hits))
     pairs = (hits * (hits - 1))[heavy].double() / masses[heavy]
     return MassBalance(
@@ -217,7 +236,7 @@ def _by_chance(masses: Values, n: int, generator: torch.Generator) -> Values:
     draws = torch.rand(n, generator=generator, device=masses.device, dtype=torch.float64)
     heavy = torch.nonzero(masses > 0)[:, 0]
     edges = masses[heavy].double().cumsum(0)
-    there = torch.bucketize(draws, edges[:-1] / edges[-1], right=True)
+    there = search_cdf(edges / edges[-1], draws)
     return torch.zeros_like(masses).index_add_(0, heavy[there], masses.new_ones(n))
 
 

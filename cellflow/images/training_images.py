@@ -19,8 +19,9 @@ from cellflow.images.potentials_report import warn_of_other_settings
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.method import Method
+from cellflow.methods.parts import SemidiscreteSettings
 from cellflow.methods.recipes import Recipe
-from cellflow.training import Checkpoint, Look, fit_flow, resolve_device
+from cellflow.training import Checkpoint, Every, fit_flow, make_checkpoint, resolve_device
 
 #: Flow times of the noise, or of the source, and of the images.
 _ENDS = (0.0, 1.0)
@@ -103,8 +104,8 @@ class TrainingImages:
 
     def potentials_settings(self, method: Method) -> dict[str, Any]:
         """Return all settings that the potentials of a semidiscrete coupling depend on."""
-        names = ("epsilon", "cost_dim", "semidiscrete_steps")
-        return {**self.provenance, **{name: getattr(method, name) for name in names}}
+        settings = method.coupling.model_dump(include={"epsilon", "cost_dim", "semidiscrete_steps"})
+        return {**self.provenance, **settings}
 
     def fit(
         self,
@@ -114,8 +115,8 @@ class TrainingImages:
         *,
         rng: RNG,
         device: str,
-        checkpoint: Checkpoint | None,
-        pictures: Pictures | None,
+        checkpoint: Checkpoint | str | Path | None,
+        pictures: Pictures | str | Path | None,
         progress: bool,
     ) -> Flow:
         """Fit a flow from the source, or noise, to the images; arguments as in `train`."""
@@ -125,8 +126,9 @@ class TrainingImages:
             "prior": prior and prior.fingerprint,
             "augment": self.augment,
         }
-        if method.potentials is not None:
-            warn_of_other_settings(Path(method.potentials), self.potentials_settings(method))
+        coupling = method.coupling
+        if isinstance(coupling, SemidiscreteSettings) and coupling.potentials is not None:
+            warn_of_other_settings(Path(coupling.potentials), self.potentials_settings(method))
         if self.space.low_res is not None:
             settings["low_res"] = self.space.low_res
             settings["condition_weight"] = self.condition_weight
@@ -138,16 +140,17 @@ class TrainingImages:
             seed=seed,
             device=resolve_device(device),
             prior=prior,
-            checkpoint=checkpoint and replace(checkpoint, identity=settings),
-            looks=[] if pictures is None else [self._pictures(pictures, seed)],
+            checkpoint=make_checkpoint(checkpoint, settings),
+            callbacks=[] if pictures is None else [self._draw_pictures(pictures, seed)],
             progress=progress,
             unit="images",
         )
         context = self.space.context
         return replace(flow, context=context, settings={**flow.settings, **settings})
 
-    def _pictures(self, pictures: Pictures, seed: int) -> Look:
+    def _draw_pictures(self, pictures: Pictures | str | Path, seed: int) -> Every:
         """Write grids of images from the same starts by the net at each step."""
+        pictures = pictures if isinstance(pictures, Pictures) else Pictures(pictures)
         folder = Path(pictures.folder)
         if folder.exists() and not folder.is_dir():
             raise InputError(f"pictures {str(folder)!r} is a file; name a folder")
@@ -166,4 +169,4 @@ class TrainingImages:
             path = folder / f"step-{step:07d}.png"
             write_png(space.encoder.decode(end.float().cpu()), path, overwrite=True)
 
-        return Look(pictures.every, draw)
+        return Every(pictures.every, draw)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cellflow._checks import check_choice
-from cellflow._typing import Points, Rows, VelocityField
+from cellflow._typing import Points, Rows, Times, VelocityField
 from cellflow.integrate.ode import solve
 from cellflow.integrate.solution import Solution
 
-Gains = Float[Tensor, "t n"]
+Integrals = Float[Tensor, "t n"]
 
 #: How a divergence is taken.
 TRACES = ("exact", "hutchinson")
@@ -24,48 +24,13 @@ TRACES = ("exact", "hutchinson")
 _DIRECTIONS = 16
 
 
-def accumulate(
-    velocity: VelocityField,
-    rate: Callable[[Rows, Points], Rows],
-    x: Points,
-    start: float,
-    stop: float,
-    **options: Any,
-) -> tuple[Points, Rows]:
-    """Carry points and integrate a rate along their paths.
-
-    Parameters
-    ----------
-    velocity
-        The field v(t, x).
-    rate
-        What builds up per unit of time, shape (n,).
-    x
-        Positions at `start`, shape (n, d).
-    start, stop
-        Times.
-    options
-        Of `solve`.
-
-    Returns
-    -------
-    Positions at `stop` and the integrals of the rate.
-    """
-
-    def field(t: Rows, here: Points) -> tuple[Points, Rows]:
-        return velocity(t, here), rate(t, here)
-
-    solution, gained = solve_jointly(field, x, [start, stop], **options)
-    return solution.end, gained[-1]
-
-
-def solve_jointly(
+def solve_augmented(
     field: Callable[[Rows, Points], tuple[Points, Rows]],
     x: Points,
-    times: Sequence[float],
+    times: Times,
     **options: Any,
-) -> tuple[Solution, Gains]:
-    """Carry points along a velocity that is known together with a rate.
+) -> tuple[Solution, Integrals]:
+    """Carry points along a velocity and integrate a rate along their paths.
 
     Parameters
     ----------
@@ -76,20 +41,20 @@ def solve_jointly(
     times
         As in `solve`.
     options
-        Of `solve`; not `edm-heun`, whose states are no points of the path.
+        Those of `solve`; the solver cannot be `edm-heun`, whose states are not points of the path.
 
     Returns
     -------
     The solution, and the integrals of the rate up to each time, shape (t, n).
     """
 
-    def joined(t: Rows, x: Tensor) -> Tensor:
+    def augmented(t: Rows, x: Points) -> Points:
         velocity, rate = field(t, x[:, :-1])
         return torch.cat([velocity, rate[:, None]], dim=1)
 
-    x = torch.cat([x, x.new_zeros((len(x), 1))], dim=1)
-    both = solve(joined, x, times, **options)
-    return Solution(both.x[:, :, :-1], both.nfe), both.x[:, :, -1]
+    state = torch.cat([x, x.new_zeros((len(x), 1))], dim=1)
+    solution = solve(augmented, state, times, **options)
+    return Solution(solution.x[:, :, :-1], solution.nfe), solution.x[:, :, -1]
 
 
 def log_density(
@@ -97,7 +62,7 @@ def log_density(
     base: Callable[[Points], Rows],
     x: Points,
     start: float,
-    stop: float,
+    stop: float | Rows,
     *,
     trace: str = "exact",
     generator: torch.Generator | None = None,
@@ -117,7 +82,7 @@ def log_density(
     x
         Where the density is wanted, shape (n, d).
     start, stop
-        Times.
+        Times; `stop` may be each point's own, shape (n,).
     trace
         `exact` takes d derivatives a step; `hutchinson` one, along a random direction of signs
         that is kept for the whole way, and is right in the mean.
@@ -135,7 +100,7 @@ def log_density(
     if trace == "hutchinson":
         signs = torch.randint(2, x.shape, generator=generator, device=x.device).to(x) * 2 - 1
 
-    def divergence(t: Rows, here: Points) -> Rows:
+    def field(t: Rows, here: Points) -> tuple[Points, Rows]:
         directions = torch.eye(here.shape[1]).to(here)[:, None] if signs is None else signs[None]
 
         def along(direction: Tensor) -> Tensor:
@@ -145,7 +110,13 @@ def log_density(
 
         # Fused attention has no forward derivative.
         with sdpa_kernel(SDPBackend.MATH):
-            return torch.func.vmap(along, chunk_size=_DIRECTIONS)(directions).sum(dim=0)
+            divergence = torch.func.vmap(along, chunk_size=_DIRECTIONS)(directions).sum(dim=0)
+        return velocity(t, here), divergence
 
-    origin, gained = accumulate(velocity, divergence, x, stop, start, **options)
-    return base(origin) + gained
+    times: Times = (
+        [stop, start]
+        if not isinstance(stop, Tensor)
+        else torch.stack([stop, torch.full_like(stop, start)])
+    )
+    solution, integral = solve_augmented(field, x, times, **options)
+    return base(solution.end) + integral[-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,9 +11,10 @@ from torch import Tensor
 
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError, SolverError
-from cellflow._typing import Paths, Points, VelocityField
+from cellflow._typing import Paths, Points, Times, VelocityField
 from cellflow.integrate.heun import Guide, check_unit_interval, heun
 from cellflow.integrate.solution import Solution
+from cellflow.integrate.steps import count_steps
 from cellflow.methods.names import ODE_SOLVERS
 
 
@@ -41,7 +42,7 @@ _MAX_STEPS = 20_000
 
 
 class _Counted:
-    """A velocity field at one time for all points, which counts its calls."""
+    """A velocity field at one time for all points, or one time a row; counts its calls."""
 
     def __init__(self, velocity: VelocityField) -> None:
         self.velocity = velocity
@@ -49,17 +50,17 @@ class _Counted:
 
     def __call__(self, t: float | Tensor, x: Points) -> Points:
         self.calls += 1
-        return self.velocity(torch.as_tensor(t).to(x).expand(len(x)), x)
+        return self.velocity(torch.as_tensor(t).to(x).reshape(-1).expand(len(x)), x)
 
 
 @torch.no_grad()
 def solve(
     velocity: VelocityField,
     x: Points,
-    times: Sequence[float],
+    times: Times,
     *,
     solver: str = "rk4",
-    n_steps: int = 100,
+    n_steps: int | None = None,
     tolerance: float = 1e-5,
     rho: float = 7.0,
     guide: Guide | None = None,
@@ -73,13 +74,15 @@ def solve(
     x
         Positions at the first time, shape (n, d).
     times
-        Flow times at which positions are wanted, the start first; increasing or decreasing.
+        Flow times at which positions are wanted, the start first; increasing or decreasing. A
+        tensor of shape (t, n) gives each point its own times.
     solver
         One of `euler`, `midpoint`, `rk4` (fixed steps), `dopri5`, `dopri8`, `bosh3` and
         `adaptive_heun` (torchdiffeq), or `edm-heun`, see `heun`, which goes from standard normal
         noise at time 0 to data at time 1 and knows no time between.
     n_steps
-        Fixed steps between each two consecutive times.
+        Fixed steps between each two consecutive times; None takes 18 for `edm-heun`, and for the
+        others a number in proportion to the time between (`STEPS_PER_UNIT_TIME`).
     tolerance
         Absolute and relative tolerance of the adaptive solvers.
     rho
@@ -100,34 +103,68 @@ def solve(
         If an adaptive solver comes to its limit, of step sizes or of 20,000 steps.
     """
     check_choice(solver, ODE_SOLVERS, "solver")
-    check_positive(n_steps, "n_steps")
+    if n_steps is not None:
+        check_positive(n_steps, "n_steps")
     if solver == "edm-heun":
+        if isinstance(times, Tensor):
+            raise InputError(
+                "solver 'edm-heun' has one time for all points; take another, such as 'rk4'"
+            )
         check_unit_interval(times)
-        return heun(velocity, x, n_steps=n_steps, rho=rho, guide=guide)
+        return heun(velocity, x, n_steps=n_steps or 18, rho=rho, guide=guide)
     if guide is not None:
         raise InputError(f"guidance goes with solver 'edm-heun', not with {solver!r}")
     field = _Counted(velocity)
+    # Times of each row are columns, so that they broadcast over its dimensions.
+    times = times.to(x)[:, :, None] if isinstance(times, Tensor) else times
     if solver in FIXED_STEP:
-        path = _by_steps(field, x, times, FIXED_STEP[solver], n_steps)
+        path = _by_steps(field, x, times, solver, n_steps)
+    elif isinstance(times, Tensor):
+        path = _by_tolerance_per_row(field, x, times, solver, tolerance)
     else:
         path = _by_tolerance(field, x, times, solver, tolerance)
     return Solution(path, field.calls)
 
 
 def _by_steps(
-    field: _Counted, x: Points, times: Sequence[float], tableau: Tableau, n_steps: int
+    field: _Counted,
+    x: Points,
+    times: Sequence[float] | Tensor,
+    solver: str,
+    n_steps: int | None,
 ) -> Paths:
     path = [x]
     for start, stop in pairwise(times):
-        step = (stop - start) / n_steps
-        for k in range(n_steps):
-            x = x + _increment(field, tableau, start + k * step, x, step)
+        n_here = n_steps or count_steps(solver, stop - start)
+        step = (stop - start) / n_here
+        for k in range(n_here):
+            x = x + _increment(field, FIXED_STEP[solver], start + k * step, x, step)
         path.append(x)
     return torch.stack(path)
 
 
+def _by_tolerance_per_row(
+    field: _Counted, x: Points, times: Tensor, solver: str, tolerance: float
+) -> Paths:
+    """Solve in the share of each row's own span that has passed, which is one time for all."""
+    path = [x]
+    for start, stop in pairwise(times):
+
+        def scaled(
+            share: Tensor, x: Points, start: Tensor = start, span: Tensor = stop - start
+        ) -> Points:
+            return span * field(start + share * span, x)
+
+        path.append(_by_tolerance(scaled, path[-1], [0.0, 1.0], solver, tolerance)[-1])
+    return torch.stack(path)
+
+
 def _by_tolerance(
-    field: _Counted, x: Points, times: Sequence[float], solver: str, tolerance: float
+    field: Callable[[Tensor, Points], Points],
+    x: Points,
+    times: Sequence[float],
+    solver: str,
+    tolerance: float,
 ) -> Paths:
     from torchdiffeq import odeint
 
@@ -146,7 +183,9 @@ def _by_tolerance(
     return path
 
 
-def _increment(field: _Counted, tableau: Tableau, t: float, x: Points, step: float) -> Points:
+def _increment(
+    field: _Counted, tableau: Tableau, t: float | Tensor, x: Points, step: float | Tensor
+) -> Points:
     slopes: list[Tensor] = []
     for time, weights in zip(tableau.times, tableau.stages, strict=True):
         inner = x + step * _combine(weights, slopes) if slopes else x

@@ -12,6 +12,7 @@ from cellflow._checks import check_positive
 from cellflow._random import normal_like
 from cellflow._typing import Points, VelocityField
 from cellflow.integrate.solution import Solution
+from cellflow.integrate.steps import count_steps
 
 
 @torch.no_grad()
@@ -22,7 +23,7 @@ def solve_sde(
     times: Sequence[float],
     generator: torch.Generator,
     *,
-    n_steps: int = 100,
+    n_steps: int | None = None,
 ) -> Solution:
     """Carry points along a drift with noise, by Euler-Maruyama.
 
@@ -40,20 +41,24 @@ def solve_sde(
     generator
         Source of the noise.
     n_steps
-        Steps between each two consecutive times.
+        Steps between each two consecutive times; None takes a number in proportion to the time
+        between (`STEPS_PER_UNIT_TIME`).
 
     Returns
     -------
     Positions at all times and the number of drift evaluations.
     """
-    check_positive(n_steps, "n_steps")
-    path = [x]
+    if n_steps is not None:
+        check_positive(n_steps, "n_steps")
+    path, nfe = [x], 0
     for start, stop in pairwise(times):
-        step = (stop - start) / n_steps
+        n_here = n_steps or count_steps("euler-maruyama", stop - start)
+        step = (stop - start) / n_here
         length = abs(step)
-        for k in range(n_steps):
+        for k in range(n_here):
             t = x.new_full((len(x),), start + k * step)
             noise = normal_like(x, generator)
             x = x + length * drift(t, x) + diffusion * math.sqrt(length) * noise
         path.append(x)
-    return Solution(torch.stack(path), n_steps * (len(times) - 1))
+        nfe += n_here
+    return Solution(torch.stack(path), nfe)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+import torch
 from scipy.interpolate import PchipInterpolator
 from scipy.special import expit, logit
+from torch import Tensor
 
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
+from cellflow._random import torch_generator
 from cellflow.methods.names import TIME_AXES
+from cellflow.transport import distances, exact_plan
 
 #: Share of the way to the next time point that a pace is taken over.
 _STEP = 1e-6
@@ -113,3 +118,46 @@ class ExtrapolatedTimeAxis(TimeAxis):
         begin, end = self.times[first], self.times[first + 1]
         low, high = self.positions[first], self.positions[first + 1]
         return float(low + (time - begin) * (high - low) / (end - begin))
+
+
+#: Cells of a time that are transported to read the clock, and the seed that they are drawn by: a
+#: clock hangs on the data alone, so that fits of several seeds share it.
+_SAMPLE, _SEED = 1000, 0
+
+
+def fit_time_axis(
+    kind: str,
+    times: tuple[float, ...],
+    x: Tensor,
+    elapsed: np.ndarray,
+) -> TimeAxis:
+    """The clock of a course.
+
+    Parameters
+    ----------
+    kind
+        Of `TimeAxis`.
+    times
+        Elapsed times of the course, a held-out one included.
+    x, elapsed
+        The cells that may be seen, shape (n, d), and their times, shape (n,). A `learned` clock has
+        their times alone, and the 2-Wasserstein distances between consecutive ones, of up to 1,000
+        cells a time.
+    """
+    if kind != "learned":
+        return TimeAxis(kind, times)
+    seen = np.unique(elapsed)
+    generator = torch_generator(_SEED)
+    samples = [_sample(x[torch.as_tensor(elapsed == time)], generator) for time in seen]
+    steps = [_w2(one, other) for one, other in pairwise(samples)]
+    lengths = np.concatenate([[0.0], np.cumsum(steps)])
+    return TimeAxis(kind, tuple(seen.tolist()), tuple(lengths.tolist()))
+
+
+def _sample(x: Tensor, generator: torch.Generator) -> np.ndarray:
+    drawn = torch.randperm(len(x), generator=generator)[:_SAMPLE]
+    return x[drawn].double().cpu().numpy()
+
+
+def _w2(x: np.ndarray, y: np.ndarray) -> float:
+    return float(np.sqrt(max(exact_plan(distances(x, y) ** 2).cost, 0.0)))

@@ -20,7 +20,7 @@ STARTS = {
     "previous": "cells of the time before, carried forward",
 }
 
-WAYS = {
+TRANSITION_ESTIMATORS = {
     "flow": "cells are carried along the flow, and the nearest cells of the other time vote",
     "coupling": "optimal transport plans between consecutive times, multiplied; no net",
 }
@@ -58,4 +58,11 @@ RANKINGS = {
     "correlation": "of expression with the probability of each fate",
     "velocity": "mean change of each gene along the flow, by group",
     "jacobian": "how the change of one gene depends on the level of another, by group",
+}
+
+#: How coupling `wfr` reads numbers of cells.
+WFR_GROWTH = {
+    "learned": "populations grow by their numbers of cells",
+    "rising": "as learned, but fewer cells than before are taken for fewer captured",
+    "relative": "as learned, whatever the numbers of cells at each time",
 }

@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import fmean, median
 
 from cellflow._checks import format_list
-from cellflow.report._subject import Subject
+from cellflow.report._inputs import ReportInputs
 
 #: Cells at a time, change of their number and length of an interval that are worth a word.
 _FEW, _JUMP, _WIDE = 100, 5.0, 3.0
@@ -16,40 +16,42 @@ _FEW, _JUMP, _WIDE = 100, 5.0, 3.0
 _SETTLED = 0.05
 
 
-def cautions(subject: Subject) -> list[str]:
+def cautions(inputs: ReportInputs) -> list[str]:
     """Sentences, the weightiest first; empty where nothing was found."""
-    return [*_of_scores(subject), *_of_cells(subject), *_of_training(subject)]
+    return [*_of_scores(inputs), *_of_cells(inputs), *_of_training(inputs)]
 
 
-def _of_scores(subject: Subject) -> Iterator[str]:
-    if subject.scores is None:
+def _of_scores(inputs: ReportInputs) -> Iterator[str]:
+    if inputs.scores is None:
         yield (
             "How far predictions are off was not measured: run cellflow holdout on this course and "
             "give its scores to the report."
         )
         return
-    means = subject.scores.groupby("time")[["w1", "w1_midpoint"]].mean()
+    means = inputs.scores.groupby("time")[["w1", "w1_midpoint"]].mean()
     worse = [f"{time:g}" for time, row in means.iterrows() if row["w1"] > row["w1_midpoint"]]
     if worse:
         yield (
             f"At {format_list(worse)} a prediction without any model, half way between optimally "
             "coupled cells, is nearer to the real cells than the flow is."
         )
-    if subject.scoring.get("representation_may_have_seen_held_out"):
+    if inputs.score_settings.get("representation_may_have_seen_held_out"):
         yield (
             "The representation came with the file and may have seen the held-out cells, so scores "
             "may be too good."
         )
 
 
-def _of_cells(subject: Subject) -> Iterator[str]:
-    if others := [f"{time:g}" for time in subject.points.times if time not in subject.times]:
+def _of_cells(inputs: ReportInputs) -> Iterator[str]:
+    if others := [
+        f"{time:g}" for time in inputs.course.time_points.times if time not in inputs.course.times
+    ]:
         yield f"The flow was not fitted to the cells of {format_list(others)}."
-    if few := [f"{time:g} ({n})" for time, n in subject.numbers.items() if n < _FEW]:
+    if few := [f"{time:g} ({n})" for time, n in inputs.n_cells.items() if n < _FEW]:
         yield f"Few cells, so that their distribution is hardly known, at: {format_list(few)}."
     jumps = [
         f"{early:g} to {late:g} ({before:,} to {after:,})"
-        for (early, before), (late, after) in pairwise(subject.numbers.items())
+        for (early, before), (late, after) in pairwise(inputs.n_cells.items())
         if max(before, after) > _JUMP * min(before, after)
     ]
     if jumps:
@@ -57,18 +59,18 @@ def _of_cells(subject: Subject) -> Iterator[str]:
             f"Numbers of cells change more than fivefold from {format_list(jumps)}. Numbers of "
             "captured cells need not be sizes of populations; growth 'relative' leaves them aside."
         )
-    lengths = [late - early for early, late in pairwise(subject.points.times)]
+    lengths = [late - early for early, late in pairwise(inputs.course.time_points.times)]
     wide = [
         f"{early:g} to {late:g}"
-        for early, late in pairwise(subject.points.times)
+        for early, late in pairwise(inputs.course.time_points.times)
         if late - early > _WIDE * median(lengths)
     ]
     if wide:
         yield f"Nothing was measured for long, and little is known, from {format_list(wide)}."
 
 
-def _of_training(subject: Subject) -> Iterator[str]:
-    losses = list(subject.flow.history["loss"])
+def _of_training(inputs: ReportInputs) -> Iterator[str]:
+    losses = list(inputs.course.flow.history["loss"])
     tenth = len(losses) // 10
     if tenth < 2:
         return

@@ -1,4 +1,4 @@
-"""The sections of a report, each made from what its subject has."""
+"""The sections of a report, each made from what its inputs has."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from cellflow._keys import (
     read_record,
 )
 from cellflow.report._cautions import cautions
+from cellflow.report._inputs import ReportInputs
 from cellflow.report._page import Figure, Section, Table
-from cellflow.report._subject import Subject
 from cellflow.representation import from_context
 
 #: Column of held-out tables and its heading.
@@ -41,33 +41,35 @@ _SCORES = {
 }
 
 
-def before_reading(subject: Subject) -> Section | None:
+def before_reading(inputs: ReportInputs) -> Section | None:
     """Cautions, where there are any."""
-    found = cautions(subject)
+    found = cautions(inputs)
     return Section("Before reading", "cautions", points=found) if found else None
 
 
-def data(subject: Subject) -> Section:
+def data(inputs: ReportInputs) -> Section:
     """The cells of each time."""
     rows = [
         (label, f"{time:g}", f"{n:,}")
-        for label, (time, n) in zip(subject.points.labels, subject.numbers.items(), strict=True)
+        for label, (time, n) in zip(
+            inputs.course.time_points.labels, inputs.n_cells.items(), strict=True
+        )
     ]
-    space = from_context(subject.flow.context).describe()
+    space = from_context(inputs.course.flow.context).describe()
     return Section(
         "Data",
         "data",
         paragraphs=[
-            f"{subject.adata.n_obs:,} cells and {subject.adata.n_vars:,} genes at "
+            f"{inputs.course.adata.n_obs:,} cells and {inputs.course.adata.n_vars:,} genes at "
             f"{len(rows)} times. The flow lives in {space}."
         ],
-        tables=[Table(("label", f"time{subject.unit}", "cells"), rows)],
+        tables=[Table(("label", f"time{inputs.unit}", "cells"), rows)],
     )
 
 
-def accuracy(subject: Subject) -> Section | None:
+def accuracy(inputs: ReportInputs) -> Section | None:
     """Held-out scores beside their floors and baselines."""
-    scores = subject.scores
+    scores = inputs.scores
     if scores is None:
         return None
     shown = {column: heading for column, heading in _SCORES.items() if column in scores}
@@ -75,7 +77,11 @@ def accuracy(subject: Subject) -> Section | None:
     rows = [(f"{time:g}", *_numbers(row)) for time, row in means.iterrows()]
     rows.append(("mean", *_numbers(means.mean())))
     seeds = scores["seed"].nunique() if "seed" in scores else 1
-    how = [f"{name} {subject.scoring[name]}" for name in ("protocol",) if name in subject.scoring]
+    how = [
+        f"{name} {inputs.score_settings[name]}"
+        for name in ("protocol",)
+        if name in inputs.score_settings
+    ]
     return Section(
         "How far predictions are off",
         "accuracy",
@@ -93,14 +99,14 @@ def accuracy(subject: Subject) -> Section | None:
                 "W1 of each held-out time beside baselines and the distance of real halves.",
             )
         ],
-        tables=[Table((f"held out{subject.unit}", *shown.values()), rows)],
+        tables=[Table((f"held out{inputs.unit}", *shown.values()), rows)],
     )
 
 
-def paths(subject: Subject) -> Section:
+def paths(inputs: ReportInputs) -> Section:
     """Paths of cells, and a prediction where the course says least."""
-    adata, flow, key = subject.adata, subject.flow, subject.time_key
-    early, late = max(pairwise(subject.times), key=lambda ends: ends[1] - ends[0])
+    adata, flow, key = inputs.course.adata, inputs.course.flow, inputs.course.time_key
+    early, late = max(pairwise(inputs.course.times), key=lambda ends: ends[1] - ends[0])
     moment = (early + late) / 2
     predicted = tl.interpolate(adata, flow, moment, time_key=key)
     return Section(
@@ -119,17 +125,19 @@ def paths(subject: Subject) -> Section:
     )
 
 
-def fates(subject: Subject) -> Section | None:
+def fates(inputs: ReportInputs) -> Section | None:
     """Fates, where `tl.fates` told them, and which groups become which."""
-    adata, entry = subject.adata, read_record(subject.adata.uns, FATE + PROBABILITIES)
+    adata, entry = inputs.course.adata, read_record(inputs.course.adata.uns, FATE + PROBABILITIES)
     if entry is None:
         return None
     names = [str(name) for name in entry["names"]]
     told = np.asarray(adata.obsm[FATE + PROBABILITIES])
     rows = [
         (f"{time:g}", *(f"{value:.3f}" for value in told[here].mean(axis=0)))
-        for time in subject.points.times
-        if (here := (subject.points.elapsed == time) & np.isfinite(told).all(axis=1)).any()
+        for time in inputs.course.time_points.times
+        if (
+            here := (inputs.course.time_points.elapsed == time) & np.isfinite(told).all(axis=1)
+        ).any()
     ]
     return Section(
         "Fates",
@@ -141,19 +149,19 @@ def fates(subject: Subject) -> Section | None:
         figures=[
             Figure.of(pl.fates(adata, show=False), "Fate probabilities of cells and their entropy.")
         ],
-        tables=[Table((f"time{subject.unit}", *names), rows, "Means over the cells of a time")],
+        tables=[Table((f"time{inputs.unit}", *names), rows, "Means over the cells of a time")],
     )
 
 
-def velocity(subject: Subject) -> Section | None:
+def velocity(inputs: ReportInputs) -> Section | None:
     """Velocities on plots, where `tl.velocity` made arrows."""
-    entry = read_record(subject.adata.uns, VELOCITY)
+    entry = read_record(inputs.course.adata.uns, VELOCITY)
     bases = list((entry or {}).get("bases", ()))
     if not bases:
         return None
     figures = [
         Figure.of(
-            pl.velocity_stream(subject.adata, basis=basis, color=subject.color, show=False),
+            pl.velocity_stream(inputs.course.adata, basis=basis, color=inputs.color, show=False),
             f"Velocity of the flow at each cell's own time, on {basis}.",
         )
         for basis in bases
@@ -161,11 +169,13 @@ def velocity(subject: Subject) -> Section | None:
     return Section("Velocity", "velocity", figures=figures)
 
 
-def growth(subject: Subject) -> Section | None:
+def growth(inputs: ReportInputs) -> Section | None:
     """Growth rates, where there are some."""
-    if GROWTH not in subject.adata.obs:
+    if GROWTH not in inputs.course.adata.obs:
         return None
-    axes = pl.growth(subject.adata, time_key=subject.time_key, color=subject.color, show=False)
+    axes = pl.growth(
+        inputs.course.adata, time_key=inputs.course.time_key, color=inputs.color, show=False
+    )
     return Section(
         "Growth",
         "growth",
@@ -173,9 +183,9 @@ def growth(subject: Subject) -> Section | None:
     )
 
 
-def trust(subject: Subject) -> Section | None:
+def trust(inputs: ReportInputs) -> Section | None:
     """How far several fits disagree, where `tl.uncertainty` told it."""
-    obs, points = subject.adata.obs, subject.points
+    obs, points = inputs.course.adata.obs, inputs.course.time_points
     shown = {
         UNCERTAINTY: "fits disagree by",
         FROM_DATA: "distance from data",
@@ -195,13 +205,13 @@ def trust(subject: Subject) -> Section | None:
             "a cell goes, in units of the spread of the cells; and they take it so far from "
             "measured cells, where 1 is usual among these."
         ],
-        tables=[Table((f"time{subject.unit}", *present.values()), rows)],
+        tables=[Table((f"time{inputs.unit}", *present.values()), rows)],
     )
 
 
-def fit(subject: Subject) -> Section:
+def fit(inputs: ReportInputs) -> Section:
     """What was fitted, with every number."""
-    flow = subject.flow
+    flow = inputs.course.flow
     settings = [
         (name, _told(value)) for name, value in sorted(_flat(flow.settings).items()) if name
     ]
@@ -210,10 +220,7 @@ def fit(subject: Subject) -> Section:
         "fit",
         paragraphs=[
             "Method: "
-            + ", ".join(
-                f"{part} {flow.settings['method'][part]}"
-                for part in ("coupling", "path", "objective", "growth")
-            )
+            + ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts)
             + f". Seed {flow.settings['seed']}, {flow.history['step'][-1]:g} steps, "
             f"{flow.axis.kind} time axis."
         ],
@@ -223,7 +230,7 @@ def fit(subject: Subject) -> Section:
 
 
 #: In the order of the page; a section that has nothing to say is None.
-SECTIONS: tuple[Callable[[Subject], Section | None], ...] = (
+SECTIONS: tuple[Callable[[ReportInputs], Section | None], ...] = (
     before_reading,
     data,
     accuracy,

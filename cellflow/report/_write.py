@@ -10,9 +10,9 @@ from anndata import AnnData
 from cellflow._files import atomic_file, check_file_target
 from cellflow._versions import versions
 from cellflow.flow import Flow
+from cellflow.report._inputs import ReportInputs
 from cellflow.report._page import render
 from cellflow.report._sections import SECTIONS
-from cellflow.report._subject import Subject
 
 
 def write(
@@ -60,11 +60,11 @@ def write(
     """
     path = Path(path)
     check_file_target(path, overwrite=overwrite)
-    subject = Subject.of(adata, flow, scores, time_key, color)
-    sections = [section for make in SECTIONS if (section := make(subject)) is not None]
+    inputs = ReportInputs.read(adata, flow, scores, time_key, color)
+    sections = [section for make in SECTIONS if (section := make(inputs)) is not None]
     facts = [
         ("cells", f"{adata.n_obs:,}"),
-        ("times", subject.points.described()),
+        ("times", inputs.course.time_points.describe()),
         ("made with", ", ".join(f"{name} {number}" for name, number in versions().items())),
     ]
     page = render(title, facts, sections)

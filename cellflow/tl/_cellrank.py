@@ -14,12 +14,8 @@ from cellflow._errors import InputError
 from cellflow._keys import TIME_POINT
 from cellflow._log import log_info
 from cellflow.flow import Flow
-from cellflow.tl._labels import common_labels, labels_of
-from cellflow.tl._snapshots import Snapshots
+from cellflow.tl._time_course import TimeCourse
 from cellflow.transport import Plan, distances, entropic_plan, exact_plan
-
-#: Steps of the fourth order from a time to the next.
-_STEPS = 10
 
 #: Entries of a soft coupling under this share of the largest of their row are left out.
 _LEAST = 1e-3
@@ -91,39 +87,29 @@ def to_cellrank(
     """
     if not epsilon >= 0:
         raise InputError(f"epsilon must be 0 or positive, got {epsilon}")
-    course = Snapshots.of(adata, flow, time_key)
-    points = course.points
-    for time in points.times:
+    course = TimeCourse.read(adata, flow, time_key)
+    times = course.time_points.times
+    for time in times:
         flow.axis.to_flow(time)
-    labels = labels_of(adata, flow)
-    couplings = {
-        pair: _coupling(adata, course, labels, pair, epsilon) for pair in pairwise(points.times)
-    }
-    adata.obs[key_added] = pd.Categorical(points.elapsed, categories=points.times, ordered=True)
+    couplings = {pair: _couple(course, pair, epsilon) for pair in pairwise(times)}
+    adata.obs[key_added] = pd.Categorical(course.elapsed, categories=times, ordered=True)
     return couplings
 
 
-def _coupling(
-    adata: AnnData,
-    course: Snapshots,
-    labels: np.ndarray,
-    pair: tuple[float, float],
-    epsilon: float,
-) -> AnnData:
-    before, after = (np.flatnonzero(course.points.elapsed == time) for time in pair)
+def _couple(course: TimeCourse, pair: tuple[float, float], epsilon: float) -> AnnData:
+    """Couple the cells of two times."""
+    before, after = (course.rows_at(time) for time in pair)
     cells = course.cells[torch.as_tensor(before)]
-    pushed, gained = course.flow.push_with_growth(
-        cells.x, *pair, condition=cells.condition, **course.way(_STEPS)
-    )
-    masses = gained.double().softmax(dim=0).cpu().numpy()
+    pushed = course.flow.trajectory(cells.x, pair, condition=cells.condition)
+    masses = pushed.log_mass[-1].double().softmax(dim=0).cpu().numpy()
     there = course.cells.x[torch.as_tensor(after)].double().cpu().numpy()
-    blocks = common_labels(labels[before], labels[after])
+    blocks = course.label_blocks(before, after)
     _check_blocks(blocks, pair, len(before))
-    plan = _within(blocks, pushed.double().cpu().numpy(), there, masses, epsilon)
+    plan = _within(blocks, pushed.end.double().cpu().numpy(), there, masses, epsilon)
     matrix = sparse.csr_matrix(
         (plan.mass, (plan.rows, plan.columns)), shape=(len(before), len(after))
     )
-    names = (adata.obs_names[rows] for rows in (before, after))
+    names = (course.adata.obs_names[rows] for rows in (before, after))
     obs, var = (pd.DataFrame(index=each.copy()) for each in names)
     return AnnData(matrix, obs=obs, var=var)
 

@@ -6,22 +6,28 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 from anndata import AnnData
 from scipy import stats
+from torch import Tensor
 
 from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
 from cellflow._keys import FATE, PROBABILITIES
 from cellflow._log import log_info
 from cellflow.flow import Flow
+from cellflow.integrate import jacobian
 from cellflow.io import flow_times_of, time_points_of
 from cellflow.methods.names import RANKINGS
-from cellflow.representation import Representation, from_context
+from cellflow.representation import Representation
 from cellflow.representation.chunks import moments
-from cellflow.representation.expression import CONSTANT, Matrix, expression
+from cellflow.representation.expression import CONSTANT, Matrix, read_expression
 from cellflow.representation.representation import on_log_scale
 from cellflow.tl._groups import membership_of
-from cellflow.tl._snapshots import Snapshots
+from cellflow.tl._time_course import TimeCourse
+
+#: Cells whose Jacobians are in memory at a time.
+_CHUNK = 1024
 
 
 def drivers(
@@ -117,16 +123,15 @@ def drivers(
         ]
     if flow is None:
         raise InputError(f"drivers by {method} need a flow")
-    representation = from_context(flow.context)
-    chosen = _columns(representation, genes)
-    course = Snapshots.of(adata, flow, time_key)
+    course = TimeCourse.read(adata, flow, time_key)
+    columns = _find_genes(course.representation, genes)
     rows = _rows(adata, flow, times, time_key)
     table = _present(membership_of(adata, by).fillna(0.0).iloc[rows])
     weights = table.to_numpy() / np.maximum(table.to_numpy().sum(axis=0), 1e-300)
     if method == "velocity":
-        parts = _velocities(course[rows], representation, weights, chosen)
+        parts = _velocities(course, rows, weights, columns)
         return _ranked(table, parts, "velocity", n_top)[["group", "gene", "velocity", "share_up"]]
-    parts = _regulation(course[rows], representation, weights, chosen)
+    parts = _regulation(course, rows, weights, columns)
     return _ranked(table, parts, "effect", n_top or 1000)[
         ["group", "regulator", "target", "effect"]
     ]
@@ -168,7 +173,7 @@ def _measured(
     adata: AnnData, layer: str | None, genes: Sequence[str] | None
 ) -> tuple[Matrix, list[str]]:
     """Expression on a logarithmic scale, cells by genes, and the names of the genes."""
-    values = on_log_scale(expression(adata, layer))
+    values = on_log_scale(read_expression(adata, layer))
     names = [str(name) for name in adata.var_names]
     if genes is None:
         return values, names
@@ -198,9 +203,9 @@ def _correlated(values: Matrix, fate: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"correlation": found, "p": p, "q": q, "n": n})
 
 
-def _columns(representation: Representation, genes: Sequence[str] | None) -> np.ndarray:
-    """Places of the genes in the representation."""
-    known = representation.to_genes().genes
+def _find_genes(representation: Representation, genes: Sequence[str] | None) -> np.ndarray:
+    """Return the positions of genes in the representation."""
+    known = representation.require_linear().genes
     if missing := [gene for gene in genes or () if gene not in known]:
         raise InputError(
             f"genes outside the representation: {format_list(missing)}; "
@@ -210,11 +215,13 @@ def _columns(representation: Representation, genes: Sequence[str] | None) -> np.
 
 
 def _velocities(
-    course: Snapshots, representation: Representation, weights: np.ndarray, columns: np.ndarray
+    course: TimeCourse, rows: np.ndarray, weights: np.ndarray, columns: np.ndarray
 ) -> list[pd.DataFrame]:
-    names = np.array(representation.to_genes().genes, dtype=object)[columns]
-    speed = representation.decode_velocity(course.velocity())[:, columns]
-    mean, rising = weights.T @ speed, weights.T @ (speed > 0)
+    """Return the mean velocity of genes in each group."""
+    representation = course.representation
+    names = np.array(representation.require_linear().genes, dtype=object)[columns]
+    velocity = representation.decode_velocity(course.velocity(rows))[:, columns]
+    mean, rising = weights.T @ velocity, weights.T @ (velocity > 0)
     return [
         pd.DataFrame({"gene": names, "velocity": mean[k], "share_up": rising[k]})
         for k in range(len(mean))
@@ -222,10 +229,14 @@ def _velocities(
 
 
 def _regulation(
-    course: Snapshots, representation: Representation, weights: np.ndarray, columns: np.ndarray
+    course: TimeCourse, rows: np.ndarray, weights: np.ndarray, columns: np.ndarray
 ) -> list[pd.DataFrame]:
-    """Mean Jacobians between genes: decoding is affine, so the mean of points' is decoded."""
-    linear = representation.to_genes()
+    """Return the mean Jacobian between genes in each group.
+
+    Decoding is affine, so the mean Jacobian of the points is decoded.
+    """
+    representation = course.representation
+    linear = representation.require_linear()
     names = np.array(linear.genes, dtype=object)[columns]
     back = (linear.loadings * linear.scale[:, None] * representation.spread)[columns]
     there = (linear.loadings / linear.scale[:, None] / representation.spread)[columns]
@@ -234,8 +245,27 @@ def _regulation(
         pd.DataFrame(
             {"regulator": regulators, "target": targets, "effect": (back @ mean @ there.T).ravel()}
         )
-        for mean in course.jacobians(weights)
+        for mean in _mean_jacobians(course, rows, weights)
     ]
+
+
+def _mean_jacobians(course: TimeCourse, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return weighted sums of the cells' Jacobians of the velocity, shape (k, d, d).
+
+    They are per unit of elapsed time; `weights` has the shape (n, k).
+    """
+    total = np.zeros((weights.shape[1], course.flow.dim, course.flow.dim))
+    for chunk in torch.split(torch.arange(len(rows)), _CHUNK):
+        here = torch.as_tensor(rows)[chunk]
+        cells = course.cells[here]
+
+        def velocity(t: Tensor, x: Tensor, condition: Tensor | None = cells.condition) -> Tensor:
+            return course.flow.velocity(t, x, condition)
+
+        slopes = jacobian(velocity, course.flow_times[here], cells.x)
+        slopes = slopes * course.clock_rate[here, None, None]
+        total += np.einsum("nk,nij->kij", weights[chunk], slopes.double().cpu().numpy())
+    return total
 
 
 def _ranked(

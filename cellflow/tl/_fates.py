@@ -11,10 +11,14 @@ from cellflow._keys import ENTROPY, FATE, PROBABILITIES, write_record
 from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.io import Cells, described, groups_of
-from cellflow.tl._course import Course
-from cellflow.tl._descent import descent_of, gathered, normalised_rows, one_hot
-from cellflow.tl._provenance import made_by
+from cellflow.io import Cells, describe_cells, groups_of
+from cellflow.tl._time_course import TimeCourse
+from cellflow.tl._transition_estimators import (
+    make_estimator,
+    normalise_rows,
+    one_hot,
+    propagate_backward,
+)
 
 
 def fates(
@@ -103,38 +107,40 @@ def fates(
     >>> adata.obsm["fate_probabilities"].shape
     (2434, 2)
     """
-    course = Course.of(adata, flow, time_key)
-    goal = course.find(time)
+    course = TimeCourse.read(adata, flow, time_key)
+    goal = course.find_time(time)
     labels = groups_of(adata, groups)
-    targets = course.rows(goal, labels.notna().to_numpy())
+    targets = course.rows_at(goal, labels.notna().to_numpy())
     if not len(targets):
         raise InputError(f"no cell of time {goal:g} has a value in obs[{groups!r}]")
-    before = np.isin(course.points.elapsed, [each for each in course.times if each < goal])
-    kept = course.chosen(cells, before, f"before time {goal:g}")
+    before = np.isin(course.elapsed, [each for each in course.times if each < goal])
+    selected = course.select(cells, before, f"before time {goal:g}")
     seed = resolve_seed(rng)
-    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
+    estimator = make_estimator(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
     ends = labels.iloc[targets].cat.remove_unused_categories()
     votes = one_hot(ends.cat.codes.to_numpy(), len(ends.cat.categories))
-    found = np.full((adata.n_obs, votes.shape[1]), np.nan)
-    for origin in np.unique(course.points.elapsed[kept]):
-        rows = course.rows(origin, kept)
-        found[rows] = normalised_rows(gathered(way.steps(rows, targets), votes))
-    if lost := int(np.isnan(found[kept, 0]).sum()):
-        log_info(f"{lost} of {int(kept.sum())} cells have no descendants at time {goal:g}: no fate")
+    probabilities = np.full((adata.n_obs, votes.shape[1]), np.nan)
+    for origin in np.unique(course.elapsed[selected]):
+        rows = course.rows_at(origin, selected)
+        descent = propagate_backward(estimator.estimate(rows, targets), votes)
+        probabilities[rows] = normalise_rows(descent)
+    if lost := int(np.isnan(probabilities[selected, 0]).sum()):
+        log_info(
+            f"{lost} of {int(selected.sum())} cells have no descendants at time {goal:g}: no fate"
+        )
 
     result = adata.copy() if copy else adata
-    result.obsm[key_added + PROBABILITIES] = found
-    result.obs[key_added + ENTROPY] = entr(found).sum(axis=1)
+    result.obsm[key_added + PROBABILITIES] = probabilities
+    result.obs[key_added + ENTROPY] = entr(probabilities).sum(axis=1)
     entry = {
         "names": ends.cat.categories.to_numpy(dtype=object),
         "groups": groups,
         "time": goal,
-        "unit": course.points.unit,
-        "cells": described(cells),
+        "cells": describe_cells(cells),
         "by": by,
         "n_neighbors": n_neighbors if by == "flow" else None,
         "n_samples": n_samples,
-        **made_by(flow, seed),
+        **course.provenance(seed),
     }
     write_record(result.uns, key_added + PROBABILITIES, entry)
     return result if copy else None

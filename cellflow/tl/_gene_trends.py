@@ -14,9 +14,10 @@ from cellflow._errors import InputError
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.methods.names import STARTS
-from cellflow.representation import Representation, from_context
+from cellflow.representation import Representation
 from cellflow.tl._groups import membership_of
-from cellflow.tl._snapshots import Snapshots
+from cellflow.tl._prediction import predict_population
+from cellflow.tl._time_course import TimeCourse
 
 #: Points of a representation, shape (n, d), to expression, shape (n, g).
 Decoder = Callable[[np.ndarray], "np.ndarray | pd.DataFrame"]
@@ -113,19 +114,19 @@ def gene_trends(
     low, high = quantiles
     if not 0 <= low <= high <= 1:
         raise InputError(f"quantiles must be a lower and an upper one from 0 to 1, got {quantiles}")
-    decode = _decoder(from_context(flow.context), decoder, adata)
+    course, seed = TimeCourse.read(adata, flow, time_key), resolve_seed(rng)
+    decode = _make_decoder(course.representation, decoder, adata)
     groups = membership_of(adata, by).fillna(0.0)
-    course, seed = Snapshots.of(adata, flow, time_key), resolve_seed(rng)
-    known = course.known_times
+    known = course.times
     tables = []
-    grid = map(course.points.moment, np.linspace(known[0], known[-1], n_times))
+    grid = map(course.time_points.to_elapsed, np.linspace(known[0], known[-1], n_times))
     for time in np.union1d(list(grid), known):
-        carried, rows = course.at(time, start=start, seed=seed)
-        expression = _chosen(decode(carried.points.astype(np.float64)), genes)
+        carried, rows = predict_population(course, time, start=start, seed=seed)
+        expression = _select_genes(decode(carried.points.astype(np.float64)), genes)
         weights = carried.weights[:, None] * groups.to_numpy()[rows]
         total = weights.sum()
         for k, group in enumerate(map(str, groups)):
-            part = _summary(expression, weights[:, k], quantiles)
+            part = _summarise(expression, weights[:, k], quantiles)
             share = weights[:, k].sum() / total if total > 0 else np.nan
             tables.append(part.assign(group=group, time=time, share=share, observed=time in known))
     columns = ["gene", "group", "time", "mean", "low", "high", "share", "observed"]
@@ -135,12 +136,12 @@ def gene_trends(
     )
 
 
-def _decoder(
+def _make_decoder(
     representation: Representation, decoder: Decoder | None, adata: AnnData
 ) -> Callable[[np.ndarray], pd.DataFrame]:
-    """From points to a table with a column a gene."""
+    """Return a function from points to a table with one column for each gene."""
     if decoder is None:
-        genes = list(representation.to_genes().genes)
+        genes = list(representation.require_linear().genes)
         return lambda points: pd.DataFrame(representation.decode(points), columns=genes)
 
     def decode(points: np.ndarray) -> pd.DataFrame:
@@ -160,7 +161,7 @@ def _decoder(
     return decode
 
 
-def _chosen(expression: pd.DataFrame, genes: str | Sequence[str] | None) -> pd.DataFrame:
+def _select_genes(expression: pd.DataFrame, genes: str | Sequence[str] | None) -> pd.DataFrame:
     names = (
         list(expression) if genes is None else [genes] if isinstance(genes, str) else list(genes)
     )
@@ -172,10 +173,10 @@ def _chosen(expression: pd.DataFrame, genes: str | Sequence[str] | None) -> pd.D
     return expression[names]
 
 
-def _summary(
+def _summarise(
     expression: pd.DataFrame, weights: np.ndarray, quantiles: tuple[float, float]
 ) -> pd.DataFrame:
-    """Weighted mean and quantiles of each gene; NaN where nothing weighs."""
+    """Return the weighted mean and quantiles of each gene; NaN without any weight."""
     values, total = expression.to_numpy(dtype=np.float64), weights.sum()
     if not total > 0:
         mean = np.full(values.shape[1], np.nan)

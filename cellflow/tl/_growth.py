@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from anndata import AnnData
 
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, LEARNED_GROWTH, write_record
 from cellflow.flow import Flow
-from cellflow.tl._snapshots import Snapshots
+from cellflow.tl._time_course import TimeCourse
 
 
 def growth(
@@ -73,12 +74,14 @@ def growth(
     if not flow.changes_mass:
         raise InputError(
             "this flow keeps mass, so no growth was learned; fit with a method that lets it change "
-            "(method 'default' or 'wfr-fm', or growth 'gene-sets')"
+            "(method 'default' or 'wfr-fm', or objective 'growth' with the rates of pp.growth)"
         )
-    course = Snapshots.of(adata, flow, time_key)
+    course = TimeCourse.read(adata, flow, time_key)
+    cells = course.cells
+    with torch.no_grad():
+        rate = flow.nets.growth(course.flow_times, cells.x, cells.condition) * course.clock_rate
     adata = adata.copy() if copy else adata
-    adata.obs[key_added] = course.growth()
-    how = flow.settings["method"].get("growth")
-    entry = {**course.source(), "key_added": key_added, "growth": how}
+    adata.obs[key_added] = rate.double().cpu().numpy()
+    entry = {**course.provenance(), "key_added": key_added}
     write_record(adata.uns, LEARNED_GROWTH, entry)
     return adata if copy else None

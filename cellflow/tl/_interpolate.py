@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-import torch
 from anndata import AnnData
 
-from cellflow._batch import Batch
 from cellflow._checks import check_choice
 from cellflow._keys import INTERPOLATE, START_TIME, TIME, WEIGHT, write_record
-from cellflow._random import RNG, resolve_seed, torch_generator
+from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.flow.carry import carry
-from cellflow.io import flow_times_of
 from cellflow.methods.names import STARTS
-from cellflow.representation import cells_of, from_context
-from cellflow.tl._predicted import predicted_cells
-from cellflow.tl._provenance import made_by
+from cellflow.tl._prediction import predict_population, predicted_cells
+from cellflow.tl._time_course import TimeCourse
 
 
 def interpolate(
@@ -85,29 +79,15 @@ def interpolate(
     (621, 41)
     """
     check_choice(start, STARTS, "start")
-    representation = from_context(flow.context)
-    points = flow_times_of(adata, flow, time_key)
-    moment = points.moment(time)
-    neighbours = points.around(moment, flow.axis.times)
-    used = np.isin(points.elapsed, neighbours)
-    cells, elapsed = cells_of(adata, flow.context, used), points.elapsed[used]
-
-    def cells_at(time: float) -> Batch:
-        return cells[torch.as_tensor(np.flatnonzero(elapsed == time))]
-
-    seed = resolve_seed(rng)
-    generator = torch_generator(seed)
-    carried = carry(flow, cells_at, neighbours, moment, start=start, generator=generator)
-    names = np.concatenate(
-        [adata.obs_names[points.elapsed == t] for t in dict.fromkeys(carried.starts)]
+    course, seed = TimeCourse.read(adata, flow, time_key), resolve_seed(rng)
+    target = course.time_points.to_elapsed(time)
+    carried, rows = predict_population(course, target, start=start, seed=seed)
+    result = predicted_cells(
+        course.representation,
+        carried.points,
+        adata.obs_names[rows].to_numpy(),
+        {TIME: target, WEIGHT: carried.weights, START_TIME: carried.starts},
     )
-    columns = {TIME: moment, WEIGHT: carried.weights, START_TIME: carried.starts}
-    result = predicted_cells(representation, carried.points, names, columns)
-    entry = {
-        "time": moment,
-        "start": start,
-        "unit": points.unit,
-        **made_by(flow, seed),
-    }
+    entry = {"time": target, "start": start, **course.provenance(seed)}
     write_record(result.uns, INTERPOLATE, entry)
     return result

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import torch
 from anndata import AnnData
@@ -13,13 +11,10 @@ from cellflow._errors import InputError
 from cellflow._keys import POTENTIAL, write_record
 from cellflow._typing import Points, Rows
 from cellflow.flow import Flow
-from cellflow.integrate import log_density, own_time
-from cellflow.tl._snapshots import Snapshots
+from cellflow.integrate import log_density
+from cellflow.tl._time_course import TimeCourse
 
-#: Steps of the fourth order from the first time to any other.
-_STEPS = 20
-
-#: Cells that go at a time.
+#: Cells whose density is computed at a time.
 _ROWS = 4096
 
 
@@ -90,19 +85,19 @@ def landscape(
     >>> bool(adata.obs["cellflow_potential"].notna().all())
     True
     """
-    snapshots = Snapshots.of(adata, flow, time_key)
+    course = TimeCourse.read(adata, flow, time_key)
     first = flow.axis.times[0]
-    base = _gaussian(snapshots.cells.x[torch.as_tensor(snapshots.points.elapsed == first)], first)
-    parts = np.array_split(np.arange(adata.n_obs), -(-adata.n_obs // _ROWS))
-    found = np.concatenate([_log_density(snapshots[rows], base) for rows in parts])
+    base = _fit_gaussian(course.cells.x[torch.as_tensor(course.elapsed == first)], first)
+    chunks = torch.split(torch.arange(adata.n_obs), _ROWS)
+    densities = np.concatenate([_log_density(course, rows, base) for rows in chunks])
     adata = adata.copy() if copy else adata
-    adata.obs[key_added] = -found
-    write_record(adata.uns, key_added, {**snapshots.source(), "start": first})
+    adata.obs[key_added] = -densities
+    write_record(adata.uns, key_added, {**course.provenance(), "start": first})
     return adata if copy else None
 
 
-def _gaussian(points: Points, time: float) -> MultivariateNormal:
-    """The Gaussian with the mean and the covariance of some points, float64."""
+def _fit_gaussian(points: Points, time: float) -> MultivariateNormal:
+    """Return the Gaussian with the mean and the covariance of some points, float64."""
     points = points.double()
     n, dim = points.shape
     covariance = torch.cov(points.T).reshape(dim, dim) if n > 1 else points.new_zeros(dim, dim)
@@ -115,15 +110,17 @@ def _gaussian(points: Points, time: float) -> MultivariateNormal:
 
 
 @torch.no_grad()
-def _log_density(cells: Snapshots, base: MultivariateNormal) -> np.ndarray:
-    """Log-density of each cell at its own time, shape (n,)."""
-    flow, points = cells.flow, cells.cells
-    begin = flow.axis.to_flow(flow.axis.times[0])
-    velocity = partial(flow.velocity, condition=points.condition)
-    way = own_time(velocity, begin, cells.moments - begin)
+def _log_density(course: TimeCourse, rows: torch.Tensor, base: MultivariateNormal) -> np.ndarray:
+    """Return the log-density of cells at their own times, shape (k,)."""
+    flow, cells = course.flow, course.cells[rows]
 
-    def at_first(x: Points) -> Rows:
+    def velocity(t: Rows, x: Points) -> Points:
+        return flow.velocity(t, x, cells.condition)
+
+    def log_density_at_first(x: Points) -> Rows:
         return base.log_prob(x.double())  # type: ignore[no-untyped-call]
 
-    found = log_density(way, at_first, points.x, 0.0, 1.0, n_steps=_STEPS)
+    start = flow.axis.to_flow(flow.axis.times[0])
+    stops = course.flow_times[rows]
+    found = log_density(velocity, log_density_at_first, cells.x, start, stops)
     return found.double().cpu().numpy()

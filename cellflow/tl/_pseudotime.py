@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -17,18 +16,16 @@ from cellflow._errors import InputError
 from cellflow._keys import PATH_LENGTH, PSEUDOTIME, write_record
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.integrate import accumulate, own_time
+from cellflow.integrate import solve_augmented
 from cellflow.representation import cells_of
-from cellflow.tl._snapshots import Snapshots
+from cellflow.tl._prediction import predict_population
+from cellflow.tl._time_course import TimeCourse
 
 #: Times inside each interval whose populations cells are compared with.
 _TIMES = 6
 
 #: Cells of each such population.
 _CELLS = 400
-
-#: Steps of the way back.
-_STEPS = 40
 
 
 def pseudotime(
@@ -107,55 +104,60 @@ def pseudotime(
     True
     """
     check_positive(n_neighbors, "n_neighbors")
-    snapshots = Snapshots.of(adata if course is None else course, flow, time_key)
+    predicted_from = TimeCourse.read(adata if course is None else course, flow, time_key)
     seed = resolve_seed(rng)
-    predicted = _Predicted.of(snapshots, np.random.default_rng(seed))
+    reference = _Reference.predict(predicted_from, np.random.default_rng(seed))
     cells = cells_of(adata, flow.context).to(flow.device)
     own = np.arange(adata.n_obs) if course is None else np.full(adata.n_obs, -1)
-    found = predicted.times_near(cells.x.double().cpu().numpy(), own, n_neighbors)
+    times = reference.mean_time(cells.x.double().cpu().numpy(), own, n_neighbors)
     adata = adata.copy() if copy else adata
-    adata.obs[key_added] = found
-    adata.obs[PATH_LENGTH] = _path_lengths(flow, cells, predicted.to_flow(flow, found))
-    write_record(adata.uns, key_added, {**snapshots.source(seed), "n_neighbors": n_neighbors})
+    adata.obs[key_added] = times
+    adata.obs[PATH_LENGTH] = _path_lengths(flow, cells, reference.to_flow(flow, times))
+    write_record(
+        adata.uns, key_added, {**predicted_from.provenance(seed), "n_neighbors": n_neighbors}
+    )
     return adata if copy else None
 
 
 @dataclass(frozen=True)
-class _Predicted:
+class _Reference:
     """Predicted cells, equally many of each time.
 
     Attributes
     ----------
     points
-        Where they are, shape (m, d).
+        Their points, shape (m, d).
     times, rows
-        The time of each, and the row of the cell that it was carried from, shape (m,).
-    marks
-        Times between which a clock may be interpolated, increasing.
+        Time of each, and row of the cell that it was carried from, shape (m,).
+    knots
+        Times between which the clock may be interpolated, increasing.
     """
 
     points: np.ndarray
     times: np.ndarray
     rows: np.ndarray
-    marks: np.ndarray
+    knots: np.ndarray
 
     @classmethod
-    def of(cls, course: Snapshots, rng: np.random.Generator) -> _Predicted:
-        known = np.array(course.known_times)
+    def predict(cls, course: TimeCourse, rng: np.random.Generator) -> _Reference:
+        """Predict the populations of times inside each interval, and sample them."""
+        known = np.array(course.times)
         shares = (np.arange(_TIMES) + 0.5) / _TIMES
         inner = (known[:-1, None] + np.diff(known)[:, None] * shares).ravel()
         seed = int(rng.integers(2**62))
         points, rows = [], []
         for time in inner:
-            carried, origins = course.at(float(time), seed=seed)
-            drawn = rng.choice(len(origins), size=_CELLS, p=carried.weights / carried.weights.sum())
-            points.append(carried.points[drawn])
-            rows.append(origins[drawn])
+            carried, origins = predict_population(course, float(time), seed=seed)
+            sample = rng.choice(
+                len(origins), size=_CELLS, p=carried.weights / carried.weights.sum()
+            )
+            points.append(carried.points[sample])
+            rows.append(origins[sample])
         times = np.repeat(inner, _CELLS)
         return cls(np.concatenate(points), times, np.concatenate(rows), np.union1d(inner, known))
 
-    def times_near(self, points: np.ndarray, own: np.ndarray, n_neighbors: int) -> np.ndarray:
-        """Mean time of the nearest predicted cells that were not carried from rows `own`."""
+    def mean_time(self, points: np.ndarray, own: np.ndarray, n_neighbors: int) -> np.ndarray:
+        """Return the mean time of the nearest cells that were not carried from rows `own`."""
         spare = int(np.bincount(self.rows).max()) if (own >= 0).any() else 0
         if n_neighbors + spare > len(self.rows):
             raise InputError(
@@ -168,21 +170,21 @@ class _Predicted:
         return (self.times[near] * counted).sum(axis=1) / n_neighbors
 
     def to_flow(self, flow: Flow, times: np.ndarray) -> np.ndarray:
-        """Flow times of many elapsed times."""
-        positions = [flow.axis.to_flow(float(mark)) for mark in self.marks]
-        return np.interp(times, self.marks, positions)
+        """Return the flow times of many elapsed times."""
+        positions = [flow.axis.to_flow(float(knot)) for knot in self.knots]
+        return np.interp(times, self.knots, positions)
 
 
-def _path_lengths(flow: Flow, cells: Batch, moments: np.ndarray) -> np.ndarray:
-    """Length of the way of each cell from the start of the flow to its own flow time."""
+def _path_lengths(flow: Flow, cells: Batch, flow_times: np.ndarray) -> np.ndarray:
+    """Return the length of each cell's path from the start of the flow to its own flow time."""
     begin = flow.axis.to_flow(flow.axis.times[0])
-    spans = torch.as_tensor(moments - begin).to(cells.x)
+    own = torch.as_tensor(flow_times).to(cells.x)
 
-    def speed(t: Tensor, x: Tensor) -> Tensor:
-        return flow.velocity(t, x, cells.condition).norm(dim=1)
+    def velocity_and_speed(t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        velocity = flow.velocity(t, x, cells.condition)
+        return velocity, velocity.norm(dim=1)
 
-    ways = (partial(flow.velocity, condition=cells.condition), speed)
-    velocity, rate = (own_time(way, begin, spans) for way in ways)
     # From their own times, where the cells are, back to the start: the integral counts down.
-    gained = accumulate(velocity, rate, cells.x, 1.0, 0.0, n_steps=_STEPS)[1]
-    return (-gained).double().cpu().numpy()
+    times = torch.stack([own, torch.full_like(own, begin)])
+    _, lengths = solve_augmented(velocity_and_speed, cells.x, times)
+    return (-lengths[-1]).double().cpu().numpy()

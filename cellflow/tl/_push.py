@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from anndata import AnnData
+from scipy.special import softmax
 
 from cellflow._keys import PULL, PUSH, START_TIME, TIME, WEIGHT, write_record
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.io import Cells, described
-from cellflow.tl._course import Course
-from cellflow.tl._motion import Mover, moved, shares
-from cellflow.tl._predicted import predicted_cells
-from cellflow.tl._provenance import made_by
+from cellflow.io import Cells, describe_cells
+from cellflow.tl._prediction import predicted_cells
+from cellflow.tl._simulator import Simulator, simulate_rows
+from cellflow.tl._time_course import TimeCourse
 
 
 def push(
@@ -87,17 +85,18 @@ def push(
     >>> cf.tl.push(adata, flow, "time=0", 48).n_obs
     283
     """
-    course = Course.of(adata, flow, time_key)
-    moment = course.points.moment(time)
-    early = course.points.elapsed <= moment
-    kept = course.chosen(cells, early, f"at or before time {moment:g}")
-    flow, beyond = course.reaching([moment, *course.points.elapsed[kept]], extrapolate=extrapolate)
-    seed = resolve_seed(rng)
-    mover = Mover.of(flow, n_samples, seed)
-    result = _moved(course, mover, kept, moment, decode=decode)
-    entry = _settings(course, cells, moment, n_samples, beyond)
-    write_record(result.uns, PUSH, {**entry, **made_by(flow, seed)})
-    return result
+    return _carry_selected(
+        adata,
+        flow,
+        cells,
+        time,
+        backward=False,
+        time_key=time_key,
+        n_samples=n_samples,
+        extrapolate=extrapolate,
+        decode=decode,
+        rng=rng,
+    )
 
 
 def pull(
@@ -150,55 +149,69 @@ def pull(
     InputError
         As `push`.
     """
-    course = Course.of(adata, flow, time_key)
-    moment = course.points.moment(time)
-    late = course.points.elapsed >= moment
-    kept = course.chosen(cells, late, f"at or after time {moment:g}")
-    flow, beyond = course.reaching([moment, *course.points.elapsed[kept]], extrapolate=extrapolate)
-    seed = resolve_seed(rng)
-    mover = Mover.of(flow, n_samples, seed)
-    result = _moved(course, mover, kept, moment, decode=decode)
-    entry = _settings(course, cells, moment, n_samples, beyond)
-    write_record(result.uns, PULL, {**entry, **made_by(flow, seed)})
-    return result
-
-
-def _moved(
-    course: Course, mover: Mover, kept: np.ndarray, moment: float, *, decode: bool
-) -> AnnData:
-    """The kept cells at a time, each from its own."""
-    starts = np.unique(course.points.elapsed[kept])
-    rows = [course.rows(start, kept) for start in starts]
-    motions = [
-        moved(course, mover, each, [float(start), moment], alone=len(starts) == 1)
-        for start, each in zip(starts, rows, strict=True)
-    ]
-    order = np.concatenate(rows).repeat(mover.copies)
-    origins = course.adata.obs_names[order].to_numpy()
-    names = None
-    if mover.n_samples is not None:
-        names = [f"{name}.{k % mover.copies}" for k, name in enumerate(origins)]
-    return predicted_cells(
-        course.representation,
-        np.concatenate([motion.points[-1] for motion in motions]),
-        origins,
-        {
-            TIME: moment,
-            WEIGHT: shares(np.concatenate([motion.gains[-1] for motion in motions])),
-            START_TIME: course.points.elapsed[order],
-        },
-        names=names,
+    return _carry_selected(
+        adata,
+        flow,
+        cells,
+        time,
+        backward=True,
+        time_key=time_key,
+        n_samples=n_samples,
+        extrapolate=extrapolate,
         decode=decode,
+        rng=rng,
     )
 
 
-def _settings(
-    course: Course, cells: Cells, moment: float, n_samples: int | None, beyond: bool
-) -> dict[str, Any]:
-    return {
-        "time": moment,
-        "unit": course.points.unit,
-        "cells": described(cells),
-        "n_samples": n_samples,
-        "extrapolated": beyond,
+def _carry_selected(
+    adata: AnnData,
+    flow: Flow,
+    cells: Cells,
+    time: float | str,
+    *,
+    backward: bool,
+    time_key: str | None,
+    n_samples: int | None,
+    extrapolate: bool,
+    decode: bool,
+    rng: RNG,
+) -> AnnData:
+    """Carry selected cells to `time`, each from its own."""
+    course = TimeCourse.read(adata, flow, time_key)
+    goal, elapsed = course.time_points.to_elapsed(time), course.elapsed
+    usable = elapsed >= goal if backward else elapsed <= goal
+    side = f"at or {'after' if backward else 'before'} time {goal:g}"
+    selected = course.select(cells, usable, side)
+    starts = np.unique(elapsed[selected])
+    flow, extrapolated = course.extend_flow([goal, *starts], extrapolate=extrapolate)
+    seed = resolve_seed(rng)
+    simulator = Simulator.make(flow, n_samples, seed)
+    rows = [course.rows_at(start, selected) for start in starts]
+    moved = [
+        simulate_rows(course, simulator, each, [float(start), goal], alone=len(starts) == 1)
+        for start, each in zip(starts, rows, strict=True)
+    ]
+    order = np.concatenate(rows).repeat(simulator.n_copies)
+    origins = adata.obs_names[order].to_numpy()
+    names = None
+    if n_samples is not None:
+        names = [f"{name}.{k % n_samples}" for k, name in enumerate(origins)]
+    log_mass = np.concatenate([each.log_mass[-1].cpu().numpy() for each in moved])
+    columns = {
+        TIME: goal,
+        WEIGHT: softmax(log_mass.astype(np.float64)),
+        START_TIME: elapsed[order],
     }
+    points = np.concatenate([each.end.cpu().numpy() for each in moved])
+    result = predicted_cells(
+        course.representation, points, origins, columns, names=names, decode=decode
+    )
+    entry = {
+        "time": goal,
+        "cells": describe_cells(cells),
+        "n_samples": n_samples,
+        "extrapolated": extrapolated,
+        **course.provenance(seed),
+    }
+    write_record(result.uns, PULL if backward else PUSH, entry)
+    return result

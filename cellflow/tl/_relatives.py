@@ -9,10 +9,9 @@ from cellflow._errors import InputError
 from cellflow._keys import ANCESTORS, DESCENDANTS, write_record
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.io import Cells, described
-from cellflow.tl._course import Course
-from cellflow.tl._descent import descent_of, spread
-from cellflow.tl._provenance import made_by
+from cellflow.io import Cells, describe_cells
+from cellflow.tl._time_course import TimeCourse
+from cellflow.tl._transition_estimators import make_estimator, propagate_forward
 
 
 def ancestors(
@@ -85,21 +84,20 @@ def ancestors(
     >>> round(float(adata.obs["cellflow_ancestors"].sum()), 6)
     1.0
     """
-    course = Course.of(adata, flow, time_key)
-    goal = course.find(time)
-    usable = np.isin(course.points.elapsed, [each for each in course.times if each > goal])
-    kept = course.chosen(cells, usable, f"after time {goal:g}")
-    seed = resolve_seed(rng)
-    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
-    entry = {
-        **_settings(course, cells, goal, by, n_neighbors, n_samples),
-        **made_by(flow, seed),
-    }
-    total = np.zeros(len(course.rows(goal)))
-    for origin in np.unique(course.points.elapsed[kept]):
-        rows = course.rows(origin, kept)
-        total += spread(way.steps(rows, course.rows(goal)), np.ones(len(rows)))
-    return _written(course, total, goal, key_added, entry, copy=copy)
+    return _write_relatives(
+        adata,
+        flow,
+        cells,
+        time,
+        later=False,
+        by=by,
+        n_neighbors=n_neighbors,
+        n_samples=n_samples,
+        time_key=time_key,
+        rng=rng,
+        key_added=key_added,
+        copy=copy,
+    )
 
 
 def descendants(
@@ -161,56 +159,70 @@ def descendants(
     InputError
         For unknown cells, times or ways, or where none of the cells is before `time`.
     """
-    course = Course.of(adata, flow, time_key)
-    goal = course.find(time)
-    usable = np.isin(course.points.elapsed, [each for each in course.times if each < goal])
-    kept = course.chosen(cells, usable, f"before time {goal:g}")
-    seed = resolve_seed(rng)
-    way = descent_of(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
-    entry = {
-        **_settings(course, cells, goal, by, n_neighbors, n_samples),
-        **made_by(flow, seed),
-    }
-    total = np.zeros(len(course.rows(goal)))
-    origins = np.unique(course.points.elapsed[kept])
+    return _write_relatives(
+        adata,
+        flow,
+        cells,
+        time,
+        later=True,
+        by=by,
+        n_neighbors=n_neighbors,
+        n_samples=n_samples,
+        time_key=time_key,
+        rng=rng,
+        key_added=key_added,
+        copy=copy,
+    )
+
+
+def _write_relatives(
+    adata: AnnData,
+    flow: Flow,
+    cells: Cells,
+    time: float | str,
+    *,
+    later: bool,
+    by: str,
+    n_neighbors: int,
+    n_samples: int | None,
+    time_key: str | None,
+    rng: RNG,
+    key_added: str,
+    copy: bool,
+) -> AnnData | None:
+    """Write the weights of the cells of `time` as relatives of selected earlier or later cells."""
+    course = TimeCourse.read(adata, flow, time_key)
+    goal, seed = course.find_time(time), resolve_seed(rng)
+    known = [each for each in course.times if (each < goal if later else each > goal)]
+    side = f"{'before' if later else 'after'} time {goal:g}"
+    selected = course.select(cells, np.isin(course.elapsed, known), side)
+    estimator = make_estimator(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
+    targets = course.rows_at(goal)
+    total = np.zeros(len(targets))
+    origins = np.unique(course.elapsed[selected])
     for origin in origins:
-        # All cells of a time become the population of `goal`, however long they grow till then. Of
-        # one time that is a factor, for which the others need not be moved.
-        rows = course.rows(origin, kept if len(origins) == 1 else None)
-        steps = way.steps(rows, course.rows(goal))
-        whole = spread(steps, np.ones(len(rows))).sum()
-        total += spread(steps, kept[rows].astype(float)) / (whole or 1.0)
-    return _written(course, total, goal, key_added, entry, copy=copy)
-
-
-def _settings(
-    course: Course, cells: Cells, goal: float, by: str, n_neighbors: int, n_samples: int | None
-) -> dict[str, object]:
-    return {
-        "cells": described(cells),
+        # All cells of a time become the population of a later one, however long they grow until
+        # then. For a single time that is a factor, so the other cells need not be carried.
+        share_of_all = later and len(origins) > 1
+        rows = course.rows_at(origin, None if share_of_all else selected)
+        transitions = estimator.estimate(rows, targets)
+        weights = propagate_forward(transitions, selected[rows].astype(float))
+        if later:
+            weights /= propagate_forward(transitions, np.ones(len(rows))).sum() or 1.0
+        total += weights
+    if not total.sum() > 0:
+        raise InputError(f"the chosen cells have no relatives at time {goal:g} within reach")
+    result = adata.copy() if copy else adata
+    column = np.full(adata.n_obs, np.nan)
+    column[targets] = total / total.sum()
+    result.obs[key_added] = column
+    entry = {
+        "cells": describe_cells(cells),
         "time": goal,
-        "unit": course.points.unit,
         "by": by,
         "n_neighbors": n_neighbors if by == "flow" else None,
         "n_samples": n_samples,
+        **course.provenance(seed),
     }
-
-
-def _written(
-    course: Course,
-    total: np.ndarray,
-    goal: float,
-    key: str,
-    entry: dict[str, object],
-    *,
-    copy: bool,
-) -> AnnData | None:
-    """Write what the cells of `goal` weigh, in proportion to `total`; NaN for all others."""
-    if not total.sum() > 0:
-        raise InputError(f"the chosen cells have no relatives at time {goal:g} within reach")
-    weights = np.full(course.adata.n_obs, np.nan)
-    weights[course.rows(goal)] = total / total.sum()
-    result = course.adata.copy() if copy else course.adata
-    result.obs[key] = weights
-    write_record(result.uns, key, entry)
+    write_record(result.uns, key_added, entry)
     return result if copy else None

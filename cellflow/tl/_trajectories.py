@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy.special import softmax
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._keys import START_TIME, TIME, TRAJECTORIES, TRAJECTORY, WEIGHT, write_record
 from cellflow._random import RNG, resolve_seed
-from cellflow.flow import Flow
-from cellflow.io import Cells, described
-from cellflow.tl._course import Course
-from cellflow.tl._motion import Motion, Mover, moved, shares
-from cellflow.tl._predicted import predicted_cells
-from cellflow.tl._provenance import made_by
+from cellflow.flow import Flow, Trajectory
+from cellflow.io import Cells, describe_cells
+from cellflow.tl._prediction import predicted_cells
+from cellflow.tl._simulator import Simulator, simulate_rows
+from cellflow.tl._time_course import TimeCourse
 
 
 def trajectories(
@@ -102,105 +102,98 @@ def trajectories(
     >>> paths.obs["cellflow_time"].tolist()[:3]
     [0.0, 12.0, 30.0]
     """
-    course = Course.of(adata, flow, time_key)
+    course = TimeCourse.read(adata, flow, time_key)
     seed = resolve_seed(rng)
     generator = np.random.default_rng(seed)
-    kept = _kept(course, cells, backward)
-    rows = np.flatnonzero(kept)
+    rows = np.flatnonzero(_select(course, cells, backward))
     if n_cells is not None:
         check_positive(n_cells, "n_cells")
         rows = np.sort(generator.permutation(rows)[:n_cells])
-    starts = course.points.elapsed[rows]
-    grid = _grid(course, times, float(starts.max() if backward else starts.min()), backward)
-    flow, beyond = course.reaching([*starts, *grid], extrapolate=extrapolate)
-    mover = Mover.of(flow, n_samples, resolve_seed(generator))
-    stretches = [
-        _stretch(course, mover, rows[starts == start], grid, backward, alone=np.ptp(starts) == 0)
-        for start in np.unique(starts)
-    ]
-    result = _long(course, stretches, mover.copies, decode)
+    starts = course.elapsed[rows]
+    grid = _make_grid(course, times, float(starts.max() if backward else starts.min()), backward)
+    flow, extrapolated = course.extend_flow([*starts, *grid], extrapolate=extrapolate)
+    simulator = Simulator.make(flow, n_samples, resolve_seed(generator))
+    bundles = []
+    for start in np.unique(starts):
+        chosen = rows[starts == start]
+        way = [float(start), *_times_ahead(grid, float(start), len(chosen), backward)]
+        moved = simulate_rows(course, simulator, chosen, way, alone=np.ptp(starts) == 0)
+        bundles.append(_Bundle(chosen, np.array(way), moved))
+    result = _to_anndata(course, bundles, simulator.n_copies, decode)
     entry = {
-        "unit": course.points.unit,
-        "cells": described(cells),
+        "cells": describe_cells(cells),
         "backward": backward,
         "n_samples": n_samples,
-        "extrapolated": beyond,
-        **made_by(flow, seed),
+        "extrapolated": extrapolated,
+        **course.provenance(seed),
     }
     write_record(result.uns, TRAJECTORIES, entry)
     return result
 
 
 @dataclass(frozen=True)
-class _Stretch:
-    """Cells that start together: their rows, the times they are kept at, and where they are."""
+class _Bundle:
+    """Trajectories of cells that start together: their rows, times and positions."""
 
     rows: np.ndarray
     times: np.ndarray
-    motion: Motion
+    moved: Trajectory
 
 
-def _kept(course: Course, cells: Cells, backward: bool) -> np.ndarray:
-    elapsed = course.points.elapsed
+def _select(course: TimeCourse, cells: Cells, backward: bool) -> np.ndarray:
+    """Return a mask of the cells to follow."""
     if cells is None:
-        return elapsed == course.times[-1 if backward else 0]
+        return course.elapsed == course.times[-1 if backward else 0]
     end = course.flow.axis.times[0 if backward else -1]
-    usable = elapsed > end if backward else elapsed < end
-    return course.chosen(cells, usable, f"{'after' if backward else 'before'} time {end:g}")
+    usable = course.elapsed > end if backward else course.elapsed < end
+    return course.select(cells, usable, f"{'after' if backward else 'before'} time {end:g}")
 
 
-def _grid(
-    course: Course, times: int | Sequence[float | str], start: float, backward: bool
+def _make_grid(
+    course: TimeCourse, times: int | Sequence[float | str], start: float, backward: bool
 ) -> list[float]:
-    """Times in the order of the way."""
-    moments: Any = times
+    """Return elapsed times in the direction of the trajectories."""
+    wanted: Any = times
     if isinstance(times, Integral) and int(times) > 1:
-        moments = np.linspace(start, course.flow.axis.times[0 if backward else -1], int(times))
-    if isinstance(moments, str | Real):
+        wanted = np.linspace(start, course.flow.axis.times[0 if backward else -1], int(times))
+    if isinstance(wanted, str | Real):
         raise InputError(f"times must be two or more, or a list of them, got {times!r}")
-    return sorted({course.points.moment(time) for time in moments}, reverse=backward)
+    return sorted({course.time_points.to_elapsed(time) for time in wanted}, reverse=backward)
 
 
-def _stretch(
-    course: Course,
-    mover: Mover,
-    rows: np.ndarray,
-    grid: list[float],
-    backward: bool,
-    *,
-    alone: bool,
-) -> _Stretch:
-    start = float(course.points.elapsed[rows[0]])
-    rest = [time for time in grid if (time < start if backward else time > start)]
-    if not rest:
+def _times_ahead(grid: list[float], start: float, n_cells: int, backward: bool) -> list[float]:
+    """Return the times of the grid that cells come to from their start."""
+    ahead = [time for time in grid if (time < start if backward else time > start)]
+    if not ahead:
         raise InputError(
             f"no time of the grid is {'before' if backward else 'after'} time {start:g}, where "
-            f"{len(rows)} cells start"
+            f"{n_cells} cells start"
         )
-    way = [start, *rest]
-    return _Stretch(rows, np.array(way), moved(course, mover, rows, way, alone=alone))
+    return ahead
 
 
-def _long(course: Course, stretches: list[_Stretch], copies: int, decode: bool) -> AnnData:
-    """All stretches in one AnnData, trajectory after trajectory."""
-    points, columns, origins, first = [], [], [], 0
-    for each in stretches:
+def _to_anndata(course: TimeCourse, bundles: list[_Bundle], copies: int, decode: bool) -> AnnData:
+    """Stack all trajectories in one AnnData, one after another."""
+    points, tables, origins, first = [], [], [], 0
+    for each in bundles:
         n, length = len(each.rows) * copies, len(each.times)
-        points.append(each.motion.points.swapaxes(0, 1).reshape(n * length, -1))
-        columns.append(
+        points.append(each.moved.x.cpu().numpy().swapaxes(0, 1).reshape(n * length, -1))
+        tables.append(
             pd.DataFrame(
                 {
                     TRAJECTORY: np.arange(first, first + n).repeat(length),
                     TIME: np.tile(each.times, n),
-                    WEIGHT: each.motion.gains.T.ravel(),
+                    WEIGHT: each.moved.log_mass.cpu().numpy().T.ravel(),
                     START_TIME: each.times[0],
                 }
             )
         )
         origins.append(each.rows.repeat(copies * length))
         first += n
-    table = pd.concat(columns, ignore_index=True)
-    table[WEIGHT] = table.groupby(TIME)[WEIGHT].transform(lambda gains: shares(gains.to_numpy()))
+    table = pd.concat(tables, ignore_index=True)
+    table[WEIGHT] = table.groupby(TIME)[WEIGHT].transform(
+        lambda log_mass: softmax(log_mass.to_numpy(dtype=np.float64))
+    )
     cells = course.adata.obs_names[np.concatenate(origins)].to_numpy()
     names = cells
     if copies > 1:

@@ -14,8 +14,14 @@ from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import groups_of
-from cellflow.tl._course import Course
-from cellflow.tl._descent import Descent, descent_of, gathered, normalised_rows, one_hot
+from cellflow.tl._time_course import TimeCourse
+from cellflow.tl._transition_estimators import (
+    TransitionEstimator,
+    make_estimator,
+    normalise_rows,
+    one_hot,
+    propagate_backward,
+)
 
 
 def transitions(
@@ -92,39 +98,41 @@ def transitions(
     >>> bool((table.groupby(["source_time", "source"])["probability"].sum().round(6) == 1).all())
     True
     """
-    course = Course.of(adata, flow, time_key)
+    course = TimeCourse.read(adata, flow, time_key)
     labels = groups_of(adata, groups)
-    rows = {time: course.rows(time, labels.notna().to_numpy()) for time in course.times}
+    rows = {time: course.rows_at(time, labels.notna().to_numpy()) for time in course.times}
     if empty := [time for time in course.times if not len(rows[time])]:
         raise InputError(f"no cell of time {empty[0]:g} has a value in obs[{groups!r}]")
-    way = descent_of(
-        course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=resolve_seed(rng)
-    )
-    parts = [
-        _interval(way, labels, rows[start], rows[stop]).assign(source_time=start, target_time=stop)
+    seed = resolve_seed(rng)
+    estimator = make_estimator(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
+    intervals = [
+        _tabulate_interval(estimator, labels, rows[start], rows[stop]).assign(
+            source_time=start, target_time=stop
+        )
         for start, stop in pairwise(course.times)
     ]
     columns = ["groups", "source_time", "target_time", "source", "target", "probability",
                "n_source", "mass"]  # fmt: skip
-    return pd.concat(parts, ignore_index=True).assign(groups=groups)[columns]
+    return pd.concat(intervals, ignore_index=True).assign(groups=groups)[columns]
 
 
-def _interval(
-    way: Descent, labels: pd.Series, sources: np.ndarray, targets: np.ndarray
+def _tabulate_interval(
+    estimator: TransitionEstimator, labels: pd.Series, sources: np.ndarray, targets: np.ndarray
 ) -> pd.DataFrame:
-    """All pairs of groups of two times."""
+    """Return a row for each pair of groups of two times."""
     before, after = (
         labels.iloc[each].cat.remove_unused_categories() for each in (sources, targets)
     )
     starts, ends = (one_hot(s.cat.codes.to_numpy(), s.cat.categories.size) for s in (before, after))
-    found = normalised_rows(starts.T @ gathered(way.steps(sources, targets), ends))
+    descent = propagate_backward(estimator.estimate(sources, targets), ends)
+    probability = normalise_rows(starts.T @ descent)
     index = pd.MultiIndex.from_product(
         [before.cat.categories, after.cat.categories], names=["source", "target"]
     )
-    table = pd.DataFrame({"probability": found.ravel()}, index=index).reset_index()
+    table = pd.DataFrame({"probability": probability.ravel()}, index=index).reset_index()
     counts = starts.sum(axis=0).astype(int)
     table["n_source"] = counts.repeat(ends.shape[1])
-    lost = np.isnan(found).any(axis=1)
+    lost = np.isnan(probability).any(axis=1)
     if lost.any():
         log_info(f"no descendants are known of: {format_list(before.cat.categories[lost])}")
     known = table[~lost.repeat(ends.shape[1])]

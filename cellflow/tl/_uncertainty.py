@@ -16,9 +16,7 @@ from cellflow._keys import FROM_DATA, UNCERTAINTY, write_record
 from cellflow._log import log_info
 from cellflow.flow import Flow
 from cellflow.representation import from_context
-from cellflow.tl._labels import labels_of
-from cellflow.tl._provenance import made_by
-from cellflow.tl._snapshots import Snapshots
+from cellflow.tl._time_course import TimeCourse
 
 #: Percentile of the measured cells beyond which a cell counts as far from data.
 _FAR = 95
@@ -110,19 +108,18 @@ def uncertainty(
     """
     flows = [flows] if isinstance(flows, Flow) else list(flows)
     _check_alike(flows)
-    labels = labels_of(adata, flows[0])
+    courses = [TimeCourse.read(adata, flow, time_key or flows[0].time_key) for flow in flows]
+    labels, time_points = courses[0].labels, courses[0].time_points
     _check_neighbors(labels, n_neighbors)
-    courses = [Snapshots.of(adata, flow, time_key or flows[0].time_key) for flow in flows]
-    points = courses[0].points
-    moment = points.times[-1] if time is None else points.moment(time)
-    arrivals = np.stack([course.pushed(moment) for course in courses])
+    goal = time_points.times[-1] if time is None else time_points.to_elapsed(time)
+    arrivals = np.stack([_carry_to(course, goal) for course in courses])
     measured = courses[0].cells.x.double().cpu().numpy()
     typical, *moved = (
-        _from_data(measured, each, labels, n_neighbors) for each in (measured, *arrivals)
+        _distance_from_data(measured, each, labels, n_neighbors) for each in (measured, *arrivals)
     )
     distance = np.mean(moved, axis=0) / np.median(typical)
     limit = float(np.percentile(typical, _FAR) / np.median(typical))
-    spread, share = _spread(measured, points.elapsed), float((distance > limit).mean())
+    spread, share = _spread(measured, time_points.elapsed), float((distance > limit).mean())
 
     adata = adata.copy() if copy else adata
     if len(flows) > 1:
@@ -130,9 +127,8 @@ def uncertainty(
         adata.obs[key_added] = apart / spread
     adata.obs[FROM_DATA] = distance
     entry = {
-        "time": moment,
-        "unit": points.unit,
-        **made_by(flows[0]),
+        "time": goal,
+        **courses[0].provenance(),
         "flow_ids": np.array([flow.fingerprint for flow in flows], dtype=object),
         "spread": spread,
         "far_limit": limit,
@@ -140,16 +136,26 @@ def uncertainty(
     }
     write_record(adata.uns, key_added, entry)
     log_info(
-        f"{share:.0%} of the cells arrive at time {moment:g} far from data (5% of measured ones)"
+        f"{share:.0%} of the cells arrive at time {goal:g} far from data (5% of measured ones)"
     )
     if share > _TOO_MANY:
         warnings.warn(
-            f"{share:.0%} of the cells arrive at time {moment:g} farther from measured cells than "
+            f"{share:.0%} of the cells arrive at time {goal:g} farther from measured cells than "
             f"{_FAR}% of these are from each other: the flow extrapolates there",
             CellflowWarning,
             stacklevel=2,
         )
     return adata if copy else None
+
+
+def _carry_to(course: TimeCourse, time: float) -> np.ndarray:
+    """Carry each cell from its own time to another, shape (n, d), float64."""
+    moved = torch.empty_like(course.cells.x)
+    for own in course.time_points.times:
+        rows = torch.as_tensor(course.rows_at(own))
+        cells = course.cells[rows]
+        moved[rows] = course.flow.push(cells.x, own, time, condition=cells.condition)
+    return moved.double().cpu().numpy()
 
 
 def _check_alike(flows: list[Flow]) -> None:
@@ -190,7 +196,7 @@ def _check_neighbors(labels: np.ndarray, n_neighbors: int) -> None:
         raise InputError(f"n_neighbors must be under {counts.min()} ({which}), got {n_neighbors}")
 
 
-def _from_data(
+def _distance_from_data(
     measured: np.ndarray, points: np.ndarray, labels: np.ndarray, n_neighbors: int
 ) -> np.ndarray:
     """Mean distance of each point to the nearest measured cells of its label, itself aside."""

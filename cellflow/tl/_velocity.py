@@ -6,15 +6,24 @@ from collections.abc import Sequence
 
 import numpy as np
 from anndata import AnnData
+from sklearn.neighbors import NearestNeighbors
 
-from cellflow._checks import check_choice
+from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
-from cellflow._keys import VELOCITY, write_record
+from cellflow._keys import REPRESENTATION, VELOCITY, write_record
 from cellflow.flow import Flow
-from cellflow.representation import Representation, from_context, write_slots
-from cellflow.representation.expression import coordinates
-from cellflow.tl._projection import projected
-from cellflow.tl._snapshots import Snapshots, representation_key
+from cellflow.representation import Representation, write_slots
+from cellflow.representation.expression import read_embedding
+from cellflow.tl._time_course import TimeCourse
+
+#: Unexplained share of a basis' spread under which it is an affine map of the representation.
+_EXACT = 1e-4
+
+#: How much the angle to a neighbour counts.
+_SCALE = 10.0
+
+#: Cells whose displacements are in memory at a time.
+_CHUNK = 1024
 
 
 def velocity(
@@ -101,38 +110,40 @@ def velocity(
     >>> adata.obsm["velocity_cellflow"].shape, adata.layers["velocity"].shape
     ((2434, 3), (2434, 41))
     """
-    representation, key = from_context(flow.context), representation_key(flow)
+    course = TimeCourse.read(adata, flow, time_key)
+    representation = course.representation
+    key = str(flow.settings.get("use_rep") or REPRESENTATION)
     given = [basis] if isinstance(basis, str) else basis
-    names = [name for name in map(_named, given) if name != _named(key)]
+    names = [name for name in map(_basis_name, given) if name != _basis_name(key)]
     for name in names:
         check_choice(f"X_{name}", adata.obsm, "basis")
     if decode:
-        representation.to_genes()
-    course = Snapshots.of(adata, flow, time_key)
-    points, speed = course.cells.x.double().cpu().numpy(), course.velocity()
+        representation.require_linear()
+    points = course.cells.x.double().cpu().numpy()
+    velocity = course.velocity(np.arange(adata.n_obs))
     if key in adata.obsm:
-        _check_slot(coordinates(adata, key), points, key)
-    arrows, ways = {_named(key): speed}, {}
+        _check_slot(read_embedding(adata, key), points, key)
+    arrows, projections = {_basis_name(key): velocity}, {}
     for name in names:
-        plot = coordinates(adata, f"X_{name}")[:, :2].astype(np.float64)
-        arrows[name], ways[name] = projected(points, speed, plot, n_neighbors)
+        plot = read_embedding(adata, f"X_{name}")[:, :2].astype(np.float64)
+        arrows[name], projections[name] = _project(points, velocity, plot, n_neighbors)
     adata = adata.copy() if copy else adata
     if key not in adata.obsm:
         write_slots(adata, representation, key)
     for name, values in arrows.items():
         adata.obsm[f"{key_added}_{name}"] = values.astype(np.float32)
     if decode:
-        _write_genes(adata, representation, points, speed, key_added)
-    write_record(adata.uns, key_added, {**course.source(), "bases": ways})
+        _write_genes(adata, representation, points, velocity, key_added)
+    write_record(adata.uns, key_added, {**course.provenance(), "bases": projections})
     return adata if copy else None
 
 
-def _named(basis: str) -> str:
+def _basis_name(basis: str) -> str:
     return basis.removeprefix("X_")
 
 
 def _check_slot(there: np.ndarray, points: np.ndarray, key: str) -> None:
-    """Refuse points other than those that the velocities are at."""
+    """Check that the stored points are those that the velocities are at."""
     if there.shape != points.shape or not np.allclose(there, points, 1e-3, 1e-3 * points.std()):
         raise InputError(
             f"obsm[{key!r}] is another representation than that of the flow, so velocities do not "
@@ -144,12 +155,12 @@ def _write_genes(
     adata: AnnData,
     representation: Representation,
     points: np.ndarray,
-    speed: np.ndarray,
+    velocity: np.ndarray,
     key: str,
 ) -> None:
-    columns = adata.var_names.get_indexer(list(representation.to_genes().genes))
+    columns = adata.var_names.get_indexer(list(representation.require_linear().genes))
     values = {
-        key: representation.decode_velocity(speed),
+        key: representation.decode_velocity(velocity),
         f"{key}_expression": representation.decode(points),
     }
     for name, value in values.items():
@@ -157,3 +168,68 @@ def _write_genes(
         layer[:, columns[columns >= 0]] = value[:, columns >= 0]
         adata.layers[name] = layer
     adata.var[f"{key}_genes"] = np.isin(np.arange(adata.n_vars), columns)
+
+
+def _project(
+    points: np.ndarray, velocity: np.ndarray, basis: np.ndarray, n_neighbors: int
+) -> tuple[np.ndarray, str]:
+    """Return arrows on a basis, and whether they are `linear` or by `neighbours`.
+
+    Parameters
+    ----------
+    points, velocity
+        Cells and their velocities in the representation, shape (n, d).
+    basis
+        Coordinates of the cells on the plot, shape (n, 2).
+    n_neighbors
+        Neighbours of a cell that its arrow is made of, if the basis is not an affine map.
+    """
+    image = _fit_affine(points, basis)
+    if image is not None:
+        return velocity @ image, "linear"
+    return _project_by_neighbours(points, velocity, basis, n_neighbors), "neighbours"
+
+
+def _fit_affine(points: np.ndarray, basis: np.ndarray) -> np.ndarray | None:
+    """Return the matrix of an affine map from points to a basis; None if there is none."""
+    if len(points) <= 2 * (points.shape[1] + 1):
+        return None  # so few cells fit any basis
+    centred, wanted = points - points.mean(axis=0), basis - basis.mean(axis=0)
+    matrix = np.linalg.lstsq(centred, wanted, rcond=None)[0]
+    missed = np.linalg.norm(wanted - centred @ matrix, axis=0)
+    return matrix if (missed <= _EXACT * np.linalg.norm(wanted, axis=0)).all() else None
+
+
+def _project_by_neighbours(
+    points: np.ndarray, velocity: np.ndarray, basis: np.ndarray, n_neighbors: int
+) -> np.ndarray:
+    check_positive(n_neighbors, "n_neighbors")
+    if n_neighbors >= len(points):
+        raise InputError(f"n_neighbors must be under {len(points)} (all cells), got {n_neighbors}")
+    search = NearestNeighbors(n_neighbors=n_neighbors).fit(points)
+    arrows = np.empty_like(basis)
+    for start in range(0, len(points), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        near = _find_neighbours(search, points, start)
+        away = _units(points[near] - points[part, None])
+        cosines = (away * _units(velocity[part])[:, None]).sum(axis=2)
+        weights = np.exp(_SCALE * (cosines - 1))
+        weights /= weights.sum(axis=1, keepdims=True)
+        shown = _units(basis[near] - basis[part, None])
+        arrows[part] = ((weights - 1 / n_neighbors)[:, :, None] * shown).sum(axis=1)
+    return arrows
+
+
+def _find_neighbours(search: NearestNeighbors, points: np.ndarray, start: int) -> np.ndarray:
+    """Return the neighbours of a chunk of the points without the points themselves."""
+    rows = np.arange(start, min(start + _CHUNK, len(points)))
+    near = search.kneighbors(points[rows], search.n_neighbors + 1, return_distance=False)
+    # A cell is not always first among copies of itself: the last goes where it is not found.
+    own = near == rows[:, None]
+    own[~own.any(axis=1), -1] = True
+    return near[~own].reshape(len(rows), -1)
+
+
+def _units(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)

@@ -1,11 +1,11 @@
 """The one door to the optimal transport solvers, POT and lapx."""
 
-from cellflow.transport.assignment import assign
-from cellflow.transport.costs import distances, squared_distances
+from cellflow.transport.distances import distances, squared_distances
 from cellflow.transport.entropic import entropic_plan
-from cellflow.transport.exact import ExactPlan, exact_plan
+from cellflow.transport.exact import ExactPlan, assign, exact_plan
+from cellflow.transport.kl_unbalanced import mm_unbalanced_plan
 from cellflow.transport.plan import Plan
-from cellflow.transport.unbalanced import partial_plan, relaxed_plan, unbalanced_plan
+from cellflow.transport.unbalanced import partial_plan, unbalanced_plan
 
 __all__ = [
     "ExactPlan",
@@ -14,8 +14,8 @@ __all__ = [
     "distances",
     "entropic_plan",
     "exact_plan",
+    "mm_unbalanced_plan",
     "partial_plan",
-    "relaxed_plan",
     "squared_distances",
     "unbalanced_plan",
 ]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import lap
 import numpy as np
+import ot
+from scipy.spatial.distance import cdist
 
-from cellflow._errors import SolverError
-from cellflow.transport.plan import Plan, validate_problem
-from cellflow.transport.pricing import (
+from cellflow._errors import InputError, SolverError
+from cellflow.transport.column_generation import (
     FEW,
     Duals,
     column_minimum,
@@ -16,6 +18,11 @@ from cellflow.transport.pricing import (
     row_minimum,
     whole_plan,
 )
+from cellflow.transport.distances import in_units
+from cellflow.transport.plan import Plan, normalise_masses, validate_problem
+
+#: Rows of a cost matrix that are made at a time.
+_CHUNK = 256
 
 #: Pivots the network simplex may take. POT's own default, 1e5, ends before the optimum from about
 #: 2,000 points on.
@@ -61,8 +68,8 @@ def exact_plan(
 ) -> ExactPlan:
     """Solve optimal transport by the network simplex and prove the answer optimal.
 
-    Large problems are solved on few of their entries (`cellflow.transport.pricing`), and whole
-    where that comes to no end. The proof trusts neither: feasible duals are made from the
+    Large problems are solved on few of their entries (`cellflow.transport.column_generation`),
+    and whole where that comes to no end. The proof trusts neither: feasible duals are made from the
     solver's potentials and their value, a lower bound of every plan's cost, must meet the cost of
     the plan.
 
@@ -158,3 +165,84 @@ def misplaced(
     row_sums = np.bincount(rows, mass, minlength=len(a))
     column_sums = np.bincount(columns, mass, minlength=len(b))
     return float(np.abs(row_sums - a).sum() + np.abs(column_sums - b).sum())
+
+
+def assign(cost: np.ndarray) -> np.ndarray:
+    """Return the column that each row is matched to, at least total cost.
+
+    With uniform weights an optimal plan is a permutation divided by n (Birkhoff), so this is the
+    exact plan of the network simplex in less time: Jonker-Volgenant, by lapx.
+
+    Parameters
+    ----------
+    cost
+        Square matrix (n, n) of finite numbers, float32 or float64.
+
+    Returns
+    -------
+    Column indices, shape (n,), a permutation.
+    """
+    if cost.ndim != 2 or cost.shape[0] != cost.shape[1]:
+        raise InputError(f"an assignment needs a square cost matrix, got shape {cost.shape}")
+    if not np.isfinite(cost).all():
+        raise InputError("the cost matrix has NaN or infinite entries")
+    _, columns = lap.lapjvh(np.ascontiguousarray(cost), return_cost=False)
+    return columns
+
+
+def lazy_exact_plan(
+    x: np.ndarray,
+    y: np.ndarray,
+    a: np.ndarray | None = None,
+    b: np.ndarray | None = None,
+) -> ExactPlan:
+    """Exact plan of squared Euclidean costs, in memory that grows with n + m.
+
+    The network simplex takes each cost anew from the coordinates. In 5 dimensions that is about
+    1.6 times slower than `exact_plan`, in 50 about 10 times.
+
+    Parameters
+    ----------
+    x, y
+        Coordinates, shapes (n, d) and (m, d).
+    a, b
+        Masses of rows and columns; uniform where None.
+
+    Returns
+    -------
+    The plan with its proof, as that of `exact_plan`.
+
+    Raises
+    ------
+    SolverError
+        If the answer is not proven optimal.
+    """
+    a, b = normalise_masses(a, len(x)), normalise_masses(b, len(y))
+    x, y, unit = in_units(x, y)
+    inside, outside = a > 0, b > 0
+    _, log = ot.lp.emd2_lazy(
+        x[inside], y[outside], a[inside], b[outside], numItermax=MAX_ITER, log=True
+    )
+    entries = log["G"].tocsr().tocoo()
+    rows, columns = np.flatnonzero(inside)[entries.row], np.flatnonzero(outside)[entries.col]
+    mass = entries.data
+    value = float(mass @ np.square(x[rows] - y[columns]).sum(axis=1))
+    v = _least(y, x[inside], log["u"])
+    u = _least(x, y, v)
+    gap = value - float(a @ u + b @ v)
+    lost = misplaced(rows, columns, mass, a, b)
+    if not (gap <= TOLERANCE and lost <= TOLERANCE):
+        raise SolverError(
+            f"optimal transport of {len(x)} x {len(y)} points is not proven optimal: cost "
+            f"{value * unit:.6g}, gap {gap * unit:.3g}, misplaced mass {lost:.3g}"
+        )
+    return ExactPlan(rows, columns, mass, value * unit, gap * unit, (u * unit, v * unit))
+
+
+def _least(x: np.ndarray, y: np.ndarray, potential: np.ndarray) -> np.ndarray:
+    """The c-transform min_j |x_i - y_j|^2 - potential_j, shape (n,)."""
+    parts = [
+        (cdist(x[start : start + _CHUNK], y, "sqeuclidean") - potential).min(axis=1)
+        for start in range(0, len(x), _CHUNK)
+    ]
+    return np.concatenate(parts)

@@ -10,10 +10,10 @@ from scipy.special import logsumexp
 
 from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, InputError, SolverError
-from cellflow.transport.plan import Plan, validate_cost, validate_problem
+from cellflow.transport.plan import Plan, validate_problem
 
 _MAX_ITER = 2000
-_TOLERANCE, _RELAXED_TOLERANCE = 1e-4, 1e-6
+_TOLERANCE = 1e-4
 
 
 def unbalanced_plan(
@@ -68,7 +68,7 @@ def unbalanced_plan(
         converged = bool(log["err"]) and log["err"][-1] <= _TOLERANCE
     if not np.isfinite(matrix).all() or (matrix.sum(axis=1) == 0).any():
         matrix, converged = _in_logarithms(cost, epsilon, (tau_a, tau_b), a, b)
-    plan = _solved(matrix, cost, "raise epsilon or tau_a and tau_b")
+    plan = make_plan(matrix, cost, "raise epsilon or tau_a and tau_b")
     if not converged:
         warnings.warn(
             f"unbalanced transport with epsilon {epsilon:.3g} did not converge in {_MAX_ITER} "
@@ -118,42 +118,11 @@ def partial_plan(
     cost, a, b = validate_problem(cost, a, b)
     # Masses may sum to a rounding error below one, which is more than the solver allows to move.
     matrix = ot.partial.partial_wasserstein(a, b, cost, m=min(share, a.sum(), b.sum()))
-    return _solved(matrix, cost, "raise the share of mass")
+    return make_plan(matrix, cost, "raise the share of mass")
 
 
-def relaxed_plan(
-    cost: np.ndarray,
-    weight: float,
-    a: np.ndarray,
-    b: np.ndarray,
-    *,
-    max_iter: int = _MAX_ITER,
-) -> Plan:
-    """Plan without entropy whose marginals are held by Kullback-Leibler penalties.
-
-    Solved by majorisation and minimisation (Chapel et al. 2021); masses are taken as they are,
-    not normalised.
-
-    Parameters
-    ----------
-    cost
-        Ground costs, shape (n, m).
-    weight
-        Weight of both penalties.
-    a, b
-        Masses of rows and columns, any positive total.
-    """
-    check_positive(weight, "weight")
-    cost = validate_cost(cost)
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        matrix = ot.unbalanced.mm_unbalanced(
-            a, b, cost, weight, div="kl", numItermax=max_iter, stopThr=_RELAXED_TOLERANCE
-        )
-    return _solved(matrix, cost, "use points that are nearer to each other")
-
-
-def _solved(matrix: np.ndarray, cost: np.ndarray, advice: str) -> Plan:
+def make_plan(matrix: np.ndarray, cost: np.ndarray, advice: str) -> Plan:
+    """Return the plan of a solver's dense matrix, and raise `SolverError` if it failed."""
     if not np.isfinite(matrix).all() or not matrix.sum() > 0:
         raise SolverError(
             f"unbalanced transport failed on costs of mean {cost.mean():.3g}: {advice}"

@@ -54,24 +54,24 @@ def imported() -> None:
 
 
 def measure(path: Path, way: str) -> dict[str, object]:
-    """Embed the file in parts, or whole."""
+    """Embed the file in chunks, or whole."""
     import dask.array
     import dask.distributed  # noqa: F401
     import scanpy  # noqa: F401
 
     import cellflow as cf
     from cellflow.io import open_cells, write_copy
-    from cellflow.representation import parts
+    from cellflow.representation import chunks
 
     imported()
     peak, start, cpu = Peak(), time.perf_counter(), time.process_time()
     adata = open_cells(path)
     group = adata.X.group
     size = sum(group[name].size * group[name].dtype.itemsize for name in ("data", "indices"))
-    parts.WHOLE = 0 if way == "parts" else 10**12
+    chunks.WHOLE = 0 if way == "chunks" else 10**12
     cf.pp.embed(adata)
     embedded = peak.above
-    if way == "parts":
+    if way == "chunks":
         write_copy(
             adata, path, path.with_suffix(".embedded.h5ad"), obsm=["X_cellflow"], overwrite=True
         )
@@ -94,10 +94,10 @@ def compare(path: Path) -> dict[str, float]:
     """Largest difference of points, up to the sign of each dimension."""
     whole = np.load(path.with_suffix(".npy"))
     with h5py.File(path.with_suffix(".embedded.h5ad")) as file:
-        parts = file["obsm/X_cellflow"][:]
-    signs = np.sign((whole * parts).sum(axis=0))
+        chunked = file["obsm/X_cellflow"][:]
+    signs = np.sign((whole * chunked).sum(axis=0))
     return {
-        "largest_difference": float(np.abs(whole - parts * signs).max()),
+        "largest_difference": float(np.abs(whole - chunked * signs).max()),
         "largest_value": float(np.abs(whole).max()),
     }
 
@@ -107,7 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cells", type=int, default=500_000)
-    parser.add_argument("--way", choices=["parts", "whole"], help=argparse.SUPPRESS)
+    parser.add_argument("--way", choices=["chunks", "whole"], help=argparse.SUPPRESS)
     asked = parser.parse_args()
     asked.folder.mkdir(exist_ok=True)
     path = asked.folder / f"counts{asked.cells}.h5ad"
@@ -116,7 +116,7 @@ def main() -> None:
         return
     if not path.exists():
         simulate(path, asked.cells)
-    for way in ("parts", "whole"):
+    for way in ("chunks", "whole"):
         words = [asked.folder, "--cells", asked.cells, "--way", way]
         subprocess.run([sys.executable, __file__, *map(str, words)], check=True)
     print(json.dumps(compare(path)))

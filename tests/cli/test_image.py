@@ -11,7 +11,6 @@ from PIL import Image
 
 import cellflow as cf
 from cellflow.images.scoring.scores import read_table, write_table
-from cellflow.training import Checkpoint
 from tests.small_images import TINY_YAML, digits, trained
 
 TRAIN = ["image", "train", "--data", "digits", "--config", "tiny.yaml", "--output", "new"]
@@ -25,8 +24,7 @@ def prepared(tmp_path_factory):
     """What a user has after a while: flows, images, scores, and files of other kinds."""
     folder = tmp_path_factory.mktemp("prepared")
     (folder / "tiny.yaml").write_text(TINY_YAML)
-    checkpoint = {"checkpoint": Checkpoint(folder / "kept", 1)}
-    flow = trained(conditional=True, **checkpoint)
+    flow = trained(conditional=True, checkpoint=cf.Checkpoint(folder / "kept", 1))
     flow.save(folder / "flow")
     trained(digits().of_class(0), source=digits().of_class(1)).save(folder / "between")
     trained(method="mean-flow").save(folder / "leap")

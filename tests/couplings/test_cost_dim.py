@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from cellflow._errors import CellflowWarning, FileError, InputError
 from cellflow.couplings import SemidiscreteCoupling, atoms, finite_plan, fit_potentials
-from cellflow.couplings.potentials import Potentials
+from cellflow.couplings.dual_potentials import Potentials
 from cellflow.marginals import Gaussian, Population
 from tests.seeds import randn, seeded
 

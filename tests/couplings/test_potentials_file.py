@@ -5,10 +5,10 @@ import torch
 from safetensors.torch import save_file
 
 from cellflow._errors import FileError
-from cellflow.couplings.potentials import Potentials
-from cellflow.couplings.semidiscrete import (
+from cellflow.couplings import (
     fit_potentials,
 )
+from cellflow.couplings.dual_potentials import Potentials
 from cellflow.marginals import Gaussian
 from tests.seeds import randn, seeded
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from cellflow._errors import CellflowWarning, InputError
-from cellflow.couplings.ascent import Ascent
-from cellflow.couplings.potentials import Potentials
-from cellflow.couplings.semidiscrete import (
+from cellflow.couplings import (
     SemidiscreteCoupling,
     finite_plan,
     fit_potentials,
 )
+from cellflow.couplings.dual_ascent import DualAscent
+from cellflow.couplings.dual_potentials import Potentials
 from cellflow.marginals import Population
 from cellflow.transport import exact_plan, squared_distances
 from tests.atoms import TWO_ATOMS, noise, on_the_line, two_atoms
@@ -197,7 +197,7 @@ def test_same_seed_same_potentials():
 @pytest.mark.parametrize("n_steps", [1, 2, 5, 8, 23])
 def test_the_average_is_the_mean_of_the_last_half_to_three_quarters(n_steps, generator):
     start = Potentials.of(randn(20, 2))
-    ascent = Ascent(start, spread=1.0, batch_size=8, rate=3.0)
+    ascent = DualAscent(start, spread=1.0, batch_size=8, rate=3.0)
     iterates = []
     for _ in range(n_steps):
         ascent.step(noise(2).sample(8, generator).cost_features)

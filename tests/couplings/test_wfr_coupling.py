@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellflow import CellflowWarning, InputError
-from cellflow.couplings.wfr import default_delta, wfr_cost, wfr_coupling
+from cellflow.couplings.wfr_coupling import default_delta, wfr_cost, wfr_coupling
 from cellflow.marginals import Population
 from cellflow.transport import exact_plan
-from cellflow.transport.whole import soft_plan
+from cellflow.transport.kl_unbalanced import kl_unbalanced_plan
 from tests.diracs import wfr_squared
 from tests.seeds import seeded
 
@@ -43,7 +43,7 @@ def masses_of(coupling):
 def test_unbalanced_transport_of_two_diracs_is_their_distance(m0, m1, distance, delta):
     """2 delta^2 times the least of cost and penalties is the squared distance."""
     cost = wfr_cost(np.array([[distance]]), delta)
-    plan = soft_plan(cost, 1.0, np.array([m0]), np.array([m1]))
+    plan = kl_unbalanced_plan(cost, 1.0, np.array([m0]), np.array([m1]))
     ends = (torch.tensor([each], dtype=torch.float64) for each in (distance, m0, m1))
     squared = float(wfr_squared(*ends, delta))
     assert 2 * delta**2 * plan.value == pytest.approx(squared, rel=2e-3, abs=1e-3 * delta**2)

@@ -15,6 +15,6 @@ def test_points_come_to_the_device_of_the_flow_wherever_they_go(roles, stop):
     nets = Fields.make(roles, (2,), width=4, depth=1).to("meta")
     flow = Flow(nets, TimeAxis("index", (0.0, 1.0)), {}, {})
     x = torch.zeros((3, 2))
-    there, grown = flow.push_with_growth(x, 0.0, stop, n_steps=1)
-    for each in (flow.push(x, 0.0, stop, n_steps=1), there, grown):
+    moved = flow.trajectory(x, [0.0, stop], n_steps=1)
+    for each in (flow.push(x, 0.0, stop, n_steps=1), moved.x, moved.log_mass):
         assert each.device.type == "meta"

@@ -6,14 +6,13 @@ import torch
 import cellflow as cf
 from cellflow.images import ImageSet
 from cellflow.images.encoders import PixelEncoder
-from cellflow.training import Checkpoint
 from tests.images.test_augment import EDM
 from tests.small_images import digits, stopped, trained
 
 
 def test_twenty_steps_make_finite_images_that_a_saved_flow_makes_again(tmp_path):
     flow = trained(config="aot-digits", n_steps=20)
-    assert flow.settings["method"]["cost"] == "euclidean"
+    assert flow.method.coupling.cost == "euclidean"
     noise = torch.randn((6, 64), generator=torch.Generator().manual_seed(0))
     made = flow.trajectory(noise, [0.0, 1.0], solver="edm-heun", n_steps=18)
     assert made.nfe == 35
@@ -49,7 +48,7 @@ def test_a_resumed_training_ends_as_one_that_was_not(conditional, tmp_path, monk
     stopped(monkeypatch, tmp_path, 3, **common)
     whole, resumed = (
         trained(**common, n_steps=6, **kept)
-        for kept in ({}, {"checkpoint": Checkpoint(tmp_path / "c", resume=True)})
+        for kept in ({}, {"checkpoint": cf.Checkpoint(tmp_path / "c", resume=True)})
     )
     assert resumed.fingerprint == whole.fingerprint
     assert resumed.history == whole.history

@@ -8,7 +8,6 @@ import pytest
 import cellflow as cf
 from cellflow import InputError
 from cellflow.images import ImageSet, PCAEncoder, Pictures
-from cellflow.training import Checkpoint
 from tests.images.test_augment import EDM
 from tests.small_images import TINY, digits, no_pictures, trained
 
@@ -38,7 +37,7 @@ def test_a_flow_of_digits_is_fine_tuned_and_samples(first, tmp_path):
     assert flow.settings["recipe"]["learning_rate"] == pytest.approx(TINY.recipe.learning_rate / 10)
     assert flow.settings["recipe"]["net"] == first.settings["recipe"]["net"]
     assert flow.settings["prior"] == first.fingerprint != flow.fingerprint
-    assert flow.settings["method"]["sigma"] == 0
+    assert flow.method.path.sigma == 0
     assert set(flow.settings["fine_tuning"]) == {"before", "after"}
     assert len(flow.history["ratio"]) == 1
     flow.save(tmp_path / "flow")
@@ -76,7 +75,7 @@ def test_a_resumed_fine_tuning_ends_with_the_weights_of_one_that_was_not(
     first, options, tmp_path, monkeypatch
 ):
     options = {"method": cf.method("oat-fm", sigma=0, **options)}
-    kept = {"checkpoint": Checkpoint(tmp_path / "c", 2, resume=True), "n_steps": 6, **options}
+    kept = {"checkpoint": cf.Checkpoint(tmp_path / "c", 2, resume=True), "n_steps": 6, **options}
     with no_pictures(monkeypatch):
         tuned(first, **kept, pictures=Pictures(tmp_path / "pictures", 5))
     resumed = tuned(first, **kept)

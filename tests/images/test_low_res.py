@@ -12,7 +12,6 @@ from cellflow.images import Autoguidance, ImageSet, Pictures
 from cellflow.images.low_res import average_squares, enlarge, shrink
 from cellflow.images.pixels import to_points
 from cellflow.images.space import ImageSpace, description, space_for
-from cellflow.training import Checkpoint
 from tests.small_images import TINY, digits, stopped, trained
 
 
@@ -129,7 +128,7 @@ def test_flows_without_low_resolutions_have_no_such_settings():
 def test_a_training_that_was_stopped_goes_on_and_draws_pictures(tmp_path, monkeypatch):
     options = {"low_res": 2, "method": "sd-fm"}
     stopped(monkeypatch, tmp_path, 3, **options)
-    again = {**options, "n_steps": 6, "checkpoint": Checkpoint(tmp_path / "c", resume=True)}
+    again = {**options, "n_steps": 6, "checkpoint": cf.Checkpoint(tmp_path / "c", resume=True)}
     pictures = {"pictures": Pictures(tmp_path / "pictures", 3)}
     assert trained(**again, **pictures).fingerprint == trained(**options, n_steps=6).fingerprint
     assert (tmp_path / "pictures" / "step-0000003.png").exists()

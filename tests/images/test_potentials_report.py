@@ -8,7 +8,7 @@ import torch
 
 from cellflow._errors import InputError
 from cellflow.couplings import fit_potentials
-from cellflow.couplings.potentials import Potentials
+from cellflow.couplings.dual_potentials import Potentials
 from cellflow.images.potentials_report import mass_balance
 from cellflow.marginals import Gaussian
 from tests.seeds import seeded

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cellflow import InputError
-from cellflow.integrate import accumulate, log_density
+from cellflow.integrate import log_density, solve_augmented
 from cellflow.nets import UNet
 
 MATRIX = torch.tensor([[0.3, -1.0], [0.4, -0.5]], dtype=torch.float64)
@@ -23,11 +23,29 @@ def standard(x):
 def test_a_rate_is_integrated_along_the_paths(generator):
     """Positions move at speed 2, so the integral of x over time 3 from x0 is 3 x0 + 9."""
     x = torch.randn((6, 1), generator=generator, dtype=torch.float64)
-    end, total = accumulate(
-        lambda t, x: torch.full_like(x, 2.0), lambda t, x: x[:, 0], x, 0.0, 3.0, n_steps=10
+    solution, total = solve_augmented(
+        lambda t, x: (torch.full_like(x, 2.0), x[:, 0]), x, [0.0, 3.0], n_steps=10
     )
-    torch.testing.assert_close(end, x + 6)
-    torch.testing.assert_close(total, 3 * x[:, 0] + 9)
+    torch.testing.assert_close(solution.end, x + 6)
+    torch.testing.assert_close(total[-1], 3 * x[:, 0] + 9)
+
+
+@pytest.mark.parametrize("solver", ["rk4", "dopri5"])
+def test_rates_build_up_over_the_span_of_each_row(solver):
+    x = torch.zeros((3, 2), dtype=torch.float64)
+    times = torch.tensor([[0.0, 0.0, 1.0], [1.0, -0.5, 3.0]], dtype=torch.float64)
+    still = lambda t, x: (torch.zeros_like(x), torch.full_like(t, 3.0))  # noqa: E731
+    solution, total = solve_augmented(still, x, times, solver=solver)
+    torch.testing.assert_close(solution.end, x)
+    torch.testing.assert_close(total[-1], 3 * (times[1] - times[0]))
+
+
+def test_density_at_the_own_time_of_each_point(generator):
+    x = torch.randn((3, 2), generator=generator, dtype=torch.float64)
+    stops = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
+    together = log_density(linear, standard, x, 0.0, stops)
+    alone = [log_density(linear, standard, x[k : k + 1], 0.0, float(stops[k])) for k in range(3)]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("span", [(0.0, 1.5), (2.0, 0.5)])

@@ -67,6 +67,25 @@ def test_evaluations_are_counted(solver, x):
     assert solution.nfe == 20 * EVALUATIONS[solver]
 
 
+@pytest.mark.parametrize("solver", [*ORDERS, "dopri5", "dopri8"])
+def test_every_point_goes_as_far_as_its_own_time(solver):
+    """dx/dt = t from t = 1, for spans forward and backward: x + (stop^2 - 1) / 2."""
+    x = torch.zeros((4, 2), dtype=torch.float64)
+    spans = torch.tensor([1.0, -0.5, 0.0, 2.0], dtype=torch.float64)
+    times = torch.stack([torch.ones_like(spans), 1 + spans])
+    field = lambda t, x: t[:, None].expand_as(x)  # noqa: E731
+    solution = solve(field, x, times, solver=solver)
+    expected = (((1 + spans) ** 2 - 1) / 2)[:, None].expand_as(x)
+    torch.testing.assert_close(solution.end, expected, rtol=0, atol=2e-2)
+
+
+@pytest.mark.parametrize(("span", "steps"), [(1.0, 25), (2.4, 60), (1e-9, 1), (-0.5, 13)])
+def test_steps_are_in_proportion_to_the_time_between(span, steps, x):
+    assert solve(rotation, x, [0.2, 0.2 + span]).nfe == 4 * steps
+    own = torch.tensor([[0.2] * 5, [0.2, 0.2 + span / 2, 0.2, 0.2, 0.2 + span]])
+    assert solve(rotation, x, own).nfe == 4 * steps
+
+
 def test_euler_never_looks_at_the_end(x):
     seen = []
 

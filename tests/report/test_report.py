@@ -9,8 +9,8 @@ import pytest
 import cellflow as cf
 from cellflow._errors import FileError
 from cellflow.report._cautions import cautions
+from cellflow.report._inputs import ReportInputs
 from cellflow.report._page import Section, Table, render
-from cellflow.report._subject import Subject
 
 
 class Page(HTMLParser):
@@ -87,14 +87,14 @@ def test_without_scores_the_page_says_that_errors_were_not_measured(course, quic
 def test_cautions_name_few_cells_jumps_long_gaps_and_lost_comparisons(scored):
     course, flow = scored
     rows = np.r_[0:60, 60:120, 120:180, 180:185]
-    told = " ".join(cautions(Subject.of(course[rows], flow, None, None, None)))
+    told = " ".join(cautions(ReportInputs.read(course[rows], flow, None, None, None)))
     assert "0 (60), 1 (60), 2 (60), 4 (5)" in told
     assert "2 to 4 (60 to 5)" in told
     scores = course.uns["cellflow"]["holdout"]["scores"].assign(w1=[0.1, 9.0])
-    told = " ".join(cautions(Subject.of(course, flow, scores, None, None)))
+    told = " ".join(cautions(ReportInputs.read(course, flow, scores, None, None)))
     assert "At 2 a prediction without any model" in told
     course.obs["day"] = course.obs["day"].replace({4.0: 12.0})
-    told = " ".join(cautions(Subject.of(course, flow, scores, None, None)))
+    told = " ".join(cautions(ReportInputs.read(course, flow, scores, None, None)))
     assert "from 2 to 12" in told
 
 

@@ -15,15 +15,6 @@ from cellflow import CellflowWarning, InputError
 SMALL = cf.recipe("default", n_steps=3, batch_size=16, net={"width": 8, "depth": 2})
 
 
-@pytest.fixture(autouse=True)
-def _few_steps(monkeypatch):
-    """How well a flow is followed is not asked here."""
-    whole = cf.Flow.push_with_growth
-    monkeypatch.setattr(
-        cf.Flow, "push_with_growth", lambda *args, **way: whole(*args, **way, n_steps=4)
-    )
-
-
 def course(n=(20, 20, 20), dim=3, times=(0.0, 1.0, 3.0), shift=1.0):
     rng = np.random.default_rng(0)
     x = 0.3 * rng.normal(size=(sum(n), dim))

@@ -11,7 +11,7 @@ import torch
 import cellflow as cf
 from cellflow.couplings import exact_full_coupling
 from cellflow.marginals import Population
-from cellflow.tl import _descent
+from cellflow.tl import _transition_estimators
 from tests.flows import course_of, flow_of, fork, forking, known_flow, to_the_right
 
 
@@ -168,17 +168,17 @@ def test_plans_have_the_length_scale_of_the_fit(quick, monkeypatch):
     x = np.repeat([0.0, 1.0, 11.0], 8)[:, None] + np.linspace(0, 0.3, 8).repeat(3)[:, None]
     course = course_of(np.hstack([x, 0 * x]), np.repeat([0, 1, 2], 8), kind=list("ab") * 12)
     flow = cf.tl.fit(course, use_rep="X_pca", method="wfr-fm", recipe=quick, progress=False)
-    seen, whole = [], _descent.wfr_coupling
+    seen, whole = [], _transition_estimators.wfr_coupling
 
     def spied(*ends, delta, **options):
         seen.append(delta)
         return whole(*ends, delta=delta, **options)
 
-    monkeypatch.setattr(_descent, "wfr_coupling", spied)
+    monkeypatch.setattr(_transition_estimators, "wfr_coupling", spied)
     cf.tl.fates(course, flow, "kind", by="coupling", rng=5)
     assert seen == [flow.settings["delta"]] * 2
     old = replace(flow, settings={k: v for k, v in flow.settings.items() if k != "delta"})
-    with pytest.raises(cf.InputError, match=r"does not say at which length scale .* fit it again"):
+    with pytest.raises(cf.InputError, match=r"does not record the length scale .* fit it again"):
         cf.tl.fates(course, old, "kind", by="coupling")
 
 
@@ -258,12 +258,12 @@ def test_cells_without_a_group_do_not_vote(forked, flow):
     ("options", "message"),
     [
         ({"groups": "fat"}, "unknown obs column 'fat' .did you mean 'fate'"),
-        ({"by": "flows"}, "unknown way to tell descent .by. 'flows'.*valid: flow, coupling"),
+        ({"by": "flows"}, "unknown estimator of transitions .by. 'flows'.*valid: flow, coupling"),
         ({"time": 1.5}, "no cells at time 1.5"),
         ({"time": 0}, "none of the 25 cells chosen .all. is before time 0"),
         ({"cells": "fate=up"}, "none of the 4 cells chosen .fate=up. is before time 2"),
         ({"n_neighbors": 0}, "n_neighbors must be positive"),
-        ({"by": "coupling", "n_samples": 3}, "a coupling draws no paths"),
+        ({"by": "coupling", "n_samples": 3}, "n_samples goes with by=.flow."),
         ({"n_samples": 3}, "has no score"),
     ],
 )

@@ -42,7 +42,9 @@ def test_rows_carry_the_mass_of_the_flow_and_columns_are_equal(course, quick):
     flow = cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
     coupling = cf.tl.to_cellrank(course, flow, epsilon=0)[2.0, 4.0]
     cells = course[course.obs["day"] == 2]
-    grown = flow.log_growth(torch_points(cells), 2, 4).double().softmax(dim=0).numpy()
+    grown = (
+        flow.trajectory(torch_points(cells), [2, 4]).log_mass[-1].double().softmax(dim=0).numpy()
+    )
     np.testing.assert_allclose(np.asarray(coupling.X.sum(axis=1)).ravel(), grown, rtol=1e-6)
     np.testing.assert_allclose(np.asarray(coupling.X.sum(axis=0)).ravel(), 1 / 60, rtol=1e-6)
 

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellflow import InputError, method, recipe
-from cellflow.couplings import MinibatchCoupling, euclidean, waiting
-from cellflow.couplings.minibatch import exact
+from cellflow._batch import Marginal
+from cellflow.couplings import MinibatchCoupling, euclidean
+from cellflow.couplings.minibatch import solve_assignment
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
-from cellflow.training import couplings, fit_flow, time_course
-from cellflow.training.build import Build
+from cellflow.training import builders, fit_flow, time_course
+from cellflow.training.context import Fit
 from cellflow.transport import assign
 from tests.seeds import seeded
 from tests.trainings import DEVICE
@@ -20,10 +21,8 @@ AXIS = TimeAxis("index", (0.0, 1.0))
 NOISE = Gaussian(torch.zeros(1, 2))
 
 
-class Recorded:
+class Recorded(Marginal):
     """Noise that keeps what was drawn."""
-
-    label = rate = None
 
     def __init__(self, dim):
         self.law, self.drawn = Gaussian(torch.zeros(1, dim)), []
@@ -46,9 +45,10 @@ def points(n=200, dim=2, seed=1, **columns):
 def coupled(name, target, coupling_batch_size=64, **changes):
     numbers = recipe("default", coupling_batch_size=coupling_batch_size, standardise=False)
     chosen = method(name, **changes)
-    build = Build(chosen, numbers, torch.zeros(target.dim), 1.0, seeded(0))
     noise = Gaussian(torch.zeros(1, target.dim))
-    return time_course.course_coupling(build, Marginals((0.0, 1.0), (noise, target)))
+    marginals = Marginals((0.0, 1.0), (noise, target))
+    fit = Fit(marginals, chosen, numbers, torch.zeros(target.dim), 1.0, seeded(0))
+    return time_course.course_coupling(fit)
 
 
 def lengths(pairs):
@@ -62,7 +62,7 @@ def lengths(pairs):
 def test_assignment_permutes_the_noise_and_no_permutation_is_shorter(seed, n, dim):
     noise = Recorded(dim)
     pairs = MinibatchCoupling(
-        noise, points(50, dim), batch_size=n, solver=exact, cost=euclidean
+        noise, points(50, dim), batch_size=n, solver=solve_assignment, cost=euclidean
     ).sample(n, seeded(seed))
     np.testing.assert_array_equal(ordered(pairs.x0), ordered(noise.drawn[0]))
     total = float(lengths(pairs).double().sum())
@@ -117,9 +117,9 @@ def test_a_large_assignment_is_served_in_small_batches(monkeypatch):
 
     def counted(cost):
         solved.append(cost.shape)
-        return exact(cost)
+        return solve_assignment(cost)
 
-    monkeypatch.setitem(couplings.SOLVERS, "ot", lambda _build, _span: counted)
+    monkeypatch.setattr(builders, "exact", counted)
     coupling = coupled("aot", points(600), 512)
     served = [coupling.sample(64, seeded(k)).x1 for k in range(8)]
     assert solved == [(512, 512)]
@@ -152,8 +152,8 @@ def test_within_classes_noise_is_permuted_and_crosses_to_no_other(monkeypatch):
     monkeypatch.setattr(Gaussian, "sample", recorded)
     coupling = coupled("aot", classes())
     pairs = coupling.sample(333, seeded(2))
-    parts = coupling.parts[0].parts
-    left = [ready[0] for ready in waiting(coupling)]
+    parts = coupling.components[0].components
+    left = [ready[0] for ready in coupling.pending_pairs()]
     assert len(parts) == len(left) == 2
     label = pairs.c1.argmax(dim=1)
     assert torch.equal(label, (pairs.x1.mean(dim=1) / 3).round().long())

@@ -56,7 +56,7 @@ def finetune(
     from cellflow.flow import check_flow_target
 
     check_flow_target(output, overwrite=force)
-    options.check_checkpoint(settings, force=force)
+    options.take_checkpoint(settings, force=force)
     settings |= {"flow": str(flow_path), "output": str(output), "force": force}
     settings |= {"progress": progress}
     if processes == 1:
@@ -74,7 +74,7 @@ def work(settings: dict[str, Any]) -> None:
     import logging
 
     from cellflow import Flow, _log, images
-    from cellflow.training import Crew, joined, settings_after
+    from cellflow.training import ProcessGroup, process_group, settings_after
 
     given = dict(settings)
     if not given["progress"]:
@@ -86,8 +86,7 @@ def work(settings: dict[str, Any]) -> None:
     changes = {"sigma": given.pop("sigma")}
     changes |= {f"oat_{name}": given.pop(name) for name in _SETTINGS}
     method, _ = settings_after(flow, "oat-fm", None, changes, {})
-    records = shared.training_records(given)
-    with joined(given.pop("device")) as device:
+    with process_group(given.pop("device")) as device:
         tuned = images.finetune(
             flow,
             data,
@@ -95,8 +94,8 @@ def work(settings: dict[str, Any]) -> None:
             method=method,
             rng=seed,
             device=device,
-            **records,
+            pictures=shared.make_pictures(given),
             **given,
         )
-        if Crew.here().leads:
+        if ProcessGroup.current().is_main:
             tuned.save(output, overwrite=force)

@@ -14,7 +14,7 @@ from cellflow.methods.names import SOLVERS
 
 if TYPE_CHECKING:
     from cellflow.flow import Flow
-    from cellflow.images import ImageSet
+    from cellflow.images import ImageSet, Pictures
     from cellflow.images.guidance import Guidance
 
 
@@ -133,7 +133,7 @@ autoguidance = options.compose(
 
 #: Checkpoint, pictures and processes of a training.
 training = options.compose(
-    options.checkpoint(every=1000),
+    options.checkpoint,
     click.option(
         "--pictures",
         type=options.PATH,
@@ -301,14 +301,9 @@ def resolve_method(
     return method_for(config, given.pop("method"), **changes)
 
 
-def training_records(given: dict[str, Any]) -> dict[str, Any]:
-    """Return `checkpoint` and `pictures`, taking their options out of the settings."""
+def make_pictures(given: dict[str, Any]) -> Pictures | None:
+    """Return the pictures of a training, taking their options out of the settings."""
     from cellflow.images import Pictures
-    from cellflow.training import Checkpoint
 
-    path, every, resume = (given.pop(name) for name in ("checkpoint", "checkpoint_every", "resume"))
-    folder, shown_every = given.pop("pictures"), given.pop("pictures_every")
-    return {
-        "checkpoint": None if path is None else Checkpoint(Path(path), every, resume),
-        "pictures": None if folder is None else Pictures(folder, shown_every),
-    }
+    folder, every = given.pop("pictures"), given.pop("pictures_every")
+    return None if folder is None else Pictures(folder, every)

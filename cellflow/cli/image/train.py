@@ -129,7 +129,7 @@ def train(output: Path, force: bool, processes: int, progress: bool, **settings:
     from cellflow.flow import check_flow_target
 
     check_flow_target(output, overwrite=force)
-    options.check_checkpoint(settings, force=force)
+    options.take_checkpoint(settings, force=force)
     settings |= {"output": str(output), "force": force, "progress": progress}
     if processes == 1:
         work(settings)
@@ -145,7 +145,7 @@ def work(settings: dict[str, Any]) -> None:
     """Read, train and, in the main process, save."""
     from cellflow import Flow, images, recipe
     from cellflow.images.settings import config_for
-    from cellflow.training import Crew, joined
+    from cellflow.training import ProcessGroup, process_group
 
     given = dict(settings)
     output, force = given.pop("output"), given.pop("force")
@@ -156,8 +156,7 @@ def work(settings: dict[str, Any]) -> None:
         config = config_for(data, given["config"], in_latents=in_latents)
         given["recipe"] = recipe(config.recipe, coupling_batch_size=batch)
     given["method"] = shared.resolve_method(given, data, in_latents=in_latents, names=_SETTINGS)
-    records = shared.training_records(given)
-    with joined(given.pop("device")) as device:
+    with process_group(given.pop("device")) as device:
         flow = images.train(
             data,
             source=source,
@@ -165,10 +164,10 @@ def work(settings: dict[str, Any]) -> None:
             prior=None if prior is None else Flow.load(prior),
             rng=seed,
             device=device,
-            **records,
+            pictures=shared.make_pictures(given),
             **given,
         )
-        if Crew.here().leads:
+        if ProcessGroup.current().is_main:
             flow.save(output, overwrite=force)
 
 

@@ -24,7 +24,8 @@ from cellflow.flow import Flow
 from cellflow.images.encoders import Encoder
 from cellflow.images.guidance import Integrate
 from cellflow.images.space import ImageSpace
-from cellflow.integrate import Solution, solve, solve_jointly
+from cellflow.integrate import Solution, solve, solve_augmented
+from cellflow.methods.parts import SemidiscreteSettings
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def solve_autoguided(
             "solver 'edm-heun' does not integrate the weights that select one of several "
             "trajectories; take another solver, such as 'midpoint', or n_trajectories=1"
         )
-    solution, gained = solve_jointly(field, starts.flatten(0, 1), times, **options)
+    solution, gained = solve_augmented(field, starts.flatten(0, 1), times, **options)
     log_weights = gained[-1].reshape(n, r)
     rows = torch.arange(n, device=starts.device) * r + _select(log_weights, uniforms)
     return WeightedSolution(solution.x[:, rows], 2 * r * solution.nfe, log_weights)
@@ -299,17 +300,17 @@ def _check_weights(flow: Flow, weak: Flow) -> None:
     """Refuse paths for which weights are not defined; warn where they are approximate."""
     approximate = []
     for name, each in (("this flow", flow), ("the weak flow", weak)):
-        method = each.settings["method"]
-        if method["path"] not in ("straight", "target"):
+        coupling, path = each.method.coupling, each.method.path
+        if not (path.is_straight or path.draws_source):
             raise InputError(
                 f"weights of trajectories are known on straight paths, and {name} was trained on "
-                f"path {method['path']!r}; take n_trajectories=1, which is guidance without them"
+                f"path {path.name!r}; take n_trajectories=1, which is guidance without them"
             )
-        independent = method["coupling"] == "independent" or method["path"] == "target"
-        if not independent and (method["coupling"] != "semidiscrete" or method["epsilon"]):
-            approximate.append(f"{name} has coupling {method['coupling']!r}")
-        if method["sigma"]:
-            approximate.append(f"{name} has paths with noise, sigma {method['sigma']:g}")
+        exact = isinstance(coupling, SemidiscreteSettings) and not coupling.epsilon
+        if not (exact or coupling.draws_apart or path.draws_source):
+            approximate.append(f"{name} has coupling {coupling.name!r}")
+        if path.sigma:
+            approximate.append(f"{name} has paths with noise, sigma {path.sigma:g}")
     if approximate:
         warnings.warn(
             f"{'; '.join(approximate)}: the weights of trajectories are exact for independent "

@@ -234,11 +234,11 @@ def check_guidable(flow: Flow) -> None:
         )
     if not flow.settings.get("from_noise", True):
         raise InputError("this flow starts from images; discriminator guidance requires noise")
-    path = flow.settings["method"]["path"]
-    if path != "straight":
+    path = flow.method.path
+    if not path.is_straight:
         raise InputError(
             "discriminator guidance requires path 'straight', whose points are images with noise; "
-            f"this flow has path {path!r}"
+            f"this flow has path {path.name!r}"
         )
 
 

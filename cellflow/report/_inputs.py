@@ -1,0 +1,72 @@
+"""Cells, flow and held-out scores that a report is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from anndata import AnnData
+
+from cellflow._checks import check_choice
+from cellflow._keys import HOLDOUT, read_record
+from cellflow.flow import Flow
+from cellflow.io import plural_unit
+from cellflow.tl._time_course import TimeCourse
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """A time course with its flow, and what is known of the flow's errors.
+
+    Attributes
+    ----------
+    course
+        The cells, their times and the flow.
+    scores
+        Held-out scores, one row for each fold; None if none were measured.
+    score_settings
+        Settings that the scores were measured with, if they were recorded with the cells.
+    color
+        Column of `obs` with groups of cells, or None.
+    """
+
+    course: TimeCourse
+    scores: pd.DataFrame | None
+    score_settings: dict[str, Any]
+    color: str | None
+
+    @classmethod
+    def read(
+        cls,
+        adata: AnnData,
+        flow: Flow,
+        scores: pd.DataFrame | None,
+        time_key: str | None,
+        color: str | None,
+    ) -> ReportInputs:
+        """Read times and recorded scores; scores that are given take precedence.
+
+        Raises
+        ------
+        InputError
+            If times cannot be read, or there is no such column.
+        """
+        if color is not None:
+            check_choice(color, [str(name) for name in adata.obs], "obs column")
+        course = TimeCourse.read(adata, flow, time_key)
+        entry = read_record(adata.uns, HOLDOUT)
+        if scores is not None or entry is None:
+            return cls(course, scores, {}, color)
+        return cls(course, entry["scores"], dict(entry["settings"]), color)
+
+    @property
+    def unit(self) -> str:
+        """The unit of time, in brackets after a space; empty if it is not known."""
+        return f" ({unit})" if (unit := plural_unit(self.course.time_points.unit)) else ""
+
+    @property
+    def n_cells(self) -> dict[float, int]:
+        """Number of cells at each time."""
+        points = self.course.time_points
+        return dict(zip(points.times, points.counts, strict=True))

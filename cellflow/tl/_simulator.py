@@ -1,0 +1,95 @@
+"""Cells that move along a flow: along its velocity, or as an ensemble of stochastic paths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from cellflow._batch import Batch
+from cellflow._checks import check_positive
+from cellflow._random import torch_generator
+from cellflow.flow import Flow, Trajectory
+from cellflow.tl._time_course import TimeCourse
+from cellflow.training.devices import cpu_threads
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """How cells are moved.
+
+    Attributes
+    ----------
+    flow
+        The fitted flow.
+    n_samples
+        Stochastic paths of each cell; None follows the velocity, one path a cell.
+    generator
+        Source of the noise, on the device of the flow.
+    """
+
+    flow: Flow
+    n_samples: int | None
+    generator: torch.Generator
+
+    @classmethod
+    def make(cls, flow: Flow, n_samples: int | None, seed: int) -> Simulator:
+        """Validate `n_samples` and seed the noise."""
+        if n_samples is not None:
+            check_positive(n_samples, "n_samples")
+        return cls(flow, n_samples, torch_generator(seed, flow.device))
+
+    @property
+    def n_copies(self) -> int:
+        """Paths of each cell."""
+        return self.n_samples or 1
+
+    def run(self, cells: Batch, times: Sequence[float]) -> Trajectory:
+        """Carry cells through elapsed times, the first of which is their own.
+
+        The paths of one cell follow each other. The CPU computes with as many threads as in the
+        fit.
+        """
+        with cpu_threads(self.flow.settings["recipe"]["threads"]):
+            if self.n_samples is None:
+                return self.flow.trajectory(cells.x, times, condition=cells.condition)
+            copies = cells[torch.arange(len(cells)).repeat_interleave(self.n_copies)]
+            return self.flow.simulate(copies.x, times, self.generator, condition=copies.condition)
+
+
+def simulate_rows(
+    course: TimeCourse,
+    simulator: Simulator,
+    rows: np.ndarray,
+    times: Sequence[float],
+    *,
+    alone: bool,
+) -> Trajectory:
+    """Carry cells of one time; their mass is the share of the population that each stands for.
+
+    What all cells of a time have grown to is the population of a later time, whichever time they
+    were taken at. So cells of several times can be weighed against each other, although they have
+    grown for longer or shorter.
+
+    Parameters
+    ----------
+    course, simulator
+        All cells, and how they are moved.
+    rows
+        The cells to carry, all of one time.
+    times
+        As in `Simulator.run`.
+    alone
+        Whether they are weighed among themselves only, for which no other cells have to be moved.
+    """
+    moved = simulator.run(course.read_cells(rows), times)
+    if alone:
+        return moved
+    others = course.rows_at(times[0])
+    total = torch.full((len(times), 1), float(np.log(len(others)))).to(moved.log_mass)
+    if simulator.n_samples is None and simulator.flow.changes_mass:
+        everyone = simulator.run(course.read_cells(others), times)
+        total = everyone.log_mass.logsumexp(dim=1, keepdim=True)
+    return replace(moved, log_mass=moved.log_mass - total)

@@ -1,0 +1,224 @@
+"""Cells, the times they were taken at, and the flow through them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from anndata import AnnData
+from torch import Tensor
+
+from cellflow._batch import Batch
+from cellflow._checks import format_list
+from cellflow._errors import CellflowWarning, InputError
+from cellflow._log import log_info
+from cellflow._versions import versions
+from cellflow.flow import Flow
+from cellflow.io import (
+    Cells,
+    Conditions,
+    SideColumns,
+    TimePoints,
+    describe_cells,
+    flow_times_of,
+    select_cells,
+    shared_times,
+)
+from cellflow.representation import Representation, cells_of, from_context
+
+
+@dataclass(frozen=True)
+class TimeCourse:
+    """Cells of several time points, and a flow fitted to such cells.
+
+    What depends on the points of all cells is computed when it is first needed.
+
+    Attributes
+    ----------
+    adata
+        The cells.
+    flow
+        The fitted flow.
+    time_points
+        Time of each cell, in the unit of the flow.
+    time_key
+        Column of `obs` with the times; None if it was found by a usual name.
+    """
+
+    adata: AnnData
+    flow: Flow
+    time_points: TimePoints
+    time_key: str | None
+
+    @classmethod
+    def read(cls, adata: AnnData, flow: Flow, time_key: str | None) -> TimeCourse:
+        """Read the times of all cells; `time_key` None takes the column the flow was fitted to."""
+        return cls(adata, flow, flow_times_of(adata, flow, time_key), time_key or flow.time_key)
+
+    @property
+    def elapsed(self) -> np.ndarray:
+        """Elapsed time of each cell, shape (n,), float64."""
+        return self.time_points.elapsed
+
+    @cached_property
+    def times(self) -> tuple[float, ...]:
+        """Times that have cells and that the flow was fitted to, increasing."""
+        return shared_times(self.time_points, self.flow)
+
+    @cached_property
+    def representation(self) -> Representation:
+        """Map between cells and the points that the flow moves."""
+        return from_context(self.flow.context)
+
+    @cached_property
+    def cells(self) -> Batch:
+        """Points and covariates of all cells, on the device of the flow."""
+        return self.read_cells(np.arange(self.adata.n_obs))
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Number of each cell's label, within which the flow was fitted, shape (n,).
+
+        Labels are values of `label_key` and of categorical conditions; all are 0 without them.
+        """
+        conditions = Conditions(tuple(self.flow.context.settings.get("conditions", ())))
+        columns = SideColumns(self.flow.settings.get("label_key"))
+        labels = columns.labels(self.adata.obs, conditions)
+        return np.zeros(self.adata.n_obs, dtype=np.int64) if labels is None else labels.numpy()
+
+    @cached_property
+    def flow_times(self) -> Tensor:
+        """Flow time of each cell, shape (n,)."""
+        return self._per_cell([self.flow.axis.to_flow(time) for time in self.time_points.times])
+
+    @cached_property
+    def clock_rate(self) -> Tensor:
+        """Flow time that passes per unit of elapsed time, at the time of each cell, shape (n,)."""
+        return self._per_cell([self.flow.axis.clock_rate(time) for time in self.time_points.times])
+
+    def find_time(self, time: float | str | None) -> float:
+        """Return one of `times` by number or label; the last for None.
+
+        Raises
+        ------
+        InputError
+            If no cells were taken then, or the flow was not fitted to them.
+        """
+        if time is None:
+            return self.times[-1]
+        found = self.time_points.find(time)
+        if found not in self.times:
+            raise InputError(
+                f"the flow was not fitted to time {found:g}; its times: "
+                f"{format_list(f'{each:g}' for each in self.times)}"
+            )
+        return found
+
+    def rows_at(self, time: float, mask: np.ndarray | None = None) -> np.ndarray:
+        """Return the rows of the cells of a time, shape (k,), of those only that are in a mask."""
+        there = self.elapsed == time
+        return np.flatnonzero(there if mask is None else there & mask)
+
+    def read_cells(self, rows: np.ndarray) -> Batch:
+        """Return points and covariates of some cells, on the device of the flow."""
+        return cells_of(self.adata, self.flow.context, rows).to(self.flow.device)
+
+    def label_blocks(
+        self, rows: np.ndarray, others: np.ndarray
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return, for each label that cells of both sides have, their positions in either side."""
+        before, after = self.labels[rows], self.labels[others]
+        return [
+            (np.flatnonzero(before == label), np.flatnonzero(after == label))
+            for label in np.intersect1d(before, after)
+        ]
+
+    def select(self, cells: Cells, usable: np.ndarray, where: str) -> np.ndarray:
+        """Return a mask of the selected cells that are usable, and report how many are not.
+
+        Parameters
+        ----------
+        cells
+            The selection, as in `select_cells`.
+        usable
+            Mask of the cells that can be used, shape (n,).
+        where
+            Where these are, for messages: `at or before time 6`.
+
+        Raises
+        ------
+        InputError
+            If none of the selected cells is usable.
+        """
+        selected = select_cells(self.adata, cells)
+        mask = selected & usable
+        n_left_out = int(selected.sum() - mask.sum())
+        if not mask.any():
+            raise InputError(
+                f"none of the {n_left_out} cells chosen ({describe_cells(cells)}) is {where}; "
+                f"times in the data: {self.time_points.describe()}"
+            )
+        if n_left_out and cells is not None:
+            log_info(
+                f"{n_left_out} of {int(selected.sum())} chosen cells are not {where} "
+                "and are left aside"
+            )
+        return mask
+
+    def extend_flow(self, times: Iterable[float], *, extrapolate: bool) -> tuple[Flow, bool]:
+        """Return a flow that reaches some elapsed times, and whether one is beyond its own.
+
+        Raises
+        ------
+        InputError
+            If one is and `extrapolate` is off.
+        """
+        low, high = self.flow.axis.times[0], self.flow.axis.times[-1]
+        outside = sorted({time for time in times if not low <= time <= high})
+        if not outside:
+            return self.flow, False
+        fact = f"time {outside[-1]:g} is outside the times of the flow, {low:g} to {high:g}"
+        if not extrapolate:
+            raise InputError(
+                f"{fact}; nothing was measured there, extrapolate=True (--extrapolate) goes on "
+                "as at the nearest of its times"
+            )
+        warnings.warn(
+            f"{fact}: cells go on as at the nearest of them, which no data supports",
+            CellflowWarning,
+            stacklevel=3,
+        )
+        return self.flow.extended(), True
+
+    @torch.no_grad()
+    def velocity(self, rows: np.ndarray) -> np.ndarray:
+        """Return the velocity of cells at their own times, shape (k, d), float64.
+
+        It is per unit of elapsed time.
+        """
+        chosen = torch.as_tensor(rows)
+        cells, rate = self.cells[chosen], self.clock_rate[chosen, None]
+        velocity = self.flow.velocity(self.flow_times[chosen], cells.x, cells.condition) * rate
+        return velocity.double().cpu().numpy()
+
+    def provenance(self, seed: int | None = None) -> dict[str, Any]:
+        """Return what `uns` records of a result: flow, data, seed, time column, versions."""
+        return {
+            "flow_id": self.flow.fingerprint,
+            "data": self.flow.settings.get("data"),
+            "seed": seed,
+            "device": str(self.flow.device),
+            "versions": versions(),
+            "time_key": self.time_key,
+            "unit": self.time_points.unit,
+        }
+
+    def _per_cell(self, values: list[float]) -> Tensor:
+        """Return the value of each cell's time, of one value for each of the distinct times."""
+        places = np.searchsorted(self.time_points.times, self.elapsed)
+        return torch.as_tensor(np.array(values)[places]).to(self.cells.x)

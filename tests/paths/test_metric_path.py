@@ -1,0 +1,300 @@
+"""Metrics made of cells, the net that bends paths, and the bent path against finite differences."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cellflow._batch import Batch, Pairs
+from cellflow._errors import InputError
+from cellflow.nets import GeopathNet
+from cellflow.paths import StraightPath
+from cellflow.paths.metric_path import MetricPath
+from cellflow.paths.riemannian import IntervalMetrics, LandMetric, RBFMetric
+from tests.seeds import seeded
+
+SEEDS = st.integers(0, 2**31)
+
+
+def normal(shape, generator):
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def net_with_bends(generator, dim=3, *, time_features=2):
+    """A net in double precision whose last layer is not zero."""
+    net = GeopathNet(dim, width=16, depth=2, time_features=time_features, generator=generator)
+    torch.nn.init.normal_(net.mlp.last.weight, generator=generator)
+    return net.double()
+
+
+def pairs_and_times(generator, n=9, dim=3, start=0.5, length=2.0):
+    ends = [Batch(normal((n, dim), generator)) for _ in range(2)]
+    pairs = Pairs.over((start, start + length), *ends)
+    return pairs, start + length * torch.rand(n, generator=generator, dtype=torch.float64)
+
+
+# --- the path ---
+
+
+@given(seed=SEEDS, start=st.floats(-3, 3), length=st.floats(0.2, 5))
+def test_the_velocity_is_the_derivative_of_the_position(seed, start, length):
+    generator = seeded(seed)
+    path = MetricPath(net_with_bends(generator), sigma=0)
+    pairs, t = pairs_and_times(generator, start=start, length=length)
+    step = 1e-5
+    before, now, after = (path.sample(pairs, t + h, generator) for h in (-step, 0.0, step))
+    torch.testing.assert_close((after.x - before.x) / (2 * step), now.u, rtol=1e-6, atol=1e-6)
+
+
+@given(seed=SEEDS)
+def test_the_ends_stay_where_they_are_however_much_the_path_bends(seed):
+    generator = seeded(seed)
+    pairs, _ = pairs_and_times(generator)
+    path = MetricPath(net_with_bends(generator), sigma=0)
+    torch.testing.assert_close(path.sample(pairs, pairs.t0, generator).x, pairs.x0)
+    torch.testing.assert_close(path.sample(pairs, pairs.t1, generator).x, pairs.x1)
+
+
+def test_half_of_the_bend_counts_midway_and_its_slope_at_the_start_is_two(generator):
+    pairs, _ = pairs_and_times(generator, length=4.0)
+    path = MetricPath(lambda t, x0, x1: torch.ones_like(x0), sigma=0)
+    middle = path.sample(pairs, (pairs.t0 + pairs.t1) / 2, generator)
+    torch.testing.assert_close(middle.x, (pairs.x0 + pairs.x1) / 2 + 0.5)
+    torch.testing.assert_close(middle.u, (pairs.x1 - pairs.x0) / 4)
+    start = path.sample(pairs, pairs.t0, generator)
+    torch.testing.assert_close(start.u, (pairs.x1 - pairs.x0) / 4 + 2 / 4)
+
+
+def test_an_untrained_net_gives_the_straight_path(generator):
+    pairs, t = pairs_and_times(generator)
+    net = GeopathNet(3, width=16, depth=2, generator=generator).double()
+    for sigma in (0.0, 0.3):
+        bent = MetricPath(net, sigma).sample(pairs, t, seeded(5))
+        straight = StraightPath(sigma).sample(pairs, t, seeded(5))
+        torch.testing.assert_close(bent.x, straight.x)
+        torch.testing.assert_close(bent.u, straight.u)
+
+
+def test_noise_has_constant_width_and_leaves_the_velocity(generator):
+    pairs, t = pairs_and_times(generator, n=20_000)
+    net = net_with_bends(generator).requires_grad_(requires_grad=False)
+    still, noisy = (MetricPath(net, sigma).sample(pairs, t, generator) for sigma in (0.0, 0.4))
+    assert float((noisy.x - still.x).std()) == pytest.approx(0.4, rel=0.02)
+    torch.testing.assert_close(noisy.u, still.u)
+
+
+def test_rows_do_not_see_each_other(generator):
+    pairs, t = pairs_and_times(generator)
+    path = MetricPath(net_with_bends(generator), sigma=0)
+    together = path.sample(pairs, t, generator)
+    for k in range(len(t)):
+        alone = path.sample(pairs[k : k + 1], t[k : k + 1], generator)
+        torch.testing.assert_close(alone.x, together.x[k : k + 1])
+        torch.testing.assert_close(alone.u, together.u[k : k + 1])
+
+
+def test_masses_grow_as_on_the_straight_path(generator):
+    pairs, t = pairs_and_times(generator)
+    masses = {"m0": torch.ones_like(t), "m1": 1 + torch.rand(len(t), generator=generator).double()}
+    heavy = Pairs(**{**pairs.columns(), **masses})
+    bent = MetricPath(net_with_bends(generator)).sample(heavy, t, generator)
+    straight = StraightPath().sample(heavy, t, generator)
+    torch.testing.assert_close(bent.growth, straight.growth)
+    torch.testing.assert_close(bent.weight, straight.weight)
+
+
+def test_gradients_reach_the_net_until_it_is_frozen(generator):
+    pairs, t = pairs_and_times(generator)
+    net = net_with_bends(generator)
+    sample = MetricPath(net).sample(pairs, t, generator)
+    (sample.x.square().sum() + sample.u.square().sum()).backward()
+    assert all(float(weights.grad.abs().sum()) > 0 for weights in net.parameters())
+    frozen = MetricPath(net.requires_grad_(requires_grad=False)).sample(pairs, t, generator)
+    assert not frozen.x.requires_grad
+    assert not frozen.u.requires_grad
+
+
+def test_a_path_can_be_drawn_where_no_gradients_are_kept(generator):
+    pairs, t = pairs_and_times(generator)
+    path = MetricPath(net_with_bends(generator), sigma=0)
+    with torch.no_grad():
+        still = path.sample(pairs, t, generator)
+    torch.testing.assert_close(still.u, path.sample(pairs, t, generator).u.detach())
+
+
+# --- the net ---
+
+
+@given(seed=SEEDS, scale=st.floats(0.01, 100), shift=st.floats(-100, 100))
+def test_bends_scale_with_the_data(seed, scale, shift):
+    generator = seeded(seed)
+    pairs, t = pairs_and_times(generator)
+    net = net_with_bends(generator)
+    points = torch.cat([pairs.x0, pairs.x1])
+    net.standardise(points)
+    bend = net(t, pairs.x0, pairs.x1)
+    net.standardise(points * scale + shift)
+    moved = net(t, pairs.x0 * scale + shift, pairs.x1 * scale + shift)
+    torch.testing.assert_close(moved, bend * scale, rtol=1e-4, atol=1e-4 * scale)
+
+
+def test_the_bend_depends_on_time_and_on_both_ends(generator):
+    pairs, t = pairs_and_times(generator)
+    net = net_with_bends(generator)
+    bend = net(t, pairs.x0, pairs.x1)
+    for other in ((t + 1, pairs.x0, pairs.x1), (t, -pairs.x0, pairs.x1), (t, pairs.x0, -pairs.x1)):
+        assert not torch.allclose(net(*other), bend)
+
+
+# --- LAND ---
+
+
+def test_land_of_two_samples_by_hand():
+    """At the origin, e^-2 + 0.001 and 4 e^-8 + 0.001."""
+    samples = torch.tensor([[1.0, 0.0], [0.0, 2.0]], dtype=torch.float64)
+    origin = torch.zeros((1, 2), dtype=torch.float64)
+    inverse = LandMetric(samples, gamma=0.5, rho=1e-3, alpha=1.0)(origin) ** -1
+    assert inverse[0].tolist() == pytest.approx([0.136335, 0.00234185], rel=1e-5)
+    squared = LandMetric(samples, gamma=0.5, rho=1e-3, alpha=2.0)(origin)
+    assert squared[0].tolist() == pytest.approx([53.8001, 182_340], rel=1e-5)
+
+
+@given(seed=SEEDS, gamma=st.floats(0.1, 3), alpha=st.floats(0.5, 3), shift=st.floats(-50, 50))
+def test_land_is_its_sum_over_samples(seed, gamma, alpha, shift):
+    generator = seeded(seed)
+    x, samples = normal((7, 3), generator) + shift, normal((11, 3), generator) + shift
+    squares = (x[:, None] - samples).square()
+    near = torch.exp(-squares.sum(dim=2, keepdim=True) / (2 * gamma**2))
+    expected = ((squares * near).sum(dim=1) + 0.01) ** -alpha
+    metric = LandMetric(samples, gamma, 0.01, alpha)
+    torch.testing.assert_close(metric(x), expected, rtol=1e-7, atol=0)
+
+
+def test_land_in_single_precision_keeps_its_digits_far_from_the_origin(generator):
+    samples, x = normal((500, 5), generator) + 100, 2 * normal((200, 5), generator) + 100
+    exact = LandMetric(samples.float().double(), 0.25)(x.float().double())
+    single = LandMetric(samples.float(), 0.25)(x.float())
+    torch.testing.assert_close(single.double(), exact, rtol=5e-3, atol=0)
+
+
+def test_drawn_samples_stand_for_all_cells(generator):
+    source, target = normal((3000, 2), generator), normal((2000, 2), generator) + 1
+    metrics = [
+        LandMetric.between(source, target, 0.5, generator, max_samples=limit)
+        for limit in (10_000, 1000)
+    ]
+    assert [len(metric.samples) for metric in metrics] == [4000, 1000]
+    assert [metric.count for metric in metrics] == [1.0, 4.0]
+    x = 0.5 + 0.5 * normal((50, 2), generator)
+    whole, drawn = (metric(x).log().mean() for metric in metrics)
+    assert float(drawn) == pytest.approx(float(whole), abs=0.1)
+
+
+def test_as_many_cells_of_either_population_are_drawn(generator):
+    source, target = torch.zeros((30, 2)), torch.ones((7, 2))
+    samples = LandMetric.between(source, target, 0.5, generator).samples
+    assert int((samples == 0).all(dim=1).sum()) == int((samples == 1).all(dim=1).sum()) == 7
+
+
+# --- radial basis functions ---
+
+
+def ring(generator, n=1000):
+    angle = 2 * torch.pi * torch.rand(n, generator=generator, dtype=torch.float64)
+    return torch.stack([angle.cos(), angle.sin()], dim=1) + 0.05 * normal((n, 2), generator)
+
+
+def test_functions_sum_to_about_one_on_cells_and_to_nothing_elsewhere(generator):
+    metric = RBFMetric.fit(ring(generator), generator, n_centres=40, contrast=9.0)
+    on_cells, inside = metric(ring(generator)), metric(torch.zeros_like(ring(generator)))
+    assert float(on_cells.median()) == pytest.approx(1 / (1 + metric.epsilon), rel=0.05)
+    assert float(inside.mean()) == pytest.approx(1 / metric.epsilon, rel=0.05)
+    assert float(inside.mean() / on_cells.median()) == pytest.approx(1 + 9, rel=0.15)
+    torch.testing.assert_close(on_cells[:, 0], on_cells[:, 1])
+
+
+def test_weights_lower_the_error_of_the_sum_and_stay_positive(generator):
+    cells = ring(generator)
+    metric = RBFMetric.fit(cells, generator, n_centres=40)
+    untrained = torch.rand(len(metric.weights), generator=generator, dtype=torch.float64)
+
+    def error(weights):
+        h = 1 / RBFMetric(metric.centres, metric.widths, weights, 1e-9)(cells)[:, 0]
+        return float((1 - h).square().mean())
+
+    assert error(metric.weights) < min(0.05, error(untrained) / 4)
+    assert (metric.weights >= 1e-4).all()
+
+
+def test_clusters_that_lie_apart_get_a_centre_and_their_own_width(generator):
+    spreads = torch.tensor([0.1, 0.4], dtype=torch.float64)
+    cells = torch.cat(
+        [20.0 * k + spread * normal((400, 3), generator) for k, spread in enumerate(spreads)]
+    )
+    metric = RBFMetric.fit(cells, generator, n_centres=2, kappa=1.5)
+    order = metric.centres[:, 0].argsort()
+    expected = torch.tensor([[0.0], [20.0]], dtype=torch.float64).expand(2, 3)
+    torch.testing.assert_close(metric.centres[order], expected, rtol=0, atol=0.1)
+    torch.testing.assert_close(metric.widths[order], 0.5 / (1.5 * spreads) ** 2, rtol=0.1, atol=0)
+
+
+@pytest.mark.parametrize("n", [2, 3, 12, 40])
+def test_few_or_equal_cells_give_a_finite_metric(n, generator):
+    for cells in (normal((n, 4), generator), torch.ones((n, 4), dtype=torch.float64)):
+        metric = RBFMetric.fit(cells, generator)
+        values = metric(torch.cat([cells, cells + 3]))
+        assert torch.isfinite(values).all()
+        assert (values > 0).all()
+
+
+def test_same_seed_same_metric():
+    cells = normal((200, 5), seeded())
+    first, second = (RBFMetric.fit(cells, seeded(3))(cells) for _ in range(2))
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+
+
+# --- one metric for each interval ---
+
+
+def test_each_row_is_measured_by_the_metric_of_its_interval(generator):
+    metrics = [LandMetric(normal((6, 2), generator), 0.5) for _ in range(3)]
+    starts = torch.tensor([0.0, 1.0, 3.0], dtype=torch.float64)
+    x = normal((8, 2), generator)
+    own = torch.tensor([2, 0, 1, 1, 0, 2, 2, 0])
+    values = IntervalMetrics(starts, metrics)(x, starts[own])
+    for k, metric in enumerate(metrics):
+        torch.testing.assert_close(values[own == k], metric(x)[own == k])
+
+
+def test_gradients_pass_through_the_metrics_of_intervals(generator):
+    metric = LandMetric(normal((6, 2), generator), 0.5)
+    x = normal((4, 2), generator).requires_grad_()
+    several = IntervalMetrics(torch.tensor([0.0, 1.0]).double(), [metric, metric])
+    t0 = torch.tensor([0.0, 1.0, 1.0, 0.0]).double()
+    (several_slope,) = torch.autograd.grad(several(x, t0).log().sum(), x)
+    (slope,) = torch.autograd.grad(metric(x).log().sum(), x)
+    torch.testing.assert_close(several_slope, slope)
+
+
+@pytest.mark.parametrize("name", ["gamma", "rho", "alpha"])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
+def test_numbers_of_a_land_metric_must_be_positive(name, value):
+    numbers = {"gamma": 1.0, "rho": 1.0, "alpha": 1.0, name: value}
+    with pytest.raises(InputError, match=f"{name} must be positive"):
+        LandMetric(torch.zeros((2, 2)), **numbers)
+
+
+@pytest.mark.parametrize("name", ["n_centres", "kappa", "contrast"])
+def test_numbers_of_an_rbf_metric_must_be_positive(name, generator):
+    with pytest.raises(InputError, match=f"{name} must be positive"):
+        RBFMetric.fit(torch.zeros((9, 2)), generator, **{name: 0})
+
+
+def test_one_cell_makes_no_metric(generator):
+    with pytest.raises(InputError, match="two or more cells, got 1"):
+        RBFMetric.fit(torch.zeros((1, 2)), generator)
+
+
+def test_intervals_without_a_metric_are_refused():
+    with pytest.raises(InputError, match="2 intervals and 1 metrics"):
+        IntervalMetrics(torch.tensor([0.0, 1.0]), [LandMetric(torch.zeros((2, 2)), 1.0)])

@@ -1,0 +1,82 @@
+"""Exact plans on few entries: the same as those of the solver that is given everything."""
+
+import numpy as np
+import ot
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cellflow.transport import distances, exact_plan
+from cellflow.transport.column_generation import priced_plan
+from cellflow.transport.exact import lower_bound
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def normal(rng, n, dim=2):
+    return rng.normal(size=(n, dim))
+
+
+def priced(cost, a, b, **options):
+    """Cost of the plan on few entries, and what its duals prove."""
+    plan, (u, _) = priced_plan(cost, a, b, max_iter=10**6, few=100, **options)
+    np.testing.assert_allclose(np.bincount(plan.rows, plan.mass, len(a)), a, atol=1e-12)
+    np.testing.assert_allclose(np.bincount(plan.columns, plan.mass, len(b)), b, atol=1e-12)
+    assert len(plan.mass) <= len(a) + len(b) - 1
+    return plan.mass @ cost[plan.rows, plan.columns], lower_bound(cost, a, b, u)
+
+
+@settings(max_examples=15)
+@given(seeds, st.integers(20, 90), st.integers(20, 90), st.integers(1, 6))
+def test_weighted_plans_are_those_of_the_whole_problem(seed, n, m, dim):
+    rng = np.random.default_rng(seed)
+    cost = distances(normal(rng, n, dim), 1 + normal(rng, m, dim))
+    a, b = rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m))
+    assert priced(cost, a, b) == pytest.approx([ot.emd2(a, b, cost)] * 2, rel=1e-10)
+
+
+@settings(max_examples=15)
+@given(seeds)
+def test_ties_and_points_without_mass_do_no_harm(seed):
+    rng = np.random.default_rng(seed)
+    cost = rng.integers(0, 3, size=(50, 40)).astype(float)
+    a, b = rng.multinomial(60, np.full(50, 1 / 50)) / 60, np.full(40, 1 / 40)
+    best = ot.emd2(a, b, cost)
+    assert priced(cost, a, b) == pytest.approx([best] * 2, abs=1e-10)
+
+
+def test_any_start_leads_to_the_same_plan(rng):
+    cost = distances(normal(rng, 60), normal(rng, 60))
+    a = b = np.full(60, 1 / 60)
+    best = ot.emd2(a, b, cost)
+    for start in (np.zeros(60), rng.normal(size=60)):
+        assert priced(cost, a, b, start=start) == pytest.approx([best] * 2, abs=1e-10)
+
+
+def masses(cost):
+    return [np.full(n, 1 / n) for n in cost.shape]
+
+
+@pytest.fixture
+def large(rng, monkeypatch):
+    """A problem that counts as one of many entries."""
+    monkeypatch.setattr("cellflow.transport.exact.FEW", 100)
+    return distances(normal(rng, 40), normal(rng, 30))
+
+
+def test_what_comes_to_no_end_is_solved_whole(large, monkeypatch):
+    best = exact_plan(large)
+    monkeypatch.setattr("cellflow.transport.exact.priced_plan", lambda *_, **__: None)
+    whole = exact_plan(large)
+    assert whole.cost == pytest.approx(best.cost, abs=1e-12)
+    assert whole.gap < 1e-10
+
+
+def test_an_answer_on_few_entries_that_is_not_proven_is_solved_whole(large, monkeypatch):
+    best = exact_plan(large)
+    plan, potentials = priced_plan(large, *masses(large), max_iter=10**6, few=100)
+    wrong = plan, (potentials[0] * 0, potentials[1] * 0)
+    monkeypatch.setattr("cellflow.transport.exact.priced_plan", lambda *_, **__: wrong)
+    again = exact_plan(large)
+    assert again.cost == pytest.approx(best.cost, abs=1e-12)
+    assert again.gap < 1e-10
