@@ -163,7 +163,7 @@ def test_unknown_classes_name_the_nearest(flow, plain):
         cf.images.sample(flow, 2, label="11")
     with pytest.raises(InputError, match="class 10 is not one of 0 to 9"):
         cf.images.sample(flow, 2, label=10)
-    with pytest.raises(InputError, match="trained without classes; train it with conditional"):
+    with pytest.raises(InputError, match="trained without; train it with conditional"):
         cf.images.sample(plain, 2, label="1")
 
 

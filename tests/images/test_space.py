@@ -79,7 +79,7 @@ def test_a_space_is_made_again_from_json_and_tensors(encoder, kind):
     )  # fmt: skip
     assert again.kind == kind
     if kind == "custom":
-        with pytest.raises(InputError, match="encoder of your own: give it as encoder"):
+        with pytest.raises(InputError, match="your own encoder: give it as encoder"):
             ImageSpace.of(flow)
 
 

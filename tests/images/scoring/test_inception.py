@@ -49,7 +49,7 @@ def test_checked_weights_alone_reach_the_net(tmp_path, monkeypatch):
     weights = convert_graph(made_up_graph())
     path = tmp_path / "weights.pth"
     torch.save(weights, path)
-    with pytest.raises(FileError, match="no FID Inception weights; expected the file"):
+    with pytest.raises(FileError, match="does not hold FID Inception weights; expected the file"):
         read_inception_weights(path)
     monkeypatch.setattr(inception, "_POOLED_SHA256", pooled_digest(weights))
     assert pooled_digest(read_inception_weights(path)) == pooled_digest(weights)
