@@ -24,7 +24,7 @@ from cellflow.images.samples import from_noise, solver_options
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Population
 from cellflow.methods.recipes import recipe_of
-from cellflow.nets.hourglass import check_sizes
+from cellflow.nets.hourglass import check_unet_sizes
 from cellflow.training import resolve_device
 
 #: Images of the flow at most, as published, and the height under which grids are halved no more.
@@ -132,7 +132,7 @@ def train_discriminator(
         "blocks": blocks,
         "multipliers": _multipliers(data.shape),
     }
-    check_sizes(data.shape, channels, sizes["multipliers"], blocks, 0.0)
+    check_unet_sizes(data.shape, channels, sizes["multipliers"], blocks, 0.0)
     place = resolve_device(device)
     if generated is None:
         n = min(len(data), _MOST) if n_generated is None else n_generated
