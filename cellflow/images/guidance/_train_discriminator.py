@@ -22,7 +22,7 @@ from cellflow.images.samples import from_noise
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Population
 from cellflow.methods.recipes import Recipe
-from cellflow.nets.hourglass import check_sizes
+from cellflow.nets.hourglass import check_unet_sizes
 from cellflow.training import resolve_device
 
 #: Largest default number of generated images, as published, and the height of the coarsest grid.
@@ -118,7 +118,7 @@ def train_discriminator(
         "blocks": blocks,
         "multipliers": _multipliers(data.shape),
     }
-    check_sizes(data.shape, channels, sizes["multipliers"], blocks, 0.0)
+    check_unet_sizes(data.shape, channels, sizes["multipliers"], blocks, 0.0)
     place = resolve_device(device)
     if not isinstance(generated, ImageSet):
         n = min(len(data), _MOST) if generated is None else generated

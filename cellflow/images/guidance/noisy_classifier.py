@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from cellflow._checks import check_positive
 from cellflow._typing import Condition, Points, Rows
-from cellflow.nets.blocks import Block, Down, Grid, Maker
-from cellflow.nets.hourglass import check_columns, check_sizes
+from cellflow.nets.blocks import Block, Downsample, Grid, LayerFactory
+from cellflow.nets.hourglass import check_condition, check_unet_sizes
 
 #: Rates of the process at times 0 and 1 (Song et al. 2021, arXiv 2011.13456).
 BETA_0, BETA_1 = 0.1, 20.0
@@ -101,10 +101,10 @@ class NoisyClassifier(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        check_sizes(shape, channels, multipliers, blocks, dropout)
+        check_unet_sizes(shape, channels, multipliers, blocks, dropout)
         self.shape, self.condition_dim = tuple(shape), condition_dim
-        make = Maker(4 * channels, dropout, generator, _HEAD_WIDTH)
-        self.time = make.time(channels, _TIME_STEPS)
+        make = LayerFactory(4 * channels, dropout, generator, _HEAD_WIDTH)
+        self.time = make.time_embedding(channels, _TIME_STEPS)
         if condition_dim:
             self.covariates = make.linear(condition_dim, make.embedding, bias=False)
         widths = [channels * factor for factor in multipliers]
@@ -113,13 +113,13 @@ class NoisyClassifier(nn.Module):
         for level, (before, width) in enumerate(pairwise([widths[0], *widths])):
             attends = shape[1] >> level in attention
             if level:
-                self.blocks.append(Block(before, width, make, resample=Down((1, 1))))
+                self.blocks.append(Block(before, width, make, resample=Downsample((1, 1))))
             self.blocks.extend(Block(width, width, make, attention=attends) for _ in range(blocks))
         height, width = (side >> len(widths) - 1 for side in shape[1:])
         self.feature_shape = (widths[-1], height, width)
         if n_outputs:
             self.norm = make.norm(widths[-1])
-            self.last = make.linear(widths[-1], n_outputs, init=make.closing)
+            self.last = make.linear(widths[-1], n_outputs, init=make.final_init)
 
     def forward(self, t: Rows, x: Points, condition: Condition | None = None) -> Values:
         """Return outputs, shape (n, n_outputs), of images `x`, shape (n, c * h * w), at times `t`.
@@ -137,7 +137,7 @@ class NoisyClassifier(nn.Module):
         return self._grid(t, x, condition).flatten(1)
 
     def _grid(self, t: Rows, x: Points, condition: Condition | None) -> Grid:
-        check_columns(condition, [self.condition_dim])
+        check_condition(condition, [self.condition_dim])
         embedding = self.time(t)
         if self.condition_dim:
             embedding = embedding + self.covariates(condition)
