@@ -246,10 +246,6 @@ class Potentials:
         """Rows as costs see them: measured from the origin, on the basis where there is one."""
         return on_axes(x, self.origin, self.basis)
 
-    def lifted(self, rows: Float[Tensor, "n k"]) -> Features:
-        """Points with these `coordinates`; off a basis there may be others."""
-        return (rows if self.basis is None else rows @ self.basis) + self.origin
-
     def tiles(self, x: Features) -> Iterator[Float[Tensor, "m k"]]:
         """Coordinates of a tile each, in units of epsilon where it is > 0."""
         for rows in torch.split(x, self._tile_rows):
