@@ -266,11 +266,6 @@ class Potentials:
         """Return the points relative to the origin, projected on the basis if there is one."""
         return project(x, self.origin, self.basis)
 
-    def unproject(self, coordinates: Float[Tensor, "n k"]) -> Features:
-        """Return the points in the span of the basis that have these `coordinates`."""
-        offset = coordinates if self.basis is None else coordinates @ self.basis
-        return offset + self.origin
-
     def tiles(self, x: Features) -> Iterator[Float[Tensor, "m k"]]:
         """Yield coordinates of consecutive points, divided by epsilon if it is positive."""
         for rows in torch.split(x, self._tile_rows):

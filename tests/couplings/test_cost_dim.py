@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from cellflow._errors import CellflowWarning, FileError, InputError
 from cellflow.couplings import SemidiscreteCoupling, atoms, fit_potentials, potentials_plan
 from cellflow.couplings.dual_potentials import Potentials
-from cellflow.images.guidance.tweedie import barycentre, entropic_pull
 from cellflow.marginals import Gaussian, Population
 from tests.seeds import randn, seeded
 
@@ -59,9 +58,6 @@ def test_on_all_components_everything_is_as_without_a_basis(epsilon, seed):
     assert torch.equal(turned.assign(x), plain.assign(x))
     torch.testing.assert_close(turned.marginal(x), plain.marginal(x))
     torch.testing.assert_close(turned.semidual(x), plain.semidual(x))
-    torch.testing.assert_close(barycentre(turned, x), barycentre(plain, x))
-    ends = stretched(40, seed + 3)
-    torch.testing.assert_close(entropic_pull(turned, x, ends), entropic_pull(plain, x, ends))
 
 
 def test_an_ascent_on_all_components_finds_the_same_potentials():
@@ -82,22 +78,6 @@ def test_on_some_components_everything_is_as_on_projected_points(epsilon, seed, 
     assert torch.equal(few.assign(x), plain.assign(project(x)))
     torch.testing.assert_close(few.marginal(x), plain.marginal(project(x)))
     torch.testing.assert_close(few.semidual(x), plain.semidual(project(x)))
-    torch.testing.assert_close(project(barycentre(few, x)), barycentre(plain, project(x)))
-
-
-def test_the_pull_on_a_basis_is_the_slope_of_the_log_share():
-    potentials, x = with_basis(3, 2, 0.7), randn(1, 5, seed=9).requires_grad_()
-    (tile,) = potentials.tiles(x)
-    (_, shares), = potentials.shares(tile)  # fmt: skip
-    (slope,) = torch.autograd.grad(shares[0, 4].log(), x)
-    ends = potentials.unproject(potentials.atoms)[4:5] + 2 * _off(potentials)
-    torch.testing.assert_close(entropic_pull(potentials, x.detach(), ends), slope)
-
-
-def _off(potentials):
-    """A direction that the basis does not see."""
-    v = torch.ones(1, 5, dtype=F64)
-    return v - v @ potentials.basis.T @ potentials.basis
 
 
 def test_pairs_looked_up_on_few_components_meet_the_masses_with_whole_points(generator):

@@ -9,7 +9,7 @@ import torch
 from cellflow import method, recipe
 from cellflow._errors import CellflowWarning, FileError, InputError
 from cellflow.couplings import Potentials
-from cellflow.images.potentials_report import precompute
+from cellflow.images.potentials_report import report_potentials
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.training import fit_flow
 from cellflow.training.context import Fit
@@ -111,7 +111,7 @@ def test_a_folder_that_cannot_be_made_or_written_is_an_error_of_ours(tmp_path, m
 
 def before(chosen, source=NOISE, target=None, **options):
     marginals = Marginals((0.0, 1.0), (source, target or points(0)))
-    return precompute(
+    return report_potentials(
         marginals, method=chosen, recipe=QUICK, seed=0, device=DEVICE, **options
     )  # fmt: skip
 
