@@ -17,7 +17,7 @@ from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.representation import from_context, points_of
 from cellflow.tl._fit import checksum, record_fit
-from cellflow.training import compared, fit_flow, resolve_device, settings_after
+from cellflow.training import fit_flow, report_straightness, resolve_device, settings_after
 
 
 def finetune(
@@ -125,7 +125,8 @@ def finetune(
         condition_keys=flow.inputs.condition_keys,
         label_key=label_key,
     )
-    tuned = replace(compared(flow, tuned, marginals), inputs=inputs, context=flow.context)
+    tuned = report_straightness(flow, tuned, marginals)
+    tuned = replace(tuned, inputs=inputs, context=flow.context)
     record_fit(adata, tuned, key_added)
     return tuned
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellflow import InputError
-from cellflow.images import Encoder, ImageSet, PCAEncoder, PixelEncoder
+from cellflow.images import ImageSet, PCAEncoder
+from cellflow.images.encoders import Encoder, PixelEncoder
 from tests.small_images import digits
 
 

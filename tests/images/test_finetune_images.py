@@ -5,7 +5,7 @@ import pytest
 
 import cellflow as cf
 from cellflow import InputError
-from cellflow.images import ImageSet, PCAEncoder
+from cellflow.images import ImageSet, PCAEncoder, Pictures
 from cellflow.images.space import training_settings
 from tests.images.test_augment import EDM
 from tests.small_images import TINY, digits, no_pictures, trained
@@ -69,14 +69,15 @@ def test_flows_between_sets_take_their_source():
         tuned(between, ends["data"])
 
 
-@pytest.mark.parametrize("options", [{}, {"copy_every": 2}, {"target": "hermite"}])
+@pytest.mark.parametrize("options", [{}, {"oat_copy_every": 2}, {"oat_target": "hermite"}])
 def test_a_resumed_fine_tuning_ends_with_the_weights_of_one_that_was_not(
     first, options, tmp_path, monkeypatch
 ):
-    kept = {"checkpoint": tmp_path / "c", "checkpoint_every": 2, "n_steps": 6, **options}
+    options = {"method": cf.method("oat-fm", sigma=0, **options)}
+    kept = {"checkpoint": cf.Checkpoint(tmp_path / "c", 2, resume=True), "n_steps": 6, **options}
     with no_pictures(monkeypatch):
-        tuned(first, **kept, pictures=tmp_path / "pictures", pictures_every=5)
-    resumed = tuned(first, **kept, resume=True)
+        tuned(first, **kept, pictures=Pictures(tmp_path / "pictures", 5))
+    resumed = tuned(first, **kept)
     whole = tuned(first, n_steps=6, **options)
     assert resumed.fingerprint == whole.fingerprint
     assert resumed.history == whole.history
@@ -96,7 +97,6 @@ REFUSED = {
     "a source for noise": ({"source": digits()}, "starts from noise; leave the source out"),
     "another net": ({"recipe": cf.recipe("torchcfm")}, "keeps the net of the prior"),
     "another objective": ({"method": "ot-cfm"}, "has objective 'oat', this method 'velocity'"),
-    "an alpha that is none": ({"alpha": 0.0}, "oat_alpha=0"),
 }
 
 
@@ -108,7 +108,7 @@ def test_what_does_not_go_together_is_refused_with_what_would(first, mistake):
 
 
 def test_other_classes_and_other_flows_are_refused(course, quick):
-    with pytest.raises(InputError, match=r"knows the classes 0, 1, .*plain has none"):
+    with pytest.raises(InputError, match=r"has the classes 0, 1, .*plain has none"):
         tuned(trained(conditional=True), ImageSet(digits().pixels[:20], name="plain"))
     with pytest.raises(InputError, match="the prior has average"):
         tuned(trained(method="mean-flow"))
