@@ -31,7 +31,7 @@ def test_a_flow_of_embedded_cells_is_fine_tuned_and_predicts(semrau, quick, tmp_
     assert set(numbers["before"]) == set(numbers["after"]) == {"path_energy", "npe", "w2"}
     entry = semrau.uns["cellflow"]["finetune"]
     assert entry["flow_id"] == tuned.fingerprint
-    assert entry["method"]["objective"] == "oat"
+    assert entry["method"]["objective"]["name"] == "oat"
     assert semrau.uns["cellflow"]["fit"]["flow_id"] == flow.fingerprint
     semrau.write_h5ad(tmp_path / "a.h5ad")
     again = anndata.read_h5ad(tmp_path / "a.h5ad").uns["cellflow"]["finetune"]

@@ -241,7 +241,7 @@ def test_a_fine_tuning_by_name_has_the_noise_of_its_prior(course, quick, monkeyp
     seen, after = [], predict.settings_after
 
     def kept(*args):
-        seen.append(after(*args)[0].sigma)
+        seen.append(after(*args)[0].path.sigma)
         return after(*args)
 
     monkeypatch.setattr(predict, "settings_after", kept)

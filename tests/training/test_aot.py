@@ -119,7 +119,7 @@ def test_a_large_assignment_is_served_in_small_batches(monkeypatch):
         solved.append(cost.shape)
         return solve_assignment(cost)
 
-    monkeypatch.setattr(builders, "exact", counted)
+    monkeypatch.setattr(builders, "solve_assignment", counted)
     coupling = coupled("aot", points(600), 512)
     served = [coupling.sample(64, seeded(k)).x1 for k in range(8)]
     assert solved == [(512, 512)]
