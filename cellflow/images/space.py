@@ -157,7 +157,7 @@ class ImageSpace:
         if encoder is None:
             if known["encoder"] not in ENCODERS:
                 raise InputError("this flow is in latents of your own encoder: give it as encoder")
-            encoder = ENCODERS[known["encoder"]].restored(shape, flow.context.arrays)
+            encoder = ENCODERS[known["encoder"]].restore(shape, flow.context.arrays)
         classes, low_res = tuple(known["classes"]), known.get("low_res")
         return cls(shape, encoder, classes, known["target"], known["source"], low_res)
 

@@ -129,7 +129,7 @@ def train_discriminator(
     discriminator = fit_discriminator(
         _population(space, flow, data),
         _population(space, flow, generated),
-        _labelled(space, flow, data),
+        _with_labels(space, flow, data),
         sizes=sizes,
         pairing=pairing,
         recipe=recipe,
@@ -172,7 +172,7 @@ def _population(space: ImageSpace, flow: Flow, images: ImageSet) -> Population:
     return space.population(images, flips=training_settings(flow)["flips"])
 
 
-def _labelled(space: ImageSpace, flow: Flow, data: ImageSet) -> Population | None:
+def _with_labels(space: ImageSpace, flow: Flow, data: ImageSet) -> Population | None:
     """Return the images with their classes as covariates; None without labels."""
     if data.labels is None:
         return None
