@@ -284,7 +284,7 @@ def watching(real, prior=0.0, n_steps=500):
     """The monitor of a prior, where real points are so many times wider than the start."""
     x = torch.randn((64, 2), generator=seeded(1))
     pairs = Pairs(x, real * x, torch.zeros(64), torch.ones(64))
-    return TargetNet(Fields({"velocity": Widening(prior)}), OAT, pairs, n_steps)
+    return TargetNet(Fields({"velocity": Widening(prior)}), OAT.objective, pairs, n_steps)
 
 
 def stops(target, *ratios, every=50):
