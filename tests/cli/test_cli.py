@@ -160,7 +160,7 @@ MISTAKES = {
     "missing option": (["fit", "good.h5ad"], "Missing option '--output'"),
     "unknown command": (["fitt"], "No such command 'fitt'"),
     "no number": (["fit", "good.h5ad", *FIT, "--seed", "x"], "'x' is not a valid integer"),
-    "both": (["info", "good.h5ad", "--quiet", "--verbose"], "exclude each other"),
+    "both": (["info", "good.h5ad", "--quiet", "--verbose"], "not both"),
     "no scores": (
         ["plot", "holdout", "scores.json", "--output", "a.png"], "holds no held-out scores",
     ),
@@ -214,7 +214,7 @@ def test_a_fault_of_ours_is_one_line_and_exit_1(run, file, monkeypatch):
     monkeypatch.setattr("cellflow.tl.fit", broken)
     code, _, err = run("fit", file, *FIT)
     assert code == 1
-    assert err == "cellflow: RuntimeError: two lines (--verbose shows where)\n"
+    assert err == "cellflow: RuntimeError: two lines (run with --verbose for the traceback)\n"
     assert "Traceback" in run("fit", file, *FIT, "--verbose")[2]
 
 
