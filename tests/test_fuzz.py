@@ -31,9 +31,9 @@ from cellflow._errors import CellflowError
 from cellflow._tensors import compute_digest
 from cellflow.evaluation.plan import read_plan
 from cellflow.flow.storage import _digest
-from cellflow.images import read_table
 from cellflow.images._read import read
 from cellflow.images.scoring.feature_nets import read_weights
+from cellflow.images.scoring.scores import read_table
 from cellflow.io import read_course, read_scores, write_h5ad
 from cellflow.methods.config import read_config
 from cellflow.representation import from_context
@@ -144,7 +144,7 @@ def home():
         )
         cf.tl.fit(
             adata, use_rep="X_pca", recipe=cf.recipe(SMALL, n_steps=2), progress=False,
-            checkpoint=folder / "state", checkpoint_every=1,
+            checkpoint=Checkpoint(folder / "state", 1),
         )  # fmt: skip
         flow.save(folder / "flow")
         write_h5ad(adata, folder / "a.h5ad")
@@ -313,7 +313,7 @@ def test_checkpoints_that_a_stranger_signed(places, tensors):
         attempt(
             lambda path: cf.tl.fit(
                 course((8, 8, 8)), use_rep="X_pca", recipe=cf.recipe(SMALL, n_steps=2),
-                progress=False, checkpoint=path, resume=True,
+                progress=False, checkpoint=Checkpoint(path, resume=True),
             ),
             kept,
         )  # fmt: skip

@@ -15,7 +15,7 @@ import cellflow as cf
 from cellflow import FileError, InputError
 from cellflow._signals import defer_signals
 from cellflow.io import write_h5ad
-from cellflow.training.loop import _Training
+from cellflow.training import Trainer
 
 FIT = ["fit", "course.h5ad", "--use-rep", "X_pca", "--config", "c.yaml", "--quiet"]
 KEPT = ["--checkpoint", "kept", "--checkpoint-every", "4", "--resume"]
@@ -47,14 +47,14 @@ def weights(flow):
 
 def at_step(monkeypatch, step, do):
     """Do something in the middle of a step."""
-    whole = _Training.step
+    whole = Trainer.step
 
     def interrupted(self):
         if self.steps == step:
             do()
         return whole(self)
 
-    monkeypatch.setattr(_Training, "step", interrupted)
+    monkeypatch.setattr(Trainer, "step", interrupted)
 
 
 # Going on
@@ -117,14 +117,14 @@ def test_killed_fits_end_with_the_weights_of_one_that_was_not():
 
 
 def test_a_checkpoint_of_other_cells_or_settings_is_refused(course, small, tmp_path):
-    kept = {"use_rep": "X_pca", "progress": False, "checkpoint": tmp_path / "c", "resume": True}
-    kept["checkpoint_every"] = 4
+    checkpoint = cf.Checkpoint(tmp_path / "c", 4, resume=True)
+    kept = {"use_rep": "X_pca", "progress": False, "checkpoint": checkpoint}
     cf.tl.fit(course, recipe=small, **kept)
     other = course.copy()
     other.obsm["X_pca"][7, 0] += 1e-3
     with pytest.raises(InputError, match=r"training with other settings \(data\)"):
         cf.tl.fit(other, recipe=small, **kept)
-    with pytest.raises(InputError, match=r"other settings \(seed\); give those, or start anew"):
+    with pytest.raises(InputError, match=r"other settings \(seed\); use those, or start"):
         cf.tl.fit(course, recipe=small, rng=1, **kept)
     (tmp_path / "c").write_bytes((tmp_path / "c").read_bytes()[:-7])
     with pytest.raises(FileError, match="cannot be read as a checkpoint"):
@@ -218,18 +218,18 @@ def test_one_seed_gives_one_flow_to_the_byte(course, small, tmp_path):
 
 def test_a_flow_says_what_it_was_made_of_and_from(course, small):
     flow = cf.tl.fit(course, use_rep="X_pca", recipe=small, rng=3, device="cpu", progress=False)
-    assert (flow.settings["seed"], flow.settings["device"]) == (3, "cpu")
-    assert {"cellflow", "python", "torch", "numpy"} <= set(flow.settings["versions"])
-    assert flow.settings["recipe"]["n_steps"] == 12
-    assert course.uns["cellflow"]["fit"]["data"] == flow.settings["data"]
-    assert len(flow.settings["data"]) == 16
+    assert (flow.record.seed, flow.record.device) == (3, "cpu")
+    assert {"cellflow", "python", "torch", "numpy"} <= set(flow.record.versions)
+    assert flow.recipe.n_steps == 12
+    assert course.uns["cellflow"]["fit"]["data"] == flow.inputs.data
+    assert len(flow.inputs.data) == 16
     moved = course.copy()
     moved.obsm["X_pca"][0, 0] += 1e-3
     later = course.copy()
     later.obs["day"] += 1
     for other in (moved, later):
         again = cf.tl.fit(other, use_rep="X_pca", recipe=small, device="cpu", progress=False)
-        assert again.settings["data"] != flow.settings["data"]
+        assert again.inputs.data != flow.inputs.data
 
 
 def test_predictions_and_scores_say_it_too(course, small, tmp_path):
@@ -271,7 +271,7 @@ def test_whatever_a_flow_tells_says_which_flow_data_seed_and_versions_it_is_of(c
     for key, make in MADE.items():
         entry = make(course, flow).uns["cellflow"][key]
         assert entry["flow_id"] == flow.fingerprint, key
-        assert entry["data"] == flow.settings["data"], key
+        assert entry["data"] == flow.inputs.data, key
         assert entry["device"] == "cpu", key
         assert entry["versions"]["cellflow"] == cf.__version__, key
         assert entry.get("seed", 5) == 5, key

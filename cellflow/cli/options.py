@@ -370,42 +370,54 @@ device = click.option(
 )
 
 
-def checkpoint(*, every: int) -> Callable[[Command], Command]:
-    """Return the options that write checkpoints of a training."""
-    return compose(
-        click.option(
-            "--checkpoint",
-            type=PATH,
-            metavar="FILE",
-            panel=RUN,
-            help="File to write the state of the training to.",
-        ),
-        click.option(
-            "--checkpoint-every",
-            type=click.IntRange(min=1),
-            default=every,
-            show_default=True,
-            metavar="STEPS",
-            panel=RUN,
-            help="Number of steps between checkpoints.",
-        ),
-        click.option(
-            "--resume",
-            is_flag=True,
-            panel=RUN,
-            help="Continue from the checkpoint, if the file exists.",
-        ),
+checkpoint = compose(
+    click.option(
+        "--checkpoint",
+        type=PATH,
+        metavar="FILE",
+        panel=RUN,
+        help="Save the state of the training to this file.",
+    ),
+    click.option(
+        "--checkpoint-every",
+        type=click.IntRange(min=1),
+        default=500,
+        show_default=True,
+        metavar="STEPS",
+        panel=RUN,
+        help="Number of steps between checkpoints.",
+    ),
+    click.option(
+        "--resume",
+        is_flag=True,
+        panel=RUN,
+        help="Continue from the checkpoint if it exists.",
+    ),
+)
+
+
+def take_checkpoint(settings: dict[str, Any], *, force: bool) -> None:
+    """Replace the three options of a checkpoint by one `Checkpoint`, or None.
+
+    Raises
+    ------
+    click.UsageError
+        For --resume without --checkpoint.
+    FileError
+        If the file cannot be written, or exists and neither --resume nor --force is given.
+    """
+    path, every, resume = (
+        settings.pop(name) for name in ("checkpoint", "checkpoint_every", "resume")
     )
-
-
-def check_checkpoint(settings: dict[str, Any], *, force: bool) -> None:
-    """Raise an error if the checkpoint cannot be written or resumed."""
-    if settings["resume"] and settings["checkpoint"] is None:
-        raise click.UsageError("--resume requires --checkpoint FILE, the file to continue from")
-    if settings["checkpoint"] is not None:
+    settings["checkpoint"] = None
+    if path is not None:
+        from cellflow import Checkpoint
         from cellflow._files import check_file_target
 
-        check_file_target(settings["checkpoint"], overwrite=force or settings["resume"])
+        check_file_target(path, overwrite=force or resume)
+        settings["checkpoint"] = Checkpoint(path, every, resume)
+    elif resume:
+        raise click.UsageError("--resume needs --checkpoint FILE to continue from")
 
 
 def run_options(command: Command) -> Command:

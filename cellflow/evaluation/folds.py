@@ -176,8 +176,8 @@ class Evaluation:
             settings.whiten,
         )
 
-    def times(self) -> list[float]:
-        """Return the times to hold out, in order.
+    def find_times(self) -> list[float]:
+        """Find the times to hold out, in order.
 
         Raises
         ------
@@ -187,7 +187,7 @@ class Evaluation:
         """
         return find_interior_times(self.points, self.settings.times)
 
-    def fold(self, time: float, *, gene_sets: bool = False) -> Fold:
+    def make_fold(self, time: float, *, gene_sets: bool = False) -> Fold:
         """Hold one time out.
 
         The representation is fitted to the training cells, or to all where the protocol says so,

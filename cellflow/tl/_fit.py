@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from anndata import AnnData
 from cellflow._batch import Batch
 from cellflow._keys import FIT, write_record
 from cellflow._random import RNG, resolve_seed
-from cellflow.flow import Context, Flow, fingerprint
+from cellflow.flow import Flow, fingerprint
 from cellflow.io import (
     Conditions,
     SideColumns,
@@ -28,7 +27,7 @@ from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.representation import current_representation, points_of, to_context
-from cellflow.training import Checkpoint, fit_flow, resolve_device
+from cellflow.training import Checkpoint, fit_flow, make_checkpoint, resolve_device
 
 
 def fit(
@@ -46,9 +45,7 @@ def fit(
     time_axis: str = "learned",
     rng: RNG = 0,
     device: str = "auto",
-    checkpoint: str | Path | None = None,
-    checkpoint_every: int = 500,
-    resume: bool = False,
+    checkpoint: Checkpoint | str | Path | None = None,
     progress: bool = True,
     key_added: str = FIT,
 ) -> Flow:
@@ -92,12 +89,9 @@ def fit(
     device
         `auto`, `cpu`, `cuda`, `cuda:1`, ...
     checkpoint
-        File of the state of the training, so that a fit that is stopped and resumed ends with the
-        weights of one that is not; Ctrl-C and SIGTERM then write the state before they stop.
-    checkpoint_every
-        Steps between two checkpoints.
-    resume
-        Resume from that file, if it exists.
+        File for the state of the training, from which a fit that was stopped continues: a path, or
+        a `cellflow.Checkpoint` with the steps between two writings and whether to resume. Ctrl-C
+        and SIGTERM save the state before they stop the fit.
     progress
         Show a progress bar on stderr.
     key_added
@@ -154,29 +148,27 @@ def fit(
         seed=resolve_seed(rng),
         device=target,
         prior=prior,
-        checkpoint=None
-        if checkpoint is None
-        else Checkpoint(
-            Path(checkpoint), checkpoint_every, resume, {"data": data, "time_axis": time_axis}
-        ),
+        checkpoint=make_checkpoint(checkpoint, {"data": data, "time_axis": time_axis}),
         progress=progress,
     )
-    columns = {
-        "data": data,
-        "use_rep": use_rep,
-        "condition_keys": list(keys),
-        "label_key": label_key,
-        "lineage_key": lineage_key,
-        "cost_rep": cost_rep,
-        "prior": None if prior is None else prior.fingerprint,
-    }
+    inputs = replace(
+        flow.inputs,
+        data=data,
+        time_key=time_key,
+        use_rep=use_rep,
+        condition_keys=tuple(keys),
+        label_key=label_key,
+        lineage_key=lineage_key,
+        cost_rep=cost_rep,
+    )
     context = to_context(
         representation,
-        time_key=time_key,
         course=kept_times(points),
         conditions=[dict(c) for c in conditions.columns],
     )
-    return attach_metadata(adata, flow, context, columns, key_added)
+    flow = replace(flow, inputs=inputs, context=context)
+    record_fit(adata, flow, key_added)
+    return flow
 
 
 def checksum(cells: Batch, elapsed: np.ndarray) -> str:
@@ -190,18 +182,17 @@ def _make_marginals(cells: Batch, points: TimePoints, kind: str) -> tuple[Margin
     return populations(cells, points.elapsed, points.times, axis), axis
 
 
-def attach_metadata(
-    adata: AnnData, flow: Flow, context: Context, columns: Mapping[str, Any], key_added: str
-) -> Flow:
-    """Return the flow with its context and the names of its columns, and record it in `uns`."""
-    flow = replace(flow, context=context, settings={**flow.settings, **columns})
+def record_fit(adata: AnnData, flow: Flow, key_added: str) -> None:
+    """Write method, recipe, inputs, record and loss curve of a flow to `uns`."""
+    values = flow.as_dict()
     entry = {
-        **flow.settings,
+        "method": values["method"],
+        "recipe": values["recipe"],
+        **values["inputs"],
+        **values["record"],
         "time_axis": flow.axis.kind,
         "flow_id": flow.fingerprint,
-        "time_key": flow.time_key,
         "times": np.array(flow.axis.times),
         "history": {name: np.array(values) for name, values in flow.history.items()},
     }
     write_record(adata.uns, key_added, entry)
-    return flow

@@ -66,7 +66,7 @@ def main() -> None:
     for dims in asked.dims:
         evaluation = _evaluation(dims)
         for day in asked.days:
-            fold = evaluation.fold(day)
+            fold = evaluation.make_fold(day)
             seconds, *goal = _torchcfm(evaluation, fold, asked.torchcfm_steps)
             print(f"{dims}-D, day {day:g}, TorchCFM: {seconds:.1f} s, {_said(goal)}", flush=True)
             for name in asked.methods:

@@ -139,7 +139,7 @@ MISTAKES = {
     "text": (["info", "text.h5ad"], "text.h5ad is not an .h5ad file"),
     "dimensions": (["fit", "good.h5ad", *FIT, "--n-dims", "9"], "n_dims 9 is more than the 3"),
     "coupling": (["fit", "good.h5ad", *FIT, "--coupling", "emd"], "'emd' is not one of 'ot'"),
-    "held-out time": (["holdout", "good.h5ad", *SCORE, "--time", "3"], "no cells were measured at time 3"),
+    "held-out time": (["holdout", "good.h5ad", *SCORE, "--time", "3"], "measured at time 3"),
     "edge time": (["holdout", "good.h5ad", *SCORE, "--time", "0"], "no neighbours on both sides"),
     "device": (["fit", "good.h5ad", *FIT, "--device", "gpu9"], "device 'gpu9' is not available"),
     "no flow": (

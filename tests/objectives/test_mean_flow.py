@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from cellflow import recipe
+from cellflow import method, recipe
 from cellflow._batch import Pairs
 from cellflow.couplings import IndependentCoupling
 from cellflow.flow import Flow
@@ -14,7 +14,7 @@ from cellflow.marginals import Gaussian, Population, TimeAxis
 from cellflow.nets import Fields
 from cellflow.objectives import LogitNormal, MeanFlow, VelocityRegression, uniform_times
 from cellflow.paths import PathSample, StraightPath
-from cellflow.training import minimise
+from cellflow.training import Trainer
 
 
 def spread(t, s):
@@ -95,10 +95,10 @@ def test_all_averages_that_lead_to_one_point_are_the_straight_way_to_it(generato
 def test_training_finds_the_closed_form_and_one_step_its_spread(generator):
     ends = [Gaussian(torch.zeros(1, 1, dtype=torch.float64), scale) for scale in (1.0, 0.5)]
     net = fields(1.3)
-    minimise(
+    Trainer(
         net, IndependentCoupling(*ends), MeanFlow(StraightPath(0.0), power=0.0),
         recipe("default", n_steps=400, learning_rate=0.02, batch_size=1024, ema_decay=0), generator,
-    )  # fmt: skip
+    ).run()  # fmt: skip
     assert float(net.nets["average"].log_s.detach().exp()) == pytest.approx(0.5, abs=0.05)
     x = ends[0].sample(20_000, generator).x
     start = torch.zeros(len(x), dtype=torch.float64)
@@ -191,7 +191,7 @@ def test_derivative_of_an_affine_net_is_that_of_its_coefficients(generator):
 
 
 def test_exact_averages_go_as_far_in_one_step_as_in_many_and_by_solvers():
-    flow = Flow(Known(), TimeAxis("index", (0.0, 1.0)), {}, {})
+    flow = Flow(Known(), TimeAxis("index", (0.0, 1.0)), method("mean-flow"), recipe("default"))
     x = torch.tensor([[1.0], [-2.0]], dtype=torch.float64)
     for n_steps in (None, 1, 2, 5):
         way = flow.trajectory(x, [0.0, 0.5, 1.0], solver="average", n_steps=n_steps)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellflow.couplings import AccelerationCoupling, Coupling
-from cellflow.training.feed import Feed, Source
+from cellflow.training.feed import Feed, FeedState
 from tests.seeds import seeded
 from tests.trainings import couplings, minibatches, same_pairs
 
@@ -56,7 +56,7 @@ numbers = {"n": st.integers(1, 30), "ahead": st.integers(1, 3), "batches": st.in
 @given(**numbers)
 def test_a_thread_changes_nothing_about_the_pairs(name, n, ahead, batches):
     feed = Feed(made(name), n, seeded(5))
-    with feed.ahead(ahead):
+    with feed.prefetch(ahead):
         found = [feed.next() for _ in range(batches)]
     assert all_same(found, drawn(name, n, batches))
 
@@ -67,7 +67,7 @@ def test_after_the_block_coupling_and_generator_are_where_the_last_pair_left_the
     name, n, ahead, batches
 ):
     feed = Feed(made(name), n, seeded(5))
-    with feed.ahead(ahead):
+    with feed.prefetch(ahead):
         for _ in range(batches):
             feed.next()
     alone = made(name), seeded(5)
@@ -85,7 +85,7 @@ def test_blocks_follow_each_other_without_a_seam(blocks):
     feed = Feed(made("mixture"), 7, seeded(5))
     found = []
     for ahead, batches in blocks:
-        with feed.ahead(ahead):
+        with feed.prefetch(ahead):
             found += [feed.next() for _ in range(batches)]
         found.append(feed.next())
     assert all_same(found, drawn("mixture", 7, len(found)))
@@ -95,16 +95,16 @@ def test_blocks_follow_each_other_without_a_seam(blocks):
 @pytest.mark.parametrize("ahead", [0, 2])
 def test_a_source_lets_a_fresh_coupling_go_on_alike(name, ahead):
     feed = Feed(made(name), 7, seeded(5))
-    with feed.ahead(ahead):
-        sources = [feed.source]
+    with feed.prefetch(ahead):
+        sources = [feed.state]
         for _ in range(3):
             feed.next()
-            sources.append(feed.source)
+            sources.append(feed.state)
     expected = drawn(name, 7, 6)
     for served, source in enumerate(sources):
         coupling, generator = made(name), seeded(99)
         coupling.sample(3, generator)
-        Source.of_tensors(source.tensors, CPU).restore(coupling, generator)
+        FeedState.from_tensors(source.tensors, CPU).restore(coupling, generator)
         found = [coupling.sample(7, generator) for _ in range(6 - served)]
         assert all_same(found, expected[served:])
 
@@ -120,7 +120,7 @@ def test_pairs_are_really_drawn_ahead_and_no_more_than_asked():
 
     counting = Counting()
     feed = Feed(counting, 7, seeded(5))
-    with feed.ahead(2):
+    with feed.prefetch(2):
         feed.next()
         # One served and two ahead, at least; one more may be waiting for room.
         assert all(counting.draws.acquire(timeout=20) for _ in range(3))
@@ -130,7 +130,7 @@ def test_pairs_are_really_drawn_ahead_and_no_more_than_asked():
 @pytest.mark.parametrize("ahead", [0, 1, 3])
 def test_an_error_of_the_coupling_is_raised_where_the_pairs_are_asked_for(ahead):
     feed = Feed(Failing(), 7, seeded(5))
-    with feed.ahead(ahead):
+    with feed.prefetch(ahead):
         for expected in drawn("minibatch", 7, 3):
             assert same_pairs(feed.next(), expected)
         with pytest.raises(ZeroDivisionError, match="no plan"):
@@ -139,7 +139,7 @@ def test_an_error_of_the_coupling_is_raised_where_the_pairs_are_asked_for(ahead)
 
 def test_an_error_is_heard_by_whoever_asks_again_and_pairs_before_it_stay_served():
     feed = Feed(Failing(), 7, seeded(5))
-    with feed.ahead(2):
+    with feed.prefetch(2):
         served = [feed.next() for _ in range(3)]
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
@@ -155,7 +155,7 @@ def test_no_thread_outlives_the_block(name, served):
     feed = Feed(Failing() if name == "failing" else minibatches(), 7, seeded(5))
 
     def interrupted():
-        with feed.ahead(2):
+        with feed.prefetch(2):
             assert len(set(threading.enumerate()) - before) <= 1
             for _ in range(served):
                 feed.next()
@@ -180,7 +180,7 @@ def test_a_stream_beside_that_of_the_net_changes_nothing():
     coupling, generator = made_there()
     feed = Feed(coupling, 7, generator)
     found = [feed.next()]
-    with feed.ahead(2):
+    with feed.prefetch(2):
         found += [feed.next() for _ in range(18)]
     found.append(feed.next())
     assert all_same(found, expected)
