@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from cellflow._typing import Condition, Points, Rows
+from cellflow.flow.record import count_weights
 from cellflow.flow.storage import (
     Format,
     Stored,
@@ -20,7 +21,6 @@ from cellflow.flow.storage import (
     understood,
     write_folder,
 )
-from cellflow.flow.words import weights_of
 from cellflow.images.guidance.noisy_classifier import RatioNet
 
 #: Format on disk: `discriminator.json` and `tensors.safetensors`.
@@ -51,7 +51,7 @@ class Discriminator:
 
     def __repr__(self) -> str:
         return (
-            f"Discriminator\n    net: {weights_of(self.net):,} weights, "
+            f"Discriminator\n    net: {count_weights(self.net):,} weights, "
             f"{self.condition_dim} covariates\n    id: {self.fingerprint}"
         )
 
