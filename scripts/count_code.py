@@ -137,8 +137,8 @@ class Calls:
         self._here += 1 if event == "call" else -1
         self.depth = max(self.depth, self._here)
         name = frame.f_code.co_qualname
-        # Neither comprehensions and lambdas nor bodies of classes and modules are functions to read.
-        named = not name.rpartition(".")[2].startswith("<") and frame.f_code.co_flags & CO_OPTIMIZED
+        # Comprehensions, lambdas and bodies of classes and modules are not functions to read.
+        named = frame.f_code.co_flags & CO_OPTIMIZED and not frame.f_code.co_name.startswith("<")
         if event == "call" and named:
             self.functions.add((file, name))
             if isinstance(frame.f_locals.get("self"), object) and "self" in frame.f_locals:
