@@ -213,7 +213,7 @@ def fit(inputs: ReportInputs) -> Section:
     """What was fitted, with every number."""
     flow = inputs.course.flow
     settings = [
-        (name, _told(value)) for name, value in sorted(_flat(flow.settings).items()) if name
+        (name, _told(value)) for name, value in sorted(_flat(flow.as_dict()).items()) if name
     ]
     return Section(
         "Fit",
@@ -221,7 +221,7 @@ def fit(inputs: ReportInputs) -> Section:
         paragraphs=[
             "Method: "
             + ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts)
-            + f". Seed {flow.settings['seed']}, {flow.history['step'][-1]:g} steps, "
+            + f". Seed {flow.record.seed}, {flow.history['step'][-1]:g} steps, "
             f"{flow.axis.kind} time axis."
         ],
         figures=[Figure.of(pl.loss(flow, show=False), "Loss over the training steps.")],
