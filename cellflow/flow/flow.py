@@ -71,7 +71,7 @@ class Trajectory(Solution):
 
 @dataclass(frozen=True)
 class Context:
-    """What a caller needs to use a flow later; kept with it, never read by the flow.
+    """Values and arrays that callers store with a flow; the flow does not read them.
 
     Attributes
     ----------
@@ -96,15 +96,15 @@ class Flow:
     axis
         The clock: elapsed time to flow time.
     method, recipe
-        Coupling, path, objective, net and optimisation of its fit.
+        Coupling, path and objective; network and optimisation.
     inputs
-        What it was fitted to.
+        Digest of the data, and the columns and the prior that were used.
     record
-        How it was fitted: seed, device, versions, units, cost.
+        Seed, device, versions, units and cost of the fit.
     history
-        Loss curve: `step` and the mean `loss` of the steps since the one before.
+        Loss curve: `step`, and the mean `loss` of the steps since the one before.
     context
-        What the caller attached, such as the map between genes and representation.
+        Values of the caller, such as the map between genes and representation.
     """
 
     nets: Fields
@@ -132,17 +132,17 @@ class Flow:
 
     @property
     def device(self) -> torch.device:
-        """Where the net is."""
+        """Device of the nets."""
         return next(self.nets.parameters()).device
 
     @property
     def dim(self) -> int:
-        """Dimensions of the points that it moves."""
+        """Number of dimensions of the points."""
         return self.nets.dim
 
     @property
     def condition_dim(self) -> int:
-        """Number of covariates of each cell that it needs."""
+        """Number of covariates that each cell needs."""
         return self.nets.condition_dim
 
     @property
@@ -152,21 +152,21 @@ class Flow:
 
     @property
     def time_key(self) -> str | None:
-        """Column of `obs` that the times were read from, where it was fitted to an AnnData."""
+        """Column of `obs` with the times, if it was fitted to an AnnData."""
         return self.inputs.time_key
 
     @property
     def changes_mass(self) -> bool:
-        """Whether mass grows and shrinks along it."""
+        """Whether it has a growth rate of mass."""
         return "growth" in self.nets.roles
 
     @property
     def is_mean_flow(self) -> bool:
-        """Whether it knows average velocities, and so moves points any distance in one step."""
+        """Whether it has average velocities, which carry points any distance in one step."""
         return "average" in self.nets.roles
 
     def extended(self) -> Flow:
-        """The same flow, that goes on outside its times as it is at the first and at the last.
+        """Return the flow extrapolated outside its times, as it is at the first and at the last.
 
         Its velocity, growth and score there are those of the nearer end, its clock runs at the mean
         pace of the nearer interval. Nothing was measured there: it is an assumption. It cannot be
@@ -181,7 +181,7 @@ class Flow:
         return replace(self, nets=nets, axis=ExtrapolatedTimeAxis(**asdict(self.axis)))
 
     def velocity(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:
-        """Velocity per unit of flow time.
+        """Return the velocity per unit of flow time.
 
         Parameters
         ----------
@@ -300,7 +300,7 @@ class Flow:
         return Trajectory(solution.x, solution.nfe, log_mass)
 
     def check_solver(self, solver: str | None, times: Sequence[float]) -> None:
-        """Refuse a solver where it has no meaning; most follow any flow anywhere.
+        """Refuse a solver that does not apply to this flow or these times; most always do.
 
         Parameters
         ----------
@@ -506,10 +506,10 @@ class Flow:
 
 
 def _chunks(n: int, size: int) -> list[slice]:
-    """Slices of so many of n rows, at least one."""
+    """Return slices of `size` of n rows, at least one."""
     return [slice(start, start + size) for start in range(0, max(n, 1), max(size, 1))]
 
 
 def _shift(times: Sequence[float], offset: Rows) -> Float[Tensor, "t n"]:
-    """Times of each point, which is ahead of all but the first by its offset."""
+    """Return the times of each point: all but the first are shifted by its offset."""
     return torch.stack([offset.new_full(offset.shape, times[0]), *(t + offset for t in times[1:])])

@@ -24,7 +24,7 @@ from cellflow.training import (
     make_checkpoint,
     report_straightness,
     resolve_device,
-    settings_after,
+    resolve_fine_tuning,
 )
 
 
@@ -107,7 +107,7 @@ def finetune(
     3
     """
     representation = from_context(flow.context)
-    chosen, numbers = settings_after(
+    chosen, numbers = resolve_fine_tuning(
         flow, method, recipe, {}, {"n_steps": n_steps, "learning_rate": learning_rate}
     )
     points = flow_times_of(adata, flow, time_key)
