@@ -9,7 +9,12 @@ from cellflow.io.anndata_files import (
 )
 from cellflow.io.cell_selection import Cells, described, groups_of, select_cells
 from cellflow.io.courses import published, read_course
-from cellflow.io.flow_times import flow_times_of, in_unit, kept_times, shared_times
+from cellflow.io.flow_time_points import (
+    convert_unit,
+    shared_times,
+    time_points_for_flow,
+    time_points_to_dict,
+)
 from cellflow.io.populations import Conditions, SideColumns, populations
 from cellflow.io.scores import read_scores, write_scores
 from cellflow.io.text_tables import check_table_target, read_table, write_table
@@ -22,12 +27,10 @@ __all__ = [
     "TimePoints",
     "check_copy_target",
     "check_table_target",
+    "convert_unit",
     "described",
-    "flow_times_of",
     "groups_of",
-    "in_unit",
     "in_words",
-    "kept_times",
     "open_cells",
     "parse_times",
     "populations",
@@ -39,7 +42,9 @@ __all__ = [
     "select_cells",
     "shared_times",
     "time_key_of",
+    "time_points_for_flow",
     "time_points_of",
+    "time_points_to_dict",
     "write_copy",
     "write_h5ad",
     "write_scores",

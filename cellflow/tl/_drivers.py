@@ -17,7 +17,7 @@ from cellflow._keys import FATE, PROBABILITIES
 from cellflow._log import log_info
 from cellflow.flow import Flow
 from cellflow.integrate import jacobian
-from cellflow.io import flow_times_of, time_points_of
+from cellflow.io import time_points_for_flow, time_points_of
 from cellflow.methods.names import RANKINGS
 from cellflow.representation import Representation
 from cellflow.representation.chunks import moments
@@ -165,7 +165,9 @@ def _rows(
     """Rows of the cells that count."""
     if times is None:
         return np.arange(adata.n_obs)
-    points = flow_times_of(adata, flow, time_key) if flow else time_points_of(adata, time_key)
+    points = (
+        time_points_for_flow(adata, flow, time_key) if flow else time_points_of(adata, time_key)
+    )
     return np.flatnonzero(np.isin(points.elapsed, points.find_all(times)))
 
 

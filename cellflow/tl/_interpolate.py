@@ -24,7 +24,7 @@ def interpolate(
 ) -> AnnData:
     """Predict the cells of any time inside the range of a flow.
 
-    Observed cells of the neighbouring times are carried to `time` along the flow.
+    Observed cells of the neighbouring times are prediction to `time` along the flow.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def interpolate(
 
     Returns
     -------
-    A new AnnData, one predicted cell for each cell carried:
+    A new AnnData, one predicted cell for each cell prediction:
 
     `X`, `var_names`
         Decoded expression, float32, on the scale that the representation works on (counts: after
@@ -81,12 +81,12 @@ def interpolate(
     check_choice(start, STARTS, "start")
     course, seed = TimeCourse.read(adata, flow, time_key), resolve_seed(rng)
     target = course.time_points.moment(time)
-    carried, rows = predict_population(course, target, start=start, seed=seed)
+    prediction, rows = predict_population(course, target, start=start, seed=seed)
     result = predicted_cells(
         course.representation,
-        carried.points,
+        prediction.points,
         adata.obs_names[rows].to_numpy(),
-        {TIME: target, WEIGHT: carried.weights, START_TIME: carried.starts},
+        {TIME: target, WEIGHT: prediction.weights, START_TIME: prediction.start_times},
     )
     entry = {"time": target, "start": start, **course.provenance(seed)}
     write_record(result.uns, INTERPOLATE, entry)

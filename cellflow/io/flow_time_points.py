@@ -14,7 +14,7 @@ from cellflow.flow import Flow
 from cellflow.io.time_points import DAYS, TimePoints, time_points_of
 
 
-def kept_times(points: TimePoints) -> dict[str, Any]:
+def time_points_to_dict(points: TimePoints) -> dict[str, Any]:
     """What a flow keeps in its context of the times that it was fitted to."""
     return {"labels": list(points.labels), "times": list(points.times), "unit": points.unit}
 
@@ -37,7 +37,7 @@ def shared_times(points: TimePoints, flow: Flow) -> tuple[float, ...]:
     return shared
 
 
-def flow_times_of(adata: AnnData, flow: Flow, time_key: str | None = None) -> TimePoints:
+def time_points_for_flow(adata: AnnData, flow: Flow, time_key: str | None = None) -> TimePoints:
     """Read the times of all cells as those of a flow.
 
     Labels that the flow was fitted to mean the times that they meant then: ranks of a part of the
@@ -81,10 +81,10 @@ def _told(points: TimePoints, known: Mapping[str, float], unit: str) -> TimePoin
             f"the flow does not know the times {format_list(foreign)}; "
             f"it was fitted to {format_list(known)}"
         )
-    return in_unit(points, unit)
+    return convert_unit(points, unit)
 
 
-def in_unit(points: TimePoints, unit: str) -> TimePoints:
+def convert_unit(points: TimePoints, unit: str) -> TimePoints:
     """The same times in the unit of a flow; numbers without a unit are taken to be in it.
 
     Raises
