@@ -168,7 +168,7 @@ class TimeCourse:
         if n_left_out and cells is not None:
             log_info(
                 f"{n_left_out} of {int(selected.sum())} chosen cells are not {where} "
-                "and are left aside"
+                "and are not used"
             )
         return mask
 
