@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 import cellflow as cf
 from cellflow.methods import recipes
 from cellflow.methods.parts import COUPLINGS, OBJECTIVES, PATHS
-from cellflow.training import couplings, objectives, paths
+from cellflow.training import COUPLING_BUILDERS, OBJECTIVE_BUILDERS, PATH_BUILDERS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -128,10 +128,9 @@ REGISTERS = (
     COUPLINGS,
     PATHS,
     OBJECTIVES,
-    couplings.BUILDERS,
-    paths.BUILDERS,
-    objectives.BUILDERS,
-    objectives.ROLES,
+    COUPLING_BUILDERS,
+    PATH_BUILDERS,
+    OBJECTIVE_BUILDERS,
 )
 
 

@@ -28,24 +28,10 @@ _WITH_PLAN = ("files", "output", "jobs", "part", "force", "device", "quiet", "ve
     metavar="FOLDER",
     help="Folder of table, figure and finished fits; with the same folder a benchmark is resumed.",
 )
-@options.time_key
-@click.option(
-    "--time",
-    "times",
-    metavar="TIME",
-    multiple=True,
-    panel=options.DATA,
-    help="Time to hold out, repeatable. [default: every interior time]",
-)
 @click.option(
     "--force", is_flag=True, panel=options.DATA, help="Compute scores again that are in the folder."
 )
-@options.use_rep
-@options.n_dims(help="Dimensions to fit and score in. [default: 5, or as many as there are]")
-@options.whiten(default=True, show_default=True, help="Scale each dimension to variance one.")
-@options.expression
-@options.protocol
-@options.time_axis(help="[default: the protocol's]")
+@options.held_out
 @click.option(
     "--method",
     "methods",
@@ -72,7 +58,6 @@ _WITH_PLAN = ("files", "output", "jobs", "part", "force", "device", "quiet", "ve
     panel=options.FIT,
     help="Training steps of all methods, other packages' too. [default: the recipe's]",
 )
-@options.max_cells
 @options.seeds
 @options.device
 @click.option(
@@ -170,7 +155,6 @@ def _make_plan(
     recipe: str,
     n_steps: int | None,
     seeds: tuple[int, ...],
-    times: tuple[str, ...],
     **held_out: Any,
 ) -> BenchmarkPlan:
     """Make the plan of files and options."""
@@ -179,7 +163,6 @@ def _make_plan(
     from cellflow.evaluation.plan import BenchmarkPlan, DataSet
     from cellflow.methods.recipes import recipe_of
 
-    held_out["times"] = times or None
     steps = {} if n_steps is None else {"n_steps": n_steps}
     return BenchmarkPlan(
         tuple(DataSet(file.stem, file, make_held_out(held_out, file.stem)) for file in files),

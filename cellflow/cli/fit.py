@@ -18,6 +18,7 @@ from cellflow.methods.names import TIME_AXES
 @options.force
 @options.space
 @options.fit_options
+@options.side_columns
 @options.prior
 @options.time_axis(
     default="learned",

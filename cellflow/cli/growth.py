@@ -48,8 +48,8 @@ def growth(
 ) -> None:
     """Estimate how fast cells multiply, from proliferation and apoptosis genes or from a flow.
 
-    The result is a copy of FILE with rates in obs cellflow_growth, which cellflow fit --growth
-    gene-sets reads.
+    The result is a copy of FILE with rates in obs cellflow_growth, which cellflow fit
+    --objective growth reads.
     """
     from cellflow import Flow, pp, tl
     from cellflow._files import check_file_target

@@ -14,21 +14,8 @@ from cellflow.methods.presets import PRESETS
 @click.command(panel=options.SCORE)
 @options.course
 @options.output(metavar="SCORES.json", help="Where the scores go.")
-@options.time_key
-@click.option(
-    "--time",
-    "times",
-    metavar="TIME",
-    multiple=True,
-    panel=options.DATA,
-    help="Time to hold out, repeatable, each a fold of its own. [default: every interior time]",
-)
 @options.force
-@options.use_rep
-@options.n_dims(help="Dimensions to fit and score in. [default: 5, or as many as there are]")
-@options.whiten(default=True, show_default=True, help="Scale each dimension to variance one.")
-@options.expression
-@options.protocol
+@options.held_out
 @options.fit_options
 @click.option(
     "--prior-method",
@@ -37,15 +24,12 @@ from cellflow.methods.presets import PRESETS
     help="Method of the flow that coupling acceleration needs, and that oat-fm fine-tunes. "
     "[default: ot-cfm]",
 )
-@options.max_cells
-@options.time_axis(help="[default: the protocol's]")
 @options.seeds
 @options.device
 @options.run_options
 def holdout(
     file: Path,
     output: Path,
-    times: tuple[str, ...],
     force: bool,
     seeds: tuple[int, ...],
     progress: bool,
@@ -67,7 +51,6 @@ def holdout(
     adata = read_h5ad(file)
     scores = tl.holdout(
         adata,
-        times=times or None,
         rng=seeds,
         progress=progress,
         **settings,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
 import rich_click as click
 
 from cellflow.cli import options
-from cellflow.methods.parts import COUPLINGS, GROWTH, OBJECTIVES, PATHS, Part
 from cellflow.methods.presets import PRESETS
 
 
@@ -27,28 +24,43 @@ def methods(name: str | None) -> None:
         click.echo(Config(method_of(name), recipe_of("default")).to_yaml(), nl=False)
         return
     from cellflow.cli.terminal import print_table
+    from cellflow.methods.parts import (
+        COUPLINGS,
+        OBJECTIVES,
+        PATHS,
+        is_learned_on,
+        pairs_move_on,
+    )
 
     print_table(
         "Methods, for --method",
         ("method", "parts", "what it is", "source"),
         [
-            (key, _parts(preset.settings), preset.summary, preset.source)
-            for key, preset in PRESETS.items()
+            (name, " + ".join(preset.names), preset.summary, preset.source)
+            for name, preset in PRESETS.items()
         ],
     )
-    headings = ("name", "what it is", "goes with", "source")
-    print_table("Couplings, for --coupling", headings, _rows(COUPLINGS, "path"))
-    print_table("Paths, for --path", headings, _rows(PATHS, "objective"))
-    print_table("Objectives, for --objective", headings, _rows(OBJECTIVES, ""))
-    print_table("Growth, for --growth", headings, _rows(GROWTH, ""))
-
-
-def _parts(settings: Mapping[str, object]) -> str:
-    chosen = [settings.get("coupling", "ot"), settings.get("path", "straight")]
-    return " + ".join(str(part) for part in [*chosen, settings.get("objective", "velocity")])
-
-
-def _rows(parts: Mapping[str, Part], partner: str) -> Iterable[tuple[str, str, str, str]]:
-    for name, part in parts.items():
-        partners = {"path": part.paths, "objective": part.objectives}.get(partner, ())
-        yield name, part.summary, ", ".join(partners), part.source
+    partners: dict[type, list[str]] = {
+        part: [name for name, path in PATHS.items() if pairs_move_on(part, path)]
+        for part in COUPLINGS.values()
+    } | {
+        part: [name for name, each in OBJECTIVES.items() if is_learned_on(each, part)]
+        for part in PATHS.values()
+    }
+    headings = ("name", "what it is", "settings", "goes with", "source")
+    for option, parts in (
+        ("coupling", COUPLINGS),
+        ("path", PATHS),
+        ("objective", OBJECTIVES),
+    ):
+        rows = [
+            (
+                name,
+                part.summary,
+                ", ".join(part.setting_names()),
+                ", ".join(partners.get(part, ())),
+                part.source,
+            )
+            for name, part in parts.items()
+        ]
+        print_table(f"{option.capitalize()}s, for --{option}", headings, rows)

@@ -14,8 +14,7 @@ import rich_click as click
 
 from cellflow._errors import CellflowWarning
 from cellflow.evaluation.protocols import PROTOCOLS
-from cellflow.methods.names import EXPRESSION_KINDS, RECIPES, STARTS, TIME_AXES
-from cellflow.methods.parts import COUPLINGS, GROWTH, OBJECTIVES, PATHS
+from cellflow.methods.names import EXPRESSION_KINDS, RECIPES, STARTS, TIME_AXES, WFR_GROWTH
 from cellflow.methods.presets import PRESETS
 
 Command = Callable[..., Any]
@@ -151,22 +150,31 @@ cluster = click.option(
 def parts(*names: str) -> Callable[[Command], Command]:
     """Options that change these parts of the method."""
     known = {
-        "coupling": (COUPLINGS, "How points of consecutive times are paired."),
-        "path": (PATHS, "How a pair moves."),
-        "objective": (OBJECTIVES, "What is learned."),
-        "growth": (GROWTH, "Whether mass changes, and how that is known."),
+        "coupling": "How points of consecutive times are paired",
+        "path": "How a pair moves",
+        "objective": "What is learned",
     }
     return compose(
         *(
             click.option(
                 f"--{name}",
-                type=click.Choice(list(known[name][0])),
+                metavar="NAME",
                 panel=FIT,
-                help=f"{known[name][1]} [default: the method's]",
+                help=f"{known[name]}; cellflow methods lists the names. [default: the method's]",
             )
             for name in names
         )
     )
+
+
+growth = click.option(
+    "--growth",
+    type=click.Choice(list(WFR_GROWTH)),
+    panel=FIT,
+    help="How coupling wfr takes numbers of cells; "
+    + explained(WFR_GROWTH)
+    + ". [default: the method's]",
+)
 
 
 method = functools.partial(
@@ -246,7 +254,8 @@ _method = compose(
         help="Named combination of coupling, path and objective; cellflow methods explains them. "
         "[default: default, or ot-cfm where a part is named]"
     ),
-    parts("coupling", "path", "objective", "growth"),
+    parts("coupling", "path", "objective"),
+    growth,
     sigma(help="Noise of the path, in units of the spread of the cells. [default: the method's]"),
     click.option(
         "--config",
@@ -256,7 +265,7 @@ _method = compose(
         help="Settings of method and recipe; options given beside it come first.",
     ),
 )
-_side_columns = compose(
+side_columns = compose(
     click.option(
         "--condition-key",
         "condition_keys",
@@ -295,23 +304,42 @@ _recipe = compose(
     ),
     n_steps,
 )
-protocol = click.option(
-    "--protocol",
-    type=click.Choice(list(PROTOCOLS)),
-    default="strict",
-    show_default=True,
-    panel=FIT,
-    help=explained({name: rules.summary for name, rules in PROTOCOLS.items()}) + ".",
-)
-max_cells = click.option(
-    "--max-cells",
-    type=click.IntRange(min=4),
-    metavar="N",
-    panel=FIT,
-    help="Score N cells a side at most, drawn once. [default: all]",
-)
 time_axis = functools.partial(
     click.option, "--time-axis", type=click.Choice(list(TIME_AXES)), panel=FIT
+)
+#: Settings of `evaluation.held_out.HeldOut`.
+held_out = compose(
+    time_key,
+    click.option(
+        "--time",
+        "times",
+        metavar="TIME",
+        multiple=True,
+        panel=DATA,
+        callback=lambda *given: given[-1] or None,
+        help="Time to hold out, repeatable, each a fold of its own. [default: every interior time]",
+    ),
+    use_rep,
+    n_dims(help="Dimensions to fit and score in. [default: 5, or as many as there are]"),
+    whiten(default=True, show_default=True, help="Scale each dimension to variance one."),
+    expression,
+    click.option(
+        "--protocol",
+        type=click.Choice(list(PROTOCOLS)),
+        default="strict",
+        show_default=True,
+        panel=FIT,
+        help=explained({name: protocol.summary for name, protocol in PROTOCOLS.items()}) + ".",
+    ),
+    time_axis(help="[default: the protocol's]"),
+    side_columns,
+    click.option(
+        "--max-cells",
+        type=click.IntRange(min=4),
+        metavar="N",
+        panel=FIT,
+        help="Score N cells a side at most, drawn once. [default: all]",
+    ),
 )
 _seed = functools.partial(
     click.option, "--seed", type=click.IntRange(min=0), show_default=True, panel=FIT
@@ -420,7 +448,7 @@ def fit_options(command: Command) -> Command:
             **kwargs,
         )
 
-    return compose(_method, _recipe, _side_columns)(run)
+    return compose(_method, _recipe)(run)
 
 
 def _route_messages(*, quiet: bool, verbose: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
 from cellflow.methods.config import split_preset
-from cellflow.methods.method import Method, method_of
+from cellflow.methods.method import Method, method_of, setting_names
 from cellflow.methods.names import EXTERNAL_METHODS, TIME_AXES
 from cellflow.methods.presets import PRESETS
 from cellflow.methods.recipes import Recipe, recipe_of
@@ -51,7 +51,7 @@ class NamedMethod:
     @property
     def needs_gene_sets(self) -> bool:
         """Whether it uses the growth rates that `pp.growth` scored by gene sets."""
-        return self.method.growth == "gene-sets"
+        return self.method.needs_growth_rates
 
     def describe(self) -> dict[str, Any]:
         """Return all that decides a fit beside the cells and the seed, as plain values."""
@@ -169,7 +169,8 @@ def _read_entry(
         return _read_external(method, name, entry)
     numbers = set(Recipe.model_fields)
     for key in entry:
-        check_choice(key, [*_KEYS, *Method.model_fields, *numbers], f"setting of method {name!r}")
+        known = [*_KEYS, *Method.model_fields, *setting_names(), *numbers]
+        check_choice(key, known, f"setting of method {name!r}")
     if "recipe" in entry:
         base, recipe_changes = split_preset(entry["recipe"], "recipe")
         recipe = recipe_of(base or "default", **recipe_changes)
@@ -192,22 +193,24 @@ def _read_external(method: str, name: str, entry: Mapping[str, Any]) -> External
 
 def _choose_prior(method: Method, prior: str | Method | None) -> Method | None:
     """Return the method of the flow that is fitted first; None where none is needed."""
-    if method.coupling != "acceleration":
+    if not method.coupling.needs_prior:
         if prior is not None:
             raise InputError(
-                f"coupling {method.coupling!r} does not use a flow fitted before, so prior_method "
-                "has no effect; 'acceleration' does"
+                f"coupling {method.coupling.name!r} does not use a flow fitted before, so "
+                "prior_method has no effect; 'acceleration' does"
             )
         return None
     before = method_of("ot-cfm" if prior is None else prior)
-    if before.coupling == "acceleration":
+    if before.coupling.needs_prior:
         raise InputError(
             "prior_method must not need a flow itself, and coupling 'acceleration' does; "
             "take ot-cfm"
         )
-    if method.objective == "oat" and (before.objective != "velocity" or before.path == "target"):
+    if method.objective.fine_tunes and (
+        before.objective.roles != ("velocity",) or before.path.draws_source
+    ):
         raise InputError(
             f"oat-fm fine-tunes a velocity between populations; prior_method learns "
-            f"{before.objective!r} on path {before.path!r}"
+            f"{before.objective.name!r} on path {before.path.name!r}"
         )
     return before

@@ -79,7 +79,7 @@ def fit_fold(evaluation: Evaluation, fold: Fold, method: NamedMethod, **options:
     if method.prior is None:
         return fit_flow(marginals, axis, method=chosen, recipe=recipe, **options)
     prior = fit_flow(marginals, axis, method=method.prior, recipe=recipe, **options)
-    if chosen.objective == "oat":
+    if chosen.objective.fine_tunes:
         changes = {"sigma": sigma_after(prior)} if method.sigma_of_prior else {}
         chosen, recipe = settings_after(prior, chosen, None, changes, {})
     return fit_flow(marginals, axis, method=chosen, recipe=recipe, prior=prior, **options)

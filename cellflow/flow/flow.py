@@ -33,6 +33,7 @@ from cellflow.integrate import (
     solve_sde,
 )
 from cellflow.marginals import ExtrapolatedTimeAxis, TimeAxis
+from cellflow.methods.method import Method
 from cellflow.nets import ExtrapolatedFields, Fields
 
 #: Points that are carried at a time.
@@ -109,6 +110,11 @@ class Flow:
 
     def __repr__(self) -> str:
         return flow_in_words(self.nets, self.axis, self.settings, self.fingerprint)
+
+    @property
+    def method(self) -> Method:
+        """Coupling, path and objective that it was fitted with."""
+        return Method(**self.settings["method"])
 
     @property
     def device(self) -> torch.device:

@@ -75,7 +75,7 @@ def predict_cells(
     passed = min((here - low) / (high - low), 1 - 1e-9) if low < here else 0.0
     both = start == "both" and passed > 0
     shares = {before: 1 - passed, after: passed} if both else {before: 1.0}
-    asynchrony = flow.settings["method"]["asynchrony"] if passed else 0.0
+    asynchrony = flow.method.asynchrony if passed else 0.0
     points, weights, start_times = [], [], []
     for origin, share in shares.items():
         cells = cells_at(origin)

@@ -11,7 +11,7 @@ from cellflow.marginals import TimeAxis
 from cellflow.nets import Fields
 
 #: Parts of a method, in the order in which they are told.
-_PARTS = ("coupling", "path", "objective", "growth")
+_PARTS = ("coupling", "path", "objective")
 
 
 def flow_in_words(
@@ -21,7 +21,7 @@ def flow_in_words(
     times = f"{len(axis.times)} times from {axis.times[0]:g} to {axis.times[-1]:g}"
     covariates = f", {nets.condition_dim} covariates" if nets.condition_dim else ""
     method, recipe = (settings.get(name, {}) for name in ("method", "recipe"))
-    parts = [f"{name} {method[name]}" for name in _PARTS if method.get(name, "none") != "none"]
+    parts = [f"{name} {method[name]['name']}" for name in _PARTS if name in method]
     fitted = [f"{recipe['n_steps']:,} steps"] if "n_steps" in recipe else []
     fitted += [f"{name} {settings[name]}" for name in ("seed", "device") if name in settings]
     lines = {

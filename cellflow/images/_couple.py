@@ -10,7 +10,13 @@ from cellflow._random import RNG, resolve_seed
 from cellflow.couplings import THRESHOLD
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.potentials_report import Found, check_report_target, precompute, write_report
+from cellflow.images.potentials_report import (
+    Found,
+    check_report_target,
+    check_semidiscrete,
+    precompute,
+    write_report,
+)
 from cellflow.images.settings import flips_for, settled
 from cellflow.images.space import space_for
 from cellflow.images.training_images import Course
@@ -116,10 +122,10 @@ def couple(
     )
     target = Path(folder)
     course = Course(space, data, None, flips_for(space, data, flips), 0.0, stored=True)
-    if moves.cost_dim is not None and moves.cost_dim > course.marginals.dim:
+    cost_dim = check_semidiscrete(moves).cost_dim
+    if cost_dim is not None and cost_dim > course.marginals.dim:
         raise InputError(
-            f"cost_dim={moves.cost_dim} is more than the {course.marginals.dim} dimensions of the "
-            "points"
+            f"cost_dim={cost_dim} is more than the {course.marginals.dim} dimensions of the points"
         )
     check_report_target(ready(target), overwrite=overwrite)
     found = precompute(

@@ -15,7 +15,6 @@ from cellflow.images.space import space_for
 from cellflow.images.training_images import Course
 from cellflow.methods.config import Config
 from cellflow.methods.method import Method
-from cellflow.methods.parts import COUPLINGS
 from cellflow.methods.recipes import Recipe
 
 
@@ -144,14 +143,14 @@ def train(
         potentials=None if potentials is None else str(potentials),
     )
     augment = share_of(augment, numbers.net)
-    by_row = COUPLINGS[moves.coupling].by_row
+    by_row = moves.coupling.looks_up_rows
     if augment and by_row:
         raise InputError(
-            f"coupling {moves.coupling!r} finds partners among the images as they are stored, and "
-            f"augment={augment:g} changes them each time that they are drawn: set augment 0 and, "
-            "where it is told of it, the net's augment_dim 0"
+            f"coupling {moves.coupling.name!r} finds partners among the images as they are stored, "
+            f"and augment={augment:g} changes them each time that they are drawn: set augment 0 "
+            "and, where the net takes augmentation labels, its augment_dim 0"
         )
-    if augment and moves.coupling == "acceleration":
+    if augment and moves.coupling.needs_prior:
         raise InputError(
             f"coupling 'acceleration' asks where noise goes, and noise has no changes of an image "
             f"that the net is told of: set augment 0, not {augment:g}"
@@ -160,7 +159,7 @@ def train(
         raise InputError("with low_res images are taken as they are; leave flips and augment out")
     flips = flips_for(space, data, flips, augment)
     weight = None if low_res is None else default_weight(moves, space.population(data, flips=False))
-    if low_res is None and moves.condition_weight is not None:
+    if low_res is None and "condition_weight" in moves.coupling.given:
         raise InputError("condition_weight is the weight of low resolutions: give low_res with it")
     return Course(space, data, source, flips, augment, by_row, weight).fitted(
         moves,

@@ -14,7 +14,7 @@ from cellflow.images.data import ImageSet
 from cellflow.images.pixels import to_pixels, to_points
 from cellflow.marginals import Population
 from cellflow.methods.method import Method
-from cellflow.methods.parts import COUPLINGS
+from cellflow.methods.parts import FeatureCostSettings
 
 
 def shrink(images: ImageSet, factor: int) -> ImageSet:
@@ -83,10 +83,10 @@ def check_factor(images: ImageSet, factor: int) -> None:
 
 def default_weight(method: Method, target: Population) -> float | None:
     """What low resolutions of the images count in costs; None where the coupling asks no costs."""
-    if not COUPLINGS[method.coupling].sees_costs:
+    if not isinstance(method.coupling, FeatureCostSettings):
         return None
-    if method.condition_weight is not None:
-        return method.condition_weight
+    if method.coupling.condition_weight is not None:
+        return method.coupling.condition_weight
     return balanced_weight(target)
 
 

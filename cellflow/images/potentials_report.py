@@ -21,9 +21,10 @@ from cellflow.couplings.atoms import sample_chunks
 from cellflow.couplings.dual_potentials import Potentials, Values
 from cellflow.marginals import Gaussian, Marginals, Population
 from cellflow.methods.method import Method
+from cellflow.methods.parts import SemidiscreteSettings
 from cellflow.methods.recipes import Recipe
 from cellflow.nets import centre_and_scale
-from cellflow.training.build import Build
+from cellflow.training.context import Fit
 from cellflow.training.devices import cpu_threads
 from cellflow.training.fit import split
 from cellflow.training.potentials import kept_file, potentials_for
@@ -110,11 +111,7 @@ def precompute(
     FileError
         If nothing can be read or written there.
     """
-    if method.coupling != "semidiscrete" or method.potentials is None:
-        raise InputError(
-            f"potentials are those of coupling 'semidiscrete', and go to a folder; got coupling "
-            f"{method.coupling!r}, potentials={method.potentials!r}"
-        )
+    settings = check_semidiscrete(method)
     seen, _ = split(marginals, recipe.train_fraction, device)
     source, target = seen.populations
     if not isinstance(source, Gaussian) or not isinstance(target, Population):
@@ -122,21 +119,44 @@ def precompute(
     scale = _scale(recipe, target)
     centre = torch.zeros(seen.dim, device=device)
     generator = torch_generator(seed, device)
-    build = Build(method, recipe, centre, scale, generator, scale**2, progress=progress)
+    fit = Fit(seen, method, recipe, centre, scale, generator, scale**2, progress=progress)
     labelled = target.label is not None
     parts = labelled_parts(target) if labelled else [(None, target, 1.0)]
     with cpu_threads(recipe.threads):
-        return [_found(build, label, source, part, anew=anew) for label, part, _ in parts]
+        return [_found(fit, settings, label, source, part, anew=anew) for label, part, _ in parts]
+
+
+def check_semidiscrete(method: Method) -> SemidiscreteSettings:
+    """Return the settings of coupling `semidiscrete`; refuse others, and one without a folder.
+
+    Raises
+    ------
+    InputError
+        With the coupling of the method.
+    """
+    settings = method.coupling
+    if not isinstance(settings, SemidiscreteSettings) or settings.potentials is None:
+        raise InputError(
+            "potentials are those of coupling 'semidiscrete', and go to a folder; got coupling "
+            f"{settings.name!r}, settings {settings.given}"
+        )
+    return settings
 
 
 def _found(
-    build: Build, label: int | None, source: Gaussian, target: Population, *, anew: bool
+    fit: Fit,
+    settings: SemidiscreteSettings,
+    label: int | None,
+    source: Gaussian,
+    target: Population,
+    *,
+    anew: bool,
 ) -> Found:
     start = perf_counter()
-    new = anew or not kept_file(build, source, target).exists()
-    potentials = potentials_for(build, source, target, anew=anew)
+    new = anew or not kept_file(fit, settings, source, target).exists()
+    potentials = potentials_for(fit, settings, source, target, anew=anew)
     seconds = perf_counter() - start
-    fresh = torch_generator(draw_seed(build.generator), build.generator.device)
+    fresh = torch_generator(draw_seed(fit.generator), fit.generator.device)
     counted = census(potentials, source, max(_LEAST, _AN_ATOM * len(target)), fresh)
     n_atoms, dim = potentials.atoms.shape
     return Found(

@@ -14,6 +14,7 @@ from cellflow.images.data import ImageSet
 from cellflow.images.space import ImageSpace
 from cellflow.methods.config import Config, read_config
 from cellflow.methods.method import Method, method_of
+from cellflow.methods.parts import PATHS
 from cellflow.methods.presets import PRESETS
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.methods.sizes import DenoiserSizes, NetSizes
@@ -30,7 +31,7 @@ def settled(
 ) -> tuple[Method, Recipe]:
     """Method and recipe of a training, every number; those that are None are the recipe's."""
     if config is None and space.grid is None:
-        config = Config(Method(), recipe_of("default"))
+        config = Config(method_of("ot-cfm"), recipe_of("default"))
     chosen = config_of(config, data.shape)
     moves = method_for(chosen, method, **parts)
     changes = {name: value for name, value in (numbers or {}).items() if value is not None}
@@ -52,7 +53,7 @@ def _suited(recipe: Recipe, method: Method, space: ImageSpace) -> Recipe:
             f"net {recipe.net.kind!r} takes images, and latents are rows of numbers: take a "
             "config or recipe with net 'mlp', or give neither"
         )
-    if method.objective == "mean-flow":
+    if "average" in method.objective.roles:
         # Group normalisation has no forward derivatives of grids with their channels last.
         return recipe_of(recipe, channels_last=False)
     return recipe
@@ -124,8 +125,9 @@ def method_for(config: Config, method: str | Method | None, **changes: Any) -> M
         return method_of(config.method, **changes)
     if isinstance(method, str) and changes.get("sigma") is None:
         check_choice(method, PRESETS, "method")
-        path = changes.get("path") or PRESETS[method].settings.get("path", "straight")
-        changes["sigma"] = None if path == "bridge" else 0.0
+        path = changes.get("path") or PRESETS[method].names[1]
+        check_choice(path, PATHS, "path")
+        changes["sigma"] = None if PATHS[path].has_score else 0.0
     return method_of(method, **changes)
 
 

@@ -19,6 +19,7 @@ from cellflow.images.potentials_report import warn_of_others
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.method import Method
+from cellflow.methods.parts import SemidiscreteSettings
 from cellflow.methods.recipes import Recipe
 from cellflow.training import Checkpoint, Look, fit_flow, resolve_device
 
@@ -87,8 +88,8 @@ class Course:
 
     def coupled_by(self, method: Method) -> dict[str, Any]:
         """What decides the potentials of a semidiscrete coupling."""
-        names = ("epsilon", "cost_dim", "semidiscrete_steps")
-        return {**self.known, **{name: getattr(method, name) for name in names}}
+        settings = method.coupling.model_dump(include={"epsilon", "cost_dim", "semidiscrete_steps"})
+        return {**self.known, **settings}
 
     def fitted(
         self,
@@ -112,8 +113,9 @@ class Course:
             "prior": prior and prior.fingerprint,
             "augment": self.augment,
         }
-        if method.potentials is not None:
-            warn_of_others(Path(method.potentials), self.coupled_by(method))
+        coupling = method.coupling
+        if isinstance(coupling, SemidiscreteSettings) and coupling.potentials is not None:
+            warn_of_others(Path(coupling.potentials), self.coupled_by(method))
         if space.low_res is not None:
             given |= {"low_res": space.low_res, "condition_weight": self.condition_weight}
         looks = []

@@ -47,7 +47,9 @@ def read_config(path: str | Path) -> Config:
 
     `method` and `recipe` are each a name, or a mapping with the settings that differ from those
     of the name under `preset` (without it the method is `ot-cfm`, or `default` where nothing
-    is changed, and the recipe `default`); both may be left out.
+    is changed, and the recipe `default`); both may be left out. The settings of a method are the
+    keywords of `cellflow.method`: parts by name with their settings, or parts as mappings with a
+    `name`, as `Config.to_yaml` writes them.
 
     Parameters
     ----------

@@ -1,16 +1,49 @@
-"""Methods: a coupling, a path and an objective that go together, with the numbers they take."""
+"""Methods: a coupling, a path and an objective that go together, each with its settings."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    NonNegativeFloat,
+    SerializeAsAny,
+    model_validator,
+)
 
 from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
-from cellflow.methods.parts import COUPLINGS, GROWTH, OBJECTIVES, PATHS, WFR_GROWTH
+from cellflow.methods.parts import (
+    COUPLINGS,
+    OBJECTIVES,
+    PATHS,
+    CouplingSettings,
+    ObjectiveSettings,
+    PartSettings,
+    PathSettings,
+    is_learned_on,
+    pairs_move_on,
+)
 from cellflow.methods.presets import PRESETS
 from cellflow.methods.validation import validated
+
+Settings = TypeVar("Settings", bound=PartSettings)
+
+
+def _make_part(value: Any, classes: Mapping[str, type[Settings]], kind: str) -> Settings:
+    """Return the part that a name, a mapping with a `name`, or a part itself stands for."""
+    if isinstance(value, PartSettings) and value.kind == kind:
+        return value  # type: ignore[return-value]
+    values = {"name": value} if isinstance(value, str) else value
+    if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
+        raise InputError(f"{kind} must be a name or a mapping with a name, got {value!r}")
+    check_choice(values["name"], classes, kind)
+    part = classes[values["name"]]
+    _check_names([part], [name for name in values if name != "name"])
+    return validated(part, values, "method setting")
 
 
 class Method(BaseModel):
@@ -22,139 +55,71 @@ class Method(BaseModel):
 
     Attributes
     ----------
-    coupling, path, objective, growth
-        The parts, by name (`cellflow methods` lists them).
-    sigma
-        Noise of the path; of a bridge, its diffusion.
-    cost
-        Cost that couplings minimise: `squared` distances, or distances, `euclidean`, the latter
-        with `ot`, `partial`, `exact-full`, `blockwise` and `auto`.
-    epsilon
-        Strength of the entropy of `entropic`, `unbalanced`, `low-rank` and `semidiscrete`. None
-        takes 2 sigma^2 times the length of the interval for `entropic` (not with `cost_rep`),
-        0.01 times the mean cost for `unbalanced`, about 0.01 times the costs' standard deviation
-        for `semidiscrete`, none for `low-rank`.
-    tau_a, tau_b
-        How firmly `unbalanced` holds the marginals: 1 exactly, less below.
-    mass_share
-        Share of the mass that `partial` moves.
-    block_size
-        Cells a side of a block of `blockwise` and `wfr`.
-    max_blocks
-        Blocks of `wfr` that are solved between two times at most; of more cells than they have, a
-        random share is coupled.
-    rank
-        Rank of `low-rank`.
-    max_memory
-        Largest memory of a whole-dataset plan, in GB.
-    condition_weight
-        beta, what squared distances of conditions count in costs beside those of points, where
-        conditions are continuous: low resolutions of images. None weighs them so that the nearest
-        other condition costs what the best partner gains (`balanced_weight`).
-    lineage_strength
-        Share of the cost that cells of one clone are spared, where clones are given.
-    semidiscrete_steps
-        Steps of the potentials' optimisation at most.
-    cost_dim
-        Of `semidiscrete`: principal components of the target that its costs are taken on; None
-        takes them on all coordinates.
-    potentials
-        Folder that the potentials of `semidiscrete` are kept in and read from, a file for each
-        pair of populations; None keeps none.
-    metric, land_gamma, land_rho, land_alpha, rbf_centres, rbf_kappa
-        Of the path `metric`: `land` or `rbf` or, for None, land up to 10 dimensions; width,
-        offset and power of the metric; number and width of the radial basis functions.
-    geopath_steps
-        Training steps of the net that bends the path `metric`.
-    delta
-        Length scale of `wfr`: mass is not moved farther than pi delta. None takes the mean
-        distance of optimally coupled cells, or what the farthest need.
+    coupling, path, objective
+        The parts, each with its own settings (`cellflow.methods.parts`). A name is the part with
+        its defaults.
     asynchrony
         How far predicted cells are from sharing one clock: standard deviation of the log-odds of
         the share of an interval that has passed for a cell, around those of the time asked for.
-    score_weight, growth_weight
-        Weights of these errors beside that of the velocity.
-    anchored
-        Of `mean-flow`: share of rows where plain flow matching is learned.
-    mean_power, mean_offset
-        Of `mean-flow`: each row's squared error is divided by (error + offset)^power.
-    mean_times
-        Of `mean-flow`: whether times are drawn `uniform`, or `logit-normal`, the logits with mean
-        `logit_mean` and standard deviation `logit_std`, from the start to the end.
-    logit_mean, logit_std
-        Of these times.
-    oat_alpha, oat_target
-        Of `oat`: weight of the displacement beside the end velocities, of which 4/5 alone leaves
-        the marginals as they are; whether `linear` paths are learned with it, or `hermite` ones,
-        which leave the marginals and have no weight.
-    oat_decay, oat_copy_every
-        How the net that gives end velocities follows the trained one: by an average with this
-        decay a step, or, where it is not None, by a copy each so many steps.
-    oat_tolerance
-        How much wider or narrower than the prior's, as a share, the points may become that the
-        flow carries, before the training stops.
-    p_mean, p_std
-        Of `edm`: mean and standard deviation of the logarithm of the noise's level.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    coupling: str = "ot"
-    path: str = "straight"
-    objective: str = "velocity"
-    growth: str = "none"
-    sigma: NonNegativeFloat = 0.1
-    cost: Literal["squared", "euclidean"] = "squared"
-    epsilon: NonNegativeFloat | None = None
-    tau_a: float = Field(default=0.95, gt=0, le=1)
-    tau_b: float = Field(default=0.95, gt=0, le=1)
-    mass_share: float = Field(default=0.9, gt=0, le=1)
-    block_size: PositiveInt = 2000
-    max_blocks: PositiveInt = 5
-    rank: PositiveInt = 50
-    max_memory: PositiveFloat = 4.0
-    condition_weight: NonNegativeFloat | None = None
-    lineage_strength: float = Field(default=0.5, ge=0, le=1)
-    semidiscrete_steps: PositiveInt = 20_000
-    cost_dim: PositiveInt | None = None
-    potentials: str | None = None
-    metric: Literal["land", "rbf"] | None = None
-    land_gamma: PositiveFloat = 0.25
-    land_rho: PositiveFloat = 1e-3
-    land_alpha: PositiveFloat = 2.0
-    rbf_centres: PositiveInt = 150
-    rbf_kappa: PositiveFloat = 1.5
-    geopath_steps: PositiveInt = 1000
-    delta: PositiveFloat | None = None
+    coupling: Annotated[
+        SerializeAsAny[CouplingSettings],
+        BeforeValidator(lambda value: _make_part(value, COUPLINGS, "coupling")),
+    ]
+    path: Annotated[
+        SerializeAsAny[PathSettings],
+        BeforeValidator(lambda value: _make_part(value, PATHS, "path")),
+    ]
+    objective: Annotated[
+        SerializeAsAny[ObjectiveSettings],
+        BeforeValidator(lambda value: _make_part(value, OBJECTIVES, "objective")),
+    ]
     asynchrony: NonNegativeFloat = 0.0
-    score_weight: NonNegativeFloat = 1.0
-    growth_weight: NonNegativeFloat = 1.0
-    anchored: float = Field(default=0.5, ge=0, le=1)
-    mean_power: NonNegativeFloat = 1.0
-    mean_offset: PositiveFloat = 0.01
-    mean_times: Literal["uniform", "logit-normal"] = "uniform"
-    logit_mean: float = 0.4
-    logit_std: PositiveFloat = 1.0
-    oat_alpha: float = Field(default=0.8, gt=0, le=1)
-    oat_target: Literal["linear", "hermite"] = "linear"
-    oat_decay: float = Field(default=0.9999, ge=0, le=1)
-    oat_copy_every: PositiveInt | None = None
-    oat_tolerance: PositiveFloat = 0.05
-    p_mean: float = -1.2
-    p_std: PositiveFloat = 1.2
+
+    @property
+    def parts(self) -> tuple[CouplingSettings, PathSettings, ObjectiveSettings]:
+        """Coupling, path and objective."""
+        return self.coupling, self.path, self.objective
+
+    @property
+    def needs_growth_rates(self) -> bool:
+        """Whether growth rates of the cells are read, as `pp.growth` finds them from gene sets."""
+        return self.objective.learns_growth and not self.coupling.changes_mass
+
+    @model_validator(mode="after")
+    def _check(self) -> Method:
+        check_parts(*self.parts)
+        return self
 
 
-def method_of(method: str | Method | None = None, **changes: Any) -> Method:
-    """Return a method by name, with some of its parts and numbers changed.
+def method_of(
+    method: str | Method | None = None,
+    *,
+    coupling: str | Mapping[str, Any] | CouplingSettings | None = None,
+    path: str | Mapping[str, Any] | PathSettings | None = None,
+    objective: str | Mapping[str, Any] | ObjectiveSettings | None = None,
+    asynchrony: float | None = None,
+    **settings: Any,
+) -> Method:
+    """Return a method by name, with some of its parts and settings changed.
 
     Parameters
     ----------
     method
         A name, or a method to start from. None is `default`, or `ot-cfm` where something is to be
         changed: any part goes with it.
-    **changes
-        Parts and numbers of `Method`; those that are None leave what is there. Growth alone takes
-        objective `growth` with it, and objective `edm` alone sigma 0.
+    coupling, path, objective
+        Parts that take the place of the method's. A part by name takes over settings that both
+        parts have if they were given to the method or its preset, and has its defaults for all
+        others; a mapping with `name` and settings, or a part, is taken as it is.
+    asynchrony
+        How far predicted cells are from sharing one clock.
+    **settings
+        Settings of the chosen parts (`cellflow methods` lists them); those that are None leave
+        what is there.
 
     Returns
     -------
@@ -163,99 +128,135 @@ def method_of(method: str | Method | None = None, **changes: Any) -> Method:
     Raises
     ------
     InputError
-        For an unknown name or setting, a number out of range, or parts that do not go together.
+        For an unknown name, a setting that no chosen part has, a number out of range, or parts
+        that do not go together.
+
+    Examples
+    --------
+    >>> import cellflow as cf
+    >>> cf.method("ot-cfm", coupling="low-rank", rank=20).coupling
+    LowRankSettings(condition_weight=None, name='low-rank', rank=20, epsilon=None)
     """
-    changes = {name: value for name, value in changes.items() if value is not None}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    chosen = {"coupling": coupling, "path": path, "objective": objective}
+    changed = [*settings, *(each for each in (*chosen.values(), asynchrony) if each is not None)]
     if method is None:
-        method = "ot-cfm" if changes else "default"
+        method = "ot-cfm" if changed else "default"
     if isinstance(method, str):
         check_choice(method, PRESETS, "method")
-        method = Method(**PRESETS[method].settings)
+        method = Method(**PRESETS[method].parts)
     if not isinstance(method, Method):
         raise InputError(f"method must be a name or a Method, got {method!r}")
-    for name in changes:
-        check_choice(name, Method.model_fields, "method setting")
-    if changes.get("growth", "none") != "none" and method.objective == "velocity":
-        changes.setdefault("objective", "growth")
-    if changes.get("objective") == "edm":
-        changes.setdefault("sigma", 0.0)
-    merged = validated(Method, {**method.model_dump(), **changes}, "method setting")
-    check_parts(merged)
-    return merged
+    if not changed:
+        return method
+    old: dict[str, PartSettings] = {part.kind: part for part in method.parts}
+    parts = {
+        kind: old[kind] if value is None else _exchange(old[kind], value, kind)
+        for kind, value in chosen.items()
+    }
+    _check_names([type(part) for part in parts.values()], settings)
+    values: dict[str, Any] = {kind: _change(part, settings) for kind, part in parts.items()}
+    values["asynchrony"] = method.asynchrony if asynchrony is None else asynchrony
+    return validated(Method, values, "method setting")
 
 
-def check_parts(method: Method) -> None:
-    """Refuse parts that do not go together, naming those that would."""
-    for name, choices in (
-        ("coupling", COUPLINGS),
-        ("path", PATHS),
-        ("objective", OBJECTIVES),
-        ("growth", GROWTH),
-    ):
-        check_choice(getattr(method, name), choices, name)
-    paths = COUPLINGS[method.coupling].paths
-    if method.path not in paths:
-        suited = [name for name, part in COUPLINGS.items() if method.path in part.paths]
-        raise InputError(
-            f"coupling {method.coupling!r} does not go with path {method.path!r}: its pairs take "
-            f"{format_list(paths)}; couplings for this path: {format_list(suited)}"
+def setting_names() -> tuple[str, ...]:
+    """Return the names of all settings that some part has."""
+    classes = (part for named in _CLASSES.values() for part in named.values())
+    return tuple(dict.fromkeys(name for part in classes for name in part.setting_names()))
+
+
+_CLASSES: dict[str, Mapping[str, type[PartSettings]]] = {
+    "coupling": COUPLINGS,
+    "path": PATHS,
+    "objective": OBJECTIVES,
+}
+
+
+def _exchange(old: PartSettings, value: Any, kind: str) -> PartSettings:
+    """Return the part that takes the place of another one."""
+    part = _make_part(value, _CLASSES[kind], kind)
+    if not isinstance(value, str):
+        return part
+    common = {name: old.given[name] for name in old.given if name in part.setting_names()}
+    return _change(part, common)
+
+
+def _change(part: Settings, settings: Mapping[str, Any]) -> Settings:
+    """Return the part with those of the settings that it has."""
+    own = {name: settings[name] for name in settings if name in part.setting_names()}
+    if not own:
+        return part
+    return validated(type(part), {"name": part.name, **part.given, **own}, "method setting")
+
+
+def _check_names(parts: Iterable[type[PartSettings]], names: Iterable[str]) -> None:
+    """Refuse settings that none of the parts has, with those that they have."""
+    parts = list(parts)
+    for name in names:
+        if any(name in part.setting_names() for part in parts):
+            continue
+        check_choice(name, [*setting_names(), "asynchrony"], "method setting")
+        takes = "; ".join(
+            f"{_called(part)} takes {format_list(part.setting_names()) or 'no settings'}"
+            for part in parts
         )
-    objectives = PATHS[method.path].objectives
-    if method.objective not in objectives:
+        owners = [
+            part
+            for named in _CLASSES.values()
+            for part in named.values()
+            if name in part.setting_names()
+        ]
         raise InputError(
-            f"objective {method.objective!r} cannot be learned on path {method.path!r}; "
-            f"valid there: {format_list(objectives)}"
-        )
-    _check_growth(method)
-    _check_cost(method)
-    _check_semidiscrete(method)
-    if method.objective == "oat" and method.coupling != "acceleration":
-        raise InputError(
-            "objective 'oat' needs the end velocities of coupling 'acceleration', which "
-            f"{method.coupling!r} does not know"
-        )
-    if method.objective == "edm" and method.sigma > 0:
-        raise InputError(
-            f"objective 'edm' takes all noise from the source: set sigma 0, not {method.sigma:g}"
-        )
-    if method.path == "bridge" and not method.sigma > 0:
-        raise InputError("path 'bridge' needs sigma over 0: without noise take path 'straight'")
-    if method.coupling == "entropic" and not (method.epsilon or method.sigma) > 0:
-        raise InputError(
-            "coupling 'entropic' takes epsilon from sigma, which is 0: give either, or take 'ot'"
+            f"method setting {name!r} has no effect here: {takes}. "
+            f"{name!r} is a setting of {format_list(map(_called, owners))}"
         )
 
 
-def _check_cost(method: Method) -> None:
-    if method.cost != "squared" and not COUPLINGS[method.coupling].any_cost:
-        suited = [name for name, part in COUPLINGS.items() if part.any_cost]
+def _called(part: type[PartSettings]) -> str:
+    return f"{part.kind} {part.model_fields['name'].default!r}"
+
+
+def check_parts(
+    coupling: CouplingSettings, path: PathSettings, objective: ObjectiveSettings
+) -> None:
+    """Refuse parts that do not go together, naming those that would.
+
+    Raises
+    ------
+    InputError
+        With the reason.
+    """
+    if not pairs_move_on(type(coupling), type(path)):
+        couplings = [name for name, each in COUPLINGS.items() if pairs_move_on(each, type(path))]
+        paths = [name for name, each in PATHS.items() if pairs_move_on(type(coupling), each)]
         raise InputError(
-            f"coupling {method.coupling!r} does not take cost {method.cost!r}; couplings that do: "
-            f"{format_list(suited)}"
+            f"coupling {coupling.name!r} does not go with path {path.name!r}: its pairs take "
+            f"{format_list(paths)}; couplings for this path: {format_list(couplings)}"
         )
-
-
-def _check_semidiscrete(method: Method) -> None:
-    if method.coupling == "semidiscrete":
-        return
-    for name in ("cost_dim", "potentials"):
-        value = getattr(method, name)
-        if value is not None:
-            raise InputError(
-                f"{name}={value!r} is a setting of coupling 'semidiscrete', which "
-                f"{method.coupling!r} does not have"
-            )
-
-
-def _check_growth(method: Method) -> None:
-    if (method.objective == "growth") != (method.growth != "none"):
+    if not is_learned_on(type(objective), type(path)):
+        valid = [name for name, each in OBJECTIVES.items() if is_learned_on(each, type(path))]
         raise InputError(
-            f"growth {method.growth!r} and objective {method.objective!r} do not go together: "
-            "growth is learned by objective 'growth', which needs growth "
-            f"{format_list(name for name in GROWTH if name != 'none')}"
+            f"objective {objective.name!r} cannot be learned on path {path.name!r}; "
+            f"valid there: {format_list(valid)}"
         )
-    if (method.coupling == "wfr") != (method.growth in WFR_GROWTH):
+    if objective.fine_tunes and not coupling.needs_prior:
+        valid = [name for name, each in COUPLINGS.items() if each.needs_prior]
         raise InputError(
-            f"growth {method.growth!r} and coupling {method.coupling!r} do not go together: "
-            f"those of coupling 'wfr' are {format_list(WFR_GROWTH)}"
+            f"objective {objective.name!r} needs the end velocities of coupling "
+            f"{format_list(valid)}, which {coupling.name!r} does not know"
+        )
+    if objective.noise_from_source and path.sigma > 0:
+        raise InputError(
+            f"objective {objective.name!r} takes all noise from the source: set sigma 0, "
+            f"not {path.sigma:g}"
+        )
+    if path.has_score and not path.sigma > 0:
+        raise InputError(
+            f"path {path.name!r} needs sigma over 0: without noise take path 'straight'"
+        )
+    if coupling.epsilon_from_sigma and not path.sigma > 0:
+        raise InputError(
+            f"coupling {coupling.name!r} takes epsilon from sigma, which is 0: give either, "
+            "or take 'ot'"
         )

@@ -59,3 +59,10 @@ RANKINGS = {
     "velocity": "mean change of each gene along the flow, by group",
     "jacobian": "how the change of one gene depends on the level of another, by group",
 }
+
+#: How coupling `wfr` reads numbers of cells.
+WFR_GROWTH = {
+    "learned": "populations grow by their numbers of cells",
+    "rising": "as learned, but fewer cells than before are taken for fewer captured",
+    "relative": "as learned, whatever the numbers of cells at each time",
+}

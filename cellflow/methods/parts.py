@@ -1,205 +1,678 @@
-"""The parts that methods are made of, with their sources, and which go together."""
+"""Parts of methods: couplings, paths and objectives, each with its settings and what it requires.
+
+A part is a pydantic model: its fields are what a user may set, its class variables are facts that
+hold for every setting. The dictionaries at the end name all parts; a script may add its own.
+"""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+)
+
+_CFM = "Tong et al. 2024, arXiv 2302.00482"
+_OT_CFM_UNBALANCED = "Eyring et al. 2024, arXiv 2311.15100"
+_MFM = "Kapuśniak et al. 2024, arXiv 2405.14780"
+_OAT = "Yue et al. 2025, arXiv 2509.24936"
+_WFR_FM = "Peng et al. 2026, arXiv 2601.06810"
+_EDM = "Karras et al. 2022, arXiv 2206.00364"
 
 
-@dataclass(frozen=True)
-class Part:
-    """A coupling, a path, an objective or a way of growth.
+class PartSettings(BaseModel):
+    """Settings of one part of a method.
 
     Attributes
     ----------
-    summary
-        What it is.
-    source
-        Where it comes from.
-    paths
-        For couplings: the paths that its pairs can take.
-    objectives
-        For paths: the objectives that can be learned on it.
-    sees_costs, sees_clones
-        For couplings: whether costs may be taken on other coordinates, and be lower in a clone.
-    any_cost
-        For couplings: whether costs may be other than squared distances.
-    takes_noise
-        For couplings and paths: whether the source may be noise instead of points.
-    by_row
-        For couplings: whether partners are looked up among the points as they are stored, so that
-        nothing can be changed at random when they are drawn.
+    kind
+        `coupling`, `path` or `objective`.
+    summary, source
+        One line on what it is, and the paper.
+    name
+        The name that users choose it by.
     """
 
-    summary: str
-    source: str
-    paths: tuple[str, ...] = ()
-    objectives: tuple[str, ...] = ()
-    sees_costs: bool = True
-    sees_clones: bool = True
-    any_cost: bool = False
-    takes_noise: bool = False
-    by_row: bool = False
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ClassVar[str]
+    summary: ClassVar[str]
+    source: ClassVar[str]
+
+    name: str
+
+    @classmethod
+    def setting_names(cls) -> tuple[str, ...]:
+        """Return the names of its settings."""
+        return tuple(name for name in cls.model_fields if name != "name")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Settings that were given, in contrast to those that have their defaults."""
+        return {name: getattr(self, name) for name in sorted(self.model_fields_set - {"name"})}
 
 
-_CFM = "Tong et al. 2024, arXiv 2302.00482"
-_POINTWISE = ("straight", "vp", "bridge", "metric")
+class CouplingSettings(PartSettings):
+    """Settings of a coupling: how points of consecutive times are paired.
 
-COUPLINGS = {
-    "ot": Part(
-        "exact optimal transport between minibatches",
-        _CFM,
-        paths=_POINTWISE,
-        any_cost=True,
-        takes_noise=True,
-    ),
-    "independent": Part(
-        "source and target drawn apart",
-        _CFM,
-        paths=(*_POINTWISE, "target"),
-        sees_costs=False,
-        sees_clones=False,
-        takes_noise=True,
-    ),
-    "entropic": Part(
-        "entropic transport between minibatches, epsilon = 2 sigma^2 T: the Schrödinger bridge's",
-        _CFM,
-        paths=_POINTWISE,
-        takes_noise=True,
-    ),
-    "unbalanced": Part(
-        "entropic transport between minibatches with soft marginals",
-        "Eyring et al. 2024, arXiv 2311.15100",
-        paths=_POINTWISE,
-        takes_noise=True,
-    ),
-    "partial": Part(
-        "transport of a share of the mass between minibatches",
-        "Caffarelli and McCann 2010",
-        paths=_POINTWISE,
-        any_cost=True,
-        takes_noise=True,
-    ),
-    "exact-full": Part(
-        "exact optimal transport between all cells, once",
-        "Bonneel et al. 2011",
-        paths=_POINTWISE,
-        any_cost=True,
-        by_row=True,
-    ),
-    "blockwise": Part(
-        "exact optimal transport inside large random blocks of cells, once",
-        "Fatras et al. 2020",
-        paths=_POINTWISE,
-        any_cost=True,
-        by_row=True,
-    ),
-    "low-rank": Part(
-        "low-rank optimal transport between all cells, once",
-        "Scetbon et al. 2021, arXiv 2103.04737",
-        paths=_POINTWISE,
-        sees_clones=False,
-        by_row=True,
-    ),
-    "semidiscrete": Part(
-        "optimal transport of the source law to all target cells by one potential each",
-        "Mousavi-Hosseini et al. 2025, arXiv 2509.25519",
-        paths=_POINTWISE,
-        sees_clones=False,
-        takes_noise=True,
-        by_row=True,
-    ),
-    "wfr": Part(
-        "unbalanced transport with the Wasserstein-Fisher-Rao cost, mass at both ends",
-        "Peng et al. 2026, arXiv 2601.06810",
-        paths=("wfr",),
-        sees_costs=False,
-        sees_clones=False,
-        by_row=True,
-    ),
-    "acceleration": Part(
-        "transport between minibatches that bends a fitted flow least",
-        "Yue et al. 2025, arXiv 2509.24936",
-        paths=_POINTWISE,
-        sees_costs=False,
-        sees_clones=False,
-        takes_noise=True,
-    ),
-    "auto": Part(
-        "exact-full where the plan is cheap, ot elsewhere",
-        "this package",
-        paths=_POINTWISE,
-        any_cost=True,
-        by_row=True,
-    ),
+    Attributes
+    ----------
+    sees_features, sees_clones
+        Whether costs may be taken on other coordinates (`cost_rep`), and be lower within a clone.
+    takes_noise
+        Whether the source may be noise instead of points.
+    looks_up_rows
+        Whether partners are looked up among the points as they are stored, so that nothing can
+        be changed at random when they are drawn.
+    draws_apart
+        Whether source and target are independent.
+    changes_mass
+        Whether pairs have masses at both ends.
+    needs_prior
+        Whether it requires a flow fitted before, whose velocities its pairs carry.
+    """
+
+    kind: ClassVar[str] = "coupling"
+    sees_features: ClassVar[bool] = False
+    sees_clones: ClassVar[bool] = False
+    takes_noise: ClassVar[bool] = False
+    looks_up_rows: ClassVar[bool] = False
+    draws_apart: ClassVar[bool] = False
+    changes_mass: ClassVar[bool] = False
+    needs_prior: ClassVar[bool] = False
+
+    @property
+    def epsilon_from_sigma(self) -> bool:
+        """Whether the strength of the entropy follows from the noise of the path."""
+        return False
+
+
+class FeatureCostSettings(CouplingSettings):
+    """Settings of couplings whose costs may be taken on other coordinates.
+
+    Attributes
+    ----------
+    condition_weight
+        beta, the weight of squared distances of conditions in costs beside those of points, where
+        conditions are continuous: low resolutions of images. None weighs them so that the nearest
+        other condition costs what the best partner gains (`balanced_weight`).
+    """
+
+    sees_features: ClassVar[bool] = True
+
+    condition_weight: NonNegativeFloat | None = None
+
+
+class CloneCostSettings(FeatureCostSettings):
+    """Settings of couplings whose costs are lower between clonal relatives.
+
+    Attributes
+    ----------
+    lineage_strength
+        Share of the cost that cells of one clone are spared, where clones are given.
+    """
+
+    sees_clones: ClassVar[bool] = True
+
+    lineage_strength: float = Field(default=0.5, ge=0, le=1)
+
+
+class GroundCostSettings(CloneCostSettings):
+    """Settings of couplings that minimise any ground cost.
+
+    Attributes
+    ----------
+    cost
+        `squared` distances, or distances, `euclidean`.
+    """
+
+    cost: Literal["squared", "euclidean"] = "squared"
+
+
+class OTSettings(GroundCostSettings):
+    """Settings of `ot`."""
+
+    summary: ClassVar[str] = "exact optimal transport between minibatches"
+    source: ClassVar[str] = _CFM
+    takes_noise: ClassVar[bool] = True
+
+    name: Literal["ot"] = "ot"
+
+
+class IndependentSettings(CouplingSettings):
+    """Settings of `independent`."""
+
+    summary: ClassVar[str] = "source and target drawn apart"
+    source: ClassVar[str] = _CFM
+    takes_noise: ClassVar[bool] = True
+    draws_apart: ClassVar[bool] = True
+
+    name: Literal["independent"] = "independent"
+
+
+class EntropicSettings(CloneCostSettings):
+    """Settings of `entropic`.
+
+    Attributes
+    ----------
+    epsilon
+        Strength of the entropy; None takes 2 sigma^2 times the length of the interval (not with
+        `cost_rep`).
+    """
+
+    summary: ClassVar[str] = (
+        "entropic transport between minibatches, epsilon = 2 sigma^2 T: the Schrödinger bridge's"
+    )
+    source: ClassVar[str] = _CFM
+    takes_noise: ClassVar[bool] = True
+
+    name: Literal["entropic"] = "entropic"
+    epsilon: PositiveFloat | None = None
+
+    @property
+    def epsilon_from_sigma(self) -> bool:
+        """Whether the strength of the entropy follows from the noise of the path."""
+        return self.epsilon is None
+
+
+class UnbalancedSettings(CloneCostSettings):
+    """Settings of `unbalanced`.
+
+    Attributes
+    ----------
+    epsilon
+        Strength of the entropy; None takes 0.01 times the mean cost.
+    tau_a, tau_b
+        How firmly the marginals are held: 1 exactly, less below.
+    """
+
+    summary: ClassVar[str] = "entropic transport between minibatches with soft marginals"
+    source: ClassVar[str] = _OT_CFM_UNBALANCED
+    takes_noise: ClassVar[bool] = True
+
+    name: Literal["unbalanced"] = "unbalanced"
+    epsilon: NonNegativeFloat | None = None
+    tau_a: float = Field(default=0.95, gt=0, le=1)
+    tau_b: float = Field(default=0.95, gt=0, le=1)
+
+
+class PartialSettings(GroundCostSettings):
+    """Settings of `partial`.
+
+    Attributes
+    ----------
+    mass_share
+        Share of the mass that is moved.
+    """
+
+    summary: ClassVar[str] = "transport of a share of the mass between minibatches"
+    source: ClassVar[str] = "Caffarelli and McCann 2010"
+    takes_noise: ClassVar[bool] = True
+
+    name: Literal["partial"] = "partial"
+    mass_share: float = Field(default=0.9, gt=0, le=1)
+
+
+class ExactFullSettings(GroundCostSettings):
+    """Settings of `exact-full`.
+
+    Attributes
+    ----------
+    max_memory
+        Largest memory of the plan, in GB.
+    """
+
+    summary: ClassVar[str] = "exact optimal transport between all cells, once"
+    source: ClassVar[str] = "Bonneel et al. 2011"
+    looks_up_rows: ClassVar[bool] = True
+
+    name: Literal["exact-full"] = "exact-full"
+    max_memory: PositiveFloat = 4.0
+
+
+class BlockwiseSettings(GroundCostSettings):
+    """Settings of `blockwise`.
+
+    Attributes
+    ----------
+    block_size
+        Cells a side of a block.
+    """
+
+    summary: ClassVar[str] = "exact optimal transport inside large random blocks of cells, once"
+    source: ClassVar[str] = "Fatras et al. 2020"
+    looks_up_rows: ClassVar[bool] = True
+
+    name: Literal["blockwise"] = "blockwise"
+    block_size: PositiveInt = 2000
+
+
+class LowRankSettings(FeatureCostSettings):
+    """Settings of `low-rank`.
+
+    Attributes
+    ----------
+    rank
+        Rank of the plan.
+    epsilon
+        Strength of the entropy; None takes 0.
+    """
+
+    summary: ClassVar[str] = "low-rank optimal transport between all cells, once"
+    source: ClassVar[str] = "Scetbon et al. 2021, arXiv 2103.04737"
+    looks_up_rows: ClassVar[bool] = True
+
+    name: Literal["low-rank"] = "low-rank"
+    rank: PositiveInt = 50
+    epsilon: NonNegativeFloat | None = None
+
+
+class SemidiscreteSettings(FeatureCostSettings):
+    """Settings of `semidiscrete`.
+
+    Attributes
+    ----------
+    epsilon
+        Strength of the entropy; None takes about 0.01 times the costs' standard deviation.
+    semidiscrete_steps
+        Steps of the potentials' optimisation at most.
+    cost_dim
+        Principal components of the target that costs are taken on; None takes all coordinates.
+    potentials
+        Folder that potentials are stored in and read from, a file for each pair of populations;
+        None stores none.
+    """
+
+    summary: ClassVar[str] = (
+        "optimal transport of the source law to all target cells by one potential each"
+    )
+    source: ClassVar[str] = "Mousavi-Hosseini et al. 2025, arXiv 2509.25519"
+    takes_noise: ClassVar[bool] = True
+    looks_up_rows: ClassVar[bool] = True
+
+    name: Literal["semidiscrete"] = "semidiscrete"
+    epsilon: NonNegativeFloat | None = None
+    semidiscrete_steps: PositiveInt = 20_000
+    cost_dim: PositiveInt | None = None
+    potentials: str | None = None
+
+
+class WFRSettings(CouplingSettings):
+    """Settings of `wfr`.
+
+    Attributes
+    ----------
+    growth
+        How numbers of cells count for the growth of a population between two times: as they are
+        (`learned`), where they rise (`rising`: fewer cells were fewer captured), or not at all
+        (`relative`).
+    delta
+        Length scale: mass is not moved farther than pi delta. None takes the mean distance of
+        optimally coupled cells, or what the farthest need.
+    block_size, max_blocks
+        Cells a side of a block, and blocks that are solved between two times at most; of more
+        cells than they have, a random share is coupled.
+    """
+
+    summary: ClassVar[str] = (
+        "unbalanced transport with the Wasserstein-Fisher-Rao cost, mass at both ends"
+    )
+    source: ClassVar[str] = _WFR_FM
+    looks_up_rows: ClassVar[bool] = True
+    changes_mass: ClassVar[bool] = True
+
+    name: Literal["wfr"] = "wfr"
+    growth: Literal["learned", "rising", "relative"] = "learned"
+    delta: PositiveFloat | None = None
+    block_size: PositiveInt = 2000
+    max_blocks: PositiveInt = 5
+
+    @property
+    def growth_bounds(self) -> tuple[float, float]:
+        """Least and largest growth of a population between two times."""
+        bounds = {
+            "learned": (0.0, float("inf")),
+            "rising": (1.0, float("inf")),
+            "relative": (1.0, 1.0),
+        }
+        return bounds[self.growth]
+
+
+class AccelerationSettings(CouplingSettings):
+    """Settings of `acceleration`."""
+
+    summary: ClassVar[str] = "transport between minibatches that bends a fitted flow least"
+    source: ClassVar[str] = _OAT
+    takes_noise: ClassVar[bool] = True
+    needs_prior: ClassVar[bool] = True
+
+    name: Literal["acceleration"] = "acceleration"
+
+
+class AutoSettings(ExactFullSettings):
+    """Settings of `auto`: those of `exact-full`."""
+
+    summary: ClassVar[str] = "exact-full where the plan is cheap, ot elsewhere"
+    source: ClassVar[str] = "this package"
+
+    name: Literal["auto"] = "auto"  # type: ignore[assignment]
+
+
+class PathSettings(PartSettings):
+    """Settings of a path: how a pair moves.
+
+    Attributes
+    ----------
+    sigma
+        Noise of the path; of a bridge, its diffusion.
+    takes_noise
+        Whether the source may be noise instead of points.
+    draws_source
+        Whether each interval starts from noise, whatever the earlier time has.
+    is_straight
+        Whether the mean moves along a line at constant speed, with constant noise.
+    has_score
+        Whether it gives the noise that a score is learned from.
+    changes_mass
+        Whether mass changes on it.
+    """
+
+    kind: ClassVar[str] = "path"
+    takes_noise: ClassVar[bool] = True
+    draws_source: ClassVar[bool] = False
+    is_straight: ClassVar[bool] = False
+    has_score: ClassVar[bool] = False
+    changes_mass: ClassVar[bool] = False
+
+    sigma: NonNegativeFloat = 0.1
+
+
+class StraightSettings(PathSettings):
+    """Settings of `straight`."""
+
+    summary: ClassVar[str] = "straight lines with constant noise"
+    source: ClassVar[str] = _CFM
+    is_straight: ClassVar[bool] = True
+
+    name: Literal["straight"] = "straight"
+
+
+class TargetSettings(PathSettings):
+    """Settings of `target`."""
+
+    summary: ClassVar[str] = "from noise to the cells of the later time"
+    source: ClassVar[str] = "Lipman et al. 2023, arXiv 2210.02747"
+    draws_source: ClassVar[bool] = True
+
+    name: Literal["target"] = "target"
+
+
+class VPSettings(PathSettings):
+    """Settings of `vp`."""
+
+    summary: ClassVar[str] = "trigonometric, keeps the variance of independent ends"
+    source: ClassVar[str] = "Albergo and Vanden-Eijnden 2023, arXiv 2209.15571"
+
+    name: Literal["vp"] = "vp"
+
+
+class BridgeSettings(PathSettings):
+    """Settings of `bridge`."""
+
+    summary: ClassVar[str] = "Brownian bridges"
+    source: ClassVar[str] = _CFM
+    has_score: ClassVar[bool] = True
+
+    name: Literal["bridge"] = "bridge"
+
+
+class MetricSettings(PathSettings):
+    """Settings of `metric`.
+
+    Attributes
+    ----------
+    metric
+        `land` or `rbf`; None takes land up to 10 dimensions.
+    land_gamma, land_rho, land_alpha
+        Width, offset and power of `land`.
+    rbf_centres, rbf_kappa
+        Number and width of the radial basis functions of `rbf`.
+    geopath_steps
+        Training steps of the net that bends the path.
+    """
+
+    summary: ClassVar[str] = "learned geodesics through the data"
+    source: ClassVar[str] = _MFM
+    takes_noise: ClassVar[bool] = False
+
+    name: Literal["metric"] = "metric"
+    metric: Literal["land", "rbf"] | None = None
+    land_gamma: PositiveFloat = 0.25
+    land_rho: PositiveFloat = 1e-3
+    land_alpha: PositiveFloat = 2.0
+    rbf_centres: PositiveInt = 150
+    rbf_kappa: PositiveFloat = 1.5
+    geopath_steps: PositiveInt = 1000
+
+
+class WFRPathSettings(PathSettings):
+    """Settings of `wfr`."""
+
+    summary: ClassVar[str] = "travelling Dirac masses"
+    source: ClassVar[str] = _WFR_FM
+    takes_noise: ClassVar[bool] = False
+    changes_mass: ClassVar[bool] = True
+
+    name: Literal["wfr"] = "wfr"
+
+
+class ObjectiveSettings(PartSettings):
+    """Settings of an objective: what is learned.
+
+    Attributes
+    ----------
+    roles
+        Fields that it trains: `velocity`, `score`, `growth`, `average`.
+    straight_only
+        Whether it is defined on straight paths only.
+    noise_from_source
+        Whether all noise is that of the source, which must be standard normal, and not the path's.
+    fine_tunes
+        Whether training goes on from the weights of a flow fitted before.
+    """
+
+    kind: ClassVar[str] = "objective"
+    roles: ClassVar[tuple[str, ...]] = ("velocity",)
+    straight_only: ClassVar[bool] = False
+    noise_from_source: ClassVar[bool] = False
+    fine_tunes: ClassVar[bool] = False
+
+    @property
+    def learns_growth(self) -> bool:
+        """Whether a growth rate of mass is learned."""
+        return "growth" in self.roles
+
+
+class VelocitySettings(ObjectiveSettings):
+    """Settings of `velocity`."""
+
+    summary: ClassVar[str] = "regression on velocities"
+    source: ClassVar[str] = _CFM
+
+    name: Literal["velocity"] = "velocity"
+
+
+class VelocityScoreSettings(ObjectiveSettings):
+    """Settings of `velocity-score`.
+
+    Attributes
+    ----------
+    score_weight
+        Weight of the error of the score beside that of the velocity.
+    """
+
+    summary: ClassVar[str] = "velocity and score, for simulation with noise"
+    source: ClassVar[str] = "Tong et al. 2024, arXiv 2307.03672"
+    roles: ClassVar[tuple[str, ...]] = ("velocity", "score")
+
+    name: Literal["velocity-score"] = "velocity-score"
+    score_weight: NonNegativeFloat = 1.0
+
+
+class GrowthSettings(ObjectiveSettings):
+    """Settings of `growth`.
+
+    Rates are those that the coupling gives, or else those that `pp.growth` wrote from gene sets.
+
+    Attributes
+    ----------
+    growth_weight
+        Weight of the error of the growth rate beside that of the velocity.
+    """
+
+    summary: ClassVar[str] = (
+        "velocity and growth rate, from coupling wfr or else from gene sets (pp.growth)"
+    )
+    source: ClassVar[str] = f"{_WFR_FM}; gene sets: Schiebinger et al. 2019 (the idea)"
+    roles: ClassVar[tuple[str, ...]] = ("velocity", "growth")
+
+    name: Literal["growth"] = "growth"
+    growth_weight: NonNegativeFloat = 1.0
+
+
+class MeanFlowSettings(ObjectiveSettings):
+    """Settings of `mean-flow`.
+
+    Attributes
+    ----------
+    anchored
+        Share of rows where plain flow matching is learned.
+    mean_power, mean_offset
+        Each row's squared error is divided by (error + offset)^power.
+    mean_times
+        Distribution of the times, from the start to the end: `uniform`, or `logit-normal`.
+    logit_mean, logit_std
+        Mean and standard deviation of the logits of `logit-normal` times.
+    """
+
+    summary: ClassVar[str] = "average velocities, which predict in one step"
+    source: ClassVar[str] = "Geng et al. 2025, arXiv 2505.13447"
+    roles: ClassVar[tuple[str, ...]] = ("average",)
+
+    name: Literal["mean-flow"] = "mean-flow"
+    anchored: float = Field(default=0.5, ge=0, le=1)
+    mean_power: NonNegativeFloat = 1.0
+    mean_offset: PositiveFloat = 0.01
+    mean_times: Literal["uniform", "logit-normal"] = "uniform"
+    logit_mean: float = 0.4
+    logit_std: PositiveFloat = 1.0
+
+
+class OATSettings(ObjectiveSettings):
+    """Settings of `oat`.
+
+    Attributes
+    ----------
+    oat_alpha
+        Weight of the displacement beside the end velocities, of which 4/5 alone leaves the
+        marginals as they are.
+    oat_target
+        Whether `linear` paths are learned with that weight, or `hermite` ones, which leave the
+        marginals and have no weight.
+    oat_decay, oat_copy_every
+        How the net that gives end velocities follows the trained one: by an average with this
+        decay a step, or, where it is not None, by a copy each so many steps.
+    oat_tolerance
+        How much wider or narrower than the prior's, as a share, the points that the flow carries
+        may become before the training stops.
+    """
+
+    summary: ClassVar[str] = "fine-tuning of a flow fitted before towards the least acceleration"
+    source: ClassVar[str] = _OAT
+    straight_only: ClassVar[bool] = True
+    fine_tunes: ClassVar[bool] = True
+
+    name: Literal["oat"] = "oat"
+    oat_alpha: float = Field(default=0.8, gt=0, le=1)
+    oat_target: Literal["linear", "hermite"] = "linear"
+    oat_decay: float = Field(default=0.9999, ge=0, le=1)
+    oat_copy_every: PositiveInt | None = None
+    oat_tolerance: PositiveFloat = 0.05
+
+
+class EDMSettings(ObjectiveSettings):
+    """Settings of `edm`.
+
+    Attributes
+    ----------
+    p_mean, p_std
+        Mean and standard deviation of the logarithm of the noise's level.
+    """
+
+    summary: ClassVar[str] = "denoising at log-normal levels of noise; from noise only"
+    source: ClassVar[str] = _EDM
+    straight_only: ClassVar[bool] = True
+    noise_from_source: ClassVar[bool] = True
+
+    name: Literal["edm"] = "edm"
+    p_mean: float = -1.2
+    p_std: PositiveFloat = 1.2
+
+
+#: All couplings, by name.
+COUPLINGS: dict[str, type[CouplingSettings]] = {
+    "ot": OTSettings,
+    "independent": IndependentSettings,
+    "entropic": EntropicSettings,
+    "unbalanced": UnbalancedSettings,
+    "partial": PartialSettings,
+    "exact-full": ExactFullSettings,
+    "blockwise": BlockwiseSettings,
+    "low-rank": LowRankSettings,
+    "semidiscrete": SemidiscreteSettings,
+    "wfr": WFRSettings,
+    "acceleration": AccelerationSettings,
+    "auto": AutoSettings,
 }
 
-_VELOCITIES = ("velocity", "growth", "mean-flow")
-
-PATHS = {
-    "straight": Part(
-        "straight lines with constant noise",
-        _CFM,
-        objectives=(*_VELOCITIES, "oat", "edm"),
-        takes_noise=True,
-    ),
-    "target": Part(
-        "from noise to the cells of the later time",
-        "Lipman et al. 2023, arXiv 2210.02747",
-        objectives=("velocity", "mean-flow"),
-        takes_noise=True,
-    ),
-    "vp": Part(
-        "trigonometric, keeps the variance of independent ends",
-        "Albergo and Vanden-Eijnden 2023, arXiv 2209.15571",
-        objectives=_VELOCITIES,
-        takes_noise=True,
-    ),
-    "bridge": Part(
-        "Brownian bridges",
-        _CFM,
-        objectives=("velocity", "velocity-score", "growth", "mean-flow"),
-        takes_noise=True,
-    ),
-    "metric": Part(
-        "learned geodesics through the data",
-        "Kapuśniak et al. 2024, arXiv 2405.14780",
-        objectives=_VELOCITIES,
-    ),
-    "wfr": Part(
-        "travelling Dirac masses", "Peng et al. 2026, arXiv 2601.06810", objectives=("growth",)
-    ),
+#: All paths, by name.
+PATHS: dict[str, type[PathSettings]] = {
+    "straight": StraightSettings,
+    "target": TargetSettings,
+    "vp": VPSettings,
+    "bridge": BridgeSettings,
+    "metric": MetricSettings,
+    "wfr": WFRPathSettings,
 }
 
-OBJECTIVES = {
-    "velocity": Part("regression on velocities", _CFM),
-    "velocity-score": Part(
-        "velocity and score, for simulation with noise", "Tong et al. 2024, arXiv 2307.03672"
-    ),
-    "growth": Part("velocity and growth rate", "Peng et al. 2026, arXiv 2601.06810"),
-    "mean-flow": Part(
-        "average velocities, which predict in one step", "Geng et al. 2025, arXiv 2505.13447"
-    ),
-    "oat": Part(
-        "fine-tuning of a flow fitted before towards the least acceleration",
-        "Yue et al. 2025, arXiv 2509.24936",
-    ),
-    "edm": Part(
-        "denoising at log-normal levels of noise; from noise only",
-        "Karras et al. 2022, arXiv 2206.00364",
-    ),
+#: All objectives, by name.
+OBJECTIVES: dict[str, type[ObjectiveSettings]] = {
+    "velocity": VelocitySettings,
+    "velocity-score": VelocityScoreSettings,
+    "growth": GrowthSettings,
+    "mean-flow": MeanFlowSettings,
+    "oat": OATSettings,
+    "edm": EDMSettings,
 }
 
-GROWTH = {
-    "none": Part("mass is kept", ""),
-    "gene-sets": Part(
-        "rates from proliferation and apoptosis genes", "Schiebinger et al. 2019 (the idea)"
-    ),
-    "learned": Part("rates from unbalanced transport", "Peng et al. 2026, arXiv 2601.06810"),
-    "rising": Part("as learned, but fewer cells than before are taken for fewer captured", ""),
-    "relative": Part("as learned, whatever the numbers of cells at each time", ""),
-}
 
-#: Growth that coupling `wfr` learns: least and largest growth of a population in an interval,
-#: between which its numbers of cells are taken at their word.
-WFR_GROWTH = {"learned": (0.0, math.inf), "rising": (1.0, math.inf), "relative": (1.0, 1.0)}
+def pairs_move_on(coupling: type[CouplingSettings], path: type[PathSettings]) -> bool:
+    """Return whether pairs of the coupling can move on the path."""
+    if path.draws_source and not coupling.draws_apart:
+        return False
+    return coupling.changes_mass == path.changes_mass
+
+
+def is_learned_on(objective: type[ObjectiveSettings], path: type[PathSettings]) -> bool:
+    """Return whether the objective can be learned on the path."""
+    learns_growth = "growth" in objective.roles
+    if (path.changes_mass and not learns_growth) or (path.draws_source and learns_growth):
+        return False
+    if "score" in objective.roles and not path.has_score:
+        return False
+    return path.is_straight or not objective.straight_only

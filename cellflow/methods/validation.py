@@ -18,5 +18,8 @@ def validated(model: type[Settings], values: Mapping[str, Any], what: str) -> Se
         return model.model_validate(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
+        reason = first.get("ctx", {}).get("error")
+        if isinstance(reason, InputError):
+            raise reason from error
         name = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{what} {name}={first['input']!r}: {first['msg']}") from error

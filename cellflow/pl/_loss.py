@@ -34,6 +34,7 @@ def loss(flow: Flow, *, ax: Axes | None = None, show: bool | None = None) -> Axe
     ax.set_xlabel("training step")
     ax.set_ylabel("loss")
     ax.spines[["top", "right"]].set_visible(False)
-    method = flow.settings["method"]
-    ax.set_title(f"Loss, coupling {method['coupling']}, path {method['path']}", fontsize="medium")
+    method = flow.method
+    title = f"Loss, coupling {method.coupling.name}, path {method.path.name}"
+    ax.set_title(title, fontsize="medium")
     return finish(ax, show=show)

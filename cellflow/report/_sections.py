@@ -222,10 +222,7 @@ def fit(inputs: ReportInputs) -> Section:
         "fit",
         paragraphs=[
             "Method: "
-            + ", ".join(
-                f"{part} {flow.settings['method'][part]}"
-                for part in ("coupling", "path", "objective", "growth")
-            )
+            + ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts)
             + f". Seed {flow.settings['seed']}, {flow.history['step'][-1]:g} steps, "
             f"{flow.axis.kind} time axis."
         ],

@@ -75,7 +75,7 @@ def growth(
     if not flow.changes_mass:
         raise InputError(
             "this flow keeps mass, so no growth was learned; fit with a method that lets it change "
-            "(method 'default' or 'wfr-fm', or growth 'gene-sets')"
+            "(method 'default' or 'wfr-fm', or objective 'growth' with the rates of pp.growth)"
         )
     course = TimeCourse.read(adata, flow, time_key)
     cells = course.cells
@@ -83,10 +83,6 @@ def growth(
         rate = flow.nets.growth(course.flow_times, cells.x, cells.condition) * course.clock_rate
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = rate.double().cpu().numpy()
-    entry = {
-        **course.provenance(),
-        "key_added": key_added,
-        "growth": flow.settings["method"].get("growth"),
-    }
+    entry = {**course.provenance(), "key_added": key_added}
     write_record(adata.uns, LEARNED_GROWTH, entry)
     return adata if copy else None

@@ -15,15 +15,15 @@ from sklearn.neighbors import NearestNeighbors
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
 from cellflow._random import torch_generator
-from cellflow.couplings import COSTS, LineageCost, exact_full_coupling, wfr_coupling
+from cellflow.couplings import exact_full_coupling, wfr_coupling
 from cellflow.io import Conditions, SideColumns, populations
 from cellflow.marginals import Population
-from cellflow.methods.method import Method
 from cellflow.methods.names import TRANSITION_ESTIMATORS
-from cellflow.methods.parts import WFR_GROWTH
+from cellflow.methods.parts import ExactFullSettings, WFRSettings
 from cellflow.representation import points_of
 from cellflow.tl._simulator import Simulator
 from cellflow.tl._time_course import TimeCourse
+from cellflow.training import ground_cost
 
 #: Matrices whose product is the transition matrix from cells of one time, shape (n,), to cells of
 #: another, shape (m,). Entry (i, j) of the product is how much of cell j stems from cell i if j is
@@ -192,28 +192,25 @@ class CouplingTransitions:
         self, source: Population, target: Population, before: np.ndarray, after: np.ndarray
     ) -> csr_array:
         """Return the plan between some cells, in a matrix of all."""
-        method = self._method
+        settings = self.course.flow.method.coupling
         ends = source[torch.as_tensor(before)], target[torch.as_tensor(after)]
-        if method.coupling == "wfr":
+        if isinstance(settings, WFRSettings):
             generator = torch_generator(self.seed)
             pairs = wfr_coupling(
                 *ends,
                 delta=self._delta,
                 generator=generator,
-                block_size=method.block_size,
-                growth=WFR_GROWTH[method.growth],
+                block_size=settings.block_size,
+                growth=settings.growth_bounds,
             )
         else:
-            cost = LineageCost(COSTS[method.cost], method.lineage_strength)
-            pairs = exact_full_coupling(*ends, cost=cost, max_memory=method.max_memory)
+            full = settings if isinstance(settings, ExactFullSettings) else ExactFullSettings()
+            cost, memory = ground_cost(settings), full.max_memory
+            pairs = exact_full_coupling(*ends, cost=cost, max_memory=memory)
         plan = pairs.plan
         mass = plan.mass if pairs.m1 is None else plan.mass * pairs.m1.double().numpy()
         entries = before[plan.rows], after[plan.columns]
         return csr_array((mass, entries), shape=(len(source), len(target)))
-
-    @property
-    def _method(self) -> Method:
-        return Method(**self.course.flow.settings["method"])
 
     @property
     def _delta(self) -> float:
@@ -233,7 +230,7 @@ class CouplingTransitions:
         columns = SideColumns(
             lineage_key=settings.get("lineage_key"),
             cost_rep=settings.get("cost_rep"),
-            growth=self._method.growth == "gene-sets",
+            growth=course.flow.method.needs_growth_rates,
         )
         conditions = Conditions(tuple(course.flow.context.settings.get("conditions", ())))
         points = points_of(course.adata, course.representation, rows)

@@ -33,7 +33,7 @@ def check_tunable(prior: Flow, marginals: Marginals) -> None:
         )
     check_origin(prior)
     from_noise = isinstance(marginals.populations[0], Gaussian)
-    if prior.settings["method"]["path"] == "target" and not from_noise:
+    if prior.method.path.draws_source and not from_noise:
         raise InputError(
             "the prior starts from noise at every time (path 'target'), and fine-tuning from the "
             "points of the time before; fit it with path 'straight'"
@@ -75,9 +75,10 @@ def settings_after(
     if isinstance(method, str):
         changes = {"sigma": sigma_after(prior), **changes}
     chosen = method_of(method, **changes)
-    if chosen.objective != "oat":
+    if not chosen.objective.fine_tunes:
         raise InputError(
-            f"fine-tuning has objective 'oat', this method {chosen.objective!r}; fits take others"
+            f"fine-tuning has objective 'oat', this method "
+            f"{chosen.objective.name!r}; fits take others"
         )
     given = {name: value for name, value in numbers.items() if value is not None}
     return chosen, recipe_of(_shorter(prior) if recipe is None else recipe, **given)
@@ -85,14 +86,14 @@ def settings_after(
 
 def sigma_after(prior: Flow) -> float:
     """Noise of the path after a flow: its own where its path is straight, else none."""
-    before = prior.settings["method"]
-    return float(before["sigma"]) if before["path"] == "straight" else 0.0
+    path = prior.method.path
+    return path.sigma if path.is_straight else 0.0
 
 
 def _shorter(prior: Flow) -> Recipe:
     """The prior's recipe, slower and shorter; that of a fine-tuning stays as it is."""
     numbers = dict(prior.settings["recipe"])
-    if prior.settings["method"]["objective"] != "oat":
+    if not prior.method.objective.fine_tunes:
         numbers["learning_rate"] /= _SLOWER
         numbers["n_steps"] = -(-numbers["n_steps"] // _SHORTER)
         numbers["warmup"] //= _SHORTER

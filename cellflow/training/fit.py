@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 
+from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow._random import torch_generator
 from cellflow._versions import versions
-from cellflow.couplings import Coupling
 from cellflow.flow import Flow
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.method import Method
+from cellflow.methods.parts import COUPLINGS, OATSettings
 from cellflow.methods.recipes import Recipe
 from cellflow.nets import Fields
-from cellflow.objectives import Objective
-from cellflow.training import objectives, paths, time_course
-from cellflow.training.build import Build
+from cellflow.training.builders import OBJECTIVE_BUILDERS, PATH_BUILDERS
 from cellflow.training.checkpoints import Checkpoint
-from cellflow.training.companion import Companion
+from cellflow.training.context import Fit
 from cellflow.training.cost import Stopwatch
 from cellflow.training.devices import cpu_threads, placed
 from cellflow.training.fine_tuning import check_tunable, tuning_recipe
-from cellflow.training.loop import Trained, minimise
+from cellflow.training.loop import minimise
 from cellflow.training.parallel import Crew
 from cellflow.training.progress import Look
 from cellflow.training.target_net import TargetNet
+from cellflow.training.time_course import course_coupling, wfr_length_scale
 
 #: Which share of the cells is trained on does not depend on the seed of a fit, as in the reference
 #: runner, so that seeds differ by training alone.
@@ -77,172 +77,138 @@ def fit_flow(
     unit
         What the bar calls a pair.
     """
-    ready = prepared(Job(marginals, axis, method, recipe, seed, prior), device, progress=progress)
-    with cpu_threads(ready.recipe.threads):
-        trained = minimise(
-            ready.fields,
-            ready.coupling,
-            ready.objective,
-            ready.recipe,
-            ready.generator,
-            check=ready.check,
-            companion=ready.companion,
-            checkpoint=None if checkpoint is None else checkpoint.of(ready.identity),
-            looks=looks,
-            progress=progress,
-            unit=unit,
-        )
-    return ready.flow(trained)
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a flow is fitted to, and how; as in `fit_flow`."""
-
-    marginals: Marginals
-    axis: TimeAxis
-    method: Method
-    recipe: Recipe
-    seed: int
-    prior: Flow | None = None
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A fit before its first step.
-
-    Attributes
-    ----------
-    job
-        What was asked for.
-    fields, coupling, objective, recipe, generator, check, companion
-        What `minimise` is given.
-    settings, identity
-        What the flow will carry, and what tells a checkpoint of this training.
-    watch
-        Has run since the preparation began.
-    """
-
-    job: Job
-    fields: Fields
-    coupling: Coupling
-    objective: Objective
-    recipe: Recipe
-    generator: torch.Generator
-    check: Coupling | None
-    companion: Companion | None
-    settings: dict[str, Any]
-    identity: dict[str, Any]
-    watch: Stopwatch
-
-    def flow(self, trained: Trained[Fields]) -> Flow:
-        """The flow that comes of it."""
-        cost = self.watch.read(trained.waited)
-        return Flow(trained.net, self.job.axis, {**self.settings, "cost": cost}, trained.history)
-
-
-def prepared(job: Job, device: torch.device, *, progress: bool = False) -> Ready:
-    """Do all of a fit that comes before its first step: nets, coupling, path and objective."""
-    marginals, method, recipe = job.marginals, job.method, job.recipe
-    objectives.check_source(method, recipe, marginals)
-    generator = torch_generator(job.seed, device)
-    prior = _usable(job.prior, method, marginals, job.axis, device)
-    tuned = prior if method.objective == "oat" else None
+    check_source(method, recipe, marginals)
+    generator = torch_generator(seed, device)
+    check_prior(prior, method, marginals, axis)
+    if prior is not None:
+        prior = replace(prior, nets=deepcopy(prior.nets).to(device))
+    tuned = prior if method.objective.fine_tunes else None
     if tuned is not None:
         recipe = tuning_recipe(recipe, tuned)
     seen, unseen = split(marginals, recipe.train_fraction, device)
-    fields = _untrained(job, recipe) if tuned is None else deepcopy(tuned.nets)
-    fields = fields.to(device)
+    nets = make_nets(marginals, method, recipe, seed) if tuned is None else deepcopy(tuned.nets)
+    nets = nets.to(device)
     if recipe.channels_last:
-        fields = fields.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        nets = nets.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if tuned is None and recipe.standardise:
-        fields.standardise(*(population.points for population in seen.finite))
-    centre, scale = fields.units
-    delta = time_course.wfr_length_scale(method, seen, scale, generator)
-    build = Build(method, recipe, centre, scale, generator, scale**2, delta, prior, progress)
-    watch = Stopwatch(device)
-    with cpu_threads(recipe.threads):
-        companion = None
-        if tuned is not None:
-            companion = TargetNet.of(fields, build, seen)
-            build = replace(build, prior=replace(tuned, nets=companion.net))
-        coupling = time_course.course_coupling(build, seen)
-        path = paths.BUILDERS[method.path](build, coupling, seen)
-        watch.lap()
-        check = None if recipe.patience is None else time_course.course_coupling(build, unseen)
-        objective = objectives.BUILDERS[method.objective](build, path)
-    settings = _settings(job, build, device)
-    return Ready(
-        job,
-        fields,
-        coupling,
-        objective,
-        recipe,
-        generator,
-        check,
-        companion,
-        settings,
-        _identity(settings, device, prior),
-        watch,
+        nets.standardise(*(population.points for population in seen.finite))
+    centre, scale = nets.units
+    fit = Fit(
+        seen, method, recipe, centre, scale, generator, scale**2, prior=prior, progress=progress
     )
-
-
-def _settings(job: Job, build: Build, device: torch.device) -> dict[str, Any]:
-    """What a flow tells of how it was fitted."""
-    return {
-        "method": build.method.model_dump(),
-        "recipe": build.recipe.model_dump(),
-        "diffusion": build.sigma,
-        "delta": build.delta if build.method.coupling == "wfr" else None,
-        "from_noise": objectives.from_noise(job.marginals),
-        "seed": job.seed,
-        "device": str(device),
-        "versions": versions(),
-    }
-
-
-def _identity(
-    settings: Mapping[str, Any], device: torch.device, prior: Flow | None
-) -> dict[str, Any]:
-    """What must be equal for a checkpoint to be of the same training."""
-    return {
-        **{name: settings[name] for name in ("method", "recipe", "seed")},
+    fit = replace(fit, wfr_length_scale=wfr_length_scale(fit))
+    identity = {
+        "method": method.model_dump(),
+        "recipe": recipe.model_dump(),
+        "seed": seed,
         "device": device.type,
         "processes": Crew.here().size,
         "prior": None if prior is None else prior.fingerprint,
     }
+    watch = Stopwatch(device)
+    with cpu_threads(recipe.threads):
+        companion = None
+        if tuned is not None and isinstance(method.objective, OATSettings):
+            companion = TargetNet.of(nets, method.objective, fit)
+            fit = replace(fit, prior=replace(tuned, nets=companion.net))
+        coupling = course_coupling(fit)
+        path = PATH_BUILDERS[method.path.name](fit, method.path, coupling)
+        watch.lap()
+        check = None if recipe.patience is None else course_coupling(replace(fit, marginals=unseen))
+        trained = minimise(
+            nets,
+            coupling,
+            OBJECTIVE_BUILDERS[method.objective.name](fit, method.objective, path),
+            recipe,
+            generator,
+            check=check,
+            companion=companion,
+            checkpoint=None if checkpoint is None else checkpoint.of(identity),
+            looks=looks,
+            progress=progress,
+            unit=unit,
+        )
+    settings: dict[str, Any] = {
+        "method": method.model_dump(),
+        "recipe": recipe.model_dump(),
+        "diffusion": fit.sigma,
+        "delta": fit.wfr_length_scale if method.coupling.changes_mass else None,
+        "from_noise": starts_from_noise(marginals),
+        "seed": seed,
+        "device": str(device),
+        "versions": versions(),
+        "cost": watch.read(trained.waited),
+    }
+    return Flow(trained.net, axis, settings, trained.history)
 
 
-def _untrained(job: Job, recipe: Recipe) -> Fields:
-    marginals = job.marginals
+def make_nets(marginals: Marginals, method: Method, recipe: Recipe, seed: int) -> Fields:
+    """Return untrained nets of all fields that the objective trains."""
     return Fields.make(
-        objectives.ROLES[job.method.objective],
+        method.objective.roles,
         marginals.shape or (marginals.dim,),
         kind=recipe.net.kind,
         condition_dim=marginals.condition_dim,
         condition_shape=marginals.condition_shape,
         **recipe.net.numbers,
-        generator=torch_generator(job.seed),
+        generator=torch_generator(seed),
     )
 
 
-def _usable(
-    prior: Flow | None, method: Method, marginals: Marginals, axis: TimeAxis, device: torch.device
-) -> Flow | None:
-    """The flow fitted before, on `device`; refused where it is missing, not asked or does not fit.
+def starts_from_noise(marginals: Marginals) -> bool:
+    """Return whether a flow starts at time 0 from standard normal noise and ends at time 1."""
+    source = marginals.populations[0]
+    return (
+        isinstance(source, Gaussian)
+        and source.scale == 1
+        and not source.centre.any()
+        and marginals.times == (0.0, 1.0)
+    )
+
+
+def check_source(method: Method, recipe: Recipe, marginals: Marginals) -> None:
+    """Refuse to denoise where the source is not noise.
+
+    Raises
+    ------
+    InputError
+        For an objective or net that denoises with points, or noise of another place or width, as
+        the source, and for the net on paths that are not straight.
+    """
+    if method.objective.noise_from_source:
+        what = f"objective {method.objective.name!r}"
+    elif recipe.net.denoises:
+        what = f"net {recipe.net.kind!r}"
+    else:
+        return
+    if not starts_from_noise(marginals):
+        raise InputError(
+            f"{what} denoises: its source is standard normal noise, as that of images, and not "
+            "cells or images of another time or set"
+        )
+    if not method.path.is_straight:
+        raise InputError(f"{what} denoises on path 'straight', not on {method.path.name!r}")
+
+
+def check_prior(prior: Flow | None, method: Method, marginals: Marginals, axis: TimeAxis) -> None:
+    """Refuse a prior flow that is missing, has no effect, or does not fit the populations.
 
     Raises
     ------
     InputError
         With the reason.
     """
-    wanted = method.coupling == "acceleration"
+    needing = format_list(name for name, each in COUPLINGS.items() if each.needs_prior)
+    if not method.coupling.needs_prior:
+        if prior is not None:
+            raise InputError(
+                f"coupling {method.coupling.name!r} does not use a prior; {needing} does"
+            )
+        return
     if prior is None:
-        if wanted:
-            raise InputError("coupling 'acceleration' asks a flow fitted before: give it as prior")
-        return None
-    if not wanted:
-        raise InputError(f"coupling {method.coupling!r} asks no prior; 'acceleration' does")
+        raise InputError(
+            f"coupling {method.coupling.name!r} requires a flow fitted before: give it as prior"
+        )
     if not isinstance(prior, Flow):
         raise InputError(f"prior must be a Flow, got {type(prior).__name__}")
     has, needs = (
@@ -254,9 +220,8 @@ def _usable(
     ):
         if mine != theirs:
             raise InputError(f"the prior has {name} {mine}, this fit {theirs}; fit both alike")
-    if method.objective == "oat":
+    if method.objective.fine_tunes:
         check_tunable(prior, marginals)
-    return replace(prior, nets=deepcopy(prior.nets).to(device))
 
 
 def split(

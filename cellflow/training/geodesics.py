@@ -8,12 +8,13 @@ import torch
 
 from cellflow._random import draw_seed, torch_generator
 from cellflow.couplings import Coupling
-from cellflow.marginals import Marginals, Population
+from cellflow.marginals import Population
+from cellflow.methods.parts import MetricSettings
 from cellflow.methods.sizes import MLPSizes
 from cellflow.nets import GeopathNet
 from cellflow.objectives import MetricEnergy
 from cellflow.paths import IntervalMetrics, LandMetric, Metric, MetricPath, RBFMetric
-from cellflow.training.build import Build
+from cellflow.training.context import Fit
 from cellflow.training.loop import minimise
 
 #: Largest dimension of `land` where no metric is chosen.
@@ -26,55 +27,56 @@ _REFERENCE_PAIRS = 4096
 _CLIP = 1.0
 
 
-def metric_path(build: Build, coupling: Coupling, marginals: Marginals) -> MetricPath:
+def metric_path(fit: Fit, settings: MetricSettings, coupling: Coupling) -> MetricPath:
     """Train the geopath net on pairs of the coupling, and freeze it."""
-    generator = build.generator
+    generator, marginals = fit.generator, fit.marginals
     metric = IntervalMetrics(
-        build.centre.new_tensor(marginals.times[:-1]),
-        [_metric_between(build, *ends) for ends in pairwise(marginals.finite)],
+        fit.centre.new_tensor(marginals.times[:-1]),
+        [_metric_between(fit, settings, *ends) for ends in pairwise(marginals.finite)],
     )
     pairs = coupling.sample(_REFERENCE_PAIRS, generator)
     changes = {
-        "n_steps": build.method.geopath_steps,
+        "n_steps": settings.geopath_steps,
         "clip": _CLIP,
         "patience": None,
         "warmup": 0,
     }
     trained = minimise(
-        _geopath(build, marginals),
+        _geopath(fit),
         coupling,
-        MetricEnergy.relative(metric, build.sigma, pairs, generator),
-        build.recipe.model_copy(update=changes),
+        MetricEnergy.relative(metric, fit.sigma, pairs, generator),
+        fit.recipe.model_copy(update=changes),
         generator,
         check=coupling,  # the best weights are kept, as published
-        progress=build.progress,
+        progress=fit.progress,
         what="geopath",
     )
-    return MetricPath(trained.net.requires_grad_(requires_grad=False), build.sigma)
+    return MetricPath(trained.net.requires_grad_(requires_grad=False), fit.sigma)
 
 
-def _metric_between(build: Build, source: Population, target: Population) -> Metric:
-    method = build.method
-    kind = method.metric or ("land" if source.points.shape[1] <= _LAND_DIMS else "rbf")
+def _metric_between(
+    fit: Fit, settings: MetricSettings, source: Population, target: Population
+) -> Metric:
+    kind = settings.metric or ("land" if source.points.shape[1] <= _LAND_DIMS else "rbf")
     if kind == "rbf":
         return RBFMetric.fit(
             torch.cat([source.points, target.points]),
-            build.generator,
-            n_centres=method.rbf_centres,
-            kappa=method.rbf_kappa,
+            fit.generator,
+            n_centres=settings.rbf_centres,
+            kappa=settings.rbf_kappa,
         )
     return LandMetric.between(
         source.points,
         target.points,
-        method.land_gamma * build.scale,
-        build.generator,
-        rho=method.land_rho * build.cost_scale,
-        alpha=method.land_alpha,
+        settings.land_gamma * fit.length_scale,
+        fit.generator,
+        rho=settings.land_rho * fit.cost_scale,
+        alpha=settings.land_alpha,
     )
 
 
-def _geopath(build: Build, marginals: Marginals) -> GeopathNet:
-    recipe, generator = build.recipe, build.generator
+def _geopath(fit: Fit) -> GeopathNet:
+    recipe, generator, marginals = fit.recipe, fit.generator, fit.marginals
     # Weights are made on the CPU, as those of the fields, so that they are the same everywhere.
     seed = draw_seed(generator)
     # Bends are smooth; points on a grid need no net that knows of it for them.

@@ -12,11 +12,17 @@ from cellflow._random import draw_seed, torch_generator
 from cellflow.couplings import Potentials, fit_potentials, warn_unless_converged
 from cellflow.couplings.atoms import fingerprint
 from cellflow.marginals import Gaussian, Population
-from cellflow.training.build import Build
+from cellflow.methods.parts import SemidiscreteSettings
+from cellflow.training.context import Fit
 
 
 def potentials_for(
-    build: Build, source: Population | Gaussian, target: Population, *, anew: bool = False
+    fit: Fit,
+    settings: SemidiscreteSettings,
+    source: Population | Gaussian,
+    target: Population,
+    *,
+    anew: bool = False,
 ) -> Potentials:
     """The potentials of the target's points, by the settings of the method.
 
@@ -29,10 +35,10 @@ def potentials_for(
     FileError
         If what is kept cannot be read, or nothing can be written there.
     """
-    method, generator = build.method, build.generator
+    generator = fit.generator
     # Drawn in any case, so that what follows is the same with kept potentials and with new ones.
     seed = draw_seed(generator)
-    kept = None if method.potentials is None else kept_file(build, source, target)
+    kept = None if settings.potentials is None else kept_file(fit, settings, source, target)
     if kept is not None and kept.exists() and not anew:
         potentials = Potentials.load(kept, generator.device)
         potentials.check_atoms(target, target.masses)
@@ -42,28 +48,30 @@ def potentials_for(
         source,
         target,
         generator=torch_generator(seed, generator.device),
-        epsilon=_strength(build),
-        cost_dim=method.cost_dim,
-        max_steps=method.semidiscrete_steps,
-        progress=build.progress,
+        epsilon=_strength(fit, settings),
+        cost_dim=settings.cost_dim,
+        max_steps=settings.semidiscrete_steps,
+        progress=fit.progress,
     )
     if kept is not None:
         potentials.save(kept, overwrite=True)
     return potentials
 
 
-def kept_file(build: Build, source: Population | Gaussian, target: Population) -> Path:
+def kept_file(
+    fit: Fit, settings: SemidiscreteSettings, source: Population | Gaussian, target: Population
+) -> Path:
     """File of the potentials between two populations; its name tells all that decides them."""
-    assert build.method.potentials is not None
-    folder, strength = Path(build.method.potentials), _strength(build)
+    assert settings.potentials is not None
+    folder, strength = Path(settings.potentials), _strength(fit, settings)
     parts = [
         _digest(source),
         _digest(target),
         "auto" if strength is None else f"{strength:.9g}",
-        str(build.method.semidiscrete_steps),
+        str(settings.semidiscrete_steps),
     ]
-    if build.method.cost_dim is not None:
-        parts.append(f"pca{build.method.cost_dim}")
+    if settings.cost_dim is not None:
+        parts.append(f"pca{settings.cost_dim}")
     path = ready(folder) / f"{'-'.join(parts)}.safetensors"
     check_file_target(path, overwrite=True)
     return path
@@ -81,10 +89,9 @@ def ready(folder: Path) -> Path:
     return folder
 
 
-def _strength(build: Build) -> float | None:
+def _strength(fit: Fit, settings: SemidiscreteSettings) -> float | None:
     # The potentials' unit is <x, y>, half a squared distance.
-    epsilon = build.method.epsilon
-    return None if epsilon is None else epsilon * build.cost_scale / 2
+    return None if settings.epsilon is None else settings.epsilon * fit.cost_scale / 2
 
 
 def _digest(side: Population | Gaussian) -> str:

@@ -15,12 +15,11 @@ from cellflow._random import torch_generator
 from cellflow._tensors import add_prefix, select_prefix
 from cellflow._typing import Points, Rows, Scalar
 from cellflow.integrate import solve
-from cellflow.marginals import Marginals
-from cellflow.methods.method import Method
+from cellflow.methods.parts import IndependentSettings, OATSettings
 from cellflow.nets import Fields
 from cellflow.objectives import condition_at
 from cellflow.training.average import Average
-from cellflow.training.build import Build
+from cellflow.training.context import Fit
 from cellflow.training.time_course import course_coupling
 
 #: Points that are carried at each reading, the steps that carry them, and the seed of the draw.
@@ -46,7 +45,7 @@ class TargetNet:
     ----------
     net
         The net to train, which is still that of the prior.
-    method
+    settings
         How it follows, and how far the spread may go.
     pairs
         The points that are carried, and real ones at the ends of their intervals, in any order.
@@ -54,25 +53,25 @@ class TargetNet:
         Steps of the training.
     """
 
-    def __init__(self, net: Fields, method: Method, pairs: Pairs, n_steps: int) -> None:
-        every = method.oat_copy_every
-        decay = method.oat_decay if every is None else 0.0
+    def __init__(self, net: Fields, settings: OATSettings, pairs: Pairs, n_steps: int) -> None:
+        every = settings.oat_copy_every
+        decay = settings.oat_decay if every is None else 0.0
         self.average = Average(net, decay, ramp=False, every=every or 1)
         self.pairs = pairs
         self.before = spread(carried(self.net, pairs), pairs)
         real = float(spread(pairs.x1, pairs) / self.before)
-        tolerance = method.oat_tolerance
+        tolerance = settings.oat_tolerance
         self.low, self.high = min(1.0, real) - tolerance, max(1.0, real) + tolerance
         self.patience = patience_of(n_steps)
         self.readings: list[tuple[int, float]] = []
 
     @classmethod
-    def of(cls, net: Fields, build: Build, marginals: Marginals) -> TargetNet:
-        """That of a fine-tuning; the build's generator is left as it is."""
-        apart = build.method.model_copy(update={"coupling": "independent"})
-        generator = torch_generator(_SEED, build.generator.device)
-        pairs = course_coupling(replace(build, method=apart), marginals).sample(_CARRIED, generator)
-        return cls(net, build.method, pairs, build.recipe.n_steps)
+    def of(cls, net: Fields, settings: OATSettings, fit: Fit) -> TargetNet:
+        """Return the target net of a fine-tuning; the generator of the fit is left as it is."""
+        apart = fit.method.model_copy(update={"coupling": IndependentSettings()})
+        generator = torch_generator(_SEED, fit.generator.device)
+        pairs = course_coupling(replace(fit, method=apart)).sample(_CARRIED, generator)
+        return cls(net, settings, pairs, fit.recipe.n_steps)
 
     @property
     def net(self) -> Fields:

@@ -14,82 +14,81 @@ from cellflow._batch import Interval
 from cellflow._checks import format_list
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
-from cellflow.couplings import (
-    Coupling,
-    IndependentCoupling,
-    MixtureCoupling,
-    default_delta,
-)
-from cellflow.marginals import Gaussian, Marginals, Population
-from cellflow.methods.method import Method
-from cellflow.methods.parts import COUPLINGS, PATHS
-from cellflow.training.build import Build
-from cellflow.training.couplings import BUILDERS, Side
+from cellflow.couplings import Coupling, IndependentCoupling, MixtureCoupling, default_delta
+from cellflow.marginals import Gaussian, Population
+from cellflow.methods.parts import COUPLINGS, PATHS, WFRSettings
+from cellflow.training.builders import COUPLING_BUILDERS, Side
+from cellflow.training.context import Fit
 
 
-def course_coupling(build: Build, marginals: Marginals) -> Coupling:
-    """One coupling for a time course, each interval equally often."""
-    _check_columns(build.method, marginals)
-    return MixtureCoupling([_interval(build, *ends, span) for ends, span in marginals.intervals])
+def course_coupling(fit: Fit) -> Coupling:
+    """Return one coupling for a time course, each interval equally often."""
+    check_columns(fit)
+    intervals = fit.marginals.intervals
+    return MixtureCoupling([_interval(fit, *ends, span) for ends, span in intervals])
 
 
-def _check_columns(method: Method, marginals: Marginals) -> None:
-    """Refuse what is known of the cells where the coupling would not see it."""
+def check_columns(fit: Fit) -> None:
+    """Refuse noise, clones and features where the coupling has no use for them.
+
+    Raises
+    ------
+    InputError
+        With the couplings that have.
+    """
+    marginals, coupling, path = fit.marginals, fit.method.coupling, fit.method.path
     cells = marginals.finite[0].stored
-    part = COUPLINGS[method.coupling]
     if len(marginals.finite) < len(marginals.populations) and not (
-        part.takes_noise and PATHS[method.path].takes_noise
+        coupling.takes_noise and path.takes_noise
     ):
         couplings, paths = (
             format_list(name for name, each in parts.items() if each.takes_noise)
             for parts in (COUPLINGS, PATHS)
         )
         raise InputError(
-            f"coupling {method.coupling!r} with path {method.path!r} needs points at both ends, "
+            f"coupling {coupling.name!r} with path {path.name!r} needs points at both ends, "
             f"and the source is noise; for noise take a coupling of {couplings} "
             f"and a path of {paths}"
         )
     for column, seen, what in (
-        (cells.features, part.sees_costs, "costs on other coordinates (cost_rep)"),
-        (cells.clones, part.sees_clones, "clones (lineage_key)"),
+        (cells.features, coupling.sees_features, "costs on other coordinates (cost_rep)"),
+        (cells.clones, coupling.sees_clones, "clones (lineage_key)"),
     ):
         if column is not None and not seen:
-            raise InputError(f"coupling {method.coupling!r} does not see {what}; leave them out")
-    if cells.features is not None and method.coupling == "entropic" and method.epsilon is None:
+            raise InputError(f"coupling {coupling.name!r} does not see {what}; leave them out")
+    if cells.features is not None and coupling.epsilon_from_sigma:
         raise InputError(
-            "coupling 'entropic' takes epsilon from sigma, a length of the coordinates that paths "
-            "live in; with costs on others (cost_rep) give epsilon"
+            f"coupling {coupling.name!r} takes epsilon from sigma, a length of the coordinates "
+            "that paths live in; with costs on others (cost_rep) give epsilon"
         )
 
 
-def _interval(build: Build, source: Side, target: Side, span: Interval) -> Coupling:
+def _interval(fit: Fit, source: Side, target: Side, span: Interval) -> Coupling:
     """The coupling of an interval; where points have labels, among those of one label."""
     assert isinstance(target, Population)
     if isinstance(source, Population) and source.rate is not None:
         source = source.scale_masses(torch.exp(source.rate * (span[1] - span[0])))
     if target.label is None:
-        return _pair(build, source, target, span)
+        return _pair(fit, source, target, span)
     if isinstance(source, Gaussian):
-        return _noise_to_labels(build, source, target, span)
+        return _noise_to_labels(fit, source, target, span)
     if source.label is None:
-        return _pair(build, source, target, span)
+        return _pair(fit, source, target, span)
     labels = _common_labels(source, target, span)
     parts, shares = [], []
     for label in labels:
         before, after = (_of_label(ends, label) for ends in (source, target))
-        parts.append(_pair(build, before[0], after[0], span))
+        parts.append(_pair(fit, before[0], after[0], span))
         # Where mass changes on the way, pairs are drawn by the mass of the source.
-        growing = source.rate is not None or build.method.coupling == "wfr"
+        growing = source.rate is not None or fit.method.coupling.changes_mass
         shares.append(before[1] if growing else (before[1] + after[1]) / 2)
     return MixtureCoupling(parts, shares)
 
 
-def _noise_to_labels(
-    build: Build, source: Gaussian, target: Population, span: Interval
-) -> Coupling:
+def _noise_to_labels(fit: Fit, source: Gaussian, target: Population, span: Interval) -> Coupling:
     """All of the noise to the points of each label, so that noise says nothing of the label."""
     groups = labelled_parts(target)
-    parts = [_pair(build, source, group, span) for _, group, _ in groups]
+    parts = [_pair(fit, source, group, span) for _, group, _ in groups]
     return MixtureCoupling(parts, [share for *_, share in groups])
 
 
@@ -128,46 +127,46 @@ def _of_label(population: Population, label: int) -> tuple[Population, float]:
     return population[rows], float(population.masses[rows].sum())
 
 
-def _pair(build: Build, source: Side, target: Population, span: Interval) -> Coupling:
-    if build.method.path == "target":
-        noise = Gaussian(build.centre[None], build.scale)
+def _pair(fit: Fit, source: Side, target: Side, span: Interval) -> Coupling:
+    if fit.method.path.draws_source:
+        noise = Gaussian(fit.centre[None], fit.length_scale)
         return IndependentCoupling(source if isinstance(source, Gaussian) else noise, target, span)
-    build = _on_costs(build, source, target)
-    return BUILDERS[build.method.coupling](build, source, target, span)
+    settings = fit.method.coupling
+    builder = COUPLING_BUILDERS[settings.name]
+    return builder(_on_costs(fit, source, target), settings, source, target, span)
 
 
-def _on_costs(build: Build, *sides: Side) -> Build:
-    """The build with the unit of costs on other coordinates: their spread in both populations."""
+def _on_costs(fit: Fit, *sides: Side) -> Fit:
+    """Return the fit with the unit of costs on other coordinates, their spread at both ends."""
     features = [each.stored.features for each in sides if isinstance(each, Population)]
     if not _all_there(features):
-        return build
-    if not build.recipe.standardise:
-        return replace(build, cost_scale=1.0)
+        return fit
+    if not fit.recipe.standardise:
+        return replace(fit, cost_scale=1.0)
     both = torch.cat(features)
-    return replace(build, cost_scale=float((both - both.mean(dim=0)).square().mean()) or 1.0)
+    return replace(fit, cost_scale=float((both - both.mean(dim=0)).square().mean()) or 1.0)
 
 
 def _all_there(features: list[Tensor | None]) -> TypeGuard[list[Tensor]]:
     return all(each is not None for each in features)
 
 
-def _tell_of_share(method: Method, marginals: Marginals) -> None:
-    """Say where there are more cells than are coupled."""
-    most, blocks = max(map(len, marginals.finite)), method.max_blocks
-    if most > blocks * method.block_size:
+def wfr_length_scale(fit: Fit) -> float:
+    """Return the length scale of unbalanced transport: the one given, or what all intervals need.
+
+    It is 1 for couplings that keep mass.
+    """
+    settings = fit.method.coupling
+    if not isinstance(settings, WFRSettings):
+        return 1.0
+    check_columns(fit)
+    most = max(map(len, fit.marginals.finite))
+    if most > settings.max_blocks * settings.block_size:
         log_info(
-            f"{most:,} cells at one time: {blocks} random blocks of {method.block_size:,} are "
-            "coupled between two times; method setting max_blocks takes more"
+            f"{most:,} cells at one time: {settings.max_blocks} random blocks of "
+            f"{settings.block_size:,} are coupled between two times; method setting max_blocks "
+            "takes more"
         )
-
-
-def wfr_length_scale(
-    method: Method, marginals: Marginals, scale: float, generator: torch.Generator
-) -> float:
-    """Length scale of unbalanced transport: the one given, or what all intervals need."""
-    _check_columns(method, marginals)
-    if method.coupling == "wfr":
-        _tell_of_share(method, marginals)
-    if method.delta is not None or method.coupling != "wfr":
-        return (method.delta or 1.0) * scale
-    return default_delta(pairwise(marginals.finite), generator)
+    if settings.delta is not None:
+        return settings.delta * fit.length_scale
+    return default_delta(pairwise(fit.marginals.finite), fit.generator)

@@ -6,13 +6,14 @@ python -m tests.benchmarks.step
 import torch
 
 import cellflow as cf
-from cellflow.marginals import Marginals, Population, TimeAxis
+from cellflow.marginals import Marginals, Population
 from cellflow.nets import Fields
-from cellflow.training import Job, minimise
-from cellflow.training.fit import prepared
+from cellflow.objectives import VelocityRegression
+from cellflow.paths import StraightPath
+from cellflow.training import Fit, minimise
+from cellflow.training.time_course import course_coupling
 from tests.benchmarks.paired import header, ratios, row
 
-CPU = torch.device("cpu")
 REPEATS = 3
 
 #: Pairs a step, and steps of a timing.
@@ -44,12 +45,14 @@ def main() -> None:
 def _training(method, batch):
     generator = torch.Generator().manual_seed(0)
     cells = [Population.of(torch.randn((1000, 5), generator=generator) + k) for k in range(3)]
-    times = (0.0, 1.0, 2.0)
     recipe = cf.recipe("default", n_steps=BATCHES[batch], batch_size=batch)
-    job = Job(Marginals(times, tuple(cells)), TimeAxis("index", times), method, recipe, 0)
-    ready = prepared(job, CPU)
-    parts = ready.fields, ready.coupling, ready.objective, ready.recipe, ready.generator
-    return lambda: minimise(*parts)
+    net = Fields.make(("velocity",), (5,), **recipe.net.numbers, generator=generator)
+    net.standardise(*(each.points for each in cells))
+    marginals = Marginals((0.0, 1.0, 2.0), tuple(cells))
+    fit = Fit(marginals, method, recipe, *net.units, generator)
+    objective = VelocityRegression(StraightPath(fit.sigma))
+    coupling = course_coupling(fit)
+    return lambda: minimise(net, coupling, objective, recipe, generator)
 
 
 def _bare(batch):

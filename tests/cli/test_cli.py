@@ -257,7 +257,7 @@ def test_methods_are_listed_with_their_parts_and_sources(run):
     code, out, err = run("methods")
     assert (code, err) == (0, "")
     flat = " ".join(out.split())
-    for word in ("ot-cfm", "sf2m", "wfr-fm", "exact-full", "bridge", "velocity-score", "gene-sets"):
+    for word in ("ot-cfm", "sf2m", "wfr-fm", "exact-full", "bridge", "velocity-score", "cost_dim"):
         assert word in flat
     assert "arXiv" in flat
 
@@ -341,7 +341,7 @@ def test_growth_by_gene_sets_from_file_to_weights(run, semrau, tmp_path):
     semrau.obs["cellflow_growth"] = np.linspace(0, 0.02, semrau.n_obs)
     semrau.write_h5ad(tmp_path / "grown.h5ad")
     words = ["fit", "grown.h5ad", "--n-dims", "5", "--output", "flow", *FAST]
-    assert run(*words, "--growth", "gene-sets")[0] == 0
+    assert run(*words, "--objective", "growth")[0] == 0
     words = ["interpolate", "grown.h5ad", "--flow", "flow", "--time", "30", "--output", "p.h5ad"]
     assert run(*words)[0] == 0
     weights = anndata.read_h5ad("p.h5ad").obs["cellflow_weight"]

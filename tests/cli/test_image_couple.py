@@ -31,8 +31,8 @@ def test_potentials_are_found_shown_and_read_by_a_training(run, here, monkeypatc
         "cellflow.training.potentials.fit_potentials", lambda *_, **__: pytest.fail("found anew")
     )
     assert run(*TRAIN, *SAME, "--potentials", "kept", "--quiet") == (0, "", "")
-    method = cf.Flow.load(here / "flow").settings["method"]
-    assert (method["potentials"], method["cost_dim"]) == ("kept", 8)
+    coupling = cf.Flow.load(here / "flow").method.coupling
+    assert (coupling.potentials, coupling.cost_dim) == ("kept", 8)
 
 
 def test_quiet_says_nothing_and_force_finds_them_anew(run, here):

@@ -48,8 +48,8 @@ def test_a_training_with_the_same_settings_reads_them(way, tmp_path, monkeypatch
     assert len(files(tmp_path / "kept")) == len(table)
     monkeypatch.setattr("cellflow.training.potentials.fit_potentials", never)
     flow = trained(**options, method="sd-fm", potentials=tmp_path / "kept")
-    assert flow.settings["method"]["potentials"] == str(tmp_path / "kept")
-    assert flow.settings["method"]["cost_dim"] == options.get("cost_dim")
+    assert flow.method.coupling.potentials == str(tmp_path / "kept")
+    assert flow.method.coupling.cost_dim == options.get("cost_dim")
 
 
 def test_other_settings_are_found_apart_with_a_warning_that_names_them(tmp_path):

@@ -12,7 +12,7 @@ from tests.small_images import digits, stopped, trained
 
 def test_twenty_steps_make_finite_images_that_a_saved_flow_makes_again(tmp_path):
     flow = trained(config="aot-digits", n_steps=20)
-    assert flow.settings["method"]["cost"] == "euclidean"
+    assert flow.method.coupling.cost == "euclidean"
     noise = torch.randn((6, 64), generator=torch.Generator().manual_seed(0))
     made = flow.trajectory(noise, [0.0, 1.0], solver="edm-heun", n_steps=18)
     assert made.nfe == 35

@@ -37,7 +37,7 @@ def test_a_flow_of_digits_is_fine_tuned_and_samples(first, tmp_path):
     assert flow.settings["recipe"]["learning_rate"] == pytest.approx(TINY.recipe.learning_rate / 10)
     assert flow.settings["recipe"]["net"] == first.settings["recipe"]["net"]
     assert flow.settings["prior"] == first.fingerprint != flow.fingerprint
-    assert flow.settings["method"]["sigma"] == 0
+    assert flow.method.path.sigma == 0
     assert set(flow.settings["fine_tuning"]) == {"before", "after"}
     assert len(flow.history["ratio"]) == 1
     flow.save(tmp_path / "flow")

@@ -35,8 +35,10 @@ def test_every_file_has_a_line_on_what_it_is_for():
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_is_whole_and_prints_itself(name, tmp_path):
     config = config_of(name, (1, 8, 8))
-    assert config.recipe.net.kind == ("edm" if config.method.objective == "edm" else "unet")
-    assert config.method.sigma == 0
+    assert config.recipe.net.kind == (
+        "edm" if config.method.objective.noise_from_source else "unet"
+    )
+    assert config.method.path.sigma == 0
     (tmp_path / "c.yaml").write_text(config.to_yaml())
     assert config_of(tmp_path / "c.yaml", (1, 8, 8)) == config
 
@@ -82,24 +84,24 @@ def test_users_bring_a_file_or_an_object(tmp_path):
 
 def test_a_method_by_name_takes_no_noise_but_on_bridges():
     for name in PRESETS:
-        settings = PRESETS[name].settings
-        on_bridge = settings.get("path") == "bridge"
-        assert method_for(TINY, name).sigma == (settings["sigma"] if on_bridge else 0), name
+        path = cf.method(name).path
+        expected = path.sigma if path.name == "bridge" else 0
+        assert method_for(TINY, name).path.sigma == expected, name
 
 
 def test_noise_that_is_asked_for_is_taken():
-    assert method_for(TINY, "i-cfm", sigma=0.3).sigma == 0.3
-    assert method_for(TINY, "sb-cfm", sigma=0.7).sigma == 0.7
-    assert method_for(TINY, None, sigma=0.3).sigma == 0.3
+    assert method_for(TINY, "i-cfm", sigma=0.3).path.sigma == 0.3
+    assert method_for(TINY, "sb-cfm", sigma=0.7).path.sigma == 0.7
+    assert method_for(TINY, None, sigma=0.3).path.sigma == 0.3
     own = cf.method("ot-cfm", sigma=0.4)
     assert method_for(TINY, own) == own
 
 
 def test_parts_change_the_method_that_is_there():
-    assert method_for(TINY, None, coupling="independent").coupling == "independent"
+    assert method_for(TINY, None, coupling="independent").coupling.name == "independent"
     noisy = Config(cf.method("ot-cfm", sigma=0.2), TINY.recipe)
-    assert method_for(noisy, None, path="vp").sigma == 0.2
-    assert method_for(noisy, "i-cfm", path="bridge").sigma == cf.method("i-cfm").sigma
+    assert method_for(noisy, None, path="vp").path.sigma == 0.2
+    assert method_for(noisy, "i-cfm", path="bridge").path.sigma == cf.method("i-cfm").path.sigma
     with pytest.raises(InputError, match=r"unknown method 'fmm' \(did you mean 'fm'\?\)"):
         method_for(TINY, "fmm")
     with pytest.raises(InputError, match="path 'bridge' needs sigma over 0"):

@@ -11,7 +11,7 @@ from cellflow.images.pixels import to_points
 from cellflow.images.space import space_for
 from cellflow.images.training_images import Course
 from cellflow.methods.parts import COUPLINGS
-from cellflow.training.build import Build
+from cellflow.training.context import Fit
 from cellflow.training.time_course import course_coupling
 from tests.small_images import TINY, digits, trained
 
@@ -22,8 +22,8 @@ def pairs_of(images, coupling, n=4000, *, stored=True, conditional=False, flips=
     marginals = Course(space, images, None, flips, 0.0, stored).marginals
     method = cf.method("ot-cfm", coupling=coupling, sigma=0.0)
     generator = torch.Generator().manual_seed(0)
-    build = Build(method, TINY.recipe, torch.zeros(64), 1.0, generator)
-    return course_coupling(build, marginals).sample(n, generator)
+    fit = Fit(marginals, method, TINY.recipe, torch.zeros(64), 1.0, generator)
+    return course_coupling(fit).sample(n, generator)
 
 
 def rows_of(x, images):
@@ -34,7 +34,7 @@ def rows_of(x, images):
 
 
 def test_all_couplings_that_look_up_by_row_say_so():
-    assert {name for name, part in COUPLINGS.items() if part.by_row} == {
+    assert {name for name, part in COUPLINGS.items() if part.looks_up_rows} == {
         "semidiscrete", "exact-full", "blockwise", "low-rank", "wfr", "auto",
     }  # fmt: skip
 

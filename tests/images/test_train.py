@@ -82,7 +82,7 @@ def test_rgb_images_are_mirrored_by_default_and_grey_ones_are_not():
 @pytest.mark.parametrize("method", SIGMAS)
 def test_every_method_from_noise_trains_and_samples(method):
     flow = trained(method=method)
-    assert flow.settings["method"]["sigma"] == SIGMAS[method]
+    assert flow.method.path.sigma == SIGMAS[method]
     made = cf.images.sample(flow, 5, solver="midpoint", n_steps=2)
     assert made.nfe == 4
     assert made.images.pixels.shape == (5, 8, 8, 1)
@@ -101,8 +101,8 @@ def test_methods_train_with_what_is_for_speed(method):
 
 def test_parts_and_numbers_come_before_the_config():
     flow = trained(coupling="independent", path="vp", sigma=0.2, n_steps=2)
-    assert flow.settings["method"]["coupling"] == "independent"
-    assert (flow.settings["method"]["path"], flow.settings["method"]["sigma"]) == ("vp", 0.2)
+    assert flow.method.coupling.name == "independent"
+    assert (flow.method.path.name, flow.method.path.sigma) == ("vp", 0.2)
     assert flow.settings["recipe"]["n_steps"] == 2
     assert flow.settings["recipe"]["net"]["channels"] == 8
 
@@ -128,7 +128,6 @@ REFUSED = {
         r"'exact-full'.*source is noise; for noise take a coupling of .*ot.*path of .*straight",
     ),
     "a path of points from noise": ({"path": "metric"}, "source is noise; for noise take"),
-    "growth on a straight path": ({"objective": "growth"}, "growth gene-sets, learned, rising"),
     "classes without labels": (
         {"data": ImageSet(digits().pixels[:20]), "conditional": True}, "images has no labels",
     ),

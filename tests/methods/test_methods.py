@@ -8,28 +8,125 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellflow import Config, FileError, InputError, Method, method, read_config, recipe
-from cellflow.methods.parts import COUPLINGS, GROWTH, OBJECTIVES, PATHS
+from cellflow.methods.parts import (
+    COUPLINGS,
+    OBJECTIVES,
+    PATHS,
+    LowRankSettings,
+    StraightSettings,
+    is_learned_on,
+    pairs_move_on,
+)
 from cellflow.methods.presets import PRESETS
-from cellflow.training import couplings, objectives, paths
+from cellflow.training import COUPLING_BUILDERS, OBJECTIVE_BUILDERS, PATH_BUILDERS
+
+PARTS = {
+    **{("coupling", name): part for name, part in COUPLINGS.items()},
+    **{("path", name): part for name, part in PATHS.items()},
+    **{("objective", name): part for name, part in OBJECTIVES.items()},
+}
+
+#: Every setting with each part that has it and its default there.
+SETTINGS = [
+    (name, kind, part, PARTS[kind, part].model_fields[name].default)
+    for kind, part in PARTS
+    for name in PARTS[kind, part].setting_names()
+]
+
+#: Where the default is None, a value that is valid.
+GIVEN = {
+    "epsilon": 0.5,
+    "condition_weight": 1.0,
+    "cost_dim": 2,
+    "potentials": "folder",
+    "delta": 1.0,
+    "metric": "land",
+    "oat_copy_every": 5,
+}
 
 
-def test_every_name_has_what_it_names():
-    assert set(couplings.BUILDERS) == set(COUPLINGS)
-    assert set(paths.BUILDERS) == set(PATHS)
-    assert set(objectives.BUILDERS) == set(objectives.ROLES) == set(OBJECTIVES)
-    assert all(set(part.paths) <= set(PATHS) for part in COUPLINGS.values())
-    assert all(set(part.objectives) <= set(OBJECTIVES) for part in PATHS.values())
+def has(preset, name):
+    return any(name in part.setting_names() for part in method(preset).parts)
+
+
+def test_every_part_has_a_builder_a_source_and_the_name_that_it_is_listed_by():
+    assert set(COUPLING_BUILDERS) == set(COUPLINGS)
+    assert set(PATH_BUILDERS) == set(PATHS)
+    assert set(OBJECTIVE_BUILDERS) == set(OBJECTIVES)
+    for (kind, name), part in PARTS.items():
+        assert (part.kind, part().name) == (kind, name)
+        assert part.summary
+        assert part.source
+
+
+def test_a_setting_belongs_to_one_kind_of_part():
+    kinds = {name: {kind for other, kind, *_ in SETTINGS if other == name} for name, *_ in SETTINGS}
+    assert {name for name, found in kinds.items() if len(found) > 1} == set()
 
 
 def test_every_part_is_reached_by_some_method_that_goes_together():
-    valid = []
-    for coupling, path, objective, growth in product(COUPLINGS, PATHS, OBJECTIVES, GROWTH):
-        try:
-            valid.append(method(coupling=coupling, path=path, objective=objective, growth=growth))
-        except InputError:
-            continue
-    for name, parts in (("coupling", COUPLINGS), ("path", PATHS), ("objective", OBJECTIVES)):
-        assert {getattr(each, name) for each in valid} == set(parts)
+    valid = [
+        (coupling, path, objective)
+        for coupling, path, objective in product(COUPLINGS, PATHS, OBJECTIVES)
+        if pairs_move_on(COUPLINGS[coupling], PATHS[path])
+        and is_learned_on(OBJECTIVES[objective], PATHS[path])
+    ]
+    for kind, names in enumerate((COUPLINGS, PATHS, OBJECTIVES)):
+        assert {each[kind] for each in valid} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("preset", "name"),
+    [(preset, name) for preset in PRESETS for name in sorted({each[0] for each in SETTINGS})],
+)
+def test_a_method_takes_the_settings_of_its_parts_and_refuses_all_others(preset, name):
+    kind, part, default = next(each[1:] for each in SETTINGS if each[0] == name)
+    value = GIVEN[name] if default is None else default
+    if has(preset, name):
+        own = next(each for each in method(preset).parts if name in each.setting_names())
+        value = getattr(own, name) if getattr(own, name) is not None else value
+        changed = next(
+            each for each in method(preset, **{name: value}).parts if name in each.setting_names()
+        )
+        assert getattr(changed, name) == value
+        return
+    with pytest.raises(InputError, match=f"{kind} {part!r}") as error:
+        method(preset, **{name: value})
+    assert all(
+        f"{each.kind} {each.name!r} takes" in str(error.value) for each in method(preset).parts
+    )
+
+
+def test_a_refusal_names_what_the_parts_take_and_the_part_that_would_take_it():
+    with pytest.raises(InputError) as error:
+        method("i-cfm", rank=7)
+    assert str(error.value) == (
+        "method setting 'rank' has no effect here: coupling 'independent' takes no settings; path "
+        "'straight' takes sigma; objective 'velocity' takes no settings. 'rank' is a setting of "
+        "coupling 'low-rank'"
+    )
+
+
+def test_a_part_by_name_keeps_the_settings_that_were_given_and_no_defaults():
+    assert method("sb-cfm", path="straight").path.sigma == 0.5
+    assert method(method("ot-cfm", coupling="blockwise", block_size=7), coupling="ot") == method(
+        "ot-cfm"
+    )
+    strong = method("ot-cfm", lineage_strength=0.9)
+    assert method(strong, coupling="auto").coupling.lineage_strength == 0.9
+    assert method(strong, coupling={"name": "auto"}).coupling.lineage_strength == 0.5
+    assert method("wfr-fm", coupling="ot", path="vp").path.sigma == 0
+
+
+def test_a_part_may_be_a_name_a_mapping_or_itself():
+    expected = method("ot-cfm", coupling="low-rank", rank=7)
+    assert method("ot-cfm", coupling={"name": "low-rank", "rank": 7}) == expected
+    assert method("ot-cfm", coupling=LowRankSettings(rank=7)) == expected
+    assert expected.coupling.given == {"rank": 7}
+    with pytest.raises(InputError, match="coupling must be a name or a mapping with a name, got"):
+        method("ot-cfm", coupling=StraightSettings())
+    with pytest.raises(InputError, match="'rank' has no effect here: coupling 'ot' takes"):
+        method("ot-cfm", coupling={"name": "ot", "rank": 7})
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -40,9 +137,9 @@ def test_presets_go_together_and_round_trip_through_yaml(name, tmp_path):
     assert read_config(path) == config
 
 
-@given(sigma=st.floats(0, 10), rank=st.integers(1, 100), tau=st.floats(0.01, 1))
-def test_numbers_round_trip_through_yaml(tmp_path_factory, sigma, rank, tau):
-    config = Config(method("ot-cfm", sigma=sigma, rank=rank, tau_a=tau), recipe("default"))
+@given(sigma=st.floats(0, 10), tau=st.floats(0.01, 1))
+def test_numbers_round_trip_through_yaml(tmp_path_factory, sigma, tau):
+    config = Config(method("uot-fm", sigma=sigma, tau_a=tau), recipe("default"))
     path = tmp_path_factory.mktemp("yaml") / "config.yaml"
     path.write_text(config.to_yaml())
     assert read_config(path) == config
@@ -67,6 +164,7 @@ def test_a_file_may_name_a_preset_and_change_it(tmp_path):
         ("recipe: {n_steps: many}", "recipe setting n_steps='many'"),
         ("method: !!python/object:os.system {}", "cannot be read as YAML"),
         ("method: {coupling: wfr}", "coupling 'wfr' does not go with path 'straight'"),
+        ("method: {coupling: {rank: 3}}", "coupling must be a name or a mapping with a name"),
     ],
 )
 def test_bad_files_are_told_apart(text, message, tmp_path):
@@ -84,11 +182,12 @@ def test_bad_files_are_told_apart(text, message, tmp_path):
         ({"coupling": "sinkhorn"}, "unknown coupling 'sinkhorn'"),
         ({"path": "target"}, "couplings for this path: independent"),
         ({"objective": "velocity-score"}, "cannot be learned on path 'straight'; valid there"),
-        ({"growth": "gene-sets", "objective": "mean-flow"}, "growth is learned by objective"),
-        ({"growth": "learned"}, "those of coupling 'wfr'"),
+        ({"growth": "learned"}, "'growth' is a setting of coupling 'wfr'"),
         ({"coupling": "entropic", "sigma": 0.0}, "takes epsilon from sigma, which is 0"),
-        ({"objective": "growth"}, "growth is learned by objective 'growth'"),
-        ({"objective": "growth", "growth": "learned"}, "those of coupling 'wfr'"),
+        (
+            {"objective": "oat"},
+            "'oat' needs the end velocities of coupling acceleration",
+        ),
         ({"path": "bridge", "sigma": 0.0}, "path 'bridge' needs sigma over 0"),
         (
             {"objective": "edm", "sigma": 0.1},
@@ -98,9 +197,9 @@ def test_bad_files_are_told_apart(text, message, tmp_path):
         ({"cost": "cubed"}, "method setting cost='cubed'"),
         (
             {"coupling": "entropic", "cost": "euclidean"},
-            "'entropic' does not take cost 'euclidean'; couplings that do: ot, partial, exact-full",
+            "'cost' is a setting of coupling 'ot', coupling 'partial', coupling 'exact-full'",
         ),
-        ({"tau_a": 0}, "method setting tau_a=0"),
+        ({"coupling": "unbalanced", "tau_a": 0}, "method setting tau_a=0"),
     ],
 )
 def test_parts_that_do_not_go_together_are_refused_with_the_reason(changes, message):
@@ -108,13 +207,10 @@ def test_parts_that_do_not_go_together_are_refused_with_the_reason(changes, mess
         method("ot-cfm", **changes)
 
 
-def test_growth_brings_the_objective_that_learns_it():
-    assert method("ot-cfm", growth="gene-sets").objective == "growth"
-
-
-def test_denoising_brings_paths_without_noise_of_their_own():
-    assert method("ot-cfm", objective="edm").sigma == 0
-    assert method("aot", p_mean=-0.5).cost == "euclidean"
+def test_growth_rates_are_read_where_the_coupling_does_not_change_mass():
+    assert method("ot-cfm", objective="growth").needs_growth_rates
+    assert not method("wfr-fm").needs_growth_rates
+    assert not method("ot-cfm").needs_growth_rates
 
 
 def test_unknown_methods_are_named_with_the_nearest():

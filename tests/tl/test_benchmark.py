@@ -189,7 +189,7 @@ def test_growth_is_of_the_methods_that_ask_for_it(course, quick):
     """Rates in the data leave the couplings of others alone."""
     plain = benchmark(course, quick, methods=["ot-cfm"])
     course.obs["cellflow_growth"] = np.linspace(-1, 1, course.n_obs)
-    grown = {"name": "grown", "method": "ot-cfm", "growth": "gene-sets"}
+    grown = {"name": "grown", "method": "ot-cfm", "objective": "growth"}
     table = benchmark(course, quick, methods=["ot-cfm", grown])
     w1 = table.set_index("method")["w1"]
     assert w1["ot-cfm"] == plain.set_index("method")["w1"]["ot-cfm"]

@@ -84,9 +84,12 @@ def test_numbers_come_first_and_seeds_count(course, quick):
     options = {"method": cf.method("oat-fm", sigma=0.2, **settings), "progress": False}
     options |= {"n_steps": 3, "learning_rate": 0.01}
     tuned = [cf.tl.finetune(course, flow, rng=rng, **options) for rng in (0, 0, 1)]
-    method, recipe = tuned[0].settings["method"], tuned[0].settings["recipe"]
-    assert (method["oat_alpha"], method["oat_target"]) == (0.9, "hermite")
-    assert (method["oat_copy_every"], method["oat_tolerance"], method["sigma"]) == (2, 9.0, 0.2)
+    recipe = tuned[0].settings["recipe"]
+    assert tuned[0].method.objective.given == {
+        "oat_alpha": 0.9, "oat_copy_every": 2, "oat_decay": 0.9999, "oat_target": "hermite",
+        "oat_tolerance": 9.0,
+    }  # fmt: skip
+    assert tuned[0].method.path.sigma == 0.2
     assert (recipe["n_steps"], recipe["learning_rate"]) == (3, 0.01)
     assert tuned[0].fingerprint == tuned[1].fingerprint != tuned[2].fingerprint
 

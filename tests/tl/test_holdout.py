@@ -212,7 +212,7 @@ def test_methods_are_named_and_changed_as_in_fit(course, quick):
     scores = holdout(course, quick, use_rep="X_pca", times=[1], method=cf.method("sf2m", sigma=0.4))
     assert len(scores) == 1
     settings = course.uns["cellflow"]["holdout"]["settings"]["method"]
-    assert (settings["objective"], settings["sigma"]) == ("velocity-score", 0.4)
+    assert (settings["objective"]["name"], settings["path"]["sigma"]) == ("velocity-score", 0.4)
 
 
 def test_a_flow_that_another_needs_is_fitted_without_the_held_out_cells(course, quick, monkeypatch):
@@ -220,7 +220,7 @@ def test_a_flow_that_another_needs_is_fitted_without_the_held_out_cells(course, 
 
     def seen(marginals, *args, **options):
         flow = fit(marginals, *args, **options)
-        fits.append((options["method"].objective, options.get("prior"), marginals.times, flow))
+        fits.append((options["method"].objective.name, options.get("prior"), marginals.times, flow))
         return flow
 
     monkeypatch.setattr(predict, "fit_flow", seen)
@@ -231,10 +231,10 @@ def test_a_flow_that_another_needs_is_fitted_without_the_held_out_cells(course, 
     assert given is prior
     assert times == same
     assert len(times) == 3
-    assert prior.settings["method"]["path"] == "vp"
+    assert prior.method.path.name == "vp"
     assert flow.settings["recipe"]["n_steps"] < quick.n_steps
     record = course.uns["cellflow"]["holdout"]["settings"]
-    assert record["prior_method"]["path"] == "vp"
+    assert record["prior_method"]["path"]["name"] == "vp"
 
 
 def test_a_fine_tuning_by_name_has_the_noise_of_its_prior(course, quick, monkeypatch):

@@ -10,8 +10,8 @@ from cellflow import InputError, method, recipe
 from cellflow.couplings import MinibatchCoupling, euclidean, waiting
 from cellflow.couplings.minibatch import exact
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
-from cellflow.training import couplings, fit_flow, time_course
-from cellflow.training.build import Build
+from cellflow.training import builders, fit_flow, time_course
+from cellflow.training.context import Fit
 from cellflow.transport import assign
 from tests.seeds import seeded
 from tests.trainings import DEVICE
@@ -46,9 +46,10 @@ def points(n=200, dim=2, seed=1, **columns):
 def coupled(name, target, coupling_batch_size=64, **changes):
     numbers = recipe("default", coupling_batch_size=coupling_batch_size, standardise=False)
     chosen = method(name, **changes)
-    build = Build(chosen, numbers, torch.zeros(target.dim), 1.0, seeded(0))
     noise = Gaussian(torch.zeros(1, target.dim))
-    return time_course.course_coupling(build, Marginals((0.0, 1.0), (noise, target)))
+    marginals = Marginals((0.0, 1.0), (noise, target))
+    fit = Fit(marginals, chosen, numbers, torch.zeros(target.dim), 1.0, seeded(0))
+    return time_course.course_coupling(fit)
 
 
 def lengths(pairs):
@@ -119,7 +120,7 @@ def test_a_large_assignment_is_served_in_small_batches(monkeypatch):
         solved.append(cost.shape)
         return exact(cost)
 
-    monkeypatch.setitem(couplings.SOLVERS, "ot", lambda _build, _span: counted)
+    monkeypatch.setattr(builders, "exact", counted)
     coupling = coupled("aot", points(600), 512)
     served = [coupling.sample(64, seeded(k)).x1 for k in range(8)]
     assert solved == [(512, 512)]

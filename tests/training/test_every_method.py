@@ -10,7 +10,7 @@ from cellflow.marginals import Marginals, Population, TimeAxis
 from cellflow.methods.parts import COUPLINGS
 from cellflow.methods.presets import PRESETS
 from cellflow.training import fit_flow
-from cellflow.training.build import Build
+from cellflow.training.context import Fit
 from cellflow.training.time_course import course_coupling
 from tests.trainings import DEVICE
 
@@ -50,7 +50,10 @@ ELSEWHERE = GENERATORS | CURVED | DENOISERS | TUNING
 @pytest.mark.parametrize("name", sorted(set(PRESETS) - ELSEWHERE))
 def test_a_method_meets_a_held_out_time_of_a_moving_population(name):
     marginals = moving()
-    flow = fitted(marginals, method(name, geopath_steps=200))
+    chosen = method(name)
+    if chosen.path.name == "metric":
+        chosen = method(chosen, geopath_steps=200)
+    flow = fitted(marginals, chosen)
     start = marginals.populations[1].points
     moved = flow.push(start, 1.0, 2.0, n_steps=20).mean(dim=0)
     assert (1.3 if name in SOFT else 1.85) < float(moved[0]) < 2.15
@@ -189,9 +192,9 @@ def test_known_growth_moves_the_source_to_what_it_becomes():
     source = Population.of(torch.cat([left, right]), rate=rate)
     target = Population.of(torch.cat([more, right]), rate=torch.zeros(446))
     marginals = Marginals((0.0, 1.0), (source, target))
-    chosen = method("ot-cfm", objective="growth", growth="gene-sets")
-    build = Build(chosen, SHORT, torch.zeros(2), 1.0, torch.Generator().manual_seed(0))
-    pairs = course_coupling(build, marginals).sample(4000, build.generator)
+    chosen = method("ot-cfm", objective="growth")
+    fit = Fit(marginals, chosen, SHORT, torch.zeros(2), 1.0, torch.Generator().manual_seed(0))
+    pairs = course_coupling(fit).sample(4000, fit.generator)
     crossing = (pairs.x0[:, 0] * pairs.x1[:, 0] < 0).double().mean()
     assert float(crossing) < 0.08
     flow = fit_flow(
@@ -209,13 +212,13 @@ def test_labels_keep_groups_apart_even_where_transport_would_mix_them(generator)
     marginals = Marginals(
         (0.0, 1.0), (Population.of(line, label=label), Population.of(-line, label=label))
     )
-    build = Build(method("ot-cfm"), SHORT, torch.zeros(1), 1.0, generator)
-    pairs = course_coupling(build, marginals).sample(200, generator)
+    fit = Fit(marginals, method("ot-cfm"), SHORT, torch.zeros(1), 1.0, generator)
+    pairs = course_coupling(fit).sample(200, generator)
     assert (pairs.x0 * pairs.x1 < 0).all()
 
 
-@pytest.mark.parametrize("growth", ["gene-sets", "learned"])
-def test_labels_change_nothing_about_how_mass_grows(growth, generator):
+@pytest.mark.parametrize("known", [True, False])
+def test_labels_change_nothing_about_how_mass_grows(known, generator):
     """300 + 100 cells become 300 + 900: a quarter is of the second kind at first, then 3 / 4."""
     far = torch.tensor([[0.0, 0.0], [20.0, 0.0]])
     sizes = [(300, 100), (300, 900)]
@@ -223,13 +226,12 @@ def test_labels_change_nothing_about_how_mass_grows(growth, generator):
     for counts in sizes:
         label = torch.repeat_interleave(torch.arange(2), torch.tensor(counts))
         x = torch.randn((len(label), 2), generator=generator) * 0.2 + far[label]
-        rate = None if growth == "learned" else label * math.log(9)
+        rate = label * math.log(9) if known else None
         ends.append(Population.of(x, label=label, rate=rate))
-    coupling = {"learned": "wfr", "gene-sets": "ot"}[growth]
-    path = {"learned": "wfr", "gene-sets": "straight"}[growth]
-    chosen = method(coupling=coupling, path=path, growth=growth, delta=2.0)
-    build = Build(chosen, SHORT, torch.zeros(2), 1.0, generator, delta=2.0)
-    pairs = course_coupling(build, Marginals((0.0, 1.0), tuple(ends))).sample(8000, generator)
+    chosen = method("ot-cfm", objective="growth") if known else method("wfr-fm", delta=2.0)
+    marginals = Marginals((0.0, 1.0), tuple(ends))
+    fit = Fit(marginals, chosen, SHORT, torch.zeros(2), 1.0, generator, wfr_length_scale=2.0)
+    pairs = course_coupling(fit).sample(8000, generator)
     second = (pairs.x0[:, 0] > 10).float()
     for mass, share in ((pairs.m0, 0.25), (pairs.m1, 0.75)):
         assert float((second * mass).sum() / mass.sum()) == pytest.approx(share, abs=0.03)
@@ -239,9 +241,10 @@ def test_labels_at_one_end_only_are_told(generator):
     line = torch.linspace(-1, 1, 8)[:, None]
     first = Population.of(line, label=torch.tensor([0, 1] * 4))
     second = Population.of(line, label=torch.tensor([1, 2] * 4))
-    build = Build(method("ot-cfm"), SHORT, torch.zeros(1), 1.0, generator)
+    marginals = Marginals((0.0, 1.0), (first, second))
+    fit = Fit(marginals, method("ot-cfm"), SHORT, torch.zeros(1), 1.0, generator)
     with pytest.warns(CellflowWarning, match="2 of 3 labels have cells at one end"):
-        course_coupling(build, Marginals((0.0, 1.0), (first, second)))
+        course_coupling(fit)
 
 
 @pytest.mark.parametrize(
@@ -255,9 +258,10 @@ def test_labels_at_one_end_only_are_told(generator):
 def test_what_a_coupling_would_not_see_is_refused(columns, changes, message, generator):
     line = torch.linspace(-1, 1, 8)[:, None]
     ends = (Population.of(line, **columns), Population.of(line + 1, **columns))
-    build = Build(method("ot-cfm", **changes), SHORT, torch.zeros(1), 1.0, generator)
+    marginals = Marginals((0.0, 1.0), ends)
+    fit = Fit(marginals, method("ot-cfm", **changes), SHORT, torch.zeros(1), 1.0, generator)
     with pytest.raises(InputError, match=message):
-        course_coupling(build, Marginals((0.0, 1.0), ends))
+        course_coupling(fit)
 
 
 def test_epsilon_is_in_units_of_the_coordinates_that_costs_are_taken_on():
@@ -268,10 +272,9 @@ def test_epsilon_is_in_units_of_the_coordinates_that_costs_are_taken_on():
     for unit in (1.0, 1 / 64, 64.0):
         ends = (Population.of(x, features=x * unit), Population.of(y, features=y * unit))
         chosen = method("ot-cfm", coupling="entropic", epsilon=0.3)
-        build = Build(chosen, SHORT, torch.zeros(2), 1.0, torch.Generator().manual_seed(1))
-        served.append(
-            course_coupling(build, Marginals((0.0, 1.0), ends)).sample(640, build.generator)
-        )
+        marginals, generator = Marginals((0.0, 1.0), ends), torch.Generator().manual_seed(1)
+        fit = Fit(marginals, chosen, SHORT, torch.zeros(2), 1.0, generator)
+        served.append(course_coupling(fit).sample(640, generator))
     for other in served[1:]:
         assert float((other.x1 == served[0].x1).all(dim=1).float().mean()) > 0.99
 
@@ -279,9 +282,10 @@ def test_epsilon_is_in_units_of_the_coordinates_that_costs_are_taken_on():
 def test_labels_without_a_common_value_are_refused(generator):
     line = torch.linspace(-1, 1, 8)[:, None]
     ends = (Population.of(line, label=torch.full((8,), k)) for k in (0, 1))
-    build = Build(method("ot-cfm"), SHORT, torch.zeros(1), 1.0, generator)
+    marginals = Marginals((0.0, 1.0), tuple(ends))
+    fit = Fit(marginals, method("ot-cfm"), SHORT, torch.zeros(1), 1.0, generator)
     with pytest.raises(InputError, match="no label has cells at both ends"):
-        course_coupling(build, Marginals((0.0, 1.0), tuple(ends)))
+        course_coupling(fit)
 
 
 def test_conditions_give_each_group_its_own_velocity():
@@ -305,13 +309,12 @@ def test_conditions_give_each_group_its_own_velocity():
 def test_entropic_coupling_takes_its_epsilon_from_sigma_and_the_length(generator):
     """2 sigma^2 T: with sigma^2 T = 1 unit Gaussians in the plane are 4 - 4 * .618 apart."""
     spans = [(0.0, 0.1), (0.0, 4.0)]
-    build = Build(method("sb-cfm"), SHORT, torch.zeros(2), 1.0, generator)
     lengths = []
     for span in spans:
         cells = [torch.randn((64, 2), generator=generator) for _ in span]
-        pairs = course_coupling(build, Marginals(span, tuple(map(Population.of, cells)))).sample(
-            3000, generator
-        )
+        marginals = Marginals(span, tuple(map(Population.of, cells)))
+        fit = Fit(marginals, method("sb-cfm"), SHORT, torch.zeros(2), 1.0, generator)
+        pairs = course_coupling(fit).sample(3000, generator)
         lengths.append(float((pairs.x1 - pairs.x0).square().sum(dim=1).mean()))
     assert lengths[0] < 0.4
     assert lengths[1] == pytest.approx(4 - 4 * 0.618, abs=0.2)

@@ -90,12 +90,12 @@ def test_the_recipe_is_that_of_the_prior_slower_and_shorter(prior):
 
 def test_noise_is_that_of_a_straight_prior_and_else_none(prior):
     def sigma(flow, **changes):
-        return settings_after(flow, "oat-fm", None, changes, {})[0].sigma
+        return settings_after(flow, "oat-fm", None, changes, {})[0].path.sigma
 
     assert sigma(prior) == 0.1
     assert sigma(prior, sigma=0.3) == 0.3
     assert sigma(fitted(moving(), "vp", numbers=recipe(SHORT, n_steps=2))) == 0
-    assert settings_after(prior, method("oat-fm", sigma=0.7), None, {}, {})[0].sigma == 0.7
+    assert settings_after(prior, method("oat-fm", sigma=0.7), None, {}, {})[0].path.sigma == 0.7
 
 
 def test_a_recipe_with_the_default_net_takes_that_of_the_prior(prior):
@@ -161,7 +161,7 @@ def pairs_of(n=50):
 
 def followed(**changes):
     each = net()
-    return each, TargetNet(each, method("oat-fm", **changes), pairs_of(), 9)
+    return each, TargetNet(each, method("oat-fm", **changes).objective, pairs_of(), 9)
 
 
 def shift(each, by):
@@ -355,7 +355,7 @@ def test_other_nets_missing_priors_and_other_parts_are_refused(prior):
         tuned(prior, numbers=other)
     with pytest.raises(InputError, match="give it as prior"):
         fitted(moving(), "oat-fm")
-    with pytest.raises(InputError, match="'oat' needs the end velocities of coupling 'accel"):
+    with pytest.raises(InputError, match="'oat' needs the end velocities of coupling accel"):
         method("oat-fm", coupling="ot")
     with pytest.raises(InputError, match="has objective 'oat', this method 'velocity'"):
         settings_after(prior, "ot-cfm", None, {}, {})

@@ -12,7 +12,7 @@ from cellflow.couplings import Potentials
 from cellflow.images.potentials_report import precompute
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.training import fit_flow
-from cellflow.training.build import Build
+from cellflow.training.context import Fit
 from cellflow.training.potentials import kept_file, potentials_for
 from tests.seeds import seeded
 from tests.trainings import DEVICE, points
@@ -21,9 +21,12 @@ NOISE = Gaussian(torch.zeros(1, 4))
 QUICK = recipe("default", n_steps=3, net={"width": 4})
 
 
-def build(folder, seed=0, cost_scale=1.0, **settings):
+def fit(folder, seed=0, cost_scale=1.0, **settings):
+    """A fit and the settings of its coupling."""
     chosen = method("sd-fm", potentials=None if folder is None else str(folder), **settings)
-    return Build(chosen, QUICK, torch.zeros(4), 1.0, seeded(seed), cost_scale)
+    ends = Marginals((0.0, 1.0), (NOISE, points(0)))
+    each = Fit(ends, chosen, QUICK, torch.zeros(4), 1.0, seeded(seed), cost_scale)
+    return each, chosen.coupling
 
 
 def fitted(source, target, chosen, numbers=QUICK):
@@ -37,35 +40,35 @@ def test_everything_that_decides_potentials_has_a_file_of_its_own(tmp_path):
     names = [
         kept_file(*each)
         for each in (
-            (build(tmp_path), NOISE, points(0)),
-            (build(tmp_path), NOISE, points(1)),
-            (build(tmp_path), NOISE, heavy),
-            (build(tmp_path), replace(NOISE, scale=2.0), points(0)),
-            (build(tmp_path), points(2), points(0)),
-            (build(tmp_path, epsilon=0.0), NOISE, points(0)),
-            (build(tmp_path, epsilon=0.5), NOISE, points(0)),
-            (build(tmp_path, epsilon=0.5, cost_scale=2.0), NOISE, points(0)),
-            (build(tmp_path, cost_dim=2), NOISE, points(0)),
-            (build(tmp_path, cost_dim=3), NOISE, points(0)),
-            (build(tmp_path, semidiscrete_steps=9), NOISE, points(0)),
+            (*fit(tmp_path), NOISE, points(0)),
+            (*fit(tmp_path), NOISE, points(1)),
+            (*fit(tmp_path), NOISE, heavy),
+            (*fit(tmp_path), replace(NOISE, scale=2.0), points(0)),
+            (*fit(tmp_path), points(2), points(0)),
+            (*fit(tmp_path, epsilon=0.0), NOISE, points(0)),
+            (*fit(tmp_path, epsilon=0.5), NOISE, points(0)),
+            (*fit(tmp_path, epsilon=0.5, cost_scale=2.0), NOISE, points(0)),
+            (*fit(tmp_path, cost_dim=2), NOISE, points(0)),
+            (*fit(tmp_path, cost_dim=3), NOISE, points(0)),
+            (*fit(tmp_path, semidiscrete_steps=9), NOISE, points(0)),
         )
     ]
     assert len(set(names)) == len(names)
-    assert kept_file(build(tmp_path, seed=5), NOISE, points(0)) == names[0]
+    assert kept_file(*fit(tmp_path, seed=5), NOISE, points(0)) == names[0]
 
 
 def test_what_follows_is_the_same_with_new_and_with_kept_potentials(tmp_path):
-    builds = [build(None), build(tmp_path), build(tmp_path)]
-    found = [potentials_for(each, NOISE, points(0)) for each in builds]
+    fits = [fit(None), fit(tmp_path), fit(tmp_path)]
+    found = [potentials_for(*each, NOISE, points(0)) for each in fits]
     assert torch.equal(found[0].g, found[2].g)
-    assert len({each.generator.get_state().numpy().tobytes() for each in builds}) == 1
+    assert len({each.generator.get_state().numpy().tobytes() for each, _ in fits}) == 1
 
 
 def test_files_for_other_points_under_the_name_are_refused(tmp_path):
-    mine = kept_file(build(tmp_path), NOISE, points(0))
+    mine = kept_file(*fit(tmp_path), NOISE, points(0))
     Potentials.of(points(1).points).save(mine)
     with pytest.raises(InputError, match="belong to other atoms"):
-        potentials_for(build(tmp_path), NOISE, points(0))
+        potentials_for(*fit(tmp_path), NOISE, points(0))
 
 
 @pytest.mark.parametrize("source", [NOISE, points(5)], ids=["noise", "points"])
@@ -85,16 +88,16 @@ def test_kept_potentials_that_missed_the_threshold_are_warned_of_again(tmp_path)
     target = points(0, n=400)
     for _ in range(2):
         with pytest.warns(CellflowWarning, match="stopped at chi-squared"):
-            potentials_for(build(tmp_path, semidiscrete_steps=1), NOISE, target)
+            potentials_for(*fit(tmp_path, semidiscrete_steps=1), NOISE, target)
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_folder_that_cannot_be_made_or_written_is_an_error_of_ours(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(InputError, match="is a file; name a folder"):
-        potentials_for(build(tmp_path / "file"), NOISE, points(0))
+        potentials_for(*fit(tmp_path / "file"), NOISE, points(0))
     with pytest.raises(FileError, match=r"cannot keep potentials in .*sub: Not a directory"):
-        potentials_for(build(tmp_path / "file" / "sub"), NOISE, points(0))
+        potentials_for(*fit(tmp_path / "file" / "sub"), NOISE, points(0))
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
@@ -103,7 +106,7 @@ def test_a_folder_that_cannot_be_made_or_written_is_an_error_of_ours(tmp_path, m
     never = lambda *_, **__: pytest.fail("work was begun")  # noqa: E731
     monkeypatch.setattr("cellflow.training.potentials.fit_potentials", never)
     with pytest.raises(FileError, match="No space left"):
-        potentials_for(build(tmp_path / "new"), NOISE, points(0))
+        potentials_for(*fit(tmp_path / "new"), NOISE, points(0))
 
 
 def before(chosen, source=NOISE, target=None, **options):

@@ -7,11 +7,11 @@ from scipy.stats import norm
 from cellflow import InputError, method, recipe
 from cellflow.flow import Flow
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
-from cellflow.methods.parts import COUPLINGS, PATHS
+from cellflow.methods.parts import COUPLINGS, PATHS, pairs_move_on
 from cellflow.methods.presets import PRESETS
 from cellflow.nets import Fields
-from cellflow.training import fit_flow, paths
-from cellflow.training.build import Build
+from cellflow.training import PATH_BUILDERS, fit_flow
+from cellflow.training.context import Fit
 from cellflow.training.time_course import course_coupling
 from tests.seeds import seeded
 from tests.trainings import DEVICE
@@ -44,11 +44,11 @@ def coupled(name, source=NOISE, target=None, **changes):
     """The coupling of a name between noise and points."""
     target = classes() if target is None else target
     numbers = recipe("default", coupling_batch_size=64, standardise=False)
-    build = Build(
-        method(coupling=name, **changes), numbers, torch.zeros(2), 1.0, seeded(0),
-        prior=untrained(target) if name == "acceleration" else None,
+    fit = Fit(
+        Marginals((0.0, 1.0), (source, target)), method(coupling=name, **changes), numbers,
+        torch.zeros(2), 1.0, seeded(0), prior=untrained(target) if name == "acceleration" else None,
     )  # fmt: skip
-    return course_coupling(build, Marginals((0.0, 1.0), (source, target)))
+    return course_coupling(fit)
 
 
 def check_law(drawn, mean, covariance):
@@ -124,12 +124,12 @@ def taking(parts):
     [
         (coupling, path)
         for coupling, part in COUPLINGS.items()
-        for path in part.paths
-        if not (part.takes_noise and PATHS[path].takes_noise)
+        for path in PATHS
+        if pairs_move_on(part, PATHS[path]) and not (part.takes_noise and PATHS[path].takes_noise)
     ],
 )
 def test_what_does_not_take_noise_is_refused_with_what_does(coupling, path):
-    grows = {"growth": "learned", "objective": "growth"} if coupling == "wfr" else {}
+    grows = {"objective": "growth"} if coupling == "wfr" else {}
     message = (
         f"coupling '{coupling}' with path '{path}' needs points at both ends, and the source is "
         f"noise; for noise take a coupling of {taking(COUPLINGS)} and a path of {taking(PATHS)}"
@@ -143,8 +143,8 @@ def test_what_does_not_take_noise_is_refused_with_what_does(coupling, path):
     [
         (coupling, path)
         for coupling, part in COUPLINGS.items()
-        for path in part.paths
-        if part.takes_noise and PATHS[path].takes_noise
+        for path in PATHS
+        if pairs_move_on(part, PATHS[path]) and part.takes_noise and PATHS[path].takes_noise
     ],
 )
 @pytest.mark.parametrize("labelled", [False, True])
@@ -175,8 +175,8 @@ GENERATORS = [
     name
     for name in PRESETS
     if name not in SOFT | GO_ON
-    and COUPLINGS[method(name).coupling].takes_noise
-    and PATHS[method(name).path].takes_noise
+    and method(name).coupling.takes_noise
+    and method(name).path.takes_noise
 ]
 
 
@@ -221,9 +221,10 @@ def test_in_one_dimension_transport_from_noise_pairs_by_quantiles():
     errors = []
     for batch_size in (16, 256):
         numbers = recipe("default", coupling_batch_size=batch_size)
-        build = Build(method("ot-cfm"), numbers, torch.zeros(1), 1.0, seeded(0))
         ends = Gaussian(torch.zeros(1, 1)), Population.of(sample[:, None])
-        pairs = course_coupling(build, Marginals((0.0, 1.0), ends)).sample(2560, seeded(2))
+        marginals = Marginals((0.0, 1.0), ends)
+        fit = Fit(marginals, method("ot-cfm"), numbers, torch.zeros(1), 1.0, seeded(0))
+        pairs = course_coupling(fit).sample(2560, seeded(2))
         errors.append((pairs.x1 - quantiles(sample)(pairs.x0)).square().mean().sqrt())
     apart = (2 * sample.var()).sqrt()
     assert errors[1] < 0.5 * errors[0] < 0.5 * apart
@@ -256,6 +257,7 @@ def test_lipman_paths_start_from_the_noise_that_is_given(generator):
     """Also where the net works in units of the points, whose mean is another."""
     points = 8 + 0.1 * torch.randn(256, 1, generator=generator)
     marginals = Marginals((0.0, 1.0), (Gaussian(torch.zeros(1, 1)), Population.of(points)))
-    build = Build(method("fm"), recipe("default"), torch.full((1,), 8.0), 1.0, generator)
-    path = paths.BUILDERS["target"](build, course_coupling(build, marginals), marginals)
+    chosen = method("fm")
+    fit = Fit(marginals, chosen, recipe("default"), torch.full((1,), 8.0), 1.0, generator)
+    path = PATH_BUILDERS["target"](fit, chosen.path, course_coupling(fit))
     assert path.centre.item() == 0.0

@@ -20,6 +20,7 @@ from cellflow.flow import Flow
 from cellflow.images.encoders import Encoder
 from cellflow.images.space import ImageSpace
 from cellflow.integrate import Solution, solve, solve_augmented
+from cellflow.methods.parts import SemidiscreteSettings
 
 
 @dataclass(frozen=True)
@@ -291,17 +292,17 @@ def _check_weights(flow: Flow, weak: Flow) -> None:
     """Refuse paths on which weights mean nothing; warn where they are not exact."""
     near = []
     for name, each in (("this flow", flow), ("the weak flow", weak)):
-        method = each.settings["method"]
-        if method["path"] not in ("straight", "target"):
+        coupling, path = each.method.coupling, each.method.path
+        if not (path.is_straight or path.draws_source):
             raise InputError(
                 f"weights of trajectories are known on straight paths, and {name} was trained on "
-                f"path {method['path']!r}; take n_trajectories=1, which is guidance without them"
+                f"path {path.name!r}; take n_trajectories=1, which is guidance without them"
             )
-        drawn_apart = method["coupling"] == "independent" or method["path"] == "target"
-        if not drawn_apart and (method["coupling"] != "semidiscrete" or method["epsilon"]):
-            near.append(f"{name} has coupling {method['coupling']!r}")
-        if method["sigma"]:
-            near.append(f"{name} has paths with noise, sigma {method['sigma']:g}")
+        exact = isinstance(coupling, SemidiscreteSettings) and not coupling.epsilon
+        if not (exact or coupling.draws_apart or path.draws_source):
+            near.append(f"{name} has coupling {coupling.name!r}")
+        if path.sigma:
+            near.append(f"{name} has paths with noise, sigma {path.sigma:g}")
     if near:
         warnings.warn(
             f"{'; '.join(near)}: the weights of trajectories are exact for independent pairs, or "

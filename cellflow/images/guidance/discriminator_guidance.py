@@ -208,11 +208,11 @@ def check_guidable(flow: Flow) -> None:
         raise InputError("this flow has an average velocity, which takes no steps to guide")
     if not flow.settings.get("from_noise", True):
         raise InputError("this flow starts from images, and guidance is for flows from noise")
-    path = flow.settings["method"]["path"]
-    if path != "straight":
+    path = flow.method.path
+    if not path.is_straight:
         raise InputError(
             f"guidance is for flows on path 'straight', whose points are images with noise, not on "
-            f"{path!r}"
+            f"{path.name!r}"
         )
 
 

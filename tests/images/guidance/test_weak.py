@@ -93,7 +93,7 @@ def test_one_trajectory_takes_any_solver(flow, weak):
 def test_weights_that_are_not_exact_are_told_of(flow, weak):
     near = trained(method="ot-cfm")
     for change in ({"sigma": 0.1}, {"coupling": "semidiscrete", "epsilon": 0.1}):
-        method = {**weak.settings["method"], **change}
+        method = cf.method(weak.method, **change).model_dump()
         changed = replace(weak, settings={**weak.settings, "method": method})
         with pytest.warns(CellflowWarning, match="the weak flow has .* approximate here"):
             cf.images.sample(flow, 2, weak=changed, n_trajectories=2, **EULER)
@@ -102,7 +102,7 @@ def test_weights_that_are_not_exact_are_told_of(flow, weak):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cf.images.sample(near, 2, weak=weak, **EULER)
-        method = {**weak.settings["method"], "coupling": "semidiscrete"}
+        method = cf.method(weak.method, coupling="semidiscrete").model_dump()
         exact = replace(weak, settings={**weak.settings, "method": method})
         cf.images.sample(flow, 2, weak=exact, n_trajectories=2, **EULER)
 

@@ -1,4 +1,4 @@
-"""What the builders of couplings and paths are given."""
+"""A fit before its first step: what is fitted to what, its units and its randomness."""
 
 from __future__ import annotations
 
@@ -7,50 +7,48 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cellflow.couplings import COSTS, Cost, LineageCost
 from cellflow.flow import Flow
+from cellflow.marginals import Marginals
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 
 
 @dataclass(frozen=True)
-class Build:
-    """Settings of one fit and the units that they are in.
+class Fit:
+    """A method that is fitted to populations in time; the builders of its parts are given it.
 
     Attributes
     ----------
+    marginals
+        Populations that training sees, at their flow times.
     method, recipe
-        Parts and numbers.
-    centre, scale
+        What is learned, and how.
+    centre, length_scale
         Mean of the training cells, shape (d,), and the unit of lengths.
     generator
         Source of randomness, on the device of the fit.
     cost_scale
         Unit of costs.
-    delta
+    wfr_length_scale
         Length scale of unbalanced transport, in units of the representation.
     prior
-        A fitted flow that couplings may ask.
+        A flow fitted before, for couplings that require one.
     progress
         Show progress bars.
     """
 
+    marginals: Marginals
     method: Method
     recipe: Recipe
     centre: Tensor
-    scale: float
+    length_scale: float
     generator: torch.Generator
     cost_scale: float = 1.0
-    delta: float = 1.0
+    wfr_length_scale: float = 1.0
     prior: Flow | None = None
     progress: bool = False
 
     @property
     def sigma(self) -> float:
         """Noise of the path, in units of the representation."""
-        return self.method.sigma * self.scale
-
-    @property
-    def cost(self) -> Cost:
-        """Ground cost between cells; where clones are known, lower between relatives."""
-        return LineageCost(COSTS[self.method.cost], self.method.lineage_strength)
+        return self.method.path.sigma * self.length_scale
