@@ -195,7 +195,7 @@ class TimeCourse:
             CellflowWarning,
             stacklevel=3,
         )
-        return self.flow.extended(), True
+        return self.flow.extrapolate(), True
 
     @torch.no_grad()
     def velocity(self, rows: np.ndarray) -> np.ndarray:
