@@ -401,7 +401,8 @@ class Flow:
         given = 0 if condition is None else condition.shape[1]
         if given != self.condition_dim:
             raise InputError(
-                f"this flow requires {self.condition_dim} covariates a cell as condition, got {given}"
+                f"this flow requires {self.condition_dim} covariates a cell as condition, "
+                f"got {given}"
             )
         return None if condition is None else condition.to(self.device)
 
