@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from cellflow.methods.method import method_of as method
     from cellflow.methods.recipes import Recipe
     from cellflow.methods.recipes import recipe_of as recipe
+    from cellflow.training.checkpoints import Checkpoint
 
     __version__: str
 
 __all__ = [
     "CellflowError",
     "CellflowWarning",
+    "Checkpoint",
     "Config",
     "FileError",
     "Flow",
@@ -51,6 +53,7 @@ _HOMES = {
     "pp": "cellflow.pp",
     "report": "cellflow.report",
     "tl": "cellflow.tl",
+    "Checkpoint": "cellflow.training.checkpoints:Checkpoint",
     "Flow": "cellflow.flow:Flow",
     "Config": "cellflow.methods.config:Config",
     "read_config": "cellflow.methods.config:read_config",

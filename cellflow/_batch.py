@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float, Int
@@ -132,29 +133,48 @@ class Pairs(Columns):
         )
 
 
-@runtime_checkable
-class Marginal(Protocol):
-    """A law that can be sampled: a time slice, noise, a set of images."""
+class Marginal(ABC):
+    """A distribution of points at one flow time: the cells of a time point, noise, a set of images.
 
+    A subclass defines `sample`.
+    """
+
+    @abstractmethod
     def sample(self, n: int, generator: torch.Generator) -> Batch:
-        """Draw `n` points of the law."""
-        ...
-
-
-@runtime_checkable
-class FiniteMarginal(Marginal, Protocol):
-    """A marginal of finitely many points, all of which can be seen."""
+        """Draw `n` points."""
 
     @property
+    def label(self) -> Int[Tensor, " n"] | None:
+        """Group of each point, shape (n,), within which points are coupled; None for no groups."""
+        return None
+
+    @property
+    def rate(self) -> Rows | None:
+        """Growth rate of each point per unit of flow time, shape (n,); None without growth."""
+        return None
+
+
+class FiniteMarginal(Marginal):
+    """A distribution on finitely many points with masses.
+
+    A subclass defines `sample`, `cells`, `take` and `masses`.
+    """
+
+    @property
+    @abstractmethod
     def cells(self) -> Batch:
-        """All of its points."""
-        ...
+        """All points."""
 
+    @abstractmethod
     def take(self, rows: Tensor) -> Batch:
-        """Those of some rows."""
-        ...
+        """Return the points of some rows, on the device of `rows`."""
 
     @property
+    @abstractmethod
     def masses(self) -> Rows:
-        """Their masses, which sum to one."""
-        ...
+        """Masses of the points, shape (n,), which sum to one."""
+
+    @property
+    def is_transformed(self) -> bool:
+        """Whether stored rows become points anew at each draw, so that pairs cannot be listed."""
+        return False

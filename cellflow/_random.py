@@ -54,3 +54,25 @@ def uniform_like(x: Tensor, generator: torch.Generator) -> Tensor:
 def normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
     """Standard normal numbers in the shape of `x`."""
     return x.new_empty(x.shape).normal_(generator=generator)
+
+
+def draw_weighted(weights: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Draw `n` indices with replacement, with probability proportional to `weights`."""
+    import torch
+
+    return torch.multinomial(weights, n, replacement=True, generator=generator)
+
+
+def draw_positions(cdf: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Draw `n` uniform positions between 0 and `cdf[-1]`, in float64, for `search_cdf`."""
+    import torch
+
+    share = torch.rand(n, generator=generator, device=cdf.device, dtype=torch.float64)
+    return share * cdf[-1]
+
+
+def search_cdf(cdf: Tensor, positions: Tensor) -> Tensor:
+    """Return the index of the entry of a cumulative sum that each position falls into."""
+    import torch
+
+    return torch.searchsorted(cdf, positions, right=True).clamp(max=len(cdf) - 1)

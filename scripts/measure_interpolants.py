@@ -133,8 +133,8 @@ def measure(name: str) -> None:
     settings = {"time_key": "time", "times": times, "use_rep": use_rep, "max_cells": N_CELLS}
     evaluation = Evaluation(adata, make_held_out(settings))
     scores: dict[str, list[list[float]]] = {}
-    for time in evaluation.times():
-        fold = evaluation.fold(time)
+    for time in evaluation.find_times():
+        fold = evaluation.make_fold(time)
         real = fold.cloud_at(time)
         for label, make in predictions(fold, evaluation.baseline_axis).items():
             cloud = make()

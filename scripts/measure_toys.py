@@ -33,7 +33,7 @@ from cellflow.metrics import Cloud, wasserstein
 from cellflow.nets import Fields
 from cellflow.objectives import VelocityRegression
 from cellflow.paths import BridgePath, StraightPath, TargetPath
-from cellflow.training import minimise
+from cellflow.training import Trainer
 from cellflow.training.devices import cpu_threads
 from cellflow.transport import entropic_plan
 
@@ -115,13 +115,13 @@ def fit(
         roles, (dim,), width=64, depth=3, activation="selu", generator=torch_generator(seed)
     )
     with cpu_threads(1):
-        return minimise(
+        return Trainer(
             fields,
             toy.coupling(source, target),
             VelocityRegression(toy.path),
             RECIPE,
             torch_generator(seed),
-        ).net
+        ).run()
 
 
 def measure_plane(start: str, stop: str, name: str, seed: int) -> dict[str, float]:

@@ -10,7 +10,7 @@ from cellflow.flow import Flow
 from cellflow.io import time_points_of
 from cellflow.marginals import TimeAxis
 from cellflow.nets import Fields
-from cellflow.representation import Settings, fit_representation, to_context
+from cellflow.representation import RepresentationSettings, fit_representation, to_context
 
 
 class Known(Fields):
@@ -33,7 +33,7 @@ class Known(Fields):
 def flow_of(adata, nets, *, method="ot-cfm", diffusion=0.0, **settings):
     """A flow on `X_pca` with one unit of flow time an interval."""
     points = time_points_of(adata)
-    representation = fit_representation(adata, Settings(use_rep="X_pca"))
+    representation = fit_representation(adata, RepresentationSettings(use_rep="X_pca"))
     return Flow(
         nets,
         TimeAxis("index", points.times),

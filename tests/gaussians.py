@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import torch
 
-from cellflow._batch import Batch
+from cellflow._batch import Batch, Marginal
 
 
 @dataclass(frozen=True)
-class Normal:
+class Normal(Marginal):
     """N(mean, std^2), sampled in float64."""
 
     mean: float = 0.0

@@ -73,7 +73,7 @@ def no_pictures(monkeypatch):
 
 def stopped(monkeypatch, tmp_path, step, **options):
     """A training that ends with an error after a step, with a checkpoint every two steps."""
-    kept = {"checkpoint": tmp_path / "c", "checkpoint_every": 2}
+    kept = {"checkpoint": cf.Checkpoint(tmp_path / "c", 2)}
     shown = {"pictures": tmp_path / "pictures", "pictures_every": step}
     with no_pictures(monkeypatch):
         trained(**options, **kept, **shown, n_steps=6)

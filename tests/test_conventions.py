@@ -57,7 +57,7 @@ ALIKE = {
     "encoder": ("Encoder | None", None),
     "show": ("bool | None", None),
     "weights": ("str | Path | None", None),
-    "checkpoint": ("str | Path | None", None),
+    "checkpoint": ("Checkpoint | str | Path | None", None),
 }
 #: What a parameter may be, whatever its default.
 TYPES = {

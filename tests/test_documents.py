@@ -16,6 +16,8 @@ from matplotlib import pyplot as plt
 import cellflow as cf
 from cellflow.methods import recipes
 from cellflow.methods.parts import COUPLINGS, OBJECTIVES, PATHS
+from cellflow.methods.sizes import SIZES
+from cellflow.nets import NETS
 from cellflow.training import COUPLING_BUILDERS, OBJECTIVE_BUILDERS, PATH_BUILDERS
 
 ROOT = Path(__file__).parents[1]
@@ -131,6 +133,8 @@ REGISTERS = (
     COUPLING_BUILDERS,
     PATH_BUILDERS,
     OBJECTIVE_BUILDERS,
+    NETS,
+    SIZES,
 )
 
 
@@ -141,6 +145,8 @@ def test_the_page_on_new_parts_runs():
             stack.enter_context(mock.patch.dict(register))
         exec(code("extending.md"), {"__name__": __name__})
         assert {"sliced", "rest", "even-times"} <= {*COUPLINGS, *PATHS, *OBJECTIVES}
+        assert "fourier" in NETS
+        assert "fourier" in SIZES
     assert [dict(register) for register in REGISTERS] == before
 
 

@@ -144,7 +144,7 @@ def home():
         )
         cf.tl.fit(
             adata, use_rep="X_pca", recipe=cf.recipe(SMALL, n_steps=2), progress=False,
-            checkpoint=folder / "state", checkpoint_every=1,
+            checkpoint=Checkpoint(folder / "state", 1),
         )  # fmt: skip
         flow.save(folder / "flow")
         write_h5ad(adata, folder / "a.h5ad")
@@ -313,7 +313,7 @@ def test_checkpoints_that_a_stranger_signed(places, tensors):
         attempt(
             lambda path: cf.tl.fit(
                 course((8, 8, 8)), use_rep="X_pca", recipe=cf.recipe(SMALL, n_steps=2),
-                progress=False, checkpoint=path, resume=True,
+                progress=False, checkpoint=Checkpoint(path, resume=True),
             ),
             kept,
         )  # fmt: skip

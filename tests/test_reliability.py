@@ -15,7 +15,7 @@ import cellflow as cf
 from cellflow import FileError, InputError
 from cellflow._signals import defer_signals
 from cellflow.io import write_h5ad
-from cellflow.training.loop import _Training
+from cellflow.training import Trainer
 
 FIT = ["fit", "course.h5ad", "--use-rep", "X_pca", "--config", "c.yaml", "--quiet"]
 KEPT = ["--checkpoint", "kept", "--checkpoint-every", "4", "--resume"]
@@ -47,14 +47,14 @@ def weights(flow):
 
 def at_step(monkeypatch, step, do):
     """Do something in the middle of a step."""
-    whole = _Training.step
+    whole = Trainer.step
 
     def interrupted(self):
         if self.steps == step:
             do()
         return whole(self)
 
-    monkeypatch.setattr(_Training, "step", interrupted)
+    monkeypatch.setattr(Trainer, "step", interrupted)
 
 
 # Going on
@@ -117,14 +117,14 @@ def test_killed_fits_end_with_the_weights_of_one_that_was_not():
 
 
 def test_a_checkpoint_of_other_cells_or_settings_is_refused(course, small, tmp_path):
-    kept = {"use_rep": "X_pca", "progress": False, "checkpoint": tmp_path / "c", "resume": True}
-    kept["checkpoint_every"] = 4
+    checkpoint = cf.Checkpoint(tmp_path / "c", 4, resume=True)
+    kept = {"use_rep": "X_pca", "progress": False, "checkpoint": checkpoint}
     cf.tl.fit(course, recipe=small, **kept)
     other = course.copy()
     other.obsm["X_pca"][7, 0] += 1e-3
     with pytest.raises(InputError, match=r"training with other settings \(data\)"):
         cf.tl.fit(other, recipe=small, **kept)
-    with pytest.raises(InputError, match=r"other settings \(seed\); give those, or start anew"):
+    with pytest.raises(InputError, match=r"other settings \(seed\); use those, or start"):
         cf.tl.fit(course, recipe=small, rng=1, **kept)
     (tmp_path / "c").write_bytes((tmp_path / "c").read_bytes()[:-7])
     with pytest.raises(FileError, match="cannot be read as a checkpoint"):

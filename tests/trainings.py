@@ -15,7 +15,7 @@ from cellflow.marginals import Gaussian, Population
 from cellflow.nets import Fields
 from cellflow.objectives import VelocityRegression
 from cellflow.paths import StraightPath
-from cellflow.training import minimise
+from cellflow.training import EarlyStopping, Trainer
 from tests.seeds import seeded
 
 #: Where whole fits are tested: `CELLFLOW_TEST_DEVICE=cuda make test` runs them on a GPU.
@@ -85,18 +85,33 @@ def settings(**changes):
     return recipe("default", **{**numbers, **changes})
 
 
-def trained(each=None, coupling=None, objective=None, *, seed=1, extras=None, **changes):
+@dataclass
+class Outcome:
+    """The net that a training gives and its history."""
+
+    net: torch.nn.Module
+    history: dict
+
+
+def trained(
+    each=None, coupling=None, objective=None, *, seed=1, unseen=None, callbacks=(),
+    checkpoint=None, **changes,
+):  # fmt: skip
     """Train; the net that was trained, and what training gives."""
     each = net() if each is None else each
-    out = minimise(
+    recipe, generator = settings(**changes), seeded(seed)
+    if unseen is not None:
+        callbacks = [EarlyStopping(unseen, generator.device, recipe.patience), *callbacks]
+    trainer = Trainer(
         each,
         minibatches() if coupling is None else coupling,
         regression() if objective is None else objective,
-        settings(**changes),
-        seeded(seed),
-        **(extras or {}),
+        recipe,
+        generator,
+        callbacks=callbacks,
+        checkpoint=checkpoint,
     )
-    return each, out
+    return each, Outcome(trainer.run(), trainer.history)
 
 
 def equal(a, b):

@@ -96,7 +96,7 @@ def benchmark(
     """
     from cellflow.evaluation.benchmark import run_benchmark
     from cellflow.evaluation.plan import read_plan
-    from cellflow.evaluation.summary import failures, write_benchmark
+    from cellflow.evaluation.summary import describe_failures, write_benchmark
 
     if any(file.suffix in _YAML for file in files):
         _check_alone(files)
@@ -117,7 +117,7 @@ def benchmark(
         _draw(table, output)
         if progress:
             _show(table, output)
-    failed = failures(table)
+    failed = describe_failures(table)
     for line in failed:
         click.echo(f"cellflow: failed: {line}", err=True)
     return 1 if failed else 0

@@ -27,7 +27,7 @@ from cellflow.methods.names import TIME_AXES
 )
 @options.seed
 @options.device
-@options.checkpoint(every=500)
+@options.checkpoint
 @options.run_options
 def fit(
     file: Path,
@@ -56,18 +56,18 @@ def fit(
     from cellflow._log import log_info
     from cellflow.flow import check_flow_target
     from cellflow.io import open_cells
-    from cellflow.representation import Settings
-    from cellflow.training import Crew, joined
+    from cellflow.representation import RepresentationSettings
+    from cellflow.training import ProcessGroup, process_group
 
     check_flow_target(output, overwrite=force)
-    options.check_checkpoint(settings, force=force)
+    options.take_checkpoint(settings, force=force)
     columns = [settings[name] for name in ("time_key", "label_key", "lineage_key")]
     adata = open_cells(file, [*columns, *settings["condition_keys"]])
-    asked = Settings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
-    if asked != Settings():
+    asked = RepresentationSettings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
+    if asked != RepresentationSettings():
         pp.embed(adata, use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
         use_rep = None
-    with joined(settings.pop("device")) as device:
+    with process_group(settings.pop("device")) as device:
         flow = tl.fit(
             adata,
             use_rep=use_rep,
@@ -77,6 +77,6 @@ def fit(
             progress=progress,
             **settings,
         )
-        if Crew.here().leads:
+        if ProcessGroup.current().is_main:
             flow.save(output, overwrite=force)
     log_info(f"wrote {output}")

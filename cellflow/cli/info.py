@@ -38,7 +38,7 @@ def info(path: Path, time_key: str | None) -> None:
 def _of_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
     from cellflow._checks import format_list
     from cellflow._errors import InputError
-    from cellflow.io import in_words, parse_times, time_points_of
+    from cellflow.io import parse_times, plural_unit, time_points_of
     from cellflow.representation import kind_of
 
     pairs = {"cells": f"{adata.n_obs:,}", "genes": f"{adata.n_vars:,}", "X": kind_of(adata)}
@@ -62,7 +62,7 @@ def _of_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
             f"{time:g}: {count:,}" for time, count in zip(points.times, points.counts, strict=True)
         )
         if len(points.times) <= adata.n_obs // 2:
-            unit = in_words(points.unit) or "times"
+            unit = plural_unit(points.unit) or "times"
             pairs[f"times in {column}"] = f"{len(points.times)} {unit} ({counts} cells)"
     return pairs
 

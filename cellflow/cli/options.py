@@ -360,42 +360,54 @@ device = click.option(
 )
 
 
-def checkpoint(*, every: int) -> Callable[[Command], Command]:
-    """Options that keep the state of a training, every so many steps."""
-    return compose(
-        click.option(
-            "--checkpoint",
-            type=PATH,
-            metavar="FILE",
-            panel=RUN,
-            help="Keep the state of the training in this file.",
-        ),
-        click.option(
-            "--checkpoint-every",
-            type=click.IntRange(min=1),
-            default=every,
-            show_default=True,
-            metavar="STEPS",
-            panel=RUN,
-            help="Steps between two writings of it.",
-        ),
-        click.option(
-            "--resume",
-            is_flag=True,
-            panel=RUN,
-            help="Go on from the checkpoint, if it is there.",
-        ),
+checkpoint = compose(
+    click.option(
+        "--checkpoint",
+        type=PATH,
+        metavar="FILE",
+        panel=RUN,
+        help="Save the state of the training to this file.",
+    ),
+    click.option(
+        "--checkpoint-every",
+        type=click.IntRange(min=1),
+        default=500,
+        show_default=True,
+        metavar="STEPS",
+        panel=RUN,
+        help="Steps between two writings of it.",
+    ),
+    click.option(
+        "--resume",
+        is_flag=True,
+        panel=RUN,
+        help="Continue from the checkpoint if it exists.",
+    ),
+)
+
+
+def take_checkpoint(settings: dict[str, Any], *, force: bool) -> None:
+    """Replace the three options of a checkpoint by one `Checkpoint`, or None.
+
+    Raises
+    ------
+    click.UsageError
+        For --resume without --checkpoint.
+    FileError
+        If the file cannot be written, or exists and neither --resume nor --force is given.
+    """
+    path, every, resume = (
+        settings.pop(name) for name in ("checkpoint", "checkpoint_every", "resume")
     )
-
-
-def check_checkpoint(settings: dict[str, Any], *, force: bool) -> None:
-    """Refuse a checkpoint that could not be written, or gone on from."""
-    if settings["resume"] and settings["checkpoint"] is None:
-        raise click.UsageError("--resume needs --checkpoint FILE to go on from")
-    if settings["checkpoint"] is not None:
+    settings["checkpoint"] = None
+    if path is not None:
+        from cellflow import Checkpoint
         from cellflow._files import check_file_target
 
-        check_file_target(settings["checkpoint"], overwrite=force or settings["resume"])
+        check_file_target(path, overwrite=force or resume)
+        settings["checkpoint"] = Checkpoint(path, every, resume)
+    elif resume:
+        raise click.UsageError("--resume needs --checkpoint FILE to continue from")
 
 
 def run_options(command: Command) -> Command:

@@ -76,10 +76,10 @@ def print_benchmark(table: pd.DataFrame) -> None:
     """Print the means of each data set over its held-out times, the best methods first."""
     import pandas as pd
 
-    from cellflow.evaluation.summary import benchmark_means
+    from cellflow.evaluation.summary import average_scores
 
     for name, part in table.groupby("data", sort=False):
-        means = benchmark_means(part).dropna(subset="w1").sort_values("w1")
+        means = average_scores(part).dropna(subset="w1").sort_values("w1")
         if means.empty:
             continue
         rows = [

@@ -6,7 +6,7 @@ from cellflow.couplings.acceleration_transport import (
     AccelerationCoupling,
     acceleration_cost,
 )
-from cellflow.couplings.coupling import Coupling, IndependentCoupling, waiting
+from cellflow.couplings.coupling import Coupling, IndependentCoupling, PairTable
 from cellflow.couplings.dual_ascent import THRESHOLD, fit_potentials, warn_unless_converged
 from cellflow.couplings.dual_potentials import Potentials
 from cellflow.couplings.full_plan import (
@@ -35,6 +35,7 @@ __all__ = [
     "LowRankCoupling",
     "MinibatchCoupling",
     "MixtureCoupling",
+    "PairTable",
     "Pairs",
     "PlanCoupling",
     "Potentials",
@@ -48,7 +49,6 @@ __all__ = [
     "fit_potentials",
     "low_rank_coupling",
     "squared_euclidean",
-    "waiting",
     "warn_unless_converged",
     "wfr_coupling",
 ]

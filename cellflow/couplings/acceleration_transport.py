@@ -9,6 +9,7 @@ import torch
 
 from cellflow._batch import Batch, Interval, Pairs
 from cellflow._typing import Condition, Costs, Points, Rows
+from cellflow.couplings.coupling import Coupling
 from cellflow.couplings.minibatch import MinibatchCoupling
 from cellflow.transport import squared_distances
 
@@ -67,7 +68,7 @@ class AccelerationCost:
 
 
 @dataclass(frozen=True)
-class AccelerationCoupling:
+class AccelerationCoupling(Coupling):
     """Minibatch transport by `AccelerationCost`, with the end velocities of its pairs.
 
     Attributes
@@ -81,11 +82,6 @@ class AccelerationCoupling:
     minibatches: MinibatchCoupling
     velocity: Velocity
 
-    @property
-    def parts(self) -> tuple[MinibatchCoupling]:
-        """The coupling that this one is made of."""
-        return (self.minibatches,)
-
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
         """Draw `n` pairs."""
         pairs = self.minibatches.sample(n, generator)
@@ -95,6 +91,10 @@ class AccelerationCoupling:
             v0=velocity_at(self.velocity, start, pairs.x0, pairs.c0),
             v1=velocity_at(self.velocity, stop, pairs.x1, pairs.c1),
         )
+
+    def pending_pairs(self) -> list[list[Pairs]]:
+        """Return the buffer of the minibatch coupling."""
+        return self.minibatches.pending_pairs()
 
 
 @torch.no_grad()

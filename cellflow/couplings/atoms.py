@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import TypeGuard
 
 import torch
 from jaxtyping import Float
@@ -21,11 +20,6 @@ Basis = Float[Tensor, "k f"]
 
 #: Points that are read at a time.
 _ROWS = 1024
-
-
-def is_finite(law: Marginal) -> TypeGuard[FiniteMarginal]:
-    """Whether all points of the law can be seen; `isinstance` would read them to find out."""
-    return hasattr(type(law), "masses")
 
 
 def iter_chunks(

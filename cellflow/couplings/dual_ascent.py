@@ -14,12 +14,11 @@ from tqdm.auto import tqdm
 from cellflow._batch import FiniteMarginal, Marginal
 from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._random import draw_seed, torch_generator
+from cellflow._random import draw_seed, draw_weighted, torch_generator
 from cellflow._typing import Rows
 from cellflow.couplings.atoms import (
     Atoms,
     Features,
-    is_finite,
     iter_chunks,
     n_points,
     sample_chunks,
@@ -218,7 +217,7 @@ def _begun(
         )
     x = blank.coordinates(x)
     spread = _cost_spread(blank, x)
-    if epsilon is None and is_finite(source):
+    if epsilon is None and isinstance(source, FiniteMarginal):
         blank = replace(blank, epsilon=ENTROPY_SHARE * spread)
     # The optimum where the atoms are the source, moved.
     return replace(blank, g=blank.g - blank.atoms @ x.mean(dim=0)), spread
@@ -231,7 +230,7 @@ def warn_unless_converged(
     if potentials.reached <= threshold:
         return
     advice = "raise max_steps (semidiscrete_steps of a method)"
-    if potentials.epsilon == 0 and is_finite(source):
+    if potentials.epsilon == 0 and isinstance(source, FiniteMarginal):
         advice = (
             f"take epsilon over 0 (None chooses it): without entropy no point of the source is "
             f"split, and {len(source.masses)} of them cannot fill {len(potentials.g)} atoms evenly"
@@ -251,7 +250,7 @@ def _probe(
     # The standard error of chi-squared from n points is about sqrt(2 N) / n.
     n = int(min(max(6 * math.sqrt(2 * n_atoms) / threshold, _PROBED[0]), _PROBED[1]))
     device = generator.device
-    if not is_finite(source):
+    if not isinstance(source, FiniteMarginal):
         seed = draw_seed(generator)
         return lambda potentials: potentials.chi_squared_over(
             sample_chunks(source, n, torch_generator(seed, device))
@@ -264,7 +263,7 @@ def _probe(
             source.take(everything).cost_features, masses
         )
     # What the source serves may be distinct points, from which chi-squared would be too low.
-    rows = torch.multinomial(masses, n, replacement=True, generator=generator)
+    rows = draw_weighted(masses, n, generator)
     return lambda potentials: potentials.chi_squared_over([source.take(rows).cost_features])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,10 +13,10 @@ from torch import Tensor
 
 from cellflow._batch import Batch, FiniteMarginal, Interval, Pairs
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._random import draw_seed
+from cellflow._random import draw_positions, draw_seed, search_cdf
 from cellflow._typing import Rows
+from cellflow.couplings.coupling import Coupling, PairTable
 from cellflow.couplings.ground_costs import Cost, LineageCost, squared_euclidean
-from cellflow.couplings.mixture import Table, found
 from cellflow.transport.blocks import blockwise_plan
 from cellflow.transport.exact import exact_plan, lazy_exact_plan, plan_memory
 from cellflow.transport.low_rank import LowRankPlan, low_rank_plan
@@ -28,7 +29,7 @@ _CHUNK = 1024
 
 
 @dataclass
-class PlanCoupling:
+class PlanCoupling(Coupling):
     """Pairs of cells drawn by the masses of a plan, with replacement and in random order.
 
     Attributes
@@ -53,7 +54,7 @@ class PlanCoupling:
     def __post_init__(self) -> None:
         device = self.source.masses.device
         plan = self.plan
-        self._rows, self._columns, self._ends = (
+        self._rows, self._columns, self._cdf = (
             torch.as_tensor(each, device=device)
             for each in (plan.rows, plan.columns, np.cumsum(plan.mass, dtype=np.float64))
         )
@@ -61,22 +62,17 @@ class PlanCoupling:
         self._masses = {name: mass.to(device) for name, mass in masses.items() if mass is not None}
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
-        """Draw `n` pairs."""
-        return self._at(found(self._ends, self.marks(n, generator)))
+        """Draw `n` pairs with replacement, with probability proportional to the plan."""
+        return self._pairs(search_cdf(self._cdf, draw_positions(self._cdf, n, generator)))
 
-    def marks(self, n: int, generator: torch.Generator) -> Rows:
-        """Draw `n` places on the line of the plan's masses, in float64."""
-        device = self._ends.device
-        share = torch.rand(n, generator=generator, device=device, dtype=torch.float64)
-        return share * self._ends[-1]
-
-    def table(self) -> Table | None:
-        """All entries; None where points are made anew each time that they are drawn."""
-        if any(getattr(each, "transform", None) is not None for each in (self.source, self.target)):
+    def pair_table(self) -> PairTable | None:
+        """Return all entries of the plan; None if a marginal transforms points at each draw."""
+        if self.source.is_transformed or self.target.is_transformed:
             return None
-        return Table(self._at(torch.arange(len(self._ends), device=self._ends.device)), self._ends)
+        entries = torch.arange(len(self._cdf), device=self._cdf.device)
+        return PairTable(self._pairs(entries), self._cdf, partial(draw_positions, self._cdf))
 
-    def _at(self, entries: Tensor) -> Pairs:
+    def _pairs(self, entries: Tensor) -> Pairs:
         return Pairs.over(
             self.interval,
             self.source.take(self._rows[entries]),
@@ -86,7 +82,7 @@ class PlanCoupling:
 
 
 @dataclass
-class LowRankCoupling:
+class LowRankCoupling(Coupling):
     """Pairs of cells drawn through the classes of a low-rank plan, which is never written out.
 
     A class is drawn by its mass, and source and target by theirs in it (Scetbon et al. 2021,
@@ -109,25 +105,26 @@ class LowRankCoupling:
 
     def __post_init__(self) -> None:
         device = self.source.masses.device
-        # Class after class in one line, so that one search finds a class and a cell of it.
-        self._lefts, self._rights = (
+        # The factors are flattened class by class, so that one search finds a class and a cell.
+        self._left_cdf, self._right_cdf = (
             torch.as_tensor(np.cumsum(factor.T, dtype=np.float64), device=device)
             for factor in (self.plan.left, self.plan.right)
         )
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
-        """Draw `n` pairs."""
+        """Draw `n` pairs: source point and class together, then a target point of that class."""
         share = torch.rand(
-            (2, n), generator=generator, device=self._lefts.device, dtype=torch.float64
+            (2, n), generator=generator, device=self._left_cdf.device, dtype=torch.float64
         )
-        height, width = len(self.plan.left), len(self.plan.right)
-        lefts = found(self._lefts, share[0] * self._lefts[-1])
-        kind = lefts // height
-        ends = self._rights[width - 1 :: width]
+        n_source, n_target = len(self.plan.left), len(self.plan.right)
+        left = search_cdf(self._left_cdf, share[0] * self._left_cdf[-1])
+        group = left // n_source
+        ends = self._right_cdf[n_target - 1 :: n_target]
         starts = torch.cat([torch.zeros_like(ends[:1]), ends[:-1]])
-        marks = starts[kind] + share[1] * (ends - starts)[kind]
-        rights = found(self._rights, marks).clamp(min=kind * width, max=(kind + 1) * width - 1)
-        source, target = self.source.take(lefts % height), self.target.take(rights % width)
+        positions = starts[group] + share[1] * (ends - starts)[group]
+        first = group * n_target
+        right = search_cdf(self._right_cdf, positions).clamp(min=first, max=first + n_target - 1)
+        source, target = self.source.take(left % n_source), self.target.take(right % n_target)
         return Pairs.over(self.interval, source, target)
 
 

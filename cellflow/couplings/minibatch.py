@@ -1,4 +1,4 @@
-"""Optimal transport between minibatches, the couplings of OT-CFM and its kin."""
+"""Optimal transport between minibatches: the couplings of OT-CFM, SB-CFM and UOT-FM."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Interval, Marginal, Pairs
+from cellflow._random import draw_weighted, search_cdf
+from cellflow.couplings.coupling import Coupling
 from cellflow.couplings.ground_costs import Cost, squared_euclidean
 from cellflow.transport import Plan, assign
 
-#: A plan of a cost matrix (n, m) between equally heavy rows and columns.
+#: Computes the plan of a cost matrix (n, m) between uniform marginals.
 Solver = Callable[[np.ndarray], Plan]
 
 
-def exact(cost: np.ndarray) -> Plan:
-    """The optimal permutation."""
+def solve_assignment(cost: np.ndarray) -> Plan:
+    """Return the exact plan between uniform marginals of equal size, a permutation."""
     return Plan.from_permutation(assign(cost))
 
 
 @dataclass
-class MinibatchCoupling:
-    """Optimal transport between batches of the marginals.
+class MinibatchCoupling(Coupling):
+    """Optimal transport between minibatches of the marginals.
 
-    One problem of `batch_size` points a side is solved at a time, and all of its pairs are served
-    before the next, however many are asked for at once (Tong et al. 2024, arXiv 2302.00482,
-    section 3.3: OT-CFM with the exact solver, SB-CFM with the entropic one of epsilon =
-    2 sigma^2; Eyring et al. 2024, arXiv 2311.15100: UOT-FM with an unbalanced one).
+    One problem with `batch_size` points per side is solved at a time, and all of its pairs are
+    returned before the next one is solved, whatever the `n` of `sample` (Tong et al. 2024, arXiv
+    2302.00482, section 3.3: OT-CFM with the exact solver, SB-CFM with the entropic one and epsilon
+    = 2 sigma^2; Eyring et al. 2024, arXiv 2311.15100: UOT-FM with an unbalanced one).
 
     Attributes
     ----------
@@ -38,18 +40,18 @@ class MinibatchCoupling:
     interval
         Flow times of source and target.
     batch_size
-        Points a side of each transport problem. The bias of minibatch transport falls as it
-        grows; the time to solve grows with about its cube.
+        Points per side of each transport problem. The bias of minibatch transport decreases with
+        it; the time to solve grows with about its cube.
     replace
         Draw pairs from the plan with replacement, as published, which leaves about 1/e of the
-        points out of each batch; without, each pair is served as often as its mass says, so a
-        permutation serves every point once.
+        points out of each batch. Without replacement each row of the plan is drawn as often as its
+        mass says, so a permutation returns every point once.
     solver
-        Makes the plan from the costs.
+        Computes the plan from the cost matrix.
     cost
-        Ground cost between rows of source and target.
-    ready
-        Pairs that were solved for and not served yet.
+        Ground cost between source and target points.
+    buffer
+        Pairs computed but not returned yet.
     """
 
     source: Marginal
@@ -57,50 +59,50 @@ class MinibatchCoupling:
     interval: Interval = (0.0, 1.0)
     batch_size: int = 256
     replace: bool = False
-    solver: Solver = exact
+    solver: Solver = solve_assignment
     cost: Cost = squared_euclidean
-    ready: list[Pairs] = field(default_factory=list, init=False, repr=False)
+    buffer: list[Pairs] = field(default_factory=list, init=False, repr=False)
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
-        """Draw `n` pairs, solving as many transport problems as that takes."""
-        return served(self.ready, n, lambda: self._solve(generator))
+        """Draw `n` pairs, solving as many transport problems as needed."""
+        while sum(map(len, self.buffer)) < n:
+            self.buffer.append(self._solve(generator))
+        pairs = Pairs.cat(self.buffer)
+        # In place: `pending_pairs` hands out this list.
+        self.buffer[:] = [pairs[n:]] if len(pairs) > n else []
+        return pairs[:n]
+
+    def pending_pairs(self) -> list[list[Pairs]]:
+        """Return the buffer."""
+        return [self.buffer]
 
     def _solve(self, generator: torch.Generator) -> Pairs:
         source = self.source.sample(self.batch_size, generator)
         target = self.target.sample(self.batch_size, generator)
         plan = self.solver(self.cost(source, target).cpu().numpy())
-        rows, columns = drawn(plan, self.batch_size, generator, replace=self.replace)
+        rows, columns = draw_from_plan(plan, self.batch_size, generator, replace=self.replace)
         return Pairs.over(self.interval, source[rows], target[columns])
 
 
-def served(ready: list[Pairs], n: int, solve: Callable[[], Pairs]) -> Pairs:
-    """Take `n` pairs of those that are ready, solving for more where needed; the rest stays."""
-    while sum(map(len, ready)) < n:
-        ready.append(solve())
-    pairs = Pairs.cat(ready)
-    ready[:] = [pairs[n:]] if len(pairs) > n else []
-    return pairs[:n]
-
-
-def drawn(
+def draw_from_plan(
     plan: Plan, n: int, generator: torch.Generator, *, replace: bool
 ) -> tuple[Tensor, Tensor]:
-    """Rows and columns of `n` pairs drawn by the masses of a plan.
+    """Draw row and column indices of `n` pairs, with probability proportional to the plan.
 
     Without replacement the draw is stratified: each row is drawn as often as its mass says,
-    rounded up or down at random, so a permutation of n rows comes out whole.
+    rounded up or down at random, so a permutation of n rows is returned whole.
     """
     device = generator.device
     rows, columns = (torch.from_numpy(index).to(device) for index in (plan.rows, plan.columns))
     mass = torch.from_numpy(plan.mass).to(device)
     if replace:
-        entries = torch.multinomial(mass, n, replacement=True, generator=generator)
+        entries = draw_weighted(mass, n, generator)
     elif len(mass) == n and bool((mass == mass[0]).all()):
         return rows, columns
     else:
-        # Each stratum has a random place of its own: a common one would make all rows of a dense
-        # plan draw the same columns.
-        place = torch.rand(n, generator=generator, device=device, dtype=mass.dtype)
-        marks = (torch.arange(n, device=device) + place) / n * mass.sum()
-        entries = torch.searchsorted(mass.cumsum(0), marks).clamp(max=len(mass) - 1)
+        # Each stratum has its own random offset: with a common one all rows of a dense plan would
+        # draw the same columns.
+        offsets = torch.rand(n, generator=generator, device=device, dtype=mass.dtype)
+        positions = (torch.arange(n, device=device) + offsets) / n * mass.sum()
+        entries = search_cdf(mass.cumsum(0), positions)
     return rows[entries], columns[entries]

@@ -1,8 +1,8 @@
-"""One coupling made of several: for the intervals of a time course, for groups of cells."""
+"""Mixtures of couplings: over the intervals of a time course, or over groups of cells."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,135 +10,90 @@ import torch
 from torch import Tensor
 
 from cellflow._batch import Pairs
-from cellflow.couplings.coupling import Coupling
+from cellflow._random import draw_weighted
+from cellflow.couplings.coupling import Coupling, PairTable
 
-#: Numbers in a list of pairs up to which it is worth its memory (80 MB).
-_LARGEST = 2 * 10**7
-
-
-def found(ends: Tensor, marks: Tensor) -> Tensor:
-    """Entries that the marks fall into, given where each entry ends."""
-    return torch.searchsorted(ends, marks, right=True).clamp(max=len(ends) - 1)
+#: Largest table of pairs that is held, in numbers (80 MB in float32).
+_MAX_TABLE_SIZE = 2 * 10**7
 
 
 @dataclass(frozen=True)
-class Table:
-    """Pairs, each with its part of a line that marks are drawn on.
+class MixtureCoupling(Coupling):
+    """Draw each pair from a component chosen with probability proportional to its weight.
+
+    If all components have a table of their pairs, the tables are concatenated and a batch is one
+    lookup; the pairs are those that the components would draw.
 
     Attributes
     ----------
-    pairs
-        All pairs that can be drawn.
-    ends
-        Where the part of each ends, shape (k,), in float64.
-    """
-
-    pairs: Pairs
-    ends: Tensor
-
-    @property
-    def length(self) -> Tensor:
-        """Of the whole line."""
-        return self.ends[-1]
-
-    @property
-    def size(self) -> int:
-        """Numbers in it."""
-        return sum(column.numel() for column in self.pairs.columns().values())
-
-    def at(self, marks: Tensor) -> Pairs:
-        """The pairs that the marks fall into."""
-        return self.pairs[found(self.ends, marks)]
-
-
-@dataclass(frozen=True)
-class Joined:
-    """Tables end to end.
-
-    Attributes
-    ----------
-    table
-        All of them.
-    starts
-        Where each begins.
-    """
-
-    table: Table
-    starts: Tensor
-
-    @classmethod
-    def of(cls, couplings: Sequence[object]) -> Joined | None:
-        """Those of some couplings; None where one has none, columns differ, or all are large."""
-        tables = []
-        for coupling in couplings:
-            table = coupling.table() if hasattr(coupling, "table") else None
-            if table is None:
-                return None
-            tables.append(table)
-        columns = {tuple(table.pairs.columns()) for table in tables}
-        if len(columns) > 1 or sum(table.size for table in tables) > _LARGEST:
-            return None
-        lengths = torch.stack([table.length for table in tables])
-        starts = lengths.cumsum(0) - lengths
-        ends = torch.cat([table.ends + start for table, start in zip(tables, starts, strict=True)])
-        return cls(Table(Pairs.cat([table.pairs for table in tables]), ends), starts)
-
-
-@dataclass(frozen=True)
-class MixtureCoupling:
-    """Serves pairs of all its parts, each pair of a part drawn by weight.
-
-    Attributes
-    ----------
-    parts
+    components
         The couplings.
     weights
-        Their shares, any positive scale; None for equal ones.
+        Weights of the components, any positive scale; None for equal weights.
     """
 
-    parts: Sequence[Coupling]
+    components: Sequence[Coupling]
     weights: Sequence[float] | None = None
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
-        """Draw `n` pairs, those of one part after those of another."""
-        if self._joined is not None:
-            return self._joined.table.at(self.marks(n, generator))
+        """Draw `n` pairs, grouped by component."""
+        if self._table is not None:
+            return self._table.sample(n, generator)
         return Pairs.cat(
             [
-                self.parts[k].sample(count, generator)
-                for k, count in enumerate(self._counts(n, generator))
+                self.components[k].sample(count, generator)
+                for k, count in enumerate(self._draw_counts(n, generator))
                 if count
             ]
         )
 
-    def table(self) -> Table | None:
-        """Pairs of all parts, where each part has a list of them."""
-        return None if self._joined is None else self._joined.table
+    def pending_pairs(self) -> list[list[Pairs]]:
+        """Return the buffers of all components, in order."""
+        return [buffer for each in self.components for buffer in each.pending_pairs()]
 
-    def marks(self, n: int, generator: torch.Generator) -> torch.Tensor:
-        """Draw `n` places on the line of that list."""
-        assert self._joined is not None
-        counts = self._counts(n, generator)
-        marks = [
-            self.parts[k].marks(count, generator)  # type: ignore[attr-defined]
-            for k, count in enumerate(counts)
-            if count
-        ]
-        drawn = torch.tensor(counts, device=generator.device)
-        return torch.cat(marks).add_(self._joined.starts.repeat_interleave(drawn, output_size=n))
+    def pair_table(self) -> PairTable | None:
+        """Return the concatenated tables of the components, if each has one."""
+        return self._table
 
     @cached_property
-    def _joined(self) -> Joined | None:
-        return Joined.of(self.parts)
+    def _table(self) -> PairTable | None:
+        tables = []
+        for component in self.components:
+            table = component.pair_table()
+            if table is None:
+                return None
+            tables.append(table)
+        columns = {tuple(table.pairs.columns()) for table in tables}
+        if len(columns) > 1 or sum(table.size for table in tables) > _MAX_TABLE_SIZE:
+            return None
+        totals = torch.stack([table.cdf[-1] for table in tables])
+        starts = totals.cumsum(0) - totals
+        cdf = torch.cat([table.cdf + start for table, start in zip(tables, starts, strict=True)])
+        # Only the draws of the components are kept; their pairs are copied into this table.
+        draws = [table.draw_positions for table in tables]
+        return PairTable(
+            Pairs.cat([table.pairs for table in tables]),
+            cdf,
+            lambda n, generator: self._draw_positions(draws, starts, n, generator),
+        )
 
-    def _counts(self, n: int, generator: torch.Generator) -> list[int]:
-        draws = self._draw(n, generator)
-        return torch.bincount(draws, minlength=len(self.parts)).tolist()
+    def _draw_positions(
+        self,
+        draws: Sequence[Callable[[int, torch.Generator], Tensor]],
+        starts: Tensor,
+        n: int,
+        generator: torch.Generator,
+    ) -> Tensor:
+        counts = self._draw_counts(n, generator)
+        positions = [draws[k](count, generator) for k, count in enumerate(counts) if count]
+        repeats = torch.tensor(counts, device=generator.device)
+        return torch.cat(positions).add_(starts.repeat_interleave(repeats, output_size=n))
 
-    def _draw(self, n: int, generator: torch.Generator) -> torch.Tensor:
+    def _draw_counts(self, n: int, generator: torch.Generator) -> list[int]:
+        """Draw how many of `n` pairs come from each component."""
+        k, device = len(self.components), generator.device
         if self.weights is None:
-            return torch.randint(
-                len(self.parts), (n,), generator=generator, device=generator.device
-            )
-        shares = torch.tensor(self.weights, device=generator.device)
-        return torch.multinomial(shares, n, replacement=True, generator=generator)
+            chosen = torch.randint(k, (n,), generator=generator, device=device)
+        else:
+            chosen = draw_weighted(torch.tensor(self.weights, device=device), n, generator)
+        return torch.bincount(chosen, minlength=k).tolist()

@@ -8,6 +8,7 @@ import torch
 
 from cellflow._batch import FiniteMarginal, Interval, Marginal, Pairs
 from cellflow.couplings.atoms import iter_chunks
+from cellflow.couplings.coupling import Coupling
 from cellflow.couplings.dual_potentials import Potentials
 from cellflow.transport import Plan
 
@@ -16,7 +17,7 @@ _TINY_SHARE = 1e-4
 
 
 @dataclass(frozen=True)
-class SemidiscreteCoupling:
+class SemidiscreteCoupling(Coupling):
     """Transport of a source to all atoms of the target, SD-FM.
 
     Each pair costs one product of a source point with all atoms, and no transport problem is

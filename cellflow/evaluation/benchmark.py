@@ -66,7 +66,7 @@ def run_benchmark(
         baselines, shared = [], {}
         for data in plan.data:
             baselines += runner.baseline_runs(data.name)
-            shared[data.name] = _shared_columns(runner, data, plan)
+            shared[data.name] = _make_shared_columns(runner, data, plan)
         fits = [
             runner.fit_run(run, method, seed)
             for run in baselines[own_part]
@@ -75,7 +75,7 @@ def run_benchmark(
         ]
         results.make()
         found = _find_results(runner, fits, jobs=jobs, force=force, progress=progress)
-    return make_table(list(_rows(fits, shared, found)))
+    return make_table(list(_make_rows(fits, shared, found)))
 
 
 def _slice_part(part: tuple[int, int] | None) -> slice:
@@ -106,7 +106,7 @@ def _open_folder(folder: str | Path | None) -> Iterator[ResultsFolder]:
         yield ResultsFolder.at(temporary)
 
 
-def _shared_columns(runner: Runner, data: DataSet, plan: BenchmarkPlan) -> dict[str, Any]:
+def _make_shared_columns(runner: Runner, data: DataSet, plan: BenchmarkPlan) -> dict[str, Any]:
     """Return the columns that all rows of a data set share."""
     evaluation = runner.evaluation(data.name)
     return {
@@ -150,7 +150,7 @@ def _find_results(
     return found
 
 
-def _rows(
+def _make_rows(
     fits: Sequence[Run], shared: Mapping[str, Mapping[str, Any]], found: Mapping[Any, RunResult]
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of the table: at each held-out time the baselines, then the fits."""
@@ -163,7 +163,12 @@ def _rows(
             **{name: scores.get(name) for name in ("n_dims", "n_true", "reference")},
         }
         for name in BASELINES if scores else ():
-            yield {**columns, "method": name, "role": "baseline", **_baseline(scores, name)}
+            yield {
+                **columns,
+                "method": name,
+                "role": "baseline",
+                **_score_columns(scores, name),
+            }
         for run in runs:
             result = found.get(run.id, RunResult(run, {}, baselines.error))
             assert run.method is not None
@@ -177,7 +182,7 @@ def _rows(
             }
 
 
-def _baseline(scores: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _score_columns(scores: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the columns of one baseline, with the share of the gap that it closes."""
     own, midpoint = scores["baselines"][name], scores["baselines"]["midpoint"]["w1_half"]
     gap = midpoint - scores["reference"]

@@ -23,8 +23,8 @@ from cellflow.evaluation.protocols import PROTOCOLS
 from cellflow.io import Conditions, SideColumns, TimePoints, time_points_of
 from cellflow.marginals import TimeAxis
 from cellflow.metrics import Baselines, Cloud, make_baselines
-from cellflow.representation import Settings, fit_representation
-from cellflow.representation.expression import expression
+from cellflow.representation import RepresentationSettings, fit_representation
+from cellflow.representation.expression import read_expression
 
 #: Seed of the splits and draws of scoring, the same for every method and every seed of a fit.
 SCORING_SEED = 0
@@ -167,7 +167,7 @@ class Evaluation:
         self.baseline_axis = TimeAxis(
             self.protocol.time_axis if learned else self.time_axis, self.points.times
         )
-        self.representation = Settings(
+        self.representation = RepresentationSettings(
             settings.use_rep,
             settings.layer,
             settings.kind,
@@ -176,8 +176,8 @@ class Evaluation:
             settings.whiten,
         )
 
-    def times(self) -> list[float]:
-        """Return the times to hold out, in order.
+    def find_times(self) -> list[float]:
+        """Find the times to hold out, in order.
 
         Raises
         ------
@@ -187,7 +187,7 @@ class Evaluation:
         """
         return find_interior_times(self.points, self.settings.times)
 
-    def fold(self, time: float, *, gene_sets: bool = False) -> Fold:
+    def make_fold(self, time: float, *, gene_sets: bool = False) -> Fold:
         """Hold one time out.
 
         The representation is fitted to the training cells, or to all where the protocol says so,
@@ -232,7 +232,7 @@ class Evaluation:
             For missing keys, NaN, more dimensions than there are, or no expression.
         """
         if self.settings.use_rep is None:
-            expression(self.adata, self.settings.layer)
+            read_expression(self.adata, self.settings.layer)
         else:
             fit_representation(self.adata, self.representation)
 
@@ -286,7 +286,7 @@ def find_interior_times(
     """Find the times to hold out: those given, or every one with neighbours on both sides."""
     if len(points.times) < 3:
         raise InputError(
-            f"holding a time out needs three times or more; there are {points.described()}"
+            f"holding a time out needs three times or more; there are {points.describe()}"
         )
     counts = dict(zip(points.times, points.counts, strict=True))
     interior = points.times[1:-1]

@@ -42,7 +42,7 @@ class DataSet:
     source: AnnData | Path
     settings: HeldOut
 
-    def evaluation(self, adata: AnnData) -> Evaluation:
+    def make_evaluation(self, adata: AnnData) -> Evaluation:
         """Apply the settings to the cells; those of an `.npz` are in `X_pca` by default."""
         settings = self.settings
         is_npz = isinstance(self.source, Path) and self.source.suffix == ".npz"

@@ -129,7 +129,7 @@ class Runner:
             evaluation = self.evaluation(name)
             evaluation.check_representation()
             key = {"cellflow": versions()["cellflow"], **evaluation.describe()}
-            return [Run(name, time, {**key, "time": time}) for time in evaluation.times()]
+            return [Run(name, time, {**key, "time": time}) for time in evaluation.find_times()]
 
     def fit_run(self, baselines: Run, method: NamedMethod | ExternalMethod, seed: int) -> Run:
         """Return the run of a method at the held-out time of `baselines`."""
@@ -185,10 +185,10 @@ class Runner:
     def _make_evaluation(self, name: str) -> Evaluation:
         data = self.data[name]
         cells = data.source if isinstance(data.source, AnnData) else self._read(data.source)
-        return data.evaluation(cells)
+        return data.make_evaluation(cells)
 
     def _make_fold(self, name: str, time: float, *, gene_sets: bool) -> Fold:
-        return self.evaluation(name).fold(time, gene_sets=gene_sets)
+        return self.evaluation(name).make_fold(time, gene_sets=gene_sets)
 
 
 @contextmanager

@@ -50,14 +50,14 @@ def write_benchmark(table: pd.DataFrame, folder: str | Path) -> None:
     FileError
         If the files cannot be written.
     """
-    text = benchmark_summary(table)
+    text = format_summary(table)
     with atomic_file(Path(folder) / TABLE, overwrite=True) as staged:
         table.to_csv(staged, index=False)
     with atomic_file(Path(folder) / SUMMARY, overwrite=True) as staged:
         staged.write_text(text, encoding="utf-8")
 
 
-def benchmark_summary(table: pd.DataFrame) -> str:
+def format_summary(table: pd.DataFrame) -> str:
     """Describe a table of `tl.benchmark` in Markdown.
 
     Each data set has a line with protocol, dimensions and time axis, a table of the means over its
@@ -73,15 +73,15 @@ def benchmark_summary(table: pd.DataFrame) -> str:
     for name, part in table.groupby("data", sort=False):
         lines += [f"## {name}", "", _describe(part), ""]
         if part["w1"].notna().any():
-            lines += [*_table_of_means(part), "", *_table_of_folds(part), ""]
+            lines += [*_format_means(part), "", *_format_folds(part), ""]
     failed = table[table["error"] != ""]
     if len(failed):
         lines += ["## Failed", ""]
-        lines += [f"- {text}" for text in failures(table)] + [""]
+        lines += [f"- {text}" for text in describe_failures(table)] + [""]
     return "\n".join(lines)
 
 
-def failures(table: pd.DataFrame) -> list[str]:
+def describe_failures(table: pd.DataFrame) -> list[str]:
     """Describe each fit that failed in a line: data, time, method, seed, reason."""
     failed = table[table["error"] != ""]
     return [
@@ -90,7 +90,7 @@ def failures(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def benchmark_means(part: pd.DataFrame) -> pd.DataFrame:
+def average_scores(part: pd.DataFrame) -> pd.DataFrame:
     """Average each score over the held-out times of one data set, with a row for each method.
 
     Columns with `_sd` at the end have the standard deviation over seeds; NaN for one seed, and
@@ -142,8 +142,8 @@ def _describe_error(part: pd.DataFrame) -> str:
     )
 
 
-def _table_of_means(part: pd.DataFrame) -> list[str]:
-    means = benchmark_means(part)
+def _format_means(part: pd.DataFrame) -> list[str]:
+    means = average_scores(part)
     means = pd.concat([means[means["role"] != "baseline"], means[means["role"] == "baseline"]])
     best = {
         column: means[column].max() if column in _MORE else means[column].min()
@@ -162,7 +162,7 @@ def _table_of_means(part: pd.DataFrame) -> list[str]:
         rows.append([_format_name(str(name), row, means), *cells])
     reference = part.groupby("time")["reference"].first().mean()
     blank = [f"{reference:.3f}" if column == "w1_half" else "" for column in _SCORES]
-    return _markdown(
+    return _format_table(
         ["method", *(heading.format(rival=rival) for heading in _SCORES.values())],
         [*rows, ["real half", *blank]],
     )
@@ -180,7 +180,7 @@ def _format_name(name: str, row: pd.Series, means: pd.DataFrame) -> str:
     return f"`{name}`" + (" †" if at_a_cost else "")
 
 
-def _table_of_folds(part: pd.DataFrame) -> list[str]:
+def _format_folds(part: pd.DataFrame) -> list[str]:
     """Make the table of W1 at each held-out time."""
     times = list(part["time"].unique())
     groups = part.groupby(["method", "time"], sort=False)["w1"]
@@ -197,7 +197,7 @@ def _table_of_folds(part: pd.DataFrame) -> list[str]:
         rows.append([shown, *cells])
     reference = part.groupby("time")["reference"].first()
     rows.append(["real half, at half size", *(f"{reference[time]:.3f}" for time in times)])
-    return _markdown(["W1, held out", *(f"{time:g}" for time in times)], rows)
+    return _format_table(["W1, held out", *(f"{time:g}" for time in times)], rows)
 
 
 def _format_number(value: float, spread: float | None, column: str, *, best: bool) -> str:
@@ -211,6 +211,6 @@ def _format_number(value: float, spread: float | None, column: str, *, best: boo
     return text + (f" ± {spread:.2f}" if column in _MORE else f" ± {spread:.3f}")
 
 
-def _markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def _format_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     line = "| " + " | ".join(heads) + " |"
     return [line, "|" + "---|" * len(heads), *("| " + " | ".join(row) + " |" for row in rows)]

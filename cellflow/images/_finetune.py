@@ -15,7 +15,7 @@ from cellflow.images.space import ImageSpace
 from cellflow.images.training_images import Course
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
-from cellflow.training import compared, settings_after
+from cellflow.training import Checkpoint, report_straightness, settings_after
 
 
 def finetune(
@@ -35,9 +35,7 @@ def finetune(
     encoder: Encoder | None = None,
     rng: RNG = 0,
     device: str = "auto",
-    checkpoint: str | Path | None = None,
-    checkpoint_every: int = 1000,
-    resume: bool = False,
+    checkpoint: Checkpoint | str | Path | None = None,
     pictures: str | Path | None = None,
     pictures_every: int = 1000,
     progress: bool = True,
@@ -76,7 +74,7 @@ def finetune(
         Seed, or numpy generator to draw one from.
     device
         `auto` (a GPU where there is one), `cpu`, `cuda`, ...
-    checkpoint, checkpoint_every, resume
+    checkpoint
         As in `train`.
     pictures, pictures_every
         As in `train`.
@@ -136,13 +134,11 @@ def finetune(
         rng=rng,
         device=device,
         checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        resume=resume,
         pictures=pictures,
         pictures_every=pictures_every,
         progress=progress,
     )
-    return compared(flow, tuned, course.marginals)
+    return report_straightness(flow, tuned, course.marginals)
 
 
 def _check_images(space: ImageSpace, data: ImageSet, source: ImageSet | None) -> None:

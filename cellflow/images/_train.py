@@ -16,6 +16,7 @@ from cellflow.images.training_images import Course
 from cellflow.methods.config import Config
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
+from cellflow.training import Checkpoint
 
 
 def train(
@@ -43,9 +44,7 @@ def train(
     prior: Flow | None = None,
     rng: RNG = 0,
     device: str = "auto",
-    checkpoint: str | Path | None = None,
-    checkpoint_every: int = 1000,
-    resume: bool = False,
+    checkpoint: Checkpoint | str | Path | None = None,
     pictures: str | Path | None = None,
     pictures_every: int = 1000,
     progress: bool = True,
@@ -95,10 +94,9 @@ def train(
         Seed, or numpy generator to draw one from.
     device
         `auto` (a GPU where there is one), `cpu`, `cuda`, ...
-    checkpoint, checkpoint_every, resume
-        File that the state of the training is kept in, steps between two writings, and whether to
-        go on from it where it is there. A training that was resumed ends with the weights of one
-        that was not.
+    checkpoint
+        File for the state of the training, from which a training that was stopped continues: a
+        path, or a `cellflow.Checkpoint` with the steps between two writings and whether to resume.
     pictures, pictures_every
         Folder that grids of images go to on the way, and steps between two of them.
     progress
@@ -168,8 +166,6 @@ def train(
         rng=rng,
         device=device,
         checkpoint=checkpoint,
-        checkpoint_every=checkpoint_every,
-        resume=resume,
         pictures=pictures,
         pictures_every=pictures_every,
         progress=progress,

@@ -16,7 +16,7 @@ from cellflow._batch import Marginal
 from cellflow._checks import format_list
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._files import atomic_file, check_file_target
-from cellflow._random import draw_seed, torch_generator
+from cellflow._random import draw_seed, search_cdf, torch_generator
 from cellflow.couplings.atoms import sample_chunks
 from cellflow.couplings.dual_potentials import Potentials, Values
 from cellflow.marginals import Gaussian, Marginals, Population
@@ -234,7 +234,7 @@ def _by_chance(masses: Values, n: int, generator: torch.Generator) -> Values:
     marks = torch.rand(n, generator=generator, device=masses.device, dtype=torch.float64)
     heavy = torch.nonzero(masses > 0)[:, 0]
     edges = masses[heavy].double().cumsum(0)
-    there = torch.bucketize(marks, edges[:-1] / edges[-1], right=True)
+    there = search_cdf(edges / edges[-1], marks)
     return torch.zeros_like(masses).index_add_(0, heavy[there], masses.new_ones(n))
 
 

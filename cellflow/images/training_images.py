@@ -21,7 +21,7 @@ from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.method import Method
 from cellflow.methods.parts import SemidiscreteSettings
 from cellflow.methods.recipes import Recipe
-from cellflow.training import Checkpoint, Look, fit_flow, resolve_device
+from cellflow.training import Callback, Checkpoint, Every, fit_flow, make_checkpoint, resolve_device
 
 #: Flow times of noise, or the source, and of the images.
 _ENDS = (0.0, 1.0)
@@ -99,9 +99,7 @@ class Course:
         *,
         rng: RNG,
         device: str,
-        checkpoint: str | Path | None,
-        checkpoint_every: int,
-        resume: bool,
+        checkpoint: Checkpoint | str | Path | None,
         pictures: str | Path | None,
         pictures_every: int,
         progress: bool,
@@ -118,9 +116,9 @@ class Course:
             warn_of_others(Path(coupling.potentials), self.coupled_by(method))
         if space.low_res is not None:
             given |= {"low_res": space.low_res, "condition_weight": self.condition_weight}
-        looks = []
+        callbacks: list[Callback] = []
         if pictures is not None:
-            looks = [_pictures(space, marginals, seed, pictures, pictures_every)]
+            callbacks = [_pictures(space, marginals, seed, pictures, pictures_every)]
         flow = fit_flow(
             marginals,
             TimeAxis("index", _ENDS),
@@ -129,10 +127,8 @@ class Course:
             seed=seed,
             device=resolve_device(device),
             prior=prior,
-            checkpoint=None
-            if checkpoint is None
-            else Checkpoint(Path(checkpoint), checkpoint_every, resume, given),
-            looks=looks,
+            checkpoint=make_checkpoint(checkpoint, given),
+            callbacks=callbacks,
             progress=progress,
             unit="images",
         )
@@ -141,7 +137,7 @@ class Course:
 
 def _pictures(
     space: ImageSpace, marginals: Marginals, seed: int, folder: str | Path, every: int
-) -> Look:
+) -> Every:
     """Grids of the same noise, or of the same images, carried by the net as it is."""
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
@@ -160,4 +156,4 @@ def _pictures(
         folder.mkdir(parents=True, exist_ok=True)
         write_png(pixels, folder / f"step-{step:07d}.png", overwrite=True)
 
-    return Look(every, draw)
+    return Every(every, draw)

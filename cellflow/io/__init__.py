@@ -7,7 +7,7 @@ from cellflow.io.anndata_files import (
     write_copy,
     write_h5ad,
 )
-from cellflow.io.cell_selection import Cells, described, groups_of, select_cells
+from cellflow.io.cell_selection import Cells, describe_cells, groups_of, select_cells
 from cellflow.io.courses import published, read_course
 from cellflow.io.flow_time_points import (
     convert_unit,
@@ -18,7 +18,13 @@ from cellflow.io.flow_time_points import (
 from cellflow.io.populations import Conditions, SideColumns, populations
 from cellflow.io.scores import read_scores, write_scores
 from cellflow.io.text_tables import check_table_target, read_table, write_table
-from cellflow.io.time_points import TimePoints, in_words, parse_times, time_key_of, time_points_of
+from cellflow.io.time_points import (
+    TimePoints,
+    parse_times,
+    plural_unit,
+    time_key_of,
+    time_points_of,
+)
 
 __all__ = [
     "Cells",
@@ -28,11 +34,12 @@ __all__ = [
     "check_copy_target",
     "check_table_target",
     "convert_unit",
+    "describe_cells",
     "described",
     "groups_of",
-    "in_words",
     "open_cells",
     "parse_times",
+    "plural_unit",
     "populations",
     "published",
     "read_course",

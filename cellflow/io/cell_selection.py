@@ -43,7 +43,7 @@ def select_cells(adata: AnnData, cells: Cells) -> np.ndarray:
     return chosen
 
 
-def described(cells: Cells) -> str:
+def describe_cells(cells: Cells) -> str:
     """What was chosen, in a few words, for records."""
     if cells is None:
         return "all"

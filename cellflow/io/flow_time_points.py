@@ -30,7 +30,7 @@ def shared_times(points: TimePoints, flow: Flow) -> tuple[float, ...]:
     shared = points.among(flow.axis.times)
     if len(shared) < 2:
         raise InputError(
-            f"times of the data ({points.described()}) and of the flow "
+            f"times of the data ({points.describe()}) and of the flow "
             f"({format_list(f'{time:g}' for time in flow.axis.times)}) have fewer than two "
             "in common"
         )

@@ -94,9 +94,9 @@ class TimePoints:
         InputError
             If no cells were taken then.
         """
-        moment = self.moment(wanted)
+        moment = self.to_elapsed(wanted)
         if moment not in self.times:
-            raise InputError(f"no cells at time {wanted!s}; times in the data: {self.described()}")
+            raise InputError(f"no cells at time {wanted!s}; times in the data: {self.describe()}")
         return moment
 
     def find_all(self, wanted: float | str | Iterable[float | str]) -> list[float]:
@@ -110,10 +110,10 @@ class TimePoints:
         # The type checker does not know that whole numbers and NumPy's are real ones.
         given: Any = [wanted] if isinstance(wanted, str | Real) else wanted
         if not (found := [self.find(each) for each in given]):
-            raise InputError(f"no times are given; times in the data: {self.described()}")
+            raise InputError(f"no times are given; times in the data: {self.describe()}")
         return found
 
-    def moment(self, wanted: float | str) -> float:
+    def to_elapsed(self, wanted: float | str) -> float:
         """Return the elapsed time that a number or a label stands for, with cells or without.
 
         Raises
@@ -128,7 +128,7 @@ class TimePoints:
         if unit and unit != self.unit and {unit, self.unit} <= set(DAYS):
             number, unit = number * DAYS[unit] / DAYS[self.unit], self.unit
         if not np.isfinite(number) or unit not in ("", self.unit):
-            raise InputError(f"{text!r} is no time here; times in the data: {self.described()}")
+            raise InputError(f"{text!r} is no time here; times in the data: {self.describe()}")
         near = [time for time in self.times if np.isclose(number, time, rtol=1e-9, atol=1e-12)]
         return near[0] if near else number
 
@@ -152,13 +152,13 @@ class TimePoints:
             )
         return before[-1], after[0]
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """The times as text, with their unit."""
         numbers = format_list(f"{time:g}" for time in self.times)
-        return f"{numbers} ({unit})" if (unit := in_words(self.unit)) else numbers
+        return f"{numbers} ({unit})" if (unit := plural_unit(self.unit)) else numbers
 
 
-def in_words(unit: str) -> str:
+def plural_unit(unit: str) -> str:
     """Plural of a unit; empty where there is none to tell."""
     return "" if unit in ("", "rank") else f"{unit}s"
 

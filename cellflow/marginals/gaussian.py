@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 
-from cellflow._batch import Batch
+from cellflow._batch import Batch, Marginal
 from cellflow._random import normal_like
 from cellflow._typing import Points
 
 
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(Marginal):
     """N(centre, scale^2 I).
 
     Attributes
@@ -26,10 +25,6 @@ class Gaussian:
 
     centre: Points
     scale: float = 1.0
-
-    #: Nothing is known of noise but where it is.
-    label: ClassVar[None] = None
-    rate: ClassVar[None] = None
 
     @property
     def dim(self) -> int:

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from cellflow._batch import Batch
+from cellflow._batch import Batch, FiniteMarginal
+from cellflow._random import draw_weighted
 from cellflow._typing import Points, Rows
 
 
@@ -23,7 +24,7 @@ class Transform(Protocol):
 
 
 @dataclass(frozen=True)
-class Population:
+class Population(FiniteMarginal):
     """Points with masses.
 
     Attributes
@@ -79,6 +80,11 @@ class Population:
         return self.stored.rate
 
     @property
+    def is_transformed(self) -> bool:
+        """Whether stored rows become points anew at each draw."""
+        return self.transform is not None
+
+    @property
     def masses(self) -> Rows:
         """Masses that sum to one, shape (n,)."""
         if self.weights is not None:
@@ -109,7 +115,7 @@ class Population:
         device = generator.device
         if self.weights is not None:
             weights = self.weights.to(device)
-            rows = torch.multinomial(weights, n, replacement=True, generator=generator)
+            rows = draw_weighted(weights, n, generator)
         elif n <= len(self):
             rows = torch.randperm(len(self), generator=generator, device=device)[:n]
         else:

@@ -12,9 +12,15 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from cellflow.metrics.cloud import Cloud
-from cellflow.metrics.kernels import energy_distance, mmd
-from cellflow.metrics.moments import cov_error, mean_error, var_ratio
-from cellflow.metrics.wasserstein import midpoint, wasserstein
+from cellflow.metrics.distances import (
+    cov_error,
+    energy_distance,
+    mean_error,
+    midpoint,
+    mmd,
+    var_ratio,
+    wasserstein,
+)
 from cellflow.transport.exact import plan_memory
 
 #: Factors by which the shrunken midpoints are scaled towards their mean.

@@ -8,7 +8,7 @@ from torch import Tensor
 from cellflow._errors import InputError
 from cellflow._typing import Paths
 from cellflow.metrics.cloud import Cloud
-from cellflow.metrics.wasserstein import wasserstein
+from cellflow.metrics.distances import wasserstein
 
 Times = Float[Tensor, " times"]
 

@@ -1,11 +1,10 @@
 """Objectives: they draw their own times and turn pairs and a net into a loss."""
 
-from cellflow.objectives.acceleration import AccelerationRegression
 from cellflow.objectives.edm import EDM
 from cellflow.objectives.mean_flow import MeanFlow
 from cellflow.objectives.metric_energy import MetricEnergy
 from cellflow.objectives.objective import LogitNormal, Objective, condition_at, uniform_times
-from cellflow.objectives.velocity import VelocityRegression
+from cellflow.objectives.velocity_regression import AccelerationRegression, VelocityRegression
 
 __all__ = [
     "EDM",

@@ -12,9 +12,9 @@ from cellflow._batch import Pairs
 from cellflow._errors import InputError
 from cellflow._typing import Points, Rows, Scalar
 from cellflow.objectives.objective import on_path, precise, uniform_times, weighted_mean
-from cellflow.paths.geodesic import MetricPath
-from cellflow.paths.sample import Path
-from cellflow.paths.straight import StraightPath
+from cellflow.paths.gaussian_paths import StraightPath
+from cellflow.paths.metric_path import MetricPath
+from cellflow.paths.path import Path
 
 
 @runtime_checkable

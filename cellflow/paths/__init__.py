@@ -1,14 +1,16 @@
-"""Paths: where a pair is at time t, and how fast it moves."""
+"""Conditional paths: position and velocity of a pair at a flow time between its ends."""
 
-from cellflow.paths.bridge import BridgePath
-from cellflow.paths.geodesic import Geopath, MetricPath
-from cellflow.paths.hermite import HermitePath
+from cellflow.paths.gaussian_paths import (
+    BridgePath,
+    HermitePath,
+    StraightPath,
+    TargetPath,
+    VariancePreservingPath,
+)
+from cellflow.paths.metric_path import Geopath, MetricPath
+from cellflow.paths.path import Path, PathSample
 from cellflow.paths.riemannian import IntervalMetrics, LandMetric, Metric, RBFMetric
-from cellflow.paths.sample import Path, PathSample
-from cellflow.paths.straight import StraightPath
-from cellflow.paths.target import TargetPath
-from cellflow.paths.variance_preserving import VariancePreservingPath
-from cellflow.paths.wfr import WFRPath
+from cellflow.paths.wfr_path import WFRPath
 
 __all__ = [
     "BridgePath",

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from cellflow._checks import check_positive
 from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, WEIGHT, read_record
-from cellflow.io import TimePoints, convert_unit, in_words, time_points_of
+from cellflow.io import TimePoints, convert_unit, plural_unit, time_points_of
 from cellflow.pl._canvas import (
     PALE,
     PREDICTED,
@@ -169,7 +169,7 @@ class _Film:
         self.dots.set_offsets(self.places[rows])
         self.dots.set_sizes(self.areas[rows])
         self.dots.set_facecolor(list(map(tuple, self.colours[rows])))
-        when = f"time {time:.4g} {in_words(self.points.unit)}".rstrip()
+        when = f"time {time:.4g} {plural_unit(self.points.unit)}".rstrip()
         beyond = not self.points.times[0] <= time <= self.points.times[-1]
         title = self.ax.set_title(
             when + (", beyond the data" if beyond else ""), fontsize="medium", loc="left"

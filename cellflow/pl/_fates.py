@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow._keys import ENTROPY, FATE, PROBABILITIES, read_record
-from cellflow.io import in_words
+from cellflow.io import plural_unit
 from cellflow.pl._canvas import PALE, dot_size, finish, frame, scatter
 from cellflow.pl._colours import group_colours
 from cellflow.pl._plane import embedding
@@ -104,7 +104,7 @@ def fates(
         bar.ax.tick_params(labelsize="small")
         bar.outline.set_visible(False)
     if ax is None:
-        when = f"{float(entry['time']):g} {in_words(str(entry['unit']))}".strip()
+        when = f"{float(entry['time']):g} {plural_unit(str(entry['unit']))}".strip()
         panels[0].figure.suptitle(f"Fates at time {when}, by {entry['by']}", fontsize="medium")
     return finish(panels[0], show=show)
 

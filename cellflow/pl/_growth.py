@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH
-from cellflow.io import groups_of, in_words, time_points_of
+from cellflow.io import groups_of, plural_unit, time_points_of
 from cellflow.pl._canvas import INK, PALE, canvas, finish
 from cellflow.pl._colours import shades
 
@@ -73,7 +73,7 @@ def growth(
         _boxes(ax, chosen, place, 0.85 * width, colours[name], name)
     ax.set_xticks(range(len(points.times)), [f"{time:g}" for time in points.times])
     ax.set_xlim(-0.6, len(points.times) - 0.4)
-    unit = in_words(points.unit)
+    unit = plural_unit(points.unit)
     ax.set_xlabel(f"time ({unit})" if unit else "time")
     ax.set_ylabel(f"growth rate (per {points.unit})" if unit else "growth rate (per unit of time)")
     ax.spines[["top", "right"]].set_visible(False)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from cellflow._errors import InputError
 from cellflow._keys import INTERPOLATE, REPRESENTATION, read_record
-from cellflow.io import convert_unit, in_words, time_points_of
+from cellflow.io import convert_unit, plural_unit, time_points_of
 from cellflow.pl._canvas import (
     PALE,
     PREDICTED,
@@ -97,7 +97,7 @@ def interpolation(
         label=f"predicted, {moment:g}",
     )
     frame(ax, "component", components)
-    unit = in_words(str(entry["unit"]))
+    unit = plural_unit(str(entry["unit"]))
     ax.set_title(f"Cells predicted at {moment:g} {unit}".rstrip(), fontsize="medium")
     ax.legend(frameon=False, fontsize="small", markerscale=1.8, loc="best")
     return finish(ax, show=show)

@@ -19,7 +19,7 @@ from cellflow.io import (
     TimePoints,
     convert_unit,
     groups_of,
-    in_words,
+    plural_unit,
     time_points_for_flow,
     time_points_of,
 )
@@ -206,7 +206,7 @@ def _draw(
             )
         )
         colours: list[Any] = [colour_of(scale, float(each[0])) for _, each, _ in paths]
-        time_bar(ax, scale, in_words(unit), np.array(times))
+        time_bar(ax, scale, plural_unit(unit), np.array(times))
     else:
         known, named = start_groups(adata, groups, [name for _, _, name in paths])
         colours = [known[name] for name in named]

@@ -7,9 +7,14 @@ from anndata import AnnData
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION
 from cellflow._log import log_info
-from cellflow.representation import Settings, cluster_at, fit_representation, write_slots
-from cellflow.representation.chunks import in_memory
-from cellflow.representation.expression import stored
+from cellflow.representation import (
+    RepresentationSettings,
+    cluster_at,
+    fit_representation,
+    write_slots,
+)
+from cellflow.representation.chunks import is_in_memory
+from cellflow.representation.expression import stored_expression
 
 
 def embed(
@@ -94,8 +99,12 @@ def embed(
     if use_rep == key_added:
         raise InputError(f"use_rep and key_added are both {use_rep!r}; write to another key")
     adata = adata.copy() if copy else adata
-    settings = Settings(use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
-    if cluster is not None and (use_rep is not None or in_memory(stored(adata, layer))):
+    settings = RepresentationSettings(
+        use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten
+    )
+    if cluster is not None and (
+        use_rep is not None or is_in_memory(stored_expression(adata, layer))
+    ):
         raise InputError("a cluster works on expression that is on disk or in a Dask array only")
     with cluster_at(cluster):
         fitted = fit_representation(adata, settings)

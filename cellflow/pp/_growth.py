@@ -26,7 +26,7 @@ from cellflow._keys import (
 from cellflow._log import log_info
 from cellflow.io import time_key_of, time_points_of
 from cellflow.io.time_points import DAYS, UNIT_OF_WORD
-from cellflow.representation.expression import expression
+from cellflow.representation.expression import read_expression
 from cellflow.representation.representation import on_log_scale
 
 #: Share of a set's genes that must be in the data.
@@ -293,7 +293,7 @@ def _log_expression(adata: AnnData, layer: str | None) -> AnnData:
         raise InputError(
             f"X is empty; name a layer, there are: {format_list(adata.layers) or 'none'}"
         )
-    x = on_log_scale(expression(adata, layer))
+    x = on_log_scale(read_expression(adata, layer))
     if (top := float(x.max())) > _MAX_LOG:
         raise InputError(
             f"expression goes up to {top:g}, and is neither counts nor on a logarithmic scale; "

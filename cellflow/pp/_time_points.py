@@ -58,5 +58,5 @@ def time_points(adata: AnnData, time_key: str, *, copy: bool = False) -> AnnData
         "counts": np.array(points.counts),
     }
     write_record(adata.uns, TIME_POINTS, entry)
-    log_info(f"times from obs[{time_key!r}]: {points.described()}")
+    log_info(f"times from obs[{time_key!r}]: {points.describe()}")
     return adata if copy else None

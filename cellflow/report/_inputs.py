@@ -11,7 +11,7 @@ from anndata import AnnData
 from cellflow._checks import check_choice
 from cellflow._keys import HOLDOUT, read_record
 from cellflow.flow import Flow
-from cellflow.io import in_words
+from cellflow.io import plural_unit
 from cellflow.tl._time_course import TimeCourse
 
 
@@ -63,7 +63,7 @@ class ReportInputs:
     @property
     def unit(self) -> str:
         """The unit of time, in brackets after a space; empty if it is not known."""
-        return f" ({unit})" if (unit := in_words(self.course.time_points.unit)) else ""
+        return f" ({unit})" if (unit := plural_unit(self.course.time_points.unit)) else ""
 
     @property
     def n_cells(self) -> dict[float, int]:

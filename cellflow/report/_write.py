@@ -64,7 +64,7 @@ def write(
     sections = [section for make in SECTIONS if (section := make(inputs)) is not None]
     facts = [
         ("cells", f"{adata.n_obs:,}"),
-        ("times", inputs.course.time_points.described()),
+        ("times", inputs.course.time_points.describe()),
         ("made with", ", ".join(f"{name} {number}" for name, number in versions().items())),
     ]
     page = render(title, facts, sections)

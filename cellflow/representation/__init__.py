@@ -1,8 +1,8 @@
 """The space that flows live in, as an object fitted to cells."""
 
 from cellflow.representation.chunks import cluster_at
-from cellflow.representation.fitting import Settings, fit_representation, kind_of
-from cellflow.representation.representation import Linear, Representation, check_components
+from cellflow.representation.fitting import RepresentationSettings, fit_representation, kind_of
+from cellflow.representation.representation import LinearMap, Representation, check_components
 from cellflow.representation.storage import (
     cells_of,
     columns_of,
@@ -16,9 +16,9 @@ from cellflow.representation.storage import (
 )
 
 __all__ = [
-    "Linear",
+    "LinearMap",
     "Representation",
-    "Settings",
+    "RepresentationSettings",
     "cells_of",
     "check_components",
     "cluster_at",

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from cellflow._errors import InputError
 from cellflow._log import log_info
-from cellflow.representation.expression import Matrix, expression, stored
+from cellflow.representation.expression import Matrix, read_expression, stored_expression
 
 #: Bytes of an expression matrix on disk up to which it is read whole.
 WHOLE = 10**9
@@ -56,7 +56,7 @@ def cluster_at(address: str | None) -> Iterator[None]:
         yield
 
 
-def readable(adata: AnnData, layer: str | None) -> Matrix:
+def open_expression(adata: AnnData, layer: str | None) -> Matrix:
     """Expression as `matrix.expression` gives it, or a Dask array of it where it is large.
 
     Dask arrays stay what they are. What lies on disk becomes one above 1 GB, or where a
@@ -67,12 +67,12 @@ def readable(adata: AnnData, layer: str | None) -> Matrix:
     InputError
         As `matrix.expression`; if Dask is not installed, or the matrix is stored by columns.
     """
-    x = stored(adata, layer)
-    if in_dask(x):
+    x = stored_expression(adata, layer)
+    if is_dask(x):
         return x.rechunk({1: -1})
-    size = 0 if in_memory(x) else _size(x)
-    if in_memory(x) or (size <= WHOLE and _cluster() is None):
-        return expression(adata, layer)
+    size = 0 if is_in_memory(x) else _size(x)
+    if is_in_memory(x) or (size <= WHOLE and _cluster() is None):
+        return read_expression(adata, layer)
     _check_dask()
     from anndata.experimental import read_elem_lazy
 
@@ -86,24 +86,24 @@ def readable(adata: AnnData, layer: str | None) -> Matrix:
     return read_elem_lazy(getattr(x, "group", x), chunks=(rows, x.shape[1]))
 
 
-def in_memory(x: Matrix) -> bool:
+def is_in_memory(x: Matrix) -> bool:
     """Whether a matrix is neither on disk nor a Dask array."""
     return isinstance(x, np.ndarray) or sparse.issparse(x)
 
 
-def in_dask(x: Matrix) -> bool:
+def is_dask(x: Matrix) -> bool:
     """Whether a matrix is a Dask array."""
     return hasattr(x, "dask")
 
 
-def in_parts(x: Matrix, function: Callable[[Matrix], Any]) -> Iterator[Any]:
+def map_chunks(x: Matrix, function: Callable[[Matrix], Any]) -> Iterator[Any]:
     """What `function` gives for consecutive parts of the rows of `x`, in order.
 
     No more parts are held at once than Dask has threads, or a matrix in memory has of it.
     """
-    if not in_dask(x):
+    if not is_dask(x):
         step = _rows(x)
-        if in_memory(x) and x.shape[0] <= step:
+        if is_in_memory(x) and x.shape[0] <= step:
             yield function(x)
             return
         for start in range(0, x.shape[0], step):
@@ -118,10 +118,10 @@ def in_parts(x: Matrix, function: Callable[[Matrix], Any]) -> Iterator[Any]:
 
 def moments(x: Matrix, function: Callable[[Matrix], Matrix] | None = None) -> Moments:
     """Count of rows, mean and variance of each column of `x`, or of what `function` makes of it."""
-    return reduce(_together, in_parts(x, _Moments(function)))
+    return reduce(_combine_moments, map_chunks(x, _ChunkMoments(function)))
 
 
-class _Moments:
+class _ChunkMoments:
     """Moments of a part, as an object that travels to other processes."""
 
     def __init__(self, function: Callable[[Matrix], Matrix] | None) -> None:
@@ -136,7 +136,7 @@ class _Moments:
         return x.shape[0], mean, np.asarray(x, dtype=np.float64).var(axis=0)
 
 
-def _together(one: Moments, other: Moments) -> Moments:
+def _combine_moments(one: Moments, other: Moments) -> Moments:
     """Moments of both (Chan, Golub and LeVeque 1983)."""
     (n, mean, variance), (m, second, spread) = one, other
     share = m / (n + m)
@@ -153,7 +153,7 @@ def principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) 
     from scipy.linalg import eigh
 
     products = np.zeros((x.shape[1], x.shape[1]))
-    for part in in_parts(x, _products):
+    for part in map_chunks(x, _products):
         products += part
         del part  # or there would be one more beside those of the next parts
     products /= x.shape[0]
@@ -189,7 +189,7 @@ def _size(x: Matrix) -> int:
 
 def _rows(x: Matrix) -> int:
     """Rows of a part."""
-    return _ROWS if in_memory(x) else max(_FEWEST, _VALUES // x.shape[1])
+    return _ROWS if is_in_memory(x) else max(_FEWEST, _VALUES // x.shape[1])
 
 
 def _cluster() -> Any | None:

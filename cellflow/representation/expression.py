@@ -21,7 +21,7 @@ LARGEST = 1e15
 CONSTANT = 1e-12
 
 
-def stored(adata: AnnData, layer: str | None) -> Matrix:
+def stored_expression(adata: AnnData, layer: str | None) -> Matrix:
     """Cells by genes as they stand in `X` or a layer: in memory, on disk, or a Dask array.
 
     Raises
@@ -40,7 +40,7 @@ def stored(adata: AnnData, layer: str | None) -> Matrix:
     return x
 
 
-def expression(adata: AnnData, layer: str | None) -> Matrix:
+def read_expression(adata: AnnData, layer: str | None) -> Matrix:
     """Cells by genes, from `X` or a layer, in memory; CSR where sparse.
 
     Raises
@@ -48,7 +48,7 @@ def expression(adata: AnnData, layer: str | None) -> Matrix:
     InputError
         As `stored`, and for a NaN or infinite value.
     """
-    x = stored(adata, layer)
+    x = stored_expression(adata, layer)
     for read in ("compute", "to_memory"):
         x = getattr(x, read)() if hasattr(x, read) else x
     if not sparse.issparse(x):
@@ -61,7 +61,7 @@ def expression(adata: AnnData, layer: str | None) -> Matrix:
     return x
 
 
-def coordinates(adata: AnnData, key: str) -> np.ndarray:
+def read_embedding(adata: AnnData, key: str) -> np.ndarray:
     """Cells by dimensions from `obsm`, in memory, in the precision that they have there.
 
     Raises
@@ -87,7 +87,7 @@ def coordinates(adata: AnnData, key: str) -> np.ndarray:
     return values
 
 
-def precise(x: np.ndarray) -> np.ndarray:
+def as_float64(x: np.ndarray) -> np.ndarray:
     """The same numbers in float64."""
     return x.astype(np.float64)
 
@@ -98,7 +98,7 @@ def is_counts(x: Matrix) -> bool:
     return bool((values >= 0).all() and (values == np.round(values)).all())
 
 
-def depths(x: Matrix) -> np.ndarray:
+def compute_depths(x: Matrix) -> np.ndarray:
     """Sum of the values of each cell, shape (n,), float64."""
     # In half precision sums of counts go beyond the largest number.
     return np.asarray(x.sum(axis=1, dtype=np.float64)).ravel()

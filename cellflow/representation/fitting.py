@@ -16,22 +16,22 @@ from cellflow._log import log_info
 from cellflow.methods.names import EXPRESSION_KINDS
 from cellflow.representation.chunks import (
     Moments,
-    in_dask,
-    in_parts,
+    is_dask,
+    map_chunks,
     moments,
+    open_expression,
     principal_axes,
-    readable,
 )
 from cellflow.representation.expression import (
     CONSTANT,
     Matrix,
-    coordinates,
-    depths,
+    as_float64,
+    compute_depths,
     is_counts,
-    precise,
-    stored,
+    read_embedding,
+    stored_expression,
 )
-from cellflow.representation.representation import Linear, Representation, log_normalise
+from cellflow.representation.representation import LinearMap, Representation, log_normalise
 from cellflow.training.devices import cpu_threads
 
 #: Above this many genes, only as many of the most variable are used.
@@ -42,7 +42,7 @@ DEFAULT_DIMS = 50
 
 
 @dataclass(frozen=True)
-class Settings:
+class RepresentationSettings:
     """What a caller asks of a representation.
 
     Attributes
@@ -71,7 +71,7 @@ class Settings:
 
 
 @cpu_threads(None)
-def fit_representation(adata: AnnData, settings: Settings) -> Representation:
+def fit_representation(adata: AnnData, settings: RepresentationSettings) -> Representation:
     """Fit a representation to all cells of `adata`.
 
     Raises
@@ -83,13 +83,13 @@ def fit_representation(adata: AnnData, settings: Settings) -> Representation:
     if settings.n_dims is not None:
         check_positive(settings.n_dims, "n_dims")
     if settings.use_rep is None:
-        x = readable(adata, settings.layer)
+        x = open_expression(adata, settings.layer)
         fitted, components = _fit_expression(adata, x, settings)
     elif settings.layer is not None or settings.kind != "auto":
         raise InputError("use_rep takes an embedding as it is; layer and kind do not apply to it")
     else:
         fitted, components = _fit_obsm(adata, settings.use_rep, settings)
-    return _whitened(fitted, *components()) if settings.whiten else fitted
+    return _whiten(fitted, *components()) if settings.whiten else fitted
 
 
 #: Gives count, mean and variance of components.
@@ -97,44 +97,50 @@ _Components = Callable[[], Moments]
 
 
 def _fit_expression(
-    adata: AnnData, x: Matrix, settings: Settings
+    adata: AnnData, x: Matrix, settings: RepresentationSettings
 ) -> tuple[Representation, _Components]:
     if not adata.var_names.is_unique:
         raise InputError("gene names repeat; call adata.var_names_make_unique() first")
-    seen = Values.of(x, adata.obs_names)
-    kind = _kind(adata, seen.whole) if settings.kind == "auto" else settings.kind
+    seen = _ValueCheck.of(x, adata.obs_names)
+    kind = _detect_kind(adata, seen.whole) if settings.kind == "auto" else settings.kind
     target_sum = 0.0
     if kind == "counts":
         target_sum = _target_sum(seen)
         x = log_normalise(x, target_sum)
-    genes = _informative(x, log_scale=kind != "other")
+    genes = _select_genes(x, log_scale=kind != "other")
     x = x[:, genes]
     _, mean, variance = moments(x)
     # Sums of equal numbers differ in their last digits.
     if not (variance > CONSTANT * (1 + mean**2)).any():
         raise InputError("the expression is the same in all cells; there is nothing to embed")
     scale = np.ones_like(mean) if kind == "counts" else np.sqrt(np.where(variance > 0, variance, 1))
-    n_dims = _dims(settings, min(x.shape) - 1, DEFAULT_DIMS, "expression")
-    linear = Linear(
+    n_dims = _resolve_n_dims(settings, min(x.shape) - 1, DEFAULT_DIMS, "expression")
+    linear = LinearMap(
         genes=tuple(adata.var_names[genes]),
         mean=mean,
         scale=scale,
         loadings=_principal_axes(x, mean, scale, n_dims),
     )
-    fitted = _unwhitened(kind, settings.layer or "", linear, n_dims)
+    fitted = _make_unwhitened(kind, settings.layer or "", linear, n_dims)
     if kind == "counts":
         fitted = replace(fitted, target_sum=target_sum, n_genes=adata.n_vars)
     return fitted, lambda: moments(x, linear.encode)
 
 
-def _fit_obsm(adata: AnnData, key: str, settings: Settings) -> tuple[Representation, _Components]:
-    values = coordinates(adata, key)
-    n_dims = _dims(settings, values.shape[1], values.shape[1], f"obsm[{key!r}]")
-    linear = _loadings_of(adata, key, values, n_dims)
-    return _unwhitened("obsm", key, linear, n_dims), lambda: moments(values[:, :n_dims], precise)
+def _fit_obsm(
+    adata: AnnData, key: str, settings: RepresentationSettings
+) -> tuple[Representation, _Components]:
+    values = read_embedding(adata, key)
+    n_dims = _resolve_n_dims(settings, values.shape[1], values.shape[1], f"obsm[{key!r}]")
+    linear = _read_loadings(adata, key, values, n_dims)
+    return _make_unwhitened("obsm", key, linear, n_dims), lambda: moments(
+        values[:, :n_dims], as_float64
+    )
 
 
-def _unwhitened(kind: str, source: str, linear: Linear | None, n_dims: int) -> Representation:
+def _make_unwhitened(
+    kind: str, source: str, linear: LinearMap | None, n_dims: int
+) -> Representation:
     return Representation(
         kind=kind,
         source=source,
@@ -147,14 +153,14 @@ def _unwhitened(kind: str, source: str, linear: Linear | None, n_dims: int) -> R
     )
 
 
-def _whitened(
+def _whiten(
     fitted: Representation, _count: int, centre: np.ndarray, variance: np.ndarray
 ) -> Representation:
     spread = np.sqrt(variance)
     return replace(fitted, centre=centre, spread=np.where(spread > 0, spread, 1.0), whitened=True)
 
 
-def _kind(adata: AnnData, whole: bool) -> str:
+def _detect_kind(adata: AnnData, whole: bool) -> str:
     """Kind of expression: counts by their values; scanpy leaves a mark when it takes logarithms."""
     if whole:
         return "counts"
@@ -165,11 +171,11 @@ def kind_of(adata: AnnData) -> str:
     """What `X` is taken for, in words; none where there is no expression matrix."""
     if adata.X is None or adata.n_vars == 0:
         return "none"
-    return _kind(adata, all(in_parts(stored(adata, None), is_counts)))
+    return _detect_kind(adata, all(map_chunks(stored_expression(adata, None), is_counts)))
 
 
 @dataclass(frozen=True)
-class Values:
+class _ValueCheck:
     """What the values of an expression matrix are like.
 
     Attributes
@@ -184,7 +190,7 @@ class Values:
     depth: np.ndarray
 
     @classmethod
-    def of(cls, x: Matrix, names: Sequence[str]) -> Values:
+    def of(cls, x: Matrix, names: Sequence[str]) -> _ValueCheck:
         """Look at all of them.
 
         Raises
@@ -192,18 +198,18 @@ class Values:
         InputError
             If some are NaN or infinite.
         """
-        whole, parts = zip(*in_parts(x, _looked_at), strict=True)
+        whole, parts = zip(*map_chunks(x, _check_chunk), strict=True)
         depth = np.concatenate(parts)
         # The sum of a cell is no number where one of its values is none.
         check_finite(depth, "the expression matrix", names)
         return cls(all(whole), depth)
 
 
-def _looked_at(x: Matrix) -> tuple[bool, np.ndarray]:
-    return is_counts(x), depths(x)
+def _check_chunk(x: Matrix) -> tuple[bool, np.ndarray]:
+    return is_counts(x), compute_depths(x)
 
 
-def _target_sum(seen: Values) -> float:
+def _target_sum(seen: _ValueCheck) -> float:
     """Median depth of the cells that have any counts; tells how many have none."""
     if not seen.whole:
         raise InputError("kind 'counts' needs whole, non-negative numbers; these are not")
@@ -220,7 +226,7 @@ def _target_sum(seen: Values) -> float:
     return float(np.median(depth[depth > 0]))
 
 
-def _informative(x: Matrix, *, log_scale: bool) -> np.ndarray:
+def _select_genes(x: Matrix, *, log_scale: bool) -> np.ndarray:
     """Columns to use: all, or the most variable where there are many on a logarithmic scale."""
     if x.shape[1] <= MAX_GENES or not log_scale:
         return np.arange(x.shape[1])
@@ -232,7 +238,7 @@ def _informative(x: Matrix, *, log_scale: bool) -> np.ndarray:
 
 def _principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) -> np.ndarray:
     """Loadings (g, d) of the scaled matrix, by scanpy where it is in memory."""
-    if in_dask(x):
+    if is_dask(x):
         return principal_axes(x, mean, scale, n_dims)
     import scanpy as sc
 
@@ -242,7 +248,9 @@ def _principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int)
     return np.asarray(work.varm["PCs"], dtype=np.float64)
 
 
-def _dims(settings: Settings, available: int, default: int, where: str) -> int:
+def _resolve_n_dims(
+    settings: RepresentationSettings, available: int, default: int, where: str
+) -> int:
     """Dimensions to keep of those available."""
     if available < 1:
         raise InputError(f"{where} is too small to embed")
@@ -255,22 +263,22 @@ def _dims(settings: Settings, available: int, default: int, where: str) -> int:
     return settings.n_dims
 
 
-def _loadings_of(adata: AnnData, key: str, values: np.ndarray, n_dims: int) -> Linear | None:
+def _read_loadings(adata: AnnData, key: str, values: np.ndarray, n_dims: int) -> LinearMap | None:
     """Loadings that scanpy left for `X_pca`, where they still reproduce it from `X`."""
     if key != "X_pca" or "PCs" not in adata.varm or adata.X is None:
         return None
     loadings = np.asarray(adata.varm["PCs"], dtype=np.float64)[:, :n_dims]
     try:
-        x = readable(adata, None)
+        x = open_expression(adata, None)
     except InputError:  # X is not what was asked for, so its faults are none here
         return None
-    linear = Linear(
+    linear = LinearMap(
         genes=tuple(adata.var_names),
         mean=moments(x)[1],
         scale=np.ones(adata.n_vars),
         loadings=loadings,
     )
-    if loadings.shape[1] == n_dims and _gives(linear, x, values[:, :n_dims]):
+    if loadings.shape[1] == n_dims and _reproduces(linear, x, values[:, :n_dims]):
         return linear
     log_info(
         "varm['PCs'] does not reproduce obsm['X_pca'] from X: predictions stay in the embedding"
@@ -278,10 +286,10 @@ def _loadings_of(adata: AnnData, key: str, values: np.ndarray, n_dims: int) -> L
     return None
 
 
-def _gives(linear: Linear, x: Matrix, values: np.ndarray) -> bool:
+def _reproduces(linear: LinearMap, x: Matrix, values: np.ndarray) -> bool:
     """Whether the map gives these components for all cells."""
     tolerance, start = 1e-3 * values.std(), 0
-    for part in in_parts(x, linear.encode):
+    for part in map_chunks(x, linear.encode):
         stop = start + len(part)
         if not np.allclose(part, values[start:stop], rtol=1e-3, atol=tolerance):
             return False

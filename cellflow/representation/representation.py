@@ -10,20 +10,20 @@ import numpy as np
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow.representation.chunks import in_parts, readable
+from cellflow.representation.chunks import map_chunks, open_expression
 from cellflow.representation.expression import (
     Matrix,
-    coordinates,
-    depths,
+    as_float64,
+    compute_depths,
     find_genes,
     is_counts,
-    precise,
+    read_embedding,
 )
 from cellflow.training.devices import cpu_threads
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearMap:
     """The part between genes and components: y = (x - mean) / scale @ loadings.
 
     Attributes
@@ -78,7 +78,7 @@ class Representation:
     source: str
     target_sum: float
     n_genes: int
-    linear: Linear | None
+    linear: LinearMap | None
     centre: np.ndarray
     spread: np.ndarray
     whitened: bool
@@ -103,21 +103,21 @@ class Representation:
         InputError
             If the genes or the `obsm` key that it needs are not there, or counts are none any more.
         """
-        return self._filled(adata, used, np.float64)
+        return self._map_cells(adata, used, np.float64)
 
     def points(self, adata: AnnData, used: np.ndarray | None = None) -> np.ndarray:
         """The same in float32, as flows see them, without another array of their size."""
         if self.kind == "obsm" and not self.whitened:
-            values = coordinates(adata, self.source)[:, : self.n_dims]
+            values = read_embedding(adata, self.source)[:, : self.n_dims]
             return (values if used is None else values[used]).astype(np.float32, copy=False)
-        return self._filled(adata, used, np.float32)
+        return self._map_cells(adata, used, np.float32)
 
-    def _filled(self, adata: AnnData, used: np.ndarray | None, dtype: type) -> np.ndarray:
+    def _map_cells(self, adata: AnnData, used: np.ndarray | None, dtype: type) -> np.ndarray:
         """Points, made in parts."""
         x, encode = self._source(adata)
         x = x if used is None else x[used]
         points, start = np.empty((x.shape[0], self.n_dims), dtype), 0
-        for part in in_parts(x, encode):
+        for part in map_chunks(x, encode):
             stop = start + len(part)
             points[start:stop] = (part - self.centre) / self.spread
             start = stop
@@ -126,9 +126,9 @@ class Representation:
     def _source(self, adata: AnnData) -> tuple[Matrix, Callable[[Matrix], np.ndarray]]:
         """What components are made of, and how."""
         if self.kind == "obsm":
-            return coordinates(adata, self.source)[:, : self.n_dims], precise
-        linear = self.to_genes()
-        x = readable(adata, self.source or None)
+            return read_embedding(adata, self.source)[:, : self.n_dims], as_float64
+        linear = self.require_linear()
+        x = open_expression(adata, self.source or None)
         columns = find_genes(adata, linear.genes)
         if self.kind == "counts":
             self._check_depth(x)
@@ -137,7 +137,7 @@ class Representation:
 
     def _check_depth(self, x: Matrix) -> None:
         """Refuse expression whose depth is not that of the counts it was fitted to."""
-        if not all(in_parts(x, is_counts)):
+        if not all(map_chunks(x, is_counts)):
             raise InputError(
                 "the representation was fitted to counts, and the expression is none (any more?); "
                 "embed again, or from a layer with the counts"
@@ -148,7 +148,7 @@ class Representation:
                 f"{x.shape[1]}; hand in the same genes"
             )
 
-    def to_genes(self) -> Linear:
+    def require_linear(self) -> LinearMap:
         """The map between genes and components.
 
         Raises
@@ -168,9 +168,9 @@ class Representation:
         Raises
         ------
         InputError
-            As `to_genes`.
+            As `require_linear`.
         """
-        return self.to_genes().decode(points * self.spread + self.centre)
+        return self.require_linear().decode(points * self.spread + self.centre)
 
     def decode_velocity(self, speed: np.ndarray) -> np.ndarray:
         """Velocity of each gene (n, g) of velocities of points (n, d).
@@ -178,9 +178,9 @@ class Representation:
         Raises
         ------
         InputError
-            As `to_genes`.
+            As `require_linear`.
         """
-        linear = self.to_genes()
+        linear = self.require_linear()
         return (speed * self.spread) @ linear.loadings.T * linear.scale
 
     def describe(self) -> str:
@@ -214,7 +214,7 @@ def on_log_scale(x: Matrix) -> Matrix:
     """Counts in memory, normalised to the median depth and log1p-transformed; else `x` itself."""
     if not is_counts(x):
         return x
-    depth = depths(x)
+    depth = compute_depths(x)
     return log_normalise(x, float(np.median(depth[depth > 0])) if depth.any() else 1.0)
 
 

@@ -16,8 +16,8 @@ from cellflow._keys import REPRESENTATION, REPRESENTATIONS, read_record, write_r
 from cellflow._log import log_info
 from cellflow.flow import Context, Flow
 from cellflow.io import Conditions, SideColumns
-from cellflow.representation.fitting import Settings, fit_representation
-from cellflow.representation.representation import Linear, Representation
+from cellflow.representation.fitting import RepresentationSettings, fit_representation
+from cellflow.representation.representation import LinearMap, Representation
 
 _FOREIGN = "the map of the representation is none that cellflow wrote"
 _KINDS = ("counts", "normalised", "other", "obsm")
@@ -53,7 +53,7 @@ def current_representation(adata: AnnData, use_rep: str | None) -> Representatio
     """
     fitted = read_slots(adata, use_rep or REPRESENTATION)
     if fitted is None:
-        fitted = fit_representation(adata, Settings(use_rep=use_rep))
+        fitted = fit_representation(adata, RepresentationSettings(use_rep=use_rep))
         log_info(fitted.describe())
         if use_rep is None:
             write_slots(adata, fitted, REPRESENTATION)
@@ -155,7 +155,7 @@ def _from_values(values: Mapping[str, Any]) -> Representation:
         If they describe none.
     """
     try:
-        fitted = _described(values)
+        fitted = _parse_values(values)
     except KeyError as error:
         raise InputError(f"{_FOREIGN}: {error} is missing") from error
     except (TypeError, ValueError, OverflowError) as error:
@@ -174,10 +174,10 @@ def _from_values(values: Mapping[str, Any]) -> Representation:
     return fitted
 
 
-def _described(values: Mapping[str, Any]) -> Representation:
+def _parse_values(values: Mapping[str, Any]) -> Representation:
     linear = None
     if len(values["genes"]):
-        linear = Linear(
+        linear = LinearMap(
             genes=tuple(str(gene) for gene in values["genes"]),
             mean=np.asarray(values["mean"]),
             scale=np.asarray(values["scale"]),

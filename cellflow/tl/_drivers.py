@@ -21,7 +21,7 @@ from cellflow.io import time_points_for_flow, time_points_of
 from cellflow.methods.names import RANKINGS
 from cellflow.representation import Representation
 from cellflow.representation.chunks import moments
-from cellflow.representation.expression import CONSTANT, Matrix, expression
+from cellflow.representation.expression import CONSTANT, Matrix, read_expression
 from cellflow.representation.representation import on_log_scale
 from cellflow.tl._groups import membership_of
 from cellflow.tl._time_course import TimeCourse
@@ -175,7 +175,7 @@ def _read_expression(
     adata: AnnData, layer: str | None, genes: Sequence[str] | None
 ) -> tuple[Matrix, list[str]]:
     """Return log-scale expression, cells by genes, and the names of the genes."""
-    values = on_log_scale(expression(adata, layer))
+    values = on_log_scale(read_expression(adata, layer))
     names = [str(name) for name in adata.var_names]
     if genes is None:
         return values, names
@@ -207,7 +207,7 @@ def _correlate(values: Matrix, fate: np.ndarray) -> pd.DataFrame:
 
 def _find_genes(representation: Representation, genes: Sequence[str] | None) -> np.ndarray:
     """Return the positions of genes in the representation."""
-    known = representation.to_genes().genes
+    known = representation.require_linear().genes
     if missing := [gene for gene in genes or () if gene not in known]:
         raise InputError(
             f"genes outside the representation: {format_list(missing)}; "
@@ -221,7 +221,7 @@ def _velocities(
 ) -> list[pd.DataFrame]:
     """Return the mean velocity of genes in each group."""
     representation = course.representation
-    names = np.array(representation.to_genes().genes, dtype=object)[columns]
+    names = np.array(representation.require_linear().genes, dtype=object)[columns]
     velocity = representation.decode_velocity(course.velocity(rows))[:, columns]
     mean, rising = weights.T @ velocity, weights.T @ (velocity > 0)
     return [
@@ -238,7 +238,7 @@ def _regulation(
     Decoding is affine, so the mean Jacobian of the points is decoded.
     """
     representation = course.representation
-    linear = representation.to_genes()
+    linear = representation.require_linear()
     names = np.array(linear.genes, dtype=object)[columns]
     back = (linear.loadings * linear.scale[:, None] * representation.spread)[columns]
     there = (linear.loadings / linear.scale[:, None] / representation.spread)[columns]

@@ -11,7 +11,7 @@ from cellflow._keys import ENTROPY, FATE, PROBABILITIES, write_record
 from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.io import Cells, described, groups_of
+from cellflow.io import Cells, describe_cells, groups_of
 from cellflow.tl._time_course import TimeCourse
 from cellflow.tl._transition_estimators import (
     make_estimator,
@@ -141,7 +141,7 @@ def fates(
         "names": ends.cat.categories.to_numpy(dtype=object),
         "groups": groups,
         "time": goal,
-        "cells": described(cells),
+        "cells": describe_cells(cells),
         "by": by,
         "n_neighbors": n_neighbors if by == "flow" else None,
         "n_samples": n_samples,

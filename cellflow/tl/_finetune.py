@@ -17,7 +17,7 @@ from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.representation import from_context, points_of
 from cellflow.tl._fit import attach_metadata, checksum
-from cellflow.training import compared, fit_flow, resolve_device, settings_after
+from cellflow.training import fit_flow, report_straightness, resolve_device, settings_after
 
 
 def finetune(
@@ -128,12 +128,13 @@ def finetune(
         "prior": flow.fingerprint,
     }
     context = replace(flow.context, settings=settings)
-    return attach_metadata(adata, compared(flow, tuned, marginals), context, columns, key_added)
+    tuned = report_straightness(flow, tuned, marginals)
+    return attach_metadata(adata, tuned, context, columns, key_added)
 
 
 def _check_times(points: TimePoints, flow: Flow) -> None:
     if missing := sorted(set(flow.axis.times) - set(points.times)):
         raise InputError(
             f"no cells at times {format_list(f'{time:g}' for time in missing)} of the flow; "
-            f"times in the data: {points.described()}"
+            f"times in the data: {points.describe()}"
         )

@@ -28,7 +28,7 @@ from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.representation import current_representation, points_of, to_context
-from cellflow.training import Checkpoint, fit_flow, resolve_device
+from cellflow.training import Checkpoint, fit_flow, make_checkpoint, resolve_device
 
 
 def fit(
@@ -46,9 +46,7 @@ def fit(
     time_axis: str = "learned",
     rng: RNG = 0,
     device: str = "auto",
-    checkpoint: str | Path | None = None,
-    checkpoint_every: int = 500,
-    resume: bool = False,
+    checkpoint: Checkpoint | str | Path | None = None,
     progress: bool = True,
     key_added: str = FIT,
 ) -> Flow:
@@ -92,12 +90,9 @@ def fit(
     device
         `auto`, `cpu`, `cuda`, `cuda:1`, ...
     checkpoint
-        File of the state of the training, so that a fit that is stopped and resumed ends with the
-        weights of one that is not; Ctrl-C and SIGTERM then write the state before they stop.
-    checkpoint_every
-        Steps between two checkpoints.
-    resume
-        Resume from that file, if it exists.
+        File for the state of the training, from which a fit that was stopped continues: a path, or
+        a `cellflow.Checkpoint` with the steps between two writings and whether to resume. Ctrl-C
+        and SIGTERM save the state before they stop the fit.
     progress
         Show a progress bar on stderr.
     key_added
@@ -154,11 +149,7 @@ def fit(
         seed=resolve_seed(rng),
         device=target,
         prior=prior,
-        checkpoint=None
-        if checkpoint is None
-        else Checkpoint(
-            Path(checkpoint), checkpoint_every, resume, {"data": data, "time_axis": time_axis}
-        ),
+        checkpoint=make_checkpoint(checkpoint, {"data": data, "time_axis": time_axis}),
         progress=progress,
     )
     columns = {

@@ -119,7 +119,7 @@ def gene_trends(
     groups = membership_of(adata, by).fillna(0.0)
     known = course.times
     tables = []
-    grid = map(course.time_points.moment, np.linspace(known[0], known[-1], n_times))
+    grid = map(course.time_points.to_elapsed, np.linspace(known[0], known[-1], n_times))
     for time in np.union1d(list(grid), known):
         carried, rows = predict_population(course, time, start=start, seed=seed)
         expression = _select_genes(decode(carried.points.astype(np.float64)), genes)
@@ -141,7 +141,7 @@ def _make_decoder(
 ) -> Callable[[np.ndarray], pd.DataFrame]:
     """Return a function from points to a table with one column for each gene."""
     if decoder is None:
-        genes = list(representation.to_genes().genes)
+        genes = list(representation.require_linear().genes)
         return lambda points: pd.DataFrame(representation.decode(points), columns=genes)
 
     def decode(points: np.ndarray) -> pd.DataFrame:

@@ -118,8 +118,8 @@ def holdout(
     if not seeds:
         raise InputError("rng is empty; give one seed or more")
     rows = []
-    for time in evaluation.times():
-        fold = evaluation.fold(time, gene_sets=named.needs_gene_sets)
+    for time in evaluation.find_times():
+        fold = evaluation.make_fold(time, gene_sets=named.needs_gene_sets)
         baselines = fold.score_baselines(evaluation.baseline_axis, progress=progress)
         for seed in seeds:
             scores = score_method(

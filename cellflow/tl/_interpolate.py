@@ -80,7 +80,7 @@ def interpolate(
     """
     check_choice(start, STARTS, "start")
     course, seed = TimeCourse.read(adata, flow, time_key), resolve_seed(rng)
-    target = course.time_points.moment(time)
+    target = course.time_points.to_elapsed(time)
     prediction, rows = predict_population(course, target, start=start, seed=seed)
     result = predicted_cells(
         course.representation,

@@ -9,7 +9,7 @@ from scipy.special import softmax
 from cellflow._keys import PULL, PUSH, START_TIME, TIME, WEIGHT, write_record
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.io import Cells, described
+from cellflow.io import Cells, describe_cells
 from cellflow.tl._prediction import predicted_cells
 from cellflow.tl._simulator import Simulator, simulate_rows
 from cellflow.tl._time_course import TimeCourse
@@ -179,7 +179,7 @@ def _carry_selected(
 ) -> AnnData:
     """Carry selected cells to `time`, each from its own."""
     course = TimeCourse.read(adata, flow, time_key)
-    goal, elapsed = course.time_points.moment(time), course.elapsed
+    goal, elapsed = course.time_points.to_elapsed(time), course.elapsed
     usable = elapsed >= goal if backward else elapsed <= goal
     side = f"at or {'after' if backward else 'before'} time {goal:g}"
     selected = course.select(cells, usable, side)
@@ -209,7 +209,7 @@ def _carry_selected(
     )
     entry = {
         "time": goal,
-        "cells": described(cells),
+        "cells": describe_cells(cells),
         "n_samples": n_samples,
         "extrapolated": extrapolated,
         **course.provenance(seed),

@@ -9,7 +9,7 @@ from cellflow._errors import InputError
 from cellflow._keys import ANCESTORS, DESCENDANTS, write_record
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.io import Cells, described
+from cellflow.io import Cells, describe_cells
 from cellflow.tl._time_course import TimeCourse
 from cellflow.tl._transition_estimators import make_estimator, propagate_forward
 
@@ -224,7 +224,7 @@ def _write_relatives(
     column[targets] = total / total.sum()
     result.obs[key_added] = column
     entry = {
-        "cells": described(cells),
+        "cells": describe_cells(cells),
         "time": goal,
         "by": by,
         "n_neighbors": n_neighbors if by == "flow" else None,

@@ -24,7 +24,7 @@ from cellflow.io import (
     Conditions,
     SideColumns,
     TimePoints,
-    described,
+    describe_cells,
     select_cells,
     shared_times,
     time_points_for_flow,
@@ -162,8 +162,8 @@ class TimeCourse:
         n_left_out = int(selected.sum() - mask.sum())
         if not mask.any():
             raise InputError(
-                f"none of the {n_left_out} cells chosen ({described(cells)}) is {where}; "
-                f"times in the data: {self.time_points.described()}"
+                f"none of the {n_left_out} cells chosen ({describe_cells(cells)}) is {where}; "
+                f"times in the data: {self.time_points.describe()}"
             )
         if n_left_out and cells is not None:
             log_info(

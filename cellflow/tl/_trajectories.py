@@ -17,7 +17,7 @@ from cellflow._errors import InputError
 from cellflow._keys import START_TIME, TIME, TRAJECTORIES, TRAJECTORY, WEIGHT, write_record
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow, Trajectory
-from cellflow.io import Cells, described
+from cellflow.io import Cells, describe_cells
 from cellflow.tl._prediction import predicted_cells
 from cellflow.tl._simulator import Simulator, simulate_rows
 from cellflow.tl._time_course import TimeCourse
@@ -115,7 +115,7 @@ def trajectories(
         bundles.append(_Bundle(chosen, np.array(stops), moved))
     result = _to_anndata(course, bundles, simulator.n_copies, decode)
     entry = {
-        "cells": described(cells),
+        "cells": describe_cells(cells),
         "backward": backward,
         "n_samples": n_samples,
         "extrapolated": extrapolated,
@@ -152,7 +152,7 @@ def _make_grid(
         wanted = np.linspace(start, course.flow.axis.times[0 if backward else -1], int(times))
     if isinstance(wanted, str | Real):
         raise InputError(f"times must be two or more, or a list of them, got {times!r}")
-    return sorted({course.time_points.moment(time) for time in wanted}, reverse=backward)
+    return sorted({course.time_points.to_elapsed(time) for time in wanted}, reverse=backward)
 
 
 def _times_ahead(grid: list[float], start: float, n_cells: int, backward: bool) -> list[float]:

@@ -112,7 +112,7 @@ def uncertainty(
     courses = [TimeCourse.read(adata, flow, time_key or flows[0].time_key) for flow in flows]
     labels, time_points = courses[0].labels, courses[0].time_points
     _check_neighbors(labels, n_neighbors)
-    goal = time_points.times[-1] if time is None else time_points.moment(time)
+    goal = time_points.times[-1] if time is None else time_points.to_elapsed(time)
     arrivals = np.stack([_carry_to(course, goal) for course in courses])
     measured = courses[0].cells.x.double().cpu().numpy()
     typical, *moved = (

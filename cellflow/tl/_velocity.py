@@ -13,7 +13,7 @@ from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, VELOCITY, write_record
 from cellflow.flow import Flow
 from cellflow.representation import Representation, write_slots
-from cellflow.representation.expression import coordinates
+from cellflow.representation.expression import read_embedding
 from cellflow.tl._time_course import TimeCourse
 
 #: Unexplained share of a basis' spread under which it is an affine map of the representation.
@@ -119,14 +119,14 @@ def velocity(
     for name in names:
         check_choice(f"X_{name}", adata.obsm, "basis")
     if decode:
-        representation.to_genes()
+        representation.require_linear()
     points = course.cells.x.double().cpu().numpy()
     velocity = course.velocity(np.arange(adata.n_obs))
     if key in adata.obsm:
-        _check_slot(coordinates(adata, key), points, key)
+        _check_slot(read_embedding(adata, key), points, key)
     arrows, projections = {_basis_name(key): velocity}, {}
     for name in names:
-        plot = coordinates(adata, f"X_{name}")[:, :2].astype(np.float64)
+        plot = read_embedding(adata, f"X_{name}")[:, :2].astype(np.float64)
         arrows[name], projections[name] = _project(points, velocity, plot, n_neighbors)
     adata = adata.copy() if copy else adata
     if key not in adata.obsm:
@@ -159,7 +159,7 @@ def _write_genes(
     velocity: np.ndarray,
     key: str,
 ) -> None:
-    columns = adata.var_names.get_indexer(list(representation.to_genes().genes))
+    columns = adata.var_names.get_indexer(list(representation.require_linear().genes))
     values = {
         key: representation.decode_velocity(velocity),
         f"{key}_expression": representation.decode(points),

@@ -1,4 +1,4 @@
-"""The loop that minimises objectives, and the way from populations in time to a flow."""
+"""Fitting a flow to populations in time, and the trainer that minimises an objective."""
 
 from cellflow.training.builders import (
     COUPLING_BUILDERS,
@@ -6,30 +6,35 @@ from cellflow.training.builders import (
     PATH_BUILDERS,
     ground_cost,
 )
-from cellflow.training.checkpoints import Checkpoint
-from cellflow.training.comparison import compared
+from cellflow.training.callbacks import EarlyStopping, Every, ProgressBar, Timer
+from cellflow.training.checkpoints import Checkpoint, make_checkpoint
+from cellflow.training.comparison import report_straightness
 from cellflow.training.context import Fit
 from cellflow.training.devices import resolve_device
 from cellflow.training.fine_tuning import settings_after, sigma_after
 from cellflow.training.fit import fit_flow
-from cellflow.training.loop import minimise
-from cellflow.training.parallel import Crew, joined, launch
-from cellflow.training.progress import Look
+from cellflow.training.parallel import ProcessGroup, launch, process_group
+from cellflow.training.trainer import Callback, Trainer
 
 __all__ = [
     "COUPLING_BUILDERS",
     "OBJECTIVE_BUILDERS",
     "PATH_BUILDERS",
+    "Callback",
     "Checkpoint",
-    "Crew",
+    "EarlyStopping",
+    "Every",
     "Fit",
-    "Look",
-    "compared",
+    "ProcessGroup",
+    "ProgressBar",
+    "Timer",
+    "Trainer",
     "fit_flow",
     "ground_cost",
-    "joined",
     "launch",
-    "minimise",
+    "make_checkpoint",
+    "process_group",
+    "report_straightness",
     "resolve_device",
     "settings_after",
     "sigma_after",

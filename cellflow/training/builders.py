@@ -30,7 +30,7 @@ from cellflow.couplings import (
     low_rank_coupling,
     wfr_coupling,
 )
-from cellflow.couplings.minibatch import Solver, exact
+from cellflow.couplings.minibatch import Solver, solve_assignment
 from cellflow.marginals import Gaussian, Population
 from cellflow.methods.parts import (
     AutoSettings,
@@ -112,7 +112,7 @@ def _minibatch(
 def _ot(
     fit: Fit, settings: GroundCostSettings, source: Side, target: Population, span: Interval
 ) -> Coupling:
-    return _minibatch(fit, ground_cost(settings), source, target, span, exact)
+    return _minibatch(fit, ground_cost(settings), source, target, span, solve_assignment)
 
 
 def _independent(
@@ -164,7 +164,9 @@ def _acceleration(
             "inside a class do not tell; leave out those that are no classes"
         )
     velocity = fit.prior.nets.velocity
-    batches = _minibatch(fit, AccelerationCost(velocity, span), source, target, span, exact)
+    batches = _minibatch(
+        fit, AccelerationCost(velocity, span), source, target, span, solve_assignment
+    )
     return AccelerationCoupling(batches, velocity)
 
 

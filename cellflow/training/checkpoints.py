@@ -1,4 +1,4 @@
-"""The state of a training on disk, from which it goes on as if it had never stopped."""
+"""The state of a training on disk, from which it continues as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from cellflow._errors import FileError, InputError
 from cellflow._tensors import check_digest, read_tensors, write_tensors
 
 FORMAT = "cellflow-checkpoint"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)
 class State:
-    """All that a training needs to go on.
+    """All that a training needs to continue.
 
     Attributes
     ----------
     step
-        Steps done.
+        Number of steps done.
     tensors
-        Weights, their average, the optimiser's moments, states of generators, waiting pairs,
-        losses.
+        Weights, their average, moments of the optimiser, states of generators, pending pairs,
+        losses, states of callbacks.
     values
         Plain JSON values.
     """
@@ -40,36 +40,52 @@ class State:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where and how often the state of a training is kept.
+    """A file with the state of a training, so that a fit that was stopped can continue.
+
+    A resumed fit ends with the weights of a fit that was never stopped, to the last bit. With a
+    checkpoint, Ctrl-C and SIGTERM save the state before they stop the fit.
 
     Attributes
     ----------
     path
-        The file; the one before is replaced in one move, so there is a whole one at any moment.
+        The file. It is replaced in one move, so it is complete at any moment.
     every
-        Steps between two of them.
+        Steps between two writings of it.
     resume
-        Go on from the file, where there is one.
+        Continue from the file if it exists; otherwise start from the first step.
     identity
-        What must be equal for the training to be the same: method, recipe, seed, data.
+        Filled in by the fit: method, recipe, seed and data, which a resumed fit must share.
+
+    Examples
+    --------
+    >>> import cellflow as cf
+    >>> cf.Checkpoint("state.safetensors", every=100, resume=True).every
+    100
     """
 
-    path: Path
-    every: int = 1000
+    path: str | Path
+    every: int = 500
     resume: bool = False
-    identity: Mapping[str, Any] = field(default_factory=dict)
+    identity: Mapping[str, Any] = field(default_factory=dict, kw_only=True, repr=False)
 
-    def of(self, settings: Mapping[str, Any]) -> Checkpoint:
-        """The same, of a training with these settings."""
-        return replace(self, identity={**settings, **self.identity})
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, str | Path):
+            raise InputError(f"checkpoint must be a path or a cf.Checkpoint, got {self.path!r}")
+        if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
+            raise InputError(f"every must be a whole number of steps from 1, got {self.every!r}")
+        object.__setattr__(self, "path", Path(self.path))
 
-    def due(self, step: int) -> bool:
-        """Whether the state is kept after this step."""
+    def with_identity(self, identity: Mapping[str, Any]) -> Checkpoint:
+        """Return a copy for a training with these settings besides those known already."""
+        return replace(self, identity={**identity, **self.identity})
+
+    def is_due(self, step: int) -> bool:
+        """Return whether the state is saved after this step."""
         return step % self.every == 0
 
     def save(self, state: State) -> None:
         """Write the state, whole or not at all."""
-        # Two names for one memory are nothing that safetensors keeps.
+        # safetensors refuses tensors that share memory.
         tensors = {name: tensor.detach().clone() for name, tensor in state.tensors.items()}
         texts = {
             "format": FORMAT,
@@ -78,58 +94,69 @@ class Checkpoint:
                 {"step": state.step, "values": dict(state.values), "identity": self.identity}
             ),
         }
-        write_tensors(self.path, tensors, texts, overwrite=True)
+        write_tensors(Path(self.path), tensors, texts, overwrite=True)
 
     def load(self) -> State | None:
-        """The state to go on from; None to start anew.
+        """Return the state to continue from; None to start from the first step.
 
         Raises
         ------
         FileError
-            If the file is damaged or no checkpoint.
+            If the file is damaged or not a checkpoint.
         InputError
-            If it is of another training.
+            If it belongs to another training.
         """
-        if not self.resume or not self.path.exists():
+        path = Path(self.path)
+        if not self.resume or not path.exists():
             return None
-        tensors, metadata = read_tensors(self.path, "a checkpoint")
+        tensors, metadata = read_tensors(path, "a checkpoint")
         if metadata.get("format") != FORMAT:
-            raise FileError(f"{self.path} is no checkpoint of a training")
+            raise FileError(f"{path} is not a checkpoint of a training")
         if metadata.get("schema_version") != str(SCHEMA_VERSION):
             raise FileError(
-                f"{self.path} has schema version {metadata.get('schema_version')!r}; "
+                f"{path} has schema version {metadata.get('schema_version')!r}; "
                 f"this cellflow reads version {SCHEMA_VERSION}"
             )
-        check_digest(self.path, tensors, metadata)
+        check_digest(path, tensors, metadata)
         try:
             state = json.loads(metadata["state"])
             identity, step = dict(state["identity"]), int(state["step"])
             values = dict(state["values"])
         except (KeyError, TypeError, ValueError) as error:
-            raise FileError(f"{self.path} holds no state of a training: {error!r}") from error
-        self._check_same(identity)
+            raise FileError(f"{path} does not hold the state of a training: {error!r}") from error
+        self._check_identity(identity)
         return State(step, tensors, values)
 
     @contextmanager
-    def believed(self) -> Iterator[None]:
-        """Whatever a state raises that fits no training becomes an error of its file.
+    def reraise_as_file_error(self) -> Iterator[None]:
+        """Turn any error of the block, which restores a state, into a FileError.
 
-        Its digest says that it is whole, not who wrote it.
+        The digest shows that a file is complete, not who wrote it.
         """
         try:
             yield
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise FileError(
-                f"{self.path} holds no state of this training ({type(error).__name__}: {reason}); "
-                "start anew without resuming"
+                f"{self.path} does not hold a state of this training "
+                f"({type(error).__name__}: {reason}); start without resume"
             ) from error
 
-    def _check_same(self, found: Mapping[str, Any]) -> None:
-        mine = json.loads(json.dumps(self.identity))
-        other = sorted(name for name in {*mine, *found} if mine.get(name) != found.get(name))
+    def _check_identity(self, stored: Mapping[str, Any]) -> None:
+        own = json.loads(json.dumps(self.identity))
+        other = sorted(name for name in {*own, *stored} if own.get(name) != stored.get(name))
         if other:
             raise InputError(
                 f"{self.path} belongs to a training with other settings ({', '.join(other)}); "
-                "give those, or start anew without resuming"
+                "use those, or start without resume"
             )
+
+
+def make_checkpoint(
+    given: Checkpoint | str | Path | None, identity: Mapping[str, Any]
+) -> Checkpoint | None:
+    """Return the checkpoint that a user gave, as such or as a path, for these settings."""
+    if given is None:
+        return None
+    checkpoint = given if isinstance(given, Checkpoint) else Checkpoint(given)
+    return checkpoint.with_identity(identity)

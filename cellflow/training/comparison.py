@@ -1,4 +1,4 @@
-"""How straight a flow is and what it reaches, before and after a fine-tuning."""
+"""Straightness of a flow and distance of its ends from the data, before and after fine-tuning."""
 
 from __future__ import annotations
 
@@ -17,40 +17,45 @@ from cellflow.marginals import Gaussian, Marginals, Population
 from cellflow.metrics import Cloud, wasserstein
 from cellflow.metrics.straightness import normalized_path_energy, path_energy
 from cellflow.nets import Fields
-from cellflow.training.parallel import Crew
+from cellflow.training.parallel import ProcessGroup
 
-#: Points that are carried, as many at once as memory is sure to hold, frames, and the seed.
-_POINTS, _AT_ONCE, _FRAMES, _SEED = 512, 256, 21, 0
+#: Points that are carried, points at a time (for memory), times per path, and the seed.
+_POINTS, _CHUNK, _FRAMES, _SEED = 512, 256, 21, 0
 
-#: What is measured, as it is told.
-_WORDS = {"path_energy": "path energy", "npe": "NPE", "w2": "W2 to the data"}
+#: Names of the measures in messages.
+_NAMES = {"path_energy": "path energy", "npe": "NPE", "w2": "W2 to the data"}
 
 
-def compared(before: Flow, after: Flow, marginals: Marginals) -> Flow:
-    """Tell in one line what changed; the later flow with the numbers in its settings.
+def report_straightness(before: Flow, after: Flow, marginals: Marginals) -> Flow:
+    """Log how straightness changed; return the later flow with the measures in its settings.
 
-    They are means over the intervals: `path_energy` and `npe`, the relative excess of it over the
-    squared W2 of the ends of the paths, and `w2`, between the points that are carried and as many
-    real ones.
+    The measures are means over the intervals: `path_energy`; `npe`, its relative excess over the
+    squared W2 between the ends of the paths; and `w2`, between carried points and as many real
+    ones.
     """
-    numbers = {"before": measured(before, marginals), "after": measured(after, marginals)}
-    told = (
+    numbers = {
+        "before": measure_straightness(before, marginals),
+        "after": measure_straightness(after, marginals),
+    }
+    changes = (
         f"{words} {numbers['before'][name]:.4g} -> {numbers['after'][name]:.4g}"
-        for name, words in _WORDS.items()
+        for name, words in _NAMES.items()
     )
-    if Crew.here().leads:
-        log_info(f"{', '.join(told)} (before -> after, {_POINTS} points)")
+    if ProcessGroup.current().is_main:
+        log_info(f"{', '.join(changes)} (before -> after, {_POINTS} points)")
     return replace(after, settings={**after.settings, "fine_tuning": numbers})
 
 
-def measured(flow: Flow, marginals: Marginals) -> dict[str, float]:
-    """Path energy, its relative excess, and W2 to the data, means over the intervals."""
+def measure_straightness(flow: Flow, marginals: Marginals) -> dict[str, float]:
+    """Return `path_energy`, `npe` and `w2` of a flow, means over the intervals."""
     generator = torch_generator(_SEED)
-    rows = [_interval(flow.nets, *ends, span, generator) for ends, span in marginals.intervals]
-    return {name: sum(row[name] for row in rows) / len(rows) for name in _WORDS}
+    rows = [
+        _measure_interval(flow.nets, *ends, span, generator) for ends, span in marginals.intervals
+    ]
+    return {name: sum(row[name] for row in rows) / len(rows) for name in _NAMES}
 
 
-def _interval(
+def _measure_interval(
     nets: Fields,
     source: Population | Gaussian,
     target: Population | Gaussian,
@@ -62,25 +67,25 @@ def _interval(
     times = torch.linspace(*span, _FRAMES)
     paths = _paths(nets, start.x, condition, times.tolist())
     energy = path_energy(paths, times)
-    reached, wanted = (Cloud.of(x.numpy()) for x in (paths[-1], real.x))
+    carried, data = (Cloud.of(x.numpy()) for x in (paths[-1], real.x))
     return {
         "path_energy": energy,
-        # What does not move is optimal, and has no distance to be a multiple of.
+        # Points that do not move are optimal, and their excess would be 0 / 0.
         "npe": normalized_path_energy(paths, times) if energy else 0.0,
-        "w2": wasserstein(reached, wanted, power=2),
+        "w2": wasserstein(carried, data, power=2),
     }
 
 
 def _paths(nets: Fields, x: Points, condition: Condition | None, times: list[float]) -> Paths:
-    """Where points are at all times, on the CPU."""
+    """Integrate points in chunks; return their positions at all times, on the CPU."""
     device = next(nets.parameters()).device
-    parts = []
-    for rows in torch.split(torch.arange(len(x)), _AT_ONCE):
+    chunks = []
+    for rows in torch.split(torch.arange(len(x)), _CHUNK):
         mine = None if condition is None else condition[rows].to(device)
         velocity = partial(_velocity, nets, mine)
         path = solve(velocity, x[rows].to(device), times, solver="midpoint", n_steps=1).x
-        parts.append(path.float().cpu())
-    return torch.cat(parts, dim=1)
+        chunks.append(path.float().cpu())
+    return torch.cat(chunks, dim=1)
 
 
 def _velocity(nets: Fields, condition: Condition | None, t: Rows, x: Points) -> Points:

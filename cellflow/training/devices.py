@@ -1,4 +1,4 @@
-"""Where tensors live."""
+"""Devices and CPU threads."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from cellflow.marginals import Gaussian, Marginals, Population
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of that name; `auto` is the first CUDA device where there is one.
+    """Return the device called `name`; `auto` is the first CUDA device if there is one.
 
     Raises
     ------
     InputError
-        For a name that torch does not know or a device that this machine lacks.
+        If torch does not know the name, or this machine does not have the device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -35,10 +35,10 @@ def resolve_device(name: str) -> torch.device:
 
 @contextmanager
 def cpu_threads(n: int | None) -> Iterator[None]:
-    """Let torch compute on `n` CPU threads, then on as many as before, whatever happens inside.
+    """Run torch on `n` CPU threads inside the block, and on as many as before afterwards.
 
-    None leaves the number as it is. numba, which scanpy computes with, sets it for the whole
-    process to that of the cores, whatever OMP_NUM_THREADS says.
+    None does not change the number, but puts it back: numba, which scanpy uses, sets it for the
+    whole process to the number of cores, whatever OMP_NUM_THREADS says.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(n or before)
@@ -48,8 +48,8 @@ def cpu_threads(n: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def placed(marginals: Marginals, device: torch.device) -> Marginals:
-    """The marginals on `device`; those that would fill half of a GPU's free memory stay put."""
+def move_marginals(marginals: Marginals, device: torch.device) -> Marginals:
+    """Move marginals to `device`, but for those that need half of a GPU's free memory or more."""
     return replace(
         marginals,
         populations=tuple(

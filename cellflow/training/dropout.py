@@ -1,4 +1,4 @@
-"""Randomness of dropout layers, kept apart from that of the caller."""
+"""Randomness of dropout layers, separate from that of the caller."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 
 class Dropout:
-    """Randomness of dropout layers, which draw from torch's global generators only.
+    """State of the global generators of torch, which dropout layers draw from, during a training.
 
-    While training runs these are in a state of their own; afterwards they are as they were.
+    The generators are put back to their previous state afterwards.
     """
 
     def __init__(self, net: nn.Module, seed: int, device: torch.device) -> None:
@@ -22,13 +22,13 @@ class Dropout:
 
     @contextmanager
     def own_generator(self) -> Iterator[None]:
-        """Let dropout draw from a generator of its own inside the block."""
+        """Seed the global generators inside the block, and put them back afterwards."""
         if not self.needed:
             yield
             return
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            # Not `torch.manual_seed`, which seeds all devices and not only those that are put back.
+            # Not `torch.manual_seed`: it also seeds devices that are not put back.
             torch.default_generator.manual_seed(self.seed)
             if devices:
                 with torch.cuda.device(self.device):
@@ -40,7 +40,7 @@ class Dropout:
             yield
 
     def state(self) -> dict[str, Tensor]:
-        """Where the generators are; nothing where none is needed."""
+        """Return the states of the generators; empty for a net without dropout."""
         if not self.needed:
             return {}
         states = {"cpu": torch.get_rng_state()}
@@ -49,5 +49,5 @@ class Dropout:
         return states
 
     def restore(self, states: dict[str, Tensor]) -> None:
-        """Go on from there."""
+        """Continue from these states."""
         self.resumed = states

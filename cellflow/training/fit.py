@@ -20,16 +20,15 @@ from cellflow.methods.parts import COUPLINGS, OATSettings
 from cellflow.methods.recipes import Recipe
 from cellflow.nets import Fields
 from cellflow.training.builders import OBJECTIVE_BUILDERS, PATH_BUILDERS
+from cellflow.training.callbacks import EarlyStopping, ProgressBar, Timer
 from cellflow.training.checkpoints import Checkpoint
 from cellflow.training.context import Fit
-from cellflow.training.cost import Stopwatch
-from cellflow.training.devices import cpu_threads, placed
+from cellflow.training.devices import cpu_threads, move_marginals
 from cellflow.training.fine_tuning import check_tunable, tuning_recipe
-from cellflow.training.loop import minimise
-from cellflow.training.parallel import Crew
-from cellflow.training.progress import Look
+from cellflow.training.parallel import ProcessGroup
 from cellflow.training.target_net import TargetNet
 from cellflow.training.time_course import course_coupling, wfr_length_scale
+from cellflow.training.trainer import Callback, Trainer
 
 #: Which share of the cells is trained on does not depend on the seed of a fit, as in the reference
 #: runner, so that seeds differ by training alone.
@@ -46,7 +45,7 @@ def fit_flow(
     device: torch.device,
     prior: Flow | None = None,
     checkpoint: Checkpoint | None = None,
-    looks: Sequence[Look] = (),
+    callbacks: Sequence[Callback] = (),
     progress: bool = False,
     unit: str = "pairs",
 ) -> Flow:
@@ -69,9 +68,9 @@ def fit_flow(
     prior
         A fitted flow for couplings that ask one; objective `oat` goes on from its weights.
     checkpoint
-        Where the state of the training is kept, and whether to go on from there.
-    looks
-        What to do with the nets on the way.
+        File for the state of the training.
+    callbacks
+        What follows the training, besides early stopping and the progress bar.
     progress
         Show a progress bar on stderr.
     unit
@@ -102,32 +101,33 @@ def fit_flow(
         "recipe": recipe.model_dump(),
         "seed": seed,
         "device": device.type,
-        "processes": Crew.here().size,
+        "processes": ProcessGroup.current().size,
         "prior": None if prior is None else prior.fingerprint,
     }
-    watch = Stopwatch(device)
+    timer = Timer(device)
     with cpu_threads(recipe.threads):
-        companion = None
+        followers: list[Callback] = [timer]
         if tuned is not None and isinstance(method.objective, OATSettings):
-            companion = TargetNet.of(nets, method.objective, fit)
-            fit = replace(fit, prior=replace(tuned, nets=companion.net))
+            target = TargetNet.of(nets, method.objective, fit)
+            followers.append(target)
+            fit = replace(fit, prior=replace(tuned, nets=target.net))
         coupling = course_coupling(fit)
         path = PATH_BUILDERS[method.path.name](fit, method.path, coupling)
-        watch.lap()
-        check = None if recipe.patience is None else course_coupling(replace(fit, marginals=unseen))
-        trained = minimise(
+        if recipe.patience is not None:
+            check = course_coupling(replace(fit, marginals=unseen))
+            followers.append(EarlyStopping(check, device, recipe.patience))
+        if progress:
+            followers.append(ProgressBar(unit=unit))
+        trainer = Trainer(
             nets,
             coupling,
             OBJECTIVE_BUILDERS[method.objective.name](fit, method.objective, path),
             recipe,
             generator,
-            check=check,
-            companion=companion,
-            checkpoint=None if checkpoint is None else checkpoint.of(identity),
-            looks=looks,
-            progress=progress,
-            unit=unit,
+            callbacks=[*followers, *callbacks],
+            checkpoint=None if checkpoint is None else checkpoint.with_identity(identity),
         )
+        nets = trainer.run()
     settings: dict[str, Any] = {
         "method": method.model_dump(),
         "recipe": recipe.model_dump(),
@@ -137,9 +137,9 @@ def fit_flow(
         "seed": seed,
         "device": str(device),
         "versions": versions(),
-        "cost": watch.read(trained.waited),
+        "cost": timer.cost,
     }
-    return Flow(trained.net, axis, settings, trained.history)
+    return Flow(nets, axis, settings, trainer.history)
 
 
 def make_nets(marginals: Marginals, method: Method, recipe: Recipe, seed: int) -> Fields:
@@ -235,7 +235,7 @@ def split(
         If a population of one point would have to be shared out.
     """
     if fraction == 1:
-        here = placed(marginals, device)
+        here = move_marginals(marginals, device)
         return here, here
     generator = torch_generator(SPLIT_SEED)
     parts: list[tuple[Population | Gaussian, Population | Gaussian]] = []
@@ -252,7 +252,7 @@ def split(
         n = min(max(2, round(fraction * len(population))), len(population) - 1)
         parts.append((population[order[:n]], population[order[n:]]))
     seen, unseen = (
-        placed(replace(marginals, populations=tuple(side)), device)
+        move_marginals(replace(marginals, populations=tuple(side)), device)
         for side in zip(*parts, strict=True)
     )
     return seen, unseen

@@ -14,8 +14,9 @@ from cellflow.methods.sizes import MLPSizes
 from cellflow.nets import GeopathNet
 from cellflow.objectives import MetricEnergy
 from cellflow.paths import IntervalMetrics, LandMetric, Metric, MetricPath, RBFMetric
+from cellflow.training.callbacks import EarlyStopping, ProgressBar
 from cellflow.training.context import Fit
-from cellflow.training.loop import minimise
+from cellflow.training.trainer import Callback, Trainer
 
 #: Largest dimension of `land` where no metric is chosen.
 _LAND_DIMS = 10
@@ -38,20 +39,17 @@ def metric_path(fit: Fit, settings: MetricSettings, coupling: Coupling) -> Metri
     changes = {
         "n_steps": settings.geopath_steps,
         "clip": _CLIP,
-        "patience": None,
         "warmup": 0,
     }
-    trained = minimise(
-        _geopath(fit),
-        coupling,
-        MetricEnergy.relative(metric, fit.sigma, pairs, generator),
-        fit.recipe.model_copy(update=changes),
-        generator,
-        check=coupling,  # the best weights are kept, as published
-        progress=fit.progress,
-        what="geopath",
-    )
-    return MetricPath(trained.net.requires_grad_(requires_grad=False), fit.sigma)
+    net = _geopath(fit)
+    energy = MetricEnergy.relative(metric, fit.sigma, pairs, generator)
+    recipe = fit.recipe.model_copy(update=changes)
+    # The best weights are used, as published.
+    callbacks: list[Callback] = [EarlyStopping(coupling, generator.device, patience=None)]
+    if fit.progress:
+        callbacks.append(ProgressBar("geopath"))
+    trained = Trainer(net, coupling, energy, recipe, generator, callbacks=callbacks).run()
+    return MetricPath(trained.requires_grad_(requires_grad=False), fit.sigma)
 
 
 def _metric_between(

@@ -1,4 +1,4 @@
-"""Several processes that train one net, each on its share of every batch.
+"""Train one net in several processes, each on its share of every batch.
 
 Each process draws the whole batch, from generators in the same state, and keeps every k-th pair of
 it. Couplings therefore act on whole batches: the method is the same on any number of processes.
@@ -22,44 +22,44 @@ from torch.nn.parallel import DistributedDataParallel
 from cellflow._batch import Pairs
 from cellflow._errors import InputError
 
-#: Numbers of the times that this process joins others, the same in all of them.
-_joins = count()
+#: Numbers of the groups that this process joins, the same in all processes.
+_numbers = count()
 
 
 @dataclass(frozen=True)
-class Crew:
-    """The processes that train together.
+class ProcessGroup:
+    """The processes that train one net.
 
     Attributes
     ----------
     rank
         Number of this process, from 0.
     size
-        How many there are.
+        Number of processes.
     """
 
     rank: int = 0
     size: int = 1
 
     @classmethod
-    def here(cls) -> Crew:
-        """The processes that this one belongs to: itself alone, where no group was made."""
+    def current(cls) -> ProcessGroup:
+        """Return the group of this process; outside `process_group` it has one member."""
         if not distributed.is_available() or not distributed.is_initialized():
             return cls()
         return cls(distributed.get_rank(), distributed.get_world_size())
 
     @property
-    def leads(self) -> bool:
-        """Whether this process is the one that writes and shows."""
+    def is_main(self) -> bool:
+        """Whether this process writes files and shows progress."""
         return self.rank == 0
 
-    def check(self, batch_size: int) -> None:
-        """Refuse batches in which a process would have no pair.
+    def check_batch_size(self, batch_size: int) -> None:
+        """Validate that each process has a pair of every batch.
 
         Raises
         ------
         InputError
-            With both numbers.
+            If there are more processes than pairs.
         """
         if batch_size < self.size:
             raise InputError(
@@ -68,23 +68,27 @@ class Crew:
             )
 
     def share(self, pairs: Pairs) -> Pairs:
-        """The pairs that this process computes on."""
+        """Return the pairs that this process computes on."""
         return pairs if self.size == 1 else pairs[self.rank :: self.size]
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """The module, with gradients averaged over the processes."""
+        """Return the module with its gradients averaged over the processes."""
         return module if self.size == 1 else DistributedDataParallel(module)
 
     def mean(self, values: Tensor) -> Tensor:
-        """Mean over the processes."""
+        """Return the mean over the processes."""
         if self.size == 1:
             return values
         total = values.clone()
         distributed.all_reduce(total)
         return total / self.size
 
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Return whether `flag` is set in any of the processes."""
+        return flag if self.size == 1 else bool(self.mean(torch.tensor(float(flag), device=device)))
+
     def gather(self, tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-        """The tensors of each process, by rank; every process must ask."""
+        """Return the tensors of each process, by rank; every process must call this."""
         if self.size == 1:
             return [tensors]
         all_of_them: list[Any] = [None] * self.size
@@ -93,12 +97,12 @@ class Crew:
 
 
 def launch(processes: int, function: Callable[..., None], *args: Any) -> None:
-    """Run `function(*args)` in that many processes of this machine that train together.
+    """Run `function(*args)` in several processes of this machine that train one net.
 
     Raises
     ------
     InputError
-        That of the processes, where they refuse what they are given.
+        If the processes raise one.
     torch.distributed.elastic.multiprocessing.errors.ChildFailedError
         If one of them fails.
     """
@@ -113,14 +117,14 @@ def launch(processes: int, function: Callable[..., None], *args: Any) -> None:
         run_id="cellflow",
         max_restarts=0,
     )
-    refused = elastic_launch(config, _reported)(function, *args)
-    for error in refused.values():
+    errors = elastic_launch(config, _return_input_error)(function, *args)
+    for error in errors.values():
         if error is not None:
             raise error
 
 
-def _reported(function: Callable[..., None], *args: Any) -> InputError | None:
-    """The user's mistake as a result, which comes back to the launching process as it is."""
+def _return_input_error(function: Callable[..., None], *args: Any) -> InputError | None:
+    """Return an InputError as a result, so that the launching process gets it unchanged."""
     try:
         function(*args)
     except InputError as error:
@@ -129,11 +133,8 @@ def _reported(function: Callable[..., None], *args: Any) -> InputError | None:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[str]:
-    """Join the processes that a launcher started, if one did; yields the device of this one.
-
-    `launch` and torchrun both tell a process by its environment.
-    """
+def process_group(device: str) -> Iterator[str]:
+    """Join the processes that `launch` or torchrun started, if any; yield this one's device."""
     if "LOCAL_RANK" not in os.environ:
         yield device
         return
@@ -142,8 +143,8 @@ def joined(device: str) -> Iterator[str]:
     if gpu:
         torch.cuda.set_device(mine)
     store, rank, size = next(rendezvous("env://"))
-    # Processes that join once more must not find the addresses of the time before.
-    own = PrefixStore(f"cellflow-{next(_joins)}", store)
+    # A second group must not find the addresses of the first one.
+    own = PrefixStore(f"cellflow-{next(_numbers)}", store)
     backend = "nccl" if gpu else "gloo"
     distributed.init_process_group(backend, store=own, rank=rank, world_size=size)
     try:

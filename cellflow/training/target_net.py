@@ -1,10 +1,11 @@
-"""Fine-tuning of a fitted flow: the net that couplings ask, and when it stops."""
+"""The target net of a fine-tuning: couplings evaluate it, and its spread decides when to stop."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,6 @@ from torch import Tensor
 from cellflow._batch import Pairs
 from cellflow._errors import CellflowWarning
 from cellflow._random import torch_generator
-from cellflow._tensors import add_prefix, select_prefix
 from cellflow._typing import Points, Rows, Scalar
 from cellflow.integrate import solve
 from cellflow.methods.parts import IndependentSettings, OATSettings
@@ -21,32 +21,33 @@ from cellflow.objectives import condition_at
 from cellflow.training.average import Average
 from cellflow.training.context import Fit
 from cellflow.training.time_course import course_coupling
+from cellflow.training.trainer import Callback, Trainer
 
 #: Points that are carried at each reading, the steps that carry them, and the seed of the draw.
 _CARRIED, _STEPS, _SEED = 256, 8, 0
 
-#: Steps, and share of the training, whichever are more, in which what left the spread has to come
-#: nearer by a tenth: on the way from one velocity to another, a net shrinks for a while what it
-#: carries.
+#: Steps, and share of the training, whichever are more, in which a ratio outside the limits has to
+#: come nearer by a tenth: between one velocity and another, a net shrinks for a while the points
+#: that it carries.
 _PATIENCE, _SHARE, _NEARER = 250, 0.2, 0.9
 
 
-class TargetNet:
-    """The net that couplings and end velocities ask; it follows the trained one from afar.
+class TargetNet(Callback):
+    """The net that gives end velocities, also to couplings; it follows the trained net slowly.
 
-    At each reading it carries points of the source through their intervals and compares their
-    spread around the mean of each interval's end with that of the points that the prior carries
-    there. Fine-tuning should leave it; an alpha other than 4/5 shrinks or stretches what it learns.
-    The spread may approach that of the data, and training stops where it stays away from both.
-    Velocities themselves would not tell: a flow that gets straighter is slower at the same points,
-    with nothing wrong about its ends.
+    At each reading the trained net carries points of the source through their intervals. Their
+    spread around the mean at the end of each interval, divided by that of points carried by the
+    prior, is `ratio` of the history. Fine-tuning should not change it; an alpha other than 4/5
+    shrinks or stretches what is learned. The spread may approach that of the data, and training
+    stops if it stays away from both. Velocities would not show this: a flow that gets straighter
+    is slower at the same points, though its ends are right.
 
     Parameters
     ----------
     net
-        The net to train, which is still that of the prior.
+        The net to train, which still has the weights of the prior.
     settings
-        How it follows, and how far the spread may go.
+        How the target follows, and how far the spread may go.
     pairs
         The points that are carried, and real ones at the ends of their intervals, in any order.
     n_steps
@@ -58,64 +59,62 @@ class TargetNet:
         decay = settings.oat_decay if every is None else 0.0
         self.average = Average(net, decay, ramp=False, every=every or 1)
         self.pairs = pairs
-        self.before = spread(carried(self.net, pairs), pairs)
+        self.before = spread(carry_pairs(self.net, pairs), pairs)
         real = float(spread(pairs.x1, pairs) / self.before)
         tolerance = settings.oat_tolerance
         self.low, self.high = min(1.0, real) - tolerance, max(1.0, real) + tolerance
         self.patience = patience_of(n_steps)
-        self.readings: list[tuple[int, float]] = []
 
     @classmethod
     def of(cls, net: Fields, settings: OATSettings, fit: Fit) -> TargetNet:
-        """Return the target net of a fine-tuning; the generator of the fit is left as it is."""
-        apart = fit.method.model_copy(update={"coupling": IndependentSettings()})
+        """Return the target net of a fine-tuning; the generator of the fit is not used."""
+        independent = fit.method.model_copy(update={"coupling": IndependentSettings()})
         generator = torch_generator(_SEED, fit.generator.device)
-        pairs = course_coupling(replace(fit, method=apart)).sample(_CARRIED, generator)
+        pairs = course_coupling(replace(fit, method=independent)).sample(_CARRIED, generator)
         return cls(net, settings, pairs, fit.recipe.n_steps)
 
     @property
     def net(self) -> Fields:
-        """The net as it is."""
+        """The target net with its present weights."""
         return self.average.net
 
-    def update(self, step: int) -> None:
-        """Follow the weights after step number `step`, from 1."""
-        self.average.update(step)
+    def after_step(self, trainer: Trainer[Any]) -> None:
+        """Follow the weights."""
+        self.average.update(trainer.steps)
 
-    def read(self, step: int, net: Fields) -> tuple[dict[str, float], bool]:
-        """Ratio of the spread of what `net` carries to that of the prior; True to stop."""
-        ratio = float(spread(carried(net, self.pairs), self.pairs) / self.before)
-        self.readings.append((step, ratio))
-        stop = stays_away(self.readings, self.low, self.high, self.patience)
+    def after_reading(self, trainer: Trainer[Any]) -> bool:
+        """Take the ratio of spreads; stop if it stays away from those of the prior and data."""
+        carried = carry_pairs(trainer.current, self.pairs)
+        history = trainer.history
+        history.setdefault("ratio", []).append(float(spread(carried, self.pairs) / self.before))
+        readings = list(zip(history["step"], history["ratio"], strict=True))
+        stop = stays_away(readings, self.low, self.high, self.patience)
         if stop:
             warnings.warn(
-                f"fine-tuning stopped at step {step}: what the flow carries is {ratio:.3f} times "
-                f"as wide as what the prior does, for {self.patience} steps outside "
-                f"{self.low:.3f} to {self.high:.3f} without coming nearer; take alpha 4/5, the "
-                "Hermite target, or a larger tolerance",
+                f"fine-tuning stopped at step {trainer.steps}: points carried by the flow are "
+                f"{history['ratio'][-1]:.3f} times as wide as those carried by the prior, for "
+                f"{self.patience} steps outside {self.low:.3f} to {self.high:.3f} without coming "
+                "nearer; take alpha 4/5, the Hermite target, or a larger tolerance",
                 CellflowWarning,
                 stacklevel=2,
             )
-        return {"ratio": ratio}, stop
+        return stop
 
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """Its weights, and what it has read."""
-        readings = torch.tensor(self.readings, dtype=torch.float64).reshape(-1, 2)
-        return {**add_prefix("net", self.net.state_dict()), "readings": readings}
+    def state(self) -> dict[str, Tensor]:
+        """Return the weights of the target."""
+        return dict(self.net.state_dict())
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from there."""
-        self.net.load_state_dict(select_prefix("net", tensors))
-        self.readings = [(int(step), ratio) for step, ratio in tensors["readings"].tolist()]
+        """Continue with these weights."""
+        self.net.load_state_dict(tensors)
 
 
 def stays_away(
     readings: Sequence[tuple[int, float]], low: float, high: float, patience: int
 ) -> bool:
-    """Whether ratios, by step, were outside `low` to `high` for `patience` steps and still are.
+    """Return whether ratios were outside `low` to `high` for `patience` steps and still are.
 
-    Those that came nearer by a tenth in that time are on their way back.
+    `readings` are steps and ratios. Ratios that came nearer by a tenth in that time do not count.
     """
     excess = [max(low - ratio, ratio - high, 0.0) for _, ratio in readings]
     before = [k for k, (step, _) in enumerate(readings) if step <= readings[-1][0] - patience]
@@ -126,12 +125,12 @@ def stays_away(
 
 
 def patience_of(n_steps: int) -> int:
-    """Steps for which a training of so many may stay away."""
+    """Return the steps for which the ratio of a training of `n_steps` may stay away."""
     return max(_PATIENCE, int(_SHARE * n_steps))
 
 
-def carried(net: Fields, pairs: Pairs) -> Points:
-    """Where the flow of a net carries the sources of pairs, each to the end of its interval."""
+def carry_pairs(net: Fields, pairs: Pairs) -> Points:
+    """Carry the sources of pairs along the flow of a net, each to the end of its interval."""
     length = pairs.t1 - pairs.t0
 
     def velocity(t: Rows, x: Points) -> Points:
@@ -142,7 +141,7 @@ def carried(net: Fields, pairs: Pairs) -> Points:
 
 
 def spread(x: Points, pairs: Pairs) -> Scalar:
-    """Root mean square distance of points from the mean of those at the same end time."""
+    """Return the root mean square distance of points from the mean at the same end time."""
     squares = [
         (x[rows] - x[rows].mean(dim=0)).square().sum()
         for rows in (pairs.t1 == end for end in set(pairs.t1.tolist()))

@@ -33,8 +33,7 @@ from cellflow.evaluation.folds import Evaluation
 from cellflow.evaluation.held_out import make_held_out
 from cellflow.evaluation.named_methods import name_methods
 from cellflow.evaluation.predict import fit_fold, predict_fold
-from cellflow.metrics.kernels import energy_distance
-from cellflow.metrics.wasserstein import wasserstein
+from cellflow.metrics.distances import energy_distance, wasserstein
 from cellflow.training.devices import cpu_threads
 from cellflow.transport import assign
 from tests.benchmarks.paired import header, row
@@ -67,7 +66,7 @@ def main() -> None:
     for dims in asked.dims:
         evaluation = _evaluation(dims)
         for day in asked.days:
-            fold = evaluation.fold(day)
+            fold = evaluation.make_fold(day)
             seconds, *goal = _torchcfm(evaluation, fold, asked.torchcfm_steps)
             print(f"{dims}-D, day {day:g}, TorchCFM: {seconds:.1f} s, {_said(goal)}", flush=True)
             for name in asked.methods:

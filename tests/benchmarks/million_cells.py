@@ -62,9 +62,9 @@ def measure(path: Path, n_steps: int, method: str, push_steps: int) -> dict[str,
 
     import cellflow as cf
     from cellflow.io import open_cells
-    from cellflow.training import cost
+    from cellflow.training import callbacks
 
-    cost.perf_counter = time.process_time
+    callbacks.perf_counter = time.process_time
     torch.set_num_threads(1)
     imported(method)
     peak, start = Peak(), time.process_time()

@@ -10,7 +10,7 @@ from cellflow.marginals import Marginals, Population
 from cellflow.nets import Fields
 from cellflow.objectives import VelocityRegression
 from cellflow.paths import StraightPath
-from cellflow.training import Fit, minimise
+from cellflow.training import Fit, Trainer
 from cellflow.training.time_course import course_coupling
 from tests.benchmarks.paired import header, ratios, row
 
@@ -52,7 +52,7 @@ def _training(method, batch):
     fit = Fit(marginals, method, recipe, *net.units, generator)
     objective = VelocityRegression(StraightPath(fit.sigma))
     coupling = course_coupling(fit)
-    return lambda: minimise(net, coupling, objective, recipe, generator)
+    return lambda: Trainer(net, coupling, objective, recipe, generator).run()
 
 
 def _bare(batch):

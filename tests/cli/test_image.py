@@ -23,8 +23,7 @@ def prepared(tmp_path_factory):
     """What a user has after a while: flows, images, scores, and files of other kinds."""
     folder = tmp_path_factory.mktemp("prepared")
     (folder / "tiny.yaml").write_text(TINY_YAML)
-    checkpoint = {"checkpoint": folder / "kept", "checkpoint_every": 1}
-    flow = trained(conditional=True, **checkpoint)
+    flow = trained(conditional=True, checkpoint=cf.Checkpoint(folder / "kept", 1))
     flow.save(folder / "flow")
     trained(digits().of_class(0), source=digits().of_class(1)).save(folder / "between")
     trained(method="mean-flow").save(folder / "leap")

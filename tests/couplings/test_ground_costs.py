@@ -14,7 +14,7 @@ from cellflow.couplings import (
     acceleration_cost,
     squared_euclidean,
 )
-from cellflow.couplings.minibatch import exact
+from cellflow.couplings.minibatch import solve_assignment
 from cellflow.marginals import Gaussian, Population
 from cellflow.transport import assign
 
@@ -157,7 +157,9 @@ def test_pairs_carry_the_velocities_of_their_ends(generator):
     ends = [Gaussian(torch.full((1, 2), k, dtype=torch.float64)) for k in (0.0, 3.0)]
     span = (1.0, 2.0)
     cost = AccelerationCost(field, span)
-    coupling = AccelerationCoupling(MinibatchCoupling(*ends, span, 8, False, exact, cost), field)
+    coupling = AccelerationCoupling(
+        MinibatchCoupling(*ends, span, 8, False, solve_assignment, cost), field
+    )
     pairs = coupling.sample(20, generator)
     torch.testing.assert_close(pairs.v0, field(pairs.t0, pairs.x0))
     torch.testing.assert_close(pairs.v1, field(pairs.t1, pairs.x1))

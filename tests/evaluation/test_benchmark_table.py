@@ -5,7 +5,7 @@ import pytest
 
 from cellflow import InputError
 from cellflow.evaluation.benchmark import make_table
-from cellflow.evaluation.summary import benchmark_means, benchmark_summary
+from cellflow.evaluation.summary import average_scores, format_summary
 
 FIXED = {"data": "d", "protocol": "strict", "time_axis": "real", "n_dims": 5, "whiten": True,
          "representation_may_have_seen_held_out": False, "reference": 0.5}  # fmt: skip
@@ -33,7 +33,7 @@ def table():
 
 
 def test_means_are_over_times_and_spreads_over_seeds(table):
-    means = benchmark_means(table)
+    means = average_scores(table)
     assert means.loc["ours", "w1"] == pytest.approx(0.9)
     assert means.loc["ours", "w1_sd"] == pytest.approx(0.0)
     assert means.loc["midpoint", "w1"] == 1
@@ -41,14 +41,14 @@ def test_means_are_over_times_and_spreads_over_seeds(table):
 
 
 def test_a_method_that_failed_somewhere_has_no_mean(table):
-    assert pd.isna(benchmark_means(table).loc["half", "w1"])
-    text = benchmark_summary(table)
+    assert pd.isna(average_scores(table).loc["half", "w1"])
+    text = format_summary(table)
     assert "- d, time 2, half, seed 0: broke" in text
     assert "| `half` |  |" in text
 
 
 def test_gains_at_a_cost_are_marked_and_the_best_is_bold(table):
-    text = benchmark_summary(table)
+    text = format_summary(table)
     assert "| `bought` † | **0.900**" in text
     assert "| `ours` | **0.900** ± 0.000 |" in text
     assert "| *midpoint* | 1.000 |" in text
@@ -68,4 +68,4 @@ def test_a_rival_at_the_reference_leaves_no_gap(table):
 
 def test_a_foreign_table_is_refused():
     with pytest.raises(InputError, match=r"no table of cellflow\.tl\.benchmark; missing: data"):
-        benchmark_summary(pd.DataFrame({"w1": [1]}))
+        format_summary(pd.DataFrame({"w1": [1]}))

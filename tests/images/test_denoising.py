@@ -48,7 +48,7 @@ def test_a_resumed_training_ends_as_one_that_was_not(conditional, tmp_path, monk
     stopped(monkeypatch, tmp_path, 3, **common)
     whole, resumed = (
         trained(**common, n_steps=6, **kept)
-        for kept in ({}, {"checkpoint": tmp_path / "c", "resume": True})
+        for kept in ({}, {"checkpoint": cf.Checkpoint(tmp_path / "c", resume=True)})
     )
     assert resumed.fingerprint == whole.fingerprint
     assert resumed.history == whole.history

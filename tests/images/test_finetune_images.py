@@ -74,10 +74,11 @@ def test_flows_between_sets_take_their_source():
 def test_a_resumed_fine_tuning_ends_with_the_weights_of_one_that_was_not(
     first, options, tmp_path, monkeypatch
 ):
-    kept = {"checkpoint": tmp_path / "c", "checkpoint_every": 2, "n_steps": 6, **options}
+    kept = {"n_steps": 6, **options}
+    shown = {"pictures": tmp_path / "pictures", "pictures_every": 5}
     with no_pictures(monkeypatch):
-        tuned(first, **kept, pictures=tmp_path / "pictures", pictures_every=5)
-    resumed = tuned(first, **kept, resume=True)
+        tuned(first, **kept, **shown, checkpoint=cf.Checkpoint(tmp_path / "c", 2))
+    resumed = tuned(first, **kept, checkpoint=cf.Checkpoint(tmp_path / "c", resume=True))
     whole = tuned(first, n_steps=6, **options)
     assert resumed.fingerprint == whole.fingerprint
     assert resumed.history == whole.history

@@ -128,7 +128,7 @@ def test_flows_without_low_resolutions_have_no_such_settings():
 def test_a_training_that_was_stopped_goes_on_and_draws_pictures(tmp_path, monkeypatch):
     options = {"low_res": 2, "method": "sd-fm"}
     stopped(monkeypatch, tmp_path, 3, **options)
-    again = {**options, "n_steps": 6, "checkpoint": tmp_path / "c", "resume": True}
+    again = {**options, "n_steps": 6, "checkpoint": cf.Checkpoint(tmp_path / "c", resume=True)}
     pictures = {"pictures": tmp_path / "pictures", "pictures_every": 3}
     assert trained(**again, **pictures).fingerprint == trained(**options, n_steps=6).fingerprint
     assert (tmp_path / "pictures" / "step-0000003.png").exists()

@@ -175,7 +175,7 @@ def test_a_resumed_training_ends_with_the_weights_of_one_that_was_not(
     step, options, monkeypatch, tmp_path
 ):
     stopped(monkeypatch, tmp_path, step, **options)
-    again = {"n_steps": 6, "checkpoint": tmp_path / "c", "resume": True, **options}
+    again = {"n_steps": 6, "checkpoint": cf.Checkpoint(tmp_path / "c", resume=True), **options}
     resumed = trained(**again)
     whole = trained(n_steps=6, **options)
     assert resumed.fingerprint == whole.fingerprint
@@ -183,7 +183,7 @@ def test_a_resumed_training_ends_with_the_weights_of_one_that_was_not(
 
 
 def test_resuming_without_a_checkpoint_starts_anew(tmp_path):
-    flow = trained(checkpoint=tmp_path / "c", resume=True)
+    flow = trained(checkpoint=cf.Checkpoint(tmp_path / "c", resume=True))
     assert flow.fingerprint == trained().fingerprint
 
 
@@ -201,8 +201,8 @@ def test_resuming_without_a_checkpoint_starts_anew(tmp_path):
 )
 def test_a_checkpoint_of_another_training_is_refused(options, name, monkeypatch, tmp_path):
     stopped(monkeypatch, tmp_path, 4)
-    again = {"n_steps": 6, "checkpoint": tmp_path / "c", "resume": True, **options}
-    with pytest.raises(InputError, match=rf"other settings \(.*{name}.*\); give those"):
+    again = {"n_steps": 6, "checkpoint": cf.Checkpoint(tmp_path / "c", resume=True), **options}
+    with pytest.raises(InputError, match=rf"other settings \(.*{name}.*\); use those"):
         trained(**again)
 
 

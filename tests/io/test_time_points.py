@@ -101,19 +101,19 @@ def test_types_that_are_no_times_are_refused(values):
 def test_finding_times_by_number_and_label():
     points = parse_times(column(["day 3", "day 4", "day 7"]))
     assert points.find("day 4") == points.find(4) == points.find("4.0") == points.find("d4") == 4
-    assert points.moment("day 5.5") == points.moment("132h") == 5.5
+    assert points.to_elapsed("day 5.5") == points.to_elapsed("132h") == 5.5
     assert points.find_all("day 7") == points.find_all([7]) == [7]
     assert points.find_all(np.array([7, 3])) == [7, 3]
     assert points.around(5.5, points.times) == (4, 7)
     assert points.around(4, points.times) == (4, 4)
     assert points.around(4, [3, 7]) == (3, 7)
-    assert points.moment(1e-5) == points.moment("1e-5") == 1e-5
+    assert points.to_elapsed(1e-5) == points.to_elapsed("1e-5") == 1e-5
     with pytest.raises(InputError, match=r"no cells at time 5; .* 3, 4, 7 \(days\)"):
         points.find(5)
     with pytest.raises(InputError, match="no times are given; times in the data: 3, 4, 7"):
         points.find_all([])
     with pytest.raises(InputError, match="'soon' is no time here"):
-        points.moment("soon")
+        points.to_elapsed("soon")
     with pytest.raises(InputError, match=r"time 8 is not between times .* flow: 3, 4"):
         points.around(8, [3, 4])
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import energy_distance as scipy_energy_distance
 
-from cellflow.metrics import Cloud, energy_distance, kernels, mmd
+from cellflow.metrics import Cloud, distances, energy_distance, mmd
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 25), st.integers(1, 25))
@@ -22,7 +22,7 @@ def test_energy_distance_on_a_line_against_scipy(seed, n, m):
 def test_mmd_of_two_points_by_hand():
     """One point against two: E k(x, x) = 1, and the bandwidths hang on the second cloud alone."""
     x, y = Cloud.of(np.array([[0.0]])), Cloud.of(np.array([[0.0], [2.0]]))
-    widths = np.array(kernels.BANDWIDTHS) * 1.0  # the mean distance within y is 1
+    widths = np.array(distances.BANDWIDTHS) * 1.0  # the mean distance within y is 1
     k = np.exp(-4 / (2 * widths**2)).mean()
     expected = 1 + (1 + k) / 2 - 2 * (1 + k) / 2
     assert mmd(x, y) == pytest.approx(np.sqrt(expected))
@@ -40,7 +40,7 @@ def test_distances_vanish_on_equal_clouds_and_grow_with_a_shift(distance, rng):
 def test_chunks_do_not_change_the_value(distance, rng, monkeypatch):
     x, y = Cloud.of(rng.normal(size=(37, 3))), Cloud.of(rng.normal(size=(23, 3)), rng.random(23))
     whole = distance(x, y)
-    monkeypatch.setattr(kernels, "_CHUNK", 5)
+    monkeypatch.setattr(distances, "_CHUNK", 5)
     assert distance(x, y) == pytest.approx(whole, abs=1e-9)
 
 

@@ -13,7 +13,7 @@ from cellflow.marginals import Gaussian
 from cellflow.nets import Fields, Preconditioning
 from cellflow.objectives import EDM
 from cellflow.paths import StraightPath
-from cellflow.training import minimise
+from cellflow.training import Trainer
 from tests.seeds import seeded
 
 
@@ -123,7 +123,7 @@ def test_a_small_net_learns_the_best_denoiser_of_gaussian_data():
         "default", n_steps=1200, batch_size=512, learning_rate=5e-3, ema_decay=0.99,
         standardise=False,
     )  # fmt: skip
-    trained = minimise(net, coupling, EDM(StraightPath(0.0)), numbers, seeded(2)).net
+    trained = Trainer(net, coupling, EDM(StraightPath(0.0)), numbers, seeded(2)).run()
     for sigma in (0.05, 0.3, 1.0, 3.0):
         x = mean + (0.25 + sigma**2) ** 0.5 * torch.randn((2000, 2), generator=seeded(4))
         t = torch.full((2000,), 1 / (1 + sigma))

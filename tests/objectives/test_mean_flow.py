@@ -14,7 +14,7 @@ from cellflow.marginals import Gaussian, Population, TimeAxis
 from cellflow.nets import Fields
 from cellflow.objectives import LogitNormal, MeanFlow, VelocityRegression, uniform_times
 from cellflow.paths import PathSample, StraightPath
-from cellflow.training import minimise
+from cellflow.training import Trainer
 
 
 def spread(t, s):
@@ -95,10 +95,10 @@ def test_all_averages_that_lead_to_one_point_are_the_straight_way_to_it(generato
 def test_training_finds_the_closed_form_and_one_step_its_spread(generator):
     ends = [Gaussian(torch.zeros(1, 1, dtype=torch.float64), scale) for scale in (1.0, 0.5)]
     net = fields(1.3)
-    minimise(
+    Trainer(
         net, IndependentCoupling(*ends), MeanFlow(StraightPath(0.0), power=0.0),
         recipe("default", n_steps=400, learning_rate=0.02, batch_size=1024, ema_decay=0), generator,
-    )  # fmt: skip
+    ).run()  # fmt: skip
     assert float(net.nets["average"].log_s.detach().exp()) == pytest.approx(0.5, abs=0.05)
     x = ends[0].sample(20_000, generator).x
     start = torch.zeros(len(x), dtype=torch.float64)

@@ -13,9 +13,9 @@ from cellflow.couplings import MinibatchCoupling
 from cellflow.marginals import Population
 from cellflow.nets import GeopathNet
 from cellflow.objectives.metric_energy import MetricEnergy
-from cellflow.paths.geodesic import MetricPath
+from cellflow.paths.metric_path import MetricPath
 from cellflow.paths.riemannian import IntervalMetrics, LandMetric, RBFMetric
-from cellflow.training import minimise
+from cellflow.training import EarlyStopping, Trainer
 from cellflow.training.devices import cpu_threads
 from tests.seeds import seeded
 
@@ -168,7 +168,10 @@ def test_paths_learn_to_follow_an_arc_of_cells(kind, generator):
     net.standardise(torch.cat([source, target]))
     recipe = cf.recipe("default", n_steps=300, batch_size=128, learning_rate=5e-3, clip=1.0)
     with cpu_threads(1):
-        trained = minimise(net, coupling, energy, recipe, generator, check=coupling).net
+        early_stopping = EarlyStopping(coupling, generator.device, patience=None)
+        trained = Trainer(
+            net, coupling, energy, recipe, generator, callbacks=[early_stopping]
+        ).run()
     assert value(energy, trained, pairs, generator) < 0.5
     path = MetricPath(trained.requires_grad_(requires_grad=False), sigma=0)
     radius = path.sample(pairs, pairs.t0 + 0.5, generator).x.norm(dim=1)

@@ -11,7 +11,7 @@ from PIL import Image
 
 import cellflow as cf
 from cellflow.pl._plane import Plane
-from cellflow.representation import Settings, fit_representation
+from cellflow.representation import RepresentationSettings, fit_representation
 from tests.flows import course_of, fork, forking, known_flow
 
 
@@ -152,7 +152,7 @@ def test_a_point_stands_among_its_neighbours_and_does_not_jump():
     line = np.stack([np.linspace(0, 1, 400), np.zeros(400)], axis=1)
     dense = course_of(line, np.zeros(400))
     dense.obsm["X_same"] = line
-    representation = fit_representation(dense, Settings(use_rep="X_pca"))
+    representation = fit_representation(dense, RepresentationSettings(use_rep="X_pca"))
     plane = Plane.of(dense, representation, "same", (0, 1))
     way = np.stack([np.linspace(0.1, 0.9, 1000), np.zeros(1000)], axis=1)
     placed = plane.place(way)

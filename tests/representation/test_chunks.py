@@ -9,8 +9,14 @@ from scipy import sparse
 import cellflow as cf
 from cellflow import CellflowWarning, InputError
 from cellflow.io import open_cells
-from cellflow.representation import Settings, chunks, fit_representation, fitting
-from cellflow.representation.chunks import cluster_at, in_parts, moments, principal_axes, readable
+from cellflow.representation import RepresentationSettings, chunks, fit_representation, fitting
+from cellflow.representation.chunks import (
+    cluster_at,
+    map_chunks,
+    moments,
+    open_expression,
+    principal_axes,
+)
 
 da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("dask.distributed")
@@ -29,7 +35,7 @@ def same_up_to_sign(ours, expected, tolerance=1e-4):
     np.testing.assert_allclose(ours * signs, expected, atol=tolerance)
 
 
-def in_dask(adata):
+def as_dask(adata):
     lazy = adata.copy()
     lazy.X = da.from_array(adata.X, chunks=(700, 20))
     return lazy
@@ -51,7 +57,7 @@ def store(adata, tmp_path):
     return open_cells(tmp_path / "cells.zarr")
 
 
-WAYS = {"dask": lambda adata, _: in_dask(adata), "backed": backed, "opened": opened, "zarr": store}
+WAYS = {"dask": lambda adata, _: as_dask(adata), "backed": backed, "opened": opened, "zarr": store}
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:anndata", "ignore::UserWarning:zarr")
@@ -73,7 +79,7 @@ def test_dense_expression_in_parts_is_scaled_as_in_memory(kind, rng):
     x = rng.normal(size=(300, 12)) @ rng.normal(size=(12, 12)) * rng.uniform(1, 9, 12) + 50
     whole, lazy = AnnData(x), AnnData(da.from_array(x, chunks=(70, 5)))
     ours, expected = (
-        fit_representation(each, Settings(kind=kind, n_dims=4)).transform(each)
+        fit_representation(each, RepresentationSettings(kind=kind, n_dims=4)).transform(each)
         for each in (lazy, whole)
     )
     same_up_to_sign(ours, expected, 1e-6)
@@ -82,7 +88,8 @@ def test_dense_expression_in_parts_is_scaled_as_in_memory(kind, rng):
 def test_the_most_variable_genes_are_those_in_memory(semrau, monkeypatch):
     monkeypatch.setattr(fitting, "MAX_GENES", 15)
     ours, expected = (
-        fit_representation(each, Settings(n_dims=3)).linear for each in (in_dask(semrau), semrau)
+        fit_representation(each, RepresentationSettings(n_dims=3)).linear
+        for each in (as_dask(semrau), semrau)
     )
     assert ours.genes == expected.genes
     np.testing.assert_allclose(ours.mean, expected.mean)
@@ -130,7 +137,9 @@ def test_axes_are_those_of_the_singular_values(rng):
 
 def test_parts_are_computed_as_they_are_asked_for(semrau):
     seen = []
-    found = in_parts(readable(in_dask(semrau), None), lambda part: seen.append(part.shape[0]))
+    found = map_chunks(
+        open_expression(as_dask(semrau), None), lambda part: seen.append(part.shape[0])
+    )
     next(found)
     assert 0 < len(seen) <= chunks._threads() < 10**6
     list(found)
@@ -138,17 +147,17 @@ def test_parts_are_computed_as_they_are_asked_for(semrau):
 
 
 def test_small_matrices_on_disk_are_read_whole(semrau, tmp_path):
-    assert sparse.issparse(readable(opened(semrau, tmp_path), None))
+    assert sparse.issparse(open_expression(opened(semrau, tmp_path), None))
 
 
 def test_bad_values_in_parts_are_named(semrau, tmp_path, small_parts):
     semrau.X = semrau.X.astype(np.float32)
     semrau.X.data[5] = np.nan
     with pytest.raises(InputError, match="expression matrix has NaN or infinite values in 1 of"):
-        cf.pp.embed(in_dask(semrau))
+        cf.pp.embed(as_dask(semrau))
     semrau.X.data[5] = 0.5
     with pytest.raises(InputError, match="'counts' needs whole, non-negative numbers"):
-        cf.pp.embed(in_dask(semrau), kind="counts")
+        cf.pp.embed(as_dask(semrau), kind="counts")
     semrau.X = sparse.csc_matrix(semrau.X)
     with pytest.raises(InputError, match=r"stored by columns \(CSC\)"):
         cf.pp.embed(opened(semrau, tmp_path))
@@ -159,7 +168,7 @@ def test_empty_cells_are_told_of_in_parts_too(semrau):
     counts[:3] = 0
     semrau.X = sparse.csr_matrix(counts)
     with pytest.warns(CellflowWarning, match="3 of 2434 cells have no counts"):
-        cf.pp.embed(in_dask(semrau), n_dims=3)
+        cf.pp.embed(as_dask(semrau), n_dims=3)
 
 
 def test_what_is_missing_is_named_where_dask_is_not_installed(

@@ -13,7 +13,7 @@ import cellflow as cf
 from cellflow import FileError, InputError
 from cellflow.evaluation import external, folds, predict, runs
 from cellflow.evaluation.named_methods import ExternalMethod
-from cellflow.evaluation.summary import benchmark_summary
+from cellflow.evaluation.summary import format_summary
 from cellflow.metrics import BASELINES
 
 TORCHCFM = pytest.mark.skipif(util.find_spec("torchcfm") is None, reason="torchcfm not installed")
@@ -99,8 +99,8 @@ def test_only_what_is_missing_is_computed(course, quick, fits, tmp_path):
 def test_the_summary_states_the_error_of_scores_of_a_sample(course, quick):
     sample = benchmark(course, quick)
     assert (sample["w1_error"] > 0).all()
-    assert "standard error" in benchmark_summary(sample)
-    assert "standard error" not in benchmark_summary(benchmark(course, quick, max_cells=None))
+    assert "standard error" in format_summary(sample)
+    assert "standard error" not in format_summary(benchmark(course, quick, max_cells=None))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse, stats
 
 import cellflow as cf
-from cellflow.representation import Linear, Representation, read_slots, write_slots
+from cellflow.representation import LinearMap, Representation, read_slots, write_slots
 from tests.linear_flows import linear_flow
 
 GENES = ["A", "B", "C", "D"]
@@ -22,7 +22,7 @@ def measured(rng):
     obs = pd.DataFrame({"day": np.repeat([0.0, 1.0, 2.0], 50)}, index=[f"c{k}" for k in range(150)])
     obs["type"] = pd.Categorical(np.tile(["x", "y"], 75))
     adata = anndata.AnnData(x, obs=obs, var=pd.DataFrame(index=GENES))
-    linear = Linear(tuple(GENES), x.mean(axis=0), x.std(axis=0), np.linalg.qr(x[:4])[0])
+    linear = LinearMap(tuple(GENES), x.mean(axis=0), x.std(axis=0), np.linalg.qr(x[:4])[0])
     spread = np.array([1.0, 2.0, 0.5, 1.0])
     map_of_all = Representation("other", "", 0.0, 0, linear, np.zeros(4), spread, whitened=True)
     write_slots(adata, map_of_all, "X_cellflow")

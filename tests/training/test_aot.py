@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellflow import InputError, method, recipe
-from cellflow.couplings import MinibatchCoupling, euclidean, waiting
-from cellflow.couplings.minibatch import exact
+from cellflow._batch import Marginal
+from cellflow.couplings import MinibatchCoupling, euclidean
+from cellflow.couplings.minibatch import solve_assignment
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.training import builders, fit_flow, time_course
 from cellflow.training.context import Fit
@@ -20,10 +21,8 @@ AXIS = TimeAxis("index", (0.0, 1.0))
 NOISE = Gaussian(torch.zeros(1, 2))
 
 
-class Recorded:
+class Recorded(Marginal):
     """Noise that keeps what was drawn."""
-
-    label = rate = None
 
     def __init__(self, dim):
         self.law, self.drawn = Gaussian(torch.zeros(1, dim)), []
@@ -63,7 +62,7 @@ def lengths(pairs):
 def test_assignment_permutes_the_noise_and_no_permutation_is_shorter(seed, n, dim):
     noise = Recorded(dim)
     pairs = MinibatchCoupling(
-        noise, points(50, dim), batch_size=n, solver=exact, cost=euclidean
+        noise, points(50, dim), batch_size=n, solver=solve_assignment, cost=euclidean
     ).sample(n, seeded(seed))
     np.testing.assert_array_equal(ordered(pairs.x0), ordered(noise.drawn[0]))
     total = float(lengths(pairs).double().sum())
@@ -118,7 +117,7 @@ def test_a_large_assignment_is_served_in_small_batches(monkeypatch):
 
     def counted(cost):
         solved.append(cost.shape)
-        return exact(cost)
+        return solve_assignment(cost)
 
     monkeypatch.setattr(builders, "exact", counted)
     coupling = coupled("aot", points(600), 512)
@@ -153,8 +152,8 @@ def test_within_classes_noise_is_permuted_and_crosses_to_no_other(monkeypatch):
     monkeypatch.setattr(Gaussian, "sample", recorded)
     coupling = coupled("aot", classes())
     pairs = coupling.sample(333, seeded(2))
-    parts = coupling.parts[0].parts
-    left = [ready[0] for ready in waiting(coupling)]
+    parts = coupling.components[0].components
+    left = [ready[0] for ready in coupling.pending_pairs()]
     assert len(parts) == len(left) == 2
     label = pairs.c1.argmax(dim=1)
     assert torch.equal(label, (pairs.x1.mean(dim=1) / 3).round().long())

@@ -75,18 +75,18 @@ def by_images(halflife, batch_size, *, ramp=True):
 def test_a_half_life_in_images_grows_with_those_seen_as_in_edm():
     """Batches of 512: after 0.1 million images, and from 10 million on."""
     average = by_images(500_000, 512)
-    assert average.kept(1) == 0
-    assert average.kept_after(100_000) == pytest.approx(0.931482, abs=1e-6)
+    assert average.decay_at(1) == 0
+    assert average.decay_after(100_000) == pytest.approx(0.931482, abs=1e-6)
     for seen in (10_000_000, 10**9):
-        assert average.kept_after(seen) == pytest.approx(0.999290, abs=1e-6)
-    assert average.kept(101) == average.kept_after(100 * 512)
+        assert average.decay_after(seen) == pytest.approx(0.999290, abs=1e-6)
+    assert average.decay_at(101) == average.decay_after(100 * 512)
 
 
 @given(st.floats(1, 1e6), st.integers(1, 512), st.integers(1, 10**6))
 def test_a_ramp_holds_the_half_life_at_a_twentieth_of_what_was_seen(halflife, batch_size, step):
     seen = (step - 1) * batch_size
     ramped, plain = (
-        by_images(halflife, batch_size, ramp=ramp).kept(step) for ramp in (True, False)
+        by_images(halflife, batch_size, ramp=ramp).decay_at(step) for ramp in (True, False)
     )
     assert plain == 0.5 ** (batch_size / halflife)
     if seen * 0.05 >= halflife:

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from cellflow import FileError, InputError, _tensors, method
 from cellflow.marginals import Gaussian, Marginals, TimeAxis
-from cellflow.training import Checkpoint, Look, fit_flow, loop, watch
+from cellflow.training import Checkpoint, Every, callbacks, fit_flow, trainer
 from cellflow.training.checkpoints import State
 from tests import trainings
 from tests.trainings import NETS, equal, minibatches, points, trained
@@ -25,8 +25,8 @@ N_STEPS = 13
 @pytest.fixture(autouse=True)
 def _many_readings(monkeypatch):
     """Readings, and chances to stop early, after every three steps; of few pairs."""
-    monkeypatch.setattr(loop, "REPORT_EVERY", 3)
-    monkeypatch.setattr(watch, "_WATCHED", 32)
+    monkeypatch.setattr(trainer, "READ_EVERY", 3)
+    monkeypatch.setattr(callbacks, "_UNSEEN", 32)
 
 
 def train(kind, coupling, *, patient=False, looks=(), checkpoint=None, **changes):
@@ -34,10 +34,15 @@ def train(kind, coupling, *, patient=False, looks=(), checkpoint=None, **changes
     if patient:
         changes |= {"patience": 1, "train_fraction": 0.5}
         changes |= {"learning_rate": 0.5, "schedule": "constant"}
-    extras = {"looks": looks, "checkpoint": checkpoint}
-    extras["check"] = minibatches(7) if patient else None
-    parts = trainings.net(kind), trainings.couplings()[coupling]
-    return trained(*parts, extras=extras, n_steps=N_STEPS, **changes)
+    return trained(
+        trainings.net(kind),
+        trainings.couplings()[coupling],
+        unseen=minibatches(7) if patient else None,
+        callbacks=looks,
+        checkpoint=checkpoint,
+        n_steps=N_STEPS,
+        **changes,
+    )
 
 
 @cache
@@ -55,7 +60,7 @@ def interrupted(path, step, every, kind, coupling, **changes):
         train(
             kind,
             coupling,
-            looks=[Look(step, interrupt)],
+            looks=[Every(step, interrupt)],
             checkpoint=Checkpoint(path, every),
             **changes,
         )
@@ -67,7 +72,7 @@ def check_resumed(folder, kind, coupling, step, every, **changes):
     path.unlink(missing_ok=True)
     interrupted(path, step, every, kind, coupling, **changes)
     seen = []
-    look = Look(1, lambda at, _net: seen.append(at))
+    look = Every(1, lambda at, _net: seen.append(at))
     net, again = train(
         kind, coupling, looks=[look], checkpoint=Checkpoint(path, every, resume=True), **changes
     )
@@ -119,7 +124,7 @@ def test_a_training_can_be_interrupted_again_and_again(tmp_path):
     for step in (3, 7, 8, 12):
         with pytest.raises(KeyboardInterrupt):
             train(
-                "dropout", "mixture", looks=[Look(step, interrupt)], ahead=1,
+                "dropout", "mixture", looks=[Every(step, interrupt)], ahead=1,
                 checkpoint=Checkpoint(path, 1, resume=True),
             )  # fmt: skip
     net, out = train("dropout", "mixture", ahead=1, checkpoint=Checkpoint(path, 1, resume=True))
@@ -134,7 +139,7 @@ def test_a_training_that_was_done_is_not_gone_on_with(tmp_path):
     seen = []
     _, again = train(
         "mlp", "minibatch", patient=True, checkpoint=kept,
-        looks=[Look(1, lambda step, _net: seen.append(step))],
+        looks=[Every(1, lambda step, _net: seen.append(step))],
     )  # fmt: skip
     assert equal(again.net, first.net)
     assert again.history == first.history
@@ -258,9 +263,9 @@ def test_a_byte_that_changed_is_refused_wherever_it_is(kept, data):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": "cellflow"}, "is no checkpoint of a training"),
-        ({"format": None}, "is no checkpoint of a training"),
-        ({"schema_version": "9"}, "has schema version '9'; this cellflow reads version 2"),
+        ({"format": "cellflow"}, "is not a checkpoint of a training"),
+        ({"format": None}, "is not a checkpoint of a training"),
+        ({"schema_version": "9"}, "has schema version '9'; this cellflow reads version 3"),
         ({"schema_version": None}, "has schema version None"),
         ({"state": json.dumps({"step": 9, "values": {}, "identity": {}})}, "was altered"),
         ({"state": "no JSON"}, "was altered"),
@@ -296,7 +301,7 @@ def test_a_folder_in_the_place_of_the_file_is_named(tmp_path):
 
 def test_a_state_of_other_settings_is_refused_with_their_names(kept):
     kept.load()
-    kept.of({}).load()
+    kept.with_identity({}).load()
     other = Checkpoint(kept.path, resume=True, identity={"seed": 2, "sizes": (1, 2), "flips": True})
     with pytest.raises(InputError, match=r"other settings \(flips, seed\)"):
         other.load()
@@ -313,7 +318,7 @@ def fitted(path, *, seed=0, resume=True, **changes):
         recipe=trainings.settings(**changes),
         seed=seed,
         device=torch.device("cpu"),
-        checkpoint=Checkpoint(path, 3, resume, {"data": "points"}),
+        checkpoint=Checkpoint(path, 3, resume, identity={"data": "points"}),
     )
 
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellflow.couplings import AccelerationCoupling, waiting
-from cellflow.training.feed import Feed, Source
+from cellflow.couplings import AccelerationCoupling, Coupling
+from cellflow.training.feed import Feed, FeedState
 from tests.seeds import seeded
 from tests.trainings import couplings, minibatches, same_pairs
 
@@ -32,15 +32,14 @@ def all_same(found, expected):
     return len(found) == len(expected) and all(map(same_pairs, found, expected))
 
 
-class Failing:
+class Failing(Coupling):
     """A coupling that fails at its fourth draw."""
 
     def __init__(self):
         self.coupling, self.draws = minibatches(), 0
 
-    @property
-    def parts(self):
-        return [self.coupling]
+    def pending_pairs(self):
+        return self.coupling.pending_pairs()
 
     def sample(self, n, generator):
         self.draws += 1
@@ -57,7 +56,7 @@ numbers = {"n": st.integers(1, 30), "ahead": st.integers(1, 3), "batches": st.in
 @given(**numbers)
 def test_a_thread_changes_nothing_about_the_pairs(name, n, ahead, batches):
     feed = Feed(made(name), n, seeded(5))
-    with feed.ahead(ahead):
+    with feed.prefetch(ahead):
         found = [feed.next() for _ in range(batches)]
     assert all_same(found, drawn(name, n, batches))
 
@@ -68,15 +67,15 @@ def test_after_the_block_coupling_and_generator_are_where_the_last_pair_left_the
     name, n, ahead, batches
 ):
     feed = Feed(made(name), n, seeded(5))
-    with feed.ahead(ahead):
+    with feed.prefetch(ahead):
         for _ in range(batches):
             feed.next()
     alone = made(name), seeded(5)
     for _ in range(batches):
         alone[0].sample(n, alone[1])
     assert torch.equal(feed.generator.get_state(), alone[1].get_state())
-    left = [sum(map(len, ready)) for ready in waiting(feed.coupling)]
-    assert left == [sum(map(len, ready)) for ready in waiting(alone[0])]
+    left = [sum(map(len, ready)) for ready in feed.coupling.pending_pairs()]
+    assert left == [sum(map(len, ready)) for ready in alone[0].pending_pairs()]
     found = [feed.next(), feed.coupling.sample(3, feed.generator)]
     assert all_same(found, [alone[0].sample(n, alone[1]), alone[0].sample(3, alone[1])])
 
@@ -86,7 +85,7 @@ def test_blocks_follow_each_other_without_a_seam(blocks):
     feed = Feed(made("mixture"), 7, seeded(5))
     found = []
     for ahead, batches in blocks:
-        with feed.ahead(ahead):
+        with feed.prefetch(ahead):
             found += [feed.next() for _ in range(batches)]
         found.append(feed.next())
     assert all_same(found, drawn("mixture", 7, len(found)))
@@ -96,22 +95,22 @@ def test_blocks_follow_each_other_without_a_seam(blocks):
 @pytest.mark.parametrize("ahead", [0, 2])
 def test_a_source_lets_a_fresh_coupling_go_on_alike(name, ahead):
     feed = Feed(made(name), 7, seeded(5))
-    with feed.ahead(ahead):
-        sources = [feed.source]
+    with feed.prefetch(ahead):
+        sources = [feed.state]
         for _ in range(3):
             feed.next()
-            sources.append(feed.source)
+            sources.append(feed.state)
     expected = drawn(name, 7, 6)
     for served, source in enumerate(sources):
         coupling, generator = made(name), seeded(99)
         coupling.sample(3, generator)
-        Source.of_tensors(source.tensors, CPU).restore(coupling, generator)
+        FeedState.from_tensors(source.tensors, CPU).restore(coupling, generator)
         found = [coupling.sample(7, generator) for _ in range(6 - served)]
         assert all_same(found, expected[served:])
 
 
 def test_pairs_are_really_drawn_ahead_and_no_more_than_asked():
-    class Counting:
+    class Counting(Coupling):
         def __init__(self):
             self.coupling, self.draws = minibatches(), threading.Semaphore(0)
 
@@ -121,7 +120,7 @@ def test_pairs_are_really_drawn_ahead_and_no_more_than_asked():
 
     counting = Counting()
     feed = Feed(counting, 7, seeded(5))
-    with feed.ahead(2):
+    with feed.prefetch(2):
         feed.next()
         # One served and two ahead, at least; one more may be waiting for room.
         assert all(counting.draws.acquire(timeout=20) for _ in range(3))
@@ -131,7 +130,7 @@ def test_pairs_are_really_drawn_ahead_and_no_more_than_asked():
 @pytest.mark.parametrize("ahead", [0, 1, 3])
 def test_an_error_of_the_coupling_is_raised_where_the_pairs_are_asked_for(ahead):
     feed = Feed(Failing(), 7, seeded(5))
-    with feed.ahead(ahead):
+    with feed.prefetch(ahead):
         for expected in drawn("minibatch", 7, 3):
             assert same_pairs(feed.next(), expected)
         with pytest.raises(ZeroDivisionError, match="no plan"):
@@ -140,7 +139,7 @@ def test_an_error_of_the_coupling_is_raised_where_the_pairs_are_asked_for(ahead)
 
 def test_an_error_is_heard_by_whoever_asks_again_and_pairs_before_it_stay_served():
     feed = Feed(Failing(), 7, seeded(5))
-    with feed.ahead(2):
+    with feed.prefetch(2):
         served = [feed.next() for _ in range(3)]
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
@@ -156,7 +155,7 @@ def test_no_thread_outlives_the_block(name, served):
     feed = Feed(Failing() if name == "failing" else minibatches(), 7, seeded(5))
 
     def interrupted():
-        with feed.ahead(2):
+        with feed.prefetch(2):
             assert len(set(threading.enumerate()) - before) <= 1
             for _ in range(served):
                 feed.next()
@@ -181,7 +180,7 @@ def test_a_stream_beside_that_of_the_net_changes_nothing():
     coupling, generator = made_there()
     feed = Feed(coupling, 7, generator)
     found = [feed.next()]
-    with feed.ahead(2):
+    with feed.prefetch(2):
         found += [feed.next() for _ in range(18)]
     found.append(feed.next())
     assert all_same(found, expected)

@@ -11,10 +11,19 @@ from cellflow._batch import Pairs
 from cellflow.flow import Flow
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.nets import Fields
-from cellflow.training import Checkpoint, Look, compared, fit_flow, loop, settings_after, target_net
-from cellflow.training.target_net import TargetNet, carried, spread
+from cellflow.training import (
+    Checkpoint,
+    Every,
+    Trainer,
+    fit_flow,
+    report_straightness,
+    settings_after,
+    target_net,
+    trainer,
+)
+from cellflow.training.target_net import TargetNet, carry_pairs, spread
 from tests.seeds import seeded
-from tests.trainings import DEVICE, equal, net
+from tests.trainings import DEVICE, equal, minibatches, net, regression, settings
 
 AXIS = TimeAxis("real", (0.0, 1.0, 3.0))
 TWO = TimeAxis("index", (0.0, 1.0))
@@ -111,7 +120,7 @@ def test_a_recipe_with_the_default_net_takes_that_of_the_prior(prior):
 
 def test_paths_get_straight_and_their_ends_stay(crossing):
     """Transport between normal laws needs no crossing; pairs drawn apart cross."""
-    flow = compared(crossing, tuned(crossing, ellipse(), numbers=LONG), ellipse())
+    flow = report_straightness(crossing, tuned(crossing, ellipse(), numbers=LONG), ellipse())
     numbers = flow.settings["fine_tuning"]
     assert numbers["before"]["npe"] > 0.1
     assert numbers["after"]["npe"] < numbers["before"]["npe"] / 4
@@ -133,7 +142,7 @@ def test_intervals_of_any_length_keep_their_course(prior):
     "chosen", [method("oat-fm", oat_target="hermite"), method("oat-fm", oat_copy_every=5)]
 )
 def test_the_hermite_target_and_copies_keep_the_ends_as_well(crossing, chosen):
-    flow = compared(crossing, tuned(crossing, ellipse(), chosen, LONG), ellipse())
+    flow = report_straightness(crossing, tuned(crossing, ellipse(), chosen, LONG), ellipse())
     numbers = flow.settings["fine_tuning"]
     assert numbers["after"]["npe"] < numbers["before"]["npe"]
     assert 0.95 < flow.history["ratio"][-1] < 1.05
@@ -142,7 +151,7 @@ def test_the_hermite_target_and_copies_keep_the_ends_as_well(crossing, chosen):
 def test_what_was_straight_and_is_fine_tuned_is_told_in_one_line(prior, caplog, monkeypatch):
     monkeypatch.setattr("cellflow._log.logger.propagate", True)
     with caplog.at_level("INFO", logger="cellflow"):
-        compared(prior, tuned(prior), moving())
+        report_straightness(prior, tuned(prior), moving())
     line = caplog.messages[0]
     assert set(caplog.messages) == {line}
     assert line.startswith("path energy ")
@@ -164,6 +173,13 @@ def followed(**changes):
     return each, TargetNet(each, method("oat-fm", **changes).objective, pairs_of(), 9)
 
 
+def at_step(steps):
+    """A trainer after so many steps, as a callback sees it."""
+    each = Trainer(net(), minibatches(), regression(), settings(), seeded(0))
+    each.steps = steps
+    return each
+
+
 def shift(each, by):
     with torch.no_grad():
         for weights in each.parameters():
@@ -178,7 +194,7 @@ def test_it_follows_by_an_average_from_the_weights_of_the_prior():
     each, target = followed(oat_decay=0.9)
     start = first(each)
     shift(each, 1.0)
-    target.update(1)
+    target.after_step(at_step(1))
     assert first(target.net) == pytest.approx(start + 0.1, rel=1e-5)
     assert not target.net.training
 
@@ -187,12 +203,12 @@ def test_it_can_stay_as_it_is_or_be_copied_now_and_then():
     each, frozen = followed(oat_decay=1.0)
     start = first(each)
     shift(each, 1.0)
-    frozen.update(1)
+    frozen.after_step(at_step(1))
     assert first(frozen.net) == start
     each, copied = followed(oat_copy_every=3)
     for step in range(1, 6):
         shift(each, 1.0)
-        copied.update(step)
+        copied.after_step(at_step(step))
     assert first(copied.net) == pytest.approx(first(each) - 2, rel=1e-5)
 
 
@@ -210,7 +226,7 @@ def test_the_net_that_couplings_ask_is_the_one_that_follows(prior):
 def test_a_resumed_fine_tuning_ends_with_the_weights_of_one_that_was_not(
     prior, changes, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(loop, "REPORT_EVERY", 3)
+    monkeypatch.setattr(trainer, "READ_EVERY", 3)
     chosen = method("oat-fm", **changes, oat_tolerance=99.0)
     numbers = recipe(SHORT, n_steps=13, learning_rate=0.01, coupling_batch_size=100, batch_size=30)
     options = {"chosen": chosen, "numbers": numbers}
@@ -221,7 +237,7 @@ def test_a_resumed_fine_tuning_ends_with_the_weights_of_one_that_was_not(
 
     path = tmp_path / "state.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        tuned(prior, **options, checkpoint=Checkpoint(path, 5), looks=[Look(7, interrupt)])
+        tuned(prior, **options, checkpoint=Checkpoint(path, 5), callbacks=[Every(7, interrupt)])
     resumed = tuned(prior, **options, checkpoint=Checkpoint(path, 5, resume=True))
     assert equal(resumed.nets, whole.nets)
     assert resumed.history == whole.history
@@ -242,7 +258,7 @@ def test_points_are_carried_each_over_its_own_interval():
     pairs = Pairs(
         torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor([0.0, 1.0]), torch.tensor([1.0, 4.0])
     )
-    found = carried(Fields({"velocity": Constant()}), pairs)
+    found = carry_pairs(Fields({"velocity": Constant()}), pairs)
     torch.testing.assert_close(found, torch.tensor([[0.5], [7.5]]))
 
 
@@ -273,15 +289,21 @@ def watching(real, prior=0.0, n_steps=500):
 
 def stops(target, *ratios, every=50):
     """Whether it stops at each of some readings of nets that carry points to these spreads."""
-    rates = torch.tensor(ratios).log().tolist()
-    nets = [Fields({"velocity": Widening(rate)}) for rate in rates]
-    return [target.read(every * (k + 1), net)[1] for k, net in enumerate(nets)]
+    trained, found = at_step(0), []
+    for k, rate in enumerate(torch.tensor(ratios).log().tolist()):
+        trained.steps, trained.current = every * (k + 1), Fields({"velocity": Widening(rate)})
+        trained.history["step"].append(trained.steps)
+        found.append(target.after_reading(trained))
+    return found
 
 
 def test_the_ratio_is_that_of_what_is_carried_to_what_the_prior_carries():
     def ratio(rate, **options):
-        net = Fields({"velocity": Widening(rate)})
-        return watching(**options).read(50, net)[0]["ratio"]
+        trained = at_step(50)
+        trained.current = Fields({"velocity": Widening(rate)})
+        trained.history["step"].append(50)
+        watching(**options).after_reading(trained)
+        return trained.history["ratio"][0]
 
     assert ratio(0.03, real=1.0) == pytest.approx(torch.tensor(0.03).exp().item(), rel=1e-4)
     assert ratio(0.5, real=1.5, prior=0.5) == pytest.approx(1.0)

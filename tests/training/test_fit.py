@@ -10,8 +10,8 @@ from cellflow.marginals import Marginals, Population, TimeAxis
 from cellflow.nets import Fields
 from cellflow.objectives import VelocityRegression
 from cellflow.paths import StraightPath
-from cellflow.training import fit_flow, minimise, resolve_device
-from cellflow.training.schedules import cosine
+from cellflow.training import Trainer, fit_flow, resolve_device
+from cellflow.training.trainer import SCHEDULES
 from tests.gaussians import Normal, independent_velocity
 from tests.trainings import DEVICE
 
@@ -63,13 +63,13 @@ def test_trained_net_meets_the_closed_form_velocity(generator):
             return independent_velocity(t, x, self.mean, self.log_std.exp())
 
     net = Net()
-    minimise(
+    Trainer(
         Fields({"velocity": net}),
         IndependentCoupling(Normal(), Normal(2.0, 0.5)),
         VelocityRegression(StraightPath(sigma=0)),
         recipe("default", n_steps=600, learning_rate=0.02, batch_size=512, ema_decay=0),
         generator,
-    )
+    ).run()
     assert float(net.mean.detach()) == pytest.approx(2.0, abs=0.05)
     assert float(net.log_std.detach().exp()) == pytest.approx(0.5, abs=0.05)
 
@@ -107,7 +107,9 @@ def test_a_loss_that_is_no_number_stops_the_fit():
 
 
 def test_cosine_falls_from_one_to_zero():
-    assert [cosine(done) for done in (0, 0.5, 1, 1.2)] == pytest.approx([1, 0.5, 0, 0], abs=1e-12)
+    assert [SCHEDULES["cosine"](done) for done in (0, 0.5, 1, 1.2)] == pytest.approx(
+        [1, 0.5, 0, 0], abs=1e-12
+    )
 
 
 def test_unknown_device_is_named_with_the_valid_ones():

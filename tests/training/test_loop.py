@@ -1,4 +1,4 @@
-"""What the training loop does with a recipe, step by step."""
+"""Steps, randomness, callbacks and messages of the trainer."""
 
 import math
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from cellflow import SolverError
 from cellflow.couplings import IndependentCoupling
 from cellflow.marginals import Gaussian, Population
-from cellflow.training import Checkpoint, Look
-from cellflow.training.schedules import rate_at
+from cellflow.training import Checkpoint, Every, ProgressBar
+from cellflow.training.trainer import learning_rate
 from tests import trainings
 from tests.seeds import seeded
 from tests.trainings import NETS, Plain, equal, minibatches, trained
@@ -95,7 +95,7 @@ def test_the_step_size_rises_and_falls_as_the_recipe_says(warmup, n_steps, sched
     ]
     rates = [0.01 * rise * fall for rise, fall in zip(rises, falls, strict=True)]
     recipe = trainings.settings(n_steps=n_steps, warmup=warmup, schedule=schedule)
-    assert [rate_at(recipe, k) for k in range(n_steps)] == pytest.approx(rates, abs=1e-15)
+    assert [learning_rate(recipe, k) for k in range(n_steps)] == pytest.approx(rates, abs=1e-15)
     found = way(n_steps=n_steps, warmup=warmup, schedule=schedule)
     assert found == pytest.approx(sum(rates), rel=1e-6)
 
@@ -103,7 +103,7 @@ def test_the_step_size_rises_and_falls_as_the_recipe_says(warmup, n_steps, sched
 @given(st.integers(0, 50), st.integers(1, 50), st.integers(0, 60))
 def test_a_step_size_is_never_negative_nor_over_that_of_the_recipe(warmup, n_steps, done):
     recipe = trainings.settings(n_steps=n_steps, warmup=warmup)
-    assert 0 <= rate_at(recipe, done) <= recipe.learning_rate
+    assert 0 <= learning_rate(recipe, done) <= recipe.learning_rate
 
 
 def test_long_gradients_are_cut_and_short_ones_left():
@@ -190,7 +190,7 @@ def test_looks_are_taken_in_evaluation_mode_and_training_goes_on_in_its_own(kind
         seen.append((step, modules, current is net, len(objective.modes)))
 
     _, out = trained(
-        net, objective=objective, n_steps=10, ema_decay=decay, extras={"looks": [Look(4, look)]}
+        net, objective=objective, n_steps=10, ema_decay=decay, callbacks=[Every(4, look)]
     )
     assert seen == [(step, {False}, decay == 0, step) for step in (4, 8, 10)]
     assert objective.modes == [True] * 10
@@ -202,9 +202,9 @@ def test_looks_are_taken_in_evaluation_mode_and_training_goes_on_in_its_own(kind
 def test_several_looks_have_their_own_steps():
     seen = []
     looks = [
-        Look(every, lambda step, _net, every=every: seen.append((step, every))) for every in (3, 7)
+        Every(every, lambda step, _net, every=every: seen.append((step, every))) for every in (3, 7)
     ]
-    trained(n_steps=7, extras={"looks": looks})
+    trained(n_steps=7, callbacks=looks)
     assert seen == [(3, 3), (6, 3), (7, 3), (7, 7)]
 
 
@@ -215,7 +215,7 @@ def test_a_look_that_fails_leaves_the_net_in_training_mode():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        trained(net, ema_decay=0.0, extras={"looks": [Look(2, fail)]})
+        trained(net, ema_decay=0.0, callbacks=[Every(2, fail)])
     assert net.training
 
 
@@ -242,12 +242,12 @@ def test_a_loss_that_is_no_number_stops_the_training_and_its_step_is_named(at, v
 def test_a_state_that_came_of_such_a_loss_is_not_kept(tmp_path):
     kept = Checkpoint(tmp_path / "state.safetensors", 2, resume=True)
     with pytest.raises(SolverError, match="at step 7"):
-        trained(objective=Lost(7), n_steps=60, extras={"checkpoint": kept})
+        trained(objective=Lost(7), n_steps=60, checkpoint=kept)
     assert kept.load().step == 6
 
 
 def test_the_bar_tells_the_loss_the_rate_and_the_share_of_the_coupling(capsys):
-    trained(n_steps=60, extras={"progress": True, "what": "digits", "unit": "images"})
+    trained(n_steps=60, callbacks=[ProgressBar("digits", "images")])
     shown = capsys.readouterr().err
     assert "digits: 100%" in shown
     assert "60/60" in shown
@@ -264,10 +264,8 @@ def test_the_bar_goes_on_where_a_training_was_resumed(capsys, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trained(
-            n_steps=60, extras={"checkpoint": Checkpoint(path, 10), "looks": [Look(41, interrupt)]}
-        )
-    trained(n_steps=60, extras={"checkpoint": Checkpoint(path, 10, resume=True), "progress": True})
+        trained(n_steps=60, checkpoint=Checkpoint(path, 10), callbacks=[Every(41, interrupt)])
+    trained(n_steps=60, checkpoint=Checkpoint(path, 10, resume=True), callbacks=[ProgressBar()])
     assert "| 40/60" in capsys.readouterr().err
 
 

@@ -9,7 +9,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from cellflow import InputError, SolverError
 from cellflow._batch import Pairs
-from cellflow.training import Checkpoint, Crew, Look, joined, launch, loop
+from cellflow.training import Checkpoint, Every, ProcessGroup, launch, process_group, trainer
 from tests import trainings
 from tests.trainings import Plain, equal, minibatches, same_pairs, trained
 
@@ -61,7 +61,7 @@ class Stopping:
 def random_training(checkpoint=None, stop=None, seen=None):
     """Train with noise, times, dropout and early stopping, all of which must be kept."""
     objective = trainings.regression()
-    looks = [] if seen is None else [Look(1, lambda step, _net: seen.append(step))]
+    looks = [] if seen is None else [Every(1, lambda step, _net: seen.append(step))]
     return trained(
         trainings.net("dropout"),
         trainings.couplings()["mixture"],
@@ -69,7 +69,9 @@ def random_training(checkpoint=None, stop=None, seen=None):
         ahead=1,
         patience=4,
         train_fraction=0.5,
-        extras={"check": minibatches(7), "checkpoint": checkpoint, "looks": looks},
+        unseen=minibatches(7),
+        callbacks=looks,
+        checkpoint=checkpoint,
     )
 
 
@@ -111,9 +113,9 @@ def draws():
 def work(folder: str) -> None:
     """What each of the processes does; what comes of it goes to a file of its own."""
     torch.set_num_threads(1)
-    loop.REPORT_EVERY = 5
-    with joined("cpu") as device:
-        crew = Crew.here()
+    trainer.READ_EVERY = 5
+    with process_group("cpu") as device:
+        group = ProcessGroup.current()
         found = {
             "device": device,
             "whole": whole_batches(),
@@ -124,10 +126,10 @@ def work(folder: str) -> None:
             "noise": torch.cat(draws()),
         }
     # Joined once more, they find each other anew, though one comes late.
-    time.sleep(0.3 * crew.leads)
-    with joined("cpu"):
-        found["again"] = Crew.here().mean(torch.tensor(float(crew.rank)))
-    torch.save(found, Path(folder) / f"{crew.rank}-of-{crew.size}.pt")
+    time.sleep(0.3 * group.is_main)
+    with process_group("cpu"):
+        found["again"] = ProcessGroup.current().mean(torch.tensor(float(group.rank)))
+    torch.save(found, Path(folder) / f"{group.rank}-of-{group.size}.pt")
 
 
 def fail(_folder: str) -> None:
@@ -137,7 +139,7 @@ def fail(_folder: str) -> None:
 @pytest.fixture
 def alone(monkeypatch):
     """What one process finds."""
-    monkeypatch.setattr(loop, "REPORT_EVERY", 5)
+    monkeypatch.setattr(trainer, "READ_EVERY", 5)
     return whole_batches()
 
 
@@ -201,8 +203,8 @@ def test_a_process_that_fails_is_told():
         launch(1, fail, "")
 
 
-def test_one_process_is_a_crew_of_its_own():
-    assert Crew.here() == Crew(0, 1)
-    with joined("cuda:7") as device:
+def test_one_process_is_a_group_of_its_own():
+    assert ProcessGroup.current() == ProcessGroup(0, 1)
+    with process_group("cuda:7") as device:
         assert device == "cuda:7"
-    assert Crew.here().leads
+    assert ProcessGroup.current().is_main

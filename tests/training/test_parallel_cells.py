@@ -10,7 +10,7 @@ import torch
 
 import cellflow as cf
 from cellflow.cli.fit import fit
-from cellflow.objectives import velocity
+from cellflow.objectives import velocity_regression
 from cellflow.training import launch
 
 N_STEPS = 8
@@ -24,7 +24,7 @@ def middle(pairs, _generator):
 def fitted(folder: str, name: str, method: str) -> None:
     """Fit by the command, nothing random but the pairs."""
     torch.set_num_threads(1)
-    velocity.uniform_times = middle
+    velocity_regression.uniform_times = middle
     words = [f"{folder}/course.h5ad", "--output", f"{folder}/{name}", "--quiet"]
     words += ["--use-rep", "X_pca", "--method", method, "--n-steps", str(N_STEPS)]
     words += ["--sigma", "0", "--device", "cpu"]
@@ -40,7 +40,7 @@ def folder(course, tmp_path):
 @pytest.mark.parametrize("method", ["default", "ot-cfm"])
 def test_weights_of_two_processes_are_those_of_one(folder, method, monkeypatch):
     """So were all gradients, on the same global batches: Adam would part otherwise."""
-    monkeypatch.setattr(velocity, "uniform_times", middle)
+    monkeypatch.setattr(velocity_regression, "uniform_times", middle)
     fitted(str(folder), "alone", method)
     # Processes join once: the second group of one process may wait for sockets of the first.
     launch(2, fitted, str(folder), "both", method)

@@ -53,7 +53,7 @@ def finetune(
     from cellflow.flow import check_flow_target
 
     check_flow_target(output, overwrite=force)
-    options.check_checkpoint(settings, force=force)
+    options.take_checkpoint(settings, force=force)
     settings |= {"flow": str(flow_path), "output": str(output), "force": force}
     settings |= {"progress": progress}
     if processes == 1:
@@ -71,7 +71,7 @@ def work(settings: dict[str, Any]) -> None:
     import logging
 
     from cellflow import Flow, _log, images
-    from cellflow.training import Crew, joined
+    from cellflow.training import ProcessGroup, process_group
 
     given = dict(settings)
     if not given["progress"]:
@@ -80,7 +80,7 @@ def work(settings: dict[str, Any]) -> None:
     output, force, seed = (given.pop(name) for name in ("output", "force", "seed"))
     flow = Flow.load(given.pop("flow"))
     data, source = shared.sets(given)
-    with joined(given.pop("device")) as device:
+    with process_group(given.pop("device")) as device:
         tuned = images.finetune(flow, data, source=source, rng=seed, device=device, **given)
-        if Crew.here().leads:
+        if ProcessGroup.current().is_main:
             tuned.save(output, overwrite=force)

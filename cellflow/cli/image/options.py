@@ -133,7 +133,7 @@ guidance = options.compose(
 
 #: What is kept and shown of a training, and by how many processes it is done.
 training = options.compose(
-    options.checkpoint(every=1000),
+    options.checkpoint,
     click.option(
         "--pictures",
         type=options.PATH,

@@ -116,7 +116,7 @@ def train(output: Path, force: bool, processes: int, progress: bool, **settings:
     from cellflow.flow import check_flow_target
 
     check_flow_target(output, overwrite=force)
-    options.check_checkpoint(settings, force=force)
+    options.take_checkpoint(settings, force=force)
     settings |= {"output": str(output), "force": force, "progress": progress}
     if processes == 1:
         work(settings)
@@ -131,13 +131,13 @@ def train(output: Path, force: bool, processes: int, progress: bool, **settings:
 def work(settings: dict[str, Any]) -> None:
     """What each process does: read, train, and, in the one that leads, save."""
     from cellflow import Flow, images
-    from cellflow.training import Crew, joined
+    from cellflow.training import ProcessGroup, process_group
 
     given = dict(settings)
     output, force = given.pop("output"), given.pop("force")
     data, source = shared.sets(given)
     latents, prior, seed = (given.pop(name) for name in ("latents", "prior", "seed"))
-    with joined(given.pop("device")) as device:
+    with process_group(given.pop("device")) as device:
         flow = images.train(
             data,
             source=source,
@@ -147,7 +147,7 @@ def work(settings: dict[str, Any]) -> None:
             device=device,
             **given,
         )
-        if Crew.here().leads:
+        if ProcessGroup.current().is_main:
             flow.save(output, overwrite=force)
 
 

@@ -27,8 +27,8 @@ from cellflow.images.guidance.discriminator import Discriminator
 from cellflow.images.guidance.noisy_classifier import RatioNet, vp_sigma
 from cellflow.marginals import Gaussian, Population
 from cellflow.methods.recipes import Recipe, recipe_of
+from cellflow.training import Callback, EarlyStopping, ProgressBar, Trainer
 from cellflow.training.devices import cpu_threads
-from cellflow.training.loop import minimise
 
 #: Times of the variance-preserving process between which levels of noise are drawn.
 _FIRST, _LAST = 1e-5, 1.0
@@ -248,57 +248,36 @@ class _Split:
         progress: bool,
     ) -> dict[str, list[float]]:
         """Train `net` in place; the readings."""
-        trained = minimise(
-            net,
-            self.seen,
-            objective,
-            self.recipe,
-            generator,
-            check=self.unseen,
-            companion=_Accuracy.of(self.unseen, objective, generator),
-            progress=progress,
-            what=what,
-            unit="images",
-        )
-        return trained.history
+        accuracy = _Accuracy(self.unseen, objective, generator)
+        early_stopping = EarlyStopping(self.unseen, generator.device, self.recipe.patience)
+        callbacks: list[Callback] = [early_stopping, accuracy]
+        if progress:
+            callbacks.append(ProgressBar(what, "images"))
+        trainer = Trainer(net, self.seen, objective, self.recipe, generator, callbacks=callbacks)
+        trainer.run()
+        return trainer.history
 
 
-@dataclass(frozen=True)
-class _Accuracy:
-    """Reads the share of unseen pairs that are told right, with the same noise each time."""
+class _Accuracy(Callback):
+    """The share of unseen pairs that are classified correctly, as `accuracy` of the history."""
 
-    objective: Classification | Discrimination
-    pairs: Pairs
-    seed: int
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         unseen: Coupling,
         objective: Classification | Discrimination,
         generator: torch.Generator,
-    ) -> _Accuracy:
-        """That of pairs drawn now."""
-        seed = draw_seed(generator)
-        drawn = unseen.sample(_LOOKED_AT, torch_generator(seed, generator.device))
-        return cls(objective, drawn, seed)
-
-    def update(self, step: int) -> None:
-        """Nothing to follow."""
+    ) -> None:
+        self.objective = objective
+        self.seed = draw_seed(generator)
+        self.pairs = unseen.sample(_LOOKED_AT, torch_generator(self.seed, generator.device))
 
     @torch.no_grad()
-    def read(self, step: int, net: RatioNet) -> tuple[dict[str, float], bool]:  # noqa: ARG002
-        """The accuracy; it never stops the training."""
+    def after_reading(self, trainer: Trainer[RatioNet]) -> bool:
+        """Take the accuracy, with the same noise each time."""
         generator = torch_generator(self.seed, self.pairs.x1.device)
-        return {"accuracy": float(self.objective.accuracy(net, self.pairs, generator))}, False
-
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """Nothing changes."""
-        return {}
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Nothing to restore."""
+        accuracy = self.objective.accuracy(trainer.current, self.pairs, generator)
+        trainer.history.setdefault("accuracy", []).append(float(accuracy))
+        return False
 
 
 def _coupling(pairing: str, noise: Gaussian, images: Population, size: int) -> Coupling:

@@ -249,7 +249,7 @@ def test_a_flow_with_a_discriminator_is_scored_by_the_solver_that_takes_one(flow
 
 
 def test_too_few_images_are_refused_before_any_training(flow, monkeypatch):
-    monkeypatch.setattr(discrimination, "minimise", None)
+    monkeypatch.setattr(discrimination, "Trainer", None)
     with pytest.raises(cf.InputError, match="two or more generated images"):
         cf.images.train_discriminator(flow, digits(), n_generated=1, progress=False)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cellflow._batch import Batch, Pairs
 from cellflow.paths import StraightPath
-from cellflow.paths.wfr import WFRPath
+from cellflow.paths.wfr_path import WFRPath
 from tests.diracs import wfr_squared
 
 #: m0, m1, distance, delta, squared distance.

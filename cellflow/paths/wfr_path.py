@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cellflow._batch import Pairs
 from cellflow._typing import Rows
-from cellflow.paths.sample import PathSample, blurred, progress
+from cellflow.paths.path import PathSample, blurred, progress
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from cellflow._batch import Batch, Pairs
 from cellflow._errors import InputError
 from cellflow.nets import GeopathNet
 from cellflow.paths import StraightPath
-from cellflow.paths.geodesic import MetricPath
+from cellflow.paths.metric_path import MetricPath
 from cellflow.paths.riemannian import IntervalMetrics, LandMetric, RBFMetric
 from tests.seeds import seeded
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cellflow._batch import Pairs
 from cellflow._typing import Points, Rows
-from cellflow.paths.sample import PathSample, blurred, progress, steady_growth
+from cellflow.paths.path import PathSample, blurred, progress, steady_growth
 
 
 @runtime_checkable
