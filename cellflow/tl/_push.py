@@ -60,12 +60,15 @@ def push(
     Returns
     -------
     A new AnnData with one cell for each moved cell, or `n_samples` for each, with the slots of
-    `tl.interpolate`: `X`, `obsm["X_cellflow"]`, `obs["cellflow_time"]`, `obs["cellflow_weight"]`,
-    `obs["start_cell"]`, `obs["start_time"]`. Weights sum to one. They are in proportion to the mass
-    that each cell has grown to; for cells of several times, to its share of what all cells of its
-    own time have grown to. `uns["cellflow"]["push"]` has `time`, `cells`, `n_samples`,
-    `extrapolated` (whether `time` is beyond the times of the flow), and the provenance: `flow_id`,
-    `data`, `seed`, `device`, `versions`, `time_key`, `unit`.
+    `tl.interpolate`. In particular:
+
+    `obs["cellflow_weight"]`
+        Weights that sum to one, in proportion to the mass that each cell has grown to; for cells of
+        several times, to its share of what all cells of its own time have grown to.
+    `uns["cellflow"]["push"]`
+        `time`, `cells`, `n_samples`, `extrapolated` (whether `time` is beyond the times of the
+        flow), and the provenance: `flow_id`, `data`, `seed`, `device`, `versions`, `time_key`,
+        `unit`.
 
     Raises
     ------
@@ -142,8 +145,12 @@ def pull(
 
     Returns
     -------
-    A new AnnData as of `push`. `obs["cellflow_weight"]` reverses growth, and
-    `uns["cellflow"]["pull"]` has the settings.
+    A new AnnData as of `push`. In particular:
+
+    `obs["cellflow_weight"]`
+        Weights as of `push`; growth is reversed.
+    `uns["cellflow"]["pull"]`
+        As of `push`.
 
     Raises
     ------

@@ -73,10 +73,15 @@ def trajectories(
     Returns
     -------
     A new AnnData in long form, with a row for each trajectory and time, sorted by trajectory and
-    then in the direction of the cell. It has the slots of `tl.interpolate` and `obs["trajectory"]`,
-    a number from 0; `obs["cellflow_weight"]` sums to one at each time.
-    `uns["cellflow"]["trajectories"]` has `cells`, `backward`, `n_samples`, `extrapolated`, and the
-    provenance: `flow_id`, `data`, `seed`, `device`, `versions`, `time_key`, `unit`.
+    then in the direction of the cell. It has the slots of `tl.interpolate`, and:
+
+    `obs["trajectory"]`
+        Number of the trajectory, from 0.
+    `obs["cellflow_weight"]`
+        Weights as of `push`, which sum to one at each time.
+    `uns["cellflow"]["trajectories"]`
+        `cells`, `backward`, `n_samples`, `extrapolated`, and the provenance: `flow_id`, `data`,
+        `seed`, `device`, `versions`, `time_key`, `unit`.
 
     Raises
     ------
