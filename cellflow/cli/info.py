@@ -76,7 +76,7 @@ def _of_flow(flow: Flow) -> dict[str, str]:
         "times": f"{format_list(f'{time:g}' for time in flow.axis.times)} ({flow.axis.kind} axis)",
         "space": description(flow) or from_context(flow.context).describe(),
         "method": ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts),
-        "seed": str(flow.settings["seed"]),
+        "seed": str(flow.record.seed),
         "steps": str(flow.history["step"][-1]),
         "last loss": f"{flow.history['loss'][-1]:.4f}",
     }

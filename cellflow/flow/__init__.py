@@ -2,11 +2,14 @@
 
 from cellflow.flow.flow import Context, Flow, Trajectory
 from cellflow.flow.prediction import Prediction, predict_cells
+from cellflow.flow.record import FitRecord, Inputs
 from cellflow.flow.storage import check_flow_target, fingerprint
 
 __all__ = [
     "Context",
+    "FitRecord",
     "Flow",
+    "Inputs",
     "Prediction",
     "Trajectory",
     "check_flow_target",

@@ -15,6 +15,7 @@ from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._tensors import add_prefix, select_prefix
 from cellflow._typing import Condition, Points, Rows
+from cellflow.flow.record import FitRecord, Inputs, describe_flow
 from cellflow.flow.storage import (
     Stored,
     check_sizes,
@@ -23,7 +24,6 @@ from cellflow.flow.storage import (
     understood,
     write_folder,
 )
-from cellflow.flow.words import flow_in_words
 from cellflow.integrate import (
     Solution,
     check_unit_interval,
@@ -34,6 +34,7 @@ from cellflow.integrate import (
 )
 from cellflow.marginals import ExtrapolatedTimeAxis, TimeAxis
 from cellflow.methods.method import Method
+from cellflow.methods.recipes import Recipe
 from cellflow.nets import ExtrapolatedFields, Fields
 
 #: Points that are carried at a time.
@@ -94,8 +95,12 @@ class Flow:
         The velocity in flow time, and what was learned with it.
     axis
         The clock: elapsed time to flow time.
-    settings
-        Settings of the fit: method, recipe, seed, versions.
+    method, recipe
+        Method and training recipe of the fit.
+    inputs
+        Cells and columns that it was fitted to.
+    record
+        Seed, device, versions, units and cost of the fit.
     history
         Loss curve: `step`, and the mean `loss` of the steps since the previous one.
     context
@@ -104,17 +109,26 @@ class Flow:
 
     nets: Fields
     axis: TimeAxis
-    settings: Mapping[str, Any]
-    history: Mapping[str, Sequence[float]]
+    method: Method
+    recipe: Recipe
+    inputs: Inputs = field(default_factory=Inputs)
+    record: FitRecord = field(default_factory=FitRecord)
+    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
     context: Context = Context()
 
     def __repr__(self) -> str:
-        return flow_in_words(self.nets, self.axis, self.settings, self.fingerprint)
+        return describe_flow(
+            self.nets, self.axis, self.method, self.recipe, self.record, self.fingerprint
+        )
 
-    @property
-    def method(self) -> Method:
-        """Coupling, path and objective of the fit."""
-        return Method(**self.settings["method"])
+    def as_dict(self) -> dict[str, Any]:
+        """Return method, recipe, inputs and record as plain JSON values."""
+        return {
+            "method": self.method.model_dump(mode="json"),
+            "recipe": self.recipe.model_dump(mode="json"),
+            "inputs": self.inputs.values,
+            "record": asdict(self.record),
+        }
 
     @property
     def device(self) -> torch.device:
@@ -139,7 +153,7 @@ class Flow:
     @property
     def time_key(self) -> str | None:
         """Column of `obs` with the times, if the flow was fitted to an AnnData."""
-        return self.context.settings.get("time_key")
+        return self.inputs.time_key
 
     @property
     def changes_mass(self) -> bool:
@@ -308,7 +322,7 @@ class Flow:
             )
         if solver != "edm-heun":
             return
-        if not self.settings.get("from_noise", True):
+        if not self.inputs.from_noise:
             raise InputError(
                 "solver 'edm-heun' is for flows from standard normal noise, and this one starts "
                 "from points; take another, such as 'dopri5'"
@@ -392,7 +406,7 @@ class Flow:
         def drift(t: Rows, x: Points) -> Points:
             return sign * self.nets.velocity(t, x, condition) + self.nets.score(t, x, condition)
 
-        diffusion = self.settings["diffusion"]
+        diffusion = self.record.diffusion
         solution = solve_sde(drift, diffusion, x, flow_times, generator, n_steps=n_steps)
         return Trajectory(solution.x, solution.nfe, x.new_zeros(solution.x.shape[:2]))
 
@@ -445,7 +459,7 @@ class Flow:
         description = {
             "nets": self.nets.settings,
             "axis": asdict(self.axis),
-            "settings": dict(self.settings),
+            **self.as_dict(),
             "history": {name: list(values) for name, values in self.history.items()},
             "context": dict(self.context.settings),
         }
@@ -481,7 +495,10 @@ class Flow:
             return cls(
                 nets=nets.to(device).eval(),
                 axis=TimeAxis(axis["kind"], tuple(axis["times"]), tuple(axis["lengths"])),
-                settings=dict(description["settings"]),
+                method=Method(**description["method"]),
+                recipe=Recipe(**description["recipe"]),
+                inputs=Inputs.from_values(description["inputs"]),
+                record=FitRecord(**description["record"]),
                 history=dict(description["history"]),
                 context=Context(
                     dict(description["context"]), select_prefix("context", stored.tensors)

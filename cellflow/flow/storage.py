@@ -52,7 +52,7 @@ class Format:
         return f"{self.what}.json"
 
 
-FLOW = Format("flow", 4)
+FLOW = Format("flow", 5)
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,13 @@ def read_folder(path: Path, form: Format = FLOW) -> Stored:
     if TENSORS not in names:
         raise FileError(f"{path} is incomplete: {TENSORS} is missing")
     description = _description(path, form)
-    if description.get("schema_version") != form.version:
+    version = description.get("schema_version")
+    if version != form.version:
+        older = isinstance(version, int) and version < form.version
+        way_out = "fit it again" if older else "read it with the cellflow that saved it"
         raise FileError(
-            f"{path} has schema version {description.get('schema_version')!r}; "
-            f"this cellflow reads version {form.version}"
+            f"{path} was saved by {'an earlier' if older else 'another'} cellflow (schema version "
+            f"{version!r}; this one reads version {form.version}): {way_out}"
         )
     blob = (path / TENSORS).read_bytes()
     expected = description.pop("sha256", None)

@@ -1,4 +1,4 @@
-"""Parts of U-Nets: layers made alike, waves, resampling, attention and blocks."""
+"""Layers of U-Nets: initialisation, Fourier features, resampling, attention, residual blocks."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Embedding = Float[Tensor, "n e"]
 Layer = nn.Linear | nn.Conv2d
 Init = Callable[[Layer, torch.Generator | None], None]
 
-#: Of waves that embed a number.
+#: Longest period of sinusoidal embeddings.
 LONGEST_PERIOD = 10_000
 
-#: Below this many channels a group, normalisation would take away what the time adds to them.
+#: Channels per group at least; in smaller groups, normalisation removes what the embedding adds.
 MIN_GROUP = 4
 
 
 def torch_default(layer: Layer, generator: torch.Generator | None) -> None:
-    """PyTorch's own law: uniform within 1 / sqrt(fan in), biases too."""
+    """Draw weights and biases uniformly within 1 / sqrt(fan in), PyTorch's default."""
     bound = 1 / math.sqrt(layer.weight[0].numel())
     for weights in layer.parameters():
         nn.init.uniform_(weights, -bound, bound, generator=generator)
@@ -42,13 +42,13 @@ def linear(fan_in: int, fan_out: int, generator: torch.Generator | None) -> nn.L
 
 
 def zeros(layer: Layer, generator: torch.Generator | None) -> None:  # noqa: ARG001  # an `Init`
-    """All weights and biases 0."""
+    """Set all weights and biases to 0."""
     for weights in layer.parameters():
         nn.init.zeros_(weights)
 
 
 def xavier(gain: float = 1.0) -> Init:
-    """Weights uniform within gain * sqrt(6 / (fan in + fan out)), biases 0."""
+    """Return Glorot's initialisation, uniform within gain sqrt(6 / (fan in + fan out))."""
 
     def init(layer: Layer, generator: torch.Generator | None) -> None:
         nn.init.xavier_uniform_(layer.weight, gain, generator=generator)
@@ -59,45 +59,45 @@ def xavier(gain: float = 1.0) -> Init:
 
 
 @dataclass(frozen=True)
-class Maker:
-    """How the layers of one net are made.
+class LayerFactory:
+    """Builds the layers of one network, with its initialisation and its normalisation.
 
     Attributes
     ----------
     embedding
-        Units of the embedding that each block is given.
+        Units of the embedding that is added in each block.
     dropout
-        Share of activations that a block drops in training.
+        Probability that a block drops an activation during training.
     generator
         Source of the initial weights.
     head_width
-        Channels of an attention head; None takes one head of all channels.
-    usual, attending, closing
-        Initial law of a layer; of queries, keys and values; of the last layer of a branch.
+        Channels per attention head; None uses one head.
+    init, attention_init, final_init
+        Initialisation of a layer; of queries, keys and values; of the last layer of a branch.
     eps
-        Added to variances by group normalisation.
+        Term that group normalisation adds to variances.
     scale
-        What the sum of a branch and its skip is multiplied by.
+        Factor of the sum of a residual branch and its skip connection.
     """
 
     embedding: int
     dropout: float
     generator: torch.Generator | None
     head_width: int | None = None
-    usual: Init = torch_default
-    attending: Init = torch_default
-    closing: Init = zeros
+    init: Init = torch_default
+    attention_init: Init = torch_default
+    final_init: Init = zeros
     eps: float = 1e-5
     scale: float = 1.0
 
     def linear(
         self, fan_in: int, fan_out: int, *, bias: bool = True, init: Init | None = None
     ) -> nn.Linear:
-        """A linear layer."""
+        """Build a linear layer."""
         layer: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
             nn.Linear, fan_in, fan_out, bias=bias
         )
-        (init or self.usual)(layer, self.generator)
+        (init or self.init)(layer, self.generator)
         return layer
 
     def conv(
@@ -110,74 +110,74 @@ class Maker:
         padding: int | None = None,
         init: Init | None = None,
     ) -> nn.Conv2d:
-        """A convolution; the default padding keeps the grid's size."""
+        """Build a convolution; the default padding preserves height and width."""
         padding = size // 2 if padding is None else padding
         layer: nn.Conv2d = nn.utils.skip_init(  # type: ignore[no-untyped-call]
             nn.Conv2d, fan_in, fan_out, size, stride=stride, padding=padding
         )
-        (init or self.usual)(layer, self.generator)
+        (init or self.init)(layer, self.generator)
         return layer
 
-    def time(self, channels: int, steps: int = 1) -> nn.Sequential:
-        """The embedding of a time from 0 to 1, by waves of it as of so many steps.
+    def time_embedding(self, channels: int, steps: int = 1) -> nn.Sequential:
+        """Build the embedding of a time t in [0, 1]: Fourier features of `steps` t, then an MLP.
 
-        As of guided diffusion (Dhariwal and Nichol 2021, arXiv 2105.05233).
+        That of guided diffusion (Dhariwal and Nichol 2021, arXiv 2105.05233).
         """
         rates = torch.arange(channels // 2) / (channels // 2)
         return nn.Sequential(
-            Waves(steps * torch.exp(-math.log(LONGEST_PERIOD) * rates)),
+            FourierFeatures(steps * torch.exp(-math.log(LONGEST_PERIOD) * rates)),
             self.linear(channels, self.embedding),
             nn.SiLU(),
             self.linear(self.embedding, self.embedding),
         )
 
     def norm(self, channels: int) -> nn.GroupNorm:
-        """Group normalisation in up to 32 groups of `MIN_GROUP` or more channels."""
+        """Build a group normalisation with at most 32 groups of at least `MIN_GROUP` channels."""
         groups = largest_divisor(channels, min(32, channels // MIN_GROUP))
         return nn.GroupNorm(groups, channels, eps=self.eps)
 
     def heads(self, channels: int) -> int:
-        """Number of attention heads."""
+        """Return the number of attention heads."""
         return largest_divisor(channels, channels // (self.head_width or channels))
 
 
 def largest_divisor(number: int, limit: int) -> int:
-    """Largest divisor of `number` that is not above `limit`; at least 1."""
+    """Return the largest divisor of `number` up to `limit`, at least 1."""
     return next((k for k in range(limit, 1, -1) if number % k == 0), 1)
 
 
-class Waves(nn.Module):
+class FourierFeatures(nn.Module):
     """Cosines and sines of a number.
 
     Parameters
     ----------
     frequencies
-        Radians a unit, shape (k,).
-    saved
-        Whether they are saved with the weights.
+        Angular frequencies, shape (k,).
+    persistent
+        Whether the frequencies are saved with the weights.
     """
 
     frequencies: Tensor
 
-    def __init__(self, frequencies: Float[Tensor, " k"], *, saved: bool = False) -> None:
+    def __init__(self, frequencies: Float[Tensor, " k"], *, persistent: bool = False) -> None:
         super().__init__()
-        self.register_buffer("frequencies", frequencies, persistent=saved)
+        self.register_buffer("frequencies", frequencies, persistent=persistent)
 
     def forward(self, t: Rows) -> Float[Tensor, "n w"]:
-        """Cosines, then sines, shape (n, 2 k)."""
+        """Return cosines, then sines, shape (n, 2 k)."""
         phase = t[:, None] * self.frequencies
         return torch.cat([phase.cos(), phase.sin()], dim=1)
 
 
-class Down(nn.Module):
-    """Halve a grid: smooth along both sides, keep every second place.
+class Downsample(nn.Module):
+    """Halve height and width: convolve each channel with a separable filter, at stride 2.
 
     Parameters
     ----------
     taps
-        The filter, of even length; it is divided by its sum.
+        One-dimensional filter of even length; normalised to sum 1.
     padded
-        Whether zeros surround the grid; else the filter stays inside.
+        Whether the border is padded with zeros.
     """
 
     taps: Tensor
@@ -188,21 +188,21 @@ class Down(nn.Module):
         self.register_buffer("taps", _window(taps), persistent=False)
 
     def forward(self, x: Grid) -> Grid:
-        """The grid at half its size."""
+        """Return the grid at half its height and width."""
         channels = x.shape[1]
         taps = self.taps.expand(channels, -1, -1, -1)
         return functional.conv2d(x, taps, stride=2, padding=self.padding, groups=channels)
 
 
-class Up(nn.Module):
-    """Double a grid: zeros between the places, then smooth along both sides.
+class Upsample(nn.Module):
+    """Double height and width: transposed convolution with a separable filter, at stride 2.
 
-    With the taps (1, 1) this repeats each place, as nearest-neighbour interpolation does.
+    The taps (1, 1) give nearest-neighbour interpolation.
 
     Parameters
     ----------
     taps
-        The filter, of even length; it is multiplied to keep the mean of the grid.
+        One-dimensional filter of even length; normalised to preserve the mean of the grid.
     """
 
     taps: Tensor
@@ -214,7 +214,7 @@ class Up(nn.Module):
         self.register_buffer("taps", 4 * _window(taps), persistent=False)
 
     def forward(self, x: Grid) -> Grid:
-        """The grid at twice its size."""
+        """Return the grid at twice its height and width."""
         if self.repeats:
             return functional.interpolate(x, scale_factor=2.0)
         channels = x.shape[1]
@@ -229,56 +229,56 @@ def _window(taps: Sequence[float]) -> Float[Tensor, "1 1 k k"]:
 
 
 class SelfAttention(nn.Module):
-    """Attention of each place of a grid to all others, added to the input.
+    """Residual self-attention over the pixels of a grid.
 
     Parameters
     ----------
     channels
         Channels of the grid.
     make
-        How layers are made.
+        Builds the layers.
     """
 
-    def __init__(self, channels: int, make: Maker) -> None:
+    def __init__(self, channels: int, make: LayerFactory) -> None:
         super().__init__()
         self.heads, self.scale = make.heads(channels), make.scale
         self.norm = make.norm(channels)
-        self.queries_keys_values = make.linear(channels, 3 * channels, init=make.attending)
-        self.last = make.linear(channels, channels, init=make.closing)
+        self.queries_keys_values = make.linear(channels, 3 * channels, init=make.attention_init)
+        self.last = make.linear(channels, channels, init=make.final_init)
 
     def forward(self, x: Grid) -> Grid:
-        """The grid after attention, of the same shape."""
-        places = self.norm(x).flatten(2).transpose(1, 2)
-        split = self.queries_keys_values(places).unflatten(2, (3, self.heads, -1))
+        """Return the grid after attention, of the same shape."""
+        pixels = self.norm(x).flatten(2).transpose(1, 2)
+        split = self.queries_keys_values(pixels).unflatten(2, (3, self.heads, -1))
         queries, keys, values = split.permute(2, 0, 3, 1, 4).unbind()
-        seen = functional.scaled_dot_product_attention(queries, keys, values)
-        change = self.last(seen.transpose(1, 2).flatten(2))
-        return _joined(x, change.transpose(1, 2).unflatten(2, x.shape[2:]), self.scale)
+        attended = functional.scaled_dot_product_attention(queries, keys, values)
+        change = self.last(attended.transpose(1, 2).flatten(2))
+        return _add_residual(x, change.transpose(1, 2).unflatten(2, x.shape[2:]), self.scale)
 
 
 class Block(nn.Module):
-    """Residual block of two convolutions that is told the embedding, then perhaps attention.
+    """Residual block of two convolutions, with the embedding added between, and optional attention.
 
     Parameters
     ----------
     fan_in, fan_out
-        Channels before and after.
+        Channels of input and output.
     make
-        How layers are made.
+        Builds the layers.
     attention
-        Whether attention follows.
+        Whether self-attention follows.
     resample
-        `Down` or `Up`, applied before the first convolution and to the skip.
+        `Downsample` or `Upsample`, of the branch before its first convolution and of the skip.
     """
 
     def __init__(
         self,
         fan_in: int,
         fan_out: int,
-        make: Maker,
+        make: LayerFactory,
         *,
         attention: bool = False,
-        resample: Down | Up | None = None,
+        resample: Downsample | Upsample | None = None,
     ) -> None:
         super().__init__()
         plain = fan_in == fan_out and resample is None
@@ -289,17 +289,17 @@ class Block(nn.Module):
         self.embedding = make.linear(make.embedding, fan_out)
         self.norm2 = make.norm(fan_out)
         self.dropout = nn.Dropout(make.dropout)
-        self.conv2 = make.conv(fan_out, fan_out, init=make.closing)
+        self.conv2 = make.conv(fan_out, fan_out, init=make.final_init)
         self.skip = nn.Identity() if plain else make.conv(fan_in, fan_out, size=1)
         self.attention = SelfAttention(fan_out, make) if attention else nn.Identity()
 
     def forward(self, x: Grid, embedding: Embedding) -> Grid:
-        """The grid after the block."""
+        """Return the grid after the block."""
         h = self.conv1(self.resample(functional.silu(self.norm1(x))))
         h = h + self.embedding(embedding)[:, :, None, None]
         h = self.conv2(self.dropout(functional.silu(self.norm2(h))))
-        return self.attention(_joined(self.skip(self.resample(x)), h, self.scale))
+        return self.attention(_add_residual(self.skip(self.resample(x)), h, self.scale))
 
 
-def _joined(skip: Grid, branch: Grid, scale: float) -> Grid:
+def _add_residual(skip: Grid, branch: Grid, scale: float) -> Grid:
     return skip + branch if scale == 1 else (skip + branch) * scale

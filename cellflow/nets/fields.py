@@ -1,4 +1,4 @@
-"""The fields of one flow: nets that train together and are saved together."""
+"""The fields of a flow: networks that are trained and saved together, and their registry."""
 
 from __future__ import annotations
 
@@ -41,16 +41,15 @@ def register_net(net: type[Net], sizes: type[NetSizes]) -> None:
 
 
 class Fields(nn.Module):
-    """Nets by role.
+    """Networks of a flow, by role.
 
-    Every flow has a `velocity` v(t, x) or, in its place, an `average` velocity u(t, r, x) over the
-    time from t to r, which is the velocity where r = t. A `score` is (g^2 / 2) grad log p, a
-    `growth` the rate d log m / dt.
+    `velocity` is v(t, x); mean flows have the `average` velocity u(t, r, x) from t to r instead,
+    which equals v for r = t. `score` is (g^2 / 2) grad log p, `growth` the rate d log m / dt.
 
     Parameters
     ----------
     nets
-        One net a role of `ROLES`, each called with (t, x, condition).
+        Networks by role, entries of `ROLES`; each is called with (t, x, condition).
     """
 
     def __init__(self, nets: Mapping[str, nn.Module]) -> None:
@@ -69,30 +68,30 @@ class Fields(nn.Module):
         generator: torch.Generator | None = None,
         **sizes: Any,
     ) -> Fields:
-        """Untrained nets of one kind and equal sizes.
+        """Build untrained networks of one kind and equal sizes.
 
         Parameters
         ----------
         roles
-            What they are to the flow.
+            Entries of `ROLES`.
         shape
-            That of one point: (d,), or (channels, height, width) of a grid.
+            Shape of one point: (d,), or (channels, height, width).
         kind
             Name of the networks, one of `NETS`.
         condition_dim
             Number of covariates.
         condition_shape
-            Channels, height and width of the grid that the first of them are, if they are one;
-            only nets of kind `unet` tell it from a row of numbers.
+            Channels, height and width if the first covariates are an image; only `unet` uses
+            this, other networks take the covariates as a row.
         generator
             Source of the initial weights.
         **sizes
-            Of that kind.
+            Arguments of the network.
 
         Raises
         ------
         InputError
-            If nets of that kind do not take such points or such a role.
+            If the network is unknown, or cannot be trained for a role.
         """
         check_choice(kind, NETS, "net")
         for role in roles:
@@ -118,7 +117,7 @@ class Fields(nn.Module):
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Mapping[str, Any]]) -> Fields:
-        """Untrained nets of the kinds and sizes that `settings` of other ones say."""
+        """Build untrained networks from `Fields.settings`."""
         return cls({role: _rebuild(**each) for role, each in settings.items()})
 
     @property
@@ -149,27 +148,27 @@ class Fields(nn.Module):
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The fields that are there."""
+        """Roles of the networks."""
         return tuple(self.nets)
 
     def velocity(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:
-        """Velocity at flow times `t`."""
+        """Return the velocity at flow times `t`, shape (n, d)."""
         if "velocity" in self.nets:
             return self.nets["velocity"](t, x, condition)
         return self.average(t, t, x, condition)
 
     def average(self, t: Rows, r: Rows, x: Points, condition: Condition | None = None) -> Points:
-        """Average velocity between `t`, where the points are at `x`, and `r`."""
+        """Return the average velocity from `t`, where points are at `x`, to `r`, shape (n, d)."""
         span = (r - t)[:, None]
         inputs = span if condition is None else torch.cat([condition, span], dim=1)
         return self.nets["average"](t, x, inputs)
 
     def score(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:
-        """Scaled score (g^2 / 2) grad log p_t(x), in units of a velocity."""
+        """Return the scaled score (g^2 / 2) grad log p_t(x), in units of a velocity."""
         return self.nets["score"](t, x, condition)
 
     def growth(self, t: Rows, x: Points, condition: Condition | None = None) -> Rows:
-        """Growth rate d log m / dt, shape (n,)."""
+        """Return the growth rate d log m / dt, shape (n,)."""
         return self.nets["growth"](t, x, condition)[:, 0]
 
     def standardise(self, *clouds: Cloud) -> None:
@@ -179,17 +178,16 @@ class Fields(nn.Module):
 
 
 class ExtrapolatedFields(Fields):
-    """Nets of a flow, asked before and after a span of flow time as at its ends.
+    """Fields that are constant in time before and after the span they were fitted to.
 
-    Nets know nothing of times that they were not fitted to, and their waves of time would let them
-    answer anything there.
+    Networks extrapolate arbitrarily in time, above all by their Fourier features.
 
     Parameters
     ----------
     nets
-        Those of a `Fields`, shared with it.
+        Networks of a `Fields`; the weights are shared with it.
     span
-        First and last flow time at which they are asked.
+        First and last flow time. Earlier and later times are clamped to it.
     """
 
     def __init__(self, nets: Mapping[str, nn.Module], span: tuple[float, float]) -> None:
@@ -197,19 +195,19 @@ class ExtrapolatedFields(Fields):
         self.span = span
 
     def velocity(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:
-        """Velocity, that of the nearer end outside the span."""
+        """Return the velocity at the clamped times."""
         return super().velocity(t.clamp(*self.span), x, condition)
 
     def average(self, t: Rows, r: Rows, x: Points, condition: Condition | None = None) -> Points:
-        """Average velocity between two times, each moved into the span."""
+        """Return the average velocity between the clamped times."""
         return super().average(t.clamp(*self.span), r.clamp(*self.span), x, condition)
 
     def score(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:
-        """Scaled score, that of the nearer end outside the span."""
+        """Return the scaled score at the clamped times."""
         return super().score(t.clamp(*self.span), x, condition)
 
     def growth(self, t: Rows, x: Points, condition: Condition | None = None) -> Rows:
-        """Growth rate, that of the nearer end outside the span."""
+        """Return the growth rate at the clamped times."""
         return super().growth(t.clamp(*self.span), x, condition)
 
 

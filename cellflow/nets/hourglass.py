@@ -1,4 +1,4 @@
-"""The U of a U-Net: down through grids of halving size, and up again with skips."""
+"""Encoder and decoder of a U-Net."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from torch.nn import functional
 
 from cellflow._errors import InputError
 from cellflow._typing import Condition, Points
-from cellflow.nets.blocks import MIN_GROUP, Block, Embedding, Grid, Maker
+from cellflow.nets.blocks import MIN_GROUP, Block, Embedding, Grid, LayerFactory
 
 
 class Hourglass(nn.Module):
-    """Points to grids, down, across, up with skips, and back to points.
+    """Encoder, middle and decoder of a U-Net, with skip connections, from flat rows to flat rows.
 
-    It runs in the memory format of its weights: after `net.to(memory_format=torch.channels_last)`
-    all grids are channels-last too.
+    Grids have the memory format of the weights: after `net.to(memory_format=torch.channels_last)`
+    they are channels-last.
 
     Parameters
     ----------
     shape
-        Channels, height and width of one point.
+        Channels, height and width of an image.
     channels
         Channels after the first convolution.
     widths
-        Channels of each level, from the finest.
+        Channels of each level, finest first.
     make
-        How layers are made.
+        Builds the layers.
     blocks
-        Blocks of a level on the way down; there is one more on the way up.
+        Residual blocks per level of the encoder; the decoder has one more.
     attention
-        Heights of the grids whose blocks attend.
+        Heights of the grids with attention.
     attend_once
-        Whether on the way up only the last block of such a level attends.
+        Whether in the decoder only the last block of such a level has attention.
     downs
-        What leads to each level but the finest, called with the grid and the embedding.
+        Layers into each level but the finest, called with grid and embedding.
     ups
-        The same for the way up, from the coarsest level.
+        Layers from each level but the finest to the next finer one, coarsest first.
     shortcuts
-        Layers that bring the image from level to level, or none. What one gives is added to the
-        first grid of its level, divided by sqrt(2), and is the image for the next.
-    beside
-        Channels of what is seen beside the image.
+        Layers of the residual branch of NCSN++, or none: each takes the image to the next level,
+        where it is added to the first grid, and the sum is divided by sqrt(2).
+    extra
+        Number of further channels of the input.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Hourglass(nn.Module):
         shape: Sequence[int],
         channels: int,
         widths: Sequence[int],
-        make: Maker,
+        make: LayerFactory,
         *,
         blocks: int,
         attention: Sequence[int],
@@ -60,11 +60,11 @@ class Hourglass(nn.Module):
         ups: Sequence[nn.Module],
         shortcuts: Sequence[nn.Module] = (),
         attend_once: bool = False,
-        beside: int = 0,
+        extra: int = 0,
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        self.first = make.conv(shape[0] + beside, channels)
+        self.first = make.conv(shape[0] + extra, channels)
         self.downs, self.ups = nn.ModuleList(downs), nn.ModuleList(ups)
         self.shortcuts = nn.ModuleList(shortcuts)
         skips = [channels]
@@ -73,27 +73,27 @@ class Hourglass(nn.Module):
             skips += skips[-1:] if level else []
             fan_ins = [skips[-1], *[width] * (blocks - 1)]
             attends = [shape[1] >> level in attention] * blocks
-            self.encoder.append(_row(fan_ins, width, make, attends))
+            self.encoder.append(_make_level(fan_ins, width, make, attends))
             skips += [width] * blocks
-        self.middle = _row([skips[-1]] * 2, skips[-1], make, [True, False])
+        self.middle = _make_level([skips[-1]] * 2, skips[-1], make, [True, False])
         self.decoder = nn.ModuleList()
         before = skips[-1]
         for level in reversed(range(len(widths))):
             fan_ins = [n + skips.pop() for n in (before, *[widths[level]] * blocks)]
             attending = shape[1] >> level in attention
             attends = [attending and not attend_once] * blocks + [attending]
-            self.decoder.append(_row(fan_ins, widths[level], make, attends))
+            self.decoder.append(_make_level(fan_ins, widths[level], make, attends))
             before = widths[level]
         self.norm = make.norm(before)
-        self.last = make.conv(before, shape[0], init=make.closing)
+        self.last = make.conv(before, shape[0], init=make.final_init)
 
-    def forward(self, x: Points, embedding: Embedding, beside: Grid | None = None) -> Points:
-        """Points of the same shape as `x`, (n, c * h * w), and of its type.
+    def forward(self, x: Points, embedding: Embedding, extra: Grid | None = None) -> Points:
+        """Return rows of the shape of `x`, (n, c * h * w), and of its type.
 
-        `beside` are further channels of the image, shape (n, k, h, w).
+        `extra` are further channels of the input, shape (n, k, h, w).
         """
         image = x.reshape(len(x), *self.shape)
-        image = image if beside is None else torch.cat([image, beside], dim=1)
+        image = image if extra is None else torch.cat([image, extra], dim=1)
         skips = self._encode(image, embedding)
         h = skips[-1]
         for block in self.middle:
@@ -106,8 +106,8 @@ class Hourglass(nn.Module):
         return self.last(functional.silu(self.norm(h))).flatten(1).to(x.dtype)
 
     def _encode(self, image: Grid, embedding: Embedding) -> list[Tensor]:
-        """All grids of the way down."""
-        # Grids of one channel are of both formats at once, so the first wide one is turned.
+        """Return all grids of the encoder, for the skip connections."""
+        # Grids of one channel have both memory formats at once; convert the first wide one.
         skips = [self.first(image).contiguous(memory_format=self._memory_format)]
         for level, row in enumerate(self.encoder):
             if level:
@@ -125,18 +125,20 @@ class Hourglass(nn.Module):
         return torch.channels_last if channels_last else torch.contiguous_format
 
 
-def _row(fan_ins: Sequence[int], after: int, make: Maker, attends: Sequence[bool]) -> nn.ModuleList:
-    """Blocks of one level."""
+def _make_level(
+    fan_ins: Sequence[int], after: int, make: LayerFactory, attends: Sequence[bool]
+) -> nn.ModuleList:
+    """Build the blocks of one level."""
     return nn.ModuleList(
         Block(before, after, make, attention=attending)
         for before, attending in zip(fan_ins, attends, strict=True)
     )
 
 
-def check_sizes(
+def check_unet_sizes(
     shape: Sequence[int], channels: int, multipliers: Sequence[int], blocks: int, dropout: float
 ) -> None:
-    """Refuse sizes of which no U-Net can be made."""
+    """Validate the sizes of a U-Net."""
     if len(shape) != 3 or min(shape) < 1:
         raise InputError(f"shape must be (channels, height, width), each 1 or more, got {shape}")
     if channels < MIN_GROUP or channels % MIN_GROUP:
@@ -155,8 +157,8 @@ def check_sizes(
         )
 
 
-def check_columns(condition: Condition | None, valid: Sequence[int]) -> None:
-    """Refuse covariates of another number than the net was made for."""
+def check_condition(condition: Condition | None, valid: Sequence[int]) -> None:
+    """Validate the number of covariates."""
     columns = 0 if condition is None else condition.shape[1]
     if columns not in valid:
         numbers = " or ".join(str(number) for number in dict.fromkeys(valid))

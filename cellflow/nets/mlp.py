@@ -1,4 +1,4 @@
-"""A multilayer perceptron of time, position and covariates, for up to some hundred dimensions."""
+"""Multilayer perceptrons: of time, points and covariates, and of time and both ends of a path."""
 
 from __future__ import annotations
 
@@ -19,36 +19,32 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"selu": nn.SELU, "silu": nn.SiLU, "re
 
 
 class MLP(RowNet):
-    """Time first, as a number and as waves, then position and covariates.
+    """A multilayer perceptron of [t, sin, cos, (x - centre) / scale, covariates].
 
-    The couplings of a time course change from interval to interval, and so do the fields that are
-    learned. Sines and cosines of flow time, with periods of 2, 4, 8, ... mean intervals, let the
-    net follow.
-
-    Positions are centred and divided by one common scale before the first layer, and an output in
-    units of the data is multiplied by that scale, so the net works in units of the data whatever
-    they are. Centre and scale are buffers, saved with the weights.
+    Sines and cosines have periods of 2, 4, 8, ... mean intervals of flow time: couplings of a time
+    course change from interval to interval, and the fields with them. For up to some hundred
+    dimensions.
 
     Parameters
     ----------
     dim
-        Dimensions of the points.
+        Number of dimensions d of a point.
     out_dim
-        Dimensions of the output; None takes `dim`.
+        Number of columns of the output; None uses `dim`.
     condition_dim
         Number of covariates.
     in_units
-        Whether the output is in units of the data (a velocity) or none (a rate).
+        Whether the output is in units of the points (a velocity) or not (a rate).
     width, depth
-        Units of a hidden layer and number of hidden layers.
+        Units per hidden layer and number of hidden layers.
     residual
-        Add the input of each hidden layer but the first to its output.
+        Whether each hidden layer but the first has a skip connection.
     activation
-        One of `selu`, `silu`, `relu`.
+        `selu`, `silu` or `relu`.
     time_features
-        Number of periods, each with a sine and a cosine; 0 leaves time a plain number.
+        Number of periods, each with a sine and a cosine; with 0 the input is t alone.
     generator
-        Source of the initial weights (PyTorch's default law for linear layers).
+        Source of the initial weights (PyTorch's default initialisation).
     """
 
     frequencies: Tensor
@@ -92,7 +88,7 @@ class MLP(RowNet):
     def forward(
         self, t: Rows, x: Points, condition: Condition | None = None
     ) -> Float[Tensor, "n o"]:
-        """Output at flow times `t`, shape (n,), positions `x`, shape (n, d), and covariates."""
+        """Return the output at flow times `t`, shape (n,), and points `x`, shape (n, d)."""
         time = t[:, None]
         phase = time * self.frequencies
         inputs = [time, phase.sin(), phase.cos(), (x - self.centre) / self.scale]
@@ -107,19 +103,19 @@ class MLP(RowNet):
 
 
 class GeopathNet(nn.Module):
-    """A multilayer perceptron of time and both endpoints, which says how far a path is bent.
+    """A multilayer perceptron phi(t, x0, x1) of the correction to a straight path (`MetricPath`).
 
-    It starts as zero, so paths start straight. Endpoints and output are in units of the data, as
-    in `MLP`.
+    The last layer is initialised to 0, so that paths are straight before training. Ends and output
+    are standardised as in `MLP`.
 
     Parameters
     ----------
     dim
-        Dimensions of the points.
+        Number of dimensions d of a point.
     generator
         Source of the initial weights.
     **sizes
-        Width, depth, activation and so on of `MLP`.
+        Other arguments of `MLP`.
     """
 
     def __init__(self, dim: int, *, generator: torch.Generator | None = None, **sizes: Any) -> None:
@@ -129,11 +125,11 @@ class GeopathNet(nn.Module):
             nn.init.zeros_(weights)
 
     def forward(self, t: Rows, x0: Points, x1: Points) -> Points:
-        """Bend at flow times `t`, shape (n,), between `x0` and `x1`, shape (n, d)."""
+        """Return phi at flow times `t`, shape (n,), for pairs `x0` and `x1`, shape (n, d)."""
         target: Points = (x1 - self.mlp.centre) / self.mlp.scale
         bend: Points = self.mlp(t, x0, target)
         return bend
 
     def standardise(self, *clouds: Cloud) -> None:
-        """Take the centre and the common scale of all points for the net's units."""
+        """Set centre and scale to the mean and the spread of all points in `clouds`."""
         self.mlp.standardise(*clouds)

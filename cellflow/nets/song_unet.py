@@ -1,4 +1,4 @@
-"""The U-Nets DDPM++ and NCSN++ of Song et al. (2021), as Karras et al. (2022) set them."""
+"""The U-Nets DDPM++ and NCSN++ of Song et al. (2021), in the version of Karras et al. (2022)."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from cellflow._typing import Condition, Points, Rows
 from cellflow.nets.blocks import (
     LONGEST_PERIOD,
     Block,
-    Down,
+    Downsample,
     Embedding,
-    Maker,
-    Up,
-    Waves,
+    FourierFeatures,
+    LayerFactory,
+    Upsample,
     xavier,
 )
-from cellflow.nets.hourglass import Hourglass, check_columns, check_sizes
+from cellflow.nets.hourglass import Hourglass, check_condition, check_unet_sizes
 
 _FOURIER_SCALE = 16
 
 
 @dataclass(frozen=True)
 class _Variant:
-    """What sets the two nets apart.
+    """Differences between the two networks.
 
     Attributes
     ----------
     fourier
-        Whether the noise is embedded by waves of random frequencies.
+        Whether the noise level is embedded with random frequencies.
     noise_factor
-        Waves for the noise, in units of `channels`.
+        Fourier features of the noise level, in units of `channels`.
     residual
-        Whether the image itself is brought down from level to level too.
+        Whether the encoder has a residual branch of the downsampled image.
     taps
-        Filter with which grids are halved and doubled.
+        Filter of down- and upsampling.
     """
 
     fourier: bool
@@ -56,50 +56,48 @@ VARIANTS = {
 
 
 class SongUNet(nn.Module):
-    """The net of EDM (Karras et al. 2022, arXiv 2206.00364, table 1 and appendix F.6).
+    """Network of EDM (Karras et al. 2022, arXiv 2206.00364, table 1 and appendix F.6).
 
-    With the defaults it is that of CIFAR-10. `ddpmpp` embeds the noise by waves of fixed
-    frequencies and resamples by means of 2 x 2 places; `ncsnpp` has random frequencies, saved with
-    the weights, a smoother filter and a second way down for the image itself.
+    The defaults are those for CIFAR-10. `ddpmpp` embeds the noise level with fixed frequencies and
+    resamples by means of 2 x 2 pixels; `ncsnpp` has random frequencies, saved with the weights, a
+    smoother filter and a residual branch of the downsampled image.
 
-    The net runs in the memory format of its weights, which `.to(memory_format=...)` sets. Attention
-    has no forward derivatives (`torch.func.jvp`) but under
-    `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`.
+    Grids have the memory format of the weights, `.to(memory_format=...)`. Forward-mode derivatives
+    (`torch.func.jvp`) require `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`.
 
     Parameters
     ----------
     shape
-        Channels, height and width of one image; each point is one, flat, in this order.
+        Channels, height and width of an image; points are images, flattened in this order.
     variant
         `ddpmpp` or `ncsnpp`.
     condition_dim
         Number of covariates: one-hot classes or numbers.
     augment_dim
-        Number of values that say how an image was augmented, further columns of the covariates;
-        without them they count as 0.
+        Number of further covariates that describe the augmentation of an image; 0 if omitted.
     channels
         Channels after the first convolution; a multiple of 4.
     multipliers
-        Factors of `channels`, one a level. Each level but the last is halved into the next.
+        Factors of `channels`, one per level. Height and width halve from level to level.
     blocks
-        Residual blocks of a level on the way down; there is one more on the way up.
+        Residual blocks per level of the encoder; the decoder has one more.
     attention
-        Heights of the grids whose blocks attend: on the way down all, on the way up the last. The
-        coarsest grid always does, in the middle.
+        Heights of the grids with attention: in every block of the encoder, in the last one of the
+        decoder. The coarsest grid always has it, in the middle.
     dropout
-        Share of activations that each block drops in training, by PyTorch's global generator.
+        Probability that a block drops an activation during training (global generator).
     generator
         Source of the initial weights and random frequencies.
 
     Attributes
     ----------
     settings
-        The arguments, for JSON.
+        Arguments that construct the network again, as JSON.
 
     Raises
     ------
     InputError
-        A size that cannot be: above all a height or width that does not halve often enough.
+        If a size is invalid, for example a height that does not halve often enough.
     """
 
     def __init__(
@@ -118,7 +116,7 @@ class SongUNet(nn.Module):
     ) -> None:
         super().__init__()
         check_choice(variant, VARIANTS, "variant")
-        check_sizes(shape, channels, multipliers, blocks, dropout)
+        check_unet_sizes(shape, channels, multipliers, blocks, dropout)
         self.settings = {
             "shape": list(shape),
             "variant": variant,
@@ -131,18 +129,18 @@ class SongUNet(nn.Module):
             "dropout": dropout,
         }
         self.condition_dim, self.augment_dim = condition_dim, augment_dim
-        make = Maker(
+        make = LayerFactory(
             4 * channels,
             dropout,
             generator,
-            usual=xavier(),
-            attending=xavier(math.sqrt(0.2)),
-            closing=xavier(1e-5),
+            init=xavier(),
+            attention_init=xavier(math.sqrt(0.2)),
+            final_init=xavier(1e-5),
             eps=1e-6,
             scale=math.sqrt(0.5),
         )
         noise = channels * VARIANTS[variant].noise_factor
-        self.noise = _waves(noise // 2, VARIANTS[variant], generator)
+        self.noise = _noise_features(noise // 2, VARIANTS[variant], generator)
         if condition_dim:
             self.covariates = make.linear(condition_dim, noise)
         if augment_dim:
@@ -163,25 +161,25 @@ class SongUNet(nn.Module):
             blocks=blocks,
             attention=attention,
             attend_once=True,
-            downs=[Block(width, width, make, resample=Down(taps)) for width in widths[:-1]],
-            ups=[Block(width, width, make, resample=Up(taps)) for width in widths[:0:-1]],
+            downs=[Block(width, width, make, resample=Downsample(taps)) for width in widths[:-1]],
+            ups=[Block(width, width, make, resample=Upsample(taps)) for width in widths[:0:-1]],
             shortcuts=_shortcuts(shape[0], widths, make, taps)
             if VARIANTS[variant].residual
             else (),
         )
 
     def forward(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:
-        """Output at noise conditions `t`, shape (n,), and images `x`, shape (n, c * h * w).
+        """Return the output F(`x`; `t`), shape (n, c * h * w).
 
         Parameters
         ----------
         t
-            Noise conditions c_noise, shape (n,).
+            c_noise, shape (n,).
         x
-            Images, scaled by c_in.
+            Images times c_in, shape (n, c * h * w).
         condition
-            Covariates, shape (n, condition_dim), or with those of augmentation,
-            (n, condition_dim + augment_dim).
+            Covariates, shape (n, condition_dim), optionally followed by those of augmentation,
+            shape (n, condition_dim + augment_dim).
 
         Returns
         -------
@@ -191,15 +189,15 @@ class SongUNet(nn.Module):
         Raises
         ------
         InputError
-            Another number of covariates.
+            If `condition` has another number of columns.
         """
-        check_columns(condition, [self.condition_dim, self.condition_dim + self.augment_dim])
+        check_condition(condition, [self.condition_dim, self.condition_dim + self.augment_dim])
         return self.hourglass(x, self._embedding(t, condition))
 
     def _embedding(self, t: Rows, condition: Condition | None) -> Embedding:
         embedding = self.noise(t)
         if condition is not None and self.condition_dim:
-            # So one-hot entries have a mean square of 1, however many classes there are.
+            # One-hot rows then have a mean square of 1 for any number of classes.
             classes = condition[:, : self.condition_dim] * math.sqrt(self.condition_dim)
             embedding = embedding + self.covariates(classes)
         if condition is not None and condition.shape[1] > self.condition_dim:
@@ -207,20 +205,24 @@ class SongUNet(nn.Module):
         return self.mapping(embedding)
 
 
-def _waves(number: int, variant: _Variant, generator: torch.Generator | None) -> Waves:
-    """Waves that embed the noise."""
+def _noise_features(
+    number: int, variant: _Variant, generator: torch.Generator | None
+) -> FourierFeatures:
+    """Build the Fourier features of the noise level."""
     if variant.fourier:
         turns = torch.randn(number, generator=generator)
-        return Waves(2 * math.pi * _FOURIER_SCALE * turns, saved=True)
+        return FourierFeatures(2 * math.pi * _FOURIER_SCALE * turns, persistent=True)
     rates = torch.arange(number) / (number - 1)
-    return Waves(torch.exp(-math.log(LONGEST_PERIOD) * rates))
+    return FourierFeatures(torch.exp(-math.log(LONGEST_PERIOD) * rates))
 
 
 def _shortcuts(
-    channels: int, widths: Sequence[int], make: Maker, taps: Sequence[float]
+    channels: int, widths: Sequence[int], make: LayerFactory, taps: Sequence[float]
 ) -> list[nn.Module]:
-    """The image's own way down: a wider convolution, of which the filter uses up the border."""
+    """Build the residual branch: a padded convolution, then a filter that consumes the border."""
     return [
-        nn.Sequential(make.conv(before, after, padding=len(taps) // 2), Down(taps, padded=False))
+        nn.Sequential(
+            make.conv(before, after, padding=len(taps) // 2), Downsample(taps, padded=False)
+        )
         for before, after in pairwise([channels, *widths[:-1]])
     ]

@@ -1,4 +1,4 @@
-"""A U-Net of time, image and covariates, as of guided diffusion."""
+"""The U-Net of guided diffusion."""
 
 from __future__ import annotations
 
@@ -13,57 +13,55 @@ from torch.nn import functional
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._typing import Condition, Points, Rows
-from cellflow.nets.blocks import Embedding, Grid, Maker, Up
-from cellflow.nets.hourglass import Hourglass, check_columns, check_sizes
+from cellflow.nets.blocks import Embedding, Grid, LayerFactory, Upsample
+from cellflow.nets.hourglass import Hourglass, check_condition, check_unet_sizes
 from cellflow.nets.net import GridNet
 
 
 class UNet(GridNet):
-    """Residual blocks, attention and skips over grids of halving size.
+    """U-Net of Dhariwal and Nichol (2021, arXiv 2105.05233), without scale and shift.
 
-    The net of Dhariwal and Nichol (2021) without scale and shift, with the sizes that Tong et al.
-    (2024, arXiv 2302.00482) train on CIFAR-10 as defaults. Time is taken as it is, in [0, 1]. The
-    output is zero at first. Groups of channels that are normalised together have 4 channels or
-    more.
+    The defaults are the sizes of Tong et al. (2024, arXiv 2302.00482) for CIFAR-10. Time is not
+    rescaled from [0, 1]. The last layer is initialised to 0. Groups of group normalisation have at
+    least 4 channels.
 
-    The net runs in the memory format of its weights, which `.to(memory_format=...)` sets. Attention
-    has no forward derivatives (`torch.func.jvp`) but under
-    `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`.
+    Grids have the memory format of the weights, `.to(memory_format=...)`. Forward-mode derivatives
+    (`torch.func.jvp`) require `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`.
 
     Parameters
     ----------
     shape
-        Channels, height and width of one image; each point is one, flat, in this order.
+        Channels, height and width of an image; points are images, flattened in this order.
     condition_dim
         Number of covariates: one-hot classes or numbers.
     condition_shape
-        Channels, height and width of an image that the first of them are, such as a low
-        resolution of that which is wanted. It is enlarged to the size of the images (by the nearest
-        pixel) and seen beside them, as further channels; the other covariates are embedded.
+        Channels, height and width if the first covariates are an image, such as a low resolution.
+        It is enlarged to the size of the images (nearest pixel) and concatenated to them as further
+        channels; other covariates are embedded.
     channels
-        Channels of the finest level, times its multiplier; a multiple of 4.
+        Channels of the finest level before its multiplier; a multiple of 4.
     multipliers
-        Factors of `channels`, one a level. Each level but the last is halved into the next.
+        Factors of `channels`, one per level. Height and width halve from level to level.
     blocks
-        Residual blocks of a level on the way down; there is one more on the way up.
+        Residual blocks per level of the encoder; the decoder has one more.
     attention
-        Heights of the grids whose blocks attend; the coarsest grid always does, in the middle.
+        Heights of the grids with attention; the coarsest grid always has it, in the middle.
     head_width
-        Channels of an attention head, about: the number of heads divides that of channels.
+        Channels per attention head, rounded so that the number of heads divides the channels.
     dropout
-        Share of activations that each block drops in training, by PyTorch's global generator.
+        Probability that a block drops an activation during training (global generator).
     generator
-        Source of the initial weights (PyTorch's default law).
+        Source of the initial weights (PyTorch's default initialisation).
 
     Attributes
     ----------
     settings
-        The arguments, for JSON.
+        Arguments that construct the network again, as JSON.
 
     Raises
     ------
     InputError
-        A size that cannot be: above all a height or width that does not halve often enough.
+        If a size is invalid, for example a height that does not halve often enough.
     """
 
     def __init__(
@@ -81,7 +79,7 @@ class UNet(GridNet):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        check_sizes(shape, channels, multipliers, blocks, dropout)
+        check_unet_sizes(shape, channels, multipliers, blocks, dropout)
         check_positive(head_width, "head_width")
         self.settings = {
             "shape": list(shape),
@@ -96,16 +94,18 @@ class UNet(GridNet):
         }
         self.shape, self.condition_dim = tuple(shape), condition_dim
         self.condition_shape = tuple(condition_shape or ())
-        self.seen = math.prod(condition_shape) if condition_shape else 0
-        if self.seen > condition_dim:
+        self.condition_pixels = math.prod(condition_shape) if condition_shape else 0
+        if self.condition_pixels > condition_dim:
             raise InputError(
-                f"a condition of shape {self.condition_shape} has {self.seen} numbers, more than "
-                f"condition_dim {condition_dim}"
+                f"a condition of shape {self.condition_shape} has {self.condition_pixels} numbers, "
+                f"more than condition_dim {condition_dim}"
             )
-        make = Maker(4 * channels, dropout, generator, head_width)
-        self.time = make.time(channels)
-        if condition_dim > self.seen:
-            self.covariates = make.linear(condition_dim - self.seen, make.embedding, bias=False)
+        make = LayerFactory(4 * channels, dropout, generator, head_width)
+        self.time = make.time_embedding(channels)
+        if condition_dim > self.condition_pixels:
+            self.covariates = make.linear(
+                condition_dim - self.condition_pixels, make.embedding, bias=False
+            )
         widths = [channels * factor for factor in multipliers]
         self.hourglass = Hourglass(
             shape,
@@ -114,9 +114,9 @@ class UNet(GridNet):
             make,
             blocks=blocks,
             attention=attention,
-            downs=[_Between(make.conv(width, width, stride=2)) for width in widths[:-1]],
-            beside=self.condition_shape[0] if self.seen else 0,
-            ups=[_Between(Up((1, 1)), make.conv(width, width)) for width in widths[:0:-1]],
+            downs=[_Resample(make.conv(width, width, stride=2)) for width in widths[:-1]],
+            extra=self.condition_shape[0] if self.condition_pixels else 0,
+            ups=[_Resample(Upsample((1, 1)), make.conv(width, width)) for width in widths[:0:-1]],
         )
 
     @classmethod
@@ -140,25 +140,25 @@ class UNet(GridNet):
         )
 
     def forward(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:
-        """Velocity at flow times `t`, shape (n,), images `x`, shape (n, c * h * w), of covariates.
+        """Return the velocity at flow times `t`, shape (n,), and images `x`, shape (n, c * h * w).
 
         Raises
         ------
         InputError
-            Another number of covariates than `condition_dim`.
+            If `condition` does not have `condition_dim` columns.
         """
-        check_columns(condition, [self.condition_dim])
-        embedding, beside = self.time(t), None
-        if condition is not None and self.condition_dim > self.seen:
-            embedding = embedding + self.covariates(condition[:, self.seen :])
-        if condition is not None and self.seen:
-            small = condition[:, : self.seen].reshape(len(x), *self.condition_shape)
-            beside = functional.interpolate(small, size=self.hourglass.shape[1:])
-        return self.hourglass(x, functional.silu(embedding), beside)
+        check_condition(condition, [self.condition_dim])
+        embedding, extra = self.time(t), None
+        if condition is not None and self.condition_dim > self.condition_pixels:
+            embedding = embedding + self.covariates(condition[:, self.condition_pixels :])
+        if condition is not None and self.condition_pixels:
+            small = condition[:, : self.condition_pixels].reshape(len(x), *self.condition_shape)
+            extra = functional.interpolate(small, size=self.hourglass.shape[1:])
+        return self.hourglass(x, functional.silu(embedding), extra)
 
 
-class _Between(nn.Module):
-    """Layers between two levels, which are not told the embedding."""
+class _Resample(nn.Module):
+    """Layers between two levels, which ignore the embedding."""
 
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()

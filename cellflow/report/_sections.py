@@ -214,7 +214,7 @@ def fit(inputs: ReportInputs) -> Section:
     flow = inputs.course.flow
     settings = [
         (name, _format_value(value))
-        for name, value in sorted(_flatten(flow.settings).items())
+        for name, value in sorted(_flatten(flow.as_dict()).items())
         if name
     ]
     return Section(
@@ -223,7 +223,7 @@ def fit(inputs: ReportInputs) -> Section:
         paragraphs=[
             "Method: "
             + ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts)
-            + f". Seed {flow.settings['seed']}, {flow.history['step'][-1]:g} steps, "
+            + f". Seed {flow.record.seed}, {flow.history['step'][-1]:g} steps, "
             f"{flow.axis.kind} time axis."
         ],
         figures=[Figure.of(pl.loss(flow, show=False), "Loss over the training steps.")],

@@ -16,7 +16,7 @@ from cellflow.io import Conditions, SideColumns, TimePoints, populations, time_p
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.representation import from_context, points_of
-from cellflow.tl._fit import attach_metadata, checksum
+from cellflow.tl._fit import checksum, record_fit
 from cellflow.training import fit_flow, report_straightness, resolve_device, settings_after
 
 
@@ -92,7 +92,7 @@ def finetune(
     >>> cf.pp.embed(adata, n_dims=3)
     >>> short = cf.recipe("default", n_steps=10, net={"width": 16})
     >>> flow = cf.tl.fit(adata, method="i-cfm", time_key="time", recipe=short, progress=False)
-    >>> cf.tl.finetune(adata, flow, progress=False).settings["recipe"]["n_steps"]
+    >>> cf.tl.finetune(adata, flow, progress=False).recipe.n_steps
     3
     """
     representation = from_context(flow.context)
@@ -103,7 +103,7 @@ def finetune(
     used = np.isin(points.elapsed, flow.axis.times)
     _check_times(points, flow)
     conditions = Conditions(tuple(flow.context.settings.get("conditions", ())))
-    label_key = flow.settings.get("label_key")
+    label_key = flow.inputs.label_key
     x = points_of(adata, representation, used)
     cells = SideColumns(label_key).batch(adata[used], x, conditions)
     marginals = populations(cells, points.elapsed[used], flow.axis.times, flow.axis)
@@ -117,19 +117,18 @@ def finetune(
         prior=flow,
         progress=progress,
     )
-    settings = {**flow.context.settings, "time_key": time_key or flow.time_key}
-    columns = {
-        "data": checksum(cells, points.elapsed[used]),
-        "use_rep": flow.settings.get("use_rep"),
-        "condition_keys": [column["key"] for column in conditions.columns],
-        "label_key": label_key,
-        "lineage_key": None,
-        "cost_rep": None,
-        "prior": flow.fingerprint,
-    }
-    context = replace(flow.context, settings=settings)
+    inputs = replace(
+        tuned.inputs,
+        data=checksum(cells, points.elapsed[used]),
+        time_key=time_key or flow.time_key,
+        use_rep=flow.inputs.use_rep,
+        condition_keys=flow.inputs.condition_keys,
+        label_key=label_key,
+    )
     tuned = report_straightness(flow, tuned, marginals)
-    return attach_metadata(adata, tuned, context, columns, key_added)
+    tuned = replace(tuned, inputs=inputs, context=flow.context)
+    record_fit(adata, tuned, key_added)
+    return tuned
 
 
 def _check_times(points: TimePoints, flow: Flow) -> None:

@@ -89,7 +89,7 @@ class TimeCourse:
         Labels are values of `label_key` and of categorical conditions; all are 0 without them.
         """
         conditions = Conditions(tuple(self.flow.context.settings.get("conditions", ())))
-        columns = SideColumns(self.flow.settings.get("label_key"))
+        columns = SideColumns(self.flow.inputs.label_key)
         labels = columns.labels(self.adata.obs, conditions)
         return np.zeros(self.adata.n_obs, dtype=np.int64) if labels is None else labels.numpy()
 
@@ -212,7 +212,7 @@ class TimeCourse:
         """Return what `uns` records of a result: flow, data, seed, time column, versions."""
         return {
             "flow_id": self.flow.fingerprint,
-            "data": self.flow.settings.get("data"),
+            "data": self.flow.inputs.data,
             "seed": seed,
             "device": str(self.flow.device),
             "versions": versions(),

@@ -113,7 +113,7 @@ def velocity(
     """
     course = TimeCourse.read(adata, flow, time_key)
     representation = course.representation
-    key = str(flow.settings.get("use_rep") or REPRESENTATION)
+    key = str(flow.inputs.use_rep or REPRESENTATION)
     given = [basis] if isinstance(basis, str) else basis
     names = [name for name in map(_basis_name, given) if name != _basis_name(key)]
     for name in names:

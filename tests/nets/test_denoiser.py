@@ -33,7 +33,7 @@ def images(n, seed=1):
 
 def test_scalings_at_the_spread_of_the_data_are_those_of_the_paper():
     scaled = Preconditioning.of(torch.tensor(0.5, dtype=torch.float64), 0.5)
-    found = [scaled.skip, scaled.out, scaled.into, scaled.noise, scaled.weight]
+    found = [scaled.c_skip, scaled.c_out, scaled.c_in, scaled.c_noise, scaled.weight]
     assert [float(each) for each in found] == pytest.approx(
         [0.5, 0.353553, 1.414214, -0.173287, 8], abs=5e-7
     )
@@ -43,10 +43,10 @@ def test_scalings_at_the_spread_of_the_data_are_those_of_the_paper():
 def test_inputs_and_targets_of_the_net_have_unit_variance_at_every_level(sigma, spread):
     """y of variance spread^2 and x = y + sigma n: the target is (y - c_skip x) / c_out."""
     scaled = Preconditioning.of(sigma, spread)
-    assert float(scaled.into**2 * (sigma**2 + spread**2)) == pytest.approx(1)
-    left = (1 - scaled.skip) ** 2 * spread**2 + scaled.skip**2 * sigma**2
-    assert float(left / scaled.out**2) == pytest.approx(1)
-    assert float(scaled.weight * scaled.out**2) == pytest.approx(1)
+    assert float(scaled.c_in**2 * (sigma**2 + spread**2)) == pytest.approx(1)
+    left = (1 - scaled.c_skip) ** 2 * spread**2 + scaled.c_skip**2 * sigma**2
+    assert float(left / scaled.c_out**2) == pytest.approx(1)
+    assert float(scaled.weight * scaled.c_out**2) == pytest.approx(1)
 
 
 @given(sigma=st.floats(0.002, 80), seed=st.integers(0, 1000))
@@ -85,7 +85,7 @@ def test_noise_is_held_to_the_levels_that_are_trained():
     torch.testing.assert_close(sigma, rows(80, 80, 0.002, 0.002))
     places = rows(80, 80 / (1 - 1e-4), 1 / 0.9999, 1)[:, None] * x
     scaled = Preconditioning.of(sigma[:, None], 0.5)
-    torch.testing.assert_close(seen, scaled.into * places)
+    torch.testing.assert_close(seen, scaled.c_in * places)
 
 
 @pytest.mark.parametrize("edge", [1 / 81, 1 / 1.002])

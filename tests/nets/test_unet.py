@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from cellflow import InputError
-from cellflow.nets.blocks import Block, Down, Maker, SelfAttention, Up, largest_divisor
+from cellflow.nets.blocks import (
+    Block,
+    Downsample,
+    LayerFactory,
+    SelfAttention,
+    Upsample,
+    largest_divisor,
+)
 from cellflow.nets.song_unet import SongUNet
 from cellflow.nets.unet import UNet
 
@@ -264,14 +271,14 @@ def test_the_largest_divisor_divides_and_no_larger_one_does(number, limit):
 def test_normalisation_does_not_undo_what_the_time_adds_to_channels(generator):
     """With groups of one channel a number added to a channel would have no effect."""
     for channels in (4, 16, 32, 48, 128, 140, 256):
-        norm = Maker(embedding=4, dropout=0.0, generator=generator).norm(channels)
+        norm = LayerFactory(embedding=4, dropout=0.0, generator=generator).norm(channels)
         assert channels // norm.num_groups >= 4
         assert norm.num_groups <= 32
     assert norm.num_groups == 32
 
 
 def test_attention_is_the_softmax_of_scaled_products(generator):
-    make = Maker(embedding=4, dropout=0.0, generator=generator, head_width=4)
+    make = LayerFactory(embedding=4, dropout=0.0, generator=generator, head_width=4)
     part = stirred(SelfAttention(8, make))
     x = torch.randn((2, 8, 3, 2), generator=generator, dtype=torch.float64)
     places = part.norm(x).flatten(2).transpose(1, 2)
@@ -287,9 +294,9 @@ def test_attention_is_the_softmax_of_scaled_products(generator):
 
 def test_taps_of_ones_average_and_repeat(generator):
     x = torch.randn((2, 3, 4, 6), generator=generator)
-    torch.testing.assert_close(Down((1, 1))(x), functional.avg_pool2d(x, 2))
+    torch.testing.assert_close(Downsample((1, 1))(x), functional.avg_pool2d(x, 2))
     repeated = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    assert torch.equal(Up((1, 1))(x), repeated)
+    assert torch.equal(Upsample((1, 1))(x), repeated)
 
 
 @pytest.mark.parametrize("taps", [(1, 1), (1, 3, 3, 1), (1, 2, 3, 3, 2, 1)])
@@ -297,7 +304,7 @@ def test_doubling_is_the_transpose_of_halving(taps, generator):
     fine = torch.randn((2, 3, 8, 8), generator=generator)
     coarse = torch.randn((2, 3, 4, 4), generator=generator)
     torch.testing.assert_close(
-        4 * (Down(taps)(fine) * coarse).sum(), (fine * Up(taps)(coarse)).sum()
+        4 * (Downsample(taps)(fine) * coarse).sum(), (fine * Upsample(taps)(coarse)).sum()
     )
 
 
@@ -306,11 +313,11 @@ def test_resampling_keeps_a_constant_image_constant(taps):
     """Inside, where no zeros from beyond the border are mixed in."""
     image = torch.full((1, 2, 16, 16), 3.0)
     border = len(taps) // 2 - 1
-    coarse, inside = Down(taps)(image), slice(border, 8 - border)
+    coarse, inside = Downsample(taps)(image), slice(border, 8 - border)
     assert coarse.shape == (1, 2, 8, 8)
     torch.testing.assert_close(coarse[..., inside, inside], image[..., inside, inside])
-    again, inside = Up(taps)(coarse), slice(3 * border, 16 - 3 * border)
+    again, inside = Upsample(taps)(coarse), slice(3 * border, 16 - 3 * border)
     assert again.shape == image.shape
     torch.testing.assert_close(again[..., inside, inside], image[..., inside, inside])
-    unpadded = Down(taps, padded=False)(image)
+    unpadded = Downsample(taps, padded=False)(image)
     torch.testing.assert_close(unpadded, image[..., : unpadded.shape[2], : unpadded.shape[3]])

@@ -232,7 +232,7 @@ def test_a_flow_that_another_needs_is_fitted_without_the_held_out_cells(course, 
     assert times == same
     assert len(times) == 3
     assert prior.method.path.name == "vp"
-    assert flow.settings["recipe"]["n_steps"] < quick.n_steps
+    assert flow.recipe.n_steps < quick.n_steps
     record = course.uns["cellflow"]["holdout"]["settings"]
     assert record["prior_method"]["path"]["name"] == "vp"
 
@@ -241,7 +241,7 @@ def test_a_fine_tuning_by_name_has_the_noise_of_its_prior(course, quick, monkeyp
     seen, after = [], predict.settings_after
 
     def kept(*args):
-        seen.append(after(*args)[0].sigma)
+        seen.append(after(*args)[0].path.sigma)
         return after(*args)
 
     monkeypatch.setattr(predict, "settings_after", kept)

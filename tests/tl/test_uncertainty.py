@@ -75,7 +75,7 @@ def test_neighbours_are_of_the_cells_own_label(course):
     away = drifting(course, [4 / 3, 4 / 3 * 50, 0])
     cf.tl.uncertainty(course, away, time=1)
     assert course.obs["cellflow_distance"][:60:2].max() < 10
-    within = replace(away, settings={**away.settings, "label_key": "donor"})
+    within = replace(away, inputs=replace(away.inputs, label_key="donor"))
     cf.tl.uncertainty(course, within, time=1)
     assert course.obs["cellflow_distance"][:60:2].min() > 20
     course.obs.loc["cell3", "donor"] = "c"

@@ -9,7 +9,7 @@ import torch
 from cellflow import method, recipe
 from cellflow._errors import CellflowWarning, FileError, InputError
 from cellflow.couplings import Potentials
-from cellflow.images.potentials_report import precompute
+from cellflow.images.potentials_report import report_potentials
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.training import fit_flow
 from cellflow.training.context import Fit
@@ -67,7 +67,7 @@ def test_what_follows_is_the_same_with_new_and_with_kept_potentials(tmp_path):
 def test_files_for_other_points_under_the_name_are_refused(tmp_path):
     mine = kept_file(*fit(tmp_path), NOISE, points(0))
     Potentials.of(points(1).points).save(mine)
-    with pytest.raises(InputError, match="belong to other atoms"):
+    with pytest.raises(InputError, match="fitted to other atoms"):
         potentials_for(*fit(tmp_path), NOISE, points(0))
 
 
@@ -111,7 +111,7 @@ def test_a_folder_that_cannot_be_made_or_written_is_an_error_of_ours(tmp_path, m
 
 def before(chosen, source=NOISE, target=None, **options):
     marginals = Marginals((0.0, 1.0), (source, target or points(0)))
-    return precompute(
+    return report_potentials(
         marginals, method=chosen, recipe=QUICK, seed=0, device=DEVICE, **options
     )  # fmt: skip
 
