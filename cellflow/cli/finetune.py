@@ -22,7 +22,7 @@ _SETTINGS = {
 @click.command(panel=options.TRAIN)
 @options.course
 @options.flow
-@options.output(metavar="FLOW", help="Folder that the fine-tuned flow goes to.")
+@options.output(metavar="FLOW", help="Folder for the fine-tuned flow.")
 @options.time_key
 @options.force
 @options.tuning

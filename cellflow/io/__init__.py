@@ -1,4 +1,4 @@
-"""Between files, slots and populations in time."""
+"""Read files and slots of an AnnData; turn cells and their times into populations."""
 
 from cellflow.io.anndata_files import (
     check_copy_target,

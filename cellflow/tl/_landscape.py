@@ -88,11 +88,13 @@ def landscape(
     """
     course = TimeCourse.read(adata, flow, time_key)
     first = flow.axis.times[0]
-    base = _fit_gaussian(course.cells.x[torch.as_tensor(course.elapsed == first)], first)
-    chunks = torch.split(torch.arange(adata.n_obs), _ROWS)
-    densities = np.concatenate([_log_density(course, rows, base) for rows in chunks])
+    base = _fit_gaussian(course.cells.x[torch.as_tensor(course.rows_at(first))], first)
+    potential = np.empty(adata.n_obs)
+    for time in course.time_points.times:
+        for rows in torch.split(torch.as_tensor(course.rows_at(time)), _ROWS):
+            potential[rows] = -_log_density(course, rows, time, base)
     adata = adata.copy() if copy else adata
-    adata.obs[key_added] = -densities
+    adata.obs[key_added] = potential
     write_record(adata.uns, key_added, {**course.provenance(), "start": first})
     return adata if copy else None
 
@@ -111,8 +113,10 @@ def _fit_gaussian(points: Points, time: float) -> MultivariateNormal:
 
 
 @torch.no_grad()
-def _log_density(course: TimeCourse, rows: torch.Tensor, base: MultivariateNormal) -> np.ndarray:
-    """Return the log-density of cells at their own times, shape (k,)."""
+def _log_density(
+    course: TimeCourse, rows: torch.Tensor, time: float, base: MultivariateNormal
+) -> np.ndarray:
+    """Return the log-density of cells of a time, shape (k,)."""
     flow, cells = course.flow, course.cells[rows]
 
     def velocity(t: Rows, x: Points) -> Points:
@@ -121,7 +125,6 @@ def _log_density(course: TimeCourse, rows: torch.Tensor, base: MultivariateNorma
     def log_density_at_first(x: Points) -> Rows:
         return base.log_prob(x.double())  # type: ignore[no-untyped-call]
 
-    start = flow.axis.to_flow(flow.axis.times[0])
-    stops = course.flow_times[rows]
-    found = log_density(velocity, log_density_at_first, cells.x, start, stops)
+    start, stop = (flow.axis.to_flow(each) for each in (flow.axis.times[0], time))
+    found = log_density(velocity, log_density_at_first, cells.x, start, stop)
     return found.double().cpu().numpy()

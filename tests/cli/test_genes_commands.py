@@ -84,7 +84,7 @@ MISTAKES = {
     ),
     "genes": (
         ["growth", "cells.h5ad", "--learned", "flow0", "--per", "day", "--output", "r.h5ad"],
-        "--learned takes no genes",
+        "--learned does not use genes",
     ),
     "fates": (
         ["drivers", "cells.h5ad", "--by", "fates", "--output", "d.csv"],

@@ -256,7 +256,7 @@ def test_cells_without_a_group_do_not_vote(forked, flow):
     [
         ({"groups": "fat"}, "unknown obs column 'fat' .did you mean 'fate'"),
         ({"by": "flows"}, "unknown estimator of transitions .by. 'flows'.*valid: flow, coupling"),
-        ({"time": 1.5}, "no cells at time 1.5"),
+        ({"time": 1.5}, "no cells were measured at time 1.5"),
         ({"time": 0}, "none of the 25 cells chosen .all. is before time 0"),
         ({"cells": "fate=up"}, "none of the 4 cells chosen .fate=up. is before time 2"),
         ({"n_neighbors": 0}, "n_neighbors must be positive"),

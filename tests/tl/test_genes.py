@@ -181,14 +181,14 @@ def test_a_decoder_of_the_user_takes_the_place_of_the_representation(course):
 BAD = {
     "method": ({"method": "best"}, "unknown method 'best'"),
     "fates": ({}, r"no obsm key 'fate_probabilities'; run cellflow\.tl\.fates"),
-    "no time": ({"method": "velocity", "times": []}, "no times are given"),
+    "no time": ({"method": "velocity", "times": []}, "no times were given"),
     "numbers": ({"method": "velocity", "by": "day"}, r"obs\['day'\] is numeric"),
     "genes": (
         {"method": "jacobian", "genes": ["E"]},
         "genes outside the representation: E; it has: A",
     ),
     "rows": ({"method": "velocity", "n_top": 0}, "n_top must be positive"),
-    "time": ({"method": "velocity", "times": [7]}, "no cells at time 7"),
+    "time": ({"method": "velocity", "times": [7]}, "no cells were measured at time 7"),
 }
 
 

@@ -160,7 +160,7 @@ def test_mistakes_are_named(cells, flow):
         cf.tl.push(cells, flow, "day=0", 2, n_samples=3)
     with pytest.raises(cf.InputError, match="n_samples must be positive, got 0"):
         cf.tl.push(cells, flow, "day=0", 2, n_samples=0)
-    with pytest.raises(cf.InputError, match="'soon' is no time here"):
+    with pytest.raises(cf.InputError, match="'soon' is not a time of this time course"):
         cf.tl.push(cells, flow, "day=0", "soon")
 
 
