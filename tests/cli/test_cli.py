@@ -153,7 +153,7 @@ MISTAKES = {
     "foreign folder": (["fit", "good.h5ad", "--output", ".", "--force"], "flow.json is missing"),
     "unwritable": (["embed", "good.h5ad", "--output", "/proc/a.h5ad"], "cannot write /proc/a.h5ad"),
     "a folder for a file": (
-        ["holdout", "good.h5ad", *SCORE[2:], "--output", ".", "--force"], "there is no file",
+        ["holdout", "good.h5ad", *SCORE[2:], "--output", ".", "--force"], "is not a file",
     ),
     "constant": (["fit", "constant.h5ad", "--output", "f"], "is the same in all cells"),
     "unknown option": (["fit", "good.h5ad", *FIT, "--sede", "1"], "No such option '--sede'"),

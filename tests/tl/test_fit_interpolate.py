@@ -153,7 +153,7 @@ BAD_FITS = {
     "time key": ({"time_key": "dya"}, "no obs column 'dya'; there are: day"),
     "representation": ({"use_rep": "X_umap"}, "no obsm key 'X_umap'; there are: X_pca"),
     "nothing to embed": ({}, "no expression matrix"),
-    "seed": ({"use_rep": "X_pca", "rng": -1}, "rng must be a whole number from 0.*got -1"),
+    "seed": ({"use_rep": "X_pca", "rng": -1}, "rng must be a non-negative integer.*got -1"),
 }
 
 
