@@ -71,7 +71,7 @@ class Trajectory(Solution):
 
 @dataclass(frozen=True)
 class Context:
-    """Values and arrays that callers store with a flow; the flow does not read them.
+    """Data of the caller that are stored with a flow, which does not read them.
 
     Attributes
     ----------
@@ -96,15 +96,15 @@ class Flow:
     axis
         The clock: elapsed time to flow time.
     method, recipe
-        Coupling, path and objective; network and optimisation.
+        Method and training recipe of the fit.
     inputs
-        Digest of the data, and the columns and the prior that were used.
+        Cells and columns that it was fitted to.
     record
         Seed, device, versions, units and cost of the fit.
     history
-        Loss curve: `step`, and the mean `loss` of the steps since the one before.
+        Loss curve: `step`, and the mean `loss` of the steps since the previous one.
     context
-        Values of the caller, such as the map between genes and representation.
+        Data of the caller, such as the map between genes and representation.
     """
 
     nets: Fields
@@ -137,27 +137,27 @@ class Flow:
 
     @property
     def dim(self) -> int:
-        """Number of dimensions of the points."""
+        """Dimensions of the points."""
         return self.nets.dim
 
     @property
     def condition_dim(self) -> int:
-        """Number of covariates that each cell needs."""
+        """Number of covariates of each cell."""
         return self.nets.condition_dim
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the weights: equal for equal nets."""
+        """Digest of the weights."""
         return fingerprint(self.nets.state_dict())
 
     @property
     def time_key(self) -> str | None:
-        """Column of `obs` with the times, if it was fitted to an AnnData."""
+        """Column of `obs` with the times, if the flow was fitted to an AnnData."""
         return self.inputs.time_key
 
     @property
     def changes_mass(self) -> bool:
-        """Whether it has a growth rate of mass."""
+        """Whether the mass of cells changes along the flow."""
         return "growth" in self.nets.roles
 
     @property
@@ -165,16 +165,16 @@ class Flow:
         """Whether it has average velocities, which carry points any distance in one step."""
         return "average" in self.nets.roles
 
-    def extended(self) -> Flow:
-        """Return the flow extrapolated outside its times, as it is at the first and at the last.
+    def extrapolate(self) -> Flow:
+        """Return a flow that extrapolates outside its times.
 
-        Its velocity, growth and score there are those of the nearer end, its clock runs at the mean
-        pace of the nearer interval. Nothing was measured there: it is an assumption. It cannot be
-        told from the flow itself once it is saved.
+        Velocity, growth and score are held at their values at the nearer end, and the clock rate at
+        the mean of the nearer interval. Nothing was measured there: it is an assumption, which a
+        saved flow does not record.
 
         Returns
         -------
-        The flow that goes on; it shares the weights.
+        The extrapolating flow; it shares the weights.
         """
         ends = float(self.axis.positions[0]), float(self.axis.positions[-1])
         nets = ExtrapolatedFields(dict(self.nets.nets.items()), ends)
@@ -190,7 +190,7 @@ class Flow:
         x
             Positions, shape (n, d).
         condition
-            Covariates, shape (n, c), where the flow was fitted with such.
+            Covariates, shape (n, c), if the flow was fitted with covariates.
 
         Returns
         -------
@@ -300,20 +300,20 @@ class Flow:
         return Trajectory(solution.x, solution.nfe, log_mass)
 
     def check_solver(self, solver: str | None, times: Sequence[float]) -> None:
-        """Refuse a solver that does not apply to this flow or these times; most always do.
+        """Check that a solver goes with this flow and these times.
 
         Parameters
         ----------
         solver
             Its name, or None for the default.
         times
-            Elapsed times that it is to go through.
+            Elapsed times of the trajectory.
 
         Raises
         ------
         InputError
-            For `average` if the flow knows no average velocities; for `edm-heun` if it does not
-            start from noise, or `times` are not its start and its end.
+            For `average` if the flow has no average velocity; for `edm-heun` if it does not start
+            from noise, or `times` are not its start and its end.
         """
         if solver == "average" and not self.is_mean_flow:
             raise InputError(
@@ -415,7 +415,8 @@ class Flow:
         given = 0 if condition is None else condition.shape[1]
         if given != self.condition_dim:
             raise InputError(
-                f"this flow needs {self.condition_dim} covariates a cell as condition, got {given}"
+                f"this flow requires {self.condition_dim} covariates a cell as condition, "
+                f"got {given}"
             )
         return None if condition is None else condition.to(self.device)
 

@@ -224,9 +224,9 @@ def mass_balance(
     return MassBalance(
         n,
         float(pairs.sum()) / (n * (n - 1)) - 1,
-        potentials.entropy_of(hits / n),
+        potentials.normalised_entropy(hits / n),
         float((hits[heavy] == 0).double().mean()),
-        potentials.entropy_of(_by_chance(masses, n, generator) / n),
+        potentials.normalised_entropy(_by_chance(masses, n, generator) / n),
         float((1 - masses[heavy].double()).pow(n).mean()),
     )
 

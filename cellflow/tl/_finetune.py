@@ -13,7 +13,7 @@ from cellflow._errors import InputError
 from cellflow._keys import FINETUNE
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.io import Conditions, SideColumns, TimePoints, flow_times_of, populations
+from cellflow.io import Conditions, SideColumns, TimePoints, populations, time_points_for_flow
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.representation import from_context, points_of
@@ -110,7 +110,7 @@ def finetune(
     chosen, numbers = resolve_fine_tuning(
         flow, method, recipe, {}, {"n_steps": n_steps, "learning_rate": learning_rate}
     )
-    points = flow_times_of(adata, flow, time_key)
+    points = time_points_for_flow(adata, flow, time_key)
     used = np.isin(points.elapsed, flow.axis.times)
     _check_times(points, flow)
     conditions = Conditions(tuple(flow.context.settings.get("conditions", ())))

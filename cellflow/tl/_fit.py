@@ -18,10 +18,10 @@ from cellflow.io import (
     Conditions,
     SideColumns,
     TimePoints,
-    kept_times,
     populations,
     time_key_of,
     time_points_of,
+    time_points_to_dict,
 )
 from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
 from cellflow.methods.method import Method, method_of
@@ -163,7 +163,7 @@ def fit(
     )
     context = to_context(
         representation,
-        course=kept_times(points),
+        course=time_points_to_dict(points),
         conditions=[dict(c) for c in conditions.columns],
     )
     flow = replace(flow, inputs=inputs, context=context)

@@ -97,7 +97,7 @@ DAMAGE = {
     "bytes for JSON": (lambda f: (f / "flow.json").write_bytes(b"\xff\xfe"), "cannot be read"),
     "foreign file": (
         lambda f: (f / "notes.txt").write_text("x"),
-        "do not belong to a flow: notes.txt",
+        "belong to a flow: notes.txt",
     ),
     "no folder": (shutil.rmtree, "does not exist"),
     "a file": (lambda f: (shutil.rmtree(f), f.write_text("x")), "is not a folder"),

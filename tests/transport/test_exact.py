@@ -1,4 +1,4 @@
-"""Exact plans, and the proof that goes with them."""
+"""Exact plans and their duality gap."""
 
 from itertools import permutations
 

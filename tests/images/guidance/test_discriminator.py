@@ -77,7 +77,7 @@ DAMAGES = {
     ),
     "no description": (
         lambda f: (f / "discriminator.json").unlink(),
-        "is not a saved discriminator",
+        "not a saved discriminator",
     ),
     "cut short": (
         lambda f: (f / "tensors.safetensors").write_bytes(
@@ -123,5 +123,5 @@ def test_saving_overwrites_a_discriminator_when_told_and_nothing_else(discrimina
         discriminator.save(folder)
     discriminator.save(folder, overwrite=True)
     (folder / "discriminator.json").rename(folder / "flow.json")
-    with pytest.raises(FileError, match="is not a saved discriminator"):
+    with pytest.raises(FileError, match="not a saved discriminator"):
         discriminator.save(folder, overwrite=True)
