@@ -113,5 +113,7 @@ def test_iterations_that_do_not_converge_say_so(scale, monkeypatch):
     """In the plain domain, and for costs that underflow there."""
     monkeypatch.setattr("cellflow.transport.unbalanced._MAX_ITER", 2)
     cost = scale * np.random.default_rng(0).random((6, 6))
-    with pytest.warns(CellflowWarning, match="epsilon 0.1 did not converge in 2 iterations; its"):
+    with pytest.warns(
+        CellflowWarning, match="epsilon 0.1 did not converge in 2 iterations; the last"
+    ):
         unbalanced_plan(cost, 0.1, 0.999, 0.999)
