@@ -45,9 +45,9 @@ def fit(
 ) -> None:
     """Fit a flow to the time course in FILE.
 
-    The flow lives in the representation that cellflow embed made; where FILE has none, or one is
-    asked for by the options, it is made on the way. FILE, an .h5ad file or a zarr store, is left as
-    it is, and no more of it is read than the fit needs.
+    The flow is fitted in the representation of cellflow embed; where FILE has none, or options give
+    another, it is made first. FILE, an .h5ad file or a zarr store, is not changed, and only what
+    the fit needs of it is read.
 
     torchrun --nproc-per-node N -m cellflow fit ... fits in N processes, each on its share of every
     batch; cells are coupled in the whole batch. The first process writes.
@@ -63,8 +63,8 @@ def fit(
     options.take_checkpoint(settings, force=force)
     columns = [settings[name] for name in ("time_key", "label_key", "lineage_key")]
     adata = open_cells(file, [*columns, *settings["condition_keys"]])
-    asked = RepresentationSettings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
-    if asked != RepresentationSettings():
+    embedding = RepresentationSettings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
+    if embedding != RepresentationSettings():
         pp.embed(adata, use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
         use_rep = None
     with process_group(settings.pop("device")) as device:

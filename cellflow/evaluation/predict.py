@@ -88,7 +88,7 @@ def fit_fold(evaluation: Evaluation, fold: Fold, method: NamedMethod, **options:
 
 def predict_fold(flow: Flow, fold: Fold, protocol: Protocol, generator: torch.Generator) -> Carried:
     """Carry training cells to the held-out time as the protocol says."""
-    # A mean flow takes one step of average velocity, whatever the solver of the protocol.
+    # A mean flow takes one step of average velocity under every protocol.
     solver_options = (
         {} if flow.is_mean_flow else {"solver": protocol.solver, "n_steps": protocol.n_steps}
     )

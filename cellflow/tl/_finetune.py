@@ -16,7 +16,7 @@ from cellflow.io import Conditions, SideColumns, TimePoints, flow_times_of, popu
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.representation import from_context, points_of
-from cellflow.tl._fit import attach_metadata, checksum
+from cellflow.tl._fit import attach_metadata, digest_inputs
 from cellflow.training import fit_flow, report_straightness, resolve_device, settings_after
 
 
@@ -69,7 +69,7 @@ def finetune(
 
     Returns
     -------
-    The flow, whose settings have the numbers before and after under `fine_tuning`. Written is:
+    The flow; its settings have the measures before and after under `fine_tuning`. Written is:
 
     `uns["cellflow"][key_added]`
         As by `tl.fit`; the history has the `ratio` of spreads as well.
@@ -96,7 +96,7 @@ def finetune(
     3
     """
     representation = from_context(flow.context)
-    chosen, numbers = settings_after(
+    chosen, chosen_recipe = settings_after(
         flow, method, recipe, {}, {"n_steps": n_steps, "learning_rate": learning_rate}
     )
     points = flow_times_of(adata, flow, time_key)
@@ -111,7 +111,7 @@ def finetune(
         marginals,
         flow.axis,
         method=chosen,
-        recipe=numbers,
+        recipe=chosen_recipe,
         seed=resolve_seed(rng),
         device=resolve_device(device),
         prior=flow,
@@ -119,7 +119,7 @@ def finetune(
     )
     settings = {**flow.context.settings, "time_key": time_key or flow.time_key}
     columns = {
-        "data": checksum(cells, points.elapsed[used]),
+        "data": digest_inputs(cells, points.elapsed[used]),
         "use_rep": flow.settings.get("use_rep"),
         "condition_keys": [column["key"] for column in conditions.columns],
         "label_key": label_key,
