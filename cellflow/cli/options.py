@@ -205,33 +205,37 @@ prior = click.option(
 tuning = compose(
     click.option(
         "--alpha",
+        "oat_alpha",
         type=click.FloatRange(min=0, max=1, min_open=True),
         metavar="A",
         panel=FIT,
-        help="Weight of the displacement beside the end velocities; 4/5 alone leaves the points "
-        "where they belong. [default: 0.8]",
+        help="Weight of the displacement relative to the end velocities; only 4/5 leaves the "
+        "populations unchanged. [default: 0.8]",
     ),
     click.option(
         "--target",
+        "oat_target",
         type=click.Choice(["linear", "hermite"]),
         panel=FIT,
-        help="What is learned: straight paths with alpha, or cubic ones. [default: linear]",
+        help="Paths that are learned: straight ones with alpha, or cubic ones. [default: linear]",
     ),
     sigma(help="Noise of the path. [default: the flow's where its path is straight, else 0]"),
     click.option(
         "--copy-every",
+        "oat_copy_every",
         type=click.IntRange(min=1),
         metavar="N",
         panel=FIT,
-        help="Steps between two copies of the net to that which gives the end velocities. "
-        "[default: it follows by an average]",
+        help="Steps between two copies of the net to the target net, which gives the end "
+        "velocities. [default: the target net is a moving average]",
     ),
     click.option(
         "--tolerance",
+        "oat_tolerance",
         type=click.FloatRange(min=0, min_open=True),
         metavar="SHARE",
         panel=FIT,
-        help="Stop where points that are carried get wider or narrower by more. [default: 0.05]",
+        help="Stop when the spread of carried points changes by more. [default: 0.05]",
     ),
     click.option(
         "--n-steps",
@@ -262,7 +266,7 @@ _method = compose(
         type=PATH,
         metavar="FILE.yaml",
         panel=FIT,
-        help="Settings of method and recipe; options given beside it come first.",
+        help="Settings of method and recipe; other options override them.",
     ),
 )
 side_columns = compose(
