@@ -13,12 +13,13 @@ from cellflow.cli import options
 @click.command(panel=options.TRAIN)
 @options.course
 @options.flow
-@options.output(metavar="FLOW", help="Folder that the fine-tuned flow goes to.")
+@options.output(metavar="FLOW", help="Folder for the fine-tuned flow.")
 @options.time_key
 @options.force
 @options.tuning
 @options.seed
 @options.device
+@options.checkpoint
 @options.run_options
 def finetune(
     file: Path,
@@ -46,6 +47,8 @@ def finetune(
     from cellflow.training import settings_after
 
     check_flow_target(output, overwrite=force)
+    options.take_checkpoint(changes, force=force)
+    checkpoint = changes.pop("checkpoint")
     flow = Flow.load(flow_path)
     adata = open_cells(file, columns_of(flow, time_key))
     method, _ = settings_after(flow, "oat-fm", None, changes, {})
@@ -58,6 +61,7 @@ def finetune(
         learning_rate=learning_rate,
         rng=seed,
         device=device,
+        checkpoint=checkpoint,
         progress=progress,
     )
     tuned.save(output, overwrite=force)

@@ -11,7 +11,7 @@ from cellflow._random import RNG
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.space import ImageSpace
+from cellflow.images.space import ImageSpace, training_settings
 from cellflow.images.training_images import Pictures, TrainingImages
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
@@ -93,7 +93,7 @@ def finetune(
     >>> small = cf.recipe("default", net=sizes, standardise=False)
     >>> flow = cf.images.train(digits, method="i-cfm", recipe=small, n_steps=2, progress=False)
     >>> tuned = cf.images.finetune(flow, digits, n_steps=2, progress=False)
-    >>> sorted(tuned.settings["fine_tuning"])
+    >>> sorted(tuned.record.fine_tuning)
     ['after', 'before']
     """
     space = ImageSpace.of(flow, encoder)
@@ -103,7 +103,8 @@ def finetune(
     method, recipe = settings_after(flow, method, recipe, {}, numbers)
     # Latents are never mirrored when drawn. Images are not augmented: the coupling evaluates the
     # prior at noise, for which there are no labels of changes.
-    images = TrainingImages(space, data, source, flow.settings["flips"], stored=space.grid is None)
+    flips = training_settings(flow)["flips"]
+    images = TrainingImages(space, data, source, flips, stored=space.grid is None)
     tuned = images.fit(
         method,
         recipe,

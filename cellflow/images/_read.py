@@ -10,7 +10,7 @@ from cellflow._checks import check_choice
 from cellflow._errors import FileError, InputError
 from cellflow.images.data import ImageSet
 from cellflow.images.readers import arrays, cifar, digits, idx, image_files, parquet
-from cellflow.images.readers.image_files import SUFFIXES, resized
+from cellflow.images.readers.image_files import SUFFIXES, resize
 from cellflow.images.readers.source import ALL, AUTO, TEST, TRAIN, ImageSource
 
 _READABLE = (
@@ -75,7 +75,7 @@ def read(
     if split == AUTO:
         split = "train" if TRAIN in reader.splits else "all"
     images = reader.read(split)
-    return images if size is None else replace(images, pixels=resized(images.pixels, size))
+    return images if size is None else replace(images, pixels=resize(images.pixels, size))
 
 
 def splits(source: str | Path) -> tuple[str, ...]:

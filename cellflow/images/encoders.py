@@ -68,7 +68,7 @@ class PixelEncoder:
         return {}
 
     @classmethod
-    def restored(cls, shape: Shape, _arrays: Mapping[str, Tensor]) -> PixelEncoder:
+    def restore(cls, shape: Shape, _arrays: Mapping[str, Tensor]) -> PixelEncoder:
         """Return the encoder of a saved flow."""
         return cls(shape)
 
@@ -130,7 +130,7 @@ class PCAEncoder:
         return cls(images.shape, centre, vectors.T.flip(0)[:n_components].float().contiguous())
 
     @classmethod
-    def restored(cls, shape: Shape, arrays: Mapping[str, Tensor]) -> PCAEncoder:
+    def restore(cls, shape: Shape, arrays: Mapping[str, Tensor]) -> PCAEncoder:
         """Return the encoder of a saved flow."""
         return cls(shape, arrays["pca.centre"], arrays["pca.components"])
 

@@ -109,10 +109,10 @@ class FlippedPixels:
         """
         values = rows.x
         if self.flips and generator is not None:
-            values = self._flipped(values, generator)
+            values = self._flip(values, generator)
         return replace(rows, x=_scale(values))
 
-    def _flipped(self, values: Tensor, generator: torch.Generator) -> Tensor:
+    def _flip(self, values: Tensor, generator: torch.Generator) -> Tensor:
         grid = values.reshape(len(values), *self.shape)
         draws = torch.rand(len(values), generator=generator, device=generator.device)
         mirrored = (draws < 0.5).to(values.device)[:, None, None, None]

@@ -157,7 +157,7 @@ class ImageSpace:
         if encoder is None:
             if known["encoder"] not in ENCODERS:
                 raise InputError("this flow is in latents of your own encoder: give it as encoder")
-            encoder = ENCODERS[known["encoder"]].restored(shape, flow.context.arrays)
+            encoder = ENCODERS[known["encoder"]].restore(shape, flow.context.arrays)
         classes, low_res = tuple(known["classes"]), known.get("low_res")
         return cls(shape, encoder, classes, known["target"], known["source"], low_res)
 
@@ -212,6 +212,12 @@ def _check_low_res(
         if there:
             raise InputError(f"low_res requires noise and pixels, without {what}; leave one out")
     check_factor(data, low_res)
+
+
+def training_settings(flow: Flow) -> Mapping[str, Any]:
+    """Return how images were mirrored, augmented and weighed in the training of a flow."""
+    settings: Mapping[str, Any] = flow.context.settings["images"]["training"]
+    return settings
 
 
 def description(flow: Flow) -> str | None:

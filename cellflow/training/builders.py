@@ -26,8 +26,8 @@ from cellflow.couplings import (
     SemidiscreteCoupling,
     blockwise_coupling,
     exact_full_coupling,
-    finite_plan,
     low_rank_coupling,
+    potentials_plan,
     wfr_coupling,
 )
 from cellflow.couplings.minibatch import Solver, solve_assignment
@@ -176,7 +176,7 @@ def _semidiscrete(
     potentials = potentials_for(fit, settings, source, target)
     if isinstance(source, Gaussian):
         return SemidiscreteCoupling(source, target, span, potentials)
-    return PlanCoupling(source, target, span, finite_plan(potentials, source))
+    return PlanCoupling(source, target, span, potentials_plan(potentials, source))
 
 
 def _exact_full(

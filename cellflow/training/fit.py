@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -13,7 +12,7 @@ from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow._random import torch_generator
 from cellflow._versions import versions
-from cellflow.flow import Flow
+from cellflow.flow import FitRecord, Flow, Inputs
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.method import Method
 from cellflow.methods.parts import COUPLINGS, OATSettings
@@ -128,18 +127,19 @@ def fit_flow(
             checkpoint=None if checkpoint is None else checkpoint.with_identity(identity),
         )
         nets = trainer.run()
-    settings: dict[str, Any] = {
-        "method": method.model_dump(),
-        "recipe": recipe.model_dump(),
-        "diffusion": fit.sigma,
-        "delta": fit.wfr_length_scale if method.coupling.changes_mass else None,
-        "from_noise": starts_from_noise(marginals),
-        "seed": seed,
-        "device": str(device),
-        "versions": versions(),
-        "cost": timer.cost,
-    }
-    return Flow(nets, axis, settings, trainer.history)
+    record = FitRecord(
+        seed,
+        str(device),
+        versions(),
+        diffusion=fit.sigma,
+        wfr_length_scale=fit.wfr_length_scale if method.coupling.changes_mass else None,
+        cost=timer.cost,
+    )
+    inputs = Inputs(
+        prior=None if prior is None else prior.fingerprint,
+        from_noise=starts_from_noise(marginals),
+    )
+    return Flow(nets, axis, method, recipe, inputs, record, trainer.history)
 
 
 def make_nets(marginals: Marginals, method: Method, recipe: Recipe, seed: int) -> Fields:

@@ -146,7 +146,7 @@ def test_latents_and_a_prior_reach_the_training(run, here):
     assert run(*words)[0] == 0
     first, second = (cf.Flow.load(here / name) for name in ("first", "second"))
     assert first.dim == 6
-    assert second.settings["prior"] == first.fingerprint
+    assert second.inputs.prior == first.fingerprint
     words = ["image", "translate", "--flow", "second", "--data", "digits", "--class", "1", *EULER]
     assert run(*words, "--output", "t.npz")[0] == 0
     assert len(cf.images.read(here / "t.npz")) == int((digits().labels == 1).sum())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from cellflow._errors import CellflowWarning, FileError, InputError
-from cellflow.couplings import SemidiscreteCoupling, atoms, finite_plan, fit_potentials
+from cellflow.couplings import SemidiscreteCoupling, atoms, fit_potentials, potentials_plan
 from cellflow.couplings.dual_potentials import Potentials
 from cellflow.marginals import Gaussian, Population
 from tests.seeds import randn, seeded
@@ -93,7 +93,7 @@ def test_pairs_looked_up_on_few_components_meet_the_masses_with_whole_points(gen
 def test_a_finite_source_is_coupled_on_few_components(generator):
     source, target = Population.of(stretched(80, 5)), Population.of(stretched(60, 6))
     potentials = fit_potentials(source, target, cost_dim=2, generator=generator)
-    plan = finite_plan(potentials, source).matrix(80, 60)
+    plan = potentials_plan(potentials, source).matrix(80, 60)
     assert plan.sum(axis=1) == pytest.approx([1 / 80] * 80)
     chi_squared = (plan.sum(axis=0) ** 2).sum() * 60 - 1
     assert chi_squared == pytest.approx(potentials.reached, abs=0.01)
@@ -139,18 +139,18 @@ def test_a_basis_that_does_not_fit_is_refused(change, tmp_path):
 def test_files_of_an_earlier_version_are_refused_with_what_to_do(tmp_path):
     path = tmp_path / "kept.safetensors"
     save_file({"atoms": torch.zeros(2, 2)}, path, {"format": "cellflow-potentials-1"})
-    with pytest.raises(FileError, match=r"earlier version .* delete it, and they are found again"):
+    with pytest.raises(FileError, match=r"earlier version .* delete it to fit them anew"):
         Potentials.load(path)
 
 
 def test_a_target_read_in_parts_gives_what_its_points_give(monkeypatch, generator):
     target = Population.of(stretched(), torch.rand(60, generator=generator, dtype=F64) + 0.1)
     whole = fit_potentials(noise(5), target.points, target.masses, cost_dim=3, generator=seeded())
-    monkeypatch.setattr(atoms, "_ROWS", 60)
+    monkeypatch.setattr(atoms, "_CHUNK_SIZE", 60)
     parts = fit_potentials(noise(5), target, cost_dim=3, generator=seeded())
     torch.testing.assert_close(parts.g, whole.g)
     assert parts.fingerprint == whole.fingerprint
-    monkeypatch.setattr(atoms, "_ROWS", 7)
+    monkeypatch.setattr(atoms, "_CHUNK_SIZE", 7)
     few = Potentials.of(target, target.masses, cost_dim=3)
     torch.testing.assert_close(few.atoms, whole.atoms)
     torch.testing.assert_close(few.basis, whole.basis)

@@ -217,5 +217,5 @@ def test_chosen_rows_are_read_and_nothing_changed_at_random(stored):
 
 
 def test_populations_of_different_dimensions_are_refused():
-    with pytest.raises(InputError, match=r"one number of dimensions, got \[2, 3\]"):
+    with pytest.raises(InputError, match=r"equal numbers of dimensions, got \[2, 3\]"):
         Marginals((0.0, 1.0), (Gaussian(torch.zeros(1, 2)), Population.of(torch.ones(4, 3))))

@@ -1,14 +1,12 @@
 """Fine-tuning by optimal acceleration transport: where it starts, what follows, when it stops."""
 
 from copy import deepcopy
-from dataclasses import replace
 
 import pytest
 import torch
 
 from cellflow import CellflowWarning, InputError, method, recipe
 from cellflow._batch import Pairs
-from cellflow.flow import Flow
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.nets import Fields
 from cellflow.training import (
@@ -109,10 +107,10 @@ def test_noise_is_that_of_a_straight_prior_and_else_none(prior):
 
 def test_a_recipe_with_the_default_net_takes_that_of_the_prior(prior):
     flow = tuned(prior, numbers=recipe("default", n_steps=2, standardise=False, ahead=3))
-    kept = flow.settings["recipe"]
-    assert kept["net"] == SHORT.model_dump()["net"]
+    kept = flow.recipe
+    assert kept.net == SHORT.net
     # As the prior has it; and nothing is drawn ahead of the net that pairs are asked of.
-    assert (kept["standardise"], kept["ahead"]) == (True, 0)
+    assert (kept.standardise, kept.ahead) == (True, 0)
 
 
 # What it does
@@ -121,7 +119,7 @@ def test_a_recipe_with_the_default_net_takes_that_of_the_prior(prior):
 def test_paths_get_straight_and_their_ends_stay(crossing):
     """Transport between normal laws needs no crossing; pairs drawn apart cross."""
     flow = report_straightness(crossing, tuned(crossing, ellipse(), numbers=LONG), ellipse())
-    numbers = flow.settings["fine_tuning"]
+    numbers = flow.record.fine_tuning
     assert numbers["before"]["npe"] > 0.1
     assert numbers["after"]["npe"] < numbers["before"]["npe"] / 4
     assert numbers["after"]["w2"] < 1.1 * numbers["before"]["w2"]
@@ -143,7 +141,7 @@ def test_intervals_of_any_length_keep_their_course(prior):
 )
 def test_the_hermite_target_and_copies_keep_the_ends_as_well(crossing, chosen):
     flow = report_straightness(crossing, tuned(crossing, ellipse(), chosen, LONG), ellipse())
-    numbers = flow.settings["fine_tuning"]
+    numbers = flow.record.fine_tuning
     assert numbers["after"]["npe"] < numbers["before"]["npe"]
     assert 0.95 < flow.history["ratio"][-1] < 1.05
 
@@ -284,7 +282,7 @@ def watching(real, prior=0.0, n_steps=500):
     """The monitor of a prior, where real points are so many times wider than the start."""
     x = torch.randn((64, 2), generator=seeded(1))
     pairs = Pairs(x, real * x, torch.zeros(64), torch.ones(64))
-    return TargetNet(Fields({"velocity": Widening(prior)}), OAT, pairs, n_steps)
+    return TargetNet(Fields({"velocity": Widening(prior)}), OAT.objective, pairs, n_steps)
 
 
 def stops(target, *ratios, every=50):
@@ -383,11 +381,6 @@ def test_other_nets_missing_priors_and_other_parts_are_refused(prior):
         settings_after(prior, "ot-cfm", None, {}, {})
     with pytest.raises(InputError, match="oat_alpha=0"):
         method("oat-fm", oat_alpha=0)
-    bare = Flow(prior.nets, prior.axis, {}, {})
-    with pytest.raises(InputError, match="does not say with which method"):
-        settings_after(bare, "oat-fm", None, {}, {})
-    with pytest.raises(InputError, match="does not say with which method"):
-        tuned(replace(prior, settings={}), numbers=SHORT)
 
 
 def test_noise_with_covariates_that_are_no_classes_is_refused():

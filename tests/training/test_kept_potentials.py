@@ -67,7 +67,7 @@ def test_what_follows_is_the_same_with_new_and_with_kept_potentials(tmp_path):
 def test_files_for_other_points_under_the_name_are_refused(tmp_path):
     mine = kept_file(*fit(tmp_path), NOISE, points(0))
     Potentials.of(points(1).points).save(mine)
-    with pytest.raises(InputError, match="belong to other atoms"):
+    with pytest.raises(InputError, match="fitted to other atoms"):
         potentials_for(*fit(tmp_path), NOISE, points(0))
 
 

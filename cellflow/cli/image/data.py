@@ -51,7 +51,7 @@ def data(
     if output is not None:
         shared.check_output(output, (".npz", ".png"), force=force)
     found = shared.read_split(source, split, size, label)
-    print_pairs(source, _described(found))
+    print_pairs(source, _describe(found))
     if output is None:
         return
     if output.suffix == ".npz":
@@ -61,7 +61,7 @@ def data(
     log_info(f"wrote {output}")
 
 
-def _described(found: ImageSet) -> dict[str, str]:
+def _describe(found: ImageSet) -> dict[str, str]:
     import numpy as np
 
     from cellflow._checks import format_list

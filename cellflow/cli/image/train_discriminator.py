@@ -106,7 +106,7 @@ def train_discriminator(
     check_flow_target(output, overwrite=force, form=DISCRIMINATOR)
     flow = Flow.load(flow_path, device=resolve_device(device))
     real = shared.read_data(settings)
-    generated = _generated(flow, real, settings, progress=progress)
+    generated = _make_generated(flow, real, settings, progress=progress)
     names = ("n_steps", "batch_size", "coupling_batch_size", "learning_rate")
     numbers = {name: settings.pop(name) for name in names}
     discriminator = images.train_discriminator(
@@ -128,7 +128,7 @@ def train_discriminator(
     log_info(f"wrote {output}")
 
 
-def _generated(
+def _make_generated(
     flow: Flow, real: ImageSet, settings: dict[str, Any], *, progress: bool
 ) -> ImageSet | int | None:
     """Return images of the flow, or their number, taking their options out of the settings."""

@@ -19,7 +19,7 @@ from cellflow.images.guidance.discrimination import (
 from cellflow.images.guidance.discriminator import Discriminator
 from cellflow.images.guidance.discriminator_guidance import check_guidable
 from cellflow.images.samples import from_noise
-from cellflow.images.space import ImageSpace
+from cellflow.images.space import ImageSpace, training_settings
 from cellflow.marginals import Population
 from cellflow.methods.recipes import Recipe
 from cellflow.nets.hourglass import check_unet_sizes
@@ -129,7 +129,7 @@ def train_discriminator(
     discriminator = fit_discriminator(
         _population(space, flow, data),
         _population(space, flow, generated),
-        _labelled(space, flow, data),
+        _with_labels(space, flow, data),
         sizes=sizes,
         pairing=pairing,
         recipe=recipe,
@@ -169,10 +169,10 @@ def _multipliers(shape: tuple[int, int, int]) -> tuple[int, ...]:
 
 
 def _population(space: ImageSpace, flow: Flow, images: ImageSet) -> Population:
-    return space.population(images, flips=bool(flow.settings.get("flips", False)))
+    return space.population(images, flips=training_settings(flow)["flips"])
 
 
-def _labelled(space: ImageSpace, flow: Flow, data: ImageSet) -> Population | None:
+def _with_labels(space: ImageSpace, flow: Flow, data: ImageSet) -> Population | None:
     """Return the images with their classes as covariates; None without labels."""
     if data.labels is None:
         return None

@@ -28,7 +28,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 
 
-def decoded(file: Path | io.BytesIO, name: str, size: int | None) -> np.ndarray:
+def decode_image(file: Path | io.BytesIO, name: str, size: int | None) -> np.ndarray:
     """Decode one image, the first frame of an animation.
 
     Parameters
@@ -56,7 +56,7 @@ def decoded(file: Path | io.BytesIO, name: str, size: int | None) -> np.ndarray:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def stacked(images: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
+def stack_images(images: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
     """Put decoded images of one size into one array; grey if all of them are.
 
     Parameters
@@ -80,7 +80,7 @@ def stacked(images: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
     return np.stack([with_channels(pixels, channels) for pixels in arrays])
 
 
-def resized(pixels: np.ndarray, size: int) -> np.ndarray:
+def resize(pixels: np.ndarray, size: int) -> np.ndarray:
     """Scale and crop images, shape (n, h, w, c), to `size` by `size` pixels."""
     if pixels.shape[1:3] == (size, size):
         return pixels
@@ -132,8 +132,8 @@ def source(path: Path, size: int | None) -> ImageSource:
 
     def read(split: str) -> Images:
         files, labels = _files(parts[split], classes)
-        named = ((str(file), decoded(file, str(file), size)) for file in files)
-        return stacked(named), labels
+        named = ((str(file), decode_image(file, str(file), size)) for file in files)
+        return stack_images(named), labels
 
     return ImageSource(path.name, {split: partial(read, split) for split in parts}, tuple(classes))
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from cellflow._checks import format_list
 from cellflow._errors import FileError, InputError
-from cellflow.images.readers.image_files import decoded, stacked
+from cellflow.images.readers.image_files import decode_image, stack_images
 from cellflow.images.readers.source import (
     ALL,
     TEST,
@@ -48,7 +48,7 @@ def source(path: Path, size: int | None) -> ImageSource:
     columns, classes = index_labels(columns, path, _class_names(path, schema, label))
 
     def read(split: str) -> Images:
-        return stacked(_images(files[split], image, size)), columns.get(split)
+        return stack_images(_images(files[split], image, size)), columns.get(split)
 
     return ImageSource(path.name, {split: partial(read, split) for split in files}, classes)
 
@@ -113,14 +113,14 @@ def _labels(files: list[Path], column: str) -> np.ndarray:
 
 def _images(files: list[Path], column: str, size: int | None) -> Iterator[tuple[str, np.ndarray]]:
     for file in files:
-        for row, image in enumerate(_encoded(file, column)):
+        for row, image in enumerate(_iter_encoded(file, column)):
             name = f"{file}, row {row}"
             if image is None:
                 raise FileError(f"{name} has no image inside the file")
-            yield name, decoded(io.BytesIO(image), name, size)
+            yield name, decode_image(io.BytesIO(image), name, size)
 
 
-def _encoded(file: Path, column: str) -> Iterator[bytes | None]:
+def _iter_encoded(file: Path, column: str) -> Iterator[bytes | None]:
     with _parquet(file) as table, reraise_as_file_error(file):
         for batch in table.iter_batches(_ROWS, columns=[column]):
             for value in batch.column(0).to_pylist():

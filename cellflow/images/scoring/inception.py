@@ -162,23 +162,23 @@ def convert_graph(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def layer_names() -> dict[str, str]:
     """Map the names of the 94 convolutions from torch-fidelity's net to the original graph."""
     stem = ("1a_3x3", "2a_3x3", "2b_3x3", "3b_1x1", "4a_3x3")
-    names = {f"Conv2d_{layer}": _numbered("conv", k) for k, layer in enumerate(stem)}
+    names = {f"Conv2d_{layer}": _add_number("conv", k) for k, layer in enumerate(stem)}
     for k, block in enumerate(("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")):
         branches = _BRANCHES.get(block, _BRANCHES[block[0]])
         names |= {
-            f"Mixed_{block}.{ours}": f"{_numbered('mixed', k)}.{theirs}"
+            f"Mixed_{block}.{ours}": f"{_add_number('mixed', k)}.{theirs}"
             for ours, theirs in branches.items()
         }
     return names
 
 
-def _numbered(name: str, k: int) -> str:
+def _add_number(name: str, k: int) -> str:
     return f"{name}_{k}" if k else name
 
 
 def _chain(ours: str, theirs: str, n: int) -> dict[str, str]:
     """Map the names of `n` consecutive convolutions."""
-    return {f"{ours}_{k + 1}": f"{theirs}.{_numbered('conv', k)}" for k in range(n)}
+    return {f"{ours}_{k + 1}": f"{theirs}.{_add_number('conv', k)}" for k in range(n)}
 
 
 def _fork(ours: str, theirs: str) -> dict[str, str]:
