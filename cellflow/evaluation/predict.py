@@ -17,7 +17,7 @@ from cellflow.flow import Flow, Prediction, predict_cells
 from cellflow.io import populations
 from cellflow.marginals import fit_time_axis
 from cellflow.metrics import Baselines
-from cellflow.training import fit_flow, settings_after, sigma_after
+from cellflow.training import choose_sigma, fit_flow, resolve_fine_tuning
 
 
 def score_method(
@@ -80,8 +80,8 @@ def fit_fold(evaluation: Evaluation, fold: Fold, method: NamedMethod, **options:
         return fit_flow(marginals, axis, method=chosen, recipe=recipe, **options)
     prior = fit_flow(marginals, axis, method=method.prior, recipe=recipe, **options)
     if chosen.objective.fine_tunes:
-        changes = {"sigma": sigma_after(prior)} if method.sigma_of_prior else {}
-        chosen, recipe = settings_after(prior, chosen, None, changes, {})
+        changes = {"sigma": choose_sigma(prior)} if method.sigma_of_prior else {}
+        chosen, recipe = resolve_fine_tuning(prior, chosen, None, changes, {})
     return fit_flow(marginals, axis, method=chosen, recipe=recipe, prior=prior, **options)
 
 

@@ -24,7 +24,7 @@ from cellflow.training import (
     make_checkpoint,
     report_straightness,
     resolve_device,
-    settings_after,
+    resolve_fine_tuning,
 )
 
 
@@ -107,7 +107,7 @@ def finetune(
     3
     """
     representation = from_context(flow.context)
-    chosen, chosen_recipe = settings_after(
+    chosen, chosen_recipe = resolve_fine_tuning(
         flow, method, recipe, {}, {"n_steps": n_steps, "learning_rate": learning_rate}
     )
     points = time_points_for_flow(adata, flow, time_key)

@@ -268,8 +268,8 @@ def test_a_method_printed_as_yaml_is_a_config_that_fits(run, file, tmp_path):
     assert code == 0
     words = ["fit", file, "--use-rep", "X_pca", "--config", "config.yaml", "--output", "flow"]
     assert run(*words, "--sigma", "0.7")[0] == 0
-    settings = cf.Flow.load("flow").settings
-    assert (settings["method"]["path"], settings["method"]["sigma"]) == ("bridge", 0.7)
+    settings = cf.Flow.load("flow").as_dict()
+    assert settings["method"]["path"] == {"name": "bridge", "sigma": 0.7}
     assert settings["recipe"]["n_steps"] == 20
 
 

@@ -309,7 +309,7 @@ MISTAKES = {
     "checkpoint without a folder": ([*TRAIN, "--checkpoint", "no/c"], "no does not exist"),
     "pictures in a file": ([*TRAIN, "--pictures", "text.txt"], "text.txt' is a file"),
     "flow in the way": ([*TRAIN, "--output", "flow"], "flow exists already"),
-    "no flow to overwrite": ([*TRAIN, "--output", "empty", "--force"], "empty is no saved flow"),
+    "no flow to overwrite": ([*TRAIN, "--output", "empty", "--force"], "empty is not a saved flow"),
     "processes": ([*TRAIN, "--processes", "0"], "0 is not in the range"),
     "picture in the way": ([*SAMPLE, "--output", "made.npz"], "made.npz exists already"),
     "no ending": ([*SAMPLE, "--output", "new"], "ending of the output ''; valid: .png, .gif"),

@@ -74,7 +74,7 @@ def work(settings: dict[str, Any]) -> None:
     import logging
 
     from cellflow import Flow, _log, images
-    from cellflow.training import ProcessGroup, process_group, settings_after
+    from cellflow.training import ProcessGroup, process_group, resolve_fine_tuning
 
     given = dict(settings)
     if not given["progress"]:
@@ -84,7 +84,7 @@ def work(settings: dict[str, Any]) -> None:
     flow = Flow.load(given.pop("flow"))
     data, source = shared.read_ends(given)
     changes = {name: given.pop(name) for name in _SETTINGS}
-    method, _ = settings_after(flow, "oat-fm", None, changes, {})
+    method, _ = resolve_fine_tuning(flow, "oat-fm", None, changes, {})
     with process_group(given.pop("device")) as device:
         tuned = images.finetune(
             flow,
