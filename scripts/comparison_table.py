@@ -1,4 +1,4 @@
-"""Print the table of docs/comparison.md from the scores that workflows/images gathered.
+"""Print the table of docs/comparison.md from the scores of workflows/images.
 
     python scripts/comparison_table.py results/scores.tsv
 
@@ -23,13 +23,13 @@ COSTS = {
 
 
 def family(by: str) -> str:
-    """Solver without its steps: euler, edm-heun rho 30."""
+    """Return the solver without its steps: euler, edm-heun rho 30."""
     name, *numbers = by.split(":")
     return f"{name} rho {numbers[1]}" if len(numbers) > 1 else name
 
 
 def scores_by_nfe(rows: pd.DataFrame) -> list[str]:
-    """Distances of one run, a line for each family of solvers."""
+    """Format the distances of one run, a line for each family of solvers."""
     lines = []
     for solver, part in rows.groupby(rows["by"].map(family), sort=False):
         means = part.groupby("nfe")["frechet"].mean()

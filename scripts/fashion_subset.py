@@ -3,7 +3,7 @@
     python scripts/fashion_subset.py /usr/share/datasets/fashion-mnist fashion.npz
 
 The folder holds the four idx files of Fashion-MNIST (Debian: `dataset-fashion-mnist`). The first
-10,000 training and 2,000 test images are kept, at 14 x 14 pixels: enough to tell methods apart,
+10,000 training and 2,000 test images are written, at 14 x 14 pixels: enough to compare methods,
 and little enough to train a dozen of them on one CPU core in an hour or two.
 """
 

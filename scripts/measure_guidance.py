@@ -18,11 +18,12 @@ import pandas as pd
 
 import cellflow as cf
 from cellflow.images.guidance.discrimination import PAIRINGS
+from cellflow.images.scoring.scores import read_table, write_table
 
 WEIGHTS = (0.0, 1.0, 2.0)
 BY = ("edm-heun:18", "edm-heun:14:90")
 
-#: Seeds of the noise of images that are scored, and of those that discriminators are trained on.
+#: Seeds of the noise of scored images, and of the images that discriminators are trained on.
 NOISE, MADE = 5, 1
 
 
@@ -35,20 +36,20 @@ def main() -> None:
     _check_same(folder / "settings.json", same)
     train, test = (cf.images.read("digits", split=split) for split in ("train", "test"))
     flow = _flow(given, train, folder)
-    made = _made(flow, len(train), folder)
+    made = _generated(flow, len(train), folder)
     tables = []
     for seed in given.seeds:
         for pairing in given.pairings:
             file = folder / f"scores-{pairing}-{seed}.json"
             if not file.exists():
-                told = _discriminator(given, flow, (train, made), pairing, seed, folder)
-                table = _scores(given, flow, told, train, test)
-                cf.images.write_table(table.assign(name=pairing, seed=seed), file)
-            tables.append(cf.images.read_table(file))
+                discriminator = _discriminator(given, flow, (train, made), pairing, seed, folder)
+                table = _scores(given, flow, discriminator, train, test)
+                write_table(table.assign(name=pairing, seed=seed), file)
+            tables.append(read_table(file))
             history = cf.images.Discriminator.load(folder / f"{pairing}-{seed}").history
             best = min(range(len(history["check"])), key=history["check"].__getitem__)
             print(
-                f"{pairing}, seed {seed}: loss {history['check'][best]:.4f}, told right "
+                f"{pairing}, seed {seed}: loss {history['check'][best]:.4f}, accuracy "
                 f"{history['accuracy'][best]:.1%} after {history['step'][best]:.0f} steps"
             )
     scores = pd.concat(tables)
@@ -60,20 +61,23 @@ def main() -> None:
 def _scores(
     given: argparse.Namespace,
     flow: cf.Flow,
-    told: cf.images.Discriminator,
+    discriminator: cf.images.Discriminator,
     train: cf.images.ImageSet,
     test: cf.images.ImageSet,
 ) -> pd.DataFrame:
-    """Rows of all weights; none is weight 0."""
-    options = {"by": BY, "test": test, "rng": NOISE, "discriminator": told, "boost": False}
+    """Score all weights; weight 0 is without guidance."""
+    guidances = [
+        cf.images.DiscriminatorGuidance(discriminator, weight, boost=False) for weight in WEIGHTS
+    ]
+    options = {"by": BY, "test": test, "rng": NOISE}
     return pd.concat(
-        cf.images.score_flow(flow, train, given.n, discriminator_weight=weight, **options)
-        for weight in WEIGHTS
+        cf.images.score_flow(flow, train, given.n, guidance=guidance, **options)
+        for guidance in guidances
     )
 
 
 def _flow(given: argparse.Namespace, data: cf.images.ImageSet, folder: Path) -> cf.Flow:
-    """The flow that is named, or a short one."""
+    """Load the flow given, or train a short one."""
     if given.flow is not None:
         return cf.Flow.load(given.flow)
     path = folder / "flow"
@@ -83,8 +87,8 @@ def _flow(given: argparse.Namespace, data: cf.images.ImageSet, folder: Path) -> 
     return cf.Flow.load(path)
 
 
-def _made(flow: cf.Flow, n: int, folder: Path) -> cf.images.ImageSet:
-    """Images of the flow that all discriminators are trained on."""
+def _generated(flow: cf.Flow, n: int, folder: Path) -> cf.images.ImageSet:
+    """Generate the images that all discriminators are trained on, unless they exist."""
     path = folder / "generated.npz"
     if not path.exists():
         cf.images.sample(flow, n, solver="edm-heun", n_steps=18, rng=MADE).images.save(path)
@@ -99,26 +103,26 @@ def _discriminator(
     seed: int,
     folder: Path,
 ) -> cf.images.Discriminator:
-    """One for a pairing and a seed, trained unless it is there."""
+    """Train the discriminator of a pairing and a seed, unless it exists."""
     path = folder / f"{pairing}-{seed}"
     if not path.exists():
-        told = cf.images.train_discriminator(
+        discriminator = cf.images.train_discriminator(
             flow,
             data[0],
             generated=data[1],
             pairing=pairing,
-            n_steps=given.steps,
+            recipe=cf.recipe(cf.images.DISCRIMINATOR_RECIPE, n_steps=given.steps),
             classifier_steps=given.classifier_steps,
             channels=given.channels,
             rng=seed,
             progress=False,
         )
-        told.save(path)
+        discriminator.save(path)
     return cf.images.Discriminator.load(path)
 
 
 def _check_same(path: Path, settings: dict[str, object]) -> None:
-    """Refuse to go on in a folder of other settings."""
+    """Refuse a folder of other settings."""
     if path.exists() and json.loads(path.read_text()) != settings:
         raise SystemExit(f"{path} has other settings; name another folder")
     path.write_text(json.dumps(settings))

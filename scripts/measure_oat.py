@@ -5,7 +5,7 @@
 A flow of I-CFM is fitted and fine-tuned with each alpha and with the Hermite target; nothing stops
 a fine-tuning, so that the table shows where each goes. W2^2 and the normalised path energy are
 those of measure_toys.py. `ratio` is that of the monitor, at the last reading and at its farthest
-from 1; with it stands the step at which the default tolerance would have stopped. Each fit's
+from 1, and the step at which the default tolerance would have stopped. Each fit's
 numbers stay in the folder, and fits that are there already are not made again.
 """
 
@@ -23,12 +23,12 @@ from cellflow.flow import Flow
 from cellflow.marginals import Marginals, Population, TimeAxis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import recipe_of
-from cellflow.training import fit_flow, settings_after
+from cellflow.training import fit_flow, resolve_fine_tuning
 from cellflow.training.target_net import patience_of, stays_away
 
 
 def gauss(n: int, seed: int) -> np.ndarray:
-    """Normal, of standard deviations 2 and 1/2."""
+    """Draw from a Gaussian with standard deviations 2 and 1/2."""
     return np.random.default_rng(seed).normal(size=(n, 2)) * [2.0, 0.5]
 
 
@@ -46,23 +46,23 @@ AXIS, CPU = TimeAxis("index", (0.0, 1.0)), torch.device("cpu")
 
 
 def course(start: str, stop: str, seed: int) -> Marginals:
-    """Training points of both laws, as in measure_toys.py."""
+    """Draw training points of both laws, as in measure_toys.py."""
     ends = (LAWS[start](N_TRAIN, seed + 50), LAWS[stop](N_TRAIN, seed))
     points = (Population.of(torch.as_tensor(x, dtype=torch.float32)) for x in ends)
     return Marginals((0.0, 1.0), tuple(points))
 
 
-def fitted(start: str, stop: str, seed: int) -> Flow:
-    """A flow of pairs drawn apart."""
+def fit_prior(start: str, stop: str, seed: int) -> Flow:
+    """Fit a flow of independent pairs."""
     recipe = recipe_of("default", n_steps=2500, net=NET, standardise=False)
     options = {"method": method_of("i-cfm"), "recipe": recipe, "seed": seed, "device": CPU}
     return fit_flow(course(start, stop, seed), AXIS, **options)
 
 
-def tuned(prior: Flow, start: str, stop: str, seed: int, name: str) -> dict[str, float]:
-    """Scores of a fine-tuning of the default length, and what the monitor saw."""
+def score_finetuned(prior: Flow, start: str, stop: str, seed: int, name: str) -> dict[str, float]:
+    """Return the scores of a fine-tuning of default length, and the readings of its monitor."""
     changes = {"oat_tolerance": 100.0, **CHANGES[name]}
-    method, recipe = settings_after(prior, "oat-fm", None, changes, {})
+    method, recipe = resolve_fine_tuning(prior, "oat-fm", None, changes, {})
     options = {"method": method, "recipe": recipe, "seed": seed, "device": CPU}
     flow = fit_flow(course(start, stop, seed), AXIS, prior=prior, **options)
     ratios = flow.history["ratio"]
@@ -81,15 +81,15 @@ def tuned(prior: Flow, start: str, stop: str, seed: int, name: str) -> dict[str,
     }
 
 
-def measured(start: str, stop: str, seed: int, folder: Path) -> dict[str, dict[str, float]]:
-    """Scores of the first flow and of all fine-tunings of it, by name."""
-    fit = cache(partial(fitted, start, stop, seed))
+def measure_pair(start: str, stop: str, seed: int, folder: Path) -> dict[str, dict[str, float]]:
+    """Return the scores of the first flow and of all its fine-tunings, by name."""
+    fit = cache(partial(fit_prior, start, stop, seed))
 
     def first() -> dict[str, float]:
         return score_plane(fit().nets, start, stop, seed)
 
     def later(name: str) -> dict[str, float]:
-        return tuned(fit(), start, stop, seed, name)
+        return score_finetuned(fit(), start, stop, seed, name)
 
     where = f"{start}-{stop}-{seed}"
     found = {"prior, I-CFM": kept(folder, f"{where}-prior", first)}
@@ -99,8 +99,8 @@ def measured(start: str, stop: str, seed: int, folder: Path) -> dict[str, dict[s
     return found
 
 
-def row(runs: list[dict[str, float]]) -> str:
-    """Cells of the table: means and standard deviations over seeds."""
+def format_row(runs: list[dict[str, float]]) -> str:
+    """Format means and standard deviations over seeds."""
     names = [name for name in ("w2_squared", "npe", "ratio", "farthest") if name in runs[0]]
     cells = [spread([run[name] for run in runs]) for name in names]
     if "stop" in runs[0]:
@@ -116,9 +116,12 @@ def main(folder: str) -> None:
         "| pair | flow | W2² | NPE | ratio | farthest | stops at |\n|---|---|---|---|---|---|---|"
     )
     for start, stop in PAIRS:
-        runs = [measured(start, stop, seed, target) for seed in SEEDS]
+        runs = [measure_pair(start, stop, seed, target) for seed in SEEDS]
         for name in runs[0]:
-            print(f"| {start} → {stop} | {name} | {row([run[name] for run in runs])} |", flush=True)
+            print(
+                f"| {start} → {stop} | {name} | {format_row([run[name] for run in runs])} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
     python scripts/measure_semidiscrete.py --n 50000 --shape 3 32 32 --batch-size 128 \
         --config cifar10-hour [--cost-dim 500] [--device cuda] [--repeats 20]
 
-Images are random bytes and potentials all zero: neither changes what a look-up costs. A step is
-forward, backward and optimiser of the config's net, without the coupling. Also told are what a step
-of the ascent does without entropy (1,024 points through all atoms), what that makes of the 35 N
-points to chi-squared 0.05, the first of which cost more, and the memory.
+Images are random bytes and potentials all zero: neither changes the time of a look-up. A step is
+forward, backward and optimiser of the config's net, without the coupling. Also reported are the
+time of a step of the ascent without entropy (1,024 points through all atoms), that of the 35 N
+points to chi-squared 0.05, of which the first take longer, and the memory.
 """
 
 from __future__ import annotations
@@ -48,16 +48,20 @@ def main() -> None:
     potentials = Potentials.of(target, cost_dim=given.cost_dim, device=device)
     coupling = SemidiscreteCoupling(noise, target, (0.0, 1.0), potentials)
     size, repeats = given.batch_size, given.repeats
-    pair = timed(lambda: coupling.sample(size, generator), repeats, device)
+    pair = measure_seconds(lambda: coupling.sample(size, generator), repeats, device)
     chance = IndependentCoupling(noise, target)
-    apart = timed(lambda: chance.sample(size, generator), repeats, device)
-    step = timed(step_of(given.config, images, coupling, size, generator), repeats, device)
-    climb = timed(lambda: potentials.marginal(noise.sample(_POINTS, generator).x), 3, device)
+    apart = measure_seconds(lambda: chance.sample(size, generator), repeats, device)
+    step = measure_seconds(
+        make_step(given.config, images, coupling, size, generator), repeats, device
+    )
+    climb = measure_seconds(
+        lambda: potentials.marginal(noise.sample(_POINTS, generator).x), 3, device
+    )
     dims = potentials.atoms.shape[1]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"N {given.n:,}, d {target.dim:,}, costs on {dims:,}, batch {size}, {device}")
     print(f"  pairs of a batch   {1e3 * pair:10.2f} ms")
-    print(f"  drawn apart        {1e3 * apart:10.2f} ms")
+    print(f"  independent        {1e3 * apart:10.2f} ms")
     print(f"  step of the net    {1e3 * step:10.2f} ms  ({given.config})")
     print(f"  pairing / step     {pair / step:10.3f}")
     print(f"  step of the ascent {1e3 * climb:10.2f} ms")
@@ -71,7 +75,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """What is measured."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -85,14 +89,14 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def step_of(
+def make_step(
     config: str,
     images: ImageSet,
     coupling: SemidiscreteCoupling,
     size: int,
     generator: torch.Generator,
 ) -> Callable[[], object]:
-    """One training step of the config's net, always on the same pairs."""
+    """Return a training step of the config's net, always on the same pairs."""
     recipe = cf.images.config_of(config, images.shape).recipe
     fields = Fields.make(
         ("velocity",),
@@ -115,8 +119,8 @@ def step_of(
     return step
 
 
-def timed(work: Callable[[], object], repeats: int, device: torch.device) -> float:
-    """Median seconds, after one run that is not counted."""
+def measure_seconds(work: Callable[[], object], repeats: int, device: torch.device) -> float:
+    """Return the median of seconds, after a run that is not counted."""
     seconds = []
     for _ in range(repeats + 1):
         start = perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 import cellflow as cf
-from cellflow.images import ImageSet
+from cellflow.images import ImageSet, Pictures
+from cellflow.images.settings import config_for, method_for
 from cellflow.methods.config import Config
 
 TINY = Config(
@@ -35,6 +37,8 @@ TINY = Config(
     ),
 )
 
+DEFAULTS: dict[str, Any] = {"config": TINY, "progress": False, "device": "cpu"}
+
 #: The same as a file for `--config`.
 TINY_YAML = TINY.to_yaml()
 
@@ -54,8 +58,19 @@ def shuffled_digits() -> ImageSet:
 
 def trained(data: ImageSet | None = None, **options: Any) -> cf.Flow:
     """A flow of a few steps."""
-    defaults: dict[str, Any] = {"config": TINY, "progress": False, "device": "cpu"}
-    return cf.images.train(digits() if data is None else data, **{**defaults, **options})
+    data = digits() if data is None else data
+    return cf.images.train(data, **{**DEFAULTS, **with_method(data, options)})
+
+
+def with_method(data: ImageSet, options: dict[str, Any]) -> dict[str, Any]:
+    """Options with the settings of the method among them as a method."""
+    options = {**DEFAULTS, **options}
+    arguments = inspect.signature(cf.images.train).parameters
+    changes = {name: options.pop(name) for name in set(options) - set(arguments)}
+    if changes:
+        config = config_for(data, options["config"], in_latents="encoder" in options)
+        options["method"] = method_for(config, options.pop("method", None), **changes)
+    return options
 
 
 @contextmanager
@@ -74,6 +89,6 @@ def no_pictures(monkeypatch):
 def stopped(monkeypatch, tmp_path, step, **options):
     """A training that ends with an error after a step, with a checkpoint every two steps."""
     kept = {"checkpoint": cf.Checkpoint(tmp_path / "c", 2)}
-    shown = {"pictures": tmp_path / "pictures", "pictures_every": step}
+    shown = {"pictures": Pictures(tmp_path / "pictures", step)}
     with no_pictures(monkeypatch):
         trained(**options, **kept, **shown, n_steps=6)

@@ -31,9 +31,9 @@ from cellflow._errors import CellflowError
 from cellflow._tensors import compute_digest
 from cellflow.evaluation.plan import read_plan
 from cellflow.flow.storage import _digest
-from cellflow.images import read_table
 from cellflow.images._read import read
 from cellflow.images.scoring.feature_nets import read_weights
+from cellflow.images.scoring.scores import read_table
 from cellflow.io import read_course, read_scores, write_h5ad
 from cellflow.methods.config import read_config
 from cellflow.representation import from_context

@@ -1,4 +1,4 @@
-"""Couplings: joint laws of endpoints, and the objects that sample them."""
+"""Couplings: joint distributions of source and target points, from which pairs are drawn."""
 
 from cellflow._batch import Interval, Pairs
 from cellflow.couplings.acceleration_transport import (
@@ -19,7 +19,7 @@ from cellflow.couplings.full_plan import (
 from cellflow.couplings.ground_costs import COSTS, Cost, LineageCost, euclidean, squared_euclidean
 from cellflow.couplings.minibatch import MinibatchCoupling
 from cellflow.couplings.mixture import MixtureCoupling
-from cellflow.couplings.semidiscrete import SemidiscreteCoupling, finite_plan
+from cellflow.couplings.semidiscrete import SemidiscreteCoupling, potentials_plan
 from cellflow.couplings.wfr_coupling import default_delta, wfr_coupling
 
 __all__ = [
@@ -45,9 +45,9 @@ __all__ = [
     "default_delta",
     "euclidean",
     "exact_full_coupling",
-    "finite_plan",
     "fit_potentials",
     "low_rank_coupling",
+    "potentials_plan",
     "squared_euclidean",
     "warn_unless_converged",
     "wfr_coupling",

@@ -1,4 +1,4 @@
-"""Optimal acceleration transport: pairs that a fitted flow has to bend least for."""
+"""Optimal acceleration transport: pairs connected with least acceleration of a fitted flow."""
 
 from __future__ import annotations
 
@@ -20,30 +20,29 @@ Velocity = Callable[[Rows, Points, Condition | None], Points]
 def acceleration_cost(
     x0: Points, v0: Points, x1: Points, v1: Points, duration: float = 1.0
 ) -> Rows:
-    """Least integral of |x''|^2 over paths with these ends and end velocities, shape (n,).
+    """Return the least integral of |x''|^2 over paths with given ends and velocities, shape (n,).
 
-    The minimiser is the cubic Hermite path, and its cost with time T is
+    The minimiser is the cubic Hermite path, and its cost with duration T is
     (12 |(x1 - x0) / T - (v0 + v1) / 2|^2 + |v1 - v0|^2) / T (Yue et al. 2025, arXiv 2509.24936,
     equation 5).
     """
-    detour = (x1 - x0) / duration - (v0 + v1) / 2
-    turn = v1 - v0
-    return (12 * detour.square().sum(dim=1) + turn.square().sum(dim=1)) / duration
+    deviation = (x1 - x0) / duration - (v0 + v1) / 2
+    velocity_change = v1 - v0
+    return (12 * deviation.square().sum(dim=1) + velocity_change.square().sum(dim=1)) / duration
 
 
 @dataclass(frozen=True)
 class AccelerationCost:
-    """The part of the acceleration that depends on who is paired with whom.
+    """Ground cost |x1 - x0 - T (v0 + v1) / 2|^2, with end velocities of a fitted flow.
 
-    |x1 - x0 - T (v0 + v1) / 2|^2, the velocities those of a fitted flow at both ends (arXiv
-    2509.24936, equation 9). That is the squared distance of x0 + T v0 / 2 and x1 - T v1 / 2:
-    where both would be half way if each kept its velocity. The term |v1 - v0|^2 is left out, as
-    published; with it, small weights of the other would turn the coupling around.
+    It is the squared distance of x0 + T v0 / 2 and x1 - T v1 / 2, the midpoints reached at
+    constant velocity from either end (arXiv 2509.24936, equation 9). The term |v1 - v0|^2 of
+    `acceleration_cost` is left out, as published.
 
     Attributes
     ----------
     velocity
-        Of the fitted flow, in flow time.
+        Velocity v(t, x, condition) of the fitted flow, per unit of flow time.
     interval
         Flow times of source and target.
     """
@@ -52,10 +51,9 @@ class AccelerationCost:
     interval: Interval = (0.0, 1.0)
 
     def __call__(self, source: Batch, target: Batch) -> Costs:
-        """Cost of each pair of rows, shape (n, m).
+        """Return the cost matrix, shape (n, m).
 
-        Noise, which has no covariates, takes those of the target, which must be the same in all
-        rows.
+        A source without covariates takes those of the target, which must be equal in all rows.
         """
         start, stop = self.interval
         half = (stop - start) / 2
@@ -63,27 +61,27 @@ class AccelerationCost:
         if condition is None and target.condition is not None:
             condition = target.condition[:1].expand(len(source), -1)
         forward = source.x + half * velocity_at(self.velocity, start, source.x, condition)
-        back = target.x - half * velocity_at(self.velocity, stop, target.x, target.condition)
-        return squared_distances(forward, back)
+        backward = target.x - half * velocity_at(self.velocity, stop, target.x, target.condition)
+        return squared_distances(forward, backward)
 
 
 @dataclass(frozen=True)
 class AccelerationCoupling(Coupling):
-    """Minibatch transport by `AccelerationCost`, with the end velocities of its pairs.
+    """Minibatch transport with `AccelerationCost`; pairs carry their end velocities.
 
     Attributes
     ----------
     minibatches
-        The transport between batches, with that cost.
+        The minibatch coupling with that cost.
     velocity
-        Of the fitted flow.
+        Velocity of the fitted flow, as in `AccelerationCost`.
     """
 
     minibatches: MinibatchCoupling
     velocity: Velocity
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
-        """Draw `n` pairs."""
+        """Draw `n` pairs with velocities at both ends."""
         pairs = self.minibatches.sample(n, generator)
         start, stop = self.minibatches.interval
         return replace(
@@ -99,5 +97,5 @@ class AccelerationCoupling(Coupling):
 
 @torch.no_grad()
 def velocity_at(velocity: Velocity, time: float, x: Points, condition: Condition | None) -> Points:
-    """Velocity of all points at one time."""
+    """Return the velocity of all points at one flow time, shape (n, d)."""
     return velocity(x.new_full((len(x),), time), x, condition)

@@ -1,4 +1,4 @@
-"""Couplings by one plan of all cells, computed once; a draw from it is almost free."""
+"""Couplings by one transport plan of all cells, computed before training."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from cellflow.transport.exact import exact_plan, lazy_exact_plan, plan_memory
 from cellflow.transport.low_rank import LowRankPlan, low_rank_plan
 from cellflow.transport.plan import Plan
 
-#: Dimensions up to which costs are quick to take anew at every pivot of the network simplex.
-_FEW_DIMENSIONS = 10
+#: Dimensions up to which recomputing costs at every pivot of the network simplex is fast.
+_MAX_LAZY_DIM = 10
 
-_CHUNK = 1024
+#: Rows of a cost matrix that are computed at a time.
+_CHUNK_SIZE = 1024
 
 
 @dataclass
 class PlanCoupling(Coupling):
-    """Pairs of cells drawn by the masses of a plan, with replacement and in random order.
+    """Pairs of cells drawn from a transport plan, with replacement.
 
     Attributes
     ----------
@@ -39,9 +40,9 @@ class PlanCoupling(Coupling):
     interval
         Flow times of source and target.
     plan
-        Entries between the cells of both.
+        Transport plan between the cells of both, with k entries.
     m0, m1
-        Masses at both ends of the pair of each entry, shape (k,), where mass changes on the way.
+        Masses at source and target of each entry, shape (k,), if mass changes between them.
     """
 
     source: FiniteMarginal
@@ -62,7 +63,7 @@ class PlanCoupling(Coupling):
         self._masses = {name: mass.to(device) for name, mass in masses.items() if mass is not None}
 
     def sample(self, n: int, generator: torch.Generator) -> Pairs:
-        """Draw `n` pairs with replacement, with probability proportional to the plan."""
+        """Draw `n` pairs with probability proportional to the plan."""
         return self._pairs(search_cdf(self._cdf, draw_positions(self._cdf, n, generator)))
 
     def pair_table(self) -> PairTable | None:
@@ -83,10 +84,10 @@ class PlanCoupling(Coupling):
 
 @dataclass
 class LowRankCoupling(Coupling):
-    """Pairs of cells drawn through the classes of a low-rank plan, which is never written out.
+    """Pairs of cells drawn from a low-rank plan, which is never written as a matrix.
 
-    A class is drawn by its mass, and source and target by theirs in it (Scetbon et al. 2021,
-    arXiv 2103.04737).
+    A class is drawn by its mass, then source and target independently by their masses in that
+    class (Scetbon et al. 2021, arXiv 2103.04737).
 
     Attributes
     ----------
@@ -95,7 +96,7 @@ class LowRankCoupling(Coupling):
     interval
         Flow times of source and target.
     plan
-        The factors.
+        Factors of the plan.
     """
 
     source: FiniteMarginal
@@ -136,10 +137,10 @@ def exact_full_coupling(
     cost: Cost = squared_euclidean,
     max_memory: float = 4.0,
 ) -> PlanCoupling:
-    """Couple all cells by the exact optimal plan between them (Bonneel et al. 2011).
+    """Couple all cells by the exact optimal transport plan (Bonneel et al. 2011).
 
-    It needs 40 n m bytes. Beyond `max_memory`, squared distances in few dimensions are solved
-    without a cost matrix, with a warning, since that is slower.
+    The solver requires 40 n m bytes. Beyond `max_memory`, squared distances in few dimensions are
+    solved without a cost matrix, with a warning because this is slower.
 
     Parameters
     ----------
@@ -150,27 +151,26 @@ def exact_full_coupling(
     cost
         Ground cost.
     max_memory
-        Largest memory of the solver, in GB.
+        Memory limit of the solver, in GB.
 
     Raises
     ------
     InputError
-        If the plan needs more memory than it may take.
+        If the plan requires more memory than `max_memory`.
     """
-    before, after = _precise(source.cells), _precise(target.cells)
+    before, after = _to_float64(source.cells), _to_float64(target.cells)
     n, m = len(before), len(after)
     a, b = _masses(source), _masses(target)
     needed = plan_memory(n, m)
     if needed <= max_memory:
-        plan = exact_plan(_matrix(cost, before, after), a, b)
+        plan = exact_plan(_cost_matrix(cost, before, after), a, b)
     elif (
-        _is_squared_distance(cost, before, after)
-        and before.cost_features.shape[1] <= _FEW_DIMENSIONS
+        _is_squared_distance(cost, before, after) and before.cost_features.shape[1] <= _MAX_LAZY_DIM
     ):
         warnings.warn(
             f"the exact plan of {n} x {m} cells needs {needed:.3g} GB, more than max_memory = "
             f"{max_memory:g}, so it is solved without a cost matrix, which is slower; coupling "
-            "'blockwise' is quick",
+            "'blockwise' is faster",
             CellflowWarning,
             stacklevel=2,
         )
@@ -178,7 +178,7 @@ def exact_full_coupling(
     else:
         raise InputError(
             f"the exact plan of {n} x {m} cells needs {needed:.3g} GB, more than max_memory = "
-            f"{max_memory:g}: take coupling 'blockwise' or raise max_memory"
+            f"{max_memory:g}: use coupling 'blockwise' or raise max_memory"
         )
     return PlanCoupling(source, target, interval, plan)
 
@@ -193,7 +193,7 @@ def blockwise_coupling(
     block_size: int = 2000,
     rounds: int = 2,
 ) -> PlanCoupling:
-    """Couple all cells by exact plans inside large random blocks (Fatras et al. 2020).
+    """Couple all cells by exact plans within large random blocks (Fatras et al. 2020).
 
     Parameters
     ----------
@@ -202,16 +202,16 @@ def blockwise_coupling(
     interval
         Flow times of source and target.
     generator
-        Draws the blocks.
+        Source of randomness of the blocks.
     cost
         Ground cost.
     block_size
-        Most cells of a side in a block; memory grows with its square.
+        Largest number of cells per side of a block; memory grows with its square.
     rounds
-        Times that the cells are split anew; the plan is the mean over them.
+        Number of random splits into blocks; the plan is the mean over them.
     """
     plan = blockwise_plan(
-        _block_cost(cost, _precise(source.cells), _precise(target.cells)),
+        _block_cost(cost, _to_float64(source.cells), _to_float64(target.cells)),
         _masses(source),
         _masses(target),
         block_size=block_size,
@@ -230,7 +230,9 @@ def low_rank_coupling(
     rank: int = 50,
     epsilon: float = 0.0,
 ) -> LowRankCoupling:
-    """Couple all cells by a low-rank plan of squared distances: coarse, but of any size.
+    """Couple all cells by a low-rank plan of squared distances.
+
+    It is coarse, and its memory grows with the number of cells only.
 
     Parameters
     ----------
@@ -239,14 +241,14 @@ def low_rank_coupling(
     interval
         Flow times of source and target.
     generator
-        Draws the start of the solver.
+        Source of randomness of the solver's initial factors.
     rank
-        Classes of cells that mass goes through.
+        Rank of the plan, the number of classes that mass is transported through.
     epsilon
-        Strength of the entropy of the factors, in units of the cost.
+        Entropic regularisation of the factors, in units of the cost.
     """
     seed = draw_seed(generator, 2**31)
-    x, y = (_precise(marginal.cells).cost_features.numpy() for marginal in (source, target))
+    x, y = (_to_float64(marginal.cells).cost_features.numpy() for marginal in (source, target))
     plan = low_rank_plan(x, y, rank, _masses(source), _masses(target), epsilon=epsilon, seed=seed)
     return LowRankCoupling(source, target, interval, plan)
 
@@ -256,15 +258,15 @@ def _masses(marginal: FiniteMarginal) -> np.ndarray:
     return masses
 
 
-def _precise(batch: Batch) -> Batch:
-    """The same points where and as precise as exact solvers want them."""
+def _to_float64(batch: Batch) -> Batch:
+    """Return the batch on the CPU with coordinates in float64, as exact solvers require."""
     batch = batch.to("cpu")
     features = None if batch.features is None else batch.features.double()
     return replace(batch, x=batch.x.double(), features=features)
 
 
 def _is_squared_distance(cost: Cost, source: Batch, target: Batch) -> bool:
-    """Whether a cost is that of the coordinates alone."""
+    """Return whether the cost is the squared distance for these batches."""
     if isinstance(cost, LineageCost) and (source.clones is None or target.clones is None):
         return _is_squared_distance(cost.base, source, target)
     return cost is squared_euclidean
@@ -281,10 +283,10 @@ def _block_cost(
     return block
 
 
-def _matrix(cost: Cost, source: Batch, target: Batch) -> np.ndarray:
-    """All costs, made in parts so that what they are made of stays small."""
+def _cost_matrix(cost: Cost, source: Batch, target: Batch) -> np.ndarray:
+    """Return the cost matrix, computed in chunks of rows to bound temporary memory."""
     matrix = np.empty((len(source), len(target)))
-    for start in range(0, len(source), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        matrix[part] = cost(source[part], target).numpy()
+    for start in range(0, len(source), _CHUNK_SIZE):
+        rows = slice(start, start + _CHUNK_SIZE)
+        matrix[rows] = cost(source[rows], target).numpy()
     return matrix

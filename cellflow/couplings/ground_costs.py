@@ -1,4 +1,4 @@
-"""Costs between the rows of two batches, which couplings minimise."""
+"""Ground costs of transport between source and target points."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from cellflow.transport import squared_distances
 
 @runtime_checkable
 class Cost(Protocol):
-    """A ground cost."""
+    """A ground cost of transport."""
 
     def __call__(self, source: Batch, target: Batch) -> Costs:
-        """Cost of each pair of rows, shape (n, m)."""
+        """Return the cost matrix, shape (n, m)."""
         ...
 
 
 def squared_euclidean(source: Batch, target: Batch) -> Costs:
-    """Squared distance of the coordinates that costs are taken on."""
+    """Return squared Euclidean distances of the cost features, shape (n, m)."""
     return squared_distances(source.cost_features, target.cost_features)
 
 
 def euclidean(source: Batch, target: Batch) -> Costs:
-    """Distance of the coordinates that costs are taken on."""
+    """Return Euclidean distances of the cost features, shape (n, m)."""
     return squared_euclidean(source, target).sqrt()
 
 
@@ -35,21 +35,21 @@ COSTS: dict[str, Cost] = {"squared": squared_euclidean, "euclidean": euclidean}
 
 @dataclass(frozen=True)
 class LineageCost:
-    """A cost that is lower between cells that share a clone.
+    """A ground cost that is lower between cells of the same clone.
 
     Attributes
     ----------
     base
-        The cost of cells that share none.
+        Cost between cells of different clones.
     strength
-        Share of the base cost that clonal relatives are spared, from 0 to 1.
+        Reduction of the cost between cells of the same clone, from 0 (none) to 1 (free).
     """
 
     base: Cost = squared_euclidean
     strength: float = 0.5
 
     def __call__(self, source: Batch, target: Batch) -> Costs:
-        """Cost of each pair of rows, shape (n, m)."""
+        """Return the cost matrix, shape (n, m)."""
         cost = self.base(source, target)
         if source.clones is None or target.clones is None:
             return cost

@@ -1,4 +1,4 @@
-"""The Wasserstein-Fisher-Rao coupling: cells that move, divide and die."""
+"""Unbalanced transport with the Wasserstein-Fisher-Rao cost: cells move, divide and die."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from cellflow.transport import Plan, distances, exact_plan
 from cellflow.transport.blocks import random_blocks
 from cellflow.transport.kl_unbalanced import kl_unbalanced_plan
 
-#: Keeps costs finite where cells are out of each other's reach.
-_CLIP = 1e-10
+#: Lower bound of cos^2, which keeps costs finite for pairs farther apart than pi delta.
+_MIN_COS2 = 1e-10
 
-#: Cells a side that a length scale is read from.
-_SAMPLE = 1000
+#: Largest number of cells per side that `default_delta` couples.
+_N_SAMPLE = 1000
 
-#: How far the reach goes beyond the farthest pair of these, since other cells may be farther.
+#: Factor from the longest sampled displacement to pi delta, since other cells may move farther.
 _MARGIN = 1.25
 
 
 def wfr_cost(distance: np.ndarray, delta: float) -> np.ndarray:
-    """Cost -log cos^2(min(d / 2 delta, pi / 2)) of transport that may destroy and create mass.
+    """Return the ground cost -log cos^2(min(d / 2 delta, pi / 2)).
 
-    Half the squared Wasserstein-Fisher-Rao distance, in units of delta^2, is the least of this
-    cost plus Kullback-Leibler penalties of weight 1 on both marginals (Liero, Mielke and Savaré
-    2018; Peng et al. 2026, arXiv 2601.06810).
+    The minimum of this transport cost plus Kullback-Leibler penalties of weight 1 on both
+    marginals is half the squared Wasserstein-Fisher-Rao distance, in units of delta^2 (Liero,
+    Mielke and Savaré 2018; Peng et al. 2026, arXiv 2601.06810).
     """
     angle = np.minimum(distance / (2 * delta), math.pi / 2)
-    return -np.log(np.maximum(np.cos(angle) ** 2, _CLIP))
+    return -np.log(np.maximum(np.cos(angle) ** 2, _MIN_COS2))
 
 
 def wfr_coupling(
@@ -49,13 +49,13 @@ def wfr_coupling(
     max_blocks: int | None = None,
     growth: tuple[float, float] = (0.0, math.inf),
 ) -> PlanCoupling:
-    """Couple cells by unbalanced transport, each pair with its masses at both ends.
+    """Couple cells by unbalanced transport; each pair carries its masses at both ends.
 
-    A cell counts as one, or by its weight in units of the mean weight, so populations of n and m
-    cells grow by m / n where that lies inside the limits of `growth`. Scaling the rows of the
-    plan to the masses of the source gives g0, scaling its columns to those of the target g1
-    (Peng et al. 2026, arXiv 2601.06810); pairs are drawn in proportion to g0, with mass 1 at the
-    start and g1 / g0 at the end. Distances are those of the coordinates that paths live in.
+    A cell has mass one, or its weight relative to the mean weight, so the total mass grows by m / n
+    between n and m cells, clipped to `growth`. Scaling the rows of the plan to the source masses
+    gives g0, scaling its columns to the target masses g1 (Peng et al. 2026, arXiv 2601.06810).
+    Pairs are drawn in proportion to g0, with mass 1 at the source and g1 / g0 at the target.
+    Distances are those of the coordinates `Batch.x`, in which paths run.
 
     Parameters
     ----------
@@ -64,51 +64,51 @@ def wfr_coupling(
     interval
         Flow times of source and target.
     delta
-        Length scale, in units of the coordinates: mass is not moved farther than pi delta.
+        Length scale, in units of the coordinates; mass is not transported farther than pi delta.
     generator
-        Draws the blocks.
+        Source of randomness of the blocks.
     block_size
-        Most cells of a side in a block; plans are solved inside random blocks.
+        Largest number of cells per side of a block; plans are solved within random blocks.
     max_blocks
-        Most blocks that are solved; cells of others are in no pair. Each block has the same share
-        of both populations, so growth is read from it as from all. None solves all.
+        Largest number of blocks that are solved; cells of other blocks are not paired. Each block
+        has the same share of both populations, so its growth is that of all. None solves all.
     growth
-        Least and largest growth of the whole population: m / n is brought between them.
+        Limits of the growth of total mass, between which m / n is clipped.
     """
     check_positive(delta, "delta")
     x, y = (each.cells.x.cpu().numpy() for each in (source, target))
     a, b = (each.masses.double().cpu().numpy() * len(each.cells) for each in (source, target))
-    counted = b.sum() / a.sum()
-    b = b * (np.clip(counted, *growth) / counted)
-    parts = []
+    observed_growth = b.sum() / a.sum()
+    b = b * (np.clip(observed_growth, *growth) / observed_growth)
+    plans = []
     blocks = random_blocks(len(x), len(y), block_size, generator)[:max_blocks]
     for rows, columns in blocks:
-        # No name is kept for distances and costs, each of which is 32 MB by default.
+        # Distances and costs, 32 MB each by default, are not named so that they are freed.
         soft = kl_unbalanced_plan(
             wfr_cost(distances(x[rows], y[columns]), delta), 1.0, a[rows], b[columns]
         )
         starts, ends = rows[soft.rows], columns[soft.columns]
-        near = _apart(x[starts], y[ends]) < math.pi * delta
-        parts.append(Plan(starts[near], ends[near], soft.mass[near]))
-    plan = Plan.concatenate(parts)
+        near = _paired_distances(x[starts], y[ends]) < math.pi * delta
+        plans.append(Plan(starts[near], ends[near], soft.mass[near]))
+    plan = Plan.concatenate(plans)
     n, m = (sum(map(len, side)) for side in zip(*blocks, strict=True))
-    _check_reach(plan, n, m, delta)
-    return _with_masses(plan, source, target, interval, (a, b))
+    _check_unpaired(plan, n, m, delta)
+    return _scale_plan(plan, source, target, interval, (a, b))
 
 
-def _apart(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Distances of the points of each row, shape (n,), in float64."""
+def _paired_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the distance between corresponding rows, shape (n,), in float64."""
     return np.linalg.norm(x.astype(np.float64) - y.astype(np.float64), axis=1)
 
 
-def _with_masses(
+def _scale_plan(
     plan: Plan,
     source: FiniteMarginal,
     target: FiniteMarginal,
     interval: Interval,
     masses: tuple[np.ndarray, np.ndarray],
 ) -> PlanCoupling:
-    """The coupling of both scalings of a plan, to the masses of its rows and of its columns."""
+    """Return the coupling with g0 and g1, the plan scaled to the row and to the column masses."""
     rows, columns, mass = plan.rows, plan.columns, plan.mass
     at_start, at_end = (
         mass / np.bincount(index, mass)[index] * each[index]
@@ -119,17 +119,17 @@ def _with_masses(
     return PlanCoupling(source, target, interval, drawn, m0=torch.ones_like(m1), m1=m1)
 
 
-def _check_reach(plan: Plan, n: int, m: int, delta: float) -> None:
-    """Tell of cells that no pair has."""
+def _check_unpaired(plan: Plan, n: int, m: int, delta: float) -> None:
+    """Raise an error if no cells are paired, and warn if some are not."""
     if not len(plan.mass):
         raise InputError(
-            f"no two cells are nearer than pi delta = {math.pi * delta:.3g}: raise delta"
+            f"no two cells are closer than pi delta = {math.pi * delta:.3g}: raise delta"
         )
-    alone = n - len(np.unique(plan.rows)), m - len(np.unique(plan.columns))
-    if any(alone):
+    unpaired = n - len(np.unique(plan.rows)), m - len(np.unique(plan.columns))
+    if any(unpaired):
         warnings.warn(
-            f"{alone[0]} of {n} source cells and {alone[1]} of {m} target cells have no partner "
-            f"within pi delta = {math.pi * delta:.3g} and are left out: raise delta",
+            f"{unpaired[0]} of {n} source cells and {unpaired[1]} of {m} target cells have no "
+            f"partner within pi delta = {math.pi * delta:.3g} and are left out: raise delta",
             CellflowWarning,
             stacklevel=3,
         )
@@ -138,28 +138,28 @@ def _check_reach(plan: Plan, n: int, m: int, delta: float) -> None:
 def default_delta(
     intervals: Iterable[tuple[FiniteMarginal, FiniteMarginal]], generator: torch.Generator
 ) -> float:
-    """Length scale read from the cells at the ends of intervals, in their units.
+    """Estimate the length scale delta from the cells at the ends of all intervals.
 
-    The mean distance of optimally coupled cells, so that half way the typical pair weighs a
-    sixteenth less than one that stays, and at least what leaves no such pair out of reach. Up to
-    1,000 cells a side are coupled.
+    It is the mean distance of optimally coupled cells, in units of the coordinates, at which the
+    mass of a typical pair is a sixteenth lower half way; and at least large enough for pi delta to
+    exceed all of these distances. Up to 1,000 cells per side are coupled.
     """
-    moved = [_moved(*ends, generator) for ends in intervals]
-    typical = float(np.mean([mean for mean, _ in moved]))
-    delta = max(typical, _MARGIN * max(farthest for _, farthest in moved) / math.pi)
-    # Where no cell moves, each is coupled with itself at any length scale.
+    distances_of_pairs = [_coupled_distances(*ends, generator) for ends in intervals]
+    mean = float(np.mean([mean for mean, _ in distances_of_pairs]))
+    delta = max(mean, _MARGIN * max(largest for _, largest in distances_of_pairs) / math.pi)
+    # If no cell moves, each is coupled with itself at any length scale.
     return delta if delta > 0 else 1.0
 
 
-def _moved(
+def _coupled_distances(
     source: FiniteMarginal, target: FiniteMarginal, generator: torch.Generator
 ) -> tuple[float, float]:
-    """Mean and largest distance of optimally coupled cells."""
+    """Return the mean and the largest distance of optimally coupled cells."""
     x, y = (
-        each.sample(min(_SAMPLE, len(each.masses)), generator).x.double().cpu().numpy()
+        each.sample(min(_N_SAMPLE, len(each.masses)), generator).x.double().cpu().numpy()
         for each in (source, target)
     )
     distance = distances(x, y)
     plan = exact_plan(distance**2)
-    moved = distance[plan.rows, plan.columns]
-    return float(plan.mass @ moved), float(moved.max())
+    coupled = distance[plan.rows, plan.columns]
+    return float(plan.mass @ coupled), float(coupled.max())

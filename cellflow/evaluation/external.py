@@ -24,7 +24,7 @@ from cellflow._errors import InputError
 from cellflow._random import torch_generator
 from cellflow.evaluation.folds import Fold
 from cellflow.evaluation.named_methods import ExternalMethod
-from cellflow.flow.carry import Carried
+from cellflow.flow import Prediction
 from cellflow.marginals import TimeAxis
 from cellflow.nets import MLP
 from cellflow.training.devices import cpu_threads
@@ -49,7 +49,7 @@ def check_installed(method: ExternalMethod) -> None:
         )
 
 
-def predict_external(method: ExternalMethod, fold: Fold, axis: TimeAxis, seed: int) -> Carried:
+def predict_external(method: ExternalMethod, fold: Fold, axis: TimeAxis, seed: int) -> Prediction:
     """Train on the training cells and carry those of the time before, on one CPU thread."""
     check_installed(method)
     with _global_seed(seed), cpu_threads(1), warnings.catch_warnings():
@@ -62,7 +62,7 @@ def predict_external(method: ExternalMethod, fold: Fold, axis: TimeAxis, seed: i
         for k in range(_EULER_STEPS):
             x = x + step * net(torch.full((len(x),), start + k * step), x)
     points = x.double().numpy()
-    return Carried(points, np.full(len(x), 1 / len(x)), np.full(len(x), fold.before))
+    return Prediction(points, np.full(len(x), 1 / len(x)), np.full(len(x), fold.before))
 
 
 def count_steps(method: ExternalMethod, counts: list[int]) -> int:

@@ -1,4 +1,4 @@
-"""Find the potentials of semidiscrete couplings before a training."""
+"""Fit the potentials of semidiscrete couplings before a training."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from cellflow.couplings import THRESHOLD
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
 from cellflow.images.potentials_report import (
-    Found,
+    PotentialsReport,
     check_report_target,
     check_semidiscrete,
-    precompute,
+    report_potentials,
     write_report,
 )
-from cellflow.images.settings import flips_for, settled
+from cellflow.images.settings import default_flips, resolve_settings
 from cellflow.images.space import space_for
-from cellflow.images.training_images import Course
+from cellflow.images.training_images import TrainingImages
 from cellflow.methods.config import Config
-from cellflow.methods.method import Method
+from cellflow.methods.method import Method, method_of
 from cellflow.training import resolve_device
-from cellflow.training.potentials import ready
+from cellflow.training.potentials import make_potentials_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,10 +34,7 @@ def couple(
     *,
     folder: str | Path,
     config: str | Path | Config | None = None,
-    method: str | Method | None = "sd-fm",
-    epsilon: float | None = None,
-    cost_dim: int | None = None,
-    semidiscrete_steps: int | None = None,
+    method: str | Method = "sd-fm",
     conditional: bool = False,
     flips: bool | None = None,
     encoder: Encoder | None = None,
@@ -46,36 +43,31 @@ def couple(
     overwrite: bool = False,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Find the potentials that `train(potentials=folder)` then reads, and say how good they are.
+    """Fit the potentials that a training with method setting `potentials=folder` reads.
 
-    They hang on the images, the settings here and the config's units, so give `train` the same.
-    What is in the folder already is read, not found again.
+    They depend on the images, the method and the config's units, so give `train` the same ones.
+    Potentials that are in the folder already are read.
 
     Parameters
     ----------
     data
         Images to generate.
     folder
-        Where the potentials go, a file for each class, and `report.json` and `report.tsv` with what
-        is returned; made unless it is there.
-    config, method
-        As in `train`; the method must have coupling `semidiscrete`.
-    epsilon
-        Strength of the entropy, in squared units of the points; None takes the method's, which by
-        default is none.
-    cost_dim
-        Principal components of the images, of each class apart, that costs are taken on; None takes
-        the method's, by default all coordinates.
-    semidiscrete_steps
-        Steps of the ascent at most; None takes the method's, by default 20,000.
+        Folder of the potentials, a file for each class, and of `report.json` and `report.tsv` with
+        the table that is returned; made if missing.
+    config
+        As in `train`.
+    method
+        As in `train`, with coupling `semidiscrete`. Its `epsilon`, `cost_dim` and
+        `semidiscrete_steps` decide the potentials.
     conditional, flips, encoder
         As in `train`.
     rng
-        Seed, or numpy generator to draw one from.
+        Seed, or a NumPy generator to draw one from.
     device
-        `auto` (a GPU where there is one), `cpu`, `cuda`, ...
+        `auto` (a GPU if there is one), `cpu`, `cuda`, ...
     overwrite
-        Find anew what is there, and replace the report.
+        Fit potentials that are there already again, and replace the report.
     progress
         Show a progress bar on stderr.
 
@@ -85,7 +77,7 @@ def couple(
     `epsilon` in the units of <x, y>; `steps`; `reached`, the chi-squared that stopped them, and
     `chi_squared` against fresh noise, both to be below `threshold`; `entropy` of the hits and the
     share `never_hit`, of `points` of that noise, each beside what chance gives (`_by_chance`);
-    `seconds`; and whether they are `new`. Potentials that missed the threshold are warned of.
+    `seconds`; and whether they are `new`. Potentials that missed the threshold give a warning.
 
     Raises
     ------
@@ -110,54 +102,44 @@ def couple(
     import pandas as pd
 
     space = space_for(data, None, encoder, conditional=conditional)
-    moves, numbers = settled(
-        space,
-        data,
-        config,
-        method,
-        epsilon=epsilon,
-        cost_dim=cost_dim,
-        semidiscrete_steps=semidiscrete_steps,
-        potentials=str(folder),
-    )
+    chosen, recipe = resolve_settings(space, data, config, method)
+    chosen = method_of(chosen, potentials=str(folder))
     target = Path(folder)
-    course = Course(space, data, None, flips_for(space, data, flips), 0.0, stored=True)
-    cost_dim = check_semidiscrete(moves).cost_dim
-    if cost_dim is not None and cost_dim > course.marginals.dim:
-        raise InputError(
-            f"cost_dim={cost_dim} is more than the {course.marginals.dim} dimensions of the points"
-        )
-    check_report_target(ready(target), overwrite=overwrite)
-    found = precompute(
-        course.marginals,
-        method=moves,
-        recipe=numbers,
+    images = TrainingImages(space, data, None, default_flips(space, data, flips), stored=True)
+    dim, cost_dim = images.marginals.dim, check_semidiscrete(chosen).cost_dim
+    if cost_dim is not None and cost_dim > dim:
+        raise InputError(f"cost_dim={cost_dim} is more than the {dim} dimensions of the points")
+    check_report_target(make_potentials_folder(target), overwrite=overwrite)
+    reports = report_potentials(
+        images.marginals,
+        method=chosen,
+        recipe=recipe,
         seed=resolve_seed(rng),
         device=resolve_device(device),
-        anew=overwrite,
+        overwrite=overwrite,
         progress=progress,
     )
-    table = pd.DataFrame([_row(each, space.classes, data.name) for each in found])
-    write_report(target, table, course.coupled_by(moves), overwrite=overwrite)
+    table = pd.DataFrame([_row(each, space.classes, data.name) for each in reports])
+    write_report(target, table, images.potentials_settings(chosen), overwrite=overwrite)
     return table
 
 
-def _row(found: Found, classes: tuple[str, ...], name: str) -> dict[str, Any]:
-    counted = found.census
+def _row(report: PotentialsReport, classes: tuple[str, ...], name: str) -> dict[str, Any]:
+    balance = report.balance
     return {
-        "class": name if found.label is None else classes[found.label],
-        "atoms": found.n_atoms,
-        "dims": found.dim,
-        "epsilon": found.epsilon,
-        "steps": found.n_steps,
-        "reached": found.reached,
-        "chi_squared": counted.chi_squared,
+        "class": name if report.label is None else classes[report.label],
+        "atoms": report.n_atoms,
+        "dims": report.dim,
+        "epsilon": report.epsilon,
+        "steps": report.n_steps,
+        "reached": report.reached,
+        "chi_squared": balance.chi_squared,
         "threshold": THRESHOLD,
-        "entropy": counted.entropy,
-        "entropy_by_chance": counted.entropy_by_chance,
-        "never_hit": counted.never,
-        "never_hit_by_chance": counted.never_by_chance,
-        "points": counted.n,
-        "seconds": round(found.seconds, 2),
-        "new": found.new,
+        "entropy": balance.entropy,
+        "entropy_by_chance": balance.entropy_by_chance,
+        "never_hit": balance.never,
+        "never_hit_by_chance": balance.never_by_chance,
+        "points": balance.n,
+        "seconds": round(report.seconds, 2),
+        "new": report.new,
     }

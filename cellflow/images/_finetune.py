@@ -11,11 +11,11 @@ from cellflow._random import RNG
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.space import ImageSpace
-from cellflow.images.training_images import Course
+from cellflow.images.space import ImageSpace, training_settings
+from cellflow.images.training_images import Pictures, TrainingImages
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
-from cellflow.training import Checkpoint, report_straightness, settings_after
+from cellflow.training import Checkpoint, report_straightness, resolve_fine_tuning
 
 
 def finetune(
@@ -24,11 +24,6 @@ def finetune(
     *,
     source: ImageSet | None = None,
     method: str | Method = "oat-fm",
-    alpha: float | None = None,
-    target: str | None = None,
-    sigma: float | None = None,
-    copy_every: int | None = None,
-    tolerance: float | None = None,
     recipe: str | Recipe | None = None,
     n_steps: int | None = None,
     learning_rate: float | None = None,
@@ -36,55 +31,48 @@ def finetune(
     rng: RNG = 0,
     device: str = "auto",
     checkpoint: Checkpoint | str | Path | None = None,
-    pictures: str | Path | None = None,
-    pictures_every: int = 1000,
+    pictures: Pictures | str | Path | None = None,
     progress: bool = True,
 ) -> Flow:
     """Fine-tune a trained flow towards straighter paths: optimal acceleration transport (OAT-FM).
 
-    Real images and fresh noise are paired, within classes where the flow knows any, so that the
-    flow has to bend least, and its net is trained on by the cost of what it still has to bend.
-    Path energy, its excess over optimal transport, and W2 to the images are told before and after.
+    Images and fresh noise are coupled, within classes where the flow depends on them, so that the
+    flow has to bend least, and its net is trained further by the cost of the bending that remains.
+    Path energy, its excess over optimal transport, and W2 to the images are reported before and
+    after.
 
     Parameters
     ----------
     flow
-        Of `train`, by a method that learns a velocity alone. It decides size, latents, classes and
-        whether images are mirrored; they are not augmented. It is left as it is.
+        Flow of `train`, by a method that learns a velocity alone. It decides size, latents, classes
+        and whether images are mirrored; they are not augmented. It is not changed.
     data
-        Images to generate, like those that the flow was trained on; never images that it made.
+        Images to generate, like those that the flow was trained on; never generated ones.
     source
-        Images to start from, where the flow does not start from noise.
+        Images to start from, if the flow does not start from noise.
     method
-        `oat-fm`, or a `Method` with objective `oat` and every number.
-    alpha, target
-        As in `tl.finetune`.
-    sigma
-        Noise of the path; None takes that of the flow where its path is straight, else 0.
-    copy_every, tolerance
-        As in `tl.finetune`.
+        `oat-fm`, or a `Method` with objective `oat`. By name, the noise of the path is that of the
+        flow if its path is straight, else 0.
     recipe
-        As in `tl.fit`; the net is that of the flow. None takes the recipe of the flow with a tenth
-        of the learning rate and a quarter of the steps.
+        A name, or a recipe of `cellflow.recipe`; the net is that of the flow. None takes the recipe
+        of the flow with a tenth of the learning rate and a quarter of the steps.
     n_steps, learning_rate
-        Instead of the recipe's.
+        In place of the recipe's.
     encoder
-        The user's own, where the flow lives in its latents.
+        Your own encoder, for a flow in its latents.
     rng
-        Seed, or numpy generator to draw one from.
+        Seed, or a NumPy generator to draw one from.
     device
-        `auto` (a GPU where there is one), `cpu`, `cuda`, ...
-    checkpoint
-        As in `train`.
-    pictures, pictures_every
+        `auto` (a GPU if there is one), `cpu`, `cuda`, ...
+    checkpoint, pictures
         As in `train`.
     progress
         Show a progress bar on stderr.
 
     Returns
     -------
-    The flow, whose settings have the numbers before and after under `fine_tuning`, and whose
-    history has the `ratio` of spreads.
+    The flow, with the numbers before and after in its settings under `fine_tuning`, and the `ratio`
+    of spreads in its history.
 
     Raises
     ------
@@ -105,40 +93,29 @@ def finetune(
     >>> small = cf.recipe("default", net=sizes, standardise=False)
     >>> flow = cf.images.train(digits, method="i-cfm", recipe=small, n_steps=2, progress=False)
     >>> tuned = cf.images.finetune(flow, digits, n_steps=2, progress=False)
-    >>> sorted(tuned.settings["fine_tuning"])
+    >>> sorted(tuned.record.fine_tuning)
     ['after', 'before']
     """
     space = ImageSpace.of(flow, encoder)
     _check_images(space, data, source)
     space = replace(space, target=data.name, source="noise" if source is None else source.name)
-    chosen, numbers = settings_after(
-        flow,
+    numbers = {"n_steps": n_steps, "learning_rate": learning_rate}
+    method, recipe = resolve_fine_tuning(flow, method, recipe, {}, numbers)
+    # Latents are never mirrored when drawn. Images are not augmented: the coupling evaluates the
+    # prior at noise, for which there are no labels of changes.
+    flips = training_settings(flow)["flips"]
+    images = TrainingImages(space, data, source, flips, stored=space.grid is None)
+    tuned = images.fit(
         method,
         recipe,
-        {
-            "oat_alpha": alpha,
-            "oat_target": target,
-            "sigma": sigma,
-            "oat_copy_every": copy_every,
-            "oat_tolerance": tolerance,
-        },
-        {"n_steps": n_steps, "learning_rate": learning_rate},
-    )
-    # Latents are never mirrored when drawn. Nothing is augmented: the coupling asks where noise
-    # goes, and there are no changes of an image that it could be told of.
-    course = Course(space, data, source, flow.settings["flips"], stored=space.grid is None)
-    tuned = course.fitted(
-        chosen,
-        numbers,
         flow,
         rng=rng,
         device=device,
         checkpoint=checkpoint,
         pictures=pictures,
-        pictures_every=pictures_every,
         progress=progress,
     )
-    return report_straightness(flow, tuned, course.marginals)
+    return report_straightness(flow, tuned, images.marginals)
 
 
 def _check_images(space: ImageSpace, data: ImageSet, source: ImageSet | None) -> None:
@@ -150,11 +127,11 @@ def _check_images(space: ImageSpace, data: ImageSet, source: ImageSet | None) ->
             )
     if space.classes and data.classes != space.classes:
         raise InputError(
-            f"this flow knows the classes {format_list(space.classes)}; {data.name} has "
+            f"this flow has the classes {format_list(space.classes)}; {data.name} has "
             f"{format_list(data.classes) or 'none'}"
         )
     if space.low_res is not None:
-        raise InputError("fine-tuning does not know flows that make images of low resolutions")
+        raise InputError("flows that make images of low resolutions cannot be fine-tuned")
     if (source is None) != (space.source == "noise"):
         raise InputError(
             "this flow starts from noise; leave the source out"

@@ -10,8 +10,8 @@ from cellflow._checks import check_choice
 from cellflow._errors import FileError, InputError
 from cellflow.images.data import ImageSet
 from cellflow.images.readers import arrays, cifar, digits, idx, image_files, parquet
-from cellflow.images.readers.image_files import SUFFIXES, resized
-from cellflow.images.readers.source import ALL, AUTO, TEST, TRAIN, Source
+from cellflow.images.readers.image_files import SUFFIXES, resize
+from cellflow.images.readers.source import ALL, AUTO, TEST, TRAIN, ImageSource
 
 _READABLE = (
     "'digits'; a .npz or .npy file of uint8 arrays; a folder of images "
@@ -27,59 +27,59 @@ def read(
     split: Literal["train", "test", "all", "auto"] = "all",
     size: int | None = None,
 ) -> ImageSet:
-    """Read images of one size.
+    """Read images of one size from a file, a folder or a known data set.
 
     Parameters
     ----------
     source
-        `digits` are scikit-learn's 1,797 handwritten digits, 8 x 8, a fifth of them for tests.
-        Otherwise a path:
+        `digits`, scikit-learn's 1,797 handwritten digits, 8 x 8, a fifth of them for tests; or a
+        path:
 
         - a `.npz` file with uint8 `images`, shape (n, h, w), (n, h, w, c) or (n, c, h, w), and
-          maybe `labels`, `classes`, `test_images` and `test_labels`; or with `x_train`, `y_train`,
-          `x_test` and `y_test`; or a `.npy` file of images;
+          optionally `labels`, `classes`, `test_images` and `test_labels`; or with `x_train`,
+          `y_train`, `x_test` and `y_test`; or a `.npy` file of images;
         - a folder of images: subfolders are classes, or `train` and `test`;
         - a folder with CIFAR-10 or CIFAR-100, binary or as pickles;
-        - a folder with idx files, as those of MNIST, maybe gzipped;
+        - a folder with idx files, as those of MNIST, optionally gzipped;
         - a parquet file with encoded images, or a folder with `train-*.parquet` and
           `test-*.parquet` (needs pyarrow).
     split
-        `train` or `test` where the source has them; `all` takes whatever there is; `auto` takes
-        `train` where it is there, else all.
+        `train` or `test` if the source has them; `all` for all images; `auto` for `train` if the
+        source has it, else all.
     size
         Height and width in pixels that images are scaled to, by the shorter side, and cropped to,
         around the centre; None takes images as they are, which must then have one size.
 
     Returns
     -------
-    The images: grey if all are, else RGB; what is transparent lies on white.
+    The images: grey if all are, else RGB; transparent pixels on white.
 
     Raises
     ------
     InputError
-        If the source is nothing that can be read, or has no such split.
+        If the source is of no known format, or does not have the split.
     FileError
         If a file is missing, damaged or holds more than plain data.
 
     Examples
     --------
-    >>> from cellflow.images._read import read
-    >>> digits = read("digits", split="train")
+    >>> import cellflow as cf
+    >>> digits = cf.images.read("digits", split="train")
     >>> len(digits), digits.shape
     (1437, (1, 8, 8))
     """
     check_choice(split, (TRAIN, TEST, ALL, AUTO), "split")
     if size is not None and size < 1:
         raise InputError(f"size must be at least one pixel, got {size}")
-    found = _find(source, size)
+    reader = _find(source, size)
     if split == AUTO:
-        split = "train" if TRAIN in found.splits else "all"
-    images = found.read(split)
-    return images if size is None else replace(images, pixels=resized(images.pixels, size))
+        split = "train" if TRAIN in reader.splits else "all"
+    images = reader.read(split)
+    return images if size is None else replace(images, pixels=resize(images.pixels, size))
 
 
 def splits(source: str | Path) -> tuple[str, ...]:
-    """Which parts a source has.
+    """Return the names of the splits of a source.
 
     Parameters
     ----------
@@ -93,12 +93,12 @@ def splits(source: str | Path) -> tuple[str, ...]:
     return tuple(_find(source, None).splits)
 
 
-def _find(source: str | Path, size: int | None) -> Source:
+def _find(source: str | Path, size: int | None) -> ImageSource:
     if source == digits.NAME:
         return digits.source()
     path = Path(source)
     if not path.exists():
-        raise FileError(f"{path} does not exist; what can be read: {_READABLE}")
+        raise FileError(f"{path} does not exist; readable are: {_READABLE}")
     if not path.name:
         path = path.absolute()
     for reader in (arrays, cifar, idx):
@@ -107,4 +107,4 @@ def _find(source: str | Path, size: int | None) -> Source:
     for reader in (parquet, image_files):
         if reader.recognises(path):
             return reader.source(path, size)
-    raise InputError(f"{path} is nothing that can be read; what can be: {_READABLE}")
+    raise InputError(f"{path} has no known format; readable are: {_READABLE}")

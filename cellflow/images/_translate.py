@@ -1,4 +1,4 @@
-"""Carry images of one set to another."""
+"""Translate images of one set to another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cellflow._errors import InputError
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.samples import Samples, samples_from, way
+from cellflow.images.samples import Samples, integrate_samples, resolve_solver
 from cellflow.images.space import ImageSpace
 
 
@@ -32,7 +32,7 @@ def translate(
     Parameters
     ----------
     flow
-        Of `train` with a source.
+        Flow of `train` with a source.
     images
         Images like those of the source; with `backward`, like those of the target.
     backward
@@ -40,21 +40,21 @@ def translate(
     solver, n_steps, tolerance
         As in `sample`.
     times
-        From 0, where the images are, to 1; one frame is kept for each. `backward` goes through them
-        from 1.
+        Flow times from 0, the images given, to 1, at which frames are returned; with `backward`
+        they are passed from 1.
     encoder
-        The user's own, where the flow lives in its latents.
+        Your own encoder, for a flow in its latents.
     batch_size, progress
         As in `sample`.
 
     Returns
     -------
-    The images and what they cost.
+    The images, and the number of evaluations of the velocity.
 
     Raises
     ------
     InputError
-        If the flow starts from noise, images have another size, or times miss where they are.
+        If the flow starts from noise, images have another size, or times do not begin with theirs.
 
     References
     ----------
@@ -71,17 +71,19 @@ def translate(
             f"this flow moves images of shape {space.shape} (channels, height, width); "
             f"{images.name} has {images.shape}"
         )
-    moments, origin = sorted(set(times), reverse=backward), float(backward)
-    if not moments or moments[0] != origin:
-        raise InputError(f"times must begin at {origin:g}, where the images are, got {moments}")
-    return samples_from(
+    path_times, origin = sorted(set(times), reverse=backward), float(backward)
+    if not path_times or path_times[0] != origin:
+        raise InputError(
+            f"times must begin at {origin:g}, the time of the images, got {path_times}"
+        )
+    return integrate_samples(
         flow,
         space,
         space.encoder.encode(images.pixels),
         torch.zeros(len(images), dtype=torch.int64),
-        times=moments,
+        times=path_times,
         batch_size=batch_size,
         progress=progress,
-        **way(flow, solver, n_steps),
+        **resolve_solver(flow, solver, n_steps),
         tolerance=tolerance,
     )

@@ -1,4 +1,4 @@
-"""Make images of low resolutions."""
+"""Generate images for low resolutions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cellflow._random import RNG, resolve_seed, torch_generator
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.pixels import to_points
-from cellflow.images.samples import Samples, check_rising, samples_from, way
+from cellflow.images.samples import Samples, check_rising, integrate_samples, resolve_solver
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Gaussian
 
@@ -30,29 +30,29 @@ def upscale(
     rng: RNG = 0,
     progress: bool = False,
 ) -> Samples:
-    """Draw an image for each low resolution (super-resolution).
+    """Generate an image for each low resolution (super-resolution).
 
     Parameters
     ----------
     flow
-        Of `train` with `low_res`.
+        Flow of `train` with `low_res`.
     images
-        Low resolutions, or images of full size, of which the low resolutions are taken.
+        Low resolutions, or images of full size, whose pixels are averaged to low resolutions.
     solver, n_steps, tolerance, rho
         As in `sample`.
     times
-        From 0, where the noise is, to 1; one frame is kept for each.
+        Increasing flow times from 0, the noise, to 1, at which frames are returned.
     batch_size
         As in `sample`.
     rng
-        Seed of the noise, or numpy generator to draw one from: another seed, another image of the
-        same low resolution.
+        Seed of the noise, or a NumPy generator to draw one from: another seed gives another image
+        for the same low resolution.
     progress
         As in `sample`.
 
     Returns
     -------
-    The images, with the labels of those given, and what they cost.
+    The images, with the labels of those given, and the number of evaluations of the velocity.
 
     Raises
     ------
@@ -66,12 +66,13 @@ def upscale(
     space = ImageSpace.of(flow)
     if space.low_res is None:
         raise InputError(
-            "this flow makes images of noise alone; to upscale, train with low_res (--low-res)"
+            "this flow was trained without low resolutions; to upscale, train with low_res "
+            "(--low-res)"
         )
     check_rising(times)
     small = space.low_resolution(images)
     n = len(small)
-    made = samples_from(
+    made = integrate_samples(
         flow,
         space,
         Gaussian(torch.zeros(1, flow.dim)).sample(n, torch_generator(resolve_seed(rng))).x,
@@ -80,7 +81,7 @@ def upscale(
         times=times,
         batch_size=batch_size,
         progress=progress,
-        **way(flow, solver, n_steps),
+        **resolve_solver(flow, solver, n_steps),
         tolerance=tolerance,
         rho=rho,
     )

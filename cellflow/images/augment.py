@@ -1,4 +1,4 @@
-"""Augmentation as of EDM: images changed at random when drawn, and the net told how."""
+"""Augmentation of EDM: random changes of images when drawn, with labels for the net."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from torch.nn import functional
 from cellflow._batch import Batch
 from cellflow.images.pixels import FlippedPixels
 
-#: Numbers that say how an image was changed, and the published share of each change.
+#: Labels of the changes of an image, and the published share of each change.
 N_LABELS, SHARE = 9, 0.12
 
-#: Standard deviations of the logarithms to base 2 of zoom and stretch, and of the shift in units of
-#: the sides; share of the stretches that are not along a side (Karras et al. 2022, appendix F.2).
+#: Standard deviations of log2 of zoom and stretch, and of the shift in units of the sides; share of
+#: the stretches that are not along a side (Karras et al. 2022, appendix F.2).
 _ZOOM = _STRETCH = 0.2
 _SHIFT, _OBLIQUE = 0.125, 0.5
 
 
 @dataclass(frozen=True)
 class AugmentedPixels:
-    """Mirrored, zoomed, turned, stretched and shifted images, with labels of what was done.
+    """Mirrored, zoomed, rotated, stretched and shifted images, with labels of the changes.
 
     The pipe of EDM (Karras et al. 2022, arXiv 2206.00364, appendix F.2): half of the images are
-    mirrored left to right; each other change befalls a share of them. Nine further columns of the
-    condition tell the net: mirrored in x, in y, log-zoom, cosine - 1 and sine of the angle,
-    log-stretch times cosine and sine of twice its angle, shift in x and y; 0 for none, which is
-    what sampling leaves them at. Twice the angle, and not once as published, so that a stretch and
-    its inverse have labels of their own. Pixels in between are bicubic and borders reflect, where
-    EDM's code smooths by wavelets.
+    mirrored left to right; each other change is applied to a share of them. Nine further columns of
+    the condition are the labels: mirrored in x, in y, log-zoom, cosine - 1 and sine of the angle,
+    log-stretch times cosine and sine of twice its angle, shift in x and y; 0 without the change,
+    and for sampling. Twice the angle, and not once as published, so that a stretch and its inverse
+    differ in their labels. Interpolation is bicubic and borders reflect; EDM's code smooths by
+    wavelets.
 
     Attributes
     ----------
     pixels
-        How stored rows become points.
+        Transform of stored rows to points.
     share
-        Of images that each change befalls.
+        Share of the images that each change is applied to.
     """
 
     pixels: FlippedPixels
     share: float = SHARE
 
     def __call__(self, rows: Batch, generator: torch.Generator | None) -> Batch:
-        """Read rows as points; only a generator changes any, and tells so."""
+        """Transform rows to points; without a generator they are not changed."""
         drawn = self.pixels(rows, generator)
         if generator is None:
             return drawn
@@ -55,13 +55,13 @@ class AugmentedPixels:
         known = [] if drawn.condition is None else [drawn.condition]
         return replace(
             drawn,
-            x=_changed(images, labels).flatten(1),
+            x=_apply(images, labels).flatten(1),
             condition=torch.cat([*known, labels], dim=1),
         )
 
 
 def _labels(n: int, share: float, generator: torch.Generator) -> Float[Tensor, "n 9"]:
-    """What to do with each image."""
+    """Draw the changes of each image."""
 
     def uniform() -> Tensor:
         return torch.rand((n, 1), generator=generator, device=generator.device)
@@ -82,10 +82,10 @@ def _labels(n: int, share: float, generator: torch.Generator) -> Float[Tensor, "
     return torch.cat([*parts, stretch * axis.cos(), stretch * axis.sin(), some(normal(2))], dim=1)
 
 
-def _changed(
+def _apply(
     images: Float[Tensor, "n c h w"], labels: Float[Tensor, "n 9"]
 ) -> Float[Tensor, "n c h w"]:
-    """Images changed as the labels say."""
+    """Apply the changes of the labels to the images."""
     flags = labels[:, :2, None, None, None] == 1
     images = torch.where(flags[:, 0], images.flip(3), images)
     images = torch.where(flags[:, 1], images.flip(2), images)
@@ -101,7 +101,7 @@ def _changed(
 def _origins(
     images: Float[Tensor, "n c h w"], labels: Float[Tensor, "n 9"]
 ) -> Float[Tensor, "n 2 3"]:
-    """Affine maps from places of changed images to those of the images, sides from -1 to 1."""
+    """Return affine maps from pixels of changed images to the images, sides from -1 to 1."""
     height, width = images.shape[2:]
     zoom, cosine, sine, along, across, *shift = labels[:, 2:].unbind(dim=1)
     cosine = cosine + 1

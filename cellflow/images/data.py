@@ -13,12 +13,12 @@ from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow._files import atomic_file
 
-#: Axes of the arrays that pictures are made of.
+#: Axes of pixel arrays.
 IMAGES, FRAMES = "(images, height, width, channels)", "(frames, images, height, width, channels)"
 
 
 def check_pixels(pixels: np.ndarray, axes: str = IMAGES) -> None:
-    """Refuse what is no array of 8-bit grey or RGB images with these axes."""
+    """Validate an array of 8-bit grey or RGB images with these axes."""
     if pixels.dtype != np.uint8:
         raise InputError(f"pixels must be uint8, values from 0 to 255; got {pixels.dtype}")
     if pixels.ndim != axes.count(",") + 1:
@@ -45,7 +45,7 @@ class ImageSet:
     classes
         Their names; empty without labels.
     name
-        What messages and records call the set.
+        Name of the set in messages and records.
 
     Raises
     ------
@@ -73,10 +73,10 @@ class ImageSet:
     def __repr__(self) -> str:
         channels, height, width = self.shape
         colours = "grey" if channels == 1 else "RGB"
-        told = (
+        text = (
             f"ImageSet {self.name!r}: {len(self):,} images of {height} x {width} pixels, {colours}"
         )
-        return told + (f"\n    classes: {format_list(self.classes)}" if self.classes else "")
+        return text + (f"\n    classes: {format_list(self.classes)}" if self.classes else "")
 
     def __getitem__(self, rows: slice | np.ndarray) -> ImageSet:
         labels = None if self.labels is None else self.labels[rows]
@@ -98,7 +98,7 @@ class ImageSet:
         return digest.hexdigest()[:16]
 
     def of_class(self, wanted: str | int) -> ImageSet:
-        """Return the images of one class; labels and names stay as they are.
+        """Return the images of one class, with labels and class names unchanged.
 
         Parameters
         ----------
@@ -152,7 +152,7 @@ class ImageSet:
         overwrite
             Whether a file of that name is replaced.
         **more
-            What else is worth knowing, kept as scalars under these names; `read` does not see it.
+            Further scalars, stored under these names; `read` ignores them.
 
         Raises
         ------
@@ -178,6 +178,6 @@ class ImageSet:
         outside = labels[(labels < 0) | (labels >= len(self.classes))]
         if len(outside):
             raise InputError(
-                f"label {outside[0]} of {self.name} is no index into "
+                f"label {outside[0]} of {self.name} is not an index into "
                 f"{len(self.classes)} names of classes"
             )

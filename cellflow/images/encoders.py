@@ -1,4 +1,4 @@
-"""From pixels to the points that a flow moves, and back: pixels themselves, or latents."""
+"""Encoders between pixels and the points that a flow moves: pixels themselves, or latents."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from cellflow.images.pixels import Shape, to_pixels, to_points
 
 @runtime_checkable
 class Encoder(Protocol):
-    """A way from images to points and back; a user's own needs these two methods."""
+    """A map from images to points and back; implement these two methods for your own latents."""
 
     def encode(self, pixels: np.ndarray) -> Points:
-        """Make points of images.
+        """Return the points of images.
 
         Parameters
         ----------
@@ -36,7 +36,7 @@ class Encoder(Protocol):
         ...
 
     def decode(self, points: Points) -> np.ndarray:
-        """Make images of points.
+        """Return the images of points.
 
         Parameters
         ----------
@@ -52,7 +52,7 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True)
 class PixelEncoder:
-    """Pixels as they are, scaled to -1 to 1.
+    """Pixels, scaled to the range from -1 to 1.
 
     Attributes
     ----------
@@ -64,20 +64,20 @@ class PixelEncoder:
 
     @property
     def arrays(self) -> Mapping[str, Tensor]:
-        """Nothing has to be kept."""
+        """Arrays that the flow stores: none."""
         return {}
 
     @classmethod
-    def restored(cls, shape: Shape, _arrays: Mapping[str, Tensor]) -> PixelEncoder:
-        """The encoder of a saved flow."""
+    def restore(cls, shape: Shape, _arrays: Mapping[str, Tensor]) -> PixelEncoder:
+        """Return the encoder of a saved flow."""
         return cls(shape)
 
     def encode(self, pixels: np.ndarray) -> Points:
-        """Points of images."""
+        """Return the points of images."""
         return to_points(pixels)
 
     def decode(self, points: Points) -> np.ndarray:
-        """Images of points."""
+        """Return the images of points."""
         return to_pixels(points, self.shape)
 
 
@@ -99,16 +99,16 @@ class PCAEncoder:
 
     @classmethod
     def fit(cls, images: ImageSet, n_components: int, others: ImageSet | None = None) -> PCAEncoder:
-        """Find the components of the largest variance.
+        """Fit the components of the largest variance.
 
         Parameters
         ----------
         images
             The images.
         n_components
-            How many components.
+            Number of components.
         others
-            Images that count as well.
+            Further images for the fit.
 
         Returns
         -------
@@ -130,25 +130,25 @@ class PCAEncoder:
         return cls(images.shape, centre, vectors.T.flip(0)[:n_components].float().contiguous())
 
     @classmethod
-    def restored(cls, shape: Shape, arrays: Mapping[str, Tensor]) -> PCAEncoder:
-        """The encoder of a saved flow."""
+    def restore(cls, shape: Shape, arrays: Mapping[str, Tensor]) -> PCAEncoder:
+        """Return the encoder of a saved flow."""
         return cls(shape, arrays["pca.centre"], arrays["pca.components"])
 
     @property
     def arrays(self) -> Mapping[str, Tensor]:
-        """Mean and components."""
+        """Arrays that the flow stores: mean and components."""
         return {"pca.centre": self.centre, "pca.components": self.components}
 
     def encode(self, pixels: np.ndarray) -> Points:
-        """Scores on the components."""
+        """Return the scores on the components."""
         return (to_points(pixels) - self.centre) @ self.components.T
 
     def decode(self, points: Points) -> np.ndarray:
-        """Images with these scores."""
+        """Return the images with these scores."""
         return to_pixels(points @ self.components + self.centre, self.shape)
 
 
-#: Encoders that a flow keeps itself.
+#: Encoders that are stored in the flow.
 ENCODERS: dict[str, type[PixelEncoder] | type[PCAEncoder]] = {
     "pixels": PixelEncoder,
     "pca": PCAEncoder,

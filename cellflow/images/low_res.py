@@ -1,4 +1,4 @@
-"""Low resolutions of images: pixels averaged in squares, and their share in transport costs."""
+"""Low resolutions of images: averages of squares of pixels, and their weight in costs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def shrink(images: ImageSet, factor: int) -> ImageSet:
     images
         Images whose sides are multiples of `factor`.
     factor
-        Pixels a side of a square.
+        Pixels per side of a square.
 
     Returns
     -------
@@ -37,18 +37,18 @@ def shrink(images: ImageSet, factor: int) -> ImageSet:
         If squares of that size do not tile the images.
     """
     check_factor(images, factor)
-    return replace(images, pixels=pooled(images.pixels, factor))
+    return replace(images, pixels=average_squares(images.pixels, factor))
 
 
 def enlarge(images: ImageSet, factor: int) -> ImageSet:
-    """Enlarge images by bicubic interpolation, which models of super-resolution are held against.
+    """Enlarge images by bicubic interpolation, the baseline of super-resolution.
 
     Parameters
     ----------
     images
         Images.
     factor
-        How often each side becomes longer.
+        Factor by which each side grows.
 
     Returns
     -------
@@ -62,8 +62,8 @@ def enlarge(images: ImageSet, factor: int) -> ImageSet:
     return replace(images, pixels=to_pixels(large.flatten(1), shape))
 
 
-def pooled(pixels: np.ndarray, factor: int) -> np.ndarray:
-    """Mean of each square of pixels, rounded; uint8, shape (n, h, w, c), sides divisible."""
+def average_squares(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """Return the rounded mean of each square of pixels; uint8, shape (n, h, w, c)."""
     n, height, width, channels = pixels.shape
     squares = pixels.reshape(n, height // factor, factor, width // factor, factor, channels)
     sums = squares.sum(axis=(2, 4), dtype=np.uint32)
@@ -71,7 +71,7 @@ def pooled(pixels: np.ndarray, factor: int) -> np.ndarray:
 
 
 def check_factor(images: ImageSet, factor: int) -> None:
-    """Refuse a factor that is none, or that the sides of the images are no multiples of."""
+    """Validate a factor: an integer from 2 that divides the sides of the images."""
     _check_whole(factor)
     height, width = images.shape[1:]
     if height % factor or width % factor:
@@ -82,7 +82,7 @@ def check_factor(images: ImageSet, factor: int) -> None:
 
 
 def default_weight(method: Method, target: Population) -> float | None:
-    """What low resolutions of the images count in costs; None where the coupling asks no costs."""
+    """Return the weight of low resolutions in costs; None for couplings without costs."""
     if not isinstance(method.coupling, FeatureCostSettings):
         return None
     if method.coupling.condition_weight is not None:
@@ -90,8 +90,8 @@ def default_weight(method: Method, target: Population) -> float | None:
     return balanced_weight(target)
 
 
-def costs_of_conditions(target: Population, weight: float) -> tuple[ConditionedNoise, Population]:
-    """Noise and images with low resolutions in costs."""
+def with_condition_costs(target: Population, weight: float) -> tuple[ConditionedNoise, Population]:
+    """Return noise and images whose costs depend on low resolutions too."""
     conditions = target.stored.condition
     assert conditions is not None
     noise = ConditionedNoise(
@@ -102,4 +102,6 @@ def costs_of_conditions(target: Population, weight: float) -> tuple[ConditionedN
 
 def _check_whole(factor: int) -> None:
     if isinstance(factor, bool) or not isinstance(factor, int) or factor < 2:
-        raise InputError(f"the factor of a low resolution is a whole number from 2, got {factor!r}")
+        raise InputError(
+            f"the factor of a low resolution must be a whole number from 2, got {factor!r}"
+        )

@@ -1,4 +1,4 @@
-"""Images side by side on one picture, and pictures after each other as an animation."""
+"""Pictures of many images, as PNG, and animations of them, as GIF."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from cellflow.images.data import FRAMES, check_pixels
 
 _WIDTH = 600
 _WHITE = 255
-#: Seconds that the last frame of an animation stays.
+#: Seconds that the last frame of an animation is shown.
 _HOLD = 1.5
-#: Shortest time of a frame that viewers keep to, and the unit of time in GIF files.
+#: Shortest time of a frame that viewers respect, and the unit of time in GIF files.
 _SHORTEST_MS, _TICK_MS = 20, 10
 
 
@@ -31,16 +31,16 @@ def grid(
     pixels
         Pixels, uint8, shape (n, h, w, c).
     columns
-        Images a row; None makes the layout about square.
+        Images per row; None makes the layout about square.
     scale
-        Whole number of times that each pixel is repeated either way; None makes the picture
+        Number of times that each pixel is repeated in both directions; None makes the picture
         about 600 pixels wide, and never shrinks.
     gap
         Pixels of the picture between images and around them.
 
     Returns
     -------
-    The picture, grey or RGB as the images are.
+    The picture, grey or RGB like the images.
     """
     check_pixels(pixels)
     n, height, width, channels = pixels.shape
@@ -62,7 +62,7 @@ def grid(
 
 
 def filmstrip(frames: np.ndarray, *, scale: int | None = None, gap: int = 2) -> Image.Image:
-    """Lay the course of images out: a row for each image, a column for each time.
+    """Lay frames out: a row for each image, a column for each time.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def filmstrip(frames: np.ndarray, *, scale: int | None = None, gap: int = 2) -> 
 def write_png(
     picture: np.ndarray | Image.Image, path: str | Path, *, overwrite: bool = False
 ) -> None:
-    """Write a picture as PNG, whole or not at all.
+    """Write a picture as PNG, atomically.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def write_gif(
     scale: int | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write the course of images as an endless animation, whole or not at all.
+    """Write frames as an endless animation, atomically.
 
     Parameters
     ----------
@@ -119,8 +119,8 @@ def write_gif(
     path
         The file.
     seconds
-        How long one course takes, in steps of 10 ms a frame and at least 20 ms a frame; its last
-        frame stays 1.5 s longer.
+        Duration, in steps of 10 ms per frame and at least 20 ms per frame; the last frame is shown
+        1.5 s longer.
     columns, scale
         As in `grid`.
     overwrite

@@ -1,4 +1,4 @@
-"""Pixels as points: values from 0 to 255 become rows of coordinates from -1 to 1, and back."""
+"""Conversion between pixels from 0 to 255 and points with coordinates from -1 to 1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cellflow._typing import Points
 
 Shape = tuple[int, int, int]
 
-#: Half the range of pixel values: what the coordinates are scaled by.
+#: Half the range of pixel values: the scale of the coordinates.
 _HALF = 127.5
 
 
@@ -43,7 +43,7 @@ def to_rows(pixels: np.ndarray | Tensor) -> UInt8[Tensor, "n d"]:
 
 
 def to_points(pixels: np.ndarray | Tensor) -> Points:
-    """Turn images into points: x / 127.5 - 1, flat, channels first.
+    """Convert images to points: x / 127.5 - 1, flat, channels first.
 
     Parameters
     ----------
@@ -54,14 +54,14 @@ def to_points(pixels: np.ndarray | Tensor) -> Points:
     -------
     float32 from -1 to 1, shape (n, c*h*w).
     """
-    return _scaled(to_rows(pixels))
+    return _scale(to_rows(pixels))
 
 
 def to_pixels(points: Points, shape: Shape) -> np.ndarray:
-    """Turn points into images: 127.5 x + 128, clipped to 0 and 255, truncated.
+    """Convert points to images: 127.5 x + 128, clipped to 0 and 255, truncated.
 
-    The offset of a half more than the inverse of `to_points` rounds to the nearest; it is that of
-    TorchCFM, so that scores compare.
+    The offset, larger by a half than in the inverse of `to_points`, rounds to the nearest; it is
+    that of TorchCFM, so that scores compare.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def to_pixels(points: Points, shape: Shape) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FlippedPixels:
-    """What becomes of stored pixels each time that they are drawn: points, at times mirrored.
+    """Transform of stored pixels to points when they are drawn, mirrored at random.
 
     Attributes
     ----------
@@ -94,14 +94,14 @@ class FlippedPixels:
     flips: bool = True
 
     def __call__(self, rows: Batch, generator: torch.Generator | None) -> Batch:
-        """Read rows of `to_rows` as points; only a generator makes flips.
+        """Transform rows of `to_rows` to points.
 
         Parameters
         ----------
         rows
             Their `x` holds pixel values, uint8, shape (n, c*h*w), on any device.
         generator
-            Draws which images are mirrored; None leaves all as they are.
+            Source of the flips; None mirrors no image.
 
         Returns
         -------
@@ -109,18 +109,18 @@ class FlippedPixels:
         """
         values = rows.x
         if self.flips and generator is not None:
-            values = self._flipped(values, generator)
-        return replace(rows, x=_scaled(values))
+            values = self._flip(values, generator)
+        return replace(rows, x=_scale(values))
 
-    def _flipped(self, values: Tensor, generator: torch.Generator) -> Tensor:
+    def _flip(self, values: Tensor, generator: torch.Generator) -> Tensor:
         grid = values.reshape(len(values), *self.shape)
         draws = torch.rand(len(values), generator=generator, device=generator.device)
         mirrored = (draws < 0.5).to(values.device)[:, None, None, None]
         return torch.where(mirrored, grid.flip(-1), grid).flatten(1)
 
 
-def _scaled(values: UInt8[Tensor, "n d"]) -> Points:
-    # On a GPU, division by a plain number is multiplication by its reciprocal, and digests of
-    # points see last digits.
+def _scale(values: UInt8[Tensor, "n d"]) -> Points:
+    # On a GPU, division by a Python number multiplies by its reciprocal, which changes last digits
+    # and with them digests of points.
     half = torch.full((), _HALF, device=values.device)
     return values.float().div_(half).sub_(1)

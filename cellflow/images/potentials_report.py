@@ -26,38 +26,38 @@ from cellflow.methods.recipes import Recipe
 from cellflow.nets import centre_and_scale
 from cellflow.training.context import Fit
 from cellflow.training.devices import cpu_threads
-from cellflow.training.fit import split
-from cellflow.training.potentials import kept_file, potentials_for
+from cellflow.training.fit import split_marginals
+from cellflow.training.potentials import load_or_fit_potentials, potentials_path
 from cellflow.training.time_course import labelled_parts
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-#: Fresh points an atom that hits are counted from, and their least number.
-_AN_ATOM, _LEAST = 5, 4096
+#: Points per atom that the mass balance is estimated from, and their least number.
+_POINTS_PER_ATOM, _MIN_POINTS = 5, 4096
 
 
 @dataclass(frozen=True)
-class Found:
-    """Potentials of the points of one label.
+class PotentialsReport:
+    """Fitted potentials of the points of one label, and how even their coupling is.
 
     Attributes
     ----------
     label
         The label; None where points have none.
     n_atoms, dim
-        Its points, and the coordinates that costs are taken on.
+        Number of its points, and of the coordinates that costs are taken on.
     epsilon
         Strength of the entropy, in the units of <x, y>.
     n_steps, reached
         Steps of the ascent, and the chi-squared that stopped it.
-    census
-        What fresh noise gives to the atoms.
+    balance
+        Mass that the atoms receive from fresh noise.
     seconds
-        How long it took to find or to read them.
+        Duration of the fit, or of reading the file.
     new
-        Whether they were found now, not read.
+        Whether they were fitted now, and not read.
     """
 
     label: int | None
@@ -66,64 +66,65 @@ class Found:
     epsilon: float
     n_steps: int
     reached: float
-    census: Census
+    balance: MassBalance
     seconds: float
     new: bool
 
 
-def precompute(
+def report_potentials(
     marginals: Marginals,
     *,
     method: Method,
     recipe: Recipe,
     seed: int,
     device: torch.device,
-    anew: bool = False,
+    overwrite: bool = False,
     progress: bool = False,
-) -> list[Found]:
-    """Find what `fit_flow` with this method and recipe reads from the folder of the method.
+) -> list[PotentialsReport]:
+    """Fit the potentials that `fit_flow` with this method and recipe reads from a folder.
 
     Parameters
     ----------
     marginals
         Noise and points.
     method
-        Of coupling `semidiscrete`, with the folder as `potentials`.
+        Of coupling `semidiscrete`, with the folder as `potentials`. Potentials that are there
+        already are read.
     recipe
-        That of the fit: it decides units, and which share of the points is trained on.
+        That of the training: it decides units, and the share of the points trained on.
     seed
-        Of the generators of noise. Files do not depend on it, potentials by their last digits.
+        Of the generators of noise. Files do not depend on it, potentials in their last digits.
     device
-        Where to compute.
-    anew
-        Find potentials that are kept already again, and replace them.
+        Device of the computation.
+    overwrite
+        Fit potentials that are there already again, and replace them.
     progress
         Show a progress bar on stderr.
 
     Returns
     -------
-    Potentials for each label, or for all points.
+    A report for each label, or for all points.
 
     Raises
     ------
     InputError
-        For another coupling, no folder, or a source that is no noise.
+        For another coupling, no folder, or a source that is not noise.
     FileError
-        If nothing can be read or written there.
+        If the folder cannot be read or written.
     """
     settings = check_semidiscrete(method)
-    seen, _ = split(marginals, recipe.train_fraction, device)
+    seen, _ = split_marginals(marginals, recipe.train_fraction, device)
     source, target = seen.populations
     if not isinstance(source, Gaussian) or not isinstance(target, Population):
-        raise InputError("potentials are found before a fit from noise only")
-    scale = _scale(recipe, target)
+        raise InputError("potentials are fitted before a training from noise only")
+    scale = _length_scale(recipe, target)
     centre = torch.zeros(seen.dim, device=device)
     generator = torch_generator(seed, device)
     fit = Fit(seen, method, recipe, centre, scale, generator, scale**2, progress=progress)
     labelled = target.label is not None
     parts = labelled_parts(target) if labelled else [(None, target, 1.0)]
     with cpu_threads(recipe.threads):
-        return [_found(fit, settings, label, source, part, anew=anew) for label, part, _ in parts]
+        return [_report(fit, settings, label, source, part, overwrite) for label, part, _ in parts]
 
 
 def check_semidiscrete(method: Method) -> SemidiscreteSettings:
@@ -137,42 +138,41 @@ def check_semidiscrete(method: Method) -> SemidiscreteSettings:
     settings = method.coupling
     if not isinstance(settings, SemidiscreteSettings) or settings.potentials is None:
         raise InputError(
-            "potentials are those of coupling 'semidiscrete', and go to a folder; got coupling "
+            "potentials require coupling 'semidiscrete' and a folder; got coupling "
             f"{settings.name!r}, settings {settings.given}"
         )
     return settings
 
 
-def _found(
+def _report(
     fit: Fit,
     settings: SemidiscreteSettings,
     label: int | None,
     source: Gaussian,
     target: Population,
-    *,
-    anew: bool,
-) -> Found:
+    overwrite: bool,
+) -> PotentialsReport:
     start = perf_counter()
-    new = anew or not kept_file(fit, settings, source, target).exists()
-    potentials = potentials_for(fit, settings, source, target, anew=anew)
+    new = overwrite or not potentials_path(fit, settings, source, target).exists()
+    potentials = load_or_fit_potentials(fit, settings, source, target, refit=overwrite)
     seconds = perf_counter() - start
-    fresh = torch_generator(draw_seed(fit.generator), fit.generator.device)
-    counted = census(potentials, source, max(_LEAST, _AN_ATOM * len(target)), fresh)
+    generator = torch_generator(draw_seed(fit.generator), fit.generator.device)
+    n = max(_MIN_POINTS, _POINTS_PER_ATOM * len(target))
     n_atoms, dim = potentials.atoms.shape
-    return Found(
+    return PotentialsReport(
         label,
         n_atoms,
         dim,
         potentials.epsilon,
         potentials.n_steps,
         potentials.reached,
-        counted,
+        mass_balance(potentials, source, n, generator),
         seconds,
         new,
     )
 
 
-def _scale(recipe: Recipe, target: Population) -> float:
+def _length_scale(recipe: Recipe, target: Population) -> float:
     """Unit of lengths, as the nets of a fit take it."""
     if not recipe.standardise:
         return 1.0
@@ -180,22 +180,22 @@ def _scale(recipe: Recipe, target: Population) -> float:
 
 
 @dataclass(frozen=True)
-class Census:
-    """How evenly fresh points go to the atoms.
+class MassBalance:
+    """Mass that the atoms receive from fresh noise, compared with what chance alone would give.
 
     Attributes
     ----------
     n
         Points drawn.
     chi_squared
-        Unbiased chi-squared of what the atoms take from their masses; it can be negative.
+        Unbiased chi-squared distance of the mass received from the masses; it can be negative.
     entropy
-        Entropy of the hits, 1 where all atoms have the same number of them.
+        Relative entropy of the hits, 1 if all atoms have the same number.
     never
-        Share of the atoms with mass that no point went to.
+        Share of the atoms with mass that no point was assigned to.
     entropy_by_chance, never_by_chance
-        The same two of as many points that go to atoms by their masses: one such draw, and what is
-        expected.
+        Both for as many points assigned at random, in proportion to the masses: of one such draw,
+        and in expectation.
     """
 
     n: int
@@ -206,35 +206,37 @@ class Census:
     never_by_chance: float
 
 
-def census(potentials: Potentials, source: Marginal, n: int, generator: torch.Generator) -> Census:
-    """Send `n` fresh points of the source to their atoms, as in training, and count.
+def mass_balance(
+    potentials: Potentials, source: Marginal, n: int, generator: torch.Generator
+) -> MassBalance:
+    """Assign `n` fresh points of the source to atoms, as in training, and count the hits.
 
     With h_j hits, chi-squared is sum_j h_j (h_j - 1) / (b_j n (n - 1)) - 1, unbiased with and
     without entropy.
     """
     if n < 2:
-        raise InputError(f"a census needs at least 2 points, got {n}")
+        raise InputError(f"a mass balance needs at least 2 points, got {n}")
     masses, heavy = potentials.masses, potentials.masses > 0
     hits = torch.zeros_like(masses)
     for x in sample_chunks(source, n, generator):
         hits += torch.bincount(potentials.draw(x, generator), minlength=len(hits))
     pairs = (hits * (hits - 1))[heavy].double() / masses[heavy]
-    return Census(
+    return MassBalance(
         n,
         float(pairs.sum()) / (n * (n - 1)) - 1,
-        potentials.entropy_of(hits / n),
+        potentials.normalised_entropy(hits / n),
         float((hits[heavy] == 0).double().mean()),
-        potentials.entropy_of(_by_chance(masses, n, generator) / n),
+        potentials.normalised_entropy(_by_chance(masses, n, generator) / n),
         float((1 - masses[heavy].double()).pow(n).mean()),
     )
 
 
 def _by_chance(masses: Values, n: int, generator: torch.Generator) -> Values:
-    """Hits of `n` points that go to atoms by their masses."""
-    marks = torch.rand(n, generator=generator, device=masses.device, dtype=torch.float64)
+    """Count the hits of `n` points assigned to atoms at random, in proportion to their masses."""
+    draws = torch.rand(n, generator=generator, device=masses.device, dtype=torch.float64)
     heavy = torch.nonzero(masses > 0)[:, 0]
     edges = masses[heavy].double().cumsum(0)
-    there = search_cdf(edges / edges[-1], marks)
+    there = search_cdf(edges / edges[-1], draws)
     return torch.zeros_like(masses).index_add_(0, heavy[there], masses.new_ones(n))
 
 
@@ -244,7 +246,7 @@ JSON, TSV = "report.json", "report.tsv"
 
 
 def check_report_target(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder whose report is in the way."""
+    """Refuse a folder that has a report already, unless it may be overwritten."""
     for name in (JSON, TSV):
         check_file_target(folder / name, overwrite=overwrite)
 
@@ -261,19 +263,19 @@ def write_report(
         table.to_csv(staged, sep="\t", index=False)
 
 
-def warn_of_others(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Warn where the report tells of potentials for other settings, which will not be read."""
+def warn_of_other_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Warn if the report is of potentials for other settings, which the training cannot read."""
     try:
         document = json.loads((folder / JSON).read_text(encoding="utf-8"))
-        told = dict(document["settings"])
+        reported = dict(document["settings"])
     except (OSError, ValueError, KeyError, TypeError):
         return
-    others = [name for name, value in settings.items() if told.get(name) != value]
+    others = [name for name, value in settings.items() if reported.get(name) != value]
     if others:
-        pairs = (f"{name} {told.get(name)} there, {settings[name]} here" for name in others)
+        pairs = (f"{name} {reported.get(name)} there, {settings[name]} here" for name in others)
         warnings.warn(
-            f"the potentials that {folder / JSON} tells of are for other settings "
-            f"({format_list(pairs)}); those for this training are read or found apart from them",
+            f"{folder / JSON} reports on potentials for other settings ({format_list(pairs)}); "
+            "those of this training are read or fitted separately",
             CellflowWarning,
             stacklevel=3,
         )

@@ -1,8 +1,7 @@
-"""Method and recipe of a training of images: packaged configs, and the options of `train`."""
+"""Method and recipe of a training of images: packaged configs, and the arguments of `train`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,62 +18,7 @@ from cellflow.methods.presets import PRESETS
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.methods.sizes import DenoiserSizes, NetSizes
 
-
-def settled(
-    space: ImageSpace,
-    data: ImageSet,
-    config: str | Path | Config | None,
-    method: str | Method | None,
-    recipe: str | Recipe | None = None,
-    numbers: Mapping[str, int | None] | None = None,
-    **parts: Any,
-) -> tuple[Method, Recipe]:
-    """Method and recipe of a training, every number; those that are None are the recipe's."""
-    if config is None and space.grid is None:
-        config = Config(method_of("ot-cfm"), recipe_of("default"))
-    chosen = config_of(config, data.shape)
-    moves = method_for(chosen, method, **parts)
-    changes = {name: value for name, value in (numbers or {}).items() if value is not None}
-    return moves, _suited(recipe_of(recipe or chosen.recipe, **changes), moves, space)
-
-
-def flips_for(space: ImageSpace, data: ImageSet, flips: bool | None, augment: float = 0.0) -> bool:
-    """Whether images are mirrored; by default RGB ones that are only generated, not augmented."""
-    if flips is None:
-        plain = space.grid is not None and space.low_res is None and not augment
-        return plain and data.shape[0] == 3
-    return flips
-
-
-def _suited(recipe: Recipe, method: Method, space: ImageSpace) -> Recipe:
-    """The recipe, as the method needs it; refused where the space does not take its net."""
-    if space.grid is None and recipe.net.takes == "grid":
-        raise InputError(
-            f"net {recipe.net.kind!r} takes images, and latents are rows of numbers: take a "
-            "config or recipe with net 'mlp', or give neither"
-        )
-    if "average" in method.objective.roles:
-        # Group normalisation has no forward derivatives of grids with their channels last.
-        return recipe_of(recipe, channels_last=False)
-    return recipe
-
-
-def share_of(augment: float | None, net: NetSizes) -> float:
-    """Share of the images that each change befalls."""
-    told = isinstance(net, DenoiserSizes) and net.augment_dim == N_LABELS
-    if augment is None:
-        return SHARE if told else 0.0
-    if not 0 <= augment <= 1:
-        raise InputError(f"augment must be a share from 0 to 1, got {augment}")
-    if augment and not told:
-        raise InputError(
-            f"augment={augment:g} needs a net that is told how images were changed, or it makes "
-            f"such images: net 'edm' with augment_dim {N_LABELS}"
-        )
-    return augment
-
-
-#: The files that come with the package, and what they are for.
+#: Configs in the package, by name, and their purpose.
 CONFIGS = {
     "digits": "images of up to 16 x 16 pixels, two minutes on one CPU core",
     "mnist": "images of up to 32 x 32 pixels, a small net, an hour on one CPU core",
@@ -87,12 +31,12 @@ CONFIGS = {
 
 
 def config_of(config: str | Path | Config | None, shape: tuple[int, int, int]) -> Config:
-    """Find settings by name, from a file, or, for None, by the size of the images.
+    """Return a config by name, from a file, or, for None, by the size of the images.
 
     Parameters
     ----------
     config
-        A name of `CONFIGS`, a YAML file, a `Config`, which is returned as it is, or None.
+        A name of `CONFIGS`, a YAML file, a `Config`, which is returned unchanged, or None.
     shape
         Channels, height and width of the images.
 
@@ -103,12 +47,12 @@ def config_of(config: str | Path | Config | None, shape: tuple[int, int, int]) -
     Raises
     ------
     InputError
-        For an unknown name, or images too large to choose for.
+        For an unknown name, or, without a config, images larger than 32 x 32 pixels.
     """
     if isinstance(config, Config):
         return config
     if config is None:
-        config = _by_size(shape)
+        config = _choose_by_size(shape)
     if isinstance(config, Path) or config.endswith((".yaml", ".yml")):
         return read_config(config)
     check_choice(config, CONFIGS, "config")
@@ -116,10 +60,19 @@ def config_of(config: str | Path | Config | None, shape: tuple[int, int, int]) -
         return read_config(folder / f"{config}.yaml")
 
 
-def method_for(config: Config, method: str | Method | None, **changes: Any) -> Method:
-    """The config's method with changes, or another one.
+def config_for(
+    data: ImageSet, config: str | Path | Config | None, *, in_latents: bool = False
+) -> Config:
+    """Return the config of a training; in latents without one, method and recipe for cells."""
+    if config is None and in_latents:
+        return Config(method_of("ot-cfm"), recipe_of("default"))
+    return config_of(config, data.shape)
 
-    A method by name takes no noise on its paths, as published for images, where they need none.
+
+def method_for(config: Config, method: str | Method | None, **changes: Any) -> Method:
+    """Return the config's method, or another one, with changes.
+
+    A method by name has sigma 0, as published for images, except on bridges, which need noise.
     """
     if method is None:
         return method_of(config.method, **changes)
@@ -131,13 +84,66 @@ def method_for(config: Config, method: str | Method | None, **changes: Any) -> M
     return method_of(method, **changes)
 
 
-def _by_size(shape: tuple[int, int, int]) -> str:
+def resolve_settings(
+    space: ImageSpace,
+    data: ImageSet,
+    config: str | Path | Config | None,
+    method: str | Method | None,
+    recipe: str | Recipe | None = None,
+    n_steps: int | None = None,
+) -> tuple[Method, Recipe]:
+    """Return the method and the recipe of a training, those of the config where not given."""
+    chosen = config_for(data, config, in_latents=space.grid is None)
+    resolved = method_for(chosen, method)
+    steps = {} if n_steps is None else {"n_steps": n_steps}
+    return resolved, _adapt(recipe_of(recipe or chosen.recipe, **steps), resolved, space)
+
+
+def default_flips(
+    space: ImageSpace, data: ImageSet, flips: bool | None, augment: float = 0.0
+) -> bool:
+    """Return whether images are mirrored; by default RGB images in pixels, not augmented."""
+    if flips is None:
+        plain = space.grid is not None and space.low_res is None and not augment
+        return plain and data.shape[0] == 3
+    return flips
+
+
+def augmented_share(augment: float | None, net: NetSizes) -> float:
+    """Return the share of the images that each change is applied to."""
+    has_labels = isinstance(net, DenoiserSizes) and net.augment_dim == N_LABELS
+    if augment is None:
+        return SHARE if has_labels else 0.0
+    if not 0 <= augment <= 1:
+        raise InputError(f"augment must be a share from 0 to 1, got {augment}")
+    if augment and not has_labels:
+        raise InputError(
+            f"augment={augment:g} requires a net that sees how images were changed, or it "
+            f"generates such images: net 'edm' with augment_dim {N_LABELS}"
+        )
+    return augment
+
+
+def _adapt(recipe: Recipe, method: Method, space: ImageSpace) -> Recipe:
+    """Return the recipe with what the method requires; refuse nets that do not take the points."""
+    if space.grid is None and recipe.net.takes == "grid":
+        raise InputError(
+            f"net {recipe.net.kind!r} requires images, and latents are rows of numbers: take a "
+            "config or recipe with net 'mlp', or give neither"
+        )
+    if "average" in method.objective.roles:
+        # Group normalisation has no forward derivatives of grids with their channels last.
+        return recipe_of(recipe, channels_last=False)
+    return recipe
+
+
+def _choose_by_size(shape: tuple[int, int, int]) -> str:
     height, width = shape[1:]
     if max(height, width) <= 16:
         return "digits"
     if max(height, width) <= 32:
         return "mnist"
     raise InputError(
-        f"no settings are chosen for images of {height} x {width} pixels; "
-        "give a config with a net for them (a YAML file), or read them at a smaller size"
+        f"images of {height} x {width} pixels have no default config: give a config with a net "
+        "for them (a YAML file), or read them at a smaller size"
     )

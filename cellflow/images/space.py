@@ -1,4 +1,4 @@
-"""How images are points of a flow: what a flow of images keeps to be used later."""
+"""The space of a flow of images: shape, encoder, classes and low resolution of its images."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from cellflow.flow import Context, Flow
 from cellflow.images.augment import AugmentedPixels
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import ENCODERS, Encoder, PixelEncoder
-from cellflow.images.low_res import check_factor, pooled
+from cellflow.images.low_res import average_squares, check_factor
 from cellflow.images.pixels import FlippedPixels, Shape, to_points, to_rows
 from cellflow.marginals import Population
 
 
 @dataclass(frozen=True)
 class ImageSpace:
-    """Images as points.
+    """Coordinates of images, and the conditions that the velocity depends on.
 
     Attributes
     ----------
     shape
         Channels, height and width of an image.
     encoder
-        From pixels to points and back.
+        Map from pixels to points and back.
     classes
-        Names of the classes that the velocity depends on; empty where it depends on none.
+        Names of the classes that the velocity depends on; may be empty.
     target, source
-        What the flow generates, and from what: names of image sets, `noise` for a source.
+        Names of the image sets that the flow generates and starts from; `noise` for a source.
     low_res
-        Where the velocity depends on low resolutions: pixels a side that are one pixel there.
+        If the velocity depends on low resolutions: pixels per side that become one pixel.
     """
 
     shape: Shape
@@ -49,21 +49,21 @@ class ImageSpace:
 
     @property
     def kind(self) -> str:
-        """Name of the encoder; `custom` for a user's own, which a flow does not keep."""
+        """Name of the encoder; `custom` for your own, which is not stored in the flow."""
         names = {kind: name for name, kind in ENCODERS.items()}
         return names.get(type(self.encoder), "custom")  # type: ignore[arg-type]
 
     @property
     def grid(self) -> Shape | None:
-        """Shape of a point where points are grids of pixels."""
+        """Shape of a point if points are grids of pixels, else None."""
         return self.shape if self.kind == "pixels" else None
 
     def population(
         self, images: ImageSet, *, flips: bool, augment: float = 0.0, stored: bool = False
     ) -> Population:
-        """The images as a marginal: bytes that become points when drawn, or latents.
+        """Return the images as a marginal: bytes that become points when drawn, or latents.
 
-        With `stored`, mirrored images are points of their own, and none is mirrored when drawn.
+        With `stored`, mirrored images are points of their own instead of mirrored when drawn.
         """
         if flips and stored:
             images, flips = images.with_mirrors(), False
@@ -72,7 +72,7 @@ class ImageSpace:
             labels = torch.from_numpy(images.labels)
             columns = {"label": labels, "condition": self.one_hot(labels)}
         if self.low_res is not None:
-            columns = {"condition": to_points(pooled(images.pixels, self.low_res))}
+            columns = {"condition": to_points(average_squares(images.pixels, self.low_res))}
         if self.grid is not None:
             rows = Batch(to_rows(images.pixels), **columns)
             pixels = FlippedPixels(self.shape, flips=flips)
@@ -83,15 +83,15 @@ class ImageSpace:
         return Population(Batch(self.encoder.encode(images.pixels), **columns))
 
     def one_hot(self, labels: Tensor) -> Condition:
-        """Classes as covariates."""
+        """Return classes as covariates, shape (n, number of classes)."""
         return torch.nn.functional.one_hot(labels, len(self.classes)).float()
 
     def labels(self, label: str | int | None, n: int) -> Tensor:
-        """Class of each of `n` images to generate: one for all, or all in turn."""
+        """Return the class of each of `n` images to generate: one for all, or all in turn."""
         if not self.classes:
             if label is not None:
                 raise InputError(
-                    f"class {label!r} is asked of a flow that was trained without classes; "
+                    f"class {label!r} needs a flow with classes, and this one was trained without; "
                     "train it with conditional=True (--conditional)"
                 )
             return torch.zeros(n, dtype=torch.int64)
@@ -101,36 +101,36 @@ class ImageSpace:
             check_choice(label, self.classes, "class")
             label = self.classes.index(label)
         if not 0 <= label < len(self.classes):
-            raise InputError(f"class {label} is none of 0 to {len(self.classes) - 1}")
+            raise InputError(f"class {label} is not one of 0 to {len(self.classes) - 1}")
         return torch.full((n,), label)
 
     @property
     def low_shape(self) -> Shape | None:
-        """Channels, height and width of the low resolution, where there is one."""
+        """Channels, height and width of the low resolution, if there is one."""
         if self.low_res is None:
             return None
         channels, height, width = self.shape
         return channels, height // self.low_res, width // self.low_res
 
     def low_resolution(self, images: ImageSet) -> ImageSet:
-        """Images of the low resolution as they are, images of the full one pooled to it."""
+        """Return images in the low resolution, averaging those of full size."""
         assert self.low_res is not None
         if images.shape == self.low_shape:
             return images
         if images.shape == self.shape:
-            return replace(images, pixels=pooled(images.pixels, self.low_res))
+            return replace(images, pixels=average_squares(images.pixels, self.low_res))
         raise InputError(
-            f"this flow makes images of shape {self.shape} (channels, height, width) of those of "
+            f"this flow makes images of shape {self.shape} (channels, height, width) from those of "
             f"{self.low_shape}; {images.name} has {images.shape}, which is neither"
         )
 
     def condition(self, labels: Tensor) -> Condition | None:
-        """Covariates of images of these classes."""
+        """Return the covariates of images of these classes."""
         return self.one_hot(labels) if self.classes else None
 
     @property
     def context(self) -> Context:
-        """What the flow keeps."""
+        """Settings and arrays of the space, as stored in the flow."""
         settings: dict[str, Any] = {
             "shape": list(self.shape),
             "encoder": self.kind,
@@ -143,12 +143,12 @@ class ImageSpace:
 
     @classmethod
     def of(cls, flow: Flow, encoder: Encoder | None = None) -> ImageSpace:
-        """The space of a fitted flow; an encoder of the user's own has to be given again.
+        """Return the space of a fitted flow; your own encoder has to be given again.
 
         Raises
         ------
         InputError
-            If the flow is none of images.
+            If the flow was not trained on images.
         """
         known: Mapping[str, Any] | None = flow.context.settings.get("images")
         if known is None:
@@ -156,10 +156,8 @@ class ImageSpace:
         shape = tuple(known["shape"])
         if encoder is None:
             if known["encoder"] not in ENCODERS:
-                raise InputError(
-                    "this flow lives in latents of an encoder of your own: give it as encoder"
-                )
-            encoder = ENCODERS[known["encoder"]].restored(shape, flow.context.arrays)
+                raise InputError("this flow is in latents of your own encoder: give it as encoder")
+            encoder = ENCODERS[known["encoder"]].restore(shape, flow.context.arrays)
         classes, low_res = tuple(known["classes"]), known.get("low_res")
         return cls(shape, encoder, classes, known["target"], known["source"], low_res)
 
@@ -172,7 +170,7 @@ def space_for(
     conditional: bool,
     low_res: int | None = None,
 ) -> ImageSpace:
-    """The space of a flow to train."""
+    """Return the space of a flow to train."""
     if encoder is not None and not isinstance(encoder, Encoder):
         raise InputError(
             f"an encoder needs methods encode and decode, {type(encoder).__name__} lacks them"
@@ -212,12 +210,18 @@ def _check_low_res(
         (encoder is not None, "latents (an encoder)"),
     ):
         if there:
-            raise InputError(f"low_res goes from noise to pixels, without {what}; leave one out")
+            raise InputError(f"low_res requires noise and pixels, without {what}; leave one out")
     check_factor(data, low_res)
 
 
+def training_settings(flow: Flow) -> Mapping[str, Any]:
+    """Return how images were mirrored, augmented and weighed in the training of a flow."""
+    settings: Mapping[str, Any] = flow.context.settings["images"]["training"]
+    return settings
+
+
 def description(flow: Flow) -> str | None:
-    """What a flow of images moves, in words; None for a flow of anything else."""
+    """Describe the images of a flow in words; None for a flow of anything else."""
     known: Mapping[str, Any] | None = flow.context.settings.get("images")
     if known is None:
         return None

@@ -1,4 +1,4 @@
-"""What a flow of images goes between, and how one is fitted to it."""
+"""Source and target images of a flow, and the fit of a flow between them."""
 
 from __future__ import annotations
 
@@ -13,41 +13,57 @@ from cellflow._errors import InputError
 from cellflow._random import RNG, draw_seed, resolve_seed, torch_generator
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
-from cellflow.images.low_res import costs_of_conditions
+from cellflow.images.low_res import with_condition_costs
 from cellflow.images.pictures import write_png
-from cellflow.images.potentials_report import warn_of_others
+from cellflow.images.potentials_report import warn_of_other_settings
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.method import Method
 from cellflow.methods.parts import SemidiscreteSettings
 from cellflow.methods.recipes import Recipe
-from cellflow.training import Callback, Checkpoint, Every, fit_flow, make_checkpoint, resolve_device
+from cellflow.training import Checkpoint, Every, fit_flow, make_checkpoint, resolve_device
 
-#: Flow times of noise, or the source, and of the images.
+#: Flow times of the noise, or of the source, and of the images.
 _ENDS = (0.0, 1.0)
 
-#: Images of a picture that is taken on the way, and the Euler steps that make them.
+#: Images of a picture, and the Euler steps that generate them.
 _SHOWN, _STEPS = 64, 20
 
 
 @dataclass(frozen=True)
-class Course:
-    """What a flow of images goes between.
+class Pictures:
+    """Grids of images generated during a training, each from the same noise or source images.
+
+    Attributes
+    ----------
+    folder
+        Folder of the PNG files, one for each picture; made if missing.
+    every
+        Steps between two pictures; the last step gives one as well.
+    """
+
+    folder: str | Path
+    every: int = 1000
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """Target images, and source images or noise, as a flow is trained on them.
 
     Attributes
     ----------
     space
-        How images are points.
+        Coordinates, classes and low resolution of the images.
     data, source
         The images to generate, and those to start from; None for noise.
     flips
         Mirror images at random.
     augment
-        Share of the images that each change befalls.
+        Share of the images that each change is applied to.
     stored
         Whether mirrored images are points of their own, instead of mirrored when drawn.
     condition_weight
-        What low resolutions count in costs; None where costs do not see any.
+        Weight of low resolutions in costs; None where costs do not depend on them.
     """
 
     space: ImageSpace
@@ -70,13 +86,13 @@ class Course:
             else self.space.population(self.source, flips=self.flips, stored=self.stored)
         )
         if self.condition_weight is not None:
-            start, target = costs_of_conditions(target, self.condition_weight)
+            start, target = with_condition_costs(target, self.condition_weight)
         shape, low_shape = self.space.grid, self.space.low_shape
         return Marginals(_ENDS, (start, target), shape, condition_shape=low_shape)
 
     @property
-    def known(self) -> dict[str, Any]:
-        """What tells the images, and how they are points."""
+    def provenance(self) -> dict[str, Any]:
+        """Fingerprints of the images, and how they become points."""
         return {
             "data": self.data.fingerprint,
             "source": self.source and self.source.fingerprint,
@@ -86,12 +102,12 @@ class Course:
             "flips": self.flips,
         }
 
-    def coupled_by(self, method: Method) -> dict[str, Any]:
-        """What decides the potentials of a semidiscrete coupling."""
+    def potentials_settings(self, method: Method) -> dict[str, Any]:
+        """Return all settings that the potentials of a semidiscrete coupling depend on."""
         settings = method.coupling.model_dump(include={"epsilon", "cost_dim", "semidiscrete_steps"})
-        return {**self.known, **settings}
+        return {**self.provenance, **settings}
 
-    def fitted(
+    def fit(
         self,
         method: Method,
         recipe: Recipe,
@@ -100,60 +116,63 @@ class Course:
         rng: RNG,
         device: str,
         checkpoint: Checkpoint | str | Path | None,
-        pictures: str | Path | None,
-        pictures_every: int,
+        pictures: Pictures | str | Path | None,
         progress: bool,
     ) -> Flow:
-        """A flow from one to the other, by these settings; the options are those of `train`."""
-        space, seed, marginals = self.space, resolve_seed(rng), self.marginals
-        given = {
-            **self.known,
-            "prior": prior and prior.fingerprint,
-            "augment": self.augment,
-        }
+        """Fit a flow from the source, or noise, to the images; arguments as in `train`."""
+        seed = resolve_seed(rng)
+        settings = {**self.provenance, "augment": self.augment}
         coupling = method.coupling
         if isinstance(coupling, SemidiscreteSettings) and coupling.potentials is not None:
-            warn_of_others(Path(coupling.potentials), self.coupled_by(method))
-        if space.low_res is not None:
-            given |= {"low_res": space.low_res, "condition_weight": self.condition_weight}
-        callbacks: list[Callback] = []
+            warn_of_other_settings(Path(coupling.potentials), self.potentials_settings(method))
+        if self.space.low_res is not None:
+            settings["low_res"] = self.space.low_res
+            settings["condition_weight"] = self.condition_weight
+        callbacks = []
         if pictures is not None:
-            callbacks = [_pictures(space, marginals, seed, pictures, pictures_every)]
+            callbacks = [self._draw_pictures(pictures, method, recipe, seed)]
         flow = fit_flow(
-            marginals,
+            self.marginals,
             TimeAxis("index", _ENDS),
             method=method,
             recipe=recipe,
             seed=seed,
             device=resolve_device(device),
             prior=prior,
-            checkpoint=make_checkpoint(checkpoint, given),
+            checkpoint=make_checkpoint(checkpoint, settings),
             callbacks=callbacks,
             progress=progress,
             unit="images",
         )
-        return replace(flow, context=space.context, settings={**flow.settings, **given})
+        context = self.space.context
+        known = {**context.settings["images"], "training": settings}
+        return replace(
+            flow,
+            inputs=replace(flow.inputs, data=self.data.fingerprint),
+            context=replace(context, settings={"images": known}),
+        )
 
+    def _draw_pictures(
+        self, pictures: Pictures | str | Path, method: Method, recipe: Recipe, seed: int
+    ) -> Every:
+        """Write grids of images from the same starts by the net at each step."""
+        pictures = pictures if isinstance(pictures, Pictures) else Pictures(pictures)
+        folder = Path(pictures.folder)
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"pictures {str(folder)!r} is a file; name a folder")
+        generator = torch_generator(draw_seed(torch_generator(seed)))
+        start, target = self.marginals.populations
+        starts, space = start.sample(_SHOWN, generator).x, self.space
+        condition = space.condition(space.labels(None, _SHOWN))
+        if space.low_res is not None:
+            condition = target.sample(_SHOWN, generator).condition
 
-def _pictures(
-    space: ImageSpace, marginals: Marginals, seed: int, folder: str | Path, every: int
-) -> Every:
-    """Grids of the same noise, or of the same images, carried by the net as it is."""
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"pictures {str(folder)!r} is a file; name a folder")
-    generator = torch_generator(draw_seed(torch_generator(seed)))
-    start, target = marginals.populations
-    points = start.sample(_SHOWN, generator).x
-    condition = space.condition(space.labels(None, _SHOWN))
-    if space.low_res is not None:
-        condition = target.sample(_SHOWN, generator).condition
+        def draw(step: int, nets: Any) -> None:
+            flow = Flow(nets, TimeAxis("index", _ENDS), method, recipe)
+            options: dict[str, Any] = {"solver": "euler", "n_steps": _STEPS}
+            end = flow.trajectory(starts, _ENDS, condition=condition, **options).end
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"step-{step:07d}.png"
+            write_png(space.encoder.decode(end.float().cpu()), path, overwrite=True)
 
-    def draw(step: int, nets: Any) -> None:
-        flow = Flow(nets, TimeAxis("index", _ENDS), {}, {})
-        way = flow.trajectory(points, _ENDS, condition=condition, solver="euler", n_steps=_STEPS)
-        pixels = space.encoder.decode(way.end.float().cpu())
-        folder.mkdir(parents=True, exist_ok=True)
-        write_png(pixels, folder / f"step-{step:07d}.png", overwrite=True)
-
-    return Every(every, draw)
+        return Every(pictures.every, draw)

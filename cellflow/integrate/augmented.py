@@ -62,7 +62,7 @@ def log_density(
     base: Callable[[Points], Rows],
     x: Points,
     start: float,
-    stop: float | Rows,
+    stop: float,
     *,
     trace: str = "exact",
     generator: torch.Generator | None = None,
@@ -82,7 +82,7 @@ def log_density(
     x
         Points of evaluation, shape (n, d).
     start, stop
-        Times; `stop` may be one per point, shape (n,).
+        Times.
     trace
         `exact` computes d derivatives per evaluation; `hutchinson` one, along random signs that
         are fixed for the whole solve, an unbiased estimate.
@@ -113,10 +113,5 @@ def log_density(
             divergence = torch.func.vmap(along, chunk_size=_DIRECTIONS)(directions).sum(dim=0)
         return velocity(t, here), divergence
 
-    times: Times = (
-        [stop, start]
-        if not isinstance(stop, Tensor)
-        else torch.stack([stop, torch.full_like(stop, start)])
-    )
-    solution, integral = solve_augmented(field, x, times, **options)
+    solution, integral = solve_augmented(field, x, [stop, start], **options)
     return base(solution.end) + integral[-1]

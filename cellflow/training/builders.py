@@ -26,8 +26,8 @@ from cellflow.couplings import (
     SemidiscreteCoupling,
     blockwise_coupling,
     exact_full_coupling,
-    finite_plan,
     low_rank_coupling,
+    potentials_plan,
     wfr_coupling,
 )
 from cellflow.couplings.minibatch import Solver, solve_assignment
@@ -79,7 +79,7 @@ from cellflow.paths import (
 )
 from cellflow.training.context import Fit
 from cellflow.training.geodesics import metric_path
-from cellflow.training.potentials import potentials_for
+from cellflow.training.potentials import load_or_fit_potentials
 from cellflow.transport import Plan, entropic_plan, partial_plan, unbalanced_plan
 
 #: Default strength of the entropy of unbalanced transport, as a share of the mean cost
@@ -173,10 +173,10 @@ def _acceleration(
 def _semidiscrete(
     fit: Fit, settings: SemidiscreteSettings, source: Side, target: Population, span: Interval
 ) -> Coupling:
-    potentials = potentials_for(fit, settings, source, target)
+    potentials = load_or_fit_potentials(fit, settings, source, target)
     if isinstance(source, Gaussian):
         return SemidiscreteCoupling(source, target, span, potentials)
-    return PlanCoupling(source, target, span, finite_plan(potentials, source))
+    return PlanCoupling(source, target, span, potentials_plan(potentials, source))
 
 
 def _exact_full(

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import cellflow as cf
+from cellflow.images.scoring.scores import read_table, write_table
 from tests.small_images import TINY_YAML, digits, trained
 
 TRAIN = ["image", "train", "--data", "digits", "--config", "tiny.yaml", "--output", "new"]
@@ -30,9 +31,9 @@ def prepared(tmp_path_factory):
     made = cf.images.sample(flow, 12, solver="euler", n_steps=1).images
     made.save(folder / "made.npz")  # the images alone, without what they cost
     table = cf.images.score_flow(flow, digits(), 8, by=("euler:1",), space="pixels")
-    cf.images.write_table(table.assign(name="flow"), folder / "scores.json")
+    write_table(table.assign(name="flow"), folder / "scores.json")
     rows = cf.images.score(made, digits(), space="pixels").rows
-    cf.images.write_table(pd.DataFrame(rows), folder / "sampled.json")
+    write_table(pd.DataFrame(rows), folder / "sampled.json")
     np.savez(folder / "plain.npz", images=np.zeros((20, 8, 8), np.uint8))
     np.savez(folder / "large.npz", images=np.zeros((20, 48, 48), np.uint8))
     np.savez(folder / "floats.npz", images=np.full((20, 8, 8), np.nan))
@@ -145,7 +146,7 @@ def test_latents_and_a_prior_reach_the_training(run, here):
     assert run(*words)[0] == 0
     first, second = (cf.Flow.load(here / name) for name in ("first", "second"))
     assert first.dim == 6
-    assert second.settings["prior"] == first.fingerprint
+    assert second.inputs.prior == first.fingerprint
     words = ["image", "translate", "--flow", "second", "--data", "digits", "--class", "1", *EULER]
     assert run(*words, "--output", "t.npz")[0] == 0
     assert len(cf.images.read(here / "t.npz")) == int((digits().labels == 1).sum())
@@ -224,7 +225,7 @@ def test_scores_of_files_and_of_flows_agree_with_the_api(run, here):
     assert row["frechet"] == pytest.approx(scores.scores[0].frechet)
     assert row["name"] == "made.npz"
     run(*SCORE, "--flow", "flow", "--n", "8", "--solver", "euler:1", "--force", "--quiet")
-    expected = cf.images.read_table(here / "scores.json")
+    expected = read_table(here / "scores.json")
     assert read(here)[0]["frechet"] == pytest.approx(expected["frechet"][0])
     assert read(here)[0]["nfe"] == 1
 
@@ -261,9 +262,9 @@ def test_quiet_says_nothing_and_verbose_is_no_mistake(run, here):
 
 
 MISTAKES = {
-    "no images": ([*TRAIN, "--data", "none"], "none does not exist; what can be read: 'digits'"),
-    "text for images": ([*TRAIN, "--data", "text.txt"], "text.txt is nothing that can be read"),
-    "an empty folder": ([*TRAIN, "--data", "empty"], "empty is nothing that can be read"),
+    "no images": ([*TRAIN, "--data", "none"], "none does not exist; readable are: 'digits'"),
+    "text for images": ([*TRAIN, "--data", "text.txt"], "text.txt has no known format"),
+    "an empty folder": ([*TRAIN, "--data", "empty"], "empty has no known format"),
     "numbers for pixels": ([*TRAIN, "--data", "floats.npz"], "must be uint8"),
     "no labels": ([*TRAIN, "--data", "plain.npz", "--conditional"], "plain.npz has no labels"),
     "no such split": ([*TRAIN, "--data", "plain.npz", "--split", "test"], "test"),
@@ -308,7 +309,7 @@ MISTAKES = {
     "checkpoint without a folder": ([*TRAIN, "--checkpoint", "no/c"], "no does not exist"),
     "pictures in a file": ([*TRAIN, "--pictures", "text.txt"], "text.txt' is a file"),
     "flow in the way": ([*TRAIN, "--output", "flow"], "flow exists already"),
-    "no flow to overwrite": ([*TRAIN, "--output", "empty", "--force"], "empty is no saved flow"),
+    "no flow to overwrite": ([*TRAIN, "--output", "empty", "--force"], "empty is not a saved flow"),
     "processes": ([*TRAIN, "--processes", "0"], "0 is not in the range"),
     "picture in the way": ([*SAMPLE, "--output", "made.npz"], "made.npz exists already"),
     "no ending": ([*SAMPLE, "--output", "new"], "ending of the output ''; valid: .png, .gif"),
@@ -330,7 +331,7 @@ MISTAKES = {
         ["image", "sample", "--flow", "none", "--output", "new.png"], "none does not exist",
     ),
     "sample between images": (
-        ["image", "sample", "--flow", "between", "--output", "new.png"], "translate those",
+        ["image", "sample", "--flow", "between", "--output", "new.png"], "use images.translate",
     ),
     "translate noise": (
         ["image", "translate", "--flow", "flow", "--data", "digits", "--output", "new.png"],
@@ -359,7 +360,7 @@ MISTAKES = {
     ),
     "figure of samples": (
         [*SCORE, "--samples", "made.npz", "--figure", "new.png"],
-        "these samples do not tell theirs",
+        "these samples do not record",
     ),
     "figure of scores without cost": (
         ["image", "table", "sampled.json", "--output", "new.tsv", "--figure", "new.png"],

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import cellflow as cf
+from cellflow.images.low_res import enlarge, shrink
 from tests.small_images import TINY_YAML, digits
 
 EULER = ["--solver", "euler", "--n-steps", "3"]
@@ -18,7 +19,7 @@ def here(run, tmp_path):
     """A flow from 4 x 4 to 8 x 8 pixels, and images of either size."""
     (tmp_path / "tiny.yaml").write_text(TINY_YAML)
     assert run(*TRAIN, "--low-res", "2", "--method", "sd-fm", "--output", "flow")[0] == 0
-    cf.images.shrink(digits("test")[:5], 2).save(tmp_path / "small.npz")
+    shrink(digits("test")[:5], 2).save(tmp_path / "small.npz")
     np.savez(tmp_path / "other.npz", images=np.zeros((4, 6, 6), np.uint8))
     return tmp_path
 
@@ -35,7 +36,7 @@ def test_full_images_are_pooled_and_held_against_what_is_made(run, here):
     api = cf.images.upscale(cf.Flow.load(here / "flow"), test, solver="euler", n_steps=3, rng=4)
     assert cf.images.read(here / "made.npz").fingerprint == api.images.fingerprint
     near = cf.images.fidelity(api.images, test)
-    bicubic = cf.images.fidelity(cf.images.enlarge(cf.images.shrink(test, 2), 2), test)
+    bicubic = cf.images.fidelity(enlarge(shrink(test, 2), 2), test)
     assert "6 images; evaluations of the velocity for each: 3\n" in out
     assert f"flow: PSNR {near.psnr:.2f} dB, SSIM {near.ssim:.3f}\n" in out
     assert f"bicubic: PSNR {bicubic.psnr:.2f} dB, SSIM {bicubic.ssim:.3f}\n" in out
@@ -68,7 +69,7 @@ def test_info_tells_of_the_low_resolution(run, here):
     [
         (upscaled("--data", "other.npz", "--output", "new.png"), "which is neither"),
         (upscaled("--data", "digits", "--output", "new.gif"), "unknown ending of the output"),
-        (["image", "sample", "--flow", "flow", "--output", "new.png"], "give it these by upscale"),
+        (["image", "sample", "--flow", "flow", "--output", "new.png"], "use images.upscale"),
         ([*TRAIN, "--output", "new", "--low-res", "1"], "1 is not in the range"),
         ([*TRAIN, "--output", "new", "--low-res", "3"], "not tiled by squares of 3 x 3"),
         ([*TRAIN, "--output", "new", "--low-res", "2", "--conditional"], "without classes"),

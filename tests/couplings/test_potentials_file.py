@@ -1,4 +1,4 @@
-"""Potentials on disk: the same when they come back, and refused where they are not whole."""
+"""Potentials in files: equal after loading, and refused if damaged."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def test_foreign_and_damaged_files_are_refused(tmp_path):
     with pytest.raises(FileError, match="cannot be read as potentials"):
         Potentials.load(path)
     save_file({"atoms": torch.zeros(2, 2)}, path)
-    with pytest.raises(FileError, match="holds no semidiscrete potentials"):
+    with pytest.raises(FileError, match="is not a file of semidiscrete potentials"):
         Potentials.load(path)
     with pytest.raises(FileError, match="cannot be read"):
         Potentials.load(tmp_path)

@@ -1,4 +1,4 @@
-"""Semidiscrete transport: the ascent and its pairs, against closed forms and the exact plan."""
+"""Semidiscrete transport: dual ascent and pairs against closed forms and the exact plan."""
 
 import math
 import warnings
@@ -11,8 +11,8 @@ import torch
 from cellflow._errors import CellflowWarning, InputError
 from cellflow.couplings import (
     SemidiscreteCoupling,
-    finite_plan,
     fit_potentials,
+    potentials_plan,
 )
 from cellflow.couplings.dual_ascent import DualAscent
 from cellflow.couplings.dual_potentials import Potentials
@@ -163,7 +163,7 @@ def test_atoms_without_mass_take_nothing(epsilon, generator):
     x = randn(5000, 2, seed=3)
     assert set(potentials.draw(x, generator).tolist()) == {0, 2, 4}
     assert abs(potentials.chi_squared(x)) < 0.1
-    assert 0.5 < potentials.entropy_of(potentials.marginal(x)) <= 1
+    assert 0.5 < potentials.normalised_entropy(potentials.marginal(x)) <= 1
     assert math.isfinite(float(potentials.semidual(x)))
 
 
@@ -197,7 +197,7 @@ def test_same_seed_same_potentials():
 @pytest.mark.parametrize("n_steps", [1, 2, 5, 8, 23])
 def test_the_average_is_the_mean_of_the_last_half_to_three_quarters(n_steps, generator):
     start = Potentials.of(randn(20, 2))
-    ascent = DualAscent(start, spread=1.0, batch_size=8, rate=3.0)
+    ascent = DualAscent(start, spread=1.0, batch_size=8, learning_rate=3.0)
     iterates = []
     for _ in range(n_steps):
         ascent.step(noise(2).sample(8, generator).cost_features)
@@ -217,7 +217,7 @@ def test_stopping_short_warns_of_what_was_reached_and_says_what_to_do(generator)
 
 def test_a_map_of_few_points_to_many_atoms_warns_that_it_cannot_split_them(generator):
     source = Population.of(randn(20, 2))
-    with pytest.warns(CellflowWarning, match="epsilon over 0.* 20 of them cannot fill 30 atoms"):
+    with pytest.warns(CellflowWarning, match="epsilon above 0.* 20 of them cannot fill 30 atoms"):
         fit_potentials(source, randn(30, 2), epsilon=0.0, max_steps=20, generator=generator)
 
 
@@ -261,7 +261,7 @@ def test_potentials_of_other_atoms_or_masses_are_refused(generator):
     target = Population.of(randn(6, 2))
     potentials = fit_potentials(noise(2), target.points, generator=generator)
     for other in (randn(6, 2, seed=1), target.points.flip(0), target.points[:5]):
-        with pytest.raises(InputError, match="belong to other atoms: 6 with fingerprint"):
+        with pytest.raises(InputError, match="fitted to other atoms: 6 with fingerprint"):
             SemidiscreteCoupling(noise(2), Population.of(other), (0.0, 1.0), potentials)
     heavier = Population.of(target.points, torch.arange(1.0, 7, dtype=F64))
     with pytest.raises(InputError, match="with other masses"):
@@ -276,11 +276,11 @@ def test_a_fit_that_converges_does_not_warn(generator):
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.3])
 def test_plan_of_a_finite_source_is_what_its_points_would_look_up(epsilon):
-    """Up to shares of 1e-4, with rows that sum to the masses of the source, in any chunks."""
+    """Up to shares of 1e-4, with row sums equal to the source masses, for any chunk size."""
     weights = torch.rand(60, generator=seeded(1), dtype=F64) + 0.1
     source = Population.of(randn(60, 2, seed=2), weights)
     potentials = replace(Potentials.of(randn(40, 2, seed=3), epsilon=epsilon), g=randn(40, seed=4))
-    plan = finite_plan(replace(potentials, chunk=7), source).matrix(60, 40)
+    plan = potentials_plan(replace(potentials, chunk=7), source).matrix(60, 40)
     np.testing.assert_allclose(plan.sum(axis=1), source.masses.numpy(), atol=1e-12)
     rows = [potentials.marginal(x[None]) for x in source.points]
     expected = torch.stack(rows) * source.masses[:, None]

@@ -20,7 +20,8 @@ def test_verbs_and_commands_offer_every_setting(name):
         assert parameters[setting].default == field.default
         assert setting in text
     assert "held_out" not in parameters
-    given = app.commands[name].make_context(name, ["a.h5ad", "--output", "o"]).params
+    command = app.get_command(None, name)
+    given = command.make_context(name, ["a.h5ad", "--output", "o"]).params
     assert make_held_out({setting: given[setting] for setting in HeldOut.model_fields}) == HeldOut()
 
 

@@ -9,9 +9,10 @@ import torch
 import cellflow as cf
 from cellflow import InputError
 from cellflow._batch import Batch
-from cellflow.images.augment import N_LABELS, AugmentedPixels, _changed
+from cellflow.images.augment import N_LABELS, AugmentedPixels, _apply
 from cellflow.images.encoders import PCAEncoder
 from cellflow.images.pixels import FlippedPixels, to_points, to_rows
+from cellflow.images.space import training_settings
 from cellflow.methods.config import Config
 from tests.seeds import seeded
 from tests.small_images import TINY, digits, trained
@@ -78,13 +79,13 @@ def centre(image):
     ],
 )
 def test_a_spot_goes_where_the_labels_say(given, expected):
-    mean, _ = centre(_changed(blob(6.0, 3.0), labels(**given)))
+    mean, _ = centre(_apply(blob(6.0, 3.0), labels(**given)))
     assert mean == pytest.approx(expected, abs=0.1)
 
 
 def test_stretches_at_an_angle_are_along_that_angle():
     """Twice 45 degrees: the diagonal grows by 2^0.4, the other shrinks as much."""
-    _, spread = centre(_changed(blob(0, 0, width=3.0), labels(across=2.0)))
+    _, spread = centre(_apply(blob(0, 0, width=3.0), labels(across=2.0)))
     along, off = spread[0, 0] + spread[0, 1], spread[0, 0] - spread[0, 1]
     assert float(along) == pytest.approx(9 * 2**0.8, rel=0.05)
     assert float(off) == pytest.approx(9 * 2**-0.8, rel=0.05)
@@ -93,7 +94,7 @@ def test_stretches_at_an_angle_are_along_that_angle():
 def test_sides_of_different_length_keep_angles_and_lengths():
     """A quarter turn of a wide image takes what is 5 to the right to 5 down."""
     wide = torch.nn.functional.pad(blob(5.0, 0.0), (16, 16))
-    found = _changed(wide, labels(cos=-1.0, sin=1.0))[:, :, :, 16:-16]
+    found = _apply(wide, labels(cos=-1.0, sin=1.0))[:, :, :, 16:-16]
     assert centre(found)[0] == pytest.approx((0, 5), abs=0.1)
 
 
@@ -147,10 +148,10 @@ def test_images_without_classes_are_told_of_the_changes_alone():
 @pytest.mark.parametrize("conditional", [False, True])
 def test_a_net_that_is_told_is_trained_on_augmented_images(conditional):
     flow = trained(config=EDM, conditional=conditional)
-    assert flow.settings["augment"] == 0.12
+    assert training_settings(flow)["augment"] == 0.12
     assert flow.condition_dim == 10 * conditional
     plain = trained(config=EDM, conditional=conditional, augment=0)
-    assert plain.settings["augment"] == 0
+    assert training_settings(plain)["augment"] == 0
     assert plain.fingerprint != flow.fingerprint
     made = cf.images.sample(flow, 4, solver="edm-heun", n_steps=3)
     assert made.nfe == 5
@@ -161,9 +162,9 @@ def test_a_net_that_is_told_is_trained_on_augmented_images(conditional):
 def test_mirroring_is_left_to_the_augmentation():
     pixels = digits()[:50].pixels.repeat(3, axis=3)
     rgb = cf.images.ImageSet(pixels, name="RGB")
-    assert trained(rgb, config=EDM).settings["flips"] is False
-    assert trained(rgb, config=EDM, augment=0).settings["flips"] is True
-    assert trained(rgb, config=EDM, flips=True).settings["flips"] is True
+    assert training_settings(trained(rgb, config=EDM))["flips"] is False
+    assert training_settings(trained(rgb, config=EDM, augment=0))["flips"] is True
+    assert training_settings(trained(rgb, config=EDM, flips=True))["flips"] is True
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from cellflow import FileError, InputError
 from cellflow._errors import CellflowWarning
 from cellflow.couplings import Potentials
 from cellflow.images import ImageSet, PCAEncoder
-from tests.small_images import TINY, digits, trained
+from tests.small_images import TINY, digits, trained, with_method
 
 SMALL = digits()[:120]
 #: The way of a training and of `couple` alike.
@@ -30,7 +30,8 @@ WAYS = {
 
 def coupled(folder, data=SMALL, **options):
     defaults = {"config": TINY, "progress": False, "device": "cpu"}
-    return cf.images.couple(data, folder=folder, **{**defaults, **options})
+    options = {"method": "sd-fm", **defaults, **options}
+    return cf.images.couple(data, folder=folder, **with_method(data, options))
 
 
 def files(folder):
@@ -55,7 +56,7 @@ def test_a_training_with_the_same_settings_reads_them(way, tmp_path, monkeypatch
 def test_other_settings_are_found_apart_with_a_warning_that_names_them(tmp_path):
     coupled(tmp_path, cost_dim=5)
     with pytest.warns(CellflowWarning, match=r"\(flips False there, True here, cost_dim 5 there, "):
-        trained(SMALL, method="sd-fm", potentials=tmp_path, flips=True)
+        trained(SMALL, method="sd-fm", potentials=str(tmp_path), flips=True)
     assert len(files(tmp_path)) == 2
 
 
@@ -111,7 +112,7 @@ def test_what_missed_the_threshold_is_warned_of_when_found_and_when_read(tmp_pat
     assert table["never_hit"][0] > 2 * table["never_hit_by_chance"][0]
     assert table["entropy"][0] < table["entropy_by_chance"][0]
     with pytest.warns(CellflowWarning, match=r"stopped at chi-squared .*semidiscrete_steps"):
-        trained(**few, method="sd-fm", potentials=tmp_path)
+        trained(**few, method="sd-fm", potentials=str(tmp_path))
 
 
 def test_same_seed_same_potentials(tmp_path):
@@ -156,4 +157,4 @@ def test_what_is_semidiscrete_is_refused_elsewhere(name):
 def test_a_folder_that_cannot_be_made_ends_a_training_before_it_starts(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(FileError, match=r"cannot keep potentials in .*: Not a directory"):
-        trained(SMALL, method="sd-fm", potentials=tmp_path / "file" / "sub")
+        trained(SMALL, method="sd-fm", potentials=str(tmp_path / "file" / "sub"))

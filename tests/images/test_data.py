@@ -39,7 +39,7 @@ def test_a_set_is_told_without_its_pixels(pets, pixels):
         ({"pixels": np.zeros((0, 4, 4, 3), np.uint8)}, "there are no images"),
         ({"labels": np.zeros(6)}, "labels must be int64.* got float64"),
         ({"labels": np.zeros(5, np.int64)}, r"6 images need as many labels; got .*\(5,\)"),
-        ({"labels": np.array([0, 1, 2, 3, 0, 0])}, "label 3 of pets is no index into 3 names"),
+        ({"labels": np.array([0, 1, 2, 3, 0, 0])}, "label 3 of pets is not an index into 3 names"),
         ({"labels": np.array([0, 1, -1, 0, 0, 0])}, "label -1 of pets"),
         ({"labels": None}, "names of classes but no labels"),
         ({"classes": ("cat", "dog", "cat")}, "different names"),

@@ -66,11 +66,11 @@ def test_scores_name_the_steps_and_rho():
 @pytest.mark.parametrize(
     ("by", "message"),
     [
-        ("edm-heun", "none of the form euler:8, with euler, midpoint, rk4, edm-heun"),
-        ("edm-heun:x", "none of the form euler:8"),
+        ("edm-heun", "not of the form euler:8, with euler, midpoint, rk4, edm-heun"),
+        ("edm-heun:x", "not of the form euler:8"),
         ("edm-heun:3:x", "rho must be a number, got 'x'"),
         ("edm-heun:3:0", "rho must be positive, got 0"),
-        ("euler:3:7", "has a second number, rho"),
+        ("euler:3:7", "has a second number; only edm-heun"),
     ],
 )
 def test_solvers_that_are_none_are_refused(by, message):

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellflow import InputError
-from cellflow.images import Encoder, ImageSet, PCAEncoder, PixelEncoder
+from cellflow.images import ImageSet, PCAEncoder
+from cellflow.images.encoders import Encoder, PixelEncoder
 from tests.small_images import digits
 
 
@@ -65,7 +66,7 @@ def test_more_components_than_there_are_are_refused():
 @pytest.mark.parametrize("encoder", [PixelEncoder((1, 8, 8)), PCAEncoder.fit(digits(), 4)])
 def test_encoders_are_made_again_from_what_a_flow_keeps(encoder):
     assert isinstance(encoder, Encoder)
-    again = type(encoder).restored(encoder.shape, encoder.arrays)
+    again = type(encoder).restore(encoder.shape, encoder.arrays)
     pixels = digits().pixels[:5]
     torch.testing.assert_close(again.encode(pixels), encoder.encode(pixels), rtol=0, atol=0)
     points = again.encode(pixels)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 import cellflow as cf
 from cellflow import InputError
-from cellflow.images import ImageSet
-from cellflow.images.low_res import pooled
+from cellflow.images import Autoguidance, ImageSet, Pictures
+from cellflow.images.low_res import average_squares, enlarge, shrink
 from cellflow.images.pixels import to_points
-from cellflow.images.space import ImageSpace, description, space_for
+from cellflow.images.space import ImageSpace, description, space_for, training_settings
 from tests.small_images import TINY, digits, stopped, trained
 
 
@@ -24,37 +24,37 @@ def test_a_low_resolution_is_the_mean_of_squares(seed, factor, channels):
         for column in range(slow.shape[2]):
             rows, columns = (slice(k * factor, (k + 1) * factor) for k in (row, column))
             slow[:, row, column] = pixels[:, rows, columns].mean(axis=(1, 2))
-    fast = pooled(pixels, factor)
+    fast = average_squares(pixels, factor)
     assert fast.dtype == np.uint8
     assert np.abs(fast - slow).max() <= 0.5
 
 
 def test_shrinking_keeps_labels_and_flat_images():
-    small = cf.images.shrink(digits(), 4)
+    small = shrink(digits(), 4)
     assert small.shape == (1, 2, 2)
     np.testing.assert_array_equal(small.labels, digits().labels)
     flat = ImageSet(np.full((2, 4, 4, 3), 77, np.uint8))
-    assert (cf.images.shrink(flat, 2).pixels == 77).all()
-    assert (cf.images.enlarge(flat, 2).pixels == 77).all()
-    assert cf.images.enlarge(flat, 3).shape == (3, 12, 12)
+    assert (shrink(flat, 2).pixels == 77).all()
+    assert (enlarge(flat, 2).pixels == 77).all()
+    assert enlarge(flat, 3).shape == (3, 12, 12)
 
 
 def test_an_enlarged_image_has_about_its_own_low_resolution():
-    small = cf.images.shrink(digits("test"), 2)
-    again = cf.images.shrink(cf.images.enlarge(small, 2), 2)
+    small = shrink(digits("test"), 2)
+    again = shrink(enlarge(small, 2), 2)
     assert np.abs(again.pixels.astype(int) - small.pixels).mean() < 12
 
 
 @pytest.mark.parametrize("factor", [1, 0, -2, 2.0, True])
 def test_factors_are_whole_numbers_from_two(factor):
-    for verb in (cf.images.shrink, cf.images.enlarge):
+    for verb in (shrink, enlarge):
         with pytest.raises(InputError, match="a whole number from 2"):
             verb(digits(), factor)
 
 
 def test_squares_tile_the_images():
     with pytest.raises(InputError, match="8 x 8 pixels are not tiled by squares of 3 x 3"):
-        cf.images.shrink(digits(), 3)
+        shrink(digits(), 3)
     with pytest.raises(InputError, match="not tiled by squares of 16 x 16"):
         trained(low_res=16)
 
@@ -70,11 +70,11 @@ def test_images_are_drawn_with_their_low_resolution(generator):
 
 def test_images_of_either_size_are_understood():
     space = space_for(digits(), None, None, conditional=False, low_res=2)
-    small = cf.images.shrink(digits(), 2)
+    small = shrink(digits(), 2)
     assert space.low_resolution(small) is small
     assert space.low_resolution(digits()).fingerprint == small.fingerprint
-    with pytest.raises(InputError, match=r"of those of \(1, 4, 4\); .* \(1, 2, 2\), which is nei"):
-        space.low_resolution(cf.images.shrink(digits(), 4))
+    with pytest.raises(InputError, match=r"those of \(1, 4, 4\); .* \(1, 2, 2\), which is nei"):
+        space.low_resolution(shrink(digits(), 4))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_flow_remembers_its_low_resolution(tmp_path):
     again = cf.Flow.load(tmp_path / "flow")
     space = ImageSpace.of(again)
     assert (space.low_res, space.low_shape, space.classes) == (2, (1, 4, 4), ())
-    assert again.settings["low_res"] == 2
+    assert training_settings(again)["low_res"] == 2
     assert "of 4 x 4 pixels each" in description(again)
     assert again.condition_dim == 16
     made = [cf.images.upscale(each, digits()[:3], solver="euler", n_steps=2)
@@ -113,7 +113,7 @@ def test_a_flow_remembers_its_low_resolution(tmp_path):
 
 def test_the_weight_is_the_methods_or_balanced_and_only_where_costs_are():
     def weight(**options):
-        return trained(low_res=2, n_steps=1, **options).settings["condition_weight"]
+        return training_settings(trained(low_res=2, n_steps=1, **options))["condition_weight"]
 
     given = cf.method("sd-fm", sigma=0.0, condition_weight=2.5)
     assert weight(method=given) == 2.5
@@ -122,14 +122,14 @@ def test_the_weight_is_the_methods_or_balanced_and_only_where_costs_are():
 
 
 def test_flows_without_low_resolutions_have_no_such_settings():
-    assert not {"low_res", "condition_weight"} & set(trained(n_steps=1).settings)
+    assert not {"low_res", "condition_weight"} & set(training_settings(trained(n_steps=1)))
 
 
 def test_a_training_that_was_stopped_goes_on_and_draws_pictures(tmp_path, monkeypatch):
     options = {"low_res": 2, "method": "sd-fm"}
     stopped(monkeypatch, tmp_path, 3, **options)
     again = {**options, "n_steps": 6, "checkpoint": cf.Checkpoint(tmp_path / "c", resume=True)}
-    pictures = {"pictures": tmp_path / "pictures", "pictures_every": 3}
+    pictures = {"pictures": Pictures(tmp_path / "pictures", 3)}
     assert trained(**again, **pictures).fingerprint == trained(**options, n_steps=6).fingerprint
     assert (tmp_path / "pictures" / "step-0000003.png").exists()
     with pytest.raises(InputError, match="low_res"):
@@ -146,17 +146,17 @@ def test_methods_from_noise_learn_of_low_resolutions(method):
 
 def test_only_images_of_low_resolutions_are_made():
     flow, plain = trained(low_res=2), trained()
-    with pytest.raises(InputError, match="give it these by upscale"):
+    with pytest.raises(InputError, match="use images"):
         cf.images.sample(flow, 2)
-    with pytest.raises(InputError, match="give it these by upscale"):
+    with pytest.raises(InputError, match="use images"):
         cf.images.score_flow(flow, digits(), 8, space="pixels")
     with pytest.raises(InputError, match="makes images of low resolutions"):
-        cf.images.sample(plain, 2, weak=flow)
-    with pytest.raises(InputError, match="fine-tuning does not know"):
+        cf.images.sample(plain, 2, guidance=Autoguidance(flow))
+    with pytest.raises(InputError, match="cannot be fine-tuned"):
         cf.images.finetune(flow, digits(), n_steps=1, progress=False)
-    with pytest.raises(InputError, match="makes images of noise alone; to upscale, train with"):
+    with pytest.raises(InputError, match="without low resolutions; to upscale, train with"):
         cf.images.upscale(plain, digits()[:2])
-    with pytest.raises(InputError, match="times must rise from 0"):
+    with pytest.raises(InputError, match="times must increase from 0"):
         cf.images.upscale(flow, digits()[:2], times=(0.5, 1.0))
 
 
@@ -183,14 +183,14 @@ def test_a_short_training_upscales_digits():
     flow = trained(low_res=2, method="sd-fm", recipe=recipe)
     test = digits("test")[:100]
     made = cf.images.upscale(flow, test, solver="euler", n_steps=6).images
-    small = cf.images.shrink(test, 2)
+    small = shrink(test, 2)
     rng = np.random.default_rng(0)
     noise = ImageSet(rng.integers(0, 256, test.pixels.shape, dtype=np.uint8))
     near, bicubic, far = (
-        cf.images.fidelity(each, test) for each in (made, cf.images.enlarge(small, 2), noise)
+        cf.images.fidelity(each, test) for each in (made, enlarge(small, 2), noise)
     )
     assert near.psnr > far.psnr + 5
     assert near.ssim > bicubic.ssim > far.ssim
-    again = to_points(cf.images.shrink(made, 2).pixels)
+    again = to_points(shrink(made, 2).pixels)
     gaps = torch.cdist(again, to_points(small.pixels))
     assert (gaps.argmin(dim=1) == torch.arange(100)).float().mean() > 0.9

@@ -44,10 +44,10 @@ def test_what_cannot_be_read_is_answered_with_what_can(tmp_path):
     (tmp_path / "a.txt").write_text("words")
     for source in (tmp_path, tmp_path / "a.txt"):
         with pytest.raises(
-            InputError, match=r"nothing that can be read; what can be: 'digits'; a \.npz"
+            InputError, match=r"has no known format; readable are: 'digits'; a \.npz"
         ):
             read(source)
-    with pytest.raises(FileError, match=r"digitz does not exist; what can be read: 'digits'"):
+    with pytest.raises(FileError, match=r"digitz does not exist; readable are: 'digits'"):
         read("digitz")
 
 

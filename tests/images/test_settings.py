@@ -67,7 +67,10 @@ def test_the_size_of_images_chooses(shape, name):
 
 
 def test_large_images_need_a_choice():
-    with pytest.raises(InputError, match=r"images of 8 x 33 pixels; give a config with a net"):
+    with pytest.raises(
+        InputError,
+        match=r"8 x 33 pixels have no default config: give a config",
+    ):
         config_of(None, (1, 8, 33))
     assert config_of("mnist", (1, 64, 64)).recipe.batch_size == 64
 

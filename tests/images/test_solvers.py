@@ -3,7 +3,7 @@
 import pytest
 
 from cellflow import InputError
-from cellflow.images.samples import named_solver, solver_options
+from cellflow.images.samples import solver_name, solver_options
 
 
 @pytest.mark.parametrize(
@@ -17,12 +17,12 @@ from cellflow.images.samples import named_solver, solver_options
 )
 def test_settings_are_solvers_with_their_steps(setting, options):
     assert solver_options(setting) == options
-    assert named_solver(1, **options) == setting
+    assert solver_name(1, **options) == setting
 
 
 @pytest.mark.parametrize(
     "setting", ["euler", "euler:", "euler:0", "euler:-1", "euler:x", "euler:1.5", "dopri5:8"]
 )
 def test_settings_of_another_form_are_refused(setting):
-    with pytest.raises(InputError, match=f"solver '{setting}' is none of the form euler:8"):
+    with pytest.raises(InputError, match=f"solver '{setting}' is not of the form euler:8"):
         solver_options(setting)

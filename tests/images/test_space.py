@@ -8,7 +8,8 @@ import torch
 
 import cellflow as cf
 from cellflow import InputError
-from cellflow.images import ImageSet, PCAEncoder, PixelEncoder
+from cellflow.images import ImageSet, PCAEncoder
+from cellflow.images.encoders import PixelEncoder
 from cellflow.images.pixels import to_points
 from cellflow.images.space import ImageSpace, description, space_for
 from tests.small_images import digits, trained
@@ -70,7 +71,10 @@ def test_a_space_is_made_again_from_json_and_tensors(encoder, kind):
     context = space.context
     settings = json.loads(json.dumps(context.settings))
     assert settings["images"]["encoder"] == kind
-    flow = cf.Flow(None, None, {}, {}, type(context)(settings, context.arrays))
+    flow = cf.Flow(
+        None, None, cf.method("ot-cfm"), cf.recipe("default"),
+        context=type(context)(settings, context.arrays),
+    )  # fmt: skip
     given = encoder if kind == "custom" else None
     again = ImageSpace.of(flow, given)
     assert (again.shape, again.classes, again.target, again.source) == (
@@ -78,7 +82,7 @@ def test_a_space_is_made_again_from_json_and_tensors(encoder, kind):
     )  # fmt: skip
     assert again.kind == kind
     if kind == "custom":
-        with pytest.raises(InputError, match="encoder of your own: give it as encoder"):
+        with pytest.raises(InputError, match="your own encoder: give it as encoder"):
             ImageSpace.of(flow)
 
 
@@ -89,7 +93,7 @@ def test_labels_are_all_in_turn_or_one():
     with pytest.raises(InputError, match=r"unknown class 'dig' \(did you mean 'dog'\?\)"):
         space.labels("dig", 1)
     for index in (-1, 2):
-        with pytest.raises(InputError, match=f"class {index} is none of 0 to 1"):
+        with pytest.raises(InputError, match=f"class {index} is not one of 0 to 1"):
             space.labels(index, 1)
 
 

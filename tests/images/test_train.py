@@ -7,8 +7,9 @@ from PIL import Image
 
 import cellflow as cf
 from cellflow import InputError
-from cellflow.images import ImageSet, PCAEncoder
+from cellflow.images import ImageSet, PCAEncoder, Pictures
 from cellflow.images.encoders import PixelEncoder
+from cellflow.images.space import training_settings
 from tests.small_images import TINY, digits, stopped, trained
 
 #: Methods that start from noise, and the noise of their paths.
@@ -72,11 +73,11 @@ def test_classes_are_learned_and_asked_for():
 
 def test_rgb_images_are_mirrored_by_default_and_grey_ones_are_not():
     rgb = of_rgb(digits()[:50])
-    assert trained().settings["flips"] is False
-    assert trained(flips=True).settings["flips"] is True
+    assert training_settings(trained())["flips"] is False
+    assert training_settings(trained(flips=True))["flips"] is True
     assert trained(flips=True).fingerprint != trained().fingerprint
-    assert trained(rgb).settings["flips"] is True
-    assert trained(rgb, flips=False).settings["flips"] is False
+    assert training_settings(trained(rgb))["flips"] is True
+    assert training_settings(trained(rgb, flips=False))["flips"] is False
 
 
 @pytest.mark.parametrize("method", SIGMAS)
@@ -103,22 +104,22 @@ def test_parts_and_numbers_come_before_the_config():
     flow = trained(coupling="independent", path="vp", sigma=0.2, n_steps=2)
     assert flow.method.coupling.name == "independent"
     assert (flow.method.path.name, flow.method.path.sigma) == ("vp", 0.2)
-    assert flow.settings["recipe"]["n_steps"] == 2
-    assert flow.settings["recipe"]["net"]["channels"] == 8
+    assert flow.recipe.n_steps == 2
+    assert flow.recipe.net.channels == 8
 
 
 def test_a_flow_of_accelerations_takes_a_prior():
     ends = {"data": digits().of_class(0)[:20], "source": digits().of_class(1)[:20]}
     prior = trained(**ends)
     flow = trained(**ends, coupling="acceleration", prior=prior)
-    assert flow.settings["prior"] == prior.fingerprint
+    assert flow.inputs.prior == prior.fingerprint
 
 
 def test_points_are_latents_where_an_encoder_is_given():
     encoder = PCAEncoder.fit(digits(), 5)
     flow = trained(config=None, encoder=encoder, n_steps=3)
     assert flow.dim == 5
-    assert flow.settings["recipe"]["net"]["kind"] == "mlp"
+    assert flow.recipe.net.kind == "mlp"
     assert cf.images.sample(flow, 3, solver="euler", n_steps=2).images.shape == (1, 8, 8)
 
 
@@ -141,7 +142,7 @@ REFUSED = {
     "a source of another colour": ({"source": of_rgb(digits()[:9])}, "images of 3 x 8 x 8"),
     "large images without a config": (
         {"data": ImageSet(np.zeros((9, 8, 40, 1), np.uint8)), "config": None},
-        r"no settings are chosen for images of 8 x 40 pixels; give a config.*smaller size",
+        r"images of 8 x 40 pixels have no default config: give a config.*smaller size",
     ),
     "images that do not halve": (
         {"data": ImageSet(np.zeros((9, 7, 7, 1), np.uint8))}, "1x7x7 halves evenly 0 times",
@@ -150,7 +151,7 @@ REFUSED = {
         {"encoder": PCAEncoder.fit(digits(), 3), "config": None, "flips": True}, "leave flips out",
     ),
     "a net on grids in latents": (
-        {"encoder": PCAEncoder.fit(digits(), 3)}, "net 'unet' takes images.*net 'mlp'",
+        {"encoder": PCAEncoder.fit(digits(), 3)}, "net 'unet' requires images.*net 'mlp'",
     ),
     "no encoder": ({"encoder": 5}, "an encoder needs methods encode and decode, int lacks them"),
     "a method that is none": ({"method": "otcfm"}, r"unknown method 'otcfm' \(did you mean"),
@@ -165,7 +166,7 @@ REFUSED = {
 def test_what_does_not_go_together_is_refused_with_what_would(mistake, tmp_path):
     options, message = REFUSED[mistake]
     with pytest.raises(InputError, match=message):
-        trained(**options, checkpoint=tmp_path / "c", pictures=tmp_path / "pictures")
+        trained(**options, checkpoint=tmp_path / "c", pictures=tmp_path / "p")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -208,7 +209,7 @@ def test_a_checkpoint_of_another_training_is_refused(options, name, monkeypatch,
 
 def test_pictures_are_taken_on_the_way_and_change_nothing(tmp_path):
     folder = tmp_path / "some" / "pictures"
-    flow = trained(n_steps=4, pictures=folder, pictures_every=2)
+    flow = trained(n_steps=4, pictures=Pictures(folder, 2))
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["step-0000002.png", "step-0000004.png"]
     first, last = (np.asarray(Image.open(folder / name)) for name in names)
@@ -220,7 +221,7 @@ def test_pictures_are_taken_on_the_way_and_change_nothing(tmp_path):
 
 def test_pictures_of_a_translation_show_the_source_moved(tmp_path):
     ends = {"data": digits().of_class(0), "source": digits().of_class(1)}
-    trained(**ends, pictures=tmp_path, pictures_every=3)
+    trained(**ends, pictures=Pictures(tmp_path, 3))
     assert [path.name for path in tmp_path.iterdir()] == ["step-0000003.png"]
 
 

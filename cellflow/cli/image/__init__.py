@@ -1,4 +1,4 @@
-"""`cellflow image`: one command for each verb over sets of images."""
+"""`cellflow image`: a command for each function of `cf.images`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import rich_click as click
 
 from cellflow.cli.image.couple import couple
 from cellflow.cli.image.data import data
-from cellflow.cli.image.discriminate import discriminate
 from cellflow.cli.image.finetune import finetune
 from cellflow.cli.image.sample import sample
 from cellflow.cli.image.score import score, table, weights
 from cellflow.cli.image.train import train
+from cellflow.cli.image.train_discriminator import train_discriminator
 from cellflow.cli.image.translate import translate
 from cellflow.cli.image.upscale import upscale
 from cellflow.cli.options import IMAGES
@@ -30,7 +30,7 @@ _COMMANDS = (
     couple,
     train,
     finetune,
-    discriminate,
+    train_discriminator,
     sample,
     translate,
     upscale,

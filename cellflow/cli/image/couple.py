@@ -25,15 +25,18 @@ if TYPE_CHECKING:
     panel=options.DATA,
     help="Only images of this class.",
 )
-@options.output(metavar="FOLDER", help="Folder that the potentials and their report go to.")
+@options.output(metavar="FOLDER", help="Folder of the potentials and their report.")
 @click.option(
     "--force",
     is_flag=True,
     panel=options.DATA,
-    help="Find potentials anew that are there, and replace the report.",
+    help="Fit potentials that are there already again, and replace the report.",
 )
 @click.option(
-    "--conditional", is_flag=True, panel=options.FIT, help="Couple noise with each class apart."
+    "--conditional",
+    is_flag=True,
+    panel=options.FIT,
+    help="Couple noise with each class separately.",
 )
 @click.option(
     "--flips/--no-flips",
@@ -52,7 +55,7 @@ if TYPE_CHECKING:
     "--config",
     metavar="NAME|FILE.yaml",
     panel=options.FIT,
-    help="The config of the training, for its units. [default: by the size of the images]",
+    help="Config of the training, for its units. [default: by the size of the images]",
 )
 @options.method(help="Method with coupling semidiscrete. [default: sd-fm]")
 @shared.semidiscrete
@@ -60,18 +63,22 @@ if TYPE_CHECKING:
 @options.device
 @options.run_options
 def couple(output: Path, force: bool, progress: bool, **given: Any) -> None:
-    """Couple noise with all images at once, before a training by method sd-fm.
+    """Fit the potentials that couple noise with all images, before a training by method sd-fm.
 
     cellflow image train --method sd-fm --potentials FOLDER, with the same images and settings, then
-    reads what is found here. The table says how evenly fresh noise goes to the images.
+    reads them. The table reports how evenly fresh noise is assigned to the images.
     """
     from cellflow import images
     from cellflow._log import log_info
 
-    data = shared.read(*(given.pop(name) for name in ("data", "split", "size", "label")))
-    latents = given.pop("latents")
+    data = shared.read_data(given)
+    latents, reduced = given.pop("latents"), given["cost_dim"] is not None
     encoder = None if latents is None else images.PCAEncoder.fit(data, latents)
     given["method"] = given["method"] or "sd-fm"
+    names = ("epsilon", "cost_dim", "semidiscrete_steps")
+    given["method"] = shared.resolve_method(
+        given, data, in_latents=latents is not None, names=names
+    )
     table = images.couple(
         data,
         folder=output,
@@ -82,7 +89,7 @@ def couple(output: Path, force: bool, progress: bool, **given: Any) -> None:
         **given,
     )
     if progress:
-        _print(table, reduced=given["cost_dim"] is not None)
+        _print(table, reduced=reduced)
         log_info(f"wrote {output}")
 
 
@@ -96,7 +103,7 @@ def _print(table: pd.DataFrame, *, reduced: bool) -> None:
             str(row["class"]),
             f"{row['atoms']:,}",
             str(row["dims"]) if reduced else "",
-            f"{row['steps']:,}" if row["new"] else f"{row['steps']:,} (kept)",
+            f"{row['steps']:,}" if row["new"] else f"{row['steps']:,} (read)",
             f"{row['chi_squared']:.4f}",
             f"{row['entropy']:.4f} ({row['entropy_by_chance']:.4f})",
             f"{row['never_hit']:.2%} ({row['never_hit_by_chance']:.2%})",
@@ -105,5 +112,5 @@ def _print(table: pd.DataFrame, *, reduced: bool) -> None:
         for row in table.to_dict("records")
     ]
     below = table["threshold"].iloc[0]
-    title = f"what images get of fresh noise; chi-squared should be below {below:g}"
+    title = f"assignment of fresh noise to images; chi-squared should be below {below:g}"
     print_table(title, (*headings, *shares), rows)

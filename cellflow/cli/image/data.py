@@ -13,7 +13,7 @@ from cellflow.cli.image import options as shared
 if TYPE_CHECKING:
     from cellflow.images import ImageSet
 
-#: Images of a picture of a set.
+#: Number of images in a picture.
 _SHOWN = 64
 
 
@@ -38,7 +38,7 @@ _SHOWN = 64
 def data(
     source: str, split: str, size: int | None, label: str | None, output: Path | None, force: bool
 ) -> None:
-    """Say what a set of images holds, and write it as one file or as a picture.
+    """Describe a set of images, and write it as one file or as a picture.
 
     IMAGES is digits (8 x 8, shipped with scikit-learn), a folder of images (subfolders are
     classes), a .npz, .npy or .parquet file, or a folder with the files of CIFAR-10, CIFAR-100,
@@ -50,8 +50,8 @@ def data(
 
     if output is not None:
         shared.check_output(output, (".npz", ".png"), force=force)
-    found = shared.read(source, split, size, label)
-    print_pairs(source, _described(found))
+    found = shared.read_split(source, split, size, label)
+    print_pairs(source, _describe(found))
     if output is None:
         return
     if output.suffix == ".npz":
@@ -61,7 +61,7 @@ def data(
     log_info(f"wrote {output}")
 
 
-def _described(found: ImageSet) -> dict[str, str]:
+def _describe(found: ImageSet) -> dict[str, str]:
     import numpy as np
 
     from cellflow._checks import format_list

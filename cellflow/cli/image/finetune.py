@@ -10,6 +10,9 @@ import rich_click as click
 from cellflow.cli import options
 from cellflow.cli.image import options as shared
 
+#: Options that change settings of objective `oat`.
+_SETTINGS = ("alpha", "target", "copy_every", "tolerance")
+
 
 @click.command()
 @options.flow
@@ -27,7 +30,7 @@ from cellflow.cli.image import options as shared
     "--source",
     metavar="IMAGES",
     panel=options.DATA,
-    help="Images to start from, where the flow does not start from noise.",
+    help="Images to start from, if the flow does not start from noise.",
 )
 @click.option(
     "--source-class",
@@ -35,7 +38,7 @@ from cellflow.cli.image import options as shared
     panel=options.DATA,
     help="Start only from images of this class.",
 )
-@options.output(metavar="FLOW", help="Folder that the fine-tuned flow goes to.")
+@options.output(metavar="FLOW", help="Folder of the fine-tuned flow.")
 @options.force
 @options.tuning
 @shared.training
@@ -45,9 +48,9 @@ from cellflow.cli.image import options as shared
 def finetune(
     flow_path: Path, output: Path, force: bool, processes: int, progress: bool, **settings: Any
 ) -> None:
-    """Fine-tune a flow of images, so that its paths get straighter.
+    """Fine-tune a flow of images towards straighter paths.
 
-    The flow decides latents, classes and whether images are mirrored; it is left as it is.
+    The flow decides latents, classes and whether images are mirrored; it is not changed.
     """
     from cellflow._log import log_info
     from cellflow.flow import check_flow_target
@@ -67,20 +70,32 @@ def finetune(
 
 
 def work(settings: dict[str, Any]) -> None:
-    """What each process does: read, fine-tune, and, in the one that leads, save."""
+    """Read, fine-tune and, in the main process, save."""
     import logging
 
     from cellflow import Flow, _log, images
-    from cellflow.training import ProcessGroup, process_group
+    from cellflow.training import ProcessGroup, process_group, resolve_fine_tuning
 
     given = dict(settings)
     if not given["progress"]:
-        # A process of its own knows nothing of what the command was told.
+        # A spawned process does not inherit --quiet.
         _log.show(logging.ERROR, "stdout")
     output, force, seed = (given.pop(name) for name in ("output", "force", "seed"))
     flow = Flow.load(given.pop("flow"))
-    data, source = shared.sets(given)
+    data, source = shared.read_ends(given)
+    changes = {"sigma": given.pop("sigma")}
+    changes |= {f"oat_{name}": given.pop(name) for name in _SETTINGS}
+    method, _ = resolve_fine_tuning(flow, "oat-fm", None, changes, {})
     with process_group(given.pop("device")) as device:
-        tuned = images.finetune(flow, data, source=source, rng=seed, device=device, **given)
+        tuned = images.finetune(
+            flow,
+            data,
+            source=source,
+            method=method,
+            rng=seed,
+            device=device,
+            pictures=shared.make_pictures(given),
+            **given,
+        )
         if ProcessGroup.current().is_main:
             tuned.save(output, overwrite=force)

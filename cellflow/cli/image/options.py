@@ -1,9 +1,9 @@
-"""Options that commands over images share."""
+"""Options shared by the commands over images."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,8 @@ from cellflow.methods.names import SOLVERS
 
 if TYPE_CHECKING:
     from cellflow.flow import Flow
-    from cellflow.images import ImageSet
+    from cellflow.images import ImageSet, Pictures
+    from cellflow.images.guidance import Guidance
 
 
 data = functools.partial(
@@ -26,28 +27,28 @@ split = click.option(
     default="auto",
     show_default=True,
     panel=options.DATA,
-    help="Which of the images; auto takes those for training where there are such, else all.",
+    help="Split of the images; auto takes training images if there is a split, else all.",
 )
 size = click.option(
     "--size",
     type=click.IntRange(min=1),
     metavar="PIXELS",
     panel=options.DATA,
-    help="Scale and crop to this height and width. [default: as they are]",
+    help="Scale and crop to this height and width. [default: unchanged]",
 )
 solver = click.option(
     "--solver",
     type=click.Choice(list(SOLVERS)),
     panel=options.RUN,
-    help="How the flow is followed; " + options.explained(SOLVERS) + ". [default: dopri5; average "
-    "for mean flows; edm-heun with a discriminator]",
+    help="Solver of the flow; " + options.explained(SOLVERS) + ". [default: dopri5; average "
+    "for mean flows; edm-heun with --discriminator]",
 )
 n_steps = click.option(
     "--n-steps",
     type=click.IntRange(min=1),
     metavar="N",
     panel=options.RUN,
-    help="Steps of a solver with fixed ones. [default: 100; 18 of edm-heun; 1 of average]",
+    help="Steps of a solver with fixed steps. [default: 100; 18 of edm-heun; 1 of average]",
 )
 tolerance = click.option(
     "--tolerance",
@@ -64,8 +65,8 @@ rho = click.option(
     show_default=True,
     metavar="X",
     panel=options.RUN,
-    help="Of edm-heun: how much denser its steps lie at little noise; published are 18 steps with "
-    "7, and 14 with 90 for method aot.",
+    help="Of edm-heun: density of its steps at low noise; published are 18 steps with 7, and 14 "
+    "with 90 for method aot.",
 )
 batch_size = click.option(
     "--batch-size",
@@ -74,64 +75,63 @@ batch_size = click.option(
     show_default=True,
     metavar="N",
     panel=options.RUN,
-    help="Images that are computed at once.",
+    help="Images integrated at once.",
 )
 
-#: How noise is coupled with all images at once.
+#: Coupling of noise with all images.
 semidiscrete = options.compose(
     click.option(
         "--epsilon",
         type=click.FloatRange(min=0),
         metavar="E",
         panel=options.FIT,
-        help="Strength of the entropy of couplings that have one. [default: the method's]",
+        help="Entropic regularisation of couplings that have it. [default: the method's]",
     ),
     click.option(
         "--cost-dim",
         type=click.IntRange(min=1),
         metavar="K",
         panel=options.FIT,
-        help="Of coupling semidiscrete: principal components that its costs are taken on. "
-        "[default: all coordinates]",
+        help="Of coupling semidiscrete: number of principal components for its costs. [default: "
+        "all coordinates]",
     ),
     click.option(
         "--semidiscrete-steps",
         type=click.IntRange(min=1),
         metavar="N",
         panel=options.FIT,
-        help="Of coupling semidiscrete: steps that its potentials are found in at most. "
-        "[default: 20000]",
+        help="Of coupling semidiscrete: largest number of steps of its potentials. [default: "
+        "20000]",
     ),
 )
-#: How a second flow guides a first.
-guidance = options.compose(
+#: Autoguidance by a weaker flow.
+autoguidance = options.compose(
     click.option(
         "--weak",
         type=options.PATH,
         metavar="FLOW",
         panel=options.RUN,
-        help="Lead away from this flow: one without classes, or a worse one.",
+        help="Autoguidance: lead away from this flow, one without classes, or a worse one.",
     ),
     click.option(
-        "--guidance",
+        "--gamma",
         type=float,
         metavar="GAMMA",
         panel=options.RUN,
-        help="Strength of that; 1 is none. [default: 2]",
+        help="Strength of autoguidance; 1 has no effect. [default: 2]",
     ),
     click.option(
         "--trajectories",
         "n_trajectories",
         type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
         metavar="N",
         panel=options.RUN,
-        help="Draw each image from so many by weights that correct the law of guided images.",
+        help="Draw each image from so many trajectories, by weights that correct the law of guided "
+        "images. [default: 1]",
     ),
 )
 
-#: What is kept and shown of a training, and by how many processes it is done.
+#: Checkpoint, pictures and processes of a training.
 training = options.compose(
     options.checkpoint,
     click.option(
@@ -139,7 +139,7 @@ training = options.compose(
         type=options.PATH,
         metavar="FOLDER",
         panel=options.RUN,
-        help="Write grids of images to this folder on the way.",
+        help="Write grids of generated images to this folder during the training.",
     ),
     click.option(
         "--pictures-every",
@@ -148,7 +148,7 @@ training = options.compose(
         show_default=True,
         metavar="STEPS",
         panel=options.RUN,
-        help="Steps between two of them.",
+        help="Steps between two pictures.",
     ),
     click.option(
         "--processes",
@@ -157,47 +157,53 @@ training = options.compose(
         show_default=True,
         metavar="N",
         panel=options.RUN,
-        help="Processes that train together, each on a GPU of its own where there are some; pairs "
-        "are coupled over the whole batch.",
+        help="Processes of one training, each on a GPU of its own if there are any; pairs are "
+        "coupled over the whole batch.",
     ),
 )
 
 
 def steps_between(flow: Flow, solving: dict[str, Any], intervals: int) -> int | None:
-    """Steps from one frame to the next, so that they are as many in all as asked for.
+    """Return the steps between two frames, so that all of them add up to the steps requested.
 
-    Average velocities go to each frame from the start, so all of the steps are for each.
+    Average velocities reach each frame from the start, with all steps.
     """
     from cellflow.integrate import FIXED_STEP
 
     solver = solving["solver"] or ("average" if flow.is_mean_flow else "dopri5")
-    # Without an effect on adaptive ones, which is refused where steps are named.
+    # Adaptive solvers refuse a number of steps later.
     if solver == "average" or solver not in FIXED_STEP:
         return solving["n_steps"]
     return max(1, (solving["n_steps"] or 100) // intervals)
 
 
-def read(source: str, split: str, size: int | None = None, label: str | None = None) -> ImageSet:
-    """The images that the options name, of one class where one is named."""
+def read_split(source: str, split: str, size: int | None, label: str | None) -> ImageSet:
+    """Read a split of images, of one class if given."""
     from cellflow import images
 
     found = images.read(source, split=split, size=size)  # type: ignore[arg-type]
     return found if label is None else found.of_class(label)
 
 
-def sets(given: dict[str, Any]) -> tuple[ImageSet, ImageSet | None]:
-    """Target and source, taking what names them out of the settings."""
-    name, split, size, label, source, source_class = (
-        given.pop(key) for key in ("data", "split", "size", "label", "source", "source_class")
-    )
-    data = read(name, split, size, label)
-    if source is None and source_class is None:
+def read_data(given: dict[str, Any]) -> ImageSet:
+    """Read the images of `--data`, taking its options out of the settings."""
+    source, split, size = (given.pop(name) for name in ("data", "split", "size"))
+    return read_split(source, split, size, given.pop("label", None))
+
+
+def read_ends(given: dict[str, Any]) -> tuple[ImageSet, ImageSet | None]:
+    """Read target and source images, taking their options out of the settings."""
+    source, label = given.pop("source"), given.pop("source_class")
+    options_of_source = given["split"], given["size"], label
+    name = source or given["data"]
+    data = read_data(given)
+    if source is None and label is None:
         return data, None
-    return data, read(source or name, split, size, source_class)
+    return data, read_split(name, *options_of_source)
 
 
 def check_figure(path: Path | None, *, force: bool) -> None:
-    """Refuse a figure that could not be written in the end."""
+    """Refuse a figure that could not be written later."""
     from cellflow.cli.outputs import FIGURES
 
     if path is not None:
@@ -205,7 +211,7 @@ def check_figure(path: Path | None, *, force: bool) -> None:
 
 
 def check_output(path: Path, endings: Iterable[str], *, force: bool) -> None:
-    """Refuse an output that could not be written in the end."""
+    """Refuse an output that could not be written later."""
     from cellflow._checks import check_choice
     from cellflow._files import check_file_target
 
@@ -213,22 +219,10 @@ def check_output(path: Path, endings: Iterable[str], *, force: bool) -> None:
     check_file_target(path, overwrite=force)
 
 
-def load_weak(given: dict[str, Any], flow: Flow, show: str) -> None:
-    """Put the flow in the place of the folder of `--weak`, where it can guide."""
-    if show == "interpolation":
-        weak, gamma, trajectories = (
-            given.pop(name) for name in ("weak", "guidance", "n_trajectories")
-        )
-        if weak is not None or gamma is not None or trajectories > 1:
-            raise click.UsageError("--weak guides samples and paths, not --show interpolation")
-    elif given["weak"] is not None:
-        given["weak"] = type(flow).load(given["weak"], device=flow.device)
-
-
 def _weights(
     _context: click.Context, _option: click.Parameter, value: str | None
-) -> tuple[float, ...] | None:
-    """One number or two of `2` or `2:0.5`."""
+) -> float | tuple[float, ...] | None:
+    """Parse `2` or `2:0.5`."""
     if value is None:
         return None
     try:
@@ -236,48 +230,80 @@ def _weights(
     except ValueError:
         weights = ()
     if len(weights) not in (1, 2):
-        raise click.BadParameter(f"{value!r} is none of the form 2 or 2:0.5.")
-    return weights
+        raise click.BadParameter(f"{value!r} is not of the form 2 or 2:0.5.")
+    return weights if len(weights) == 2 else weights[0]
 
 
-by_discriminator = options.compose(
+#: Guidance by a discriminator.
+discriminator_guidance = options.compose(
     click.option(
         "--discriminator",
         type=options.PATH,
         metavar="FOLDER",
         panel=options.RUN,
-        help="Lead samples to where they look real to this discriminator (cellflow image "
-        "discriminate), with solver edm-heun.",
+        help="Discriminator guidance: lead samples to where this discriminator (cellflow image "
+        "train-discriminator) finds them real, with solver edm-heun.",
     ),
     click.option(
         "--discriminator-weight",
         metavar="W[:W2]",
         callback=_weights,
         panel=options.RUN,
-        help="How much, where a step begins, and where it ends. [default: 2, and 1 where classes "
-        "are known]",
+        help="Weight of the guidance where a step begins, and where it ends. [default: 2; 1 with "
+        "classes]",
     ),
     click.option(
         "--boost/--no-boost",
         default=None,
         panel=options.RUN,
-        help="Lead samples that do not look real more. [default: where classes are known]",
+        help="Guide samples that look generated more strongly. [default: with classes only]",
     ),
 )
 
 
-def guided(given: dict[str, Any], device: Any) -> dict[str, Any]:
-    """Options of `images.sample`, taking those of the command line out of the settings."""
-    from cellflow import images
+def load_guidance(given: dict[str, Any], device: Any) -> Guidance | None:
+    """Make the guidance of `images.sample`, taking its options out of the settings."""
+    from cellflow import Flow, images
 
-    path, weights, boost = (
+    weak, gamma, n_trajectories = (
+        given.pop(name, None) for name in ("weak", "gamma", "n_trajectories")
+    )
+    discriminator, weight, boost = (
         given.pop(name) for name in ("discriminator", "discriminator_weight", "boost")
     )
-    if path is None and weights is None and boost is None:
-        return {}
-    weight = weights[0] if weights is not None and len(weights) == 1 else weights
-    return {
-        "discriminator": None if path is None else images.Discriminator.load(path, device=device),
-        "discriminator_weight": weight,
-        "boost": boost,
-    }
+    if weak is not None and discriminator is not None:
+        raise click.UsageError("give --weak or --discriminator, not both")
+    if weak is None and (gamma is not None or n_trajectories is not None):
+        raise click.UsageError("--gamma and --trajectories need --weak FLOW")
+    if discriminator is None and (weight is not None or boost is not None):
+        raise click.UsageError("--discriminator-weight and --boost need --discriminator FOLDER")
+    if weak is not None:
+        strength = {"gamma": gamma, "n_trajectories": n_trajectories}
+        chosen = {name: value for name, value in strength.items() if value is not None}
+        return images.Autoguidance(Flow.load(weak, device=device), **chosen)
+    if discriminator is not None:
+        loaded = images.Discriminator.load(discriminator, device=device)
+        return images.DiscriminatorGuidance(loaded, weight, boost)
+    return None
+
+
+def resolve_method(
+    given: dict[str, Any], data: ImageSet, *, in_latents: bool, names: Sequence[str]
+) -> Any:
+    """Return the method of the options: by name, or with the settings in `names` that are given."""
+    from cellflow.images.settings import config_for, method_for
+
+    values = {name: given.pop(name) for name in names}
+    changes = {name: value for name, value in values.items() if value is not None}
+    if not changes:
+        return given.pop("method")
+    config = config_for(data, given["config"], in_latents=in_latents)
+    return method_for(config, given.pop("method"), **changes)
+
+
+def make_pictures(given: dict[str, Any]) -> Pictures | None:
+    """Return the pictures of a training, taking their options out of the settings."""
+    from cellflow.images import Pictures
+
+    folder, every = given.pop("pictures"), given.pop("pictures_every")
+    return None if folder is None else Pictures(folder, every)

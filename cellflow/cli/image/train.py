@@ -11,7 +11,20 @@ from cellflow.cli import options
 from cellflow.cli.image import options as shared
 
 if TYPE_CHECKING:
-    from cellflow.images import Encoder, ImageSet
+    from cellflow.images import ImageSet
+    from cellflow.images.encoders import Encoder
+
+#: Options that change settings of the method.
+_SETTINGS = (
+    "coupling",
+    "path",
+    "objective",
+    "sigma",
+    "epsilon",
+    "cost_dim",
+    "semidiscrete_steps",
+    "potentials",
+)
 
 
 @click.command()
@@ -37,20 +50,20 @@ if TYPE_CHECKING:
     panel=options.DATA,
     help="Start only from images of this class.",
 )
-@options.output(metavar="FLOW", help="Folder that the trained flow goes to.")
+@options.output(metavar="FLOW", help="Folder of the trained flow.")
 @options.force
 @click.option(
     "--conditional",
     is_flag=True,
     panel=options.FIT,
-    help="Learn the classes of the images as well, to sample each of them.",
+    help="Condition the flow on the classes of the images, to sample each of them.",
 )
 @click.option(
     "--low-res",
     type=click.IntRange(min=2),
     metavar="FACTOR",
     panel=options.FIT,
-    help="Learn to make images of their low resolutions, in which so many pixels a side are one "
+    help="Condition the flow on low resolutions, in which so many pixels per side become one "
     "(cellflow image upscale).",
 )
 @click.option(
@@ -64,8 +77,8 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1),
     metavar="SHARE",
     panel=options.FIT,
-    help="Share of the images that are turned, that are zoomed, and so on. [default: 0.12 with "
-    "nets that are told of it, as that of config edm; else 0]",
+    help="Share of the images that are rotated, that are zoomed, and so on. [default: 0.12 for "
+    "nets that see it, as in config edm; else 0]",
 )
 @click.option(
     "--latents",
@@ -89,8 +102,8 @@ if TYPE_CHECKING:
     "--potentials",
     metavar="FOLDER",
     panel=options.FIT,
-    help="Of coupling semidiscrete: folder that its potentials are read from and kept in; "
-    "cellflow image couple fills it beforehand.",
+    help="Of coupling semidiscrete: folder of its potentials, which are read, or fitted and "
+    "stored; cellflow image couple fits them beforehand.",
 )
 @options.n_steps
 @click.option(
@@ -98,7 +111,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     metavar="N",
     panel=options.FIT,
-    help="Images that are coupled at once, by couplings of minibatches. [default: the recipe's]",
+    help="Images per transport problem of minibatch couplings. [default: the recipe's]",
 )
 @options.prior
 @shared.training
@@ -129,14 +142,20 @@ def train(output: Path, force: bool, processes: int, progress: bool, **settings:
 
 
 def work(settings: dict[str, Any]) -> None:
-    """What each process does: read, train, and, in the one that leads, save."""
-    from cellflow import Flow, images
+    """Read, train and, in the main process, save."""
+    from cellflow import Flow, images, recipe
+    from cellflow.images.settings import config_for
     from cellflow.training import ProcessGroup, process_group
 
     given = dict(settings)
     output, force = given.pop("output"), given.pop("force")
-    data, source = shared.sets(given)
+    data, source = shared.read_ends(given)
     latents, prior, seed = (given.pop(name) for name in ("latents", "prior", "seed"))
+    in_latents, batch = latents is not None, given.pop("coupling_batch_size")
+    if batch is not None:
+        config = config_for(data, given["config"], in_latents=in_latents)
+        given["recipe"] = recipe(config.recipe, coupling_batch_size=batch)
+    given["method"] = shared.resolve_method(given, data, in_latents=in_latents, names=_SETTINGS)
     with process_group(given.pop("device")) as device:
         flow = images.train(
             data,
@@ -145,6 +164,7 @@ def work(settings: dict[str, Any]) -> None:
             prior=None if prior is None else Flow.load(prior),
             rng=seed,
             device=device,
+            pictures=shared.make_pictures(given),
             **given,
         )
         if ProcessGroup.current().is_main:
@@ -152,7 +172,7 @@ def work(settings: dict[str, Any]) -> None:
 
 
 def _encoder(data: ImageSet, source: ImageSet | None, latents: int | None) -> Encoder | None:
-    """Principal components of all images that are seen."""
+    """Fit principal components to source and target images."""
     from cellflow import images
 
     if latents is None:

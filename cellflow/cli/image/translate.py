@@ -28,15 +28,15 @@ from cellflow.cli.image import options as shared
     type=click.IntRange(min=1),
     metavar="N",
     panel=options.DATA,
-    help="Translate the first N. [default: 10 for a picture, all for a file]",
+    help="Number of images, the first ones. [default: 10 for a picture, all for a file]",
 )
 @options.output(
     metavar="FILE",
-    help="FILE.png for a picture of the ways, FILE.gif for an animation, FILE.npz for the images.",
+    help="FILE.png for a picture of the paths, FILE.gif for an animation, FILE.npz for the images.",
 )
 @options.force
 @click.option(
-    "--backward", is_flag=True, panel=options.DATA, help="From images like the target to sources."
+    "--backward", is_flag=True, panel=options.DATA, help="Translate from target to source."
 )
 @click.option(
     "--frames",
@@ -45,7 +45,7 @@ from cellflow.cli.image import options as shared
     show_default=True,
     metavar="N",
     panel=options.DATA,
-    help="Frames of a picture or an animation, both ends included.",
+    help="Frames of a picture or an animation, including both ends.",
 )
 @shared.solver
 @shared.n_steps
@@ -55,10 +55,6 @@ from cellflow.cli.image import options as shared
 @options.run_options
 def translate(
     flow_path: Path,
-    data: str,
-    split: str,
-    size: int | None,
-    label: str | None,
     n: int | None,
     output: Path,
     force: bool,
@@ -66,22 +62,22 @@ def translate(
     frames: int,
     device: str,
     progress: bool,
-    **solving: Any,
+    **given: Any,
 ) -> None:
-    """Carry images along a flow that was trained from one set of images to another."""
+    """Translate images with a flow that was trained from one set of images to another."""
     from cellflow import Flow, images
     from cellflow._log import log_info
     from cellflow.training import resolve_device
 
     shared.check_output(output, (".png", ".gif", ".npz"), force=force)
     flow = Flow.load(flow_path, device=resolve_device(device))
-    found = shared.read(data, split, size, label)
+    found = shared.read_data(given)
     is_file = output.suffix == ".npz"
     count = n or (len(found) if is_file else 10)
     times = [0.0, 1.0] if is_file else [k / (frames - 1) for k in range(frames)]
-    solving["n_steps"] = shared.steps_between(flow, solving, len(times) - 1)
+    given["n_steps"] = shared.steps_between(flow, given, len(times) - 1)
     made = images.translate(
-        flow, found[:count], backward=backward, times=times, progress=progress, **solving
+        flow, found[:count], backward=backward, times=times, progress=progress, **given
     )
     if is_file:
         made.save(output, overwrite=force)

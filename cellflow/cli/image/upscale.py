@@ -13,15 +13,15 @@ from cellflow.cli.image import options as shared
 if TYPE_CHECKING:
     from cellflow.images import ImageSet
 
-#: Images of a picture where no number is given.
+#: Default number of images in a picture.
 _SHOWN = 10
 
 
 @click.command()
 @options.flow
 @shared.data(
-    help="Images of the low resolution that the flow was trained on, or of the full one, of which "
-    "the low one is taken."
+    help="Images in the low resolution of the flow, or in full resolution, which are averaged to "
+    "the low one."
 )
 @shared.split
 @shared.size
@@ -37,11 +37,11 @@ _SHOWN = 10
     type=click.IntRange(min=1),
     metavar="N",
     panel=options.DATA,
-    help="The first N. [default: 10 for a picture, all for a file]",
+    help="Number of images, the first ones. [default: 10 for a picture, all for a file]",
 )
 @options.output(
     metavar="FILE",
-    help="FILE.png for a picture of what was given, what was made and what there was; FILE.npz for "
+    help="FILE.png for a picture of low resolutions, generated images and originals; FILE.npz for "
     "the images.",
 )
 @options.force
@@ -55,35 +55,31 @@ _SHOWN = 10
 @options.run_options
 def upscale(
     flow_path: Path,
-    data: str,
-    split: str,
-    size: int | None,
-    label: str | None,
     n: int | None,
     output: Path,
     force: bool,
     seed: int,
     device: str,
     progress: bool,
-    **solving: Any,
+    **given: Any,
 ) -> None:
-    """Make images of low resolutions with a flow that was trained with --low-res.
+    """Generate images for low resolutions with a flow that was trained with --low-res.
 
-    Images of the full resolution are what is made is held against: PSNR and SSIM, beside those of
-    bicubic interpolation.
+    For images in full resolution PSNR and SSIM are reported, beside those of bicubic interpolation.
     """
     from cellflow import Flow, images
     from cellflow._log import log_info
+    from cellflow.images.low_res import enlarge, shrink
     from cellflow.training import resolve_device
 
     shared.check_output(output, (".png", ".npz"), force=force)
     flow = Flow.load(flow_path, device=resolve_device(device))
-    found = shared.read(data, split, size, label)
+    found = shared.read_data(given)
     found = found[: n or (len(found) if output.suffix == ".npz" else _SHOWN)]
-    made = images.upscale(flow, found, rng=seed, progress=progress, **solving)
+    made = images.upscale(flow, found, rng=seed, progress=progress, **given)
     factor = flow.context.settings["images"]["low_res"]
     is_full = found.shape == made.images.shape
-    small = images.shrink(found, factor) if is_full else found
+    small = shrink(found, factor) if is_full else found
     if output.suffix == ".npz":
         made.save(output, overwrite=force)
     else:
@@ -91,14 +87,14 @@ def upscale(
         _draw(columns, output, force=force)
     log_info(f"{len(found)} images; evaluations of the velocity for each: {made.nfe:g}")
     if is_full:
-        for what, each in (("flow", made.images), ("bicubic", images.enlarge(small, factor))):
+        for what, each in (("flow", made.images), ("bicubic", enlarge(small, factor))):
             near = images.fidelity(each, found)
             log_info(f"{what}: PSNR {near.psnr:.2f} dB, SSIM {near.ssim:.3f}")
     log_info(f"wrote {output}")
 
 
 def _blocks(small: ImageSet, factor: int) -> ImageSet:
-    """Each pixel as a square of them."""
+    """Repeat each pixel in both directions."""
     from dataclasses import replace
 
     pixels = small.pixels.repeat(factor, axis=1).repeat(factor, axis=2)

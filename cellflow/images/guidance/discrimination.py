@@ -1,4 +1,4 @@
-"""Classification of noisy images: by their classes, and as real or generated."""
+"""Training of a discriminator: classify noisy images, by class and as real or generated."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FIRST, _LAST = 1e-5, 1.0
 
 
 def guidance_levels(like: Rows, generator: torch.Generator) -> Rows:
-    """Levels of noise for a discriminator, one for each entry of `like`.
+    """Draw levels of noise for a discriminator, one for each entry of `like`.
 
     The times tau have the density g^2 / sigma^2 of the variance-preserving process between 1e-5
     and 1, the importance sampling of Kim et al. (2023, arXiv 2211.17091). Its antiderivative is
@@ -47,7 +47,7 @@ def guidance_levels(like: Rows, generator: torch.Generator) -> Rows:
 
 
 def _noisy(pairs: Pairs, generator: torch.Generator) -> tuple[Rows, Points, Condition]:
-    """Levels, noisy images and what is known of the images."""
+    """Return levels of noise, noisy images and their conditions."""
     if pairs.c1 is None:
         raise TypeError("images are classified by columns of their condition, and have none")
     sigma = guidance_levels(pairs.t0, generator)
@@ -59,15 +59,15 @@ class Classification:
     """Cross-entropy of the classes of noisy images, which are one-hot in the condition."""
 
     def loss(self, net: RatioNet, pairs: Pairs, generator: torch.Generator) -> Scalar:
-        """Mean over a batch."""
+        """Return the mean over a batch."""
         sigma, x, classes = _noisy(pairs, generator)
         return functional.cross_entropy(net.classes(sigma, x), classes)
 
     def accuracy(self, net: RatioNet, pairs: Pairs, generator: torch.Generator) -> Scalar:
-        """Share of images whose class is told right."""
+        """Return the share of images that are classified correctly."""
         sigma, x, classes = _noisy(pairs, generator)
-        told = net.classes(sigma, x).argmax(dim=1)
-        return (told == classes.argmax(dim=1)).float().mean()
+        predicted = net.classes(sigma, x).argmax(dim=1)
+        return (predicted == classes.argmax(dim=1)).float().mean()
 
 
 @dataclass(frozen=True)
@@ -80,26 +80,29 @@ class Discrimination:
     """
 
     def loss(self, net: RatioNet, pairs: Pairs, generator: torch.Generator) -> Scalar:
-        """Mean over a batch."""
-        ratio, real = self._told(net, pairs, generator)
+        """Return the mean over a batch."""
+        ratio, real = self._log_ratio(net, pairs, generator)
         return functional.binary_cross_entropy_with_logits(ratio, real)
 
     def accuracy(self, net: RatioNet, pairs: Pairs, generator: torch.Generator) -> Scalar:
-        """Share of images that are told right; that it cannot tell count half."""
-        ratio, real = self._told(net, pairs, generator)
+        """Return the share of images that are classified correctly; log-ratio 0 counts half."""
+        ratio, real = self._log_ratio(net, pairs, generator)
         return ((ratio.sign() * (2 * real - 1) + 1) / 2).mean()
 
-    def _told(self, net: RatioNet, pairs: Pairs, generator: torch.Generator) -> tuple[Rows, Rows]:
+    def _log_ratio(
+        self, net: RatioNet, pairs: Pairs, generator: torch.Generator
+    ) -> tuple[Rows, Rows]:
+        """Return log-ratios, and 1 for real images."""
         sigma, x, known = _noisy(pairs, generator)
         covariates = known[:, 1:] if net.condition_dim else None
         return net(sigma, x, covariates), known[:, 0]
 
 
-#: How noise meets images: by chance, or assigned to those of one kind, batch by batch.
+#: Couplings of noise and images: independent, or minibatch transport by distance, as in AOT.
 PAIRINGS = ("independent", "aot")
 
-#: Optimisation of the head (Kim et al. 2023, arXiv 2211.17091, their code), but for the steps.
-RECIPE = recipe_of(
+#: Optimisation of the head (Kim et al. 2023, arXiv 2211.17091, their code), with fewer steps.
+DISCRIMINATOR_RECIPE = recipe_of(
     "default",
     batch_size=128,
     coupling_batch_size=512,
@@ -111,65 +114,49 @@ RECIPE = recipe_of(
     threads=None,
 )
 
-#: That of the classifier, which is ours.
-CLASSIFIER_RECIPE = recipe_of(RECIPE, learning_rate=1e-3, schedule="cosine")
-
-#: Share of the images that training does not see, and pairs of these that accuracy is taken on.
-_UNSEEN, _LOOKED_AT = 0.1, 1024
-
-
-@dataclass(frozen=True)
-class Classified:
-    """What a discriminator is trained on.
-
-    Attributes
-    ----------
-    real, generated
-        The images; where the flow knows classes, with labels and one-hot covariates.
-    classes
-        The real ones with one-hot classes for the classifier as covariates; None for no classifier.
-    shape
-        Channels, height and width of a point.
-    """
-
-    real: Population
-    generated: Population
-    classes: Population | None
-    shape: tuple[int, ...]
+#: Share of the images that are held out, and the pairs of these that accuracy is measured on.
+_HELD_OUT, _CHECKED = 0.1, 1024
 
 
 def fit_discriminator(
-    images: Classified,
+    real: Population,
+    generated: Population,
+    labelled: Population | None,
     *,
-    pairing: str,
     sizes: Mapping[str, Any],
+    pairing: str,
     recipe: Recipe,
-    classifier_recipe: Recipe,
+    classifier_steps: int,
     seed: int,
     device: torch.device,
     progress: bool = False,
 ) -> Discriminator:
     """Train a classifier of noisy images, freeze it, and train a head on its features.
 
-    Without a classifier both parts are trained together. A tenth of the images is kept from
-    training; the weights of the lowest loss on them are used.
+    Without labels both parts are trained together. A tenth of the images is held out; the weights
+    of the lowest loss on them are returned.
 
     Parameters
     ----------
-    images
-        Real and generated ones.
+    real, generated
+        Images; if the flow depends on classes, with labels and one-hot covariates.
+    labelled
+        The real images with one-hot classes as covariates, for the classifier; None without labels.
+    sizes
+        Of `RatioNet`: `shape`, `channels`, `multipliers`, `blocks`.
     pairing
         One of `PAIRINGS`.
-    sizes
-        Of `RatioNet`.
-    recipe, classifier_recipe
-        Optimisation of the head and of the classifier.
+    recipe
+        Optimisation of the head.
+    classifier_steps
+        Training steps of the classifier; otherwise it has the batches of `recipe`, learning rate
+        0.001 and a cosine schedule, which is a choice of ours.
     seed
         Source of all randomness.
     device
-        Where to compute.
+        Device of the training.
     progress
-        Show progress bars.
+        Show progress bars on stderr.
 
     Raises
     ------
@@ -179,31 +166,33 @@ def fit_discriminator(
         If a loss stops being a finite number.
     """
     check_choice(pairing, PAIRINGS, "pairing")
-    marked = _marked(images)
-    _groups(marked)
+    classifier_recipe = recipe_of(
+        recipe, n_steps=classifier_steps, learning_rate=1e-3, schedule="cosine"
+    )
+    images = _with_marks(real, generated)
+    _groups(images)
     generator = torch_generator(seed, device)
     net = RatioNet(
-        images.shape,
-        n_classes=_columns(images.classes),
-        condition_dim=_columns(images.real),
+        n_classes=_n_columns(labelled),
+        condition_dim=_n_columns(real),
         **sizes,
         generator=torch_generator(seed),
     ).to(device)
     history: dict[str, list[float]] = {}
     with cpu_threads(recipe.threads):
-        if images.classes is not None:
-            pairs = _Split.of(images.classes, "independent", classifier_recipe, generator)
+        if labelled is not None:
+            pairs = _Split.of(labelled, "independent", classifier_recipe, generator)
             first = pairs.fit(net, Classification(), generator, "classifier", progress=progress)
             history = {f"classifier_{name}": values for name, values in first.items()}
             net.classifier.requires_grad_(requires_grad=False)
-        pairs = _Split.of(marked, pairing, recipe, generator)
+        pairs = _Split.of(images, pairing, recipe, generator)
         history |= pairs.fit(net, Discrimination(), generator, "discriminator", progress=progress)
     settings = {
         "pairing": pairing,
         "recipe": recipe.model_dump(mode="json"),
         "classifier_recipe": classifier_recipe.model_dump(mode="json"),
-        "n_real": len(images.real),
-        "n_generated": len(images.generated),
+        "n_real": len(real),
+        "n_generated": len(generated),
         "seed": seed,
         "device": str(device),
         "versions": versions(),
@@ -213,7 +202,7 @@ def fit_discriminator(
 
 @dataclass(frozen=True)
 class _Split:
-    """Pairs of noise and images: those for training, and those of images kept from it."""
+    """Pairs of noise and images: those for training, and those of held-out images."""
 
     seen: Coupling
     unseen: Coupling
@@ -223,15 +212,15 @@ class _Split:
     def of(
         cls, images: Population, pairing: str, recipe: Recipe, generator: torch.Generator
     ) -> _Split:
-        """Pairs with noise that says nothing of the label: each has its own, N(0, 1)."""
+        """Couple noise N(0, 1) within each label, so that it does not depend on the label."""
         noise = Gaussian(torch.zeros((1, images.dim), device=generator.device))
         sides: tuple[list[Coupling], list[Coupling]] = ([], [])
         order = torch_generator(draw_seed(generator))
         groups, shares = _groups(images)
         for group in groups:
             rows = group[torch.randperm(len(group), generator=order)]
-            n_unseen = max(1, round(_UNSEEN * len(rows)))
-            # What assignment does hangs on the size of its batch, so it is the same for both.
+            n_unseen = max(1, round(_HELD_OUT * len(rows)))
+            # Minibatch couplings depend on the batch size, so it is the same for both.
             size = min(recipe.coupling_batch_size, len(rows) - n_unseen)
             for side, part in zip(sides, (rows[n_unseen:], rows[:n_unseen]), strict=True):
                 side.append(_coupling(pairing, noise, images[part], size))
@@ -247,7 +236,7 @@ class _Split:
         *,
         progress: bool,
     ) -> dict[str, list[float]]:
-        """Train `net` in place; the readings."""
+        """Train `net` in place, and return its history."""
         accuracy = _Accuracy(self.unseen, objective, generator)
         early_stopping = EarlyStopping(self.unseen, generator.device, self.recipe.patience)
         callbacks: list[Callback] = [early_stopping, accuracy]
@@ -259,7 +248,7 @@ class _Split:
 
 
 class _Accuracy(Callback):
-    """The share of unseen pairs that are classified correctly, as `accuracy` of the history."""
+    """Record the accuracy on held-out pairs in the history."""
 
     def __init__(
         self,
@@ -269,7 +258,7 @@ class _Accuracy(Callback):
     ) -> None:
         self.objective = objective
         self.seed = draw_seed(generator)
-        self.pairs = unseen.sample(_LOOKED_AT, torch_generator(self.seed, generator.device))
+        self.pairs = unseen.sample(_CHECKED, torch_generator(self.seed, generator.device))
 
     @torch.no_grad()
     def after_reading(self, trainer: Trainer[RatioNet]) -> bool:
@@ -286,31 +275,31 @@ def _coupling(pairing: str, noise: Gaussian, images: Population, size: int) -> C
     return MinibatchCoupling(noise, images, batch_size=size, cost=euclidean)
 
 
-def _columns(images: Population | None) -> int:
+def _n_columns(images: Population | None) -> int:
     condition = None if images is None else images.stored.condition
     return 0 if condition is None else condition.shape[1]
 
 
-def _marked(images: Classified) -> Population:
-    """All images with a first covariate that is 1 for real ones; labels are odd for these."""
-    parts = []
-    for mark, population in ((1, images.real), (0, images.generated)):
+def _with_marks(real: Population, generated: Population) -> Population:
+    """Join all images, with a first covariate that is 1 for real ones; labels are odd for these."""
+    batches = []
+    for mark, population in ((1, real), (0, generated)):
         stored = population.stored
         label = stored.x.new_zeros(len(stored), dtype=torch.int64)
         marks = label[:, None].float() + mark
         known = [] if stored.condition is None else [stored.condition]
         classes = label if stored.label is None else stored.label
-        parts.append(
+        batches.append(
             Batch(stored.x, condition=torch.cat([marks, *known], dim=1), label=2 * classes + mark)
         )
-    return Population(Batch.cat(parts), transform=images.real.transform)
+    return Population(Batch.cat(batches), transform=real.transform)
 
 
 def _groups(images: Population) -> tuple[list[Tensor], list[float]]:
-    """Rows of each label, two or more, and how often it is drawn.
+    """Return the rows of each label, two or more, and its weight.
 
-    Labels come as those of `_marked` where there are some: real and generated images are drawn
-    equally often in each class, so that a log-ratio of 0 is where it cannot be told.
+    With the labels of `_with_marks`, real and generated images of a class are drawn equally often,
+    so that the log-ratio is 0 where they cannot be distinguished.
     """
     labels = images.label
     if labels is None:

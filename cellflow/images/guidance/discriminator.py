@@ -1,4 +1,4 @@
-"""A fitted discriminator of real images and those that a flow makes."""
+"""A trained discriminator of real images and those of a flow."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from typing import Any
 import torch
 
 from cellflow._typing import Condition, Points, Rows
+from cellflow.flow.record import count_weights
 from cellflow.flow.storage import (
     Format,
     Stored,
     check_sizes,
     fingerprint,
     read_folder,
-    understood,
+    reraise_unreadable,
     write_folder,
 )
-from cellflow.flow.words import weights_of
 from cellflow.images.guidance.noisy_classifier import RatioNet
 
-#: How it stands on disk: `discriminator.json` and `tensors.safetensors`.
+#: Format on disk: `discriminator.json` and `tensors.safetensors`.
 DISCRIMINATOR = Format("discriminator", 1)
 
-#: Probabilities are held this far from 0 and 1 (Kim et al. 2023, arXiv 2211.17091, their code).
+#: Probabilities are clipped this far from 0 and 1 (Kim et al. 2023, arXiv 2211.17091, their code).
 _CLIP = 1e-5
 
 
 @dataclass(frozen=True)
 class Discriminator:
-    """Tells noisy real images from noisy generated ones.
+    """Classifier of noisy images as real or generated, for `DiscriminatorGuidance`.
 
     Attributes
     ----------
     net
-        The log-ratio of their densities, which is that of D and 1 - D for the discriminator D.
+        Log-ratio of the densities of real and generated images, ln(D / (1 - D)).
     settings
-        How it was fitted: the flow, the numbers of images, pairing, recipe, seed, versions.
+        Provenance: the flow, the numbers of images, pairing, recipe, seed, versions.
     history
-        `step`, `loss` and `accuracy` on images that training did not see; with `classifier_` before
-        them those of the classifier, where there is one.
+        `step`, `loss`, and `check` and `accuracy` on held-out images; with the prefix `classifier_`
+        those of the classifier, if there is one.
     """
 
     net: RatioNet
@@ -51,27 +51,27 @@ class Discriminator:
 
     def __repr__(self) -> str:
         return (
-            f"Discriminator\n    net: {weights_of(self.net):,} weights, "
+            f"Discriminator\n    net: {count_weights(self.net):,} weights, "
             f"{self.condition_dim} covariates\n    id: {self.fingerprint}"
         )
 
     @property
     def device(self) -> torch.device:
-        """Where the net is."""
+        """Device of the net."""
         return next(self.net.parameters()).device
 
     @property
     def condition_dim(self) -> int:
-        """Number of covariates that it is told."""
+        """Number of covariates of the net."""
         return self.net.condition_dim
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the weights: equal for equal nets."""
+        """Digest of the weights."""
         return fingerprint(self.net.state_dict())
 
     def log_ratio(self, sigma: Rows, x: Points, condition: Condition | None = None) -> Rows:
-        """Give ln(D / (1 - D)) with D held in [1e-5, 1 - 1e-5]; gradients reach `x`.
+        """Return ln(D / (1 - D)) with D clipped to [1e-5, 1 - 1e-5]; gradients reach `x`.
 
         Parameters
         ----------
@@ -84,7 +84,7 @@ class Discriminator:
 
         Returns
         -------
-        Shape (n,), on the device and in the precision of `x`.
+        Log-ratios, shape (n,), on the device and in the precision of `x`.
         """
         like = next(self.net.parameters())
         known = None if condition is None else condition.to(like)
@@ -92,7 +92,7 @@ class Discriminator:
         return self.net(sigma.to(like), x.to(like), known).clamp(-bound, bound).to(x)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write it as a folder of safetensors and JSON, whole or not at all.
+        """Write a folder of safetensors and JSON, atomically.
 
         Parameters
         ----------
@@ -104,8 +104,8 @@ class Discriminator:
         Raises
         ------
         FileError
-            If `path` cannot be written, exists while `overwrite` is off, or is anything other
-            than an older discriminator.
+            If `path` cannot be written, exists while `overwrite` is off, or is something else than
+            a discriminator.
         """
         description = {
             "net": self.net.settings,
@@ -117,14 +117,14 @@ class Discriminator:
 
     @classmethod
     def load(cls, path: str | Path, *, device: str | torch.device = "cpu") -> Discriminator:
-        """Read a discriminator that `save` wrote.
+        """Read a discriminator written by `save`.
 
         Parameters
         ----------
         path
             The folder.
         device
-            Where the net goes.
+            Device of the net.
 
         Returns
         -------
@@ -133,10 +133,10 @@ class Discriminator:
         Raises
         ------
         FileError
-            If the folder is missing, incomplete, altered, of another schema, or no discriminator.
+            If the folder is missing, incomplete, altered, of another schema or of another kind.
         """
         stored = read_folder(Path(path), DISCRIMINATOR)
-        with understood(Path(path), stored, DISCRIMINATOR):
+        with reraise_unreadable(Path(path), DISCRIMINATOR):
             description = stored.description
             check_sizes(description["net"], stored.tensors)
             net = RatioNet(**description["net"])

@@ -1,4 +1,4 @@
-"""Discriminator guidance: a sampler that is led to where images look real."""
+"""Discriminator guidance: add the slope of a discriminator's log-ratio to the sampler of EDM."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -14,47 +15,150 @@ from torch import Tensor
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._typing import Condition, Points, Rows
 from cellflow.flow import Flow
+from cellflow.images.encoders import Encoder
+from cellflow.images.guidance import Integrate
 from cellflow.images.guidance.discriminator import Discriminator
 from cellflow.images.guidance.noisy_classifier import vp_time
+from cellflow.images.space import ImageSpace
 from cellflow.integrate import Solution
 
-#: Times of the variance-preserving process between which there is guidance (Kim et al. 2023).
+#: Times of the variance-preserving process between which samples are guided (Kim et al. 2023).
 FIRST, LAST = 0.01, 1.0
 
-#: Boosting: steps between two at which noise is added, the noise in units of `S_churn`, and steps
-#: between two at which guidance is stronger, and how much (Kim et al. 2023, their code).
+#: Boosting: steps between two additions of noise, the noise in units of `S_churn`, steps between
+#: two with stronger guidance, and its factor (Kim et al. 2023, their code).
 _CHURN_EVERY, _CHURN, _WEIGH_EVERY, _FACTOR = 5, 4.0, 2, 2.0
 
-#: Most by which a level of noise is raised at once (Karras et al. 2022, arXiv 2206.00364).
+#: Largest relative increase of a level of noise (Karras et al. 2022, arXiv 2206.00364).
 _MOST = math.sqrt(2) - 1
+
+
+@dataclass(frozen=True)
+class DiscriminatorGuidance:
+    """Guidance by a discriminator of real and generated images, with solver `edm-heun`.
+
+    Parameters
+    ----------
+    discriminator
+        From `train_discriminator`.
+    weight
+        Weight of the guidance where a step begins, or a pair of weights, for its beginning and its
+        end. None takes the published 2, or 1 for a discriminator that depends on classes.
+    boost
+        Whether samples that look generated get noise and stronger guidance; they then depend on the
+        batch size. None boosts with classes only, as published.
+
+    Raises
+    ------
+    InputError
+        For weights that are negative, not finite, or more than two.
+
+    References
+    ----------
+    Kim et al. 2023, arXiv 2211.17091.
+    """
+
+    discriminator: Discriminator
+    weight: float | Sequence[float] | None = None
+    boost: bool | None = None
+
+    def __post_init__(self) -> None:
+        if not all(0 <= each < float("inf") for each in self.weights):
+            raise InputError(f"weights of the guidance must be at least 0, got {self.weight}")
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """Weights where a step begins, and at its end."""
+        if self.weight is None:
+            return (1.0 if self.discriminator.condition_dim else 2.0), 0.0
+        if not isinstance(self.weight, Sequence):
+            return float(self.weight), 0.0
+        if len(self.weight) != 2:
+            raise InputError(f"weight must be one number or two, got {self.weight}")
+        first, second = self.weight
+        return float(first), float(second)
+
+    @property
+    def boosts(self) -> bool:
+        """Whether samples that look generated are boosted."""
+        return self.discriminator.condition_dim > 0 if self.boost is None else self.boost
+
+    @property
+    def name(self) -> str:
+        """Suffix of the solver's name in tables."""
+        first, second = self.weights
+        weights = f"{first:g}" + (f":{second:g}" if second else "")
+        return f"+dg:{weights}" + ("+boost" if self.boosts else "")
+
+    @property
+    def n_trajectories(self) -> int:
+        """Trajectories integrated for each image."""
+        return 1
+
+    def bind(
+        self,
+        flow: Flow,
+        space: ImageSpace,  # noqa: ARG002
+        encoder: Encoder | None,  # noqa: ARG002
+        n: int,  # noqa: ARG002
+        generator: torch.Generator,
+    ) -> Integrate:
+        """Check the discriminator against `flow`."""
+        check_guidable(flow)
+        _check_fit(flow, self.discriminator)
+        return partial(self._integrate, flow, generator)
+
+    def _integrate(
+        self,
+        flow: Flow,
+        generator: torch.Generator,
+        condition: Condition | None,
+        starts: Points,
+        rows: Tensor,  # noqa: ARG002
+        labels: Tensor,  # noqa: ARG002
+        **options: Any,
+    ) -> Solution:
+        """Integrate a batch; `rows` and `labels` are those of `Integrate`."""
+        if options["solver"] != "edm-heun":
+            raise InputError(
+                f"discriminator guidance requires solver 'edm-heun', got {options['solver']!r}"
+            )
+        guide = DiscriminatorGuide(
+            self.discriminator,
+            self.weights,
+            condition=condition,
+            boost=self.boosts,
+            generator=generator,
+        )
+        return flow.trajectory(starts, condition=condition, guide=guide, **options)
 
 
 @runtime_checkable
 class LogRatio(Protocol):
-    """Whatever knows a log-ratio of densities, real to generated, of noisy points."""
+    """An estimate of the log-ratio of the densities of real and generated noisy points."""
 
     def log_ratio(self, sigma: Rows, x: Points, condition: Condition | None = None) -> Rows:
-        """The log-ratio at `x` = y + sigma n; gradients reach `x`."""
+        """Return the log-ratio at `x` = y + sigma n; gradients reach `x`."""
         ...
 
 
-class DiscriminatorGuidance:
-    """A guide of the sampler of EDM (Kim et al. 2023, arXiv 2211.17091, algorithm 1).
+class DiscriminatorGuide:
+    """A `Guide` of the sampler of EDM (Kim et al. 2023, arXiv 2211.17091, algorithm 1).
 
-    Where the flow makes points of density p, and q is that of the data, both with noise sigma, its
-    slope is -sigma grad ln p. With L = ln q / p, adding -sigma grad L makes it that of the data.
-    Guidance is there at times from 0.01 to 1 of the variance-preserving process, sigma from 0.045.
+    Let the flow generate points of density p, and q be that of the data, both with noise sigma. The
+    slope of the flow is -sigma grad ln p. With L = ln q / p, adding -sigma grad L makes it that of
+    the data. Samples are guided at times from 0.01 to 1 of the variance-preserving process, sigma
+    from 0.045.
 
-    Boosting helps those that do not look real, L < 0: in every fifth step they begin with more
-    noise, where L is that of the step before, and in every second their guidance of order 1 is
-    doubled.
+    Boosting: every fifth step adds noise to samples whose log-ratio L was negative at the step
+    before, and every second step doubles their guidance of order 1.
 
     Parameters
     ----------
     ratio
-        Knows L.
+        Estimate of L.
     weights
-        What guidance is multiplied by where a step begins, and at its end; 0 for none.
+        Factors of the guidance where a step begins, and at its end; 0 switches it off.
     condition
         Covariates of the points, shape (n, c).
     boost
@@ -77,7 +181,7 @@ class DiscriminatorGuidance:
         self._last: Rows | None = None
 
     def add_noise(self, step: int, n_steps: int, sigma: Rows, x: Points) -> tuple[Rows, Points]:
-        """Levels and points that a step begins with: boosted ones get noise."""
+        """Return the levels and points that a step begins with: boosted points get noise."""
         if step == 0:
             self._last = None
         if not self.boost or self._last is None or step % _CHURN_EVERY:
@@ -90,7 +194,7 @@ class DiscriminatorGuidance:
         return higher, x + added[:, None] * noise.to(x.device)
 
     def slope_correction(self, step: int, order: int, sigma: Rows, x: Points) -> Points:
-        """-w sigma grad L, zero outside of the times where there is guidance."""
+        """Return -w sigma grad L, or zero at times without guidance."""
         weight = self.weights[order - 1]
         tau = vp_time(sigma)
         guided = (tau >= FIRST) & (tau <= LAST)
@@ -107,7 +211,7 @@ class DiscriminatorGuidance:
         return -factors[:, None] * gradient
 
     def _gradient(self, sigma: Rows, x: Points) -> tuple[Rows, Points]:
-        """L and its gradient."""
+        """Return L and its gradient."""
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             ratio = self.ratio.log_ratio(sigma, x, self.condition)
@@ -115,104 +219,26 @@ class DiscriminatorGuidance:
         return ratio.detach(), gradient
 
 
-@dataclass(frozen=True)
-class Guiding:
-    """A discriminator with how much it weighs.
-
-    Attributes
-    ----------
-    discriminator
-        Of `train_discriminator`.
-    weights
-        Of guidance where a step begins, and at its end.
-    boost
-        Whether images that do not look real get more of it.
-    generator
-        Source of the noise of boosting.
-    """
-
-    discriminator: Discriminator
-    weights: tuple[float, float]
-    boost: bool
-    generator: torch.Generator
-
-    @classmethod
-    def of(
-        cls,
-        flow: Flow,
-        discriminator: Discriminator | None,
-        weight: float | Sequence[float] | None,
-        boost: bool | None,
-        *,
-        solver: str | None,
-        generator: torch.Generator,
-    ) -> Guiding | None:
-        """What the options of `sample` ask for; None without a discriminator.
-
-        Raises
-        ------
-        InputError
-            For a discriminator of other points or classes, another solver than `edm-heun`, weights
-            that are none, or weights or boosting without a discriminator.
-        """
-        if discriminator is None:
-            if weight is not None or boost is not None:
-                raise InputError("a weight of guidance and boosting need a discriminator")
-            return None
-        check_guidable(flow)
-        if solver != "edm-heun":
-            raise InputError(f"guidance goes with solver 'edm-heun', not with {solver!r}")
-        _check_fit(flow, discriminator)
-        conditional = discriminator.condition_dim > 0
-        chosen = _weights((1.0 if conditional else 2.0) if weight is None else weight)
-        boost = conditional if boost is None else boost
-        return cls(discriminator, chosen, boost, generator)
-
-    def carried(
-        self,
-        flow: Flow,
-        condition: Condition | None,
-        starts: Points,
-        _rows: Tensor,
-        _labels: Tensor,
-        times: Sequence[float],
-        **options: Any,
-    ) -> Solution:
-        """A batch of images."""
-        guide = DiscriminatorGuidance(
-            self.discriminator,
-            self.weights,
-            condition=condition,
-            boost=self.boost,
-            generator=self.generator,
-        )
-        return flow.trajectory(starts, times, condition=condition, guide=guide, **options)
-
-    @property
-    def named(self) -> str:
-        """What is added to the name of the solver."""
-        first, second = self.weights
-        weights = f"{first:g}" + (f":{second:g}" if second else "")
-        return f"+dg:{weights}" + ("+boost" if self.boost else "")
-
-
 def check_guidable(flow: Flow) -> None:
-    """Refuse flows whose points are no noisy images.
+    """Refuse flows whose points are not images with Gaussian noise.
 
     Raises
     ------
     InputError
         For a flow of average velocities, from points, or on paths that are not straight.
     """
-    if "average" in flow.nets.roles:
-        raise InputError("this flow has an average velocity, which takes no steps to guide")
-    if not flow.settings.get("from_noise", True):
-        raise InputError("this flow starts from images, and guidance is for flows from noise")
+    if flow.is_mean_flow:
+        raise InputError(
+            "this flow has an average velocity; discriminator guidance requires one that is "
+            "integrated in steps"
+        )
+    if not flow.inputs.from_noise:
+        raise InputError("this flow starts from images; discriminator guidance requires noise")
     path = flow.method.path
     if not path.is_straight:
         raise InputError(
-            f"guidance is for flows on path 'straight', whose points are images with noise, not on "
-            f"{path.name!r}"
+            "discriminator guidance requires path 'straight', whose points are images with noise; "
+            f"this flow has path {path.name!r}"
         )
 
 
@@ -221,8 +247,8 @@ def _check_fit(flow: Flow, discriminator: Discriminator) -> None:
     theirs = (flow.dim, flow.condition_dim)
     if mine != theirs:
         raise InputError(
-            f"the discriminator is of points with {mine[0]} coordinates and {mine[1]} covariates, "
-            f"the flow of {theirs[0]} and {theirs[1]}: train it with this flow"
+            f"the discriminator takes points with {mine[0]} coordinates and {mine[1]} covariates, "
+            f"the flow has {theirs[0]} and {theirs[1]}: train it with this flow"
         )
     if discriminator.settings.get("flow") not in (None, flow.fingerprint):
         warnings.warn(
@@ -230,13 +256,3 @@ def _check_fit(flow: Flow, discriminator: Discriminator) -> None:
             CellflowWarning,
             stacklevel=4,
         )
-
-
-def _weights(weight: float | Sequence[float]) -> tuple[float, float]:
-    pair = tuple(weight) if isinstance(weight, Sequence) else (weight, 0.0)
-    if len(pair) != 2 or not all(0 <= each < float("inf") for each in pair):
-        raise InputError(
-            f"discriminator_weight must be a number from 0 or two, of first and second order; got "
-            f"{weight}"
-        )
-    return float(pair[0]), float(pair[1])

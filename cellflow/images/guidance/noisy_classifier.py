@@ -1,4 +1,4 @@
-"""A classifier of noisy images, and the discriminator net that is made of two of them."""
+"""A classifier of noisy images, and the net of a discriminator, which consists of two."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ BETA_0, BETA_1 = 0.1, 20.0
 
 
 def vp_time(sigma: Rows) -> Rows:
-    """Time tau at which signal and noise are mixed as in y + `sigma` n.
+    """Return the time tau at which signal and noise are mixed as in y + `sigma` n.
 
-    The root of tau beta_0 + tau^2 (beta_1 - beta_0) / 2 = ln(1 + sigma^2), in a form that keeps its
-    digits at little noise (Kim et al. 2023, arXiv 2211.17091).
+    The root of tau beta_0 + tau^2 (beta_1 - beta_0) / 2 = ln(1 + sigma^2), in a form that is
+    accurate at little noise (Kim et al. 2023, arXiv 2211.17091).
     """
     mass = torch.log1p(sigma.square())
     return 2 * mass / (BETA_0 + (BETA_0**2 + 2 * (BETA_1 - BETA_0) * mass).sqrt())
 
 
 def vp_sigma(tau: Rows) -> Rows:
-    """Level of noise at time `tau`; undoes `vp_time`."""
+    """Return the level of noise at time `tau`; the inverse of `vp_time`."""
     return torch.expm1(tau * BETA_0 + tau.square() * (BETA_1 - BETA_0) / 2).sqrt()
 
 
 def vp_scale(sigma: Rows) -> Rows:
-    """What y + `sigma` n is multiplied by there: 1 / sqrt(1 + sigma^2)."""
+    """Return the factor of y + `sigma` n at that time, 1 / sqrt(1 + sigma^2)."""
     return torch.rsqrt(1 + sigma.square())
 
 
@@ -44,31 +44,31 @@ Values = Float[Tensor, "n _"]
 
 _HEAD_WIDTH = 64
 
-#: Times from 0 to 1 are seen as that many steps, as by the classifiers of guided diffusion.
+#: Times from 0 to 1 are scaled by this number of steps, as in the classifiers of guided diffusion.
 _TIME_STEPS = 1000
 
 
 class NoisyClassifier(nn.Module):
-    """The way down of a U-Net, which is told the time, and a linear layer on its means.
+    """The contracting half of a U-Net, conditioned on time, and a linear layer on its means.
 
     The classifier of guided diffusion (Dhariwal and Nichol 2021, arXiv 2105.05233) without scale
-    and shift, and with a mean over the last grid where theirs attends. Groups of channels that are
+    and shift, and with a mean over the last grid instead of attention. Groups of channels that are
     normalised together have 4 channels or more.
 
     Parameters
     ----------
     shape
-        Channels, height and width of one image; each point is one, flat, in this order.
+        Channels, height and width of one image; points are images, flat, in this order.
     n_outputs
-        Numbers that come out for each image; 0 for features alone.
+        Number of outputs for each image; 0 for features alone.
     condition_dim
         Number of covariates.
     channels
         Channels of the finest level, times its multiplier; a multiple of 4.
     multipliers
-        Factors of `channels`, one a level. Each level but the last is halved into the next.
+        Factors of `channels`, one per level. Each level has half the sides of the one before.
     blocks
-        Residual blocks of a level.
+        Residual blocks per level.
     attention
         Heights of the grids whose blocks attend.
     dropout
@@ -84,7 +84,7 @@ class NoisyClassifier(nn.Module):
     Raises
     ------
     InputError
-        A size that cannot be: above all a height or width that does not halve often enough.
+        For impossible sizes, such as a height or width that does not halve often enough.
     """
 
     def __init__(
@@ -122,18 +122,18 @@ class NoisyClassifier(nn.Module):
             self.last = make.linear(widths[-1], n_outputs, init=make.final_init)
 
     def forward(self, t: Rows, x: Points, condition: Condition | None = None) -> Values:
-        """Outputs, shape (n, n_outputs), of images `x`, shape (n, c * h * w), at times `t`.
+        """Return outputs, shape (n, n_outputs), of images `x`, shape (n, c * h * w), at times `t`.
 
         Raises
         ------
         InputError
-            Another number of covariates than `condition_dim`.
+            For another number of covariates than `condition_dim`.
         """
         grid = functional.silu(self.norm(self._grid(t, x, condition)))
         return self.last(grid.mean(dim=(2, 3)))
 
     def features(self, t: Rows, x: Points, condition: Condition | None = None) -> Values:
-        """The last grid, flat, of `feature_shape`."""
+        """Return the last grid, flat, of `feature_shape`."""
         return self._grid(t, x, condition).flatten(1)
 
     def _grid(self, t: Rows, x: Points, condition: Condition | None) -> Grid:
@@ -151,20 +151,20 @@ class NoisyClassifier(nn.Module):
 class RatioNet(nn.Module):
     """Log-ratio of two densities of noisy images: a head on the features of a classifier.
 
-    A discriminator D that tells images of the one law from images of the other, equally many,
-    learns the log-ratio as ln(D / (1 - D)) (Kim et al. 2023, arXiv 2211.17091). It sees y + sigma n
-    as a point of the variance-preserving process, at the time of that.
+    A discriminator D of two laws, with equally many images of each, learns the log-ratio as
+    ln(D / (1 - D)) (Kim et al. 2023, arXiv 2211.17091). Its input y + sigma n is scaled to a point
+    of the variance-preserving process at the time of that noise.
 
     Parameters
     ----------
     shape
         Channels, height and width of one image.
     n_classes
-        Classes that the classifier tells apart; 0 for none, so that it is trained with the head.
+        Classes of the classifier; 0 trains its layers together with the head.
     condition_dim
-        Number of covariates that the head is told.
+        Number of covariates of the head.
     channels, multipliers, blocks
-        Of the classifier, which attends on its last grid; the head has one level of `channels`.
+        Sizes of the classifier, with attention on its last grid; the head has one level.
     generator
         Source of the initial weights.
 
@@ -223,10 +223,10 @@ class RatioNet(nn.Module):
         return math.prod(self.classifier.shape)
 
     def forward(self, sigma: Rows, x: Points, condition: Condition | None = None) -> Rows:
-        """Log-ratio at `x` = y + sigma n, shape (n, c * h * w), for levels `sigma`, shape (n,)."""
+        """Return log-ratios at `x` = y + sigma n, (n, c * h * w), for levels `sigma`, (n,)."""
         t, scaled = vp_time(sigma), vp_scale(sigma)[:, None] * x
         return self.head(t, self.classifier.features(t, scaled), condition)[:, 0]
 
     def classes(self, sigma: Rows, x: Points) -> Values:
-        """Logits of the classes, shape (n, n_classes)."""
+        """Return the logits of the classes, shape (n, n_classes)."""
         return self.classifier(vp_time(sigma), vp_scale(sigma)[:, None] * x)

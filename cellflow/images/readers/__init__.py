@@ -1,1 +1,1 @@
-"""One reader a format of image data; each says what it recognises and what splits it holds."""
+"""Readers of image data, one per format, each with `recognises` and `source`."""

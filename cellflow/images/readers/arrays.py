@@ -1,4 +1,4 @@
-"""Arrays of pixels in NumPy's own files."""
+"""Arrays of pixels in NumPy files."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ import numpy as np
 
 from cellflow._checks import format_list
 from cellflow._errors import InputError
-from cellflow.images.readers.source import ALL, TEST, TRAIN, Images, Source, numbered, reading
+from cellflow.images.readers.source import (
+    ALL,
+    TEST,
+    TRAIN,
+    Images,
+    ImageSource,
+    index_labels,
+    reraise_as_file_error,
+)
 
-#: Names that pixels and labels go by, those of `ImageSet.save` first.
+#: Names of pixels and labels, those of `ImageSet.save` first.
 _NAMES = {
     TRAIN: (("images", "labels"), ("train_images", "train_labels"), ("x_train", "y_train")),
     TEST: (("test_images", "test_labels"), ("x_test", "y_test")),
@@ -21,26 +29,26 @@ _CHANNELS = (1, 3)
 
 
 def recognises(path: Path) -> bool:
-    """Tell whether `path` is a file of arrays."""
+    """Return whether `path` is a file of arrays."""
     return path.suffix in (".npz", ".npy") and path.is_file()
 
 
-def source(path: Path) -> Source:
+def source(path: Path) -> ImageSource:
     """Find the arrays of `path`."""
     if path.suffix == ".npy":
-        return Source(path.name, {ALL: lambda: (_nhwc(_load(path), path), None)})
+        return ImageSource(path.name, {ALL: lambda: (_nhwc(_load(path), path), None)})
     names = _names(path)
     labels = {split: _load(path, key) for split, (_, key) in names.items() if key}
-    columns, classes = numbered(labels, path, _class_names(path))
+    columns, classes = index_labels(labels, path, _class_names(path))
 
     def read(split: str) -> Images:
         return _nhwc(_load(path, names[split][0]), path), columns.get(split)
 
-    return Source(path.name, {split: partial(read, split) for split in names}, classes)
+    return ImageSource(path.name, {split: partial(read, split) for split in names}, classes)
 
 
 def _names(path: Path) -> dict[str, tuple[str, str | None]]:
-    """Names of pixels and labels in each split."""
+    """Return the names of pixels and labels in each split."""
     keys = _keys(path)
     found: dict[str, tuple[str, str | None]] = {}
     for split, pairs in _NAMES.items():
@@ -62,13 +70,17 @@ def _class_names(path: Path) -> tuple[str, ...]:
 
 
 def _keys(path: Path) -> list[str]:
-    # NumPy would leave a damaged file open, had it opened it itself.
-    with reading(path), path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    # NumPy would leave a damaged file open if it opened it itself.
+    with (
+        reraise_as_file_error(path),
+        path.open("rb") as file,
+        np.load(file, allow_pickle=False) as arrays,
+    ):
         return list(arrays.keys())
 
 
 def _load(path: Path, key: str | None = None) -> np.ndarray:
-    with reading(path), path.open("rb") as file:
+    with reraise_as_file_error(path), path.open("rb") as file:
         if key is None:
             return np.lib.format.read_array(file, allow_pickle=False)
         with np.load(file, allow_pickle=False) as arrays:
@@ -76,7 +88,7 @@ def _load(path: Path, key: str | None = None) -> np.ndarray:
 
 
 def _nhwc(pixels: np.ndarray, path: Path) -> np.ndarray:
-    """Put the channels last; an array that could be read both ways has them there already."""
+    """Move the channels last; ambiguous arrays are taken to have them last."""
     if pixels.ndim == 3:
         return pixels[..., None]
     if pixels.ndim != 4:

@@ -17,7 +17,7 @@ import numpy as np
 
 from cellflow._errors import FileError
 from cellflow.images.readers.plain_pickle import load_plain
-from cellflow.images.readers.source import TEST, TRAIN, Images, Source, reading
+from cellflow.images.readers.source import TEST, TRAIN, Images, ImageSource, reraise_as_file_error
 
 _SHAPE = (3, 32, 32)
 _VALUES = 3 * 32 * 32
@@ -41,17 +41,19 @@ class _Binary:
     label_bytes: int
 
     def images(self, file: Path) -> Images:
-        with reading(file):
+        with reraise_as_file_error(file):
             records = np.fromfile(file, np.uint8)
         width = self.label_bytes + _VALUES
         if len(records) == 0 or len(records) % width:
-            raise FileError(f"{file} is cut short: {len(records)} bytes are no records of {width}")
+            raise FileError(
+                f"{file} is cut short: {len(records)} bytes are not a multiple of {width}"
+            )
         records = records.reshape(-1, width)
         labels = records[:, self.label_bytes - 1].astype(np.int64)
         return _nhwc(records[:, self.label_bytes :]), labels
 
     def classes(self, file: Path) -> tuple[str, ...]:
-        with reading(file):
+        with reraise_as_file_error(file):
             return tuple(file.read_text(encoding="utf-8").split())
 
 
@@ -64,15 +66,15 @@ class _Pickled:
 
     def images(self, file: Path) -> Images:
         batch = load_plain(file)
-        with reading(file):
+        with reraise_as_file_error(file):
             pixels, labels = _nhwc(batch[b"data"].values), np.array(batch[self.labels])
             if labels.dtype.kind != "i" or labels.shape != (len(pixels),):
-                raise FileError(f"{file} has labels that are no number for each image")
+                raise FileError(f"{file} does not have an integer label for each image")
             return pixels, labels.astype(np.int64)
 
     def classes(self, file: Path) -> tuple[str, ...]:
         meta = load_plain(file)
-        with reading(file):
+        with reraise_as_file_error(file):
             return tuple(name.decode() for name in meta[self.names])
 
 
@@ -105,11 +107,11 @@ _EDITIONS = (
 
 
 def recognises(path: Path) -> bool:
-    """Tell whether `path` is a folder with files of CIFAR."""
+    """Return whether `path` is a folder with files of CIFAR."""
     return any(edition.splits(path) for edition in _EDITIONS)
 
 
-def source(path: Path) -> Source:
+def source(path: Path) -> ImageSource:
     """Find the files of CIFAR in the folder `path`."""
     edition = next(edition for edition in _EDITIONS if edition.splits(path))
     splits = edition.splits(path)
@@ -123,7 +125,7 @@ def source(path: Path) -> Source:
         return np.concatenate([pixels for pixels, _ in parts]), np.concatenate(labels)
 
     classes = edition.format.classes(path / edition.meta)
-    return Source(path.name, {split: partial(read, split) for split in splits}, classes)
+    return ImageSource(path.name, {split: partial(read, split) for split in splits}, classes)
 
 
 def _nhwc(values: np.ndarray) -> np.ndarray:

@@ -1,22 +1,22 @@
-"""Scikit-learn's handwritten digits, split in a fixed way."""
+"""Handwritten digits of scikit-learn, with a fixed split."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from cellflow._errors import InputError
-from cellflow.images.readers.source import TEST, TRAIN, Source
+from cellflow.images.readers.source import TEST, TRAIN, ImageSource
 
 NAME = "digits"
 
 _LARGEST = 16
 _SEED = 0
-#: One image of five is for tests.
+#: One image of five is a test image.
 _FOLD = 5
 
 
-def source() -> Source:
-    """1,797 grey digits of 8 x 8 pixels: 1,437 to train on and 360 to test on, by class."""
+def source() -> ImageSource:
+    """Return 1,797 grey digits of 8 x 8 pixels: 1,437 for training and 360 for tests, by class."""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
@@ -25,7 +25,7 @@ def source() -> Source:
     pixels = np.rint(pixels * (255 / _LARGEST)).astype(np.uint8).reshape(-1, 8, 8, 1)
     labels = labels.astype(np.int64)
     held_out = _held_out(labels)
-    return Source(
+    return ImageSource(
         NAME,
         {
             TRAIN: lambda: (pixels[~held_out], labels[~held_out]),
@@ -37,7 +37,7 @@ def source() -> Source:
 
 def _held_out(labels: np.ndarray) -> np.ndarray:
     order = np.random.default_rng(_SEED).permutation(len(labels))
-    # Every fifth of the images in the order of their classes: each class gives its share.
+    # Every fifth image in the order of the classes, so that each class has its share.
     by_class = order[np.argsort(labels[order], kind="stable")]
     chosen = np.zeros(len(labels), dtype=bool)
     chosen[by_class[::_FOLD]] = True

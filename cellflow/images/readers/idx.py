@@ -15,27 +15,34 @@ from pathlib import Path
 import numpy as np
 
 from cellflow._errors import FileError
-from cellflow.images.readers.source import TEST, TRAIN, Images, Source, numbered, reading
+from cellflow.images.readers.source import (
+    TEST,
+    TRAIN,
+    Images,
+    ImageSource,
+    index_labels,
+    reraise_as_file_error,
+)
 
 _PREFIXES = {TRAIN: "train", TEST: "t10k"}
 _UNSIGNED_BYTES = 8
 
 
 def recognises(path: Path) -> bool:
-    """Tell whether `path` is a folder with idx files of images."""
+    """Return whether `path` is a folder with idx files of images."""
     return any(_file(path, split, "images", 3) for split in _PREFIXES)
 
 
-def source(path: Path) -> Source:
+def source(path: Path) -> ImageSource:
     """Find the idx files in the folder `path`."""
     files = {split: _file(path, split, "images", 3) for split in _PREFIXES}
     images = {split: file for split, file in files.items() if file}
-    columns, classes = numbered({split: _labels(path, split) for split in images}, path)
+    columns, classes = index_labels({split: _labels(path, split) for split in images}, path)
 
     def read(split: str) -> Images:
         return _values(images[split], 3)[..., None], columns[split]
 
-    return Source(path.name, {split: partial(read, split) for split in images}, classes)
+    return ImageSource(path.name, {split: partial(read, split) for split in images}, classes)
 
 
 def _labels(path: Path, split: str) -> np.ndarray:
@@ -53,13 +60,13 @@ def _file(path: Path, split: str, what: str, axes: int) -> Path | None:
 
 def _values(file: Path, axes: int) -> np.ndarray:
     opened = gzip.open if file.suffix == ".gz" else open
-    with reading(file), opened(file, "rb") as stream:
+    with reraise_as_file_error(file), opened(file, "rb") as stream:
         *magic, kind, found = stream.read(4)
         if (magic, kind, found) != ([0, 0], _UNSIGNED_BYTES, axes):
-            raise FileError(f"{file} is no idx file of unsigned bytes on {axes} axes")
+            raise FileError(f"{file} is not an idx file of unsigned bytes on {axes} axes")
         shape = struct.unpack(f">{axes}I", stream.read(4 * axes))
-        # One byte more than announced is enough to see that there are too many.
+        # One byte more than announced is enough to detect a file that is too long.
         values = stream.read(math.prod(shape) + 1)
     if len(values) != math.prod(shape):
-        raise FileError(f"{file} does not hold the {math.prod(shape)} values that it announces")
+        raise FileError(f"{file} does not hold the {math.prod(shape)} values of its header")
     return np.frombuffer(bytearray(values), np.uint8).reshape(shape)

@@ -1,4 +1,4 @@
-"""Image files of the common kinds, decoded to arrays of one size."""
+"""Image files and folders of them: subfolders are classes, or `train` and `test` with classes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,23 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cellflow._errors import InputError
-from cellflow.images.readers.source import ALL, TEST, TRAIN, Images, Source, reading, with_channels
+from cellflow.images.readers.source import (
+    ALL,
+    TEST,
+    TRAIN,
+    Images,
+    ImageSource,
+    reraise_as_file_error,
+    with_channels,
+)
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
-#: What Pillow may open, whatever a file is called: fewer decoders, fewer ways to be attacked.
+#: Formats that Pillow may open, whatever the suffix: fewer decoders, fewer attacks.
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 
 
-def decoded(file: Path | io.BytesIO, name: str, size: int | None) -> np.ndarray:
+def decode_image(file: Path | io.BytesIO, name: str, size: int | None) -> np.ndarray:
     """Decode one image, the first frame of an animation.
 
     Parameters
@@ -36,7 +44,7 @@ def decoded(file: Path | io.BytesIO, name: str, size: int | None) -> np.ndarray:
     -------
     uint8, shape (h, w, c): c is 1 for grey and 3 for RGB; what is transparent lies on white.
     """
-    with reading(name), warnings.catch_warnings():
+    with reraise_as_file_error(name), warnings.catch_warnings():
         # Pillow only warns of images that are somewhat too large to be true.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(file, formats=_FORMATS) as image:
@@ -48,7 +56,7 @@ def decoded(file: Path | io.BytesIO, name: str, size: int | None) -> np.ndarray:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def stacked(images: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
+def stack_images(images: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
     """Put decoded images of one size into one array; grey if all of them are.
 
     Parameters
@@ -72,7 +80,7 @@ def stacked(images: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
     return np.stack([with_channels(pixels, channels) for pixels in arrays])
 
 
-def resized(pixels: np.ndarray, size: int) -> np.ndarray:
+def resize(pixels: np.ndarray, size: int) -> np.ndarray:
     """Scale and crop images, shape (n, h, w, c), to `size` by `size` pixels."""
     if pixels.shape[1:3] == (size, size):
         return pixels
@@ -110,12 +118,12 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def recognises(path: Path) -> bool:
-    """Tell whether `path` is a folder with image files somewhere inside."""
+    """Return whether `path` is a folder with image files somewhere inside."""
     return path.is_dir() and any(_is_image(file) for file in path.rglob("*"))
 
 
-def source(path: Path, size: int | None) -> Source:
-    """Find the images in the folder `path`, scaled and cropped to `size` where it is given."""
+def source(path: Path, size: int | None) -> ImageSource:
+    """Find the images in the folder `path`, scaled and cropped to `size` if given."""
     inside = _subfolders(path)
     parts = {name: path / name for name in (TRAIN, TEST) if name in inside}
     if not inside or len(parts) < len(inside):
@@ -124,14 +132,14 @@ def source(path: Path, size: int | None) -> Source:
 
     def read(split: str) -> Images:
         files, labels = _files(parts[split], classes)
-        named = ((str(file), decoded(file, str(file), size)) for file in files)
-        return stacked(named), labels
+        named = ((str(file), decode_image(file, str(file), size)) for file in files)
+        return stack_images(named), labels
 
-    return Source(path.name, {split: partial(read, split) for split in parts}, tuple(classes))
+    return ImageSource(path.name, {split: partial(read, split) for split in parts}, tuple(classes))
 
 
 def _files(folder: Path, classes: list[str]) -> tuple[list[Path], np.ndarray | None]:
-    """Image files of one split, and labels if they stand in folders of classes."""
+    """Return the image files of one split, and labels if they are in folders of classes."""
     beside = _images(folder.iterdir())
     if not _subfolders(folder):
         return beside, None
@@ -145,7 +153,7 @@ def _files(folder: Path, classes: list[str]) -> tuple[list[Path], np.ndarray | N
 
 
 def _subfolders(folder: Path) -> list[str]:
-    """Names of the subfolders that have images inside."""
+    """Return the names of the subfolders with images inside."""
     visible = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
     return sorted(entry.name for entry in visible if recognises(entry))
 

@@ -1,6 +1,6 @@
 """Parquet files of encoded images and labels, as data sets on Hugging Face have them.
 
-The column of images is a struct with an entry `bytes`, or binary; names of the classes stand in
+The column of images is a struct with an entry `bytes`, or binary; names of the classes are in
 the metadata of the schema (https://huggingface.co/docs/datasets).
 """
 
@@ -17,32 +17,40 @@ import numpy as np
 
 from cellflow._checks import format_list
 from cellflow._errors import FileError, InputError
-from cellflow.images.readers.image_files import decoded, stacked
-from cellflow.images.readers.source import ALL, TEST, TRAIN, Images, Source, numbered, reading
+from cellflow.images.readers.image_files import decode_image, stack_images
+from cellflow.images.readers.source import (
+    ALL,
+    TEST,
+    TRAIN,
+    Images,
+    ImageSource,
+    index_labels,
+    reraise_as_file_error,
+)
 
-#: Columns that labels go by, the one that is taken first.
+#: Names of the column of labels, in order of preference.
 _LABELS = ("label", "labels", "fine_label")
 _BYTES = "bytes"
 _ROWS = 1024
 
 
 def recognises(path: Path) -> bool:
-    """Tell whether `path` is a parquet file, or a folder with those of splits."""
+    """Return whether `path` is a parquet file, or a folder with those of splits."""
     return bool(_files(path))
 
 
-def source(path: Path, size: int | None) -> Source:
-    """Find the images at `path`, scaled and cropped to `size` where it is given."""
+def source(path: Path, size: int | None) -> ImageSource:
+    """Find the images at `path`, scaled and cropped to `size` if given."""
     files = _files(path)
     schema = _schema(files)
     image, label = _image_column(path, schema), _label_column(schema)
     columns = {split: _labels(parts, label) for split, parts in files.items()} if label else {}
-    columns, classes = numbered(columns, path, _class_names(path, schema, label))
+    columns, classes = index_labels(columns, path, _class_names(path, schema, label))
 
     def read(split: str) -> Images:
-        return stacked(_images(files[split], image, size)), columns.get(split)
+        return stack_images(_images(files[split], image, size)), columns.get(split)
 
-    return Source(path.name, {split: partial(read, split) for split in files}, classes)
+    return ImageSource(path.name, {split: partial(read, split) for split in files}, classes)
 
 
 def _files(path: Path) -> dict[str, list[Path]]:
@@ -59,12 +67,12 @@ def _parquet(file: Path) -> Any:
         raise InputError(
             f"{file} needs pyarrow to be read: pip install 'cellflow-snapshots[images]'"
         ) from error
-    with reading(file):
+    with reraise_as_file_error(file):
         return parquet.ParquetFile(file)
 
 
 def _schema(files: dict[str, list[Path]]) -> Any:
-    """Schema of the first file; the others are read by its names of columns."""
+    """Return the schema of the first file, whose column names apply to all."""
     first = next(iter(files.values()))[0]
     with _parquet(first) as table:
         return table.schema_arrow
@@ -90,7 +98,7 @@ def _class_names(path: Path, schema: Any, label: str | None) -> tuple[str, ...]:
     text = (schema.metadata or {}).get(b"huggingface")
     if text is None or label is None:
         return ()
-    with reading(path):
+    with reraise_as_file_error(path):
         feature = json.loads(text)["info"]["features"].get(label, {})
         return tuple(str(name) for name in feature.get("names", ()))
 
@@ -98,22 +106,22 @@ def _class_names(path: Path, schema: Any, label: str | None) -> tuple[str, ...]:
 def _labels(files: list[Path], column: str) -> np.ndarray:
     parts = []
     for file in files:
-        with _parquet(file) as table, reading(file):
+        with _parquet(file) as table, reraise_as_file_error(file):
             parts.append(np.array(table.read([column])[column].to_pylist()))
     return np.concatenate(parts)
 
 
 def _images(files: list[Path], column: str, size: int | None) -> Iterator[tuple[str, np.ndarray]]:
     for file in files:
-        for row, image in enumerate(_encoded(file, column)):
+        for row, image in enumerate(_iter_encoded(file, column)):
             name = f"{file}, row {row}"
             if image is None:
                 raise FileError(f"{name} has no image inside the file")
-            yield name, decoded(io.BytesIO(image), name, size)
+            yield name, decode_image(io.BytesIO(image), name, size)
 
 
-def _encoded(file: Path, column: str) -> Iterator[bytes | None]:
-    with _parquet(file) as table, reading(file):
+def _iter_encoded(file: Path, column: str) -> Iterator[bytes | None]:
+    with _parquet(file) as table, reraise_as_file_error(file):
         for batch in table.iter_batches(_ROWS, columns=[column]):
             for value in batch.column(0).to_pylist():
                 yield value[_BYTES] if isinstance(value, dict) else value

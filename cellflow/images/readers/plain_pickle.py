@@ -1,6 +1,6 @@
-"""Pickles of plain values and arrays of bytes; one that asks for anything else is not run.
+"""Pickles of plain values and arrays of bytes; all others are refused before they run.
 
-Arrays are rebuilt here and not by NumPy, whose own way would take any state on trust.
+Arrays are rebuilt here and not by NumPy, which would trust any state.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cellflow.images.readers.source import reading
+from cellflow.images.readers.source import reraise_as_file_error
 
 
 class ByteArray:
-    """An array of unsigned bytes that was pickled.
+    """A pickled array of unsigned bytes.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class ByteArray:
     values: np.ndarray
 
     def __init__(self, *_: Any) -> None:
-        """Stand in for what makes an empty array; the state follows."""
+        """Replace the constructor of an empty array; the state follows."""
 
     def __setstate__(self, state: Any) -> None:
         _, shape, _, by_columns, raw = state
@@ -44,38 +44,38 @@ def load_plain(path: Path) -> Any:
 
     Returns
     -------
-    What it holds; arrays are `ByteArray`, and strings of Python 2 are bytes.
+    The content; arrays are `ByteArray`, and strings of Python 2 are bytes.
 
     Raises
     ------
     FileError
         If it is damaged, has arrays of other types, or names any class or function but those that
-        arrays are made with.
+        construct arrays.
     """
-    with reading(path), path.open("rb") as stream:
+    with reraise_as_file_error(path), path.open("rb") as stream:
         return _PlainUnpickler(stream, encoding="bytes").load()
 
 
 class _ByteType:
-    """Stands in for `numpy.dtype`."""
+    """Replacement of `numpy.dtype`."""
 
     def __init__(self, code: str | bytes, *_: Any) -> None:
         if code not in ("u1", b"u1"):
             raise ValueError(f"an array of type {code!r} where unsigned bytes are expected")
 
     def __setstate__(self, state: Any) -> None:
-        """Bytes have neither an order nor fields."""
+        """Ignore the state: bytes have neither order nor fields."""
 
 
 def _array_of(raw: Any, _: _ByteType, shape: tuple[int, ...], order: str) -> ByteArray:
-    """Stand in for the function that arrays are made with from pickle protocol 5 on."""
+    """Replace the function that constructs arrays from pickle protocol 5 on."""
     array = ByteArray()
     array.__setstate__((1, shape, None, order == "F", raw))
     return array
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """Stand in for `codecs.encode`, which bytes are made with up to pickle protocol 2."""
+    """Replace `codecs.encode`, which constructs bytes up to pickle protocol 2."""
     if encoding != "latin1":
         raise ValueError(f"bytes in the encoding {encoding!r}")
     return text.encode("latin1")
@@ -96,5 +96,5 @@ _ADMITTED = {
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
-            raise pickle.UnpicklingError(f"the pickle asks for {module}.{name}: refused")
+            raise pickle.UnpicklingError(f"the pickle names {module}.{name}, which is refused")
         return _ADMITTED[module, name]

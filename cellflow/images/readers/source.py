@@ -1,4 +1,4 @@
-"""What a reader finds at a source: its splits, read when asked for, and names of the classes."""
+"""Result of a reader: the splits of a source, read on demand, and the names of the classes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Images = tuple[np.ndarray, np.ndarray | None]
 
 
 @dataclass(frozen=True)
-class Source:
-    """Images that can be read.
+class ImageSource:
+    """Image data on disk, with a reader for each split.
 
     Attributes
     ----------
     name
-        What the sets read from it are called.
+        Name of the sets that are read.
     splits
-        How to read each: `train` and `test` or one of them, or only `all`.
+        Reader of each split: `train` and `test` or one of them, or only `all`.
     classes
         Names of the classes, the same for all splits; empty without labels.
     """
@@ -37,13 +37,13 @@ class Source:
     classes: tuple[str, ...] = ()
 
     def read(self, split: str) -> ImageSet:
-        """Read one split, or `all` there is."""
+        """Read one split, or `all` of them."""
         if split in self.splits:
             return self._set(split)
         if split != ALL:
             there = ", ".join(dict.fromkeys([*self.splits, ALL]))
             raise InputError(f"{self.name} has no split {split!r}; it has: {there}")
-        return _joined(self.name, [self._set(part) for part in self.splits])
+        return _concatenate(self.name, [self._set(part) for part in self.splits])
 
     def _set(self, split: str) -> ImageSet:
         pixels, labels = self.splits[split]()
@@ -55,8 +55,8 @@ class Source:
 
 
 @contextmanager
-def reading(path: Path | str) -> Iterator[None]:
-    """Turn whatever a library raises over a damaged file into one clear error."""
+def reraise_as_file_error(path: Path | str) -> Iterator[None]:
+    """Raise `FileError` for any exception of a library over a damaged file."""
     try:
         yield
     except CellflowError:
@@ -66,19 +66,19 @@ def reading(path: Path | str) -> Iterator[None]:
         raise FileError(f"{path} cannot be read; damaged or of another kind: {reason}") from error
 
 
-def numbered(
+def index_labels(
     columns: Mapping[str, np.ndarray], path: Path, names: Sequence[str] = ()
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Make the labels of all splits indices into the same classes.
+    """Convert the labels of all splits to indices into the same classes.
 
     Parameters
     ----------
     columns
         Labels of each split, shape (n,) or (n, 1): whole numbers from 0, or names.
     path
-        Where they come from.
+        File or folder, for messages.
     names
-        Names that numbers stand for; empty calls the classes 0, 1, ...
+        Names of the classes by number; empty names them 0, 1, ...
 
     Returns
     -------
@@ -100,7 +100,7 @@ def numbered(
 
 
 def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """Repeat grey values where RGB is asked for; the last axis holds the channels."""
+    """Repeat grey values for RGB; the last axis has the channels."""
     if pixels.shape[-1] == channels:
         return pixels
     return pixels.repeat(channels, axis=-1)
@@ -111,12 +111,12 @@ def _column(labels: np.ndarray, path: Path) -> np.ndarray:
         labels = labels[:, 0]
     if labels.ndim != 1:
         raise InputError(
-            f"labels of {path} must be one number or name an image; got the shape {labels.shape}"
+            f"labels of {path} must be one number or name per image; got the shape {labels.shape}"
         )
     return labels
 
 
-def _joined(name: str, parts: Sequence[ImageSet]) -> ImageSet:
+def _concatenate(name: str, parts: Sequence[ImageSet]) -> ImageSet:
     sizes = sorted({part.shape[1:] for part in parts})
     if len(sizes) > 1:
         raise InputError(

@@ -1,1 +1,1 @@
-"""Scores of generated images: distances between features, and how near an image is to its own."""
+"""Scores of generated images: distances in feature spaces, and similarity to references."""

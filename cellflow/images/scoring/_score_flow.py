@@ -1,4 +1,4 @@
-"""Score a flow from noise by what its images cost."""
+"""Score the images of a flow from noise, by solver and number of evaluations."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from cellflow.flow import Flow
 from cellflow.images._sample import sample
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.guidance.discriminator import Discriminator
-from cellflow.images.samples import from_noise, samples_from, solver_options
+from cellflow.images.guidance import Guidance
+from cellflow.images.guidance.discriminator_guidance import DiscriminatorGuidance
+from cellflow.images.samples import from_noise, integrate_samples, solver_options
 from cellflow.images.scoring._score import score
-from cellflow.images.scoring.features import FeatureSpace, given_space
+from cellflow.images.scoring.features import FeatureSpace, resolve_space
 from cellflow.images.scoring.scores import TEST
 from cellflow.marginals import Gaussian
 from cellflow.metrics.straightness import normalized_path_energy, path_energy, straightness
@@ -27,14 +28,14 @@ from cellflow.metrics.straightness import normalized_path_energy, path_energy, s
 if TYPE_CHECKING:
     import pandas as pd
 
-#: What a flow is scored by where nothing is said.
+#: Solvers that a flow is scored with by default.
 BY = ("euler:2", "euler:4", "euler:8", "euler:16", "euler:100", "dopri5")
-#: And what a mean flow is.
-BY_LEAPS = ("average:1", "average:2", "average:4", "average:8")
-#: And what a flow with a discriminator is.
-BY_GUIDED = ("edm-heun:18",)
+#: Of a mean flow.
+BY_AVERAGE = ("average:1", "average:2", "average:4", "average:8")
+#: With discriminator guidance.
+BY_HEUN = ("edm-heun:18",)
 
-#: Paths whose energy is taken, and frames of each.
+#: Number of paths whose energy is measured, and frames of each.
 _PATHS, _FRAMES = 512, 21
 
 
@@ -48,9 +49,7 @@ def score_flow(
     space: str | FeatureSpace = "random-conv",
     weights: str | Path | None = None,
     cache: str | Path | None = None,
-    discriminator: Discriminator | None = None,
-    discriminator_weight: float | Sequence[float] | None = None,
-    boost: bool | None = None,
+    guidance: Guidance | None = None,
     encoder: Encoder | None = None,
     batch_size: int = 256,
     rng: RNG = 0,
@@ -62,58 +61,58 @@ def score_flow(
     Parameters
     ----------
     flow
-        Of `train`, from noise.
+        Flow from noise, of `train`.
     real
         As in `score`.
     n
-        Images a solver.
+        Images per solver.
     by
         Solvers with their steps, `euler:8`, that of EDM with its steps and rho, `edm-heun:14:90`,
         or adaptive ones, `dopri5`; for mean flows also `average:2`. None takes `euler` with 2, 4,
-        8, 16 and 100 steps and `dopri5`, for mean flows `average` with 1, 2, 4 and 8, and with a
-        discriminator `edm-heun:18`.
+        8, 16 and 100 steps and `dopri5`, for mean flows `average` with 1, 2, 4 and 8, and for
+        discriminator guidance `edm-heun:18`.
     test, space, weights, cache
         As in `score`.
-    discriminator, discriminator_weight, boost
-        As in `sample`; then all solvers are `edm-heun`.
+    guidance
+        As in `sample`; discriminator guidance requires `edm-heun` in all of `by`.
     encoder
-        The user's own, where the flow lives in its latents.
+        Your own encoder, for a flow in its latents.
     batch_size
-        Images that are computed at once.
+        Images integrated at once.
     rng
-        Seed of noise and subsets, or numpy generator to draw one from.
+        Seed of noise and subsets, or a NumPy generator to draw one from.
     device
-        As in `score`; that of the flow stays.
+        As in `score`; the flow stays on its own.
     progress
         Show progress bars on stderr.
 
     Returns
     -------
-    A row for each solver, one more at the number of test images where these are fewer, and one
-    for the test images: `by`, `nfe` (evaluations of the velocity for each image), and what
-    `Scores.rows` has. The rows of the flow also tell how straight it is, over 512 paths:
-    `path_energy`, `npe` (its relative excess over the squared W2 of noise and images made) and
-    `straightness`, all without guidance, and what it cost: `train_seconds`, those `setup_seconds`
-    before the first step and `pairing_seconds` of its steps that were for the coupling, and
-    `peak_memory_mb`.
+    A row for each solver, one more at the number of test images if these are fewer, and one for the
+    test images: `by`, `nfe` (evaluations of the velocity for each image), and the columns of
+    `Scores.rows`. The rows of the flow also have its straightness over 512 paths, without guidance:
+    `path_energy`, `npe` (its relative excess over the squared W2 of noise and generated images) and
+    `straightness`; and the cost of its training: `train_seconds`, `setup_seconds` of these before
+    the first step, `pairing_seconds` for the coupling, and `peak_memory_mb`.
 
     Raises
     ------
     InputError
         As `score` and `sample`.
     """
+    needs_heun = isinstance(guidance, DiscriminatorGuidance)
     if by is None:
-        by = BY_GUIDED if discriminator else BY_LEAPS if flow.is_mean_flow else BY
+        by = BY_HEUN if needs_heun else BY_AVERAGE if flow.is_mean_flow else BY
     settings = [solver_options(each) for each in by]
     if not settings:
-        raise InputError("by names no solver; give euler:8 or dopri5, say")
+        raise InputError("by is empty; give solvers such as euler:8 or dopri5")
     for options in settings:
         flow.check_solver(options["solver"], (0.0, 1.0))
-        if discriminator is not None and options["solver"] != "edm-heun":
+        if needs_heun and options["solver"] != "edm-heun":
             raise InputError(
-                f"guidance goes with solver 'edm-heun', not with {options['solver']!r}"
+                f"discriminator guidance requires solver 'edm-heun', got {options['solver']!r}"
             )
-    chosen = given_space(space, weights)
+    chosen = resolve_space(space, weights)
     seeds = torch_generator(resolve_seed(rng))
     noise_seed, score_seed = draw_seed(seeds), draw_seed(seeds)
     straight = _straightness(flow, encoder, noise_seed, batch_size)
@@ -124,9 +123,7 @@ def score_flow(
             made = sample(
                 flow,
                 n,
-                discriminator=discriminator,
-                discriminator_weight=discriminator_weight,
-                boost=boost,
+                guidance=guidance,
                 encoder=encoder,
                 batch_size=batch_size,
                 rng=noise_seed,
@@ -153,7 +150,7 @@ def _straightness(
     space = from_noise(flow, encoder)
     noise = Gaussian(torch.zeros(1, flow.dim)).sample(_PATHS, torch_generator(seed)).x
     times = torch.linspace(0, 1, _FRAMES)
-    made = samples_from(
+    made = integrate_samples(
         flow,
         space,
         noise,
@@ -173,8 +170,8 @@ def _straightness(
 
 
 def _cost(flow: Flow) -> dict[str, float]:
-    """What the training of a flow cost, as far as the flow tells."""
-    cost = dict(flow.settings.get("cost", {}))
+    """Return the cost of the training, as far as it is recorded in the flow."""
+    cost = dict(flow.record.cost)
     if "seconds" in cost:
         cost["train_seconds"] = cost.pop("seconds") + cost["setup_seconds"]
     return {name: value for name, value in cost.items() if value is not None}
@@ -184,7 +181,7 @@ def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
     generated = [row for row in rows if row["of"] != TEST]
-    # The same test images are scored with each solver; one row says it.
+    # The same test images are scored for each solver; one row is enough.
     others = [row for row in rows if row["of"] == TEST][:1]
     table = pd.DataFrame(generated + others)
     first = ["of", "by", "nfe"]

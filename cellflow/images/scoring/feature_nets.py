@@ -1,4 +1,4 @@
-"""Nets whose activations images are compared by."""
+"""Nets whose activations are features of images, and their weights files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from cellflow._errors import FileError
 
-#: What `RandomConv` starts its weights from; another number would be another space.
+#: Seed of the weights of `RandomConv`; another number would be another space.
 _SEED = 0
 
 _SLOPE = 0.2
@@ -30,8 +30,8 @@ class RandomConv(nn.Module):
     """Mean activations at four depths of a convolutional net that was never trained.
 
     Each depth is a 3 x 3 convolution and a leaky ReLU, on images half as large as before; as
-    averages over 2 x 2 pixels halve what varies from pixel to pixel, each depth counts twice as
-    much as the one before. Weights are uniform at the scale of He et al. 2015, biases within 0.2.
+    averages over 2 x 2 pixels halve the variation from pixel to pixel, each depth has twice the
+    weight of the one before. Weights are uniform at the scale of He et al. 2015, biases within 0.2.
     They come from torch's uniform numbers, which are exact on every machine.
     """
 
@@ -84,7 +84,7 @@ class ResNet20(nn.Module):
         self.linear = nn.Linear(64, 10)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map uint8 (n, 3, 32, 32) to what the last layer sees, (n, 64)."""
+        """Map uint8 (n, 3, 32, 32) to the input of the last layer, (n, 64)."""
         centre, scale = _colours(self.mean, images.device), _colours(self.std, images.device)
         x = (images.float() / 255 - centre) / scale
         x = functional.relu(self.bn1(self.conv1(x)))
@@ -129,7 +129,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     Raises
     ------
     FileError
-        For a file that is missing, damaged or holds anything else.
+        For a file that is missing, damaged or of another kind.
     """
     try:
         content = torch.load(io.BytesIO(Path(path).read_bytes()), "cpu", weights_only=True)
@@ -140,11 +140,11 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if not isinstance(tensors, Mapping) or not all(
         isinstance(name, str) and isinstance(values, Tensor) for name, values in tensors.items()
     ):
-        raise FileError(f"{path} holds no named tensors")
+        raise FileError(f"{path} does not hold named tensors")
     return {name.removeprefix("module."): values for name, values in tensors.items()}
 
 
 def first_line(error: BaseException) -> str:
-    """What went wrong, cut to one line; the kind of error where it says nothing."""
+    """Return the first line of the message, or the kind of error without one."""
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__

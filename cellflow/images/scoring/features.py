@@ -1,4 +1,4 @@
-"""Feature spaces: what images are compared by, each with a name and a fingerprint."""
+"""Feature spaces that images are compared in, each with a name and a fingerprint."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ _FINGERPRINT_DIGITS = 16
 
 @runtime_checkable
 class FeatureSpace(Protocol):
-    """A map from images to features; users may bring their own."""
+    """A map from images to features; implement it for a space of your own."""
 
     @property
     def name(self) -> str:
-        """What tables call the space."""
+        """Name of the space in tables."""
         ...
 
     @property
     def dim(self) -> int | None:
-        """Number of features; None where it hangs on the size of the images."""
+        """Number of features; None if it depends on the size of the images."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the map; features of equal fingerprints compare and may be cached."""
+        """Digest of the map; features of equal fingerprints compare and may be cached."""
         ...
 
     @property
@@ -69,20 +69,20 @@ class FeatureSpace(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class NetSpace:
-    """Features that a net makes of images, batch by batch.
+    """Features of a net, evaluated batch by batch.
 
     Attributes
     ----------
     name, dim, fingerprint, defines_fid
         As in `FeatureSpace`.
     net
-        Maps uint8 (n, c, h, w) to (n, dim).
+        Map from uint8 (n, c, h, w) to (n, dim).
     smallest, largest
-        Sides that images may have, in pixels; None is no limit.
+        Bounds of the sides of images, in pixels; None for no bound.
     grey
-        What becomes of grey images: `kept`, `repeated` over three channels, or `refused`.
+        Treatment of grey images: `kept`, `repeated` over three channels, or `refused`.
     batch_size
-        Images that the net sees at a time.
+        Images per evaluation.
     """
 
     name: str
@@ -140,8 +140,8 @@ def space_of(name: str, *, weights: str | Path | None = None) -> NetSpace:
     ----------
     name
         `random-conv`: a convolutional net with random weights, 256 features; it needs no file and
-        fits images of any kind, which pretrained nets see little in if they are unlike their own
-        (Naeem et al. 2020), but what it measures is texture and layout more than meaning.
+        suits images unlike those that pretrained nets have seen (Naeem et al. 2020), but measures
+        texture and layout more than meaning.
         `pixels`: the pixels themselves, for tiny images. `resnet20-cifar`: a CIFAR-10 classifier,
         64 features. `inception`: the net that FID, KID, precision and recall were published with,
         2048 features.
@@ -155,7 +155,7 @@ def space_of(name: str, *, weights: str | Path | None = None) -> NetSpace:
     Raises
     ------
     InputError
-        For an unknown name, a file that is missing or not asked for, or without torch-fidelity.
+        For an unknown name, a file that is missing or not needed, or without torch-fidelity.
     FileError
         For a file with other weights.
     """
@@ -170,8 +170,8 @@ def space_of(name: str, *, weights: str | Path | None = None) -> NetSpace:
     return _pixels() if name == "pixels" else _random_conv()
 
 
-def given_space(space: str | FeatureSpace, weights: str | Path | None) -> FeatureSpace:
-    """A space by its name, or the caller's own, which has no weights to read."""
+def resolve_space(space: str | FeatureSpace, weights: str | Path | None) -> FeatureSpace:
+    """Return a space by its name, or the caller's own, which reads no weights."""
     if isinstance(space, str):
         return space_of(space, weights=weights)
     if weights is not None:

@@ -1,4 +1,4 @@
-"""How near images are to those that they should be: PSNR and SSIM."""
+"""Similarity of images to reference images, one by one: PSNR and SSIM."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from cellflow.images.data import ImageSet
 _RANGE = 255
 _WINDOW, _SIGMA, _K1, _K2 = 11, 1.5, 0.01, 0.03
 
-#: Images that are compared at a time.
+#: Images compared at a time.
 _ROWS = 256
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Means over images.
+    """Similarity of images to references, the mean over images.
 
     Attributes
     ----------
     psnr
-        Peak signal-to-noise ratio of each image in decibels, infinite where one is met exactly.
+        Peak signal-to-noise ratio in decibels, infinite if an image equals its reference.
     ssim
         Structural similarity, 1 for equal images.
     """
@@ -37,7 +37,7 @@ class Fidelity:
 
 
 def fidelity(images: ImageSet, reference: ImageSet) -> Fidelity:
-    """Compare images with those that they should be, one by one.
+    """Compare images with reference images, one by one.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def _grids(pixels: np.ndarray) -> Tensor:
 
 
 def _ssim(x: Tensor, y: Tensor) -> Tensor:
-    """Structural similarity of each image."""
+    """Return the structural similarity of each image."""
     window = _window(min(x.shape[2:]))
 
     def mean(values: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ def _ssim(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _window(side: int) -> Tensor:
-    """Weights along a side, shape (1, 1, 1, size)."""
+    """Return the weights along a side, shape (1, 1, 1, size)."""
     size = min(_WINDOW, side - (side + 1) % 2)
     weights = torch.exp(-((torch.arange(size) - size // 2).double() / _SIGMA).square() / 2)
     return (weights / weights.sum())[None, None, None]

@@ -13,7 +13,7 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean and scatter of a sample, which samples of it can be merged into.
+    """Count, mean and scatter of a sample, computed in chunks.
 
     Attributes
     ----------
@@ -31,17 +31,17 @@ class Moments:
 
     @classmethod
     def of(cls, points: np.ndarray) -> Moments:
-        """Moments of points (n, d), in chunks so that no float64 copy of all is made."""
+        """Return the moments of points (n, d), without a float64 copy of all of them."""
         if points.ndim != 2 or not len(points):
             raise InputError(f"moments need points of shape (n, d), got {points.shape}")
         parts = (_moments(points[k : k + _CHUNK]) for k in range(0, len(points), _CHUNK))
         whole = next(parts)
         for part in parts:
-            whole = whole.merged(part)
+            whole = whole.merge(part)
         return whole
 
-    def merged(self, other: Moments) -> Moments:
-        """Moments of both samples together (Chan, Golub and LeVeque 1983, equation 2.1)."""
+    def merge(self, other: Moments) -> Moments:
+        """Return the moments of both samples (Chan, Golub and LeVeque 1983, equation 2.1)."""
         n = self.n + other.n
         shift = other.mean - self.mean
         between = np.outer(shift, shift) * (self.n * other.n / n)
@@ -49,7 +49,7 @@ class Moments:
 
     @property
     def cov(self) -> np.ndarray:
-        """Unbiased covariance, shape (d, d); it takes two points at least."""
+        """Unbiased covariance, shape (d, d), of two points or more."""
         if self.n < 2:
             raise InputError(f"a covariance needs 2 points or more, got {self.n}")
         return self.scatter / (self.n - 1)
@@ -58,12 +58,13 @@ class Moments:
 def frechet_distance(
     mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray
 ) -> float:
-    """|mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)), in squared units of the points.
+    """Return the Frechet distance, in squared units of the points.
 
-    The eigenvalues of (A B)^(1/2) are the singular values of F_a^T F_b, with A = F_a F_a^T and
-    B = F_b F_b^T: they come out real and non-negative, and where a covariance is of low rank its
-    factor has so few columns. Heusel et al. 2017, equation 6; from finite samples it is biased
-    upwards, the more the fewer there are, so compare at equal numbers only.
+    It is |mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2)) (Heusel et al. 2017, equation 6). The
+    eigenvalues of (A B)^(1/2) are the singular values of F_a^T F_b, with A = F_a F_a^T and
+    B = F_b F_b^T: they are real and non-negative, and the factor of a covariance of low rank has as
+    few columns. From finite samples it is biased upwards, more so from fewer, so compare at equal
+    numbers only.
 
     Parameters
     ----------
@@ -90,8 +91,8 @@ def _moments(points: np.ndarray) -> Moments:
 
 
 def _factor(cov: np.ndarray) -> np.ndarray:
-    """F of shape (d, rank) with F F^T = cov."""
+    """Return F of shape (d, rank) with F F^T = cov."""
     values, vectors = np.linalg.eigh(np.asarray(cov, dtype=np.float64))
-    # Roots of what rounding leaves of zeros would add up over many dimensions.
+    # Square roots of rounding errors around zero would add up over many dimensions.
     kept = values > len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
     return vectors[:, kept] * np.sqrt(values[kept])

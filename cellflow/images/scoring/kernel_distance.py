@@ -13,18 +13,18 @@ from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._typing import OtherPoints, Points
 
-#: Numbers of subsets that are held at a time.
+#: Entries of kernel matrices in memory at a time.
 _ENTRIES = 2**22
 
 
 @dataclass(frozen=True)
 class KernelDistance:
-    """Mean and standard deviation over subsets.
+    """Mean and standard deviation of the kernel distance over subsets.
 
     Attributes
     ----------
     mean
-        Unbiased, so it can be slightly negative where the samples are of one law.
+        Unbiased, so it can be slightly negative for two samples of one law.
     std
         Of the subsets, with divisor `subsets`; not an error of the mean, as subsets overlap.
     subsets, subset_size
@@ -44,22 +44,22 @@ def kernel_distance(
     subsets: int = 100,
     subset_size: int = 1000,
 ) -> KernelDistance:
-    """Squared MMD with kernel (x . y / d + 1)^3, over subsets drawn without replacement.
+    """Return the squared MMD with kernel (x . y / d + 1)^3, over subsets without replacement.
 
-    Of Inception features it is the KID (Binkowski et al. 2018, section 4). Unlike the Frechet
-    distance its expectation does not hang on the number of points, which sets its spread only.
+    On Inception features it is the KID (Binkowski et al. 2018, section 4). Unlike that of the
+    Frechet distance, its expectation does not depend on the number of points, only its spread does.
 
     Parameters
     ----------
     x, y
         Features, (n, d) and (m, d), on any device.
     generator
-        Draws the subsets.
+        Source of the subsets.
     subsets
         Their number.
     subset_size
-        Points of each side in a subset. Where a sample has fewer, subsets are as large as the
-        smaller sample, which then enters each of them whole; where both are, all subsets are
+        Points of each side in a subset. If a sample has fewer, subsets are as large as the
+        smaller sample, which each of them contains whole; if both are as small, all subsets are
         equal and `std` is zero.
 
     Raises
@@ -69,17 +69,17 @@ def kernel_distance(
     """
     check_positive(subsets, "subsets")
     if x.shape[1] != y.shape[1]:
-        raise InputError(f"features of {x.shape[1]} and of {y.shape[1]} dimensions do not compare")
+        raise InputError(f"features must have equal dimensions, got {x.shape[1]} and {y.shape[1]}")
     size = min(subset_size, len(x), len(y))
     if size < 2:
         raise InputError(f"a subset needs 2 points or more of each side, got {size}")
-    together = max(1, _ENTRIES // (size * max(size, x.shape[1])))
+    at_once = max(1, _ENTRIES // (size * max(size, x.shape[1])))
     parts = []
-    for start in range(0, subsets, together):
-        # Drawn in turns, so that what is drawn does not hang on how many are taken together.
+    for start in range(0, subsets, at_once):
+        # Drawn one by one, so that the subsets do not depend on the number computed at once.
         rows = [
             (_rows(len(x), size, generator), _rows(len(y), size, generator))
-            for _ in range(min(together, subsets - start))
+            for _ in range(min(at_once, subsets - start))
         ]
         of_x, of_y = (torch.stack(side) for side in zip(*rows, strict=True))
         parts.append(_square_mmd(x[of_x.to(x.device)].double(), y[of_y.to(y.device)].double()))
@@ -92,7 +92,7 @@ def _rows(n: int, size: int, generator: torch.Generator) -> Tensor:
 
 
 def _square_mmd(x: Float[Tensor, "s k d"], y: Float[Tensor, "s k d"]) -> Float[Tensor, " s"]:
-    """Pairs of a point with itself are left out, which makes the estimate unbiased."""
+    """Return the unbiased estimate, without pairs of a point with itself."""
     within = _mean_of_pairs(_cubic(x, x)) + _mean_of_pairs(_cubic(y, y))
     return within - 2 * _cubic(x, y).mean(dim=(1, 2))
 

@@ -1,4 +1,4 @@
-"""Precision and recall: how much of one sample lies where the other has points."""
+"""Precision and recall: the share of one sample within the support of the other."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 from cellflow._errors import InputError
 from cellflow._typing import OtherPoints, Points, Rows
 
-#: Distances that are held at a time.
+#: Distances in memory at a time.
 _ENTRIES = 2**24
 
 
 class PrecisionRecall(NamedTuple):
-    """Shares from 0 to 1.
+    """Precision and recall, shares from 0 to 1.
 
     Attributes
     ----------
@@ -31,11 +31,11 @@ class PrecisionRecall(NamedTuple):
 
 
 def precision_recall(real: Points, generated: OtherPoints, k: int = 3) -> PrecisionRecall:
-    """Precision and recall of Kynkaanniemi et al. 2019, equations 1 and 2.
+    """Return precision and recall of Kynkaanniemi et al. 2019, equations 1 and 2.
 
-    The support of a sample is the union of balls around its points, each of which reaches to the
-    point's `k`-th nearest neighbour in the sample. Both shares hang on the numbers of points, so
-    compare at equal numbers only.
+    The support of a sample is the union of balls around its points, each with the distance to the
+    point's `k`-th nearest neighbour in the sample as radius. Both shares depend on the numbers of
+    points, so compare at equal numbers only.
 
     Parameters
     ----------
@@ -43,11 +43,11 @@ def precision_recall(real: Points, generated: OtherPoints, k: int = 3) -> Precis
         Features, (n, d) and (m, d), on one device, more than `k` each. Time grows with
         (n + m)^2 d; memory with n + m, as distances are made in chunks.
     k
-        Which neighbour a ball reaches to.
+        Number of the neighbour that sets the radius of a ball.
     """
     if real.shape[1] != generated.shape[1]:
         raise InputError(
-            f"features of {real.shape[1]} and of {generated.shape[1]} dimensions do not compare"
+            f"features must have equal dimensions, got {real.shape[1]} and {generated.shape[1]}"
         )
     if not 1 <= k < min(len(real), len(generated)):
         raise InputError(
@@ -64,7 +64,7 @@ def precision_recall(real: Points, generated: OtherPoints, k: int = 3) -> Precis
 
 
 def _radii(points: Points, k: int) -> Rows:
-    """Distance of each point to its `k`-th nearest neighbour; the nearest of all is itself."""
+    """Return the distance of each point to its `k`-th nearest neighbour, itself excluded."""
     return torch.cat([distances.kthvalue(k + 1).values for distances in _distances(points, points)])
 
 
@@ -74,6 +74,6 @@ def _share_within(points: Points, centres: OtherPoints, radii: Tensor) -> float:
 
 
 def _distances(points: Points, centres: OtherPoints) -> Iterator[Tensor]:
-    """Rows of the distance matrix, some at a time."""
+    """Iterate over blocks of rows of the distance matrix."""
     for part in torch.split(points, max(1, _ENTRIES // len(centres))):
         yield torch.cdist(part, centres)

@@ -1,36 +1,34 @@
-"""What scores of images are: numbers with the images and the feature space they hang on."""
+"""Scores of images, with the number of images and the feature space; their tables as JSON."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cellflow._errors import FileError
+from cellflow._files import atomic_file
 from cellflow.images.scoring.kernel_distance import KernelDistance
 from cellflow.images.scoring.precision_recall import PrecisionRecall
 
 if TYPE_CHECKING:
     import pandas as pd
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from cellflow._errors import FileError
-from cellflow._files import atomic_file
-
-#: What the rows of a table are of.
+#: Images that a row of a table is about.
 GENERATED, TEST = "generated", "test images"
 
 
 @dataclass(frozen=True)
 class Score:
-    """What was measured of some images, against real ones in a feature space.
+    """Scores of some images against real ones in a feature space.
 
     Attributes
     ----------
     of
         `generated` or `test images`.
     n
-        How many of them.
+        Number of them.
     frechet
         Frechet distance from all real images.
     kernel
@@ -38,7 +36,7 @@ class Score:
     support
         Precision and recall against `n_support` real images, drawn once.
     n_support
-        As many as `n`, or all where there are fewer.
+        As many as `n`, or all if there are fewer.
     """
 
     of: str
@@ -48,8 +46,8 @@ class Score:
     support: PrecisionRecall
     n_support: int
 
-    def named(self, *, fid: bool) -> dict[str, float]:
-        """Numbers under names that tell the number of images."""
+    def to_names(self, *, fid: bool) -> dict[str, float]:
+        """Return the numbers under names with the number of images."""
         frechet, kernel = ("FID", "KID") if fid else ("Frechet", "kernel")
         return {
             f"{frechet}-{self.n}": self.frechet,
@@ -62,7 +60,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of generated images, and beside them of real ones that were not trained on.
+    """Scores of generated images, and of real ones that were not trained on.
 
     Attributes
     ----------
@@ -73,8 +71,8 @@ class Scores:
     n_real
         Real images that the distances are from.
     scores
-        Of all generated images; of the test images, as many as there are and no more; and, where
-        those are fewer, of as many generated ones, so that equal numbers compare.
+        Of all generated images; of at most as many test images; and, if these are fewer, of as many
+        generated ones, so that equal numbers compare.
     """
 
     space: str
@@ -84,15 +82,15 @@ class Scores:
     scores: tuple[Score, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Tell everything as JSON.
+        """Return all numbers for JSON.
 
         Returns
         -------
-        Numbers under names that tell the number of images.
+        Numbers under names with the number of images.
         """
         rows: dict[str, dict[str, float]] = {}
         for score in self.scores:
-            rows.setdefault(score.of, {}).update(score.named(fid=self.defines_fid))
+            rows.setdefault(score.of, {}).update(score.to_names(fid=self.defines_fid))
         return {
             "space": self.space,
             "fingerprint": self.fingerprint,
@@ -107,7 +105,7 @@ class Scores:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """One row for each score, for tables of many."""
+        """A row for each score, for tables of many."""
         name = "FID" if self.defines_fid else "Frechet"
         return [
             {
@@ -126,11 +124,11 @@ class Scores:
         ]
 
     def table(self) -> pd.DataFrame:
-        """Tell the scores as a table.
+        """Return the scores as a table.
 
         Returns
         -------
-        One row for the generated and one for the test images; columns tell the numbers.
+        A row for the generated and one for the test images; column names have the number of images.
         """
         import pandas as pd
 
@@ -145,7 +143,7 @@ FORMAT = "cellflow-image-scores"
 
 
 def write_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = False) -> None:
-    """Write the rows of `score_flow`, or of `Scores.rows`, whole or not at all.
+    """Write the rows of `score_flow`, or of `Scores.rows`, as JSON; atomic.
 
     Parameters
     ----------
@@ -168,7 +166,7 @@ def write_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = Fals
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Read the table back.
+    """Read a table of scores.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""What scores need of real images, made once and kept on disk.
+"""Features of real images and their moments, with a cache on disk.
 
-A cache file is never trusted: it carries the SHA-256 digest of its tensors and says what they
-belong to, and one that does not fit is made anew with a warning.
+A cache file has the SHA-256 digest of its tensors and the images and space that they belong to; a
+file that does not match is replaced with a warning.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FORMAT = "cellflow-image-statistics-2"
 
 @dataclass(frozen=True)
 class Statistics:
-    """Images in a feature space.
+    """Features of images and their moments.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Statistics:
 
     @classmethod
     def of(cls, features: Tensor) -> Statistics:
-        """Statistics of features."""
+        """Return the statistics of features."""
         if not features.isfinite().all():
             raise InputError("features are not finite: the feature space does not fit the images")
         return cls(features, Moments.of(features.cpu().numpy()))
@@ -54,31 +54,31 @@ def statistics_of(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> Statistics:
-    """Features of images and their moments, from the cache where it has them.
+    """Return features of images and their moments, from the cache if it has them.
 
     Parameters
     ----------
     images
-        The images, all of which enter.
+        The images, all of which are used.
     space
-        What makes features of them.
+        Feature space.
     cache
-        Folder with a file for each image set and space, made where missing: 4 bytes a feature
-        and 8 bytes for each pair of features. None keeps nothing.
+        Folder with a file for each image set and space, made if missing: 4 bytes per feature and 8
+        bytes per pair of features. None stores nothing.
     device
-        Where features are made and returned.
+        Device of the computation, and of the features returned.
     progress
         Show a progress bar on stderr.
 
     Warns
     -----
     CellflowWarning
-        If a cache file is damaged, or belongs to something else; it is made anew.
+        If a cache file is damaged, or belongs to other images; it is replaced.
 
     Raises
     ------
     InputError
-        If `cache` is no folder, or the space does not fit the images.
+        If `cache` is a file, or the space does not fit the images.
     """
     if cache is None:
         return Statistics.of(space(images.pixels, device, progress=progress))
@@ -93,7 +93,7 @@ def statistics_of(
         try:
             return _read(path, key, device)
         except FileError as error:
-            warnings.warn(f"{error}; it is made anew", CellflowWarning, stacklevel=2)
+            warnings.warn(f"{error}; it is replaced", CellflowWarning, stacklevel=2)
     found = Statistics.of(space(images.pixels, device, progress=progress))
     _write(path, key, found)
     return found
@@ -121,10 +121,10 @@ def _write(path: Path, key: dict[str, str], statistics: Statistics) -> None:
 
 
 def _read(path: Path, key: dict[str, str], device: torch.device | str) -> Statistics:
-    """Read a cache file; `FileError` for any other than `_write` makes for this key."""
+    """Read a cache file; `FileError` unless `_write` wrote it for this key."""
     tensors, metadata = read_tensors(path, "statistics of images")
     check_digest(path, tensors, metadata)
     if {name: metadata.get(name) for name in ("format", *key)} != {"format": _FORMAT, **key}:
-        raise FileError(f"the cached statistics {path} belong to something else")
+        raise FileError(f"the cached statistics {path} belong to other images or another space")
     moments = Moments(int(key["n"]), tensors["mean"].numpy(), tensors["scatter"].numpy())
     return Statistics(tensors["features"].to(device), moments)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cellflow import InputError
-from cellflow.images.guidance.discriminator_guidance import DiscriminatorGuidance
+from cellflow.images.guidance.discriminator_guidance import DiscriminatorGuide
 from cellflow.images.guidance.noisy_classifier import vp_sigma
 from cellflow.integrate import heun, solve
 from tests.seeds import seeded
@@ -62,16 +62,14 @@ def levels(*values):
 def test_a_discriminator_that_knows_nothing_changes_nothing(dtype):
     start = noise().to(dtype)
     plain = heun(gaussian(MODEL), start)
-    guided = heun(gaussian(MODEL), start, guide=DiscriminatorGuidance(Known(nothing), (2.0, 1.0)))
+    guided = heun(gaussian(MODEL), start, guide=DiscriminatorGuide(Known(nothing), (2.0, 1.0)))
     assert torch.equal(plain.x, guided.x)
     assert plain.nfe == guided.nfe
 
 
 def test_no_weight_asks_no_discriminator_and_changes_nothing():
     known = Known(exact)
-    guided = heun(
-        gaussian(MODEL), noise(), guide=DiscriminatorGuidance(known, (0.0, 0.0), boost=True)
-    )
+    guided = heun(gaussian(MODEL), noise(), guide=DiscriminatorGuide(known, (0.0, 0.0), boost=True))
     assert torch.equal(guided.x, heun(gaussian(MODEL), noise()).x)
     assert known.calls == 0
 
@@ -81,7 +79,7 @@ def test_a_linear_log_ratio_adds_a_constant_times_the_level(order, weight):
     """L = a^T x adds -w sigma a to the slope."""
     a = levels(3.0, -1.0)
     sigma = levels(0.1, 1.0, 50.0)
-    added = DiscriminatorGuidance(Known(lambda _sigma, x: x @ a), (2.0, 0.5)).slope_correction(
+    added = DiscriminatorGuide(Known(lambda _sigma, x: x @ a), (2.0, 0.5)).slope_correction(
         0, order, sigma, noise(3)
     )
     torch.testing.assert_close(added, -weight * sigma[:, None] * a)
@@ -91,7 +89,7 @@ def test_the_exact_log_ratio_leads_a_flow_of_a_wrong_mean_to_the_data():
     """With weight 1 at both ends of steps, samples are those of a flow of the right mean."""
     right = heun(gaussian(DATA), noise(), n_steps=60, sigma_min=0.05)
     wrong = heun(gaussian(MODEL), noise(), n_steps=60, sigma_min=0.05)
-    guide = DiscriminatorGuidance(Known(exact), (1.0, 1.0))
+    guide = DiscriminatorGuide(Known(exact), (1.0, 1.0))
     guided = heun(gaussian(MODEL), noise(), n_steps=60, sigma_min=0.05, guide=guide)
     torch.testing.assert_close(guided.end, right.end, rtol=0, atol=1e-9)
     assert float((wrong.end - right.end).abs().min()) > 1
@@ -101,7 +99,7 @@ def test_guidance_of_the_first_order_alone_needs_twice_the_weight():
     """As published: the second slope of a step halves what the first is given."""
 
     def led(weights):
-        return DiscriminatorGuidance(Known(exact), weights)
+        return DiscriminatorGuide(Known(exact), weights)
 
     ends = {
         weights: float(heun(gaussian(MODEL), noise(), n_steps=200, guide=led(weights)).end.mean())
@@ -117,16 +115,16 @@ def test_guidance_of_the_first_order_alone_needs_twice_the_weight():
 def test_guidance_is_there_at_times_from_a_hundredth_to_one():
     ends = vp_sigma(levels(0.01, 1.0)).tolist()
     sigma = levels(0.999 * ends[0], 1.001 * ends[0], 0.999 * ends[1], 1.001 * ends[1])
-    added = DiscriminatorGuidance(
-        Known(lambda _sigma, x: x.sum(dim=1)), (1.0, 0.0)
-    ).slope_correction(0, 1, sigma, noise(4))
+    added = DiscriminatorGuide(Known(lambda _sigma, x: x.sum(dim=1)), (1.0, 0.0)).slope_correction(
+        0, 1, sigma, noise(4)
+    )
     assert added.any(dim=1).tolist() == [False, True, True, False]
 
 
 def test_where_there_is_none_nothing_is_asked():
     known = Known(exact)
     assert (
-        not DiscriminatorGuidance(known, (1.0, 1.0))
+        not DiscriminatorGuide(known, (1.0, 1.0))
         .slope_correction(0, 1, levels(0.01, 0.02), noise(2))
         .any()
     )
@@ -135,7 +133,7 @@ def test_where_there_is_none_nothing_is_asked():
 
 def test_covariates_reach_the_discriminator():
     known, condition = Known(exact), torch.eye(2)
-    DiscriminatorGuidance(known, (1.0, 0.0), condition=condition).slope_correction(
+    DiscriminatorGuide(known, (1.0, 0.0), condition=condition).slope_correction(
         0, 1, levels(1.0, 1.0), noise(2)
     )
     assert known.condition is condition
@@ -147,7 +145,7 @@ def test_boosting_doubles_the_guidance_of_what_looks_generated_in_every_second_s
     known = Known(lambda _sigma, x: x[:, 0])
     x, sigma = levels([-1.0, 0.0], [1.0, 0.0]), levels(1.0, 1.0)
     for order in (1, 2):
-        added = DiscriminatorGuidance(known, (1.0, 1.0), boost=True).slope_correction(
+        added = DiscriminatorGuide(known, (1.0, 1.0), boost=True).slope_correction(
             step, order, sigma, x
         )
         doubled = order == 1 and step % 2 == 0
@@ -156,7 +154,7 @@ def test_boosting_doubles_the_guidance_of_what_looks_generated_in_every_second_s
 
 @pytest.mark.parametrize("step", range(1, 11))
 def test_boosting_stirs_what_looked_generated_in_every_fifth_step(step):
-    guide = DiscriminatorGuidance(
+    guide = DiscriminatorGuide(
         Known(lambda _sigma, x: x[:, 0]), (1.0, 0.0), boost=True, generator=seeded(7)
     )
     x, sigma = levels([-1.0, 0.0], [1.0, 0.0]), levels(2.0, 2.0)
@@ -169,7 +167,7 @@ def test_boosting_stirs_what_looked_generated_in_every_fifth_step(step):
 
 @pytest.mark.parametrize(("n_steps", "share"), [(18, 4 / 18), (5, math.sqrt(2) - 1)])
 def test_stirred_points_have_the_noise_of_their_new_level(n_steps, share):
-    guide = DiscriminatorGuidance(
+    guide = DiscriminatorGuide(
         Known(lambda _s, x: x.sum(1) - 1e9), (1.0, 0.0), boost=True, generator=seeded(7)
     )
     x = torch.zeros((20_000, 2), dtype=torch.float64)
@@ -182,7 +180,7 @@ def test_stirred_points_have_the_noise_of_their_new_level(n_steps, share):
 
 
 def test_each_run_begins_without_a_memory_of_the_one_before():
-    guide = DiscriminatorGuidance(
+    guide = DiscriminatorGuide(
         Known(lambda _s, x: x.sum(1) - 1e9), (1.0, 0.0), boost=True, generator=seeded(7)
     )
     guide.slope_correction(17, 1, levels(1.0), noise(1))
@@ -192,11 +190,11 @@ def test_each_run_begins_without_a_memory_of_the_one_before():
 
 
 def test_boosted_samples_still_reach_the_data():
-    guide = DiscriminatorGuidance(Known(exact), (1.0, 1.0), boost=True, generator=seeded(7))
+    guide = DiscriminatorGuide(Known(exact), (1.0, 1.0), boost=True, generator=seeded(7))
     end = heun(gaussian(MODEL), noise(4000), n_steps=40, guide=guide).end
     # Doubling the guidance of those that look generated leads some of them too far.
     assert abs(float(end.mean()) - DATA) < 0.3
-    again = DiscriminatorGuidance(Known(exact), (1.0, 1.0), boost=True, generator=seeded(7))
+    again = DiscriminatorGuide(Known(exact), (1.0, 1.0), boost=True, generator=seeded(7))
     assert torch.equal(end, heun(gaussian(MODEL), noise(4000), n_steps=40, guide=again).end)
 
 
@@ -221,7 +219,7 @@ def test_levels_may_differ_from_row_to_row():
 
 
 def test_other_solvers_take_no_guide():
-    guide = DiscriminatorGuidance(Known(exact), (1.0, 0.0))
+    guide = DiscriminatorGuide(Known(exact), (1.0, 0.0))
     with pytest.raises(InputError, match="goes with solver 'edm-heun', not with 'euler'"):
         solve(gaussian(DATA), noise(2), [0.0, 1.0], solver="euler", guide=guide)
     by_name = solve(

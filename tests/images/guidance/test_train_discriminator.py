@@ -8,16 +8,16 @@ import torch
 
 import cellflow as cf
 from cellflow.couplings import MixtureCoupling
-from cellflow.images import ImageSet
+from cellflow.images import DISCRIMINATOR_RECIPE, DiscriminatorGuidance, ImageSet
 from cellflow.images.guidance import discrimination
 from cellflow.images.guidance._train_discriminator import _multipliers
 from cellflow.images.space import ImageSpace
+from cellflow.methods.recipes import Recipe
 from tests.images.test_augment import EDM
 from tests.small_images import digits, trained
 
 SMALL = {
-    "n_generated": 40,
-    "by": "edm-heun:2",
+    "generated": 40,
     "n_steps": 2,
     "classifier_steps": 2,
     "batch_size": 16,
@@ -32,8 +32,16 @@ HEUN = {"solver": "edm-heun", "n_steps": 6}
 
 def told(flow, data=None, **options):
     """A discriminator of a few steps."""
-    data = digits() if data is None else data
-    return cf.images.train_discriminator(flow, data, **{**SMALL, **options})
+    data, options = digits() if data is None else data, {**SMALL, **options}
+    numbers = {name: options.pop(name) for name in set(options) & set(Recipe.model_fields)}
+    recipe = cf.recipe(DISCRIMINATOR_RECIPE, **numbers)
+    return cf.images.train_discriminator(flow, data, recipe=recipe, **options)
+
+
+def led(flow, n, discriminator, weight=None, boost=None, **options):
+    """Samples with discriminator guidance."""
+    guidance = DiscriminatorGuidance(discriminator, weight, boost)
+    return cf.images.sample(flow, n, guidance=guidance, **{**HEUN, **options})
 
 
 def swayed(discriminator):
@@ -74,7 +82,7 @@ def grey(n=300, seed=0):
 def test_digits_are_soon_told_from_noise(pairing, flow):
     """At all levels of noise together, of which the upper third tells nothing."""
     data = digits()[:300]
-    options = {"generated": grey(), "n_generated": None, "pairing": pairing, "n_steps": 150}
+    options = {"generated": grey(), "pairing": pairing, "n_steps": 150}
     found = told(flow, data, **options, classifier_steps=30, batch_size=64, learning_rate=3e-3)
     assert max(found.history["accuracy"]) > 0.7
     assert min(found.history["check"]) < 0.6
@@ -97,16 +105,10 @@ def test_a_learned_discriminator_leads_samples_towards_the_data(flow):
         flow,
         darker,
         generated=ImageSet(made[:400]),
-        n_generated=None,
         learning_rate=2e-3,
         **options,
     )
-    samples = [
-        cf.images.sample(
-            flow, 60, solver="edm-heun", n_steps=18, discriminator=found, discriminator_weight=w
-        ).images
-        for w in (0, 2)
-    ]
+    samples = [led(flow, 60, found, weight, n_steps=18).images for weight in (0, 2)]
     brightness = [float(each.pixels.mean()) for each in samples]
     assert brightness[0] - 2 > brightness[1] > darker.pixels.mean()
     distances = [
@@ -140,20 +142,14 @@ def test_same_seed_same_discriminator_and_samples(flow, discriminator):
     first, second, other = (told(flow, rng=seed) for seed in (3, 3, 4))
     assert first.fingerprint == second.fingerprint != other.fingerprint
     assert first.history == second.history
-    options = {**HEUN, "discriminator": discriminator, "discriminator_weight": 5, "boost": True}
-    made = [cf.images.sample(flow, 6, rng=seed, **options).images for seed in (1, 1, 2)]
+    made = [led(flow, 6, discriminator, 5, boost=True, rng=seed).images for seed in (1, 1, 2)]
     assert made[0].fingerprint == made[1].fingerprint != made[2].fingerprint
 
 
 def test_a_saved_discriminator_guides_as_before(flow, discriminator, tmp_path):
     discriminator.save(tmp_path / "told")
     again = cf.images.Discriminator.load(tmp_path / "told")
-    made = [
-        cf.images.sample(
-            flow, 4, discriminator=each, discriminator_weight=9, **HEUN
-        ).images.fingerprint
-        for each in (discriminator, again)
-    ]
+    made = [led(flow, 4, each, 9).images.fingerprint for each in (discriminator, again)]
     assert made[0] == made[1] != cf.images.sample(flow, 4, **HEUN).images.fingerprint
 
 
@@ -176,7 +172,7 @@ def test_noise_is_paired_within_real_and_generated_images_of_each_class(conditio
             super().__init__(parts, weights)
 
     monkeypatch.setattr(discrimination, "MixtureCoupling", Seen)
-    told(conditional, n_generated=50)
+    told(conditional, generated=50)
     parts, weights = seen[2]  # after the two of the classifier
     assert len(parts) == 20
     for k in range(10):
@@ -192,11 +188,11 @@ def test_noise_is_paired_within_real_and_generated_images_of_each_class(conditio
 def test_assigned_noise_is_nearer_than_drawn_noise(flow):
     """And it is standard normal for real images alone."""
     real = ImageSpace.of(flow).population(digits(), flips=False)
-    images = discrimination._marked(discrimination.Classified(real, real, None, (1, 8, 8)))
+    images = discrimination._with_marks(real, real)
     lengths = {}
     for pairing in discrimination.PAIRINGS:
         generator = torch.Generator().manual_seed(0)
-        split = discrimination._Split.of(images, pairing, discrimination.RECIPE, generator)
+        split = discrimination._Split.of(images, pairing, DISCRIMINATOR_RECIPE, generator)
         pairs = split.seen.sample(2000, generator)
         lengths[pairing] = float((pairs.x1 - pairs.x0).norm(dim=1).mean())
         real_noise = pairs.x0[pairs.c1[:, 0] == 1]
@@ -209,23 +205,20 @@ def test_no_weight_changes_nothing_and_classes_take_half_of_the_weight(
     flow, conditional, discriminator, of_classes
 ):
     plain = cf.images.sample(flow, 4, **HEUN)
-    none = cf.images.sample(flow, 4, discriminator=discriminator, discriminator_weight=0, **HEUN)
+    none = led(flow, 4, discriminator, 0)
     assert none.images.fingerprint == plain.images.fingerprint
     assert (plain.by, none.by) == ("edm-heun:6", "edm-heun:6+dg:0")
     assert none.nfe == plain.nfe == 11
-    assert cf.images.sample(flow, 2, discriminator=discriminator, **HEUN).by == "edm-heun:6+dg:2"
-    made = cf.images.sample(conditional, 2, discriminator=of_classes, **HEUN)
-    assert made.by == "edm-heun:6+dg:1+boost"
-    options = {"discriminator_weight": (2, 0.5), "boost": False}
-    made = cf.images.sample(conditional, 2, discriminator=of_classes, **options, **HEUN)
+    assert led(flow, 2, discriminator).by == "edm-heun:6+dg:2"
+    assert led(conditional, 2, of_classes).by == "edm-heun:6+dg:1+boost"
+    made = led(conditional, 2, of_classes, (2, 0.5), boost=False)
     assert made.by == "edm-heun:6+dg:2:0.5"
 
 
 def test_each_batch_has_its_own_classes(conditional, of_classes):
     """Without boosting, samples do not hang on how many are computed at once."""
-    options = {**HEUN, "discriminator": of_classes, "discriminator_weight": 5, "boost": False}
     whole, parts = (
-        cf.images.sample(conditional, 7, batch_size=size, **options).images.pixels
+        led(conditional, 7, of_classes, 5, boost=False, batch_size=size).images.pixels
         for size in (7, 3)
     )
     assert np.abs(whole.astype(int) - parts).max() <= 1
@@ -236,28 +229,27 @@ def test_nets_of_other_kinds_are_guided_too():
     flow = trained(method="i-cfm")
     found = swayed(told(flow))
     plain = cf.images.sample(flow, 3, **HEUN).images
-    led = cf.images.sample(flow, 3, discriminator=found, discriminator_weight=9, **HEUN).images
-    assert plain.fingerprint != led.fingerprint
+    assert plain.fingerprint != led(flow, 3, found, 9).images.fingerprint
 
 
 def test_a_flow_with_a_discriminator_is_scored_by_the_solver_that_takes_one(flow, discriminator):
-    options = {"discriminator": discriminator, "progress": False}
+    options = {"guidance": DiscriminatorGuidance(discriminator), "progress": False}
     table = cf.images.score_flow(flow, digits(), 8, **options)
     assert list(table["by"]) == ["edm-heun:18+dg:2"]
-    with pytest.raises(cf.InputError, match=r"guidance goes with .*, not with 'euler'"):
+    with pytest.raises(cf.InputError, match="requires solver 'edm-heun', got 'euler'"):
         cf.images.score_flow(flow, digits(), 8, by=("euler:2",), **options)
 
 
 def test_too_few_images_are_refused_before_any_training(flow, monkeypatch):
     monkeypatch.setattr(discrimination, "Trainer", None)
     with pytest.raises(cf.InputError, match="two or more generated images"):
-        cf.images.train_discriminator(flow, digits(), n_generated=1, progress=False)
+        cf.images.train_discriminator(flow, digits(), generated=1, progress=False)
 
 
 def test_the_discriminator_of_another_flow_is_warned_of(discriminator):
     other = trained(config=EDM, n_steps=2, rng=5)
     with pytest.warns(cf.CellflowWarning, match="images of another flow"):
-        cf.images.sample(other, 2, discriminator=discriminator, **HEUN)
+        led(other, 2, discriminator)
 
 
 @pytest.mark.parametrize(
@@ -283,10 +275,8 @@ MISTAKES = {
     "batch": ({"batch_size": 0}, "batch_size"),
     "rate": ({"learning_rate": 0.0}, "learning_rate"),
     "channels": ({"channels": 6}, "channels must be a multiple of 4, got 6"),
-    "solver": ({"by": "eular:2"}, "did you mean 'euler'"),
-    "none made": ({"n_generated": 0}, "n_generated must be positive, got 0"),
-    "one made": ({"n_generated": 1}, "two or more generated images of each class"),
-    "both": ({"generated": grey()}, "either generated images or how many to make"),
+    "none made": ({"generated": 0}, "number of generated images must be positive, got 0"),
+    "one made": ({"generated": 1}, "two or more generated images of each class"),
     "seed": ({"rng": -1}, "rng must be a whole number"),
     "device": ({"device": "gpu9"}, "device 'gpu9' is not available"),
 }
@@ -304,11 +294,11 @@ def test_images_that_the_flow_does_not_make_are_refused(flow, conditional):
     with pytest.raises(cf.InputError, match="data: this flow makes images of shape"):
         told(flow, large)
     with pytest.raises(cf.InputError, match="generated: this flow makes images of shape"):
-        told(flow, generated=large, n_generated=None)
-    with pytest.raises(cf.InputError, match=r"generated: this flow knows the classes 0, 1.*none"):
-        told(conditional, generated=grey(), n_generated=None)
+        told(flow, generated=large)
+    with pytest.raises(cf.InputError, match=r"generated: this flow has the classes 0, 1.*none"):
+        told(conditional, generated=grey())
     with pytest.raises(cf.InputError, match="two or more generated images of each class"):
-        told(conditional, n_generated=11)
+        told(conditional, generated=11)
 
 
 def test_flows_that_cannot_be_guided_are_refused():
@@ -317,30 +307,25 @@ def test_flows_that_cannot_be_guided_are_refused():
         told(between)
     with pytest.raises(cf.InputError, match="average velocity"):
         told(trained(method="mean-flow"))
-    with pytest.raises(cf.InputError, match=r"on path 'straight'.* not on 'vp'"):
+    with pytest.raises(cf.InputError, match=r"requires path 'straight'.* has path 'vp'"):
         told(trained(method="vp"))
     encoder = cf.images.PCAEncoder.fit(digits(), 5)
     latent = trained(config=None, encoder=encoder, n_steps=2)
-    with pytest.raises(cf.InputError, match="lives in latents"):
+    with pytest.raises(cf.InputError, match="is in latents"):
         told(latent)
 
 
 def test_guidance_that_cannot_be_is_refused(flow, conditional, discriminator):
-    def sample(flow, **options):
-        return cf.images.sample(flow, 2, **{**HEUN, "discriminator": discriminator, **options})
-
-    with pytest.raises(cf.InputError, match="with solver 'edm-heun', not with 'dopri5'"):
-        sample(flow, solver="dopri5")
+    with pytest.raises(cf.InputError, match="requires solver 'edm-heun', got 'dopri5'"):
+        led(flow, 2, discriminator, solver="dopri5", n_steps=None)
     with pytest.raises(cf.InputError, match=r"64 coordinates and 0 covariates.* 64 and 10"):
-        sample(conditional)
-    for weight in (-1, (1, 2, 3), float("nan"), float("inf")):
-        with pytest.raises(cf.InputError, match="discriminator_weight must be a number from 0"):
-            sample(flow, discriminator_weight=weight)
-    for options in ({"discriminator_weight": 1}, {"boost": True}):
-        with pytest.raises(cf.InputError, match="need a discriminator"):
-            sample(flow, discriminator=None, **options)
-    leap = trained(method="mean-flow")
+        led(conditional, 2, discriminator)
+    for weight in (-1, float("nan"), float("inf")):
+        with pytest.raises(cf.InputError, match="weights of the guidance must be at least 0"):
+            DiscriminatorGuidance(discriminator, weight)
+    with pytest.raises(cf.InputError, match="weight must be one number or two"):
+        DiscriminatorGuidance(discriminator, (1, 2, 3))
     with pytest.raises(cf.InputError, match="average velocity"):
-        sample(leap)
+        led(trained(method="mean-flow"), 2, discriminator)
     hand_made = replace(discriminator, settings={})
-    assert len(sample(flow, discriminator=hand_made).images) == 2
+    assert len(led(flow, 2, hand_made).images) == 2

@@ -75,10 +75,10 @@ def test_arrays_that_are_no_images_are_refused(rgb, tmp_path):
         ({"pictures": rgb}, "has no images: it has pictures; expected images, train_images"),
         ({"images": rgb / 255}, "must be uint8.* got float64"),
         ({"images": rgb[0, 0]}, r"\(n, c, h, w\); got the shape \(4, 3\)"),
-        ({"images": rgb, "labels": np.eye(6)}, "one number or name an image"),
+        ({"images": rgb, "labels": np.eye(6)}, "one number or name per image"),
         ({"images": rgb, "labels": np.zeros(6)}, "whole numbers, or names"),
         ({"images": rgb, "labels": np.zeros(5, int)}, "6 images need as many labels"),
-        ({"images": rgb, "labels": np.arange(6), "classes": ["a"]}, "is no index into 1 names"),
+        ({"images": rgb, "labels": np.arange(6), "classes": ["a"]}, "is not an index into 1 names"),
         ({"x_train": rgb, "x_test": rgb, "y_test": np.arange(6)}, "only one split .* has labels"),
         ({"x_train": rgb, "x_test": rgb[:, :4]}, r"different sizes, \[\(4, 4\), \(5, 4\)\]"),
     ]:

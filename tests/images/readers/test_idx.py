@@ -38,10 +38,10 @@ def test_idx_files_are_read_zipped_or_not(mnist, grey):
 def test_damaged_idx_files_are_refused(mnist, grey):
     images, labels = sorted(mnist.glob("train*"))
     cut(images)
-    with pytest.raises(FileError, match=r"train-images.*(announces|cannot be read)"):
+    with pytest.raises(FileError, match=r"train-images.*(of its header|cannot be read)"):
         read(mnist)
     write_idx(np.zeros((4, 5, 4, 2), np.uint8), images)
-    with pytest.raises(FileError, match="no idx file of unsigned bytes on 3 axes"):
+    with pytest.raises(FileError, match="not an idx file of unsigned bytes on 3 axes"):
         read(mnist)
     write_idx(grey[:5, ..., 0], images)
     with pytest.raises(FileError, match="5 images need as many labels"):
@@ -59,5 +59,5 @@ def test_idx_files_with_bytes_too_many_are_refused(grey, tmp_path):
     write_idx(grey[..., 0], path)
     write_idx(np.zeros(6, np.uint8), tmp_path / "train-labels-idx1-ubyte")
     path.write_bytes(path.read_bytes() + b"\0")
-    with pytest.raises(FileError, match="does not hold the 120 values that it announces"):
+    with pytest.raises(FileError, match="does not hold the 120 values of its header"):
         read(tmp_path)

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-import cellflow as cf
 from cellflow import InputError
-from cellflow.images import ImageSet, fidelity
+from cellflow.images import ImageSet
+from cellflow.images.scoring.fidelity import Fidelity, fidelity
 
 
 def images(seed=0, shape=(3, 16, 14, 3)):
@@ -56,7 +56,7 @@ def test_psnr_is_known_where_all_pixels_differ_alike():
 
 
 def test_equal_images_are_met_exactly():
-    assert fidelity(images(), images()) == cf.images.Fidelity(math.inf, pytest.approx(1))
+    assert fidelity(images(), images()) == Fidelity(math.inf, pytest.approx(1))
 
 
 def test_noisier_images_are_less_near():

@@ -81,7 +81,7 @@ def test_merged_moments_are_those_of_all_points(seed, n, cut):
     np.testing.assert_allclose(whole.mean, points.mean(axis=0))
     np.testing.assert_allclose(whole.cov, np.cov(points, rowvar=False), atol=1e-10)
     if cut < n:
-        merged = Moments.of(points[:cut]).merged(Moments.of(points[cut:]))
+        merged = Moments.of(points[:cut]).merge(Moments.of(points[cut:]))
         assert merged.n == n
         np.testing.assert_allclose(merged.mean, whole.mean)
         np.testing.assert_allclose(merged.cov, whole.cov, atol=1e-10)

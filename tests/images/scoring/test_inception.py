@@ -10,7 +10,7 @@ from cellflow import FileError, InputError
 from cellflow.images.scoring import inception
 from cellflow.images.scoring.features import space_of
 from cellflow.images.scoring.inception import (
-    converted,
+    convert_graph,
     layer_names,
     pooled_digest,
     read_inception_weights,
@@ -27,7 +27,7 @@ def made_up_graph() -> dict[str, torch.Tensor]:
 
 def test_every_tensor_of_the_graph_finds_one_place():
     graph = made_up_graph()
-    weights = converted(graph)
+    weights = convert_graph(graph)
     assert len(layer_names()) == len(set(layer_names().values())) == 94
     parts = ("conv.weight", "bn.bias", "bn.running_mean", "bn.running_var")
     values = [float(weights[f"{name}.{part}"][0]) for name in layer_names() for part in parts]
@@ -38,7 +38,7 @@ def test_every_tensor_of_the_graph_finds_one_place():
 
 
 def test_only_what_pooled_features_hang_on_is_checked():
-    weights = converted(made_up_graph())
+    weights = convert_graph(made_up_graph())
     one = pooled_digest(weights)
     assert pooled_digest({**weights, "fc.bias": torch.ones(1008)}) == one
     changed = {**weights, "Mixed_5b.branch1x1.bn.bias": torch.ones(2)}
@@ -46,10 +46,10 @@ def test_only_what_pooled_features_hang_on_is_checked():
 
 
 def test_checked_weights_alone_reach_the_net(tmp_path, monkeypatch):
-    weights = converted(made_up_graph())
+    weights = convert_graph(made_up_graph())
     path = tmp_path / "weights.pth"
     torch.save(weights, path)
-    with pytest.raises(FileError, match="no FID Inception weights; expected the file"):
+    with pytest.raises(FileError, match="does not hold FID Inception weights; expected the file"):
         read_inception_weights(path)
     monkeypatch.setattr(inception, "_POOLED_SHA256", pooled_digest(weights))
     assert pooled_digest(read_inception_weights(path)) == pooled_digest(weights)

@@ -88,14 +88,14 @@ def test_taking_fewer_subsets_together_does_not_change_them(entries, generator, 
 def test_bad_input_is_refused(generator):
     with pytest.raises(InputError, match="2 points or more of each side, got 1"):
         kernel_distance(normal(1, 3), normal(5, 3), generator)
-    with pytest.raises(InputError, match="of 3 and of 4 dimensions"):
+    with pytest.raises(InputError, match="equal dimensions, got 3 and 4"):
         kernel_distance(normal(5, 3), normal(5, 4), generator)
     with pytest.raises(InputError, match="subsets must be positive, got 0"):
         kernel_distance(normal(5, 3), normal(5, 3), generator, subsets=0)
 
 
 def test_it_agrees_with_torch_fidelity(generator):
-    """Subsets of all points hang on no seed, so that both see the same ones."""
+    """Subsets of all points do not depend on the seed, so that both see the same ones."""
     kid = fidelity("metric_kid")
     x, y = normal(64, 16), normal(64, 16, seed=1, shift=0.2)
     theirs = kid.kid_features_to_metric(x, y, kid_subsets=2, kid_subset_size=64, verbose=False)

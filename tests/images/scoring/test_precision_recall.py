@@ -68,7 +68,7 @@ def test_bad_input_is_refused():
         precision_recall(column(0, 1, 2), column(0, 1, 2, 3))
     with pytest.raises(InputError, match="k = 0"):
         precision_recall(column(0, 1, 2), column(0, 1, 2), k=0)
-    with pytest.raises(InputError, match="of 1 and of 2 dimensions"):
+    with pytest.raises(InputError, match="equal dimensions, got 1 and 2"):
         precision_recall(column(0, 1, 2), torch.zeros(3, 2))
 
 

@@ -9,12 +9,11 @@ import torch
 from cellflow import InputError
 from cellflow._random import torch_generator
 from cellflow.images.data import ImageSet
-from cellflow.images.scoring._score import score, translation_scores
+from cellflow.images.scoring._score import score
 from cellflow.images.scoring.features import NetSpace, space_of
 from cellflow.images.scoring.frechet import Moments, frechet_distance
 from cellflow.images.scoring.kernel_distance import kernel_distance
 from cellflow.images.scoring.precision_recall import precision_recall
-from cellflow.metrics import Cloud, mmd
 from tests.small_images import shuffled_digits
 
 
@@ -109,15 +108,3 @@ def test_images_that_do_not_compare_are_refused(digits, rng):
         score(digits[:9], digits, space=space_of("pixels"), weights="file")
     with pytest.raises(InputError, match="unknown feature space"):
         score(digits[:9], digits, space="vgg")
-
-
-def test_translations_stand_beside_the_identity(rng):
-    target = torch.from_numpy(rng.normal(size=(40, 5)) + 2)
-    source = rng.normal(size=(30, 5))
-    found = translation_scores(source + 2, target, source)
-    assert found.identity == pytest.approx(1e3 * mmd(Cloud.of(source), Cloud.of(target.numpy())))
-    assert found.mmd < found.identity / 3
-    assert (found.n_translated, found.n_source, found.n_target) == (30, 30, 40)
-    assert translation_scores(target, target, source).mmd == pytest.approx(0, abs=1e-4)
-    with pytest.raises(InputError, match="one dimension, got 5, 5, 4"):
-        translation_scores(source, target, source[:, :4])

@@ -102,7 +102,7 @@ def test_a_damaged_file_is_made_anew_with_a_warning(damage, images, tmp_path):
     (other,) = set(tmp_path.iterdir()) - {path}
     damage(path, other)
     seen = space.net.seen
-    with pytest.warns(CellflowWarning, match="made anew"):
+    with pytest.warns(CellflowWarning, match="is replaced"):
         check_equal(statistics_of(images, space, cache=tmp_path), whole)
     assert space.net.seen == seen + 20
     check_equal(statistics_of(images, space, cache=tmp_path), whole)

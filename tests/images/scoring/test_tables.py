@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cellflow import FileError
-from cellflow.images import read_table, write_table
+from cellflow.images.scoring.scores import read_table, write_table
 
 TABLE = pd.DataFrame(
     {

@@ -44,7 +44,7 @@ def solvers(wildcards):
 
 
 def recipe_of(wildcards):
-    """The file of a recipe that is none of the package's."""
+    """Return the file of a config that is not in the package."""
     recipe = setting(wildcards, "config") or ""
     return user_file(recipe if re.search(r"\.ya?ml$", recipe) else None)
 
