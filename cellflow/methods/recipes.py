@@ -19,7 +19,7 @@ from cellflow._checks import check_choice
 from cellflow._errors import InputError
 from cellflow.methods.names import RECIPES
 from cellflow.methods.sizes import MLPSizes, NetSizes, Sizes
-from cellflow.methods.validation import validated
+from cellflow.methods.validation import validate_settings
 
 
 class Recipe(BaseModel):
@@ -145,7 +145,7 @@ def recipe_of(recipe: str | Recipe, **changes: Any) -> Recipe:
     values = {**recipe.model_dump(), **changes}
     if isinstance(changes.get("net"), Mapping):
         values["net"] = _merged(recipe.net, changes["net"])
-    changed = validated(Recipe, values, "recipe setting")
+    changed = validate_settings(Recipe, values, "recipe setting")
     if changed.patience is not None and changed.train_fraction == 1:
         raise InputError(
             f"recipe setting patience={changed.patience} needs points to check on: "

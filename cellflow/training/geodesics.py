@@ -1,4 +1,4 @@
-"""How the path `metric` is made: a net bends straight paths to the least energy in a metric."""
+"""The path `metric`: train a net that bends straight paths to the least energy in a metric."""
 
 from __future__ import annotations
 
