@@ -320,7 +320,7 @@ MISTAKES = {
     ),
     "paths of edm": (
         [*SAMPLE, "--solver", "edm-heun", "--show", "paths", "--output", "new.png"],
-        "goes from noise at time 0 to time 1 in one go",
+        "integrates from flow time 0 to 1",
     ),
     "class of a flow": ([*SAMPLE, "--class", "11", "--output", "new.png"], "did you mean '1'?"),
     "class of a flow without": (

@@ -81,7 +81,7 @@ def test_growth_is_learned_and_rows_count_by_their_mass(generator):
 
 def test_a_score_cannot_be_learned_where_the_path_has_no_noise(generator):
     nets = Fields({"velocity": Fixed(1.0), "score": Fixed(0.0)})
-    with pytest.raises(TypeError, match="gives its noise"):
+    with pytest.raises(TypeError, match="requires a path with noise"):
         VelocityRegression(StraightPath(0.1)).loss(nets, pairs_of(), generator)
 
 
