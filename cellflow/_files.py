@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cellflow._errors import FileError
+from cellflow._errors import CellflowError, FileError
 
 
 def check_is_file(path: Path) -> None:
@@ -65,6 +65,22 @@ def atomic_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
             if replaced.exists():
                 replaced.rename(path)
             raise
+
+
+@contextmanager
+def reraise_as_file_error(problem: str, advice: str = "") -> Iterator[None]:
+    """Raise any error of the block as a FileError: the problem, the reason and the advice.
+
+    Meant for files whose digest is right, which shows that they are complete, not who wrote them.
+    """
+    try:
+        yield
+    except CellflowError as error:
+        raise FileError(f"{problem}: {error}{advice}") from error
+    except Exception as error:  # torch and our nets raise many kinds over foreign settings
+        missing = isinstance(error, KeyError)
+        reason = f"{error.args[0]!r} is missing" if missing else " ".join(str(error).split())[:200]
+        raise FileError(f"{problem}: {reason}{advice}") from error
 
 
 @contextmanager

@@ -28,6 +28,7 @@ _SETTINGS = {
 @options.tuning
 @options.seed
 @options.device
+@options.checkpoint
 @options.run_options
 def finetune(
     file: Path,
@@ -55,6 +56,8 @@ def finetune(
     from cellflow.training import settings_after
 
     check_flow_target(output, overwrite=force)
+    options.take_checkpoint(changes, force=force)
+    checkpoint = changes.pop("checkpoint")
     flow = Flow.load(flow_path)
     adata = open_cells(file, columns_of(flow, time_key))
     method, _ = settings_after(
@@ -69,6 +72,7 @@ def finetune(
         learning_rate=learning_rate,
         rng=seed,
         device=device,
+        checkpoint=checkpoint,
         progress=progress,
     )
     tuned.save(output, overwrite=force)

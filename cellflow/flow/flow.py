@@ -21,7 +21,7 @@ from cellflow.flow.storage import (
     check_sizes,
     fingerprint,
     read_folder,
-    understood,
+    reraise_unreadable,
     write_folder,
 )
 from cellflow.integrate import (
@@ -485,7 +485,7 @@ class Flow:
             If the folder is missing, incomplete, altered, of another schema, or no flow at all.
         """
         stored = read_folder(Path(path))
-        with understood(Path(path), stored):
+        with reraise_unreadable(Path(path)):
             description = stored.description
             check_sizes(description["nets"], stored.tensors)
             nets = Fields.from_settings(description["nets"])

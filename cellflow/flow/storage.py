@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from cellflow._checks import format_list
-from cellflow._errors import CellflowError, FileError, InputError
-from cellflow._files import atomic_folder, check_target
+from cellflow._errors import FileError, InputError
+from cellflow._files import atomic_folder, check_target, reraise_as_file_error
 
 TENSORS = "tensors.safetensors"
 
@@ -120,20 +120,9 @@ def read_folder(path: Path, form: Format = FLOW) -> Stored:
         raise FileError(f"{path / TENSORS} is no safetensors file: {error}") from error
 
 
-@contextmanager
-def understood(path: Path, stored: Stored, form: Format = FLOW) -> Iterator[None]:
-    """Turn what goes wrong where a description is read into one clear error.
-
-    A digest tells that a folder is as it was written, not that whoever wrote it meant well.
-    """
-    try:
-        yield
-    except CellflowError as error:
-        raise FileError(f"{path} describes no {form.what} of this cellflow: {error}") from error
-    except Exception as error:  # torch and our nets raise many kinds over foreign settings
-        missing = isinstance(error, KeyError) and error.args[0] not in stored.description
-        reason = f"{error.args[0]!r} is missing" if missing else " ".join(str(error).split())[:200]
-        raise FileError(f"{path} describes no {form.what} of this cellflow: {reason}") from error
+def reraise_unreadable(path: Path, form: Format = FLOW) -> AbstractContextManager[None]:
+    """Raise any error of the block, which reads a description, as a FileError."""
+    return reraise_as_file_error(f"{path} does not describe a {form.what} of this cellflow")
 
 
 def check_sizes(settings: Any, tensors: Mapping[str, Tensor]) -> None:

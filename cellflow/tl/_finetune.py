@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from anndata import AnnData
@@ -17,7 +18,14 @@ from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.representation import from_context, points_of
 from cellflow.tl._fit import checksum, record_fit
-from cellflow.training import fit_flow, report_straightness, resolve_device, settings_after
+from cellflow.training import (
+    Checkpoint,
+    fit_flow,
+    make_checkpoint,
+    report_straightness,
+    resolve_device,
+    settings_after,
+)
 
 
 def finetune(
@@ -31,6 +39,7 @@ def finetune(
     learning_rate: float | None = None,
     rng: RNG = 0,
     device: str = "auto",
+    checkpoint: Checkpoint | str | Path | None = None,
     progress: bool = True,
     key_added: str = FINETUNE,
 ) -> Flow:
@@ -62,6 +71,8 @@ def finetune(
         Seed, or a numpy generator that one is drawn from.
     device
         `auto`, `cpu`, `cuda`, `cuda:1`, ...
+    checkpoint
+        As in `tl.fit`.
     progress
         Show a progress bar on stderr.
     key_added
@@ -107,6 +118,7 @@ def finetune(
     x = points_of(adata, representation, used)
     cells = SideColumns(label_key).batch(adata[used], x, conditions)
     marginals = populations(cells, points.elapsed[used], flow.axis.times, flow.axis)
+    data = checksum(cells, points.elapsed[used])
     tuned = fit_flow(
         marginals,
         flow.axis,
@@ -115,11 +127,12 @@ def finetune(
         seed=resolve_seed(rng),
         device=resolve_device(device),
         prior=flow,
+        checkpoint=make_checkpoint(checkpoint, {"data": data}),
         progress=progress,
     )
     inputs = replace(
         tuned.inputs,
-        data=checksum(cells, points.elapsed[used]),
+        data=data,
         time_key=time_key or flow.time_key,
         use_rep=flow.inputs.use_rep,
         condition_keys=flow.inputs.condition_keys,

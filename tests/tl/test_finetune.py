@@ -43,6 +43,18 @@ def test_a_flow_of_embedded_cells_is_fine_tuned_and_predicts(semrau, quick, tmp_
     assert np.isfinite(predicted.obsm["X_cellflow"]).all()
 
 
+def test_a_resumed_fine_tuning_is_of_the_same_cells(course, quick, tmp_path):
+    flow = fitted(course, quick)
+    whole = cf.tl.finetune(course, flow, progress=False, checkpoint=tmp_path / "state")
+    checkpoint = cf.Checkpoint(tmp_path / "state", resume=True)
+    cf.tl.finetune(course, flow, progress=False, checkpoint=cf.Checkpoint(tmp_path / "state", 7))
+    resumed = cf.tl.finetune(course, flow, progress=False, checkpoint=checkpoint)
+    assert resumed.fingerprint == whole.fingerprint
+    course.obsm["X_pca"][7, 0] += 1e-3
+    with pytest.raises(InputError, match=r"training with other settings \(data\)"):
+        cf.tl.finetune(course, flow, progress=False, checkpoint=checkpoint)
+
+
 def test_paths_of_a_population_that_spreads_get_straighter(course):
     """Pairs drawn apart bend the paths of cells that part."""
     late = (course.obs["day"] == course.obs["day"].max()).to_numpy()

@@ -18,7 +18,7 @@ from cellflow.flow.storage import (
     check_sizes,
     fingerprint,
     read_folder,
-    understood,
+    reraise_unreadable,
     write_folder,
 )
 from cellflow.images.guidance.noisy_classifier import RatioNet
@@ -136,7 +136,7 @@ class Discriminator:
             If the folder is missing, incomplete, altered, of another schema or of another kind.
         """
         stored = read_folder(Path(path), DISCRIMINATOR)
-        with understood(Path(path), stored, DISCRIMINATOR):
+        with reraise_unreadable(Path(path), DISCRIMINATOR):
             description = stored.description
             check_sizes(description["net"], stored.tensors)
             net = RatioNet(**description["net"])
