@@ -133,7 +133,8 @@ def growth(
     Scores are scanpy's `score_genes`: mean of the set minus mean of genes of similar expression,
     here of all such genes and not of a random sample, so that no seed is needed. The logistic
     function and its numbers are those of Waddington-OT (Schiebinger et al. 2019, Cell 176:928, and
-    its tutorial), chosen for one mouse reprogramming time course: use the rates as a first guess. Sources of the genes are listed in `cellflow/pp/data/README.md`.
+    its tutorial), chosen for one mouse reprogramming time course: use the rates as a first guess.
+    Sources of the genes are listed in `cellflow/pp/data/README.md`.
 
     Examples
     --------
