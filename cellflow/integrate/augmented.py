@@ -1,4 +1,4 @@
-"""Quantities that build up along the paths of an ordinary differential equation."""
+"""Integrals along the paths of an ordinary differential equation: rates and log-densities."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from cellflow.integrate.solution import Solution
 
 Integrals = Float[Tensor, "t n"]
 
-#: How a divergence is taken.
+#: Estimators of the divergence.
 TRACES = ("exact", "hutchinson")
 
-#: Derivatives that are taken side by side, and are in memory together.
+#: Derivatives that are computed at once.
 _DIRECTIONS = 16
 
 
@@ -68,10 +68,10 @@ def log_density(
     generator: torch.Generator | None = None,
     **options: Any,
 ) -> Rows:
-    """Log-density at `stop` of what a flow makes of a density at `start`.
+    """Compute the log-density at `stop` of a density at `start` transported by a flow.
 
-    Points are pulled back while the divergence of the velocity builds up (instantaneous change of
-    variables; Chen et al. 2018, theorem 1).
+    Points are integrated back from `stop` to `start` together with the divergence of the velocity
+    (instantaneous change of variables; Chen et al. 2018, arXiv 1806.07366, theorem 1).
 
     Parameters
     ----------
@@ -80,16 +80,16 @@ def log_density(
     base
         Log-density at `start`.
     x
-        Where the density is wanted, shape (n, d).
+        Points at `stop`, shape (n, d).
     start, stop
         Times.
     trace
-        `exact` takes d derivatives a step; `hutchinson` one, along a random direction of signs
-        that is kept for the whole way, and is right in the mean.
+        `exact` takes d derivatives at each evaluation; `hutchinson` takes one, along a random
+        direction of signs that is the same at all times, and is unbiased.
     generator
-        Source of the directions; needed for `hutchinson`.
+        Source of the directions; required for `hutchinson`.
     options
-        Of `solve`.
+        Options of `solve`.
 
     Returns
     -------

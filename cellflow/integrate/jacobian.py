@@ -1,4 +1,4 @@
-"""How a velocity changes with position."""
+"""Jacobian of a velocity."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Jacobians = Float[Tensor, "n d d"]
 
 @torch.no_grad()
 def jacobian(velocity: VelocityField, t: Rows, x: Points) -> Jacobians:
-    """The derivatives dv_i / dx_j of a velocity, by d forward derivatives.
+    """Compute the derivatives dv_i / dx_j of a velocity by d forward derivatives.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def jacobian(velocity: VelocityField, t: Rows, x: Points) -> Jacobians:
 
     Returns
     -------
-    One matrix a row, shape (n, d, d), rows of which are components of the velocity.
+    One matrix for each point, shape (n, d, d); its rows are the components of the velocity.
     """
 
     def along(direction: Tensor) -> Tensor:

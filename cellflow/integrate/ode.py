@@ -86,7 +86,7 @@ def solve(
     tolerance
         Absolute and relative tolerance of the adaptive solvers.
     rho
-        Of `edm-heun`: how much denser its steps lie at little noise.
+        Of `edm-heun`: how much denser its steps are at low noise.
     guide
         Of `edm-heun`: what has a say in its steps.
 
