@@ -28,9 +28,9 @@ class Recipe(BaseModel):
     Attributes
     ----------
     net
-        Kind and sizes of the nets.
+        Name and sizes of the networks, by their model in `methods.sizes`.
     standardise
-        Let a multilayer perceptron work in units of the training points' spread.
+        Whether networks of rows standardise points by mean and spread of the training points.
     batch_size, coupling_batch_size
         Pairs a training step; points a side of each transport problem.
     replace
@@ -54,9 +54,9 @@ class Recipe(BaseModel):
         In place of `ema_decay`: points seen in training after which a weight counts half in the
         average; with `ema_ramp` at most a twentieth of those seen so far, as in EDM.
     precision
-        `fp32`, or `bf16` for the net's products and convolutions in brain floats.
+        `fp32`, or `bf16` for matrix products and convolutions of the networks.
     channels_last, compile
-        How a net on grids is laid out, and whether it is compiled: for speed alone.
+        Memory format of networks of images, and whether networks are compiled; for speed.
     accumulate
         Parts that a batch is computed in, one after another, where memory is short.
     ahead
