@@ -9,15 +9,6 @@ import rich_click as click
 
 from cellflow.cli import options
 
-#: Setting of the method for each option.
-_SETTINGS = {
-    "alpha": "oat_alpha",
-    "target": "oat_target",
-    "sigma": "sigma",
-    "copy_every": "oat_copy_every",
-    "tolerance": "oat_tolerance",
-}
-
 
 @click.command(panel=options.TRAIN)
 @options.course
@@ -60,9 +51,7 @@ def finetune(
     checkpoint = changes.pop("checkpoint")
     flow = Flow.load(flow_path)
     adata = open_cells(file, columns_of(flow, time_key))
-    method, _ = resolve_fine_tuning(
-        flow, "oat-fm", None, {_SETTINGS[name]: value for name, value in changes.items()}, {}
-    )
+    method, _ = resolve_fine_tuning(flow, "oat-fm", None, changes, {})
     tuned = tl.finetune(
         adata,
         flow,

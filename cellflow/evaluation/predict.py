@@ -89,7 +89,7 @@ def predict_fold(
     flow: Flow, fold: Fold, protocol: Protocol, generator: torch.Generator
 ) -> Prediction:
     """Carry training cells to the held-out time as the protocol says."""
-    # A mean flow takes one step of average velocity, whatever the solver of the protocol.
+    # A mean flow takes one step of average velocity under every protocol.
     solver_options = (
         {} if flow.is_mean_flow else {"solver": protocol.solver, "n_steps": protocol.n_steps}
     )

@@ -77,7 +77,7 @@ class PredictionScore(Score):
     w1_uniform, w2, mmd
         W1 with equal weights, Wasserstein-2, maximum mean discrepancy.
     gap_closed
-        Share of the way from the midpoint's W1 to the reference that the prediction goes, all at
+        Share of the gap between the midpoint's W1 and the reference that the prediction closes, at
         half size; NaN where the midpoint is at the reference.
     """
 

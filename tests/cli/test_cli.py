@@ -162,7 +162,7 @@ MISTAKES = {
     "no number": (["fit", "good.h5ad", *FIT, "--seed", "x"], "'x' is not a valid integer"),
     "both": (["info", "good.h5ad", "--quiet", "--verbose"], "not both"),
     "no scores": (
-        ["plot", "holdout", "scores.json", "--output", "a.png"], "holds no held-out scores",
+        ["plot", "holdout", "scores.json", "--output", "a.png"], "does not hold held-out scores",
     ),
     "no number of days": (
         ["growth", "good.h5ad", "--per", "fortnight", "--output", "g.h5ad"],

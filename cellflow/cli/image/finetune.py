@@ -10,8 +10,8 @@ import rich_click as click
 from cellflow.cli import options
 from cellflow.cli.image import options as shared
 
-#: Options that change settings of objective `oat`.
-_SETTINGS = ("alpha", "target", "copy_every", "tolerance")
+#: Options of the method `oat-fm`.
+_SETTINGS = ("sigma", "oat_alpha", "oat_target", "oat_copy_every", "oat_tolerance")
 
 
 @click.command()
@@ -83,8 +83,7 @@ def work(settings: dict[str, Any]) -> None:
     output, force, seed = (given.pop(name) for name in ("output", "force", "seed"))
     flow = Flow.load(given.pop("flow"))
     data, source = shared.read_ends(given)
-    changes = {"sigma": given.pop("sigma")}
-    changes |= {f"oat_{name}": given.pop(name) for name in _SETTINGS}
+    changes = {name: given.pop(name) for name in _SETTINGS}
     method, _ = resolve_fine_tuning(flow, "oat-fm", None, changes, {})
     with process_group(given.pop("device")) as device:
         tuned = images.finetune(
