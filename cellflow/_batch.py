@@ -178,5 +178,5 @@ class FiniteMarginal(Marginal):
 
     @property
     def is_transformed(self) -> bool:
-        """Whether stored rows become points anew at each draw, so that pairs cannot be listed."""
+        """Whether points are transformed at each draw, so that pairs cannot be listed."""
         return False

@@ -36,7 +36,7 @@ _LEARNING_RATE, _WEIGHT_DECAY, _EULER_STEPS = 1e-3, 1e-5, 100
 #: Its data have thousands of cells a time. With a hundred, its epochs would be a step each.
 _MIN_STEPS = 5000
 
-#: Seed of the cells that training sees, the same whatever the seed of the fit, as in the runner.
+#: Seed of the draw of training cells, independent of the seed of the fit, as in the runner.
 _SPLIT_SEED = 42
 
 

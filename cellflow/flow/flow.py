@@ -162,7 +162,7 @@ class Flow:
 
     @property
     def is_mean_flow(self) -> bool:
-        """Whether it knows average velocities, and so moves points any distance in one step."""
+        """Whether it has average velocities, which carry points any distance in one step."""
         return "average" in self.nets.roles
 
     def extrapolate(self) -> Flow:
@@ -181,7 +181,7 @@ class Flow:
         return replace(self, nets=nets, axis=ExtrapolatedTimeAxis(**asdict(self.axis)))
 
     def velocity(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:
-        """Velocity per unit of flow time.
+        """Return the velocity per unit of flow time.
 
         Parameters
         ----------
@@ -507,10 +507,10 @@ class Flow:
 
 
 def _chunks(n: int, size: int) -> list[slice]:
-    """Slices of so many of n rows, at least one."""
+    """Return slices of `size` of n rows, at least one."""
     return [slice(start, start + size) for start in range(0, max(n, 1), max(size, 1))]
 
 
 def _shift(times: Sequence[float], offset: Rows) -> Float[Tensor, "t n"]:
-    """Times of each point, which is ahead of all but the first by its offset."""
+    """Return the times of each point: all but the first are shifted by its offset."""
     return torch.stack([offset.new_full(offset.shape, times[0]), *(t + offset for t in times[1:])])

@@ -1,4 +1,4 @@
-"""Integrals along the paths of an ordinary differential equation: rates and log-densities."""
+"""Integrals along the trajectories of an ordinary differential equation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Integrals = Float[Tensor, "t n"]
 #: Estimators of the divergence.
 TRACES = ("exact", "hutchinson")
 
-#: Derivatives that are computed at once.
+#: Directional derivatives computed at a time.
 _DIRECTIONS = 16
 
 
@@ -30,7 +30,7 @@ def solve_augmented(
     times: Times,
     **options: Any,
 ) -> tuple[Solution, Integrals]:
-    """Carry points along a velocity and integrate a rate along their paths.
+    """Integrate points along a velocity, and a rate along their trajectories.
 
     Parameters
     ----------
@@ -68,28 +68,28 @@ def log_density(
     generator: torch.Generator | None = None,
     **options: Any,
 ) -> Rows:
-    """Compute the log-density at `stop` of a density at `start` transported by a flow.
+    """Compute the log-density at `stop` of a density at `start`, transported by a flow.
 
-    Points are integrated back from `stop` to `start` together with the divergence of the velocity
-    (instantaneous change of variables; Chen et al. 2018, arXiv 1806.07366, theorem 1).
+    log p(x) = log p_start(y) - integral of div v from start to stop, along the trajectory from y
+    to x (instantaneous change of variables; Chen et al. 2018, arXiv 1806.07366, theorem 1).
 
     Parameters
     ----------
     velocity
-        The field v(t, x), differentiable.
+        Differentiable field v(t, x).
     base
         Log-density at `start`.
     x
-        Points at `stop`, shape (n, d).
+        Points of evaluation, shape (n, d).
     start, stop
         Times.
     trace
-        `exact` takes d derivatives at each evaluation; `hutchinson` takes one, along a random
-        direction of signs that is the same at all times, and is unbiased.
+        `exact` computes d derivatives per evaluation; `hutchinson` one, along random signs that
+        are fixed for the whole solve, an unbiased estimate.
     generator
-        Source of the directions; required for `hutchinson`.
+        Source of the random signs; required for `hutchinson`.
     options
-        Options of `solve`.
+        Those of `solve`.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def log_density(
             change = torch.func.jvp(lambda p: velocity(t, p), (here,), (tangent,))[1]
             return (change * tangent).sum(dim=1)
 
-        # Fused attention has no forward derivative.
+        # Fused attention has no forward-mode derivative.
         with sdpa_kernel(SDPBackend.MATH):
             divergence = torch.func.vmap(along, chunk_size=_DIRECTIONS)(directions).sum(dim=0)
         return velocity(t, here), divergence

@@ -1,4 +1,4 @@
-"""Solution of a differential equation."""
+"""The solution of a differential equation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cellflow._typing import Paths, Points
 
 @dataclass(frozen=True)
 class Solution:
-    """Points at several times.
+    """Positions of points at the times of a solver.
 
     Attributes
     ----------

@@ -136,7 +136,7 @@ def fit(
     gene_sets = method.needs_growth_rates
     side_columns = SideColumns(label_key, lineage_key, cost_rep, growth=gene_sets)
     cells = side_columns.batch(adata, points_of(adata, representation), conditions)
-    data = checksum(cells, points.elapsed)
+    data = digest_inputs(cells, points.elapsed)
     marginals, axis = _make_marginals(cells, points, time_axis)
     # Of a million cells these are a quarter of the memory, and the marginals have their own.
     del cells
@@ -171,7 +171,7 @@ def fit(
     return flow
 
 
-def checksum(cells: Batch, elapsed: np.ndarray) -> str:
+def digest_inputs(cells: Batch, elapsed: np.ndarray) -> str:
     """Return a digest of the inputs of a fit: points, times and side columns of the cells."""
     return fingerprint({**cells.columns(), "elapsed": torch.from_numpy(elapsed)})
 

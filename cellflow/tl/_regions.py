@@ -115,5 +115,5 @@ def _score_group(
         return {"w1": float("nan"), "reference": float("nan")}
     order = rng.permutation(len(real))
     first, second = (Cloud.of(real[rows]) for rows in (order[:size], order[size : 2 * size]))
-    prediction = Cloud.of(predicted, weights).drawn(size, rng)
+    prediction = Cloud.of(predicted, weights).resample(size, rng)
     return {"w1": wasserstein(prediction, second), "reference": wasserstein(first, second)}

@@ -113,7 +113,7 @@ def exact_plan(
         raise SolverError(
             f"optimal transport of {cost.shape[0]} x {cost.shape[1]} points is not proven optimal "
             f"after at most {max_iter:.0e} pivots: cost {plan.cost * unit:.6g}, "
-            f"gap {plan.gap * unit:.3g}, misplaced mass {error:.3g}"
+            f"gap {plan.gap * unit:.3g}, marginal error {error:.3g}"
         )
     return _rescale(plan, unit)
 
@@ -232,7 +232,7 @@ def lazy_exact_plan(
     if not (gap <= TOLERANCE and error <= TOLERANCE):
         raise SolverError(
             f"optimal transport of {len(x)} x {len(y)} points is not proven optimal: cost "
-            f"{value * unit:.6g}, gap {gap * unit:.3g}, misplaced mass {error:.3g}"
+            f"{value * unit:.6g}, gap {gap * unit:.3g}, marginal error {error:.3g}"
         )
     return ExactPlan(rows, columns, mass, value * unit, gap * unit, (u * unit, v * unit))
 

@@ -157,7 +157,7 @@ def test_scores_as_json_and_back(tmp_path):
 @pytest.mark.parametrize("text", ["", "[1, 2]", '{"folds": 3}', '{"folds": [{"time": 1}]}'])
 def test_files_without_scores_are_refused(text, tmp_path):
     (tmp_path / "s.json").write_text(text)
-    with pytest.raises(FileError, match="holds no held-out scores"):
+    with pytest.raises(FileError, match="does not hold held-out scores"):
         read_scores(tmp_path / "s.json")
     with pytest.raises(FileError, match="cannot be read"):
         read_scores(tmp_path / "none.json")

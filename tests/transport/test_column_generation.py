@@ -1,4 +1,4 @@
-"""Exact plans on few entries: the same as those of the solver that is given everything."""
+"""Column generation: equal to the solver on all entries."""
 
 import numpy as np
 import ot
@@ -18,7 +18,7 @@ def normal(rng, n, dim=2):
 
 
 def priced(cost, a, b, **options):
-    """Cost of the plan on few entries, and what its duals prove."""
+    """Return the cost of the plan by column generation, and the lower bound of its duals."""
     plan, (u, _) = column_generation_plan(cost, a, b, max_iter=10**6, few=100, **options)
     np.testing.assert_allclose(np.bincount(plan.rows, plan.mass, len(a)), a, atol=1e-12)
     np.testing.assert_allclose(np.bincount(plan.columns, plan.mass, len(b)), b, atol=1e-12)
@@ -59,7 +59,7 @@ def masses(cost):
 
 @pytest.fixture
 def large(rng, monkeypatch):
-    """A problem that counts as one of many entries."""
+    """A problem that is solved by column generation."""
     monkeypatch.setattr("cellflow.transport.exact.FEW", 100)
     return distances(normal(rng, 40), normal(rng, 30))
 
