@@ -229,5 +229,5 @@ def test_groups_without_cells_are_left_out_and_times_may_be_of_numpy(measured, r
 
 def test_learned_rates_do_not_pass_for_those_of_gene_sets(measured, regulated):
     cf.tl.growth(measured, regulated)
-    with pytest.raises(cf.InputError, match="holds rates that a flow learned"):
+    with pytest.raises(cf.InputError, match="holds growth rates that a flow learned"):
         cf.tl.fit(measured, method=cf.method("ot-cfm", objective="growth"), progress=False)
