@@ -242,7 +242,7 @@ class Evaluation:
         Parameters
         ----------
         growth_rates
-            Whether a method uses the growth rates of `pp.growth`, which are scored against all cells.
+            Whether a method uses the rates of `pp.growth`, which are scored against all cells.
         """
         return (
             growth_rates
