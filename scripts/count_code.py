@@ -14,6 +14,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from inspect import CO_OPTIMIZED
 from pathlib import Path
 from statistics import median
 from types import FrameType
@@ -136,7 +137,9 @@ class Calls:
         self._here += 1 if event == "call" else -1
         self.depth = max(self.depth, self._here)
         name = frame.f_code.co_qualname
-        if event == "call" and not name.startswith("<"):
+        # Comprehensions, lambdas and bodies of classes and modules are not functions to read.
+        named = frame.f_code.co_flags & CO_OPTIMIZED and not frame.f_code.co_name.startswith("<")
+        if event == "call" and named:
             self.functions.add((file, name))
             if isinstance(frame.f_locals.get("self"), object) and "self" in frame.f_locals:
                 kind = type(frame.f_locals["self"])

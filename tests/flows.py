@@ -6,7 +6,7 @@ import torch
 from anndata import AnnData
 
 import cellflow as cf
-from cellflow.flow import Flow
+from cellflow.flow import FitRecord, Flow, Inputs
 from cellflow.io import time_points_of
 from cellflow.marginals import TimeAxis
 from cellflow.nets import Fields
@@ -30,21 +30,18 @@ class Known(Fields):
         return self.fields["score"](t, x)
 
 
-def flow_of(adata, nets, *, method="ot-cfm", diffusion=0.0, **settings):
+def flow_of(adata, nets, *, method="ot-cfm", diffusion=0.0, wfr_length_scale=None, **inputs):
     """A flow on `X_pca` with one unit of flow time an interval."""
     points = time_points_of(adata)
     representation = fit_representation(adata, RepresentationSettings(use_rep="X_pca"))
     return Flow(
         nets,
         TimeAxis("index", points.times),
-        {
-            "method": cf.method(method).model_dump(),
-            "recipe": cf.recipe("default").model_dump(),
-            "diffusion": diffusion,
-            **settings,
-        },
-        {},
-        to_context(representation, time_key=None, conditions=[]),
+        cf.method(method),
+        cf.recipe("default"),
+        inputs=Inputs(**inputs),
+        record=FitRecord(diffusion=diffusion, wfr_length_scale=wfr_length_scale),
+        context=to_context(representation, conditions=[]),
     )
 
 

@@ -2,7 +2,8 @@
 
 import torch
 
-from cellflow.flow import Flow
+from cellflow import method, recipe
+from cellflow.flow import Flow, Inputs
 from cellflow.marginals import TimeAxis
 from cellflow.nets import MLP, Fields
 from cellflow.representation import current_representation, to_context
@@ -32,7 +33,8 @@ def linear_flow(adata, matrix, constant, times, *, kind="real", rate=None, use_r
     return Flow(
         nets=Fields(nets).eval(),
         axis=TimeAxis(kind, tuple(times)),
-        settings={"method": {"asynchrony": 0.0}, "use_rep": use_rep},
-        history={},
-        context=to_context(representation, time_key="day"),
+        method=method("ot-cfm"),
+        recipe=recipe("default"),
+        inputs=Inputs(time_key="day", use_rep=use_rep),
+        context=to_context(representation),
     )

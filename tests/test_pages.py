@@ -113,7 +113,7 @@ def test_the_page_on_images(page, tmp_path, monkeypatch):
 def test_the_page_on_clusters(page, tmp_path):
     pytest.importorskip("snakemake")
     _, said = page("cluster")
-    assert cf.Flow.load(tmp_path / "flow").settings["recipe"]["n_steps"] == 10
+    assert cf.Flow.load(tmp_path / "flow").recipe.n_steps == 10
     assert (tmp_path / "state").is_file()
     table = pd.read_csv(tmp_path / "compared" / "benchmark.csv")
     assert set(table.loc[table["role"] == "model", "method"]) == {"ot-cfm", "i-cfm"}

@@ -218,18 +218,18 @@ def test_one_seed_gives_one_flow_to_the_byte(course, small, tmp_path):
 
 def test_a_flow_says_what_it_was_made_of_and_from(course, small):
     flow = cf.tl.fit(course, use_rep="X_pca", recipe=small, rng=3, device="cpu", progress=False)
-    assert (flow.settings["seed"], flow.settings["device"]) == (3, "cpu")
-    assert {"cellflow", "python", "torch", "numpy"} <= set(flow.settings["versions"])
-    assert flow.settings["recipe"]["n_steps"] == 12
-    assert course.uns["cellflow"]["fit"]["data"] == flow.settings["data"]
-    assert len(flow.settings["data"]) == 16
+    assert (flow.record.seed, flow.record.device) == (3, "cpu")
+    assert {"cellflow", "python", "torch", "numpy"} <= set(flow.record.versions)
+    assert flow.recipe.n_steps == 12
+    assert course.uns["cellflow"]["fit"]["data"] == flow.inputs.data
+    assert len(flow.inputs.data) == 16
     moved = course.copy()
     moved.obsm["X_pca"][0, 0] += 1e-3
     later = course.copy()
     later.obs["day"] += 1
     for other in (moved, later):
         again = cf.tl.fit(other, use_rep="X_pca", recipe=small, device="cpu", progress=False)
-        assert again.settings["data"] != flow.settings["data"]
+        assert again.inputs.data != flow.inputs.data
 
 
 def test_predictions_and_scores_say_it_too(course, small, tmp_path):
@@ -271,7 +271,7 @@ def test_whatever_a_flow_tells_says_which_flow_data_seed_and_versions_it_is_of(c
     for key, make in MADE.items():
         entry = make(course, flow).uns["cellflow"][key]
         assert entry["flow_id"] == flow.fingerprint, key
-        assert entry["data"] == flow.settings["data"], key
+        assert entry["data"] == flow.inputs.data, key
         assert entry["device"] == "cpu", key
         assert entry["versions"]["cellflow"] == cf.__version__, key
         assert entry.get("seed", 5) == 5, key

@@ -43,7 +43,7 @@ def _elsewhere(monkeypatch, tmp_path):
 @pytest.mark.filterwarnings("ignore:More than 20 figures:RuntimeWarning")
 def test_the_course_runs_from_cells_to_a_report(tmp_path):
     names = run(FOLDER / "course.ipynb", N_STEPS=20)
-    assert names["flow"].settings["recipe"]["n_steps"] == 20
+    assert names["flow"].recipe.n_steps == 20
     page = (tmp_path / "report.html").read_text()
     for section in ("accuracy", "velocity", "fates", "growth", "trust"):
         assert f'id="{section}"' in page

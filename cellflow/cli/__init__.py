@@ -1,6 +1,6 @@
-"""The command line: one command for each verb, over `.h5ad` files.
+"""The command line: one module per command, on `.h5ad` files.
 
-Command modules import what is heavy inside their functions, so that help is instant.
+Modules import heavy packages inside their functions, so that help is instant.
 """
 
 from cellflow.cli.app import main

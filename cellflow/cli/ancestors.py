@@ -13,8 +13,9 @@ from cellflow.cli.outputs import write_cells
 @click.command(panel=options.FOLLOW)
 @cell_options.related
 def ancestors(**given: Any) -> None:
-    """Find the cells of an earlier time that chosen cells of FILE stem from.
+    """Find the ancestors of selected cells at an earlier time point.
 
-    The result is a copy of FILE with obs cellflow_ancestors, which sums to one.
+    The result is a copy of FILE with obs cellflow_ancestors, the weight of each cell of that time
+    point; weights sum to one.
     """
     write_cells("ancestors", **given)

@@ -1,4 +1,4 @@
-"""The command `cellflow` and what its exit code means."""
+"""The command `cellflow`: its subcommands and its exit codes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from cellflow import cli
 from cellflow._errors import InputError
 from cellflow.cli.options import SECTIONS
 
-#: Exit codes: wrong use or bad input; a fault of ours; stopped by Ctrl-C; stopped by SIGTERM.
+#: Exit codes: invalid use or input; a bug of cellflow; stopped by Ctrl-C; stopped by SIGTERM.
 USAGE, FAULT, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 
 
 class _Terminated(BaseException):
-    """SIGTERM as an exception, so that what is half done is put away on the way out."""
+    """SIGTERM as an exception, so that unfinished files are removed."""
 
 
 class _Commands(click.RichGroup):
@@ -64,23 +64,24 @@ def _in_sections(group: click.RichGroup) -> click.RichGroup:
 @click.version_option(package_name="cellflow-snapshots", prog_name="cellflow")
 @click.pass_context
 def app(ctx: click.Context) -> None:
-    """From single-cell snapshots to the film between them.
+    """Learn how cells move between the time points of a single-cell time course.
 
-    cellflow learns how a population of cells moves between the times at which it was measured,
-    predicts the cells of any time in between, and says how far a prediction can be trusted.
+    cellflow fits a flow to the time course, predicts cells at any time in between, and scores
+    predictions on time points that were held out.
 
-    A first look: cellflow demo. On your own data: cellflow info FILE, cellflow fit FILE
-    --output FLOW, cellflow interpolate FILE --flow FLOW --time 3.5 --output CELLS.h5ad.
+    Try it on data that come with it: cellflow demo. On your own data: cellflow info FILE,
+    cellflow fit FILE --output FLOW, then cellflow interpolate FILE --flow FLOW --time 3.5
+    --output CELLS.h5ad.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 wrong use or bad input, 1 a fault of ours.
+    """Run the command line and exit: 0 done, 2 invalid use or input, 1 a bug of cellflow.
 
-    Errors are one line on stderr; `--verbose` adds the traceback of a fault. Ctrl-C is 130, SIGTERM
-    143.
+    Errors are one line on stderr; with `--verbose` a bug also prints its traceback. Ctrl-C exits
+    with 130, SIGTERM with 143.
     """
     with _terminable():
         _run(arguments)
@@ -103,15 +104,15 @@ def _run(arguments: Sequence[str] | None) -> None:
         _fail(error.format_message(), USAGE)
     except InputError as error:
         _fail(str(error), USAGE)
-    except Exception as error:  # the last door: whatever comes here is a fault of ours
+    except Exception as error:  # anything that arrives here is a bug of cellflow
         if "--verbose" in words:
             traceback.print_exc()
-        _fail(f"{type(error).__name__}: {error} (--verbose shows where)", FAULT)
+        _fail(f"{type(error).__name__}: {error} (run with --verbose for the traceback)", FAULT)
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the program as an exception would, where signals can be had."""
+    """Raise an exception on SIGTERM; only the main thread can receive signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

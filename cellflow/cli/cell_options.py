@@ -1,4 +1,4 @@
-"""Options of the commands that follow cells."""
+"""Options of the commands that select, move and follow cells."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ cells = functools.partial(
     panel=options.DATA,
 )
 
-#: Where a command cannot do without a choice.
+#: For commands that require a selection.
 chosen_cells = cells(
     required=True,
-    help="Which cells: 'column=value', 'column=a,b & day=2', or the name of one.",
+    help="Cells to select: 'column=value', 'column=a,b & day=2', or the name of a cell.",
 )
 
 groups = functools.partial(
@@ -34,18 +34,19 @@ n_samples = click.option(
     type=click.IntRange(min=1),
     metavar="N",
     panel=options.FIT,
-    help="Stochastic paths of each cell, for flows with a score (method sf2m). "
-    "[default: none, one path along the velocity]",
+    help="Number of stochastic paths per cell, for flows with a score (method sf2m). "
+    "[default: one deterministic path along the velocity]",
 )
 
-#: How cells are moved.
+#: Options of commands that move cells along a flow.
 motion = options.compose(
     n_samples,
     click.option(
         "--extrapolate",
         is_flag=True,
         panel=options.FIT,
-        help="Go beyond the times of the flow, as at the nearest of them; no data supports that.",
+        help="Allow times outside those of the flow, with the velocity at the nearest one; no data "
+        "support such predictions.",
     ),
     click.option(
         "--genes/--no-genes",
@@ -53,11 +54,11 @@ motion = options.compose(
         default=True,
         show_default=True,
         panel=options.DATA,
-        help="Decode expression, where the representation has a way back.",
+        help="Decode expression, if the representation was made from genes.",
     ),
 )
 
-#: How descent is told.
+#: Options of commands that estimate descent.
 descent = options.compose(
     click.option(
         "--by",
@@ -65,10 +66,10 @@ descent = options.compose(
         default="flow",
         show_default=True,
         panel=options.FIT,
-        help=options.explained(TRANSITION_ESTIMATORS) + ".",
+        help="Estimator of descent; " + options.explained(TRANSITION_ESTIMATORS) + ".",
     ),
     options.n_neighbors(
-        default=20, help="Cells that vote for each that is carried along the flow."
+        default=20, help="Nearest measured cells that share the mass of a predicted cell."
     ),
     n_samples,
 )
@@ -86,14 +87,14 @@ genes = click.option(
     metavar="NAME",
     multiple=True,
     panel=options.DATA,
-    help="Gene to look at, repeatable. [default: all]",
+    help="Gene to include; repeatable. [default: all]",
 )
 weights = click.option(
     "--by",
     metavar="KEY",
     panel=options.DATA,
-    help="Column of obs with groups, or obsm key with weights of groups, such as "
-    "fate_probabilities. [default: all cells together]",
+    help="Column of obs with groups, or obsm key with a weight per group, such as "
+    "fate_probabilities. [default: all cells as one group]",
 )
 
 #: Options of `cellflow push` and `cellflow pull`.
@@ -103,9 +104,10 @@ moving = options.compose(
     chosen_cells,
     time_of_course(
         required=True,
-        help="Where to, a number in the unit of the course or a label such as 'day 3'.",
+        help="Time to move the cells to: a number in the unit of the time course, or a label such "
+        "as 'day 3'.",
     ),
-    options.output(metavar="FILE.h5ad", help="Where the moved cells go."),
+    options.output(metavar="FILE.h5ad", help="File for the moved cells."),
     options.time_key,
     options.force,
     motion,
@@ -119,8 +121,8 @@ related = options.compose(
     options.course,
     options.flow,
     chosen_cells,
-    time_of_course(required=True, help="Time of the relatives, one of the course."),
-    options.output(metavar="FILE.h5ad", help="Where the copy with their weights goes."),
+    time_of_course(required=True, help="Time point at which to look for them."),
+    options.output(metavar="FILE.h5ad", help="Copy of FILE with their weights."),
     options.time_key,
     options.force,
     descent,

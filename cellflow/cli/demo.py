@@ -8,7 +8,7 @@ import rich_click as click
 
 from cellflow.cli import options
 
-#: Hours held out; its neighbours are 24 and 48 h.
+#: Held-out time in hours; its neighbours are 24 and 48 h.
 _HELD_OUT = 36.0
 
 
@@ -20,7 +20,7 @@ _HELD_OUT = 36.0
     show_default=True,
     metavar="FOLDER",
     panel=options.DATA,
-    help="Folder that the results go to.",
+    help="Folder for the results.",
 )
 @click.option(
     "--force", is_flag=True, panel=options.DATA, help="Replace the results of an earlier demo."
@@ -29,10 +29,10 @@ _HELD_OUT = 36.0
 @options.device
 @options.run_options
 def demo(output: Path, force: bool, seed: int, device: str, progress: bool) -> None:
-    """Fit, predict and score the data set that ships with cellflow.
+    """Fit, predict and score on the data set that comes with cellflow.
 
-    Mouse embryonic stem cells under retinoic acid were measured at nine times (Semrau 2017). The
-    cells of 36 h are held out, predicted from the others, and compared with the real ones.
+    Mouse embryonic stem cells under retinoic acid were measured at nine time points (Semrau 2017).
+    The cells at 36 h are held out, predicted from the others, and compared with the measured ones.
     """
     from matplotlib import pyplot as plt
 

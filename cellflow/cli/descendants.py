@@ -13,8 +13,9 @@ from cellflow.cli.outputs import write_cells
 @click.command(panel=options.FOLLOW)
 @cell_options.related
 def descendants(**given: Any) -> None:
-    """Find the cells of a later time that chosen cells of FILE become.
+    """Find the descendants of selected cells at a later time point.
 
-    The result is a copy of FILE with obs cellflow_descendants, which sums to one.
+    The result is a copy of FILE with obs cellflow_descendants, the weight of each cell of that
+    time point; weights sum to one.
     """
     write_cells("descendants", **given)

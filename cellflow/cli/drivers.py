@@ -19,7 +19,7 @@ from cellflow.methods.names import RANKINGS
     type=options.PATH,
     metavar="FLOW",
     panel=options.DATA,
-    help="Folder of the fitted flow; correlation needs none.",
+    help="Folder of the fitted flow; not needed for correlation.",
 )
 @options.table
 @click.option(
@@ -28,7 +28,7 @@ from cellflow.methods.names import RANKINGS
     default="correlation",
     show_default=True,
     panel=options.DATA,
-    help="How genes are ranked; " + options.explained(RANKINGS) + ".",
+    help="Score that genes are ranked by; " + options.explained(RANKINGS) + ".",
 )
 @cell_options.genes
 @cell_options.weights
@@ -37,7 +37,7 @@ from cellflow.methods.names import RANKINGS
     type=click.IntRange(min=1),
     metavar="N",
     panel=options.DATA,
-    help="Rows of each group that are kept. [default: all, of jacobian 1,000]",
+    help="Number of genes to list per group. [default: all; 1,000 pairs for jacobian]",
 )
 @options.layer
 @click.option(
@@ -46,12 +46,12 @@ from cellflow.methods.names import RANKINGS
     metavar="TIME",
     multiple=True,
     panel=options.DATA,
-    help="Time whose cells count, repeatable. [default: all]",
+    help="Time point to use cells of; repeatable. [default: all]",
 )
 @options.time_key
 @options.force
 @options.device
 @options.run_options
 def drivers(genes: tuple[str, ...], times: tuple[str, ...], **given: Any) -> None:
-    """Rank the genes that go with a fate, or that a flow changes most."""
+    """Rank genes by their association with fates, or by their change along a flow."""
     write_table("drivers", genes=genes or None, times=times or None, **given)

@@ -12,18 +12,19 @@ from cellflow.cli import options
 
 @click.command(panel=options.PREPARE)
 @options.course
-@options.output(metavar="FILE", help="Where the embedded copy goes, of the kind of FILE.")
+@options.output(metavar="FILE", help="Copy of FILE with the representation, of the same format.")
 @options.time_key
 @options.force
 @options.space
 @options.cluster
 @options.run_options
 def embed(file: Path, output: Path, time_key: str | None, force: bool, **settings: Any) -> None:
-    """Make the representation that flows live in, with its way back to genes.
+    """Compute the representation that flows are fitted in.
 
     Counts are normalised, log-transformed and projected on principal components; other values
-    are scaled as they are. The times are read too, and the result is a copy of FILE, an .h5ad
-    file or a zarr store. Expression of more than 1 GB is read in parts, by Dask.
+    are scaled and projected. Predictions can be decoded to genes. The times are read too. The
+    result is a copy of FILE, an .h5ad file or a zarr store. Expression of more than 1 GB is read
+    in chunks, by Dask.
     """
     from cellflow import pp
     from cellflow._keys import REPRESENTATION

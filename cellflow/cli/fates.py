@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 @click.command(panel=options.FOLLOW)
 @options.course
 @options.flow
-@cell_options.groups(required=True, help="Column of obs with the groups that cells may end in.")
-@options.output(metavar="FILE.h5ad", help="Where the copy with fates goes.")
+@cell_options.groups(required=True, help="Column of obs with the groups that are the fates.")
+@options.output(metavar="FILE.h5ad", help="Copy of FILE with fates.")
 @cell_options.cells(
-    help="Whose fates: 'column=value', 'column=a,b & day=2', or the name of a cell. "
+    help="Cells to estimate fates of: 'column=value', 'column=a,b & day=2', or the name of a cell. "
     "[default: all before --time]",
 )
-@cell_options.time_of_course(help="When fates are told, a time of the course. [default: the last]")
+@cell_options.time_of_course(help="Time point at which fates are read. [default: the last]")
 @options.time_key
 @options.force
 @cell_options.descent
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @options.device
 @options.run_options
 def fates(**given: Any) -> None:
-    """Estimate the probability of each cell in FILE to end in each group.
+    """Estimate the probability of each cell to end in each group.
 
     The result is a copy of FILE with obsm fate_probabilities, whose columns are named in uns, and
     obs fate_entropy.

@@ -13,7 +13,7 @@ from cellflow.methods.names import TIME_AXES
 
 @click.command(panel=options.TRAIN)
 @options.course
-@options.output(metavar="FLOW", help="Folder that the fitted flow goes to.")
+@options.output(metavar="FLOW", help="Folder for the fitted flow.")
 @options.time_key
 @options.force
 @options.space
@@ -23,7 +23,7 @@ from cellflow.methods.names import TIME_AXES
 @options.time_axis(
     default="learned",
     show_default=True,
-    help="How time runs; " + options.explained(TIME_AXES) + ".",
+    help="Flow time between time points; " + options.explained(TIME_AXES) + ".",
 )
 @options.seed
 @options.device
@@ -45,12 +45,12 @@ def fit(
 ) -> None:
     """Fit a flow to the time course in FILE.
 
-    The flow lives in the representation that cellflow embed made; where FILE has none, or one is
-    asked for by the options, it is made on the way. FILE, an .h5ad file or a zarr store, is left as
-    it is, and no more of it is read than the fit needs.
+    The flow is fitted in the representation that cellflow embed computed; if FILE has none, or
+    the options ask for another, it is computed first. FILE, an .h5ad file or a zarr store, is not
+    changed, and only the parts that the fit needs are read.
 
-    torchrun --nproc-per-node N -m cellflow fit ... fits in N processes, each on its share of every
-    batch; cells are coupled in the whole batch. The first process writes.
+    torchrun --nproc-per-node N -m cellflow fit ... fits in N processes, each on an equal part of
+    every batch; cells are coupled in the whole batch. The first process writes the flow.
     """
     from cellflow import Flow, pp, tl
     from cellflow._log import log_info
@@ -63,8 +63,8 @@ def fit(
     options.take_checkpoint(settings, force=force)
     columns = [settings[name] for name in ("time_key", "label_key", "lineage_key")]
     adata = open_cells(file, [*columns, *settings["condition_keys"]])
-    asked = RepresentationSettings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
-    if asked != RepresentationSettings():
+    embedding = RepresentationSettings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
+    if embedding != RepresentationSettings():
         pp.embed(adata, use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
         use_rep = None
     with process_group(settings.pop("device")) as device:

@@ -22,7 +22,7 @@ from cellflow.cli.outputs import write_table
     default=40,
     show_default=True,
     panel=options.DATA,
-    help="Times from the first to the last; those of the course are added.",
+    help="Number of times from first to last; the measured time points are added.",
 )
 @options.start
 @options.time_key
@@ -31,8 +31,8 @@ from cellflow.cli.outputs import write_table
 @options.device
 @options.run_options
 def gene_trends(genes: tuple[str, ...], **given: Any) -> None:
-    """Follow genes along a flow: mean and band of each gene, group and time.
+    """Tabulate the expression of genes over time: mean and quantiles per gene, group and time.
 
-    The table is drawn by cellflow plot gene-trends.
+    cellflow plot gene-trends draws the table.
     """
     write_table("gene_trends", genes=genes or None, **given)

@@ -11,20 +11,20 @@ from cellflow.cli import options
 
 @click.command(panel=options.PREPARE)
 @options.course
-@options.output(metavar="FILE.h5ad", help="Where the copy with growth rates goes.")
+@options.output(metavar="FILE.h5ad", help="Copy of FILE with growth rates.")
 @options.time_key
 @options.force
 @click.option(
     "--species",
     type=click.Choice(["human", "mouse"]),
     panel=options.DATA,
-    help="Whose gene symbols they are. [default: by their case]",
+    help="Species of the gene symbols. [default: by their case]",
 )
 @click.option(
     "--per",
     metavar="UNIT",
     panel=options.DATA,
-    help="What one unit of time is: minute, hour, day, week, or a number of days. "
+    help="Unit of time: minute, hour, day, week, or a number of days. "
     "[default: by the time column]",
 )
 @options.layer
@@ -33,7 +33,7 @@ from cellflow.cli import options
     type=options.PATH,
     metavar="FLOW",
     panel=options.DATA,
-    help="Take the rates that the flow in this folder learned, and no genes.",
+    help="Use the growth rates that the flow in this folder learned, instead of genes.",
 )
 @options.run_options
 def growth(
@@ -46,7 +46,7 @@ def growth(
     layer: str | None,
     learned: Path | None,
 ) -> None:
-    """Estimate how fast cells multiply, from proliferation and apoptosis genes or from a flow.
+    """Estimate growth rates of cells, from proliferation and apoptosis genes or from a flow.
 
     The result is a copy of FILE with rates in obs cellflow_growth, which cellflow fit
     --objective growth reads.
@@ -57,7 +57,9 @@ def growth(
     from cellflow.io import read_h5ad, write_h5ad
 
     if learned is not None and (species or per or layer):
-        raise click.UsageError("--learned takes no genes: leave --species, --per and --layer out")
+        raise click.UsageError(
+            "--learned does not use genes; leave out --species, --per and --layer"
+        )
     check_file_target(output, overwrite=force)
     adata = read_h5ad(file)
     if learned is None:

@@ -13,7 +13,7 @@ from cellflow.methods.presets import PRESETS
 
 @click.command(panel=options.SCORE)
 @options.course
-@options.output(metavar="SCORES.json", help="Where the scores go.")
+@options.output(metavar="SCORES.json", help="File for the scores.")
 @options.force
 @options.held_out
 @options.fit_options

@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 @options.time_key
 @options.run_options
 def info(path: Path, time_key: str | None) -> None:
-    """Say what PATH holds: an .h5ad file or the folder of a fitted flow.
+    """Describe an .h5ad file, or the folder of a fitted flow.
 
-    For a file: its cells and genes, which columns can be read as times, and what is there to fit
-    in. For a flow, of cells or images: what it moves, the times it spans and how it was fitted.
+    For a file: its cells and genes, the columns that can be read as times, and the
+    representations. For a flow of cells or images: its representation, times and method.
     """
     from cellflow import Flow
     from cellflow.cli.terminal import print_pairs
     from cellflow.io import open_cells
 
     if path.is_dir() and path.suffix != ".zarr":
-        print_pairs(str(path), _of_flow(Flow.load(path)))
+        print_pairs(str(path), _describe_flow(Flow.load(path)))
     else:
-        print_pairs(str(path), _of_file(open_cells(path), time_key))
+        print_pairs(str(path), _describe_file(open_cells(path), time_key))
 
 
-def _of_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
+def _describe_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
     from cellflow._checks import format_list
     from cellflow._errors import InputError
     from cellflow.io import parse_times, plural_unit, time_points_of
@@ -67,7 +67,7 @@ def _of_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
     return pairs
 
 
-def _of_flow(flow: Flow) -> dict[str, str]:
+def _describe_flow(flow: Flow) -> dict[str, str]:
     from cellflow._checks import format_list
     from cellflow.images.space import description
     from cellflow.representation import from_context
@@ -76,7 +76,7 @@ def _of_flow(flow: Flow) -> dict[str, str]:
         "times": f"{format_list(f'{time:g}' for time in flow.axis.times)} ({flow.axis.kind} axis)",
         "space": description(flow) or from_context(flow.context).describe(),
         "method": ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts),
-        "seed": str(flow.settings["seed"]),
+        "seed": str(flow.record.seed),
         "steps": str(flow.history["step"][-1]),
         "last loss": f"{flow.history['loss'][-1]:.4f}",
     }

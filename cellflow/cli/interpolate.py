@@ -17,9 +17,9 @@ from cellflow.cli import options
     metavar="TIME",
     required=True,
     panel=options.DATA,
-    help="Time to predict, a number in the unit of the course or a label such as 'day 3'.",
+    help="Time to predict: a number in the unit of the time course, or a label such as 'day 3'.",
 )
-@options.output(metavar="FILE.h5ad", help="Where the predicted cells go.")
+@options.output(metavar="FILE.h5ad", help="File for the predicted cells.")
 @options.start
 @options.time_key
 @options.force
@@ -37,11 +37,11 @@ def interpolate(
     seed: int,
     device: str,
 ) -> None:
-    """Predict the cells of any time between the snapshots in FILE.
+    """Predict the cells at any time between the time points of FILE.
 
-    Observed cells of the neighbouring times are carried along the flow. The result has their
-    points in obsm X_cellflow, their weights in obs, and, where the representation has a way
-    back, decoded expression in X.
+    Measured cells of the neighbouring time points are moved along the flow. The result has the
+    predicted cells in obsm X_cellflow, their weights in obs, and decoded expression in X if the
+    representation was made from genes.
     """
     from cellflow import Flow, tl
     from cellflow._files import check_file_target

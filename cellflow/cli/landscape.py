@@ -13,15 +13,15 @@ from cellflow.cli.outputs import write_cells
 @click.command(panel=options.GENES)
 @options.course
 @options.flow
-@options.output(metavar="FILE.h5ad", help="Where the copy with potentials goes.")
+@options.output(metavar="FILE.h5ad", help="Copy of FILE with potentials.")
 @options.time_key
 @options.force
 @options.device
 @options.run_options
 def landscape(**given: Any) -> None:
-    """Write how rare each cell in FILE is in what the flow makes of the cells of the first time.
+    """Compute the potential of each cell, minus the log-density of the flow at that cell.
 
-    The result is a copy of FILE with obs cellflow_potential, minus the log-density of each cell at
-    its own time; it compares cells of one time.
+    The density starts as a Gaussian at the first time point. The result is a copy of FILE with
+    obs cellflow_potential, which is comparable between cells of the same time point.
     """
     write_cells("landscape", **given)

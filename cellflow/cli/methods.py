@@ -12,9 +12,9 @@ from cellflow.methods.presets import PRESETS
 @click.argument("name", required=False, type=click.Choice(list(PRESETS)), metavar="NAME")
 @options.run_options
 def methods(name: str | None) -> None:
-    """List the methods and their parts; with NAME, print that method's settings as YAML.
+    """List the methods and their parts; with NAME, print the settings of a method as YAML.
 
-    The YAML can be saved, changed, and given to cellflow fit or cellflow holdout as --config.
+    The YAML can be saved, changed, and passed to cellflow fit or cellflow holdout as --config.
     """
     if name is not None:
         from cellflow.methods.config import Config

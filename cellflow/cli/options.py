@@ -1,4 +1,4 @@
-"""Options that commands share, so that they read and mean the same everywhere."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ SECTIONS = (
     IMAGES := "Images",
 )
 
-#: A path that the command itself checks, with errors that name the file.
+#: A path; the command checks it, with errors that name the file.
 PATH = click.Path(path_type=Path)
 
 
 def explained(summaries: Mapping[str, str]) -> str:
-    """Choices with what each is, as a part of a sentence."""
+    """Return names and their summaries as text for a help message."""
     return "; ".join(f"{name}: {summary}" for name, summary in summaries.items())
 
 
 def compose(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Apply options in the order in which they are given."""
+    """Combine options into one decorator that lists them in this order."""
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -73,30 +73,30 @@ time_key = click.option(
     "--time-key",
     metavar="COLUMN",
     panel=DATA,
-    help="Column of obs with the times: numbers, or labels such as 'day 3', 'E12.5', '24h'. "
-    "Without it, the recorded one or a column of a usual name is used.",
+    help="Column of obs with the time points: numbers, or labels such as 'day 3', 'E12.5', '24h'. "
+    "[default: the recorded column, else time, day, hour, stage or similar]",
 )
 
 output = functools.partial(click.option, "--output", type=PATH, required=True, panel=DATA)
 
-table = output(metavar="TABLE", help="Where the table goes: .csv or .tsv.")
+table = output(metavar="TABLE", help="Table to write: .csv or .tsv.")
 
-figure = output(metavar="FIGURE", help="Where the figure goes: .png, .pdf or .svg.")
+figure = output(metavar="FIGURE", help="Figure to write: .png, .pdf or .svg.")
 
-force = click.option("--force", is_flag=True, panel=DATA, help="Overwrite what stands there.")
+force = click.option("--force", is_flag=True, panel=DATA, help="Overwrite the output if it exists.")
 
 use_rep = click.option(
     "--use-rep",
     metavar="KEY",
     panel=SPACE,
-    help="Work in this obsm key, such as X_pca, instead of embedding the expression matrix.",
+    help="Use this obsm key, such as X_pca, instead of embedding the expression matrix.",
 )
 n_dims = functools.partial(
     click.option, "--n-dims", type=click.IntRange(min=1), metavar="N", panel=SPACE
 )
 whiten = functools.partial(click.option, "--whiten/--no-whiten", panel=SPACE)
 layer = click.option(
-    "--layer", metavar="NAME", panel=SPACE, help="Layer with the expression. [default: X]"
+    "--layer", metavar="NAME", panel=SPACE, help="Layer with the expression matrix. [default: X]"
 )
 expression = compose(
     layer,
@@ -106,20 +106,18 @@ expression = compose(
         default="auto",
         show_default=True,
         panel=SPACE,
-        help="What the expression is; " + explained(EXPRESSION_KINDS) + ".",
+        help="Kind of expression values; " + explained(EXPRESSION_KINDS) + ".",
     ),
 )
 
-color = click.option(
-    "--color", metavar="COLUMN", panel=DATA, help="Column of obs that gives the colours."
-)
+color = click.option("--color", metavar="COLUMN", panel=DATA, help="Column of obs to colour by.")
 start = click.option(
     "--start",
     type=click.Choice(list(STARTS)),
     default="both",
     show_default=True,
     panel=DATA,
-    help="Which cells are carried; " + explained(STARTS) + ".",
+    help="Cells to predict from; " + explained(STARTS) + ".",
 )
 n_neighbors = functools.partial(
     click.option,
@@ -130,11 +128,11 @@ n_neighbors = functools.partial(
     panel=FIT,
 )
 
-#: How a representation is made, with the defaults of `pp.embed`.
+#: Options of the representation, with the defaults of `pp.embed`.
 space = compose(
     use_rep,
-    n_dims(help="Dimensions to keep. [default: all of --use-rep, else up to 50]"),
-    whiten(default=False, show_default=True, help="Scale each dimension to variance one."),
+    n_dims(help="Number of dimensions to keep. [default: all of --use-rep, else up to 50]"),
+    whiten(default=False, show_default=True, help="Scale each dimension to unit variance."),
     expression,
 )
 
@@ -142,17 +140,17 @@ cluster = click.option(
     "--cluster",
     metavar="ADDRESS",
     panel=SPACE,
-    help="Address of a dask.distributed scheduler, such as tcp://host:8786, whose workers read "
-    "FILE under the same path. [default: threads of this process]",
+    help="Address of a dask.distributed scheduler, such as tcp://host:8786; its workers must "
+    "see FILE under the same path. [default: threads of this process]",
 )
 
 
 def parts(*names: str) -> Callable[[Command], Command]:
-    """Options that change these parts of the method."""
+    """Return options that replace these parts of the method."""
     known = {
-        "coupling": "How points of consecutive times are paired",
-        "path": "How a pair moves",
-        "objective": "What is learned",
+        "coupling": "Coupling of cells of consecutive time points",
+        "path": "Conditional path between two coupled cells",
+        "objective": "Objective to train on",
     }
     return compose(
         *(
@@ -171,7 +169,7 @@ growth = click.option(
     "--growth",
     type=click.Choice(list(WFR_GROWTH)),
     panel=FIT,
-    help="How coupling wfr takes numbers of cells; "
+    help="Meaning of cell numbers for coupling wfr; "
     + explained(WFR_GROWTH)
     + ". [default: the method's]",
 )
@@ -191,78 +189,82 @@ n_steps = click.option(
     type=click.IntRange(min=1),
     metavar="N",
     panel=FIT,
-    help="Training steps. [default: the recipe's]",
+    help="Number of training steps. [default: the recipe's]",
 )
 prior = click.option(
     "--prior",
     type=PATH,
     metavar="FLOW",
     panel=FIT,
-    help="Folder of a flow fitted before, for coupling acceleration and method oat-fm.",
+    help="Folder of an earlier flow, required by coupling acceleration and method oat-fm.",
 )
 
-#: How a flow is fine-tuned, with the defaults of `tl.finetune`.
+#: Options of fine-tuning, with the defaults of `tl.finetune`.
 tuning = compose(
     click.option(
         "--alpha",
+        "oat_alpha",
         type=click.FloatRange(min=0, max=1, min_open=True),
         metavar="A",
         panel=FIT,
-        help="Weight of the displacement beside the end velocities; 4/5 alone leaves the points "
-        "where they belong. [default: 0.8]",
+        help="Weight of the displacement relative to the end velocities; only 0.8 keeps the "
+        "predicted cells in place. [default: 0.8]",
     ),
     click.option(
         "--target",
+        "oat_target",
         type=click.Choice(["linear", "hermite"]),
         panel=FIT,
-        help="What is learned: straight paths with alpha, or cubic ones. [default: linear]",
+        help="Conditional paths to learn: straight (with --alpha) or cubic. [default: linear]",
     ),
-    sigma(help="Noise of the path. [default: the flow's where its path is straight, else 0]"),
+    sigma(help="Noise of the path. [default: the flow's if its path is straight, else 0]"),
     click.option(
         "--copy-every",
+        "oat_copy_every",
         type=click.IntRange(min=1),
         metavar="N",
         panel=FIT,
-        help="Steps between two copies of the net to that which gives the end velocities. "
-        "[default: it follows by an average]",
+        help="Copy the net to the target net, which gives the end velocities, every N steps. "
+        "[default: the target net is a running average]",
     ),
     click.option(
         "--tolerance",
+        "oat_tolerance",
         type=click.FloatRange(min=0, min_open=True),
-        metavar="SHARE",
+        metavar="FRACTION",
         panel=FIT,
-        help="Stop where points that are carried get wider or narrower by more. [default: 0.05]",
+        help="Stop if the spread of predicted cells changes by more than this. [default: 0.05]",
     ),
     click.option(
         "--n-steps",
         type=click.IntRange(min=1),
         metavar="N",
         panel=FIT,
-        help="Training steps. [default: a quarter of the flow's]",
+        help="Number of training steps. [default: a quarter of the flow's]",
     ),
     click.option(
         "--learning-rate",
         type=click.FloatRange(min=0, min_open=True),
         metavar="RATE",
         panel=FIT,
-        help="Step size. [default: a tenth of the flow's]",
+        help="Learning rate. [default: a tenth of the flow's]",
     ),
 )
 
 _method = compose(
     method(
-        help="Named combination of coupling, path and objective; cellflow methods explains them. "
-        "[default: default, or ot-cfm where a part is named]"
+        help="Named combination of coupling, path and objective; cellflow methods describes them. "
+        "[default: default, or ot-cfm if a part is given]"
     ),
     parts("coupling", "path", "objective"),
     growth,
-    sigma(help="Noise of the path, in units of the spread of the cells. [default: the method's]"),
+    sigma(help="Noise of the path, relative to the spread of the cells. [default: the method's]"),
     click.option(
         "--config",
         type=PATH,
         metavar="FILE.yaml",
         panel=FIT,
-        help="Settings of method and recipe; options given beside it come first.",
+        help="Settings of method and recipe; options on the command line override it.",
     ),
 )
 side_columns = compose(
@@ -272,27 +274,27 @@ side_columns = compose(
         metavar="COLUMN",
         multiple=True,
         panel=DATA,
-        help="Column of obs that the velocity depends on, repeatable; cells of different "
+        help="Column of obs that the velocity depends on; repeatable. Cells of different "
         "categories are not coupled.",
     ),
     click.option(
         "--label-key",
         metavar="COLUMN",
         panel=DATA,
-        help="Column of obs, such as donor; only cells of the same value are coupled.",
+        help="Column of obs, such as donor; only cells with the same value are coupled.",
     ),
     click.option(
         "--lineage-key",
         metavar="KEY",
         panel=DATA,
-        help="Column of obs with clones, or obsm key with a matrix of them; coupling costs less "
-        "between clonal relatives.",
+        help="Column of obs with clone names, or obsm key with a matrix of cells by clones; "
+        "cells of one clone are coupled at a lower cost.",
     ),
     click.option(
         "--cost-rep",
         metavar="KEY",
         panel=DATA,
-        help="The obsm key that coupling costs are taken on. [default: what is fitted in]",
+        help="The obsm key that coupling costs are computed in. [default: the representation]",
     ),
 )
 _recipe = compose(
@@ -300,7 +302,7 @@ _recipe = compose(
         "--recipe",
         type=click.Choice(list(RECIPES)),
         panel=FIT,
-        help="Every number of the fit; " + explained(RECIPES) + ". [default: default]",
+        help="Settings of net and training; " + explained(RECIPES) + ". [default: default]",
     ),
     n_steps,
 )
@@ -317,11 +319,11 @@ held_out = compose(
         multiple=True,
         panel=DATA,
         callback=lambda *given: given[-1] or None,
-        help="Time to hold out, repeatable, each a fold of its own. [default: every interior time]",
+        help="Time point to hold out; repeatable, one fold each. [default: all but first and last]",
     ),
     use_rep,
-    n_dims(help="Dimensions to fit and score in. [default: 5, or as many as there are]"),
-    whiten(default=True, show_default=True, help="Scale each dimension to variance one."),
+    n_dims(help="Number of dimensions to fit and score in. [default: 5, or all if fewer]"),
+    whiten(default=True, show_default=True, help="Scale each dimension to unit variance."),
     expression,
     click.option(
         "--protocol",
@@ -329,34 +331,46 @@ held_out = compose(
         default="strict",
         show_default=True,
         panel=FIT,
-        help=explained({name: protocol.summary for name, protocol in PROTOCOLS.items()}) + ".",
+        help="Rules of the evaluation; "
+        + explained({name: protocol.summary for name, protocol in PROTOCOLS.items()})
+        + ".",
     ),
-    time_axis(help="[default: the protocol's]"),
+    time_axis(
+        help="Flow time between time points; "
+        + explained(TIME_AXES)
+        + ". [default: the protocol's]"
+    ),
     side_columns,
     click.option(
         "--max-cells",
         type=click.IntRange(min=4),
         metavar="N",
         panel=FIT,
-        help="Score N cells a side at most, drawn once. [default: all]",
+        help="Score on at most N predicted and N measured cells, drawn once. [default: all]",
     ),
 )
 _seed = functools.partial(
-    click.option, "--seed", type=click.IntRange(min=0), show_default=True, panel=FIT
+    click.option,
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    show_default=True,
+    panel=FIT,
 )
-seed = _seed(default=0, help="Source of all randomness: same seed, same result.")
+seed = _seed(default=0, help="Seed of all random numbers; the same seed gives the same result.")
 seeds = _seed(
     "seeds",
     default=[0],
     multiple=True,
-    help="Source of all randomness: same seed, same result. Repeatable, a fit for each.",
+    help="Seed of all random numbers; repeatable, one fit each.",
 )
 device = click.option(
     "--device",
     default="auto",
+    metavar="NAME",
     show_default=True,
     panel=FIT,
-    help="Where to compute: auto (a GPU where there is one), cpu, cuda, cuda:1, ...",
+    help="Device to compute on: auto (a GPU if there is one), cpu, cuda, cuda:1, ...",
 )
 
 
@@ -375,7 +389,7 @@ checkpoint = compose(
         show_default=True,
         metavar="STEPS",
         panel=RUN,
-        help="Steps between two writings of it.",
+        help="Number of steps between checkpoints.",
     ),
     click.option(
         "--resume",
@@ -416,8 +430,8 @@ def run_options(command: Command) -> Command:
     @functools.wraps(command)
     def run(*args: Any, quiet: bool, verbose: bool, **kwargs: Any) -> Any:
         if quiet and verbose:
-            raise click.UsageError("--quiet and --verbose exclude each other")
-        # Of processes that torchrun started, and told their numbers, the first one speaks.
+            raise click.UsageError("give --quiet or --verbose, not both")
+        # Of the processes that torchrun starts, only the first prints.
         quiet = quiet or os.environ.get("RANK", "0") != "0"
         _route_messages(quiet=quiet, verbose=verbose)
         if "progress" in command.__annotations__:
@@ -425,15 +439,18 @@ def run_options(command: Command) -> Command:
         return command(*args, **kwargs)
 
     return compose(
-        click.option("--quiet", is_flag=True, panel=RUN, help="Say nothing but errors."),
+        click.option("--quiet", is_flag=True, panel=RUN, help="Print errors only."),
         click.option(
-            "--verbose", is_flag=True, panel=RUN, help="Show warnings of other packages too."
+            "--verbose",
+            is_flag=True,
+            panel=RUN,
+            help="Print tracebacks, and warnings of other packages.",
         ),
     )(run)
 
 
 def fit_options(command: Command) -> Command:
-    """Add what says how to fit; the command gets a `method` and a `recipe` with every number."""
+    """Add the options of method and recipe; the command gets complete `method` and `recipe`."""
 
     @functools.wraps(command)
     def run(
@@ -464,7 +481,7 @@ def fit_options(command: Command) -> Command:
 
 
 def _route_messages(*, quiet: bool, verbose: bool) -> None:
-    """Messages go to stdout, so that stderr holds progress and the line of an error only."""
+    """Send messages to stdout; stderr is for progress bars and the error line."""
     from cellflow import _log
 
     _log.show(logging.ERROR if quiet else logging.INFO, "stdout")

@@ -14,26 +14,26 @@ from cellflow.cli.outputs import write_cells
 @click.command(panel=options.GENES)
 @options.course
 @options.flow
-@options.output(metavar="FILE.h5ad", help="Where the copy with pseudotimes goes.")
+@options.output(metavar="FILE.h5ad", help="Copy of FILE with pseudotimes.")
 @click.option(
     "--course",
     "course_path",
     type=options.PATH,
     metavar="FILE.h5ad",
     panel=options.DATA,
-    help="Time course that cells of unknown time are placed in. [default: FILE]",
+    help="Time course to place the cells of FILE in. [default: FILE]",
 )
-@options.n_neighbors(default=30, help="Predicted cells that a mean is taken over.")
+@options.n_neighbors(default=30, help="Number of predicted cells to average over.")
 @options.time_key
 @options.force
 @options.seed
 @options.device
 @options.run_options
 def pseudotime(course_path: Path | None, **given: Any) -> None:
-    """Write the time of the course at which each cell in FILE is at home.
+    """Compute a pseudotime: the time at which the flow predicts cells like this one.
 
-    The result is a copy of FILE with obs cellflow_pseudotime, and cellflow_path_length, how far a
-    cell has come along the flow.
+    The result is a copy of FILE with obs cellflow_pseudotime and cellflow_path_length, the length
+    of the path along the flow up to the cell.
     """
     from cellflow.io import read_h5ad
 

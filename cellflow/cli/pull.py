@@ -13,8 +13,8 @@ from cellflow.cli.outputs import write_cells
 @click.command(panel=options.FOLLOW)
 @cell_options.moving
 def pull(**given: Any) -> None:
-    """Move chosen cells of FILE backward to any time: where they come from.
+    """Move selected cells backward to any time.
 
-    The result is that of cellflow push.
+    The result has the same contents as that of cellflow push.
     """
     write_cells("pull", summary=lambda moved: f": {moved.n_obs} cells", **given)

@@ -13,9 +13,9 @@ from cellflow.cli.outputs import write_cells
 @click.command(panel=options.FOLLOW)
 @cell_options.moving
 def push(**given: Any) -> None:
-    """Move chosen cells of FILE forward to any time.
+    """Move selected cells forward to any time.
 
-    The result has their points in obsm X_cellflow, their weights in obs, and, where the
-    representation has a way back, decoded expression in X.
+    The result has the moved cells in obsm X_cellflow, their weights in obs, and decoded expression
+    in X if the representation was made from genes.
     """
     write_cells("push", summary=lambda moved: f": {moved.n_obs} cells", **given)

@@ -12,20 +12,20 @@ from cellflow.cli import options
 @click.command(panel=options.DRAW)
 @options.course
 @options.flow
-@options.output(metavar="REPORT.html", help="Where the page goes.")
+@options.output(metavar="REPORT.html", help="Page to write.")
 @click.option(
     "--scores",
     type=options.PATH,
     metavar="SCORES.json",
     panel=options.DATA,
-    help="What cellflow holdout wrote. [default: what FILE has recorded]",
+    help="Scores that cellflow holdout wrote. [default: those recorded in FILE]",
 )
 @options.color
 @click.option(
     "--title",
     metavar="TEXT",
     panel=options.DATA,
-    help="Heading of the page. [default: the name of FILE]",
+    help="Title of the page. [default: the name of FILE]",
 )
 @options.time_key
 @options.force
@@ -40,9 +40,9 @@ def report(
     time_key: str | None,
     force: bool,
 ) -> None:
-    """Write one HTML page about FILE and a flow: data, cautions, scores, figures, settings.
+    """Write an HTML report on data and flow: warnings, scores, figures, settings.
 
-    The page needs nothing beside it and opens without a network.
+    The page is a single file and opens without a network.
     """
     import matplotlib as mpl
 

@@ -1,4 +1,4 @@
-"""Tables on the terminal."""
+"""Print tables to the terminal."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Column of the held-out table and its heading.
+#: Columns of the held-out table and their headings.
 _COLUMNS = {
     "w1": "cellflow",
     "w1_midpoint": "midpoint",
-    "w1_previous": "before",
-    "w1_next": "after",
-    "w1_half": "at half",
-    "reference": "real half",
-    "gap_closed": "gap",
+    "w1_previous": "previous",
+    "w1_next": "next",
+    "w1_half": "half size",
+    "reference": "reference",
+    "gap_closed": "gap closed",
 }
 
 _LEGEND = """\
-at half    cellflow with half as many cells as there are real ones
-real half  one half of the real cells against the other
-gap        share of the way from the midpoint to real half that cellflow goes"""
+midpoint, previous, next  baselines without a model
+half size                 cellflow with half as many cells as were measured
+reference                 one half of the measured cells against the other half
+gap closed                from midpoint (0) to reference (1), at half size"""
 
 
 def print_scores(scores: pd.DataFrame) -> None:
@@ -51,7 +52,7 @@ def print_scores(scores: pd.DataFrame) -> None:
 
 
 def print_pairs(title: str, pairs: dict[str, str]) -> None:
-    """Print names and values, one a line."""
+    """Print names and values, one per line."""
     table = Table(title=escape(title), show_header=False, box=None, title_justify="left")
     table.add_column(style="bold")
     table.add_column()
@@ -61,7 +62,7 @@ def print_pairs(title: str, pairs: dict[str, str]) -> None:
 
 
 def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under headings; columns that are empty throughout are left out."""
+    """Print a table without its empty columns."""
     cells = [tuple(row) for row in rows]
     shown = [k for k in range(len(headings)) if any(row[k] for row in cells)]
     table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
@@ -73,7 +74,7 @@ def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str
 
 
 def print_benchmark(table: pd.DataFrame) -> None:
-    """Print the means of each data set over its held-out times, the best methods first."""
+    """Print mean scores over the held-out times of each data set, best methods first."""
     import pandas as pd
 
     from cellflow.evaluation.summary import average_scores

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 @click.command(panel=options.FOLLOW)
 @options.course
 @options.flow
-@options.output(metavar="FILE.h5ad", help="Where the paths go.")
+@options.output(metavar="FILE.h5ad", help="File for the paths.")
 @cell_options.cells(
-    help="Which cells to follow: 'column=value', 'column=a,b & day=2', or the name of one. "
-    "[default: those of the first time, of the last with --backward]",
+    help="Cells to follow: 'column=value', 'column=a,b & day=2', or the name of a cell. "
+    "[default: cells of the first time point, or of the last with --backward]",
 )
 @click.option(
     "--n-cells",
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="N",
     panel=options.DATA,
-    help="How many of them at most, drawn at random.",
+    help="Maximal number of cells, drawn at random.",
 )
 @cell_options.time_of_course(
-    multiple=True, help="A time to keep the cells at, repeatable. [default: --n-times of them]"
+    multiple=True,
+    help="Time at which to record the cells; repeatable. [default: --n-times times]",
 )
 @click.option(
     "--n-times",
@@ -40,9 +41,9 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="N",
     panel=options.DATA,
-    help="How many times to keep the cells at, evenly to the end of the flow.",
+    help="Number of evenly spaced times up to the end of the flow.",
 )
-@click.option("--backward", is_flag=True, panel=options.DATA, help="Follow cells back in time.")
+@click.option("--backward", is_flag=True, panel=options.DATA, help="Follow cells backward in time.")
 @options.time_key
 @options.force
 @cell_options.motion
@@ -50,10 +51,10 @@ if TYPE_CHECKING:
 @options.device
 @options.run_options
 def trajectories(time: tuple[str, ...], n_times: int, **given: Any) -> None:
-    """Follow cells of FILE along a flow and keep where they are at many times.
+    """Follow cells along a flow and record them at many times.
 
-    The result has a row a cell and time, with the number of its path in obs trajectory;
-    cellflow plot trajectories and cellflow plot animation draw it.
+    The result has one row per cell and time; obs trajectory numbers the paths. cellflow plot
+    trajectories and cellflow plot animation draw it.
     """
     write_cells("trajectories", summary=_count, times=list(time) or n_times, **given)
 

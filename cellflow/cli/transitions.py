@@ -22,9 +22,9 @@ from cellflow.cli.outputs import write_table
 @options.device
 @options.run_options
 def transitions(**given: Any) -> None:
-    """Tabulate which groups of cells in FILE become which between consecutive times.
+    """Tabulate transition probabilities between groups at consecutive time points.
 
-    Probabilities of one source group sum to one over its targets; cellflow plot sankey draws the
-    table.
+    The probabilities of a source group sum to one over its targets. cellflow plot sankey draws
+    the table.
     """
     write_table("transitions", **given)

@@ -19,16 +19,16 @@ from cellflow.cli import options
     multiple=True,
     required=True,
     panel=options.DATA,
-    help="Folder of a fitted flow; repeat for flows of other seeds.",
+    help="Folder of a fitted flow; repeatable, for flows with other seeds.",
 )
-@options.output(metavar="FILE.h5ad", help="Where the copy with uncertainties goes.")
+@options.output(metavar="FILE.h5ad", help="Copy of FILE with uncertainties.")
 @click.option(
     "--time",
     metavar="TIME",
     panel=options.DATA,
-    help="Time that cells are carried to. [default: the last one]",
+    help="Time to move the cells to. [default: the last time point]",
 )
-@options.n_neighbors(default=5, help="Measured cells that a distance from data is the mean over.")
+@options.n_neighbors(default=5, help="Number of nearest measured cells to average over.")
 @options.time_key
 @options.force
 @options.device
@@ -43,10 +43,10 @@ def uncertainty(
     force: bool,
     device: str,
 ) -> None:
-    """Write how far fits disagree on each cell in FILE, and how far from data they take it.
+    """Compute how much several flows disagree about each cell, and its distance from data.
 
-    The result is a copy of FILE with obs cellflow_uncertainty, where there are several flows, and
-    cellflow_distance.
+    The result is a copy of FILE with obs cellflow_uncertainty, if several flows are given, and
+    obs cellflow_distance: the distance from the predicted to measured cells.
     """
     from cellflow import Flow, tl
     from cellflow._files import check_file_target

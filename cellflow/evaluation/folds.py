@@ -94,7 +94,7 @@ class Fold:
         cloud = Cloud.of(points / self.unit, weights)
         if self.max_cells is None or len(cloud) <= self.max_cells:
             return cloud
-        return cloud.drawn(self.max_cells, np.random.default_rng(SCORING_SEED))
+        return cloud.resample(self.max_cells, np.random.default_rng(SCORING_SEED))
 
     def cloud_at(self, time: float) -> Cloud:
         """Return the measured cells of one time, scaled to the unit of the score."""

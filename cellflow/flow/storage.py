@@ -1,16 +1,16 @@
-"""A flow on disk: `flow.json` says what it is, `tensors.safetensors` holds the numbers.
+"""A flow on disk: `flow.json` describes it, `tensors.safetensors` has the weights and arrays.
 
-`flow.json` carries the SHA-256 digest of the tensor file and of itself (without that entry), so a
+`flow.json` contains the SHA-256 digest of the tensor file and of itself (without that entry), so a
 folder that was cut short, edited or mixed from two flows is refused instead of giving wrong cells.
-What is fitted beside a flow is kept the same way, as another `Format`.
+Other fitted objects, such as discriminators, are stored likewise as another `Format`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,22 +20,22 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from cellflow._checks import format_list
-from cellflow._errors import CellflowError, FileError, InputError
-from cellflow._files import atomic_folder, check_target
+from cellflow._errors import FileError, InputError
+from cellflow._files import atomic_folder, check_target, reraise_as_file_error
 
 TENSORS = "tensors.safetensors"
 
 
 @dataclass(frozen=True)
 class Format:
-    """What tells folders of one kind of fitted object from those of others.
+    """Kind and schema version of a folder with a fitted object.
 
     Attributes
     ----------
     what
-        Its name: `flow` for `flow.json` and the format `cellflow-flow`.
+        Name of the kind: `flow` for `flow.json` and the format `cellflow-flow`.
     version
-        Of its schema.
+        Version of the schema.
     """
 
     what: str
@@ -43,16 +43,16 @@ class Format:
 
     @property
     def name(self) -> str:
-        """What the description says that it is."""
+        """Entry `format` of the description."""
         return f"cellflow-{self.what}"
 
     @property
     def description(self) -> str:
-        """File of the description."""
+        """Name of the file of the description."""
         return f"{self.what}.json"
 
 
-FLOW = Format("flow", 4)
+FLOW = Format("flow", 5)
 
 
 @dataclass(frozen=True)
@@ -93,17 +93,20 @@ def read_folder(path: Path, form: Format = FLOW) -> Stored:
     names = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
     if foreign := names - {form.description, TENSORS}:
         raise FileError(
-            f"{path} holds files that are no part of a {form.what}: "
+            f"{path} contains files that do not belong to a {form.what}: "
             f"{format_list(sorted(foreign))}; "
             f"a {form.what} folder has {form.description} and {TENSORS} only"
         )
     if TENSORS not in names:
         raise FileError(f"{path} is incomplete: {TENSORS} is missing")
     description = _description(path, form)
-    if description.get("schema_version") != form.version:
+    version = description.get("schema_version")
+    if version != form.version:
+        older = isinstance(version, int) and version < form.version
+        way_out = "fit it again" if older else "read it with the cellflow that saved it"
         raise FileError(
-            f"{path} has schema version {description.get('schema_version')!r}; "
-            f"this cellflow reads version {form.version}"
+            f"{path} was saved by {'an earlier' if older else 'another'} cellflow (schema version "
+            f"{version!r}; this one reads version {form.version}): {way_out}"
         )
     blob = (path / TENSORS).read_bytes()
     expected = description.pop("sha256", None)
@@ -114,23 +117,12 @@ def read_folder(path: Path, form: Format = FLOW) -> Stored:
     try:
         return Stored(description, load(blob))
     except SafetensorError as error:
-        raise FileError(f"{path / TENSORS} is no safetensors file: {error}") from error
+        raise FileError(f"{path / TENSORS} is not a safetensors file: {error}") from error
 
 
-@contextmanager
-def understood(path: Path, stored: Stored, form: Format = FLOW) -> Iterator[None]:
-    """Turn what goes wrong where a description is read into one clear error.
-
-    A digest tells that a folder is as it was written, not that whoever wrote it meant well.
-    """
-    try:
-        yield
-    except CellflowError as error:
-        raise FileError(f"{path} describes no {form.what} of this cellflow: {error}") from error
-    except Exception as error:  # torch and our nets raise many kinds over foreign settings
-        missing = isinstance(error, KeyError) and error.args[0] not in stored.description
-        reason = f"{error.args[0]!r} is missing" if missing else " ".join(str(error).split())[:200]
-        raise FileError(f"{path} describes no {form.what} of this cellflow: {reason}") from error
+def reraise_unreadable(path: Path, form: Format = FLOW) -> AbstractContextManager[None]:
+    """Raise any error of the block, which reads a description, as a FileError."""
+    return reraise_as_file_error(f"{path} does not describe a {form.what} of this cellflow")
 
 
 def check_sizes(settings: Any, tensors: Mapping[str, Tensor]) -> None:
@@ -161,12 +153,12 @@ def _blob(tensors: Mapping[str, Tensor]) -> bytes:
 
 def _check_is(path: Path, form: Format) -> None:
     if not path.is_dir():
-        reason = "is no folder" if path.exists() else "does not exist"
+        reason = "is not a folder" if path.exists() else "does not exist"
         raise FileError(f"{path} {reason}; expected the folder of a saved {form.what}")
     if not (path / form.description).is_file():
-        raise FileError(f"{path} is no saved {form.what}: {form.description} is missing")
+        raise FileError(f"{path} is not a saved {form.what}: {form.description} is missing")
     if _description(path, form).get("format") != form.name:
-        raise FileError(f"{path} is no saved {form.what}: {form.description} has another format")
+        raise FileError(f"{path} is not a saved {form.what}: {form.description} has another format")
 
 
 def _description(path: Path, form: Format) -> dict[str, Any]:
@@ -175,7 +167,7 @@ def _description(path: Path, form: Format) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise FileError(f"{path / form.description} cannot be read: {error}") from error
     if not isinstance(description, dict):
-        raise FileError(f"{path} is no saved {form.what}: {form.description} has another format")
+        raise FileError(f"{path} is not a saved {form.what}: {form.description} has another format")
     return description
 
 

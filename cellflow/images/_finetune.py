@@ -11,11 +11,11 @@ from cellflow._random import RNG
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.space import ImageSpace
+from cellflow.images.space import ImageSpace, training_settings
 from cellflow.images.training_images import Pictures, TrainingImages
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
-from cellflow.training import Checkpoint, report_straightness, settings_after
+from cellflow.training import Checkpoint, report_straightness, resolve_fine_tuning
 
 
 def finetune(
@@ -93,17 +93,18 @@ def finetune(
     >>> small = cf.recipe("default", net=sizes, standardise=False)
     >>> flow = cf.images.train(digits, method="i-cfm", recipe=small, n_steps=2, progress=False)
     >>> tuned = cf.images.finetune(flow, digits, n_steps=2, progress=False)
-    >>> sorted(tuned.settings["fine_tuning"])
+    >>> sorted(tuned.record.fine_tuning)
     ['after', 'before']
     """
     space = ImageSpace.of(flow, encoder)
     _check_images(space, data, source)
     space = replace(space, target=data.name, source="noise" if source is None else source.name)
     numbers = {"n_steps": n_steps, "learning_rate": learning_rate}
-    method, recipe = settings_after(flow, method, recipe, {}, numbers)
+    method, recipe = resolve_fine_tuning(flow, method, recipe, {}, numbers)
     # Latents are never mirrored when drawn. Images are not augmented: the coupling evaluates the
     # prior at noise, for which there are no labels of changes.
-    images = TrainingImages(space, data, source, flow.settings["flips"], stored=space.grid is None)
+    flips = training_settings(flow)["flips"]
+    images = TrainingImages(space, data, source, flips, stored=space.grid is None)
     tuned = images.fit(
         method,
         recipe,

@@ -9,7 +9,7 @@ from cellflow._random import RNG
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
-from cellflow.images.low_res import default_weight, given_weight
+from cellflow.images.low_res import default_weight
 from cellflow.images.settings import augmented_share, default_flips, resolve_settings
 from cellflow.images.space import space_for
 from cellflow.images.training_images import Pictures, TrainingImages
@@ -132,7 +132,7 @@ def train(
     weight = None
     if low_res is not None:
         weight = default_weight(method, space.population(data, flips=False))
-    elif given_weight(method) is not None:
+    elif method.coupling.given.get("condition_weight") is not None:
         raise InputError("condition_weight is the weight of low resolutions: give low_res with it")
     images = TrainingImages(space, data, source, flips, augment, by_row, weight)
     return images.fit(

@@ -85,14 +85,8 @@ def default_weight(method: Method, target: Population) -> float | None:
     """Return the weight of low resolutions in costs; None for couplings without costs."""
     if not isinstance(method.coupling, FeatureCostSettings):
         return None
-    given = given_weight(method)
+    given = method.coupling.condition_weight
     return balanced_weight(target) if given is None else given
-
-
-def given_weight(method: Method) -> float | None:
-    """Return `condition_weight` of the method; None if it is not set, or not a setting."""
-    coupling = method.coupling
-    return coupling.condition_weight if isinstance(coupling, FeatureCostSettings) else None
 
 
 def with_condition_costs(target: Population, weight: float) -> tuple[ConditionedNoise, Population]:

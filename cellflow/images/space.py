@@ -214,6 +214,12 @@ def _check_low_res(
     check_factor(data, low_res)
 
 
+def training_settings(flow: Flow) -> Mapping[str, Any]:
+    """Return how images were mirrored, augmented and weighed in the training of a flow."""
+    settings: Mapping[str, Any] = flow.context.settings["images"]["training"]
+    return settings
+
+
 def description(flow: Flow) -> str | None:
     """Describe the images of a flow in words; None for a flow of anything else."""
     known: Mapping[str, Any] | None = flow.context.settings.get("images")

@@ -121,17 +121,16 @@ class TrainingImages:
     ) -> Flow:
         """Fit a flow from the source, or noise, to the images; arguments as in `train`."""
         seed = resolve_seed(rng)
-        settings = {
-            **self.provenance,
-            "prior": prior and prior.fingerprint,
-            "augment": self.augment,
-        }
+        settings = {**self.provenance, "augment": self.augment}
         coupling = method.coupling
         if isinstance(coupling, SemidiscreteSettings) and coupling.potentials is not None:
             warn_of_other_settings(Path(coupling.potentials), self.potentials_settings(method))
         if self.space.low_res is not None:
             settings["low_res"] = self.space.low_res
             settings["condition_weight"] = self.condition_weight
+        callbacks = []
+        if pictures is not None:
+            callbacks = [self._draw_pictures(pictures, method, recipe, seed)]
         flow = fit_flow(
             self.marginals,
             TimeAxis("index", _ENDS),
@@ -141,14 +140,21 @@ class TrainingImages:
             device=resolve_device(device),
             prior=prior,
             checkpoint=make_checkpoint(checkpoint, settings),
-            callbacks=[] if pictures is None else [self._draw_pictures(pictures, seed)],
+            callbacks=callbacks,
             progress=progress,
             unit="images",
         )
         context = self.space.context
-        return replace(flow, context=context, settings={**flow.settings, **settings})
+        known = {**context.settings["images"], "training": settings}
+        return replace(
+            flow,
+            inputs=replace(flow.inputs, data=self.data.fingerprint),
+            context=replace(context, settings={"images": known}),
+        )
 
-    def _draw_pictures(self, pictures: Pictures | str | Path, seed: int) -> Every:
+    def _draw_pictures(
+        self, pictures: Pictures | str | Path, method: Method, recipe: Recipe, seed: int
+    ) -> Every:
         """Write grids of images from the same starts by the net at each step."""
         pictures = pictures if isinstance(pictures, Pictures) else Pictures(pictures)
         folder = Path(pictures.folder)
@@ -162,7 +168,7 @@ class TrainingImages:
             condition = target.sample(_SHOWN, generator).condition
 
         def draw(step: int, nets: Any) -> None:
-            flow = Flow(nets, TimeAxis("index", _ENDS), {}, {})
+            flow = Flow(nets, TimeAxis("index", _ENDS), method, recipe)
             options: dict[str, Any] = {"solver": "euler", "n_steps": _STEPS}
             end = flow.trajectory(starts, _ENDS, condition=condition, **options).end
             folder.mkdir(parents=True, exist_ok=True)

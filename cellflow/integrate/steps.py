@@ -1,4 +1,4 @@
-"""How finely solvers with fixed steps integrate, unless the caller says."""
+"""Default number of steps of solvers with fixed steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STEPS_PER_UNIT_TIME = {"euler": 100, "midpoint": 100, "rk4": 25, "euler-maruyama
 
 
 def count_steps(solver: str, span: float | Tensor) -> int:
-    """Return how many equal steps of a solver cover a span of flow time, the longest of several."""
+    """Return the number of equal steps for a span of flow time; the longest of several counts."""
     if isinstance(span, Tensor):
         span = float(span.abs().max()) if len(span) else 0.0
     return max(1, math.ceil(round(STEPS_PER_UNIT_TIME[solver] * abs(span), 4)))

@@ -1,4 +1,4 @@
-"""AnnData in `.h5ad` files and zarr stores: read, opened on disk, written and copied whole."""
+"""Read, open on disk, write and copy AnnData in `.h5ad` files and zarr stores."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from cellflow.io.time_points import USUAL_TIME_KEYS
 #: Ending of a zarr store in one file.
 ZIPPED = ".zarr.zip"
 
-#: A folder of this suffix is a zarr store.
+#: Ending of a zarr store that is a folder.
 _ZARR = ".zarr"
 
 #: A group of an `.h5ad` file or of a zarr store.
@@ -41,33 +41,32 @@ def read_h5ad(path: str | Path) -> AnnData:
     Raises
     ------
     FileError
-        If it is missing, not HDF5, cut short, or holds no AnnData.
+        If the file is missing, not HDF5, truncated, or not an AnnData.
     """
     path = Path(path)
     if path.name.endswith((".zarr", ZIPPED)) and path.exists():
         return _read_zarr(path)
-    check_is_h5ad(path)
+    _check_is_h5ad(path)
     try:
         return anndata.read_h5ad(path)
     except Exception as error:  # h5py and anndata raise many kinds for damaged files
-        raise unreadable(path, error) from error
+        raise _read_error(path, error) from error
 
 
-def unreadable(path: Path, error: Exception) -> FileError:
-    """What is said of a file whose reader failed."""
+def _read_error(path: Path, error: Exception) -> FileError:
     reason = " ".join(str(error).split())[:200]
-    return FileError(f"{path} cannot be read; damaged or no AnnData: {reason}")
+    return FileError(f"{path} cannot be read: it is damaged or not an AnnData ({reason})")
 
 
-def check_is_h5ad(path: Path) -> None:
-    """Refuse what is no HDF5 file, or none that can be read without harm."""
+def _check_is_h5ad(path: Path) -> None:
+    """Raise an error unless the file is HDF5 that can be read safely."""
     check_is_file(path)
     if not h5py.is_hdf5(path):
-        raise FileError(f"{path} is no .h5ad file (not HDF5)")
+        raise FileError(f"{path} is not an .h5ad file (not HDF5)")
     try:
         check_structure(path)
     except Exception as error:  # h5py raises many kinds for damaged files
-        raise unreadable(path, error) from error
+        raise _read_error(path, error) from error
 
 
 def _read_zarr(path: Path) -> AnnData:
@@ -77,19 +76,19 @@ def _read_zarr(path: Path) -> AnnData:
         store = LocalStore(path) if path.is_dir() else ZipStore(path, mode="r")
         return anndata.read_zarr(store)
     except Exception as error:  # zarr and anndata raise many kinds for damaged stores
-        raise unreadable(path, error) from error
+        raise _read_error(path, error) from error
 
 
 def write_h5ad(adata: AnnData, path: str | Path, *, overwrite: bool = False) -> None:
-    """Write an `.h5ad` file, whole or not at all.
+    """Write an `.h5ad` file atomically.
 
     Raises
     ------
     FileError
-        If `path` cannot be written, or exists while `overwrite` is off.
+        If `path` cannot be written, or exists and `overwrite` is False.
     """
     with atomic_file(Path(path), overwrite=overwrite) as staged:
-        # As `AnnData.write_h5ad` does, which takes no open file.
+        # `AnnData.write_h5ad` does the same, but cannot write to an open file.
         adata.strings_to_categoricals()
         if adata.raw is not None:
             adata.strings_to_categoricals(adata.raw.var)
@@ -98,24 +97,23 @@ def write_h5ad(adata: AnnData, path: str | Path, *, overwrite: bool = False) -> 
 
 
 def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) -> AnnData:
-    """Open an `.h5ad` file or a zarr store; matrices stay on disk until they are asked for.
+    """Open an `.h5ad` file or a zarr store; matrices stay on disk until they are used.
 
     `X`, layers and dense `obsm` keys are on-disk arrays. `raw`, `obsp` and `varp` are left out.
-    What an AnnData older than 0.8 wrote is read whole.
+    Files that AnnData before 0.8 wrote are read into memory.
 
     Parameters
     ----------
     path
         The file, or a folder `*.zarr`.
     columns
-        Columns of `obs` to read, beside those that times and growth rates usually stand in; None
-        reads all, and so does one that is not there, so that whoever asks for it can tell which
-        are.
+        Columns of `obs` to read, in addition to the usual columns of times and growth rates. None
+        reads all columns; so does a missing column, so that error messages can list the columns.
 
     Raises
     ------
     FileError
-        If it is missing, damaged, or holds no AnnData.
+        If the file is missing, damaged, or not an AnnData.
     """
     path = Path(path)
     root = _root(path)
@@ -133,16 +131,16 @@ def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) ->
             layers={key: _on_disk(each) for key, each in _members(root, "layers")},
         )
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
-        raise unreadable(path, error) from error
+        raise _read_error(path, error) from error
 
 
 def check_copy_target(source: Path, path: Path, *, overwrite: bool) -> None:
-    """Refuse a `path` that `write_copy` could not write; called before long work starts."""
+    """Raise an error if `write_copy` cannot write to `path`; call it before long work."""
     if (source.suffix == _ZARR) != (path.suffix == _ZARR):
         kind = "a zarr store" if source.suffix == _ZARR else "a file"
         raise FileError(
-            f"{source} is {kind}, and so is its copy; name the output *{source.suffix or '.h5ad'}, "
-            f"not {path.name}"
+            f"{source} is {kind}, so its copy must be one too: name the output "
+            f"*{source.suffix or '.h5ad'}, not {path.name}"
         )
     check = check_target if source.suffix == _ZARR else check_file_target
     check(path, overwrite=overwrite)
@@ -151,32 +149,32 @@ def check_copy_target(source: Path, path: Path, *, overwrite: bool) -> None:
 def write_copy(
     adata: AnnData, source: Path, path: Path, *, obsm: Collection[str] = (), overwrite: bool = False
 ) -> None:
-    """Copy what `adata` was opened from, on disk, with its `obs`, `uns` and new `obsm` keys.
+    """Copy the file that `adata` was opened from, with its `obs`, `uns` and new `obsm` keys.
 
-    Matrices never enter memory. The copy appears whole or not at all.
+    Matrices are copied on disk and never loaded. The copy is written atomically.
 
     Parameters
     ----------
     adata
-        What `open_cells` opened from `source`.
+        Cells that `open_cells` opened from `source`.
     source, path
-        Where it stands, and where the copy goes: a file, or a zarr store.
+        The original and the copy: files, or zarr stores.
     obsm
         Keys of `obsm` that were added.
     overwrite
-        Replace what stands there.
+        Replace an existing `path`.
 
     Raises
     ------
     FileError
-        If `path` cannot be written, or exists while `overwrite` is off.
+        If `path` cannot be written, or exists and `overwrite` is False.
     """
     check_copy_target(source, path, overwrite=overwrite)
     if source.suffix == _ZARR:
         with atomic_folder(path, overwrite=overwrite) as staged:
             shutil.copytree(source, staged, dirs_exist_ok=True)
             _write_into(_zarr(staged, "r+"), adata, obsm)
-            _reindexed(staged)
+            _renew_index(staged)
     elif _root(source) is None:
         write_h5ad(adata, path, overwrite=overwrite)
     else:
@@ -194,16 +192,18 @@ def _write_into(root: Group, adata: AnnData, obsm: Collection[str]) -> None:
 
 
 def _root(path: Path) -> Group | None:
-    """The root of a file or a store; None where it is zipped or of a layout that is past."""
+    """Open the root group; None for zipped stores and for files of AnnData before 0.8."""
     if path.suffix == _ZARR and path.is_dir():
         return _zarr(path, "r")
     if path.name.endswith(ZIPPED):
         return None
-    check_is_h5ad(path)
+    _check_is_h5ad(path)
     try:
         root = h5py.File(path, "r")
     except OSError as error:
-        raise FileError(f"{path} cannot be read; damaged or no AnnData: {error}") from error
+        raise FileError(
+            f"{path} cannot be read: it is damaged or not an AnnData ({error})"
+        ) from error
     return root if root.attrs.get("encoding-type") == "anndata" else None
 
 
@@ -212,17 +212,19 @@ def _zarr(path: Path, mode: Literal["r", "r+"]) -> Group:
         import zarr
     except ImportError as error:
         raise FileError(
-            f"{path} is a zarr store: pip install 'cellflow-snapshots[dask]' to read it"
+            f"{path} is a zarr store; to read it, pip install 'cellflow-snapshots[dask]'"
         ) from error
     try:
-        # An index of all members would not know of those that are added.
+        # A consolidated index would not include members that are added later.
         return zarr.open_group(str(path), mode=mode, use_consolidated=False)
-    except Exception as error:  # zarr raises many kinds for what is no store
-        raise FileError(f"{path} cannot be read; damaged or no zarr store: {error}") from error
+    except Exception as error:  # zarr raises many kinds of errors
+        raise FileError(
+            f"{path} cannot be read: it is damaged or not a zarr store ({error})"
+        ) from error
 
 
-def _reindexed(path: Path) -> None:
-    """Renew the index of a store that has one."""
+def _renew_index(path: Path) -> None:
+    """Renew the consolidated index of a store, if it has one."""
     import zarr
 
     if zarr.open_group(str(path), mode="r").metadata.consolidated_metadata is not None:
@@ -234,7 +236,7 @@ def _members(root: Group, name: str) -> list[tuple[str, Any]]:
 
 
 def _on_disk(element: Any, *, dense_only: bool = False) -> Any:
-    """An array as it stands on disk; other kinds are read."""
+    """Return an on-disk array; elements of other kinds are read."""
     kind = element.attrs.get("encoding-type")
     if kind in ("csr_matrix", "csc_matrix") and not dense_only:
         return sparse_dataset(element)
@@ -242,14 +244,14 @@ def _on_disk(element: Any, *, dense_only: bool = False) -> Any:
 
 
 def _frame(group: Group, uns: dict[str, Any], columns: Iterable[str | None] | None) -> pd.DataFrame:
-    """The asked columns of a table on disk, and those that cellflow may look for itself."""
-    there = list(group.attrs["column-order"])
-    asked = None if columns is None else {name for name in columns if name is not None}
-    if asked is None or not asked <= set(there):
+    """Read the requested columns of `obs`, and those that hold times and growth rates."""
+    known = list(group.attrs["column-order"])
+    requested = None if columns is None else {name for name in columns if name is not None}
+    if requested is None or not requested <= set(known):
         return read_elem(group)
     own: set[str | None] = {GROWTH, *USUAL_TIME_KEYS}
     own |= {(read_record(uns, TIME_POINTS) or {}).get("time_key")}
     own |= {(read_record(uns, GROWTH_SETTINGS) or {}).get("key_added")}
-    wanted = [name for name in there if name in asked | own]
+    wanted = [name for name in known if name in requested | own]
     index = read_elem(group[group.attrs["_index"]])
     return pd.DataFrame({name: read_elem(group[name]) for name in wanted}, index=pd.Index(index))

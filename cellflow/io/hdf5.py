@@ -1,8 +1,12 @@
-"""What HDF5 takes on trust and should not: a look at a file before anything is read from it.
+"""Protect the process from HDF5, a C library that trusts its files and its disk.
 
-HDF5 is a library in C that believes its files. Of damaged `.h5ad` files some never came back from
-it, in a heap of text with an entry of no length, and some took the process down, where text had
-become a sequence of numbers. It also follows links into other files.
+Reading: damaged `.h5ad` files made HDF5 loop forever (a heap of text with an entry of length zero)
+or crash the process (text turned into a sequence of numbers), and it follows links into other
+files. `check_structure` looks for these before a file is read.
+
+Writing: if HDF5 cannot write, for example to a full disk, it cannot close the file either, and
+crashes the process at exit. `Sink` stores the error, discards the rest of the data, and raises the
+error when the file is closed.
 """
 
 from __future__ import annotations
@@ -16,33 +20,33 @@ from typing import Any
 import h5py
 from h5py import h5a, h5o, h5t
 
-#: How a global heap begins in a file, and the sizes of its head and of that of an entry.
+#: First bytes of a global heap, and size in bytes of its header and of that of an entry.
 _HEAP, _HEAD = b"GCOL", 16
 
 
 class DamagedError(Exception):
-    """What stands in a file is not to be read."""
+    """A file whose contents must not be read."""
 
 
 def check_structure(path: Path) -> None:
-    """Look at all groups, attributes and texts of a file; arrays of numbers are not read.
+    """Check all groups, attributes and texts of a file; arrays of numbers are not read.
 
     Raises
     ------
     DamagedError
-        For what would hang or crash HDF5, and for what leads into another file.
+        For structures that hang or crash HDF5, and for links into other files.
     Exception
-        Of h5py, which raises many kinds for damaged files.
+        From h5py, which raises many kinds for damaged files.
     """
     with _Source(str(path)) as source, h5py.File(source, "r") as file:
         _check_group(file, set())
 
 
 class _Source(FileIO):
-    """A file for HDF5 to read from, which looks at each heap of text before HDF5 does."""
+    """A file that checks each heap of text before HDF5 reads it."""
 
     def readinto(self, buffer: Any) -> int:
-        """Read, and raise what is wrong with it."""
+        """Read into the buffer; raise an error for a damaged heap."""
         found = super().readinto(buffer) or 0
         block = memoryview(buffer).cast("B")[:found]
         if block[: len(_HEAP)] == _HEAP:
@@ -51,10 +55,10 @@ class _Source(FileIO):
 
 
 def _check_heap(block: memoryview) -> None:
-    """Refuse a heap whose entries do not lead to its end, or as much of it as was read.
+    """Raise an error if the entries of a heap do not add up to its size.
 
-    HDF5 File Format Specification 3.0, III.E: an entry has an index, 0 for free space, a count of
-    references, four bytes of nothing and a length, all of it in multiples of eight.
+    HDF5 File Format Specification 3.0, III.E: an entry has an index (0 for free space), a reference
+    count, four reserved bytes and a length, padded to multiples of eight bytes.
     """
     end = int.from_bytes(block[8:_HEAD], "little")
     at = _HEAD
@@ -62,7 +66,7 @@ def _check_heap(block: memoryview) -> None:
         index, length = struct.unpack_from("<H6xQ", block, at)
         step = length if index == 0 else _HEAD + 8 * -(-length // 8)
         if not _HEAD <= step <= end - at:
-            raise DamagedError("a heap of text has an entry that does not fit")
+            raise DamagedError("a heap of text has an entry of invalid length")
         at += step
 
 
@@ -72,7 +76,7 @@ def _check_group(group: h5py.Group, seen: set[int]) -> None:
         link = group.get(name, getlink=True)
         if isinstance(link, h5py.ExternalLink):
             where = f"{group.name.rstrip('/')}/{name}"
-            raise DamagedError(f"{where} leads into another file, {link.filename}")
+            raise DamagedError(f"{where} links to another file, {link.filename}")
         if isinstance(link, h5py.SoftLink):
             continue
         member = group[name]
@@ -88,44 +92,40 @@ def _check_group(group: h5py.Group, seen: set[int]) -> None:
 
 
 def _check_attributes(item: Any) -> None:
-    """Read texts; refuse sequences, which no AnnData has."""
+    """Read text attributes; raise an error for sequences, which AnnData never writes."""
     for k in range(h5a.get_num_attrs(item.id)):
         attribute = h5a.open(item.id, index=k)
         kind = attribute.get_type()
         if kind.get_class() == h5t.VLEN and kind.get_super().get_class() != h5t.REFERENCE:
-            raise DamagedError(f"an attribute of {item.name} is of a type that no AnnData has")
+            raise DamagedError(
+                f"an attribute of {item.name} has a type that AnnData does not write"
+            )
         if kind.get_class() == h5t.STRING:
             item.attrs[attribute.name]
 
 
 def _check_dataset(dataset: Any) -> None:
-    """Read texts; refuse numbers that stand in another file."""
+    """Read text data; raise an error for data that are stored in another file."""
     if not isinstance(dataset, h5py.Dataset):
         return
     others = [name for name, *_ in dataset.external or ()]
     if dataset.is_virtual:
         others += [each.file_name for each in dataset.virtual_sources() if each.file_name != "."]
     if others:
-        raise DamagedError(f"{dataset.name} leads into another file, {others[0]}")
+        raise DamagedError(f"{dataset.name} links to another file, {others[0]}")
     if h5py.check_string_dtype(dataset.dtype) is not None:
         dataset[()]
 
 
 class Sink(FileIO):
-    """A new file that raises its first error when the block that writes to it ends.
-
-    Parameters
-    ----------
-    path
-        The file.
-    """
+    """A new file that raises its first write error when it is closed."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path, "w+")
         self._error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Write all of the bytes, or, after an error, none and say nothing."""
+        """Write all bytes; after an error, discard them."""
         rest = memoryview(data).cast("B")
         try:
             while self._error is None and len(rest):
@@ -135,7 +135,7 @@ class Sink(FileIO):
         return memoryview(data).nbytes
 
     def readinto(self, buffer: Any) -> int:
-        """Read what was written; zeros where it could not be."""
+        """Read from the file; zeros for bytes that could not be written."""
         found = super().readinto(buffer) or 0
         if self._error is not None:
             memoryview(buffer).cast("B")[found:] = bytes(memoryview(buffer).nbytes - found)
@@ -143,7 +143,7 @@ class Sink(FileIO):
         return found
 
     def truncate(self, size: int | None = None) -> int:
-        """Change the size, as far as that can be done."""
+        """Change the size; store the error if that fails."""
         try:
             return super().truncate(size)
         except OSError as error:
@@ -156,7 +156,7 @@ class Sink(FileIO):
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close; raise what writing met."""
+        """Close the file; raise the stored error."""
         super().__exit__(kind, value, traceback)
         if self._error is not None:
             raise self._error

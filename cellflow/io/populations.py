@@ -1,4 +1,4 @@
-"""Columns of an AnnData as numbers: what nets are told of a cell, and what couplings know of it."""
+"""Turn columns of an AnnData into covariates and labels, and cells into populations."""
 
 from __future__ import annotations
 
@@ -23,55 +23,55 @@ from cellflow.marginals import Marginals, Population, TimeAxis
 
 @dataclass(frozen=True)
 class Conditions:
-    """How `obs` columns become covariates: categories one-hot, numbers standardised.
+    """Encoding of `obs` columns as covariates: categories one-hot, numbers standardised.
 
     Attributes
     ----------
     columns
-        For each column its `key`, and `categories`, or `centre` and `spread`.
+        For each column its `key`, and either `categories` or `centre` and `spread`.
     """
 
     columns: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def fit(cls, obs: pd.DataFrame, keys: Sequence[str]) -> Conditions:
-        """Learn categories and spreads of columns.
+        """Read the categories, or mean and spread, of each column.
 
         Raises
         ------
         InputError
-            For a column that is missing, has one value only, or gaps.
+            For a column that is missing, has a single value, or missing values.
         """
-        return cls(tuple(_described(_column(obs, key), key) for key in keys))
+        return cls(tuple(_fit_column(_column(obs, key), key) for key in keys))
 
     def transform(self, obs: pd.DataFrame) -> Tensor | None:
-        """Covariates of all cells, shape (n, c), float32; None without columns."""
+        """Return covariates of all cells, shape (n, c), float32; None without columns."""
         if not self.columns:
             return None
-        parts = [_encoded(_column(obs, column["key"]), column) for column in self.columns]
+        parts = [_encode_column(_column(obs, column["key"]), column) for column in self.columns]
         return torch.as_tensor(np.hstack(parts), dtype=torch.float32)
 
     @property
     def categorical(self) -> list[str]:
-        """Keys of the columns with categories."""
+        """Keys of the categorical columns."""
         return [column["key"] for column in self.columns if "categories" in column]
 
 
 @dataclass(frozen=True)
 class SideColumns:
-    """Names of what couplings are to know of cells beside their points and covariates.
+    """Columns of cells that couplings use, in addition to points and covariates.
 
     Attributes
     ----------
     label_key
-        `obs` column; cells are coupled with cells of the same value only.
+        `obs` column; only cells with the same value are coupled.
     lineage_key
-        `obs` column with the clone of each cell (empty or missing for none), or `obsm` key with a
-        matrix of cells and clones.
+        `obs` column with the clone of each cell (empty or missing if unknown), or `obsm` key with a
+        matrix of cells by clones.
     cost_rep
-        `obsm` key with the coordinates that costs are taken on.
+        `obsm` key with the coordinates that costs are computed in.
     growth
-        Whether the growth rates that `pp.growth` wrote to `obs` are used.
+        Whether to use the growth rates that `pp.growth` wrote to `obs`.
     """
 
     label_key: str | None = None
@@ -80,9 +80,9 @@ class SideColumns:
     growth: bool = False
 
     def batch(self, adata: AnnData, points: np.ndarray, conditions: Conditions) -> Batch:
-        """All cells as rows with these columns."""
+        """Return all cells as rows of a batch, with these columns."""
         return Batch(
-            # Views of cells in reverse order have negative strides, which tensors have not.
+            # Arrays of cells in reverse order have negative strides, which tensors do not support.
             torch.as_tensor(np.ascontiguousarray(points), dtype=torch.float32),
             features=self._features(adata),
             condition=conditions.transform(adata.obs),
@@ -100,7 +100,7 @@ class SideColumns:
         return torch.as_tensor(values)
 
     def labels(self, obs: pd.DataFrame, conditions: Conditions) -> Tensor | None:
-        """Number of each cell's label, shape (n,), also by categorical conditions; None without."""
+        """Return an integer label per cell, shape (n,), from label and categorical conditions."""
         keys = [*conditions.categorical, *([self.label_key] if self.label_key else [])]
         if not keys:
             return None
@@ -111,7 +111,7 @@ class SideColumns:
         if self.lineage_key is None:
             return None
         if self.lineage_key in adata.obsm:
-            return _padded(adata.obsm[self.lineage_key])
+            return _nonzero_columns(adata.obsm[self.lineage_key])
         check_choice(self.lineage_key, [*adata.obs, *adata.obsm], "obs or obsm key of clones")
         clones = adata.obs[self.lineage_key]
         known = clones.notna() & (clones.astype(str) != "")
@@ -123,12 +123,13 @@ class SideColumns:
         key = (read_record(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
         if key == (read_record(adata.uns, LEARNED_GROWTH) or {}).get("key_added"):
             raise InputError(
-                f"obs[{key!r}] holds rates that a flow learned, not those of gene sets; run "
+                f"obs[{key!r}] holds growth rates that a flow learned, not those of gene sets; run "
                 "pp.growth (cellflow growth) again"
             )
         if key not in adata.obs:
             raise InputError(
-                f"growth by gene sets needs obs[{key!r}]; run pp.growth (cellflow growth) first"
+                f"this method requires growth rates in obs[{key!r}]; run pp.growth "
+                "(cellflow growth) first"
             )
         rates = pd.to_numeric(adata.obs[key], errors="coerce").to_numpy(dtype=np.float64)
         check_finite(rates, f"obs[{key!r}]", list(adata.obs_names))
@@ -138,29 +139,29 @@ class SideColumns:
 def populations(
     cells: Batch, elapsed: np.ndarray, times: Iterable[float], axis: TimeAxis
 ) -> Marginals:
-    """Split cells into populations at the flow times of `times`.
+    """Split cells into one population per time, at flow times.
 
-    Growth rates per unit of elapsed time become rates per unit of flow time, by the length of the
-    interval that follows (the last one has none after it).
+    Growth rates per unit of elapsed time are converted to rates per unit of flow time, with the
+    length of the following interval (for the last time, of the one before it).
     """
-    kept = list(times)
-    moments = [axis.to_flow(time) for time in kept]
+    times = list(times)
+    flow_times = [axis.to_flow(time) for time in times]
     parts = []
-    for k, time in enumerate(kept):
-        part = cells[_rows(elapsed == time)]
-        if part.rate is not None:
-            low = min(k, len(kept) - 2)
-            pace = (kept[low + 1] - kept[low]) / (moments[low + 1] - moments[low])
-            part = replace(part, rate=part.rate * pace)
-        parts.append(Population(part))
-    return Marginals(tuple(moments), tuple(parts))
+    for k, time in enumerate(times):
+        population = cells[_rows(elapsed == time)]
+        if population.rate is not None:
+            low = min(k, len(times) - 2)
+            clock_rate = (times[low + 1] - times[low]) / (flow_times[low + 1] - flow_times[low])
+            population = replace(population, rate=population.rate * clock_rate)
+        parts.append(Population(population))
+    return Marginals(tuple(flow_times), tuple(parts))
 
 
 def _rows(mask: np.ndarray) -> slice | torch.Tensor:
-    """The rows of a mask; a slice, which copies nothing, where they stand together."""
+    """Return the rows of a mask; a slice, which makes no copy, if they are consecutive."""
     rows = np.flatnonzero(mask)
-    together = len(rows) == rows[-1] - rows[0] + 1
-    return slice(rows[0], rows[-1] + 1) if together else torch.as_tensor(rows)
+    consecutive = len(rows) == rows[-1] - rows[0] + 1
+    return slice(rows[0], rows[-1] + 1) if consecutive else torch.as_tensor(rows)
 
 
 def _column(obs: pd.DataFrame, key: str) -> pd.Series:
@@ -171,33 +172,37 @@ def _column(obs: pd.DataFrame, key: str) -> pd.Series:
     return column
 
 
-def _described(column: pd.Series, key: str) -> dict[str, Any]:
+def _fit_column(column: pd.Series, key: str) -> dict[str, Any]:
     if column.nunique() < 2:
-        raise InputError(f"obs[{key!r}] has one value only; a condition needs two or more")
+        raise InputError(f"obs[{key!r}] has a single value; a condition requires two or more")
     if is_numeric_dtype(column) and not is_bool_dtype(column):
         check_finite(column.to_numpy(dtype=np.float64), f"obs[{key!r}]", list(column.index))
         return {"key": key, "centre": float(column.mean()), "spread": float(column.std())}
     return {"key": key, "categories": sorted(column.astype(str).unique().tolist())}
 
 
-def _encoded(column: pd.Series, how: Mapping[str, Any]) -> np.ndarray:
-    if "categories" not in how:
-        return ((column.to_numpy(dtype=np.float64) - how["centre"]) / how["spread"])[:, None]
+def _encode_column(column: pd.Series, encoding: Mapping[str, Any]) -> np.ndarray:
+    if "categories" not in encoding:
+        return ((column.to_numpy(dtype=np.float64) - encoding["centre"]) / encoding["spread"])[
+            :, None
+        ]
     values = column.astype(str)
-    if foreign := sorted(set(values) - set(how["categories"])):
+    if foreign := sorted(set(values) - set(encoding["categories"])):
         raise InputError(
-            f"obs[{how['key']!r}] has values that the flow does not know: {format_list(foreign)}; "
-            f"known: {format_list(how['categories'])}"
+            f"obs[{encoding['key']!r}] has values that the flow was not fitted to: "
+            f"{format_list(foreign)}; known: {format_list(encoding['categories'])}"
         )
-    return np.stack([(values == category).to_numpy() for category in how["categories"]], axis=1)
+    return np.stack(
+        [(values == category).to_numpy() for category in encoding["categories"]], axis=1
+    )
 
 
 def _dense(values: Any) -> np.ndarray:
     return values.toarray() if hasattr(values, "toarray") else np.asarray(values)
 
 
-def _padded(matrix: Any) -> Tensor:
-    """Columns with an entry in each row of a matrix, dense, sparse or on disk, filled up by -1."""
+def _nonzero_columns(matrix: Any) -> Tensor:
+    """Return the nonzero columns of each row of a matrix, padded with -1."""
     rows, clones = (matrix if sparse.issparse(matrix) else np.asarray(matrix)).nonzero()
     n = matrix.shape[0]
     counts = np.bincount(rows, minlength=n)

@@ -1,4 +1,4 @@
-"""Tables of genes and of groups as text files, one row a line."""
+"""Tables of genes and groups as text files, one row per line."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from cellflow._checks import check_choice
 from cellflow._errors import FileError
 from cellflow._files import atomic_file, check_file_target
 
-#: Endings that a table can have, and what stands between its columns.
+#: Separator of columns by ending of the file.
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
-#: Columns of names, which may be called 1 or NA.
+#: Columns of names, which are read as text even if a name is 1 or NA.
 _NAMES = ("gene", "group", "groups", "regulator", "source", "target")
 
 
 def check_table_target(path: Path, *, overwrite: bool) -> None:
-    """Refuse a `path` that no table could be written to, before any work.
+    """Raise an error if no table can be written to `path`; call it before long work.
 
     Raises
     ------
     InputError
-        If its ending is none of a table.
+        If its ending is not that of a table.
     FileError
-        If it cannot be written, or exists while `overwrite` is off.
+        If it cannot be written, or exists and `overwrite` is False.
     """
     check_choice(path.suffix, SEPARATORS, "table format")
     check_file_target(path, overwrite=overwrite)
 
 
 def write_table(table: pd.DataFrame, path: Path, *, overwrite: bool = False) -> None:
-    """Write a table, whole or not at all; missing numbers are empty."""
+    """Write a table atomically; missing numbers are empty."""
     check_table_target(path, overwrite=overwrite)
     with atomic_file(path, overwrite=overwrite) as staged:
         table.to_csv(staged, sep=SEPARATORS[path.suffix], index=False)
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a table that `write_table` wrote; names stay text.
+    """Read a table that `write_table` wrote.
 
     Raises
     ------
     FileError
-        If the file is missing or no table.
+        If the file is missing or not a table.
     """
     check_choice(path.suffix, SEPARATORS, "table format")
     text, separator = dict.fromkeys(_NAMES, str), SEPARATORS[path.suffix]
@@ -53,5 +53,5 @@ def read_table(path: Path) -> pd.DataFrame:
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise FileError(f"{path} holds no table: {' '.join(str(error).split())}") from error
+        raise FileError(f"{path} is not a table: {' '.join(str(error).split())}") from error
     return table.fillna(dict.fromkeys(_NAMES, ""))

@@ -1,4 +1,4 @@
-"""When cells were taken: numbers, ordered categories, labels such as `day 3`, `E12.5`, `24h`."""
+"""Read elapsed times from numbers, ordered categories, or labels such as `day 3`, `24h`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cellflow._errors import InputError
 from cellflow._keys import TIME_POINTS, read_record
 from cellflow._log import log_info
 
-#: Column names that are taken for times where nothing else says which column holds them.
+#: Names of columns to read times from if no other column is given or recorded.
 USUAL_TIME_KEYS = (
     "time",
     "day",
@@ -30,7 +30,7 @@ USUAL_TIME_KEYS = (
     "stage",
 )
 
-#: Words before or after the number, and the unit that each stands for.
+#: Words before or after the number, by unit.
 UNITS = {
     "minute": ("min", "mins", "minute", "minutes"),
     "hour": ("h", "hr", "hrs", "hour", "hours", "hpf"),
@@ -41,7 +41,7 @@ UNITS = {
     "": ("", "t", "time", "timepoint", "time point", "tp"),
 }
 
-#: How many days one unit has; months and years have no fixed length and do not mix with others.
+#: Days per unit; months and years have no fixed length and do not convert.
 DAYS = {"minute": 1 / 1440, "hour": 1 / 24, "day": 1.0, "week": 7.0}
 
 UNIT_OF_WORD = {word: unit for unit, words in UNITS.items() for word in words}
@@ -56,7 +56,7 @@ _EXAMPLES = "numbers, ordered categories, or labels such as 'day 3', 'd3', 'E12.
 
 @dataclass(frozen=True)
 class TimePoints:
-    """The times of a course.
+    """The times of all cells, and the distinct times of a time course.
 
     Attributes
     ----------
@@ -65,10 +65,10 @@ class TimePoints:
     times
         The distinct times, increasing.
     labels
-        What stood in the column for each of `times`, as text.
+        Value of the column for each of `times`, as text.
     unit
-        `hour`, `day`, ...; empty where the column did not tell; `rank` for ordered categories
-        without numbers, whose elapsed time nobody stated.
+        `hour`, `day`, ...; empty if the column has no unit; `rank` for ordered categories without
+        numbers, whose elapsed times are unknown.
     """
 
     elapsed: np.ndarray
@@ -82,44 +82,46 @@ class TimePoints:
         return tuple(int((self.elapsed == time).sum()) for time in self.times)
 
     def among(self, others: Iterable[float]) -> tuple[float, ...]:
-        """Those of the times that are among others, such as a flow's."""
+        """Return the times that are also among others, such as those of a flow."""
         known = set(others)
         return tuple(time for time in self.times if time in known)
 
     def find(self, wanted: float | str) -> float:
-        """Return the time that a number or a label of the column stands for.
+        """Return the time point for a number or a label of the column.
 
         Raises
         ------
         InputError
-            If no cells were taken then.
+            If no cells were measured at that time.
         """
-        moment = self.to_elapsed(wanted)
-        if moment not in self.times:
-            raise InputError(f"no cells at time {wanted!s}; times in the data: {self.describe()}")
-        return moment
+        time = self.to_elapsed(wanted)
+        if time not in self.times:
+            raise InputError(
+                f"no cells were measured at time {wanted!s}; times in the data: {self.describe()}"
+            )
+        return time
 
     def find_all(self, wanted: float | str | Iterable[float | str]) -> list[float]:
-        """Return the times that one number or label, or several, stand for, in their order.
+        """Return the time points for one or several numbers or labels, in their order.
 
         Raises
         ------
         InputError
-            If no cells were taken at one of them, or there is none.
+            If no cells were measured at one of them, or `wanted` is empty.
         """
-        # The type checker does not know that whole numbers and NumPy's are real ones.
+        # Type checkers do not know that int and NumPy numbers are instances of Real.
         given: Any = [wanted] if isinstance(wanted, str | Real) else wanted
         if not (found := [self.find(each) for each in given]):
-            raise InputError(f"no times are given; times in the data: {self.describe()}")
+            raise InputError(f"no times were given; times in the data: {self.describe()}")
         return found
 
     def to_elapsed(self, wanted: float | str) -> float:
-        """Return the elapsed time that a number or a label stands for, with cells or without.
+        """Return the elapsed time for a number or a label; cells at that time are not required.
 
         Raises
         ------
         InputError
-            If it is no time, or of a unit that the column does not use.
+            If it cannot be read as a time, or its unit does not convert to that of the column.
         """
         text = wanted.strip() if isinstance(wanted, str) else wanted
         if text in self.labels:
@@ -128,48 +130,51 @@ class TimePoints:
         if unit and unit != self.unit and {unit, self.unit} <= set(DAYS):
             number, unit = number * DAYS[unit] / DAYS[self.unit], self.unit
         if not np.isfinite(number) or unit not in ("", self.unit):
-            raise InputError(f"{text!r} is no time here; times in the data: {self.describe()}")
+            raise InputError(
+                f"{text!r} is not a time of this time course; times in the data: {self.describe()}"
+            )
         near = [time for time in self.times if np.isclose(number, time, rtol=1e-9, atol=1e-12)]
         return near[0] if near else number
 
-    def around(self, moment: float, among: Iterable[float]) -> tuple[float, float]:
-        """The last time at or before `moment` and the first at or after it.
+    def around(self, time: float, among: Iterable[float]) -> tuple[float, float]:
+        """Return the last time at or before `time` and the first at or after it.
 
-        Only those times count that are `among` the given ones, such as those of a flow.
+        Only times that are also in `among`, such as those of a flow, are considered.
 
         Raises
         ------
         InputError
-            If there is none before or none after.
+            If there is no time before, or none after.
         """
         usable = self.among(among)
-        before = [time for time in usable if time <= moment]
-        after = [time for time in usable if time >= moment]
+        before = [each for each in usable if each <= time]
+        after = [each for each in usable if each >= time]
         if not before or not after:
             raise InputError(
-                f"time {moment:g} is not between times that have cells and belong to the flow: "
-                f"{format_list(f'{time:g}' for time in usable) or 'none'}"
+                f"time {time:g} is outside the times that have cells and that the flow was fitted "
+                f"to: "
+                f"{format_list(f'{each:g}' for each in usable) or 'none'}"
             )
         return before[-1], after[0]
 
     def describe(self) -> str:
-        """The times as text, with their unit."""
+        """Return the times as text, with their unit."""
         numbers = format_list(f"{time:g}" for time in self.times)
         return f"{numbers} ({unit})" if (unit := plural_unit(self.unit)) else numbers
 
 
 def plural_unit(unit: str) -> str:
-    """Plural of a unit; empty where there is none to tell."""
+    """Return the plural of a unit; empty if there is no unit."""
     return "" if unit in ("", "rank") else f"{unit}s"
 
 
 def time_key_of(adata: AnnData, time_key: str | None = None) -> str:
-    """Name of the `obs` column with the times: the given, the recorded, or one of a usual name.
+    """Return the `obs` column with the times: the given, the recorded, or one of a usual name.
 
     Raises
     ------
     InputError
-        If there is no such column, or none can be told.
+        If the column does not exist, or none can be found.
     """
     columns = format_list(adata.obs.columns) or "none"
     if time_key is None:
@@ -177,7 +182,10 @@ def time_key_of(adata: AnnData, time_key: str | None = None) -> str:
     if time_key is None:
         time_key = next((name for name in USUAL_TIME_KEYS if name in adata.obs), None)
     if time_key is None:
-        raise InputError(f"which obs column holds the times? give a time key; there are: {columns}")
+        raise InputError(
+            f"no obs column with times was found; name one with time_key (--time-key); there are: "
+            f"{columns}"
+        )
     if time_key not in adata.obs:
         raise InputError(f"no obs column {time_key!r}; there are: {columns}")
     return str(time_key)
@@ -187,7 +195,7 @@ def time_points_of(adata: AnnData, time_key: str | None = None) -> TimePoints:
     """Read the times of all cells from the column that `time_key_of` finds."""
     points = parse_times(adata.obs[time_key_of(adata, time_key)])
     if points.unit == "rank":
-        log_info("the time categories have no numbers: their ranks stand for elapsed time")
+        log_info("the time categories have no numbers: their ranks are used as elapsed times")
     return points
 
 
@@ -198,17 +206,17 @@ def parse_times(column: pd.Series) -> TimePoints:
     ----------
     column
         Numbers, an ordered categorical, or text with one number and a unit before or after it.
-        Units of one column may differ (`24h`, `day 2`); all are then told in the smallest.
+        Units within a column may differ (`24h`, `day 2`); all are converted to the smallest.
 
     Raises
     ------
     InputError
-        For missing or infinite values, labels without a number, two labels that mean one time,
-        fewer than two times, or a time with fewer than two cells.
+        For missing or infinite values, labels without a number, two labels for one time, fewer than
+        two times, or a time with fewer than two cells.
     """
     name = column.name
     if column.empty:
-        raise InputError(f"obs[{name!r}] is empty: the data has no cells")
+        raise InputError(f"obs[{name!r}] is empty: the data have no cells")
     if missing := int(column.isna().sum()):
         first = column.index[column.isna()][0]
         raise InputError(
@@ -223,7 +231,8 @@ def parse_times(column: pd.Series) -> TimePoints:
     counts = np.bincount(codes, minlength=len(values))
     if len(values) < 2:
         raise InputError(
-            f"obs[{name!r}] has {len(values)} time only ({format_list(values)}); a course needs two"
+            f"obs[{name!r}] has a single time ({format_list(values)}); a time course requires "
+            "two or more"
         )
     if few := [f"{values[k]} ({counts[k]} cell)" for k in np.flatnonzero(counts < 2)]:
         raise InputError(f"obs[{name!r}] has times with fewer than 2 cells: {format_list(few)}")
@@ -237,14 +246,14 @@ def parse_times(column: pd.Series) -> TimePoints:
 
 
 def _numbers(column: pd.Series, values: list[Hashable]) -> tuple[np.ndarray, str]:
-    """Number of each distinct value, and the common unit."""
+    """Return the number of each distinct value, and the common unit."""
     parsed = [_parse(value) for value in values]
     if bad := [value for value, result in zip(values, parsed, strict=True) if result is None]:
         if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered:
             rank = {category: float(k) for k, category in enumerate(column.cat.categories)}
             return np.array([rank[value] for value in values]), "rank"
         raise InputError(
-            f"obs[{column.name!r}] has values that are no times: "
+            f"obs[{column.name!r}] has values that are not times: "
             f"{format_list(repr(v) for v in bad)}; expected {_EXAMPLES}"
         )
     _check_hyphens(column.name, values)
@@ -253,15 +262,15 @@ def _numbers(column: pd.Series, values: list[Hashable]) -> tuple[np.ndarray, str
     if len(units) == 1:
         return np.array([number for number, _ in found]), units.pop()
     if not units <= set(DAYS):
-        told = format_list(sorted(unit or "no unit" for unit in units))
-        raise InputError(f"obs[{column.name!r}] mixes units that do not convert: {told}")
+        named = format_list(sorted(unit or "no unit" for unit in units))
+        raise InputError(f"obs[{column.name!r}] mixes units that do not convert: {named}")
     smallest = min(units, key=DAYS.__getitem__)
     scaled = [round(number * DAYS[unit] / DAYS[smallest], 9) for number, unit in found]
     return np.array(scaled), smallest
 
 
 def _check_hyphens(name: Hashable, values: list[Hashable]) -> None:
-    """Refuse `day-1` beside `day0`, where the hyphen may well be a minus."""
+    """Raise an error for `day-1` beside `day0`, where the hyphen may be a minus sign."""
     hyphened = [value for value in values if re.match(r"\s*[a-zA-Z ]*[a-zA-Z]-[\d.]", str(value))]
     if hyphened and len(hyphened) < len(values):
         raise InputError(
@@ -271,9 +280,9 @@ def _check_hyphens(name: Hashable, values: list[Hashable]) -> None:
 
 
 def _parse(value: Hashable) -> tuple[float, str] | None:
-    """Number and unit of one value, or None where it is no time."""
+    """Return number and unit of one value, or None if it is not a time."""
     if isinstance(value, int | float | np.number):
-        # Through text, so that 0.1 in single precision is the 0.1 that people write.
+        # Via text, so that 0.1 in single precision is read as 0.1.
         return (float(str(value)), "") if np.isfinite(value) else None
     match = _LABEL.match(str(value).strip().lower())
     if match is None:

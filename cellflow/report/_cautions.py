@@ -1,4 +1,4 @@
-"""What a reader should know before believing a figure."""
+"""Cautions about data, scores and training, shown before the figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SETTLED = 0.05
 
 
 def cautions(inputs: ReportInputs) -> list[str]:
-    """Sentences, the weightiest first; empty where nothing was found."""
+    """Return cautions as sentences, the most important first."""
     return [*_of_scores(inputs), *_of_cells(inputs), *_of_training(inputs)]
 
 
@@ -57,7 +57,7 @@ def _of_cells(inputs: ReportInputs) -> Iterator[str]:
     if jumps:
         yield (
             f"Numbers of cells change more than fivefold from {format_list(jumps)}. Numbers of "
-            "captured cells need not be sizes of populations; growth 'relative' leaves them aside."
+            "captured cells need not be sizes of populations; growth 'relative' does not use them."
         )
     lengths = [late - early for early, late in pairwise(inputs.course.time_points.times)]
     wide = [

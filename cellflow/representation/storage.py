@@ -114,7 +114,7 @@ def cells_of(adata: AnnData, context: Context, used: np.ndarray | None = None) -
 def columns_of(flow: Flow, time_key: str | None) -> list[str | None]:
     """Columns of `obs` that a flow asks of cells."""
     conditions = (column["key"] for column in flow.context.settings.get("conditions", ()))
-    return [time_key or flow.time_key, flow.settings.get("label_key"), *conditions]
+    return [time_key or flow.time_key, flow.inputs.label_key, *conditions]
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from anndata import AnnData
@@ -12,12 +13,19 @@ from cellflow._errors import InputError
 from cellflow._keys import FINETUNE
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.io import Conditions, SideColumns, TimePoints, flow_times_of, populations
+from cellflow.io import Conditions, SideColumns, TimePoints, populations, time_points_for_flow
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.representation import from_context, points_of
-from cellflow.tl._fit import attach_metadata, checksum
-from cellflow.training import fit_flow, report_straightness, resolve_device, settings_after
+from cellflow.tl._fit import digest_inputs, record_fit
+from cellflow.training import (
+    Checkpoint,
+    fit_flow,
+    make_checkpoint,
+    report_straightness,
+    resolve_device,
+    resolve_fine_tuning,
+)
 
 
 def finetune(
@@ -31,6 +39,7 @@ def finetune(
     learning_rate: float | None = None,
     rng: RNG = 0,
     device: str = "auto",
+    checkpoint: Checkpoint | str | Path | None = None,
     progress: bool = True,
     key_added: str = FINETUNE,
 ) -> Flow:
@@ -62,6 +71,8 @@ def finetune(
         Seed, or a numpy generator that one is drawn from.
     device
         `auto`, `cpu`, `cuda`, `cuda:1`, ...
+    checkpoint
+        As in `tl.fit`.
     progress
         Show a progress bar on stderr.
     key_added
@@ -69,7 +80,7 @@ def finetune(
 
     Returns
     -------
-    The flow, whose settings have the numbers before and after under `fine_tuning`. Written is:
+    The flow; its settings have the measures before and after under `fine_tuning`. Written is:
 
     `uns["cellflow"][key_added]`
         As by `tl.fit`; the history has the `ratio` of spreads as well.
@@ -92,44 +103,45 @@ def finetune(
     >>> cf.pp.embed(adata, n_dims=3)
     >>> short = cf.recipe("default", n_steps=10, net={"width": 16})
     >>> flow = cf.tl.fit(adata, method="i-cfm", time_key="time", recipe=short, progress=False)
-    >>> cf.tl.finetune(adata, flow, progress=False).settings["recipe"]["n_steps"]
+    >>> cf.tl.finetune(adata, flow, progress=False).recipe.n_steps
     3
     """
     representation = from_context(flow.context)
-    chosen, numbers = settings_after(
+    chosen, chosen_recipe = resolve_fine_tuning(
         flow, method, recipe, {}, {"n_steps": n_steps, "learning_rate": learning_rate}
     )
-    points = flow_times_of(adata, flow, time_key)
+    points = time_points_for_flow(adata, flow, time_key)
     used = np.isin(points.elapsed, flow.axis.times)
     _check_times(points, flow)
     conditions = Conditions(tuple(flow.context.settings.get("conditions", ())))
-    label_key = flow.settings.get("label_key")
+    label_key = flow.inputs.label_key
     x = points_of(adata, representation, used)
     cells = SideColumns(label_key).batch(adata[used], x, conditions)
     marginals = populations(cells, points.elapsed[used], flow.axis.times, flow.axis)
+    data = digest_inputs(cells, points.elapsed[used])
     tuned = fit_flow(
         marginals,
         flow.axis,
         method=chosen,
-        recipe=numbers,
+        recipe=chosen_recipe,
         seed=resolve_seed(rng),
         device=resolve_device(device),
         prior=flow,
+        checkpoint=make_checkpoint(checkpoint, {"data": data}),
         progress=progress,
     )
-    settings = {**flow.context.settings, "time_key": time_key or flow.time_key}
-    columns = {
-        "data": checksum(cells, points.elapsed[used]),
-        "use_rep": flow.settings.get("use_rep"),
-        "condition_keys": [column["key"] for column in conditions.columns],
-        "label_key": label_key,
-        "lineage_key": None,
-        "cost_rep": None,
-        "prior": flow.fingerprint,
-    }
-    context = replace(flow.context, settings=settings)
+    inputs = replace(
+        tuned.inputs,
+        data=data,
+        time_key=time_key or flow.time_key,
+        use_rep=flow.inputs.use_rep,
+        condition_keys=flow.inputs.condition_keys,
+        label_key=label_key,
+    )
     tuned = report_straightness(flow, tuned, marginals)
-    return attach_metadata(adata, tuned, context, columns, key_added)
+    tuned = replace(tuned, inputs=inputs, context=flow.context)
+    record_fit(adata, tuned, key_added)
+    return tuned
 
 
 def _check_times(points: TimePoints, flow: Flow) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,15 +13,15 @@ from anndata import AnnData
 from cellflow._batch import Batch
 from cellflow._keys import FIT, write_record
 from cellflow._random import RNG, resolve_seed
-from cellflow.flow import Context, Flow, fingerprint
+from cellflow.flow import Flow, fingerprint
 from cellflow.io import (
     Conditions,
     SideColumns,
     TimePoints,
-    kept_times,
     populations,
     time_key_of,
     time_points_of,
+    time_points_to_dict,
 )
 from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
 from cellflow.methods.method import Method, method_of
@@ -137,7 +136,7 @@ def fit(
     gene_sets = method.needs_growth_rates
     side_columns = SideColumns(label_key, lineage_key, cost_rep, growth=gene_sets)
     cells = side_columns.batch(adata, points_of(adata, representation), conditions)
-    data = checksum(cells, points.elapsed)
+    data = digest_inputs(cells, points.elapsed)
     marginals, axis = _make_marginals(cells, points, time_axis)
     # Of a million cells these are a quarter of the memory, and the marginals have their own.
     del cells
@@ -152,25 +151,27 @@ def fit(
         checkpoint=make_checkpoint(checkpoint, {"data": data, "time_axis": time_axis}),
         progress=progress,
     )
-    columns = {
-        "data": data,
-        "use_rep": use_rep,
-        "condition_keys": list(keys),
-        "label_key": label_key,
-        "lineage_key": lineage_key,
-        "cost_rep": cost_rep,
-        "prior": None if prior is None else prior.fingerprint,
-    }
+    inputs = replace(
+        flow.inputs,
+        data=data,
+        time_key=time_key,
+        use_rep=use_rep,
+        condition_keys=tuple(keys),
+        label_key=label_key,
+        lineage_key=lineage_key,
+        cost_rep=cost_rep,
+    )
     context = to_context(
         representation,
-        time_key=time_key,
-        course=kept_times(points),
+        course=time_points_to_dict(points),
         conditions=[dict(c) for c in conditions.columns],
     )
-    return attach_metadata(adata, flow, context, columns, key_added)
+    flow = replace(flow, inputs=inputs, context=context)
+    record_fit(adata, flow, key_added)
+    return flow
 
 
-def checksum(cells: Batch, elapsed: np.ndarray) -> str:
+def digest_inputs(cells: Batch, elapsed: np.ndarray) -> str:
     """Return a digest of the inputs of a fit: points, times and side columns of the cells."""
     return fingerprint({**cells.columns(), "elapsed": torch.from_numpy(elapsed)})
 
@@ -181,18 +182,17 @@ def _make_marginals(cells: Batch, points: TimePoints, kind: str) -> tuple[Margin
     return populations(cells, points.elapsed, points.times, axis), axis
 
 
-def attach_metadata(
-    adata: AnnData, flow: Flow, context: Context, columns: Mapping[str, Any], key_added: str
-) -> Flow:
-    """Return the flow with its context and the names of its columns, and record it in `uns`."""
-    flow = replace(flow, context=context, settings={**flow.settings, **columns})
+def record_fit(adata: AnnData, flow: Flow, key_added: str) -> None:
+    """Write method, recipe, inputs, record and loss curve of a flow to `uns`."""
+    values = flow.as_dict()
     entry = {
-        **flow.settings,
+        "method": values["method"],
+        "recipe": values["recipe"],
+        **values["inputs"],
+        **values["record"],
         "time_axis": flow.axis.kind,
         "flow_id": flow.fingerprint,
-        "time_key": flow.time_key,
         "times": np.array(flow.axis.times),
         "history": {name: np.array(values) for name, values in flow.history.items()},
     }
     write_record(adata.uns, key_added, entry)
-    return flow

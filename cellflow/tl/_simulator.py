@@ -18,7 +18,7 @@ from cellflow.training.devices import cpu_threads
 
 @dataclass(frozen=True)
 class Simulator:
-    """How cells are moved.
+    """Simulator of cells along a flow: one deterministic path each, or several stochastic ones.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Simulator:
         The paths of one cell follow each other. The CPU computes with as many threads as in the
         fit.
         """
-        with cpu_threads(self.flow.settings["recipe"]["threads"]):
+        with cpu_threads(self.flow.recipe.threads):
             if self.n_samples is None:
                 return self.flow.trajectory(cells.x, times, condition=cells.condition)
             copies = cells[torch.arange(len(cells)).repeat_interleave(self.n_copies)]

@@ -157,7 +157,7 @@ class CouplingTransitions:
     _plans: dict[float, csr_array] = field(default_factory=dict)
 
     def estimate(self, rows: np.ndarray, targets: np.ndarray) -> TransitionMatrices:
-        """Return a matrix for each interval on the way; see `TransitionEstimator`."""
+        """Return one matrix for each interval in between; see `TransitionEstimator`."""
         elapsed = self.course.elapsed
         origin, goal = (float(elapsed[each[0]]) for each in (rows, targets))
         low, high = sorted((origin, goal))
@@ -195,10 +195,12 @@ class CouplingTransitions:
         settings = self.course.flow.method.coupling
         ends = source[torch.as_tensor(before)], target[torch.as_tensor(after)]
         if isinstance(settings, WFRSettings):
+            length_scale = self.course.flow.record.wfr_length_scale
+            assert length_scale is not None
             generator = torch_generator(self.seed)
             pairs = wfr_coupling(
                 *ends,
-                delta=self._delta,
+                delta=length_scale,
                 generator=generator,
                 block_size=settings.block_size,
                 growth=settings.growth_bounds,
@@ -212,24 +214,13 @@ class CouplingTransitions:
         entries = before[plan.rows], after[plan.columns]
         return csr_array((mass, entries), shape=(len(source), len(target)))
 
-    @property
-    def _delta(self) -> float:
-        """Length scale of the fit, one for all of its intervals."""
-        delta = self.course.flow.settings.get("delta")
-        if delta is None:
-            raise InputError(
-                "this flow of an earlier version does not record the length scale (delta) that its "
-                "cells were coupled at; fit it again, or take by='flow'"
-            )
-        return float(delta)
-
     def _populations(self, start: float, stop: float) -> tuple[Population, Population]:
         """Return the cells of two times with what couplings use of them."""
-        course, settings = self.course, self.course.flow.settings
+        course, inputs = self.course, self.course.flow.inputs
         rows = np.concatenate([course.rows_at(start), course.rows_at(stop)])
         columns = SideColumns(
-            lineage_key=settings.get("lineage_key"),
-            cost_rep=settings.get("cost_rep"),
+            lineage_key=inputs.lineage_key,
+            cost_rep=inputs.cost_rep,
             growth=course.flow.method.needs_growth_rates,
         )
         conditions = Conditions(tuple(course.flow.context.settings.get("conditions", ())))

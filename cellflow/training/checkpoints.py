@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -126,21 +125,6 @@ class Checkpoint:
             raise FileError(f"{path} does not hold the state of a training: {error!r}") from error
         self._check_identity(identity)
         return State(step, tensors, values)
-
-    @contextmanager
-    def reraise_as_file_error(self) -> Iterator[None]:
-        """Turn any error of the block, which restores a state, into a FileError.
-
-        The digest shows that a file is complete, not who wrote it.
-        """
-        try:
-            yield
-        except Exception as error:
-            reason = " ".join(str(error).split())[:200]
-            raise FileError(
-                f"{self.path} does not hold a state of this training "
-                f"({type(error).__name__}: {reason}); start without resume"
-            ) from error
 
     def _check_identity(self, stored: Mapping[str, Any]) -> None:
         own = json.loads(json.dumps(self.identity))

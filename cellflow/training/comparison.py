@@ -27,7 +27,7 @@ _NAMES = {"path_energy": "path energy", "npe": "NPE", "w2": "W2 to the data"}
 
 
 def report_straightness(before: Flow, after: Flow, marginals: Marginals) -> Flow:
-    """Log how straightness changed; return the later flow with the measures in its settings.
+    """Log how straightness changed; return the later flow with the measures in its record.
 
     The measures are means over the intervals: `path_energy`; `npe`, its relative excess over the
     squared W2 between the ends of the paths; and `w2`, between carried points and as many real
@@ -43,7 +43,7 @@ def report_straightness(before: Flow, after: Flow, marginals: Marginals) -> Flow
     )
     if ProcessGroup.current().is_main:
         log_info(f"{', '.join(changes)} (before -> after, {_POINTS} points)")
-    return replace(after, settings={**after.settings, "fine_tuning": numbers})
+    return replace(after, record=replace(after.record, fine_tuning=numbers))
 
 
 def measure_straightness(flow: Flow, marginals: Marginals) -> dict[str, float]:

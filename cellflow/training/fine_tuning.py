@@ -1,4 +1,4 @@
-"""Settings of a fine-tuning: what is taken from the flow that was fitted before."""
+"""Settings of a fine-tuning, which follow those of the flow fitted before."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from cellflow.marginals import Gaussian, Marginals
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.methods.sizes import MLPSizes
-from cellflow.methods.validation import validated
 
-#: The step size is the prior's divided by this, and so are the steps and the warm-up.
+#: The step size is that of the prior divided by this, and so are the steps and the warm-up.
 _SLOWER, _SHORTER = 10, 4
 
 
 def check_tunable(prior: Flow, marginals: Marginals) -> None:
-    """Refuse a flow that has other nets than that of the velocity, or starts elsewhere.
+    """Refuse a flow with other nets than that of the velocity, or with another source.
 
     Raises
     ------
     InputError
-        With what it has.
+        With its nets, or its path.
     """
     if prior.nets.roles != ("velocity",):
         raise InputError(
@@ -31,7 +30,6 @@ def check_tunable(prior: Flow, marginals: Marginals) -> None:
             f"{' and '.join(prior.nets.roles)}; fit it with objective 'velocity' "
             "(method 'ot-cfm' or 'i-cfm')"
         )
-    check_origin(prior)
     from_noise = isinstance(marginals.populations[0], Gaussian)
     if prior.method.path.draws_source and not from_noise:
         raise InputError(
@@ -40,40 +38,26 @@ def check_tunable(prior: Flow, marginals: Marginals) -> None:
         )
 
 
-def check_origin(prior: Flow) -> None:
-    """Refuse a flow that does not say how it was fitted.
-
-    Raises
-    ------
-    InputError
-        If so.
-    """
-    if not {"method", "recipe"} <= set(prior.settings):
-        raise InputError("the prior does not say with which method and recipe it was fitted")
-
-
-def settings_after(
+def resolve_fine_tuning(
     prior: Flow,
     method: str | Method,
     recipe: str | Recipe | None,
     changes: Mapping[str, Any],
     numbers: Mapping[str, Any],
 ) -> tuple[Method, Recipe]:
-    """Method and recipe to fine-tune a flow with.
+    """Return the method and the recipe to fine-tune a flow with.
 
-    A method by name takes the noise of the path from the prior, where that was straight, else
-    none. No recipe stands for the prior's, slower and shorter. Changes of both that are None leave
-    what is there.
+    A method by name takes sigma from the prior if its path is straight, else 0. Recipe None is
+    that of the prior, slower and shorter. Changes of both that are None have no effect.
 
     Raises
     ------
     InputError
         For a method of another objective, unknown names, or numbers out of range.
     """
-    check_origin(prior)
     changes = {name: value for name, value in changes.items() if value is not None}
     if isinstance(method, str):
-        changes = {"sigma": sigma_after(prior), **changes}
+        changes = {"sigma": choose_sigma(prior), **changes}
     chosen = method_of(method, **changes)
     if not chosen.objective.fine_tunes:
         raise InputError(
@@ -84,35 +68,40 @@ def settings_after(
     return chosen, recipe_of(_shorter(prior) if recipe is None else recipe, **given)
 
 
-def sigma_after(prior: Flow) -> float:
-    """Noise of the path after a flow: its own where its path is straight, else none."""
+def choose_sigma(prior: Flow) -> float:
+    """Return the noise of the path to fine-tune a flow with: its own if it is straight, else 0."""
     path = prior.method.path
     return path.sigma if path.is_straight else 0.0
 
 
 def _shorter(prior: Flow) -> Recipe:
-    """The prior's recipe, slower and shorter; that of a fine-tuning stays as it is."""
-    numbers = dict(prior.settings["recipe"])
-    if not prior.method.objective.fine_tunes:
-        numbers["learning_rate"] /= _SLOWER
-        numbers["n_steps"] = -(-numbers["n_steps"] // _SHORTER)
-        numbers["warmup"] //= _SHORTER
-    return validated(Recipe, numbers, "recipe setting of the prior")
+    """Return the prior's recipe, slower and shorter; that of a fine-tuning as it is."""
+    recipe = prior.recipe
+    if prior.method.objective.fine_tunes:
+        return recipe
+    changes = {
+        "learning_rate": recipe.learning_rate / _SLOWER,
+        "n_steps": -(-recipe.n_steps // _SHORTER),
+        "warmup": recipe.warmup // _SHORTER,
+    }
+    return recipe.model_copy(update=changes)
 
 
 def tuning_recipe(recipe: Recipe, prior: Flow) -> Recipe:
-    """The recipe with the net of a flow; pairs are never drawn ahead of the net that they ask.
+    """Return the recipe with the net of the prior.
+
+    Pairs are never drawn ahead, since they depend on the net.
 
     Raises
     ------
     InputError
-        If the recipe asks for another net; the default one counts as not asked for.
+        If the recipe has another net, and not the default one.
     """
-    known = validated(Recipe, prior.settings["recipe"], "recipe setting of the prior")
+    known = prior.recipe
     if recipe.net not in (known.net, MLPSizes()):
         raise InputError(
             f"fine-tuning keeps the net of the prior ({known.net}), and the recipe has another "
             f"({recipe.net}); leave the net out"
         )
-    kept = {"net": known.net, "standardise": known.standardise, "ahead": 0}
-    return recipe.model_copy(update=kept)
+    changes = {"net": known.net, "standardise": known.standardise, "ahead": 0}
+    return recipe.model_copy(update=changes)

@@ -1,11 +1,10 @@
-"""From populations in time to a flow."""
+"""Fit a flow to populations in time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -13,7 +12,7 @@ from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow._random import torch_generator
 from cellflow._versions import versions
-from cellflow.flow import Flow
+from cellflow.flow import FitRecord, Flow, Inputs
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.method import Method
 from cellflow.methods.parts import COUPLINGS, OATSettings
@@ -30,8 +29,8 @@ from cellflow.training.target_net import TargetNet
 from cellflow.training.time_course import course_coupling, wfr_length_scale
 from cellflow.training.trainer import Callback, Trainer
 
-#: Which share of the cells is trained on does not depend on the seed of a fit, as in the reference
-#: runner, so that seeds differ by training alone.
+#: The training cells do not depend on the seed of a fit, as in the reference runner, so that seeds
+#: differ by training alone.
 SPLIT_SEED = 42
 
 
@@ -49,14 +48,14 @@ def fit_flow(
     progress: bool = False,
     unit: str = "pairs",
 ) -> Flow:
-    """Fit a velocity field, and what goes with it, to the populations of a time course.
+    """Fit a velocity, and the other fields of the objective, to the populations of a time course.
 
     Parameters
     ----------
     marginals
         Populations at the flow times of `axis`.
     axis
-        The clock that the flow will carry.
+        Clock of the flow.
     method
         Coupling, path and objective.
     recipe
@@ -66,15 +65,16 @@ def fit_flow(
     device
         Where to fit.
     prior
-        A fitted flow for couplings that ask one; objective `oat` goes on from its weights.
+        A flow fitted before, for couplings that require one; objective `oat` starts from its
+        weights.
     checkpoint
         File for the state of the training.
     callbacks
-        What follows the training, besides early stopping and the progress bar.
+        Callbacks of the trainer, besides early stopping and the progress bar.
     progress
         Show a progress bar on stderr.
     unit
-        What the bar calls a pair.
+        Unit of the progress bar.
     """
     check_source(method, recipe, marginals)
     generator = torch_generator(seed, device)
@@ -84,7 +84,7 @@ def fit_flow(
     tuned = prior if method.objective.fine_tunes else None
     if tuned is not None:
         recipe = tuning_recipe(recipe, tuned)
-    seen, unseen = split(marginals, recipe.train_fraction, device)
+    seen, unseen = split_marginals(marginals, recipe.train_fraction, device)
     nets = make_nets(marginals, method, recipe, seed) if tuned is None else deepcopy(tuned.nets)
     nets = nets.to(device)
     if recipe.channels_last:
@@ -128,18 +128,19 @@ def fit_flow(
             checkpoint=None if checkpoint is None else checkpoint.with_identity(identity),
         )
         nets = trainer.run()
-    settings: dict[str, Any] = {
-        "method": method.model_dump(),
-        "recipe": recipe.model_dump(),
-        "diffusion": fit.sigma,
-        "delta": fit.wfr_length_scale if method.coupling.changes_mass else None,
-        "from_noise": starts_from_noise(marginals),
-        "seed": seed,
-        "device": str(device),
-        "versions": versions(),
-        "cost": timer.cost,
-    }
-    return Flow(nets, axis, settings, trainer.history)
+    record = FitRecord(
+        seed,
+        str(device),
+        versions(),
+        diffusion=fit.sigma,
+        wfr_length_scale=fit.wfr_length_scale if method.coupling.changes_mass else None,
+        cost=timer.cost,
+    )
+    inputs = Inputs(
+        prior=None if prior is None else prior.fingerprint,
+        from_noise=starts_from_noise(marginals),
+    )
+    return Flow(nets, axis, method, recipe, inputs, record, trainer.history)
 
 
 def make_nets(marginals: Marginals, method: Method, recipe: Recipe, seed: int) -> Fields:
@@ -224,15 +225,15 @@ def check_prior(prior: Flow | None, method: Method, marginals: Marginals, axis: 
         check_tunable(prior, marginals)
 
 
-def split(
+def split_marginals(
     marginals: Marginals, fraction: float, device: torch.device
 ) -> tuple[Marginals, Marginals]:
-    """A random share of each population and the rest of it; for a share of 1, all of it twice.
+    """Split each population at random in a share and its rest; for a share of 1, return it twice.
 
     Raises
     ------
     InputError
-        If a population of one point would have to be shared out.
+        If a population of one point would have to be split.
     """
     if fraction == 1:
         here = move_marginals(marginals, device)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from cellflow._batch import Pairs
 from cellflow._errors import SolverError
+from cellflow._files import reraise_as_file_error
 from cellflow._log import log_info
 from cellflow._random import spawn_generator
 from cellflow._signals import defer_signals
@@ -151,7 +152,8 @@ class Trainer(Generic[Net]):
         """
         state = None if self.checkpoint is None else self.checkpoint.load()
         if self.checkpoint is not None and state is not None:
-            with self.checkpoint.reraise_as_file_error():
+            problem = f"{self.checkpoint.path} does not hold a state of this training"
+            with reraise_as_file_error(problem, "; start without resume"):
                 self.restore(state)
         with ExitStack() as stack:
             for each in self.callbacks:

@@ -69,7 +69,7 @@ def _cost(images, options, numbers, channels):
     recipe |= {"compile": False, "warmup": 0, "net": net} | numbers
     recipe = Recipe(**recipe)
     flow = cf.images.train(images, config="cifar10-hour", recipe=recipe, progress=False, **options)
-    return flow.settings["cost"]
+    return flow.record.cost
 
 
 def _images(given):

@@ -81,7 +81,7 @@ def measure(path: Path, n_steps: int, method: str, push_steps: int) -> dict[str,
         rows = torch.from_numpy(np.flatnonzero(day == here))
         there = flow.axis.times[k + 1 if k + 1 < TIMES else k - 1]
         x[rows] = flow.push(x[rows], here, there, n_steps=push_steps)
-    taken = flow.settings["cost"]
+    taken = flow.record.cost
     return {
         "cells": adata.n_obs,
         "method": method,

@@ -146,7 +146,7 @@ def test_latents_and_a_prior_reach_the_training(run, here):
     assert run(*words)[0] == 0
     first, second = (cf.Flow.load(here / name) for name in ("first", "second"))
     assert first.dim == 6
-    assert second.settings["prior"] == first.fingerprint
+    assert second.inputs.prior == first.fingerprint
     words = ["image", "translate", "--flow", "second", "--data", "digits", "--class", "1", *EULER]
     assert run(*words, "--output", "t.npz")[0] == 0
     assert len(cf.images.read(here / "t.npz")) == int((digits().labels == 1).sum())
@@ -310,7 +310,7 @@ MISTAKES = {
     "checkpoint without a folder": ([*TRAIN, "--checkpoint", "no/c"], "no does not exist"),
     "pictures in a file": ([*TRAIN, "--pictures", "text.txt"], "text.txt' is a file"),
     "flow in the way": ([*TRAIN, "--output", "flow"], "flow exists already"),
-    "no flow to overwrite": ([*TRAIN, "--output", "empty", "--force"], "empty is no saved flow"),
+    "no flow to overwrite": ([*TRAIN, "--output", "empty", "--force"], "empty is not a saved flow"),
     "processes": ([*TRAIN, "--processes", "0"], "0 is not in the range"),
     "picture in the way": ([*SAMPLE, "--output", "made.npz"], "made.npz exists already"),
     "no ending": ([*SAMPLE, "--output", "new"], "ending of the output ''; valid: .png, .gif"),
@@ -321,7 +321,7 @@ MISTAKES = {
     ),
     "paths of edm": (
         [*SAMPLE, "--solver", "edm-heun", "--show", "paths", "--output", "new.png"],
-        "goes from noise at time 0 to time 1 in one go",
+        "integrates from flow time 0 to 1",
     ),
     "class of a flow": ([*SAMPLE, "--class", "11", "--output", "new.png"], "did you mean '1'?"),
     "class of a flow without": (

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from cellflow import method, recipe
 from cellflow.flow import Flow
 from cellflow.marginals import TimeAxis
 from cellflow.nets import Fields
@@ -13,7 +14,7 @@ from cellflow.nets import Fields
 def test_points_come_to_the_device_of_the_flow_wherever_they_go(roles, stop):
     """On torch's device without numbers, which none of them was on before."""
     nets = Fields.make(roles, (2,), width=4, depth=1).to("meta")
-    flow = Flow(nets, TimeAxis("index", (0.0, 1.0)), {}, {})
+    flow = Flow(nets, TimeAxis("index", (0.0, 1.0)), method("ot-cfm"), recipe("default"))
     x = torch.zeros((3, 2))
     moved = flow.trajectory(x, [0.0, stop], n_steps=1)
     for each in (flow.push(x, 0.0, stop, n_steps=1), moved.x, moved.log_mass):

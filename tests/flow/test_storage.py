@@ -6,8 +6,8 @@ import shutil
 import pytest
 import torch
 
-from cellflow import FileError, Flow
-from cellflow.flow import Context
+from cellflow import FileError, Flow, method, recipe
+from cellflow.flow import Context, FitRecord, Inputs
 from cellflow.marginals import TimeAxis
 from cellflow.nets import Fields
 
@@ -21,7 +21,10 @@ def flow(generator):
     return Flow(
         nets=nets.eval(),
         axis=TimeAxis("real", (0.0, 6.0, 24.0)),
-        settings={"coupling": "ot", "seed": 5},
+        method=method("sf2m"),
+        recipe=recipe("default", n_steps=7),
+        inputs=Inputs(data="0" * 16, condition_keys=("dose",)),
+        record=FitRecord(5, "cpu", {"torch": "2"}, wfr_length_scale=0.5, cost={"seconds": 1.0}),
         history={"step": [1, 2], "loss": [0.5, 0.25]},
         context=Context({"representation": {"kind": "obsm"}}, {"centre": torch.ones(3).double()}),
     )
@@ -38,7 +41,8 @@ def test_round_trip_keeps_everything(flow, folder, generator):
     x = torch.randn((9, 3), generator=generator)
     assert torch.equal(loaded.push(x, 0, 20), flow.push(x, 0, 20))
     assert loaded.axis == flow.axis
-    assert loaded.settings == flow.settings
+    assert (loaded.method, loaded.recipe) == (flow.method, flow.recipe)
+    assert (loaded.inputs, loaded.record) == (flow.inputs, flow.record)
     assert loaded.history == flow.history
     assert loaded.context.settings == flow.context.settings
     assert torch.equal(loaded.context.arrays["centre"], flow.context.arrays["centre"])
@@ -49,15 +53,16 @@ def test_a_flow_says_in_a_few_lines_what_it_is(flow):
     assert told[0] == "Flow of 3 dimensions, 3 times from 0 to 24 (real clock)"
     weights = sum(each.numel() for each in flow.nets.parameters())
     assert told[1:] == [
+        "    method: coupling entropic, path bridge, objective velocity-score",
         f"    nets: velocity, growth; {weights} weights",
-        "    fitted: seed 5",
+        "    fitted: 7 steps, seed 5, device cpu",
         f"    id: {flow.fingerprint}",
     ]
 
 
 def test_folder_holds_json_and_safetensors_only(folder):
     assert sorted(p.name for p in folder.iterdir()) == ["flow.json", "tensors.safetensors"]
-    assert json.loads((folder / "flow.json").read_text())["schema_version"] == 4
+    assert json.loads((folder / "flow.json").read_text())["schema_version"] == 5
 
 
 def test_going_there_and_back_and_a_time_of_its_own(flow, generator):
@@ -84,14 +89,18 @@ DAMAGE = {
     "missing tensors": (lambda f: (f / "tensors.safetensors").unlink(), "tensors.* is missing"),
     "altered tensors": (flip_a_bit, "was altered or belongs to another flow"),
     "altered description": (lambda f: rewrite(f, settings={"seed": 6}), "flow.json was altered"),
-    "unknown schema": (lambda f: rewrite(f, schema_version=99), "schema version 99.*version 4"),
+    "unknown schema": (lambda f: rewrite(f, schema_version=99), "another cellflow .*version 99"),
+    "older schema": (lambda f: rewrite(f, schema_version=4), "an earlier cellflow .*fit it again"),
     "another program's JSON": (lambda f: rewrite(f, format="x"), "has another format"),
     "a list for JSON": (lambda f: (f / "flow.json").write_text("[1]"), "has another format"),
     "text for JSON": (lambda f: (f / "flow.json").write_text("hello"), "cannot be read"),
     "bytes for JSON": (lambda f: (f / "flow.json").write_bytes(b"\xff\xfe"), "cannot be read"),
-    "foreign file": (lambda f: (f / "notes.txt").write_text("x"), "no part of a flow: notes.txt"),
+    "foreign file": (
+        lambda f: (f / "notes.txt").write_text("x"),
+        "belong to a flow: notes.txt",
+    ),
     "no folder": (shutil.rmtree, "does not exist"),
-    "a file": (lambda f: (shutil.rmtree(f), f.write_text("x")), "is no folder"),
+    "a file": (lambda f: (shutil.rmtree(f), f.write_text("x")), "is not a folder"),
 }
 
 
@@ -119,7 +128,7 @@ def test_saving_refuses_to_overwrite_unless_told(flow, folder):
 def test_overwriting_never_takes_what_is_no_flow(flow, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.txt").write_text("years of work")
-    with pytest.raises(FileError, match="is no saved flow"):
+    with pytest.raises(FileError, match="is not a saved flow"):
         flow.save(tmp_path / "thesis", overwrite=True)
     assert (tmp_path / "thesis" / "chapter1.txt").read_text() == "years of work"
 

@@ -12,6 +12,7 @@ from cellflow._batch import Batch
 from cellflow.images.augment import N_LABELS, AugmentedPixels, _apply
 from cellflow.images.encoders import PCAEncoder
 from cellflow.images.pixels import FlippedPixels, to_points, to_rows
+from cellflow.images.space import training_settings
 from cellflow.methods.config import Config
 from tests.seeds import seeded
 from tests.small_images import TINY, digits, trained
@@ -147,10 +148,10 @@ def test_images_without_classes_are_told_of_the_changes_alone():
 @pytest.mark.parametrize("conditional", [False, True])
 def test_a_net_that_is_told_is_trained_on_augmented_images(conditional):
     flow = trained(config=EDM, conditional=conditional)
-    assert flow.settings["augment"] == 0.12
+    assert training_settings(flow)["augment"] == 0.12
     assert flow.condition_dim == 10 * conditional
     plain = trained(config=EDM, conditional=conditional, augment=0)
-    assert plain.settings["augment"] == 0
+    assert training_settings(plain)["augment"] == 0
     assert plain.fingerprint != flow.fingerprint
     made = cf.images.sample(flow, 4, solver="edm-heun", n_steps=3)
     assert made.nfe == 5
@@ -161,9 +162,9 @@ def test_a_net_that_is_told_is_trained_on_augmented_images(conditional):
 def test_mirroring_is_left_to_the_augmentation():
     pixels = digits()[:50].pixels.repeat(3, axis=3)
     rgb = cf.images.ImageSet(pixels, name="RGB")
-    assert trained(rgb, config=EDM).settings["flips"] is False
-    assert trained(rgb, config=EDM, augment=0).settings["flips"] is True
-    assert trained(rgb, config=EDM, flips=True).settings["flips"] is True
+    assert training_settings(trained(rgb, config=EDM))["flips"] is False
+    assert training_settings(trained(rgb, config=EDM, augment=0))["flips"] is True
+    assert training_settings(trained(rgb, config=EDM, flips=True))["flips"] is True
 
 
 @pytest.mark.parametrize(

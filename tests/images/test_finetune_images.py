@@ -1,13 +1,12 @@
 """Fine-tuning a flow of images."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 import cellflow as cf
 from cellflow import InputError
 from cellflow.images import ImageSet, PCAEncoder, Pictures
+from cellflow.images.space import training_settings
 from tests.images.test_augment import EDM
 from tests.small_images import TINY, digits, no_pictures, trained
 
@@ -33,12 +32,12 @@ def tuned(flow, data=None, **options):
 
 def test_a_flow_of_digits_is_fine_tuned_and_samples(first, tmp_path):
     flow = cf.images.finetune(first, digits(), progress=False)
-    assert flow.settings["recipe"]["n_steps"] == 3
-    assert flow.settings["recipe"]["learning_rate"] == pytest.approx(TINY.recipe.learning_rate / 10)
-    assert flow.settings["recipe"]["net"] == first.settings["recipe"]["net"]
-    assert flow.settings["prior"] == first.fingerprint != flow.fingerprint
+    assert flow.recipe.n_steps == 3
+    assert flow.recipe.learning_rate == pytest.approx(TINY.recipe.learning_rate / 10)
+    assert flow.recipe.net == first.recipe.net
+    assert flow.inputs.prior == first.fingerprint != flow.fingerprint
     assert flow.method.path.sigma == 0
-    assert set(flow.settings["fine_tuning"]) == {"before", "after"}
+    assert set(flow.record.fine_tuning) == {"before", "after"}
     assert len(flow.history["ratio"]) == 1
     flow.save(tmp_path / "flow")
     again = cf.Flow.load(tmp_path / "flow")
@@ -49,8 +48,8 @@ def test_a_flow_of_digits_is_fine_tuned_and_samples(first, tmp_path):
 
 def test_classes_latents_and_mirrors_are_those_of_the_flow():
     flow = tuned(trained(conditional=True, flips=True))
-    assert (flow.condition_dim, flow.settings["flips"]) == (10, True)
-    assert flow.settings["conditional"] is True
+    assert (flow.condition_dim, training_settings(flow)["flips"]) == (10, True)
+    assert training_settings(flow)["conditional"] is True
     made = cf.images.sample(flow, 4, label="7", solver="euler", n_steps=2).images
     assert set(made.labels) == {7}
     encoder = PCAEncoder.fit(digits(), 5)
@@ -63,7 +62,7 @@ def test_flows_between_sets_take_their_source():
     ends = {"data": digits().of_class(0), "source": digits().of_class(1)}
     between = trained(**ends)
     flow = tuned(between, **ends)
-    assert flow.settings["source"] == ends["source"].fingerprint
+    assert training_settings(flow)["source"] == ends["source"].fingerprint
     moved = cf.images.translate(flow, ends["source"][:4], solver="euler", n_steps=2)
     assert len(moved.images) == 4
     with pytest.raises(InputError, match=r"starts from images of digits/train/1; give them"):
@@ -85,9 +84,7 @@ def test_a_resumed_fine_tuning_ends_with_the_weights_of_one_that_was_not(
 
 
 def test_training_with_the_method_and_a_prior_is_the_same(first):
-    numbers = cf.recipe(
-        TINY.recipe, n_steps=3, learning_rate=first.settings["recipe"]["learning_rate"] / 10
-    )
+    numbers = cf.recipe(TINY.recipe, n_steps=3, learning_rate=first.recipe.learning_rate / 10)
     same = trained(method="oat-fm", prior=first, recipe=numbers)
     assert same.fingerprint == tuned(first).fingerprint
 
@@ -124,12 +121,7 @@ def test_a_flow_that_was_augmented_is_fine_tuned_on_images_as_they_are():
     """Noise could not be told how the image was changed that it is to meet."""
     recipe = cf.recipe(EDM.recipe, n_steps=3, batch_size=8, coupling_batch_size=16)
     flow = trained(config=EDM, recipe=recipe)
-    assert flow.settings["augment"] == 0.12
-    assert tuned(flow).settings["augment"] == 0
+    assert training_settings(flow)["augment"] == 0.12
+    assert training_settings(tuned(flow))["augment"] == 0
     with pytest.raises(InputError, match=r"set augment 0, not 0\.12"):
         trained(config=EDM, recipe=recipe, method="oat-fm", prior=flow)
-
-
-def test_a_flow_of_an_earlier_version_says_nothing_of_augmentation(first):
-    settings = {name: value for name, value in first.settings.items() if name != "augment"}
-    assert tuned(replace(first, settings=settings)).settings["augment"] == 0

@@ -11,7 +11,7 @@ from cellflow import InputError
 from cellflow.images import Autoguidance, ImageSet, Pictures
 from cellflow.images.low_res import average_squares, enlarge, shrink
 from cellflow.images.pixels import to_points
-from cellflow.images.space import ImageSpace, description, space_for
+from cellflow.images.space import ImageSpace, description, space_for, training_settings
 from tests.small_images import TINY, digits, stopped, trained
 
 
@@ -103,7 +103,7 @@ def test_a_flow_remembers_its_low_resolution(tmp_path):
     again = cf.Flow.load(tmp_path / "flow")
     space = ImageSpace.of(again)
     assert (space.low_res, space.low_shape, space.classes) == (2, (1, 4, 4), ())
-    assert again.settings["low_res"] == 2
+    assert training_settings(again)["low_res"] == 2
     assert "of 4 x 4 pixels each" in description(again)
     assert again.condition_dim == 16
     made = [cf.images.upscale(each, digits()[:3], solver="euler", n_steps=2)
@@ -113,7 +113,7 @@ def test_a_flow_remembers_its_low_resolution(tmp_path):
 
 def test_the_weight_is_the_methods_or_balanced_and_only_where_costs_are():
     def weight(**options):
-        return trained(low_res=2, n_steps=1, **options).settings["condition_weight"]
+        return training_settings(trained(low_res=2, n_steps=1, **options))["condition_weight"]
 
     given = cf.method("sd-fm", sigma=0.0, condition_weight=2.5)
     assert weight(method=given) == 2.5
@@ -122,7 +122,7 @@ def test_the_weight_is_the_methods_or_balanced_and_only_where_costs_are():
 
 
 def test_flows_without_low_resolutions_have_no_such_settings():
-    assert not {"low_res", "condition_weight"} & set(trained(n_steps=1).settings)
+    assert not {"low_res", "condition_weight"} & set(training_settings(trained(n_steps=1)))
 
 
 def test_a_training_that_was_stopped_goes_on_and_draws_pictures(tmp_path, monkeypatch):

@@ -71,7 +71,10 @@ def test_a_space_is_made_again_from_json_and_tensors(encoder, kind):
     context = space.context
     settings = json.loads(json.dumps(context.settings))
     assert settings["images"]["encoder"] == kind
-    flow = cf.Flow(None, None, {}, {}, type(context)(settings, context.arrays))
+    flow = cf.Flow(
+        None, None, cf.method("ot-cfm"), cf.recipe("default"),
+        context=type(context)(settings, context.arrays),
+    )  # fmt: skip
     given = encoder if kind == "custom" else None
     again = ImageSpace.of(flow, given)
     assert (again.shape, again.classes, again.target, again.source) == (

@@ -8,7 +8,7 @@ import cellflow as cf
 from cellflow import InputError
 from cellflow.images import PCAEncoder
 from cellflow.images.pixels import to_points
-from cellflow.images.space import space_for
+from cellflow.images.space import space_for, training_settings
 from cellflow.images.training_images import TrainingImages
 from cellflow.methods.parts import COUPLINGS
 from cellflow.training.context import Fit
@@ -86,7 +86,7 @@ def test_stored_mirrors_stay_bytes():
 def test_a_source_of_images_is_mirrored_as_well():
     between = {"source": digits()[:30], "coupling": "exact-full", "data": digits()[30:60]}
     flows = [trained(**between, flips=flips) for flips in (False, True)]
-    assert [flow.settings["flips"] for flow in flows] == [False, True]
+    assert [training_settings(flow)["flips"] for flow in flows] == [False, True]
     assert flows[0].fingerprint != flows[1].fingerprint
 
 
@@ -95,15 +95,16 @@ def test_flips_change_a_training_by_potentials_and_the_flow_tells_of_them():
         trained(digits()[:50], method="sd-fm", flips=flips) for flips in (False, True)
     )
     assert plain.fingerprint != mirrored.fingerprint
-    assert (plain.settings["flips"], mirrored.settings["flips"]) == (False, True)
+    assert [training_settings(each)["flips"] for each in (plain, mirrored)] == [False, True]
 
 
 def test_latents_can_be_mirrored_where_mirrors_are_stored_and_fine_tuned_then():
     images = digits()[:40]
     options = {"encoder": PCAEncoder.fit(images, 3), "config": None, "n_steps": 2}
     flow = trained(images, method="sd-fm", flips=True, **options)
-    assert flow.settings["flips"] is True
-    assert cf.images.finetune(flow, images, n_steps=1, progress=False).settings["flips"] is True
+    assert training_settings(flow)["flips"] is True
+    tuned = cf.images.finetune(flow, images, n_steps=1, progress=False)
+    assert training_settings(tuned)["flips"] is True
 
 
 @pytest.mark.parametrize("augment", [0.5, None])
@@ -118,4 +119,4 @@ def test_augmentation_is_refused_where_partners_are_looked_up(augment):
     with pytest.raises(InputError, match=r"'semidiscrete' couples images .* set augment 0"):
         trained(recipe=recipe, method="sd-fm", augment=augment)
     flow = trained(digits()[:30], recipe=recipe, method="sd-fm", augment=0, flips=True)
-    assert (flow.settings["augment"], flow.settings["flips"]) == (0, True)
+    assert (training_settings(flow)["augment"], training_settings(flow)["flips"]) == (0, True)

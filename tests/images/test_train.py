@@ -9,6 +9,7 @@ import cellflow as cf
 from cellflow import InputError
 from cellflow.images import ImageSet, PCAEncoder, Pictures
 from cellflow.images.encoders import PixelEncoder
+from cellflow.images.space import training_settings
 from tests.small_images import TINY, digits, stopped, trained
 
 #: Methods that start from noise, and the noise of their paths.
@@ -72,11 +73,11 @@ def test_classes_are_learned_and_asked_for():
 
 def test_rgb_images_are_mirrored_by_default_and_grey_ones_are_not():
     rgb = of_rgb(digits()[:50])
-    assert trained().settings["flips"] is False
-    assert trained(flips=True).settings["flips"] is True
+    assert training_settings(trained())["flips"] is False
+    assert training_settings(trained(flips=True))["flips"] is True
     assert trained(flips=True).fingerprint != trained().fingerprint
-    assert trained(rgb).settings["flips"] is True
-    assert trained(rgb, flips=False).settings["flips"] is False
+    assert training_settings(trained(rgb))["flips"] is True
+    assert training_settings(trained(rgb, flips=False))["flips"] is False
 
 
 @pytest.mark.parametrize("method", SIGMAS)
@@ -103,22 +104,22 @@ def test_parts_and_numbers_come_before_the_config():
     flow = trained(coupling="independent", path="vp", sigma=0.2, n_steps=2)
     assert flow.method.coupling.name == "independent"
     assert (flow.method.path.name, flow.method.path.sigma) == ("vp", 0.2)
-    assert flow.settings["recipe"]["n_steps"] == 2
-    assert flow.settings["recipe"]["net"]["channels"] == 8
+    assert flow.recipe.n_steps == 2
+    assert flow.recipe.net.channels == 8
 
 
 def test_a_flow_of_accelerations_takes_a_prior():
     ends = {"data": digits().of_class(0)[:20], "source": digits().of_class(1)[:20]}
     prior = trained(**ends)
     flow = trained(**ends, coupling="acceleration", prior=prior)
-    assert flow.settings["prior"] == prior.fingerprint
+    assert flow.inputs.prior == prior.fingerprint
 
 
 def test_points_are_latents_where_an_encoder_is_given():
     encoder = PCAEncoder.fit(digits(), 5)
     flow = trained(config=None, encoder=encoder, n_steps=3)
     assert flow.dim == 5
-    assert flow.settings["recipe"]["net"]["kind"] == "mlp"
+    assert flow.recipe.net.kind == "mlp"
     assert cf.images.sample(flow, 3, solver="euler", n_steps=2).images.shape == (1, 8, 8)
 
 

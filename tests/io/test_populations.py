@@ -99,10 +99,10 @@ def test_missing_columns_are_named(names, message, cells):
 
 def test_conditions_that_say_nothing_or_are_unknown_are_refused(cells):
     cells.obs["same"] = "z"
-    with pytest.raises(InputError, match="has one value only"):
+    with pytest.raises(InputError, match="has a single value"):
         batch(cells, ["same"])
     conditions = Conditions.fit(cells.obs[:2], ["drug"])
-    with pytest.raises(InputError, match="does not know: c; known: a, b"):
+    with pytest.raises(InputError, match="was not fitted to: c; known: a, b"):
         conditions.transform(cells.obs)
     cells.obs["dose"] = [0.0, np.inf, 1.0, 2.0]
     with pytest.raises(InputError, match="NaN or infinite"):

@@ -71,7 +71,9 @@ def test_a_copy_has_what_was_added_and_all_that_was_there(file, zarr_store, tmp_
 
 def test_copies_are_of_the_kind_of_their_source(tmp_path):
     for source, copy in (("a.zarr", "b.h5ad"), ("a.h5ad", "b.zarr")):
-        with pytest.raises(FileError, match=f"and so is its copy; name the output .*, not {copy}"):
+        with pytest.raises(
+            FileError, match=f"so its copy must be one too: name the output .*, not {copy}"
+        ):
             check_copy_target(tmp_path / source, tmp_path / copy, overwrite=False)
 
 
@@ -79,11 +81,11 @@ def test_files_that_cannot_be_opened_are_named(file, tmp_path):
     with pytest.raises(FileError, match="does not exist"):
         open_cells(tmp_path / "none.h5ad")
     (tmp_path / "empty.zarr").mkdir()
-    with pytest.raises(FileError, match="no zarr store"):
+    with pytest.raises(FileError, match="not a zarr store"):
         open_cells(tmp_path / "empty.zarr")
     with h5py.File(file, "r+") as changed:
         del changed["obs"]
-    with pytest.raises(FileError, match="damaged or no AnnData"):
+    with pytest.raises(FileError, match="damaged or not an AnnData"):
         open_cells(file)
 
 

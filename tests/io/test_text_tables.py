@@ -24,5 +24,5 @@ def test_what_is_no_table_is_named(tmp_path):
     with pytest.raises(FileError, match=r"t\.csv cannot be read: No such file"):
         read_table(tmp_path / "t.csv")
     (tmp_path / "t.csv").touch()
-    with pytest.raises(FileError, match=r"t\.csv holds no table"):
+    with pytest.raises(FileError, match=r"t\.csv is not a table"):
         read_table(tmp_path / "t.csv")

@@ -68,15 +68,15 @@ def test_numbers_come_back_whatever_the_order_of_cells(values, random):
     [
         ([1.0, np.nan], r"no time for 2 of 4 cells \(first: 2\)"),
         ([None, "day 1"], "no time for 2 of 4 cells"),
-        ([1.0, np.inf], "no times: inf"),
-        (["day 3"], r"1 time only \(day 3\)"),
+        ([1.0, np.inf], "not times: inf"),
+        (["day 3"], r"a single time \(day 3\)"),
         (["d3", "day 3", "d4"], "several labels for the time 3: 'd3', 'day 3'"),
         (["24h", "d1", "d2"], "several labels for the time 24"),
-        (["early", "late"], r"no times: 'early', 'late'; expected numbers, ordered categories"),
-        (["day 3", "day three"], "no times: 'day three'"),
-        (["day 3 rep 1", "day 4 rep 1"], "no times: 'day 3 rep 1'"),
-        (["3 apples", "4 apples"], "no times: '3 apples'"),
-        (["h3d", "h4d"], "no times: 'h3d'"),
+        (["early", "late"], r"not times: 'early', 'late'; expected numbers, ordered categories"),
+        (["day 3", "day three"], "not times: 'day three'"),
+        (["day 3 rep 1", "day 4 rep 1"], "not times: 'day 3 rep 1'"),
+        (["3 apples", "4 apples"], "not times: '3 apples'"),
+        (["h3d", "h4d"], "not times: 'h3d'"),
         (["day-1", "day0", "day1"], "with a hyphen and without: day-1 may be after"),
         (["1 month", "2 weeks"], "units that do not convert: month, week"),
         (["3", "24h"], "units that do not convert: hour, no unit"),
@@ -108,13 +108,13 @@ def test_finding_times_by_number_and_label():
     assert points.around(4, points.times) == (4, 4)
     assert points.around(4, [3, 7]) == (3, 7)
     assert points.to_elapsed(1e-5) == points.to_elapsed("1e-5") == 1e-5
-    with pytest.raises(InputError, match=r"no cells at time 5; .* 3, 4, 7 \(days\)"):
+    with pytest.raises(InputError, match=r"no cells were measured at time 5; .* 3, 4, 7 \(days\)"):
         points.find(5)
-    with pytest.raises(InputError, match="no times are given; times in the data: 3, 4, 7"):
+    with pytest.raises(InputError, match="no times were given; times in the data: 3, 4, 7"):
         points.find_all([])
-    with pytest.raises(InputError, match="'soon' is no time here"):
+    with pytest.raises(InputError, match="'soon' is not a time of this time course"):
         points.to_elapsed("soon")
-    with pytest.raises(InputError, match=r"time 8 is not between times .* flow: 3, 4"):
+    with pytest.raises(InputError, match=r"time 8 is outside the times .*: 3, 4"):
         points.around(8, [3, 4])
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from cellflow import recipe
+from cellflow import method, recipe
 from cellflow._batch import Pairs
 from cellflow.couplings import IndependentCoupling
 from cellflow.flow import Flow
@@ -45,7 +45,7 @@ def fields(s):
 
 
 class Known(Fields):
-    """The closed form as the fields of a flow, which asks how many covariates they take."""
+    """The closed form as the fields of a flow, with their number of covariates."""
 
     condition_dim = 0
 
@@ -191,7 +191,7 @@ def test_derivative_of_an_affine_net_is_that_of_its_coefficients(generator):
 
 
 def test_exact_averages_go_as_far_in_one_step_as_in_many_and_by_solvers():
-    flow = Flow(Known(), TimeAxis("index", (0.0, 1.0)), {}, {})
+    flow = Flow(Known(), TimeAxis("index", (0.0, 1.0)), method("mean-flow"), recipe("default"))
     x = torch.tensor([[1.0], [-2.0]], dtype=torch.float64)
     for n_steps in (None, 1, 2, 5):
         way = flow.trajectory(x, [0.0, 0.5, 1.0], solver="average", n_steps=n_steps)

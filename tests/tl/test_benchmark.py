@@ -215,7 +215,7 @@ BAD = {
     "no expression": ({"use_rep": None}, "data 'data': the data has no expression"),
     "dimensions": ({"n_dims": 4}, "data 'data': n_dims 4 is more"),
     "time": ({"times": 4}, "data 'data': time 4 has no neighbours"),
-    "no time": ({"times": []}, "data 'data': no times are given"),
+    "no time": ({"times": []}, "data 'data': no times were given"),
     "protocol": ({"protocol": "lax"}, "unknown protocol of data 'data' 'lax'"),
     "each": ({"each": {"b": {}}}, "unknown data set in each 'b'"),
     "setting of data": ({"each": {"data": {"tims": 1}}}, "did you mean 'times'"),

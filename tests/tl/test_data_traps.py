@@ -154,14 +154,14 @@ REFUSED = {
     ),
     "constant counts": (lambda: counts(np.ones_like), "the expression is the same in all cells"),
     "one cell at a time": (lambda: course((20, 1, 20)), r"fewer than 2 cells: 1.0 \(1 cell\)"),
-    "one time": (lambda: course((20,), times=(2.0,)), r"obs\['day'\] has 1 time only \(2.0\)"),
+    "one time": (lambda: course((20,), times=(2.0,)), r"obs\['day'\] has a single time \(2.0\)"),
     "missing times": (
         lambda: with_days(course(), np.r_[np.nan, course().obs["day"][1:]]),
         r"obs\['day'\] has no time for 1 of 60 cells \(first: cell0\)",
     ),
     "infinite times": (
         lambda: with_days(course(), np.r_[np.inf, np.inf, course().obs["day"][2:]]),
-        r"obs\['day'\] has values that are no times: (np\.float64\()?inf",
+        r"obs\['day'\] has values that are not times: (np\.float64\()?inf",
     ),
     "dates": (
         lambda: with_days(course(), pd.to_datetime(np.repeat(["2020-01-01", "2020-01-02"], 30))),
@@ -169,13 +169,13 @@ REFUSED = {
     ),
     "words without an order": (
         lambda: with_days(course(), np.repeat(["early", "noon", "late"], 20)),
-        r"obs\['day'\] has values that are no times: 'early', 'noon', 'late'; expected numbers",
+        r"obs\['day'\] has values that are not times: 'early', 'noon', 'late'; expected numbers",
     ),
     "one time by two names": (
         lambda: with_days(course(), np.repeat(["day 1", "d1", "day 3"], 20)),
         r"several labels for the time 1: 'day 1', 'd1'",
     ),
-    "no cells": (lambda: course((0, 0, 0)), r"obs\['day'\] is empty: the data has no cells"),
+    "no cells": (lambda: course((0, 0, 0)), r"obs\['day'\] is empty: the data have no cells"),
 }
 
 

@@ -135,7 +135,7 @@ def test_cells_that_grow_have_more_descendants(ladder):
     more = course_of(
         [*ladder.obsm["X_pca"][:10], (1, 0.1)], [0] * 5 + [1] * 6, rung=list("abcdeabcdea")
     )
-    flow = flow_of(more, grown.nets, method="wfr-fm", delta=1.0)
+    flow = flow_of(more, grown.nets, method="wfr-fm", wfr_length_scale=1.0)
     cf.tl.descendants(more, flow, "rung=a,b & day=0", 1, by="coupling")
     shares = more.obs.groupby("rung")["cellflow_descendants"].sum()
     np.testing.assert_allclose(shares, expected, atol=0.02)
@@ -147,7 +147,7 @@ def test_cells_of_several_times_weigh_as_shares_of_the_population_they_become(la
     flow = known_flow(
         ladder, to_the_right, method="wfr-fm", growth=lambda t, x: torch.full((len(x),), np.log(2))
     )
-    flow = replace(flow, settings={**flow.settings, "delta": 1.0})
+    flow = replace(flow, record=replace(flow.record, wfr_length_scale=1.0))
     group = ladder.obs_names.isin(["c0", "c6"])
     cf.tl.descendants(ladder, flow, group, 2, by=by, n_neighbors=1)
     found = ladder.obs["cellflow_descendants"]
@@ -176,10 +176,7 @@ def test_plans_have_the_length_scale_of_the_fit(quick, monkeypatch):
 
     monkeypatch.setattr(_transition_estimators, "wfr_coupling", spied)
     cf.tl.fates(course, flow, "kind", by="coupling", rng=5)
-    assert seen == [flow.settings["delta"]] * 2
-    old = replace(flow, settings={k: v for k, v in flow.settings.items() if k != "delta"})
-    with pytest.raises(cf.InputError, match=r"does not record the length scale .* fit it again"):
-        cf.tl.fates(course, old, "kind", by="coupling")
+    assert seen == [flow.record.wfr_length_scale] * 2
 
 
 def test_coupling_keeps_to_the_labels_of_the_flow(ladder):
@@ -204,7 +201,7 @@ def within(adata, key):
     """A flow to the right that was fitted with the arm as label or as condition."""
     flow = known_flow(adata, to_the_right)
     if key == "label_key":
-        return replace(flow, settings={**flow.settings, "label_key": "arm"})
+        return replace(flow, inputs=replace(flow.inputs, label_key="arm"))
     conditions = [{"key": "arm", "categories": ["ctrl", "drug"]}]
     settings = {**flow.context.settings, "conditions": conditions}
     return replace(flow, context=replace(flow.context, settings=settings))
@@ -259,7 +256,7 @@ def test_cells_without_a_group_do_not_vote(forked, flow):
     [
         ({"groups": "fat"}, "unknown obs column 'fat' .did you mean 'fate'"),
         ({"by": "flows"}, "unknown estimator of transitions .by. 'flows'.*valid: flow, coupling"),
-        ({"time": 1.5}, "no cells at time 1.5"),
+        ({"time": 1.5}, "no cells were measured at time 1.5"),
         ({"time": 0}, "none of the 25 cells chosen .all. is before time 0"),
         ({"cells": "fate=up"}, "none of the 4 cells chosen .fate=up. is before time 2"),
         ({"n_neighbors": 0}, "n_neighbors must be positive"),

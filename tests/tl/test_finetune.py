@@ -25,9 +25,9 @@ def test_a_flow_of_embedded_cells_is_fine_tuned_and_predicts(semrau, quick, tmp_
     flow = fitted(semrau, quick, use_rep=None, time_axis="index")
     tuned = cf.tl.finetune(semrau, flow, progress=False)
     assert tuned.axis == flow.axis
-    assert tuned.settings["prior"] == flow.fingerprint != tuned.fingerprint
-    assert tuned.settings["recipe"]["n_steps"] == 15
-    numbers = tuned.settings["fine_tuning"]
+    assert tuned.inputs.prior == flow.fingerprint != tuned.fingerprint
+    assert tuned.recipe.n_steps == 15
+    numbers = tuned.record.fine_tuning
     assert set(numbers["before"]) == set(numbers["after"]) == {"path_energy", "npe", "w2"}
     entry = semrau.uns["cellflow"]["finetune"]
     assert entry["flow_id"] == tuned.fingerprint
@@ -43,6 +43,18 @@ def test_a_flow_of_embedded_cells_is_fine_tuned_and_predicts(semrau, quick, tmp_
     assert np.isfinite(predicted.obsm["X_cellflow"]).all()
 
 
+def test_a_resumed_fine_tuning_is_of_the_same_cells(course, quick, tmp_path):
+    flow = fitted(course, quick)
+    whole = cf.tl.finetune(course, flow, progress=False, checkpoint=tmp_path / "state")
+    checkpoint = cf.Checkpoint(tmp_path / "state", resume=True)
+    cf.tl.finetune(course, flow, progress=False, checkpoint=cf.Checkpoint(tmp_path / "state", 7))
+    resumed = cf.tl.finetune(course, flow, progress=False, checkpoint=checkpoint)
+    assert resumed.fingerprint == whole.fingerprint
+    course.obsm["X_pca"][7, 0] += 1e-3
+    with pytest.raises(InputError, match=r"training with other settings \(data\)"):
+        cf.tl.finetune(course, flow, progress=False, checkpoint=checkpoint)
+
+
 def test_paths_of_a_population_that_spreads_get_straighter(course):
     """Pairs drawn apart bend the paths of cells that part."""
     late = (course.obs["day"] == course.obs["day"].max()).to_numpy()
@@ -50,7 +62,7 @@ def test_paths_of_a_population_that_spreads_get_straighter(course):
     recipe = cf.recipe("default", n_steps=400, net={"width": 32}, batch_size=64)
     flow = fitted(course, recipe)
     tuned = cf.tl.finetune(course, flow, n_steps=400, learning_rate=2e-3, progress=False)
-    numbers = tuned.settings["fine_tuning"]
+    numbers = tuned.record.fine_tuning
     assert numbers["after"]["npe"] < 0.9 * numbers["before"]["npe"]
     assert numbers["after"]["w2"] < 1.2 * numbers["before"]["w2"]
 
@@ -62,8 +74,7 @@ def test_the_flow_decides_covariates_labels_and_times(course, quick):
     flow = fitted(course, quick, condition_keys="drug", label_key="donor", time_key="day")
     del course.uns["cellflow"]
     tuned = cf.tl.finetune(course, flow, n_steps=2, progress=False)
-    kept = tuned.settings
-    assert (kept["condition_keys"], kept["label_key"]) == (["drug"], "donor")
+    assert (tuned.inputs.condition_keys, tuned.inputs.label_key) == (("drug",), "donor")
     assert (tuned.time_key, tuned.condition_dim) == ("day", 2)
     assert set(cf.tl.interpolate(course, tuned, 1.5).obs["start_time"]) == {1, 2}
 
@@ -84,13 +95,10 @@ def test_numbers_come_first_and_seeds_count(course, quick):
     options = {"method": cf.method("oat-fm", sigma=0.2, **settings), "progress": False}
     options |= {"n_steps": 3, "learning_rate": 0.01}
     tuned = [cf.tl.finetune(course, flow, rng=rng, **options) for rng in (0, 0, 1)]
-    recipe = tuned[0].settings["recipe"]
-    assert tuned[0].method.objective.given == {
-        "oat_alpha": 0.9, "oat_copy_every": 2, "oat_decay": 0.9999, "oat_target": "hermite",
-        "oat_tolerance": 9.0,
-    }  # fmt: skip
+    recipe = tuned[0].recipe
+    assert tuned[0].method.objective.given == settings
     assert tuned[0].method.path.sigma == 0.2
-    assert (recipe["n_steps"], recipe["learning_rate"]) == (3, 0.01)
+    assert (recipe.n_steps, recipe.learning_rate) == (3, 0.01)
     assert tuned[0].fingerprint == tuned[1].fingerprint != tuned[2].fingerprint
 
 

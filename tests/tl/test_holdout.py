@@ -146,8 +146,11 @@ def test_times_with_too_few_cells_are_not_scored(course, quick):
 
 
 BAD = {
-    "no such time": ({"times": [3]}, r"no cells at time 3\.0; times in the data: 0, 1, 2, 4"),
-    "none": ({"times": []}, "no times are given; times in the data: 0, 1, 2, 4"),
+    "no such time": (
+        {"times": [3]},
+        r"no cells were measured at time 3\.0; times in the data: 0, 1, 2, 4",
+    ),
+    "none": ({"times": []}, "no times were given; times in the data: 0, 1, 2, 4"),
     "an end": ({"times": [4]}, "time 4 has no neighbours on both sides; .* 1, 2"),
     "not a time": ({"times": ["noon"]}, "'noon' is no time"),
     "protocol": ({"protocol": "lax"}, "unknown protocol 'lax'; valid: strict, paper"),
@@ -232,19 +235,19 @@ def test_a_flow_that_another_needs_is_fitted_without_the_held_out_cells(course, 
     assert times == same
     assert len(times) == 3
     assert prior.method.path.name == "vp"
-    assert flow.settings["recipe"]["n_steps"] < quick.n_steps
+    assert flow.recipe.n_steps < quick.n_steps
     record = course.uns["cellflow"]["holdout"]["settings"]
     assert record["prior_method"]["path"]["name"] == "vp"
 
 
 def test_a_fine_tuning_by_name_has_the_noise_of_its_prior(course, quick, monkeypatch):
-    seen, after = [], predict.settings_after
+    seen, after = [], predict.resolve_fine_tuning
 
     def kept(*args):
         seen.append(after(*args)[0].path.sigma)
         return after(*args)
 
-    monkeypatch.setattr(predict, "settings_after", kept)
+    monkeypatch.setattr(predict, "resolve_fine_tuning", kept)
     options = {"use_rep": "X_pca", "times": [1], "method": "oat-fm"}
     holdout(course, quick, prior_method=cf.method("ot-cfm", sigma=0.3), **options)
     holdout(course, quick, prior_method="vp", **options)

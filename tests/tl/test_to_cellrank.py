@@ -58,7 +58,7 @@ def torch_points(cells):
 @pytest.mark.parametrize("epsilon", [0, 0.05])
 def test_cells_are_coupled_within_their_label(course, flow, rng, epsilon):
     course.obs["arm"] = rng.choice(["ctrl", "drug"], 240)
-    flow = replace(flow, settings={**flow.settings, "label_key": "arm"})
+    flow = replace(flow, inputs=replace(flow.inputs, label_key="arm"))
     for coupling in cf.tl.to_cellrank(course, flow, epsilon=epsilon).values():
         before, after = (
             course.obs["arm"][names].to_numpy()
@@ -75,7 +75,7 @@ def test_cells_are_coupled_within_their_label(course, flow, rng, epsilon):
 def test_cells_of_a_label_that_ends_are_coupled_with_none(course, flow):
     course.obs["arm"] = "ctrl"
     course.obs.loc[course.obs_names[:10], "arm"] = "drug"
-    flow = replace(flow, settings={**flow.settings, "label_key": "arm"})
+    flow = replace(flow, inputs=replace(flow.inputs, label_key="arm"))
     mass = cf.tl.to_cellrank(course, flow, epsilon=0)[0.0, 1.0].X.toarray().sum(axis=1)
     np.testing.assert_allclose(mass, [0] * 10 + [1 / 50] * 50, atol=1e-12)
     course.obs["arm"] = course.obs["day"].astype(str)

@@ -75,7 +75,7 @@ def test_neighbours_are_of_the_cells_own_label(course):
     away = drifting(course, [4 / 3, 4 / 3 * 50, 0])
     cf.tl.uncertainty(course, away, time=1)
     assert course.obs["cellflow_distance"][:60:2].max() < 10
-    within = replace(away, settings={**away.settings, "label_key": "donor"})
+    within = replace(away, inputs=replace(away.inputs, label_key="donor"))
     cf.tl.uncertainty(course, within, time=1)
     assert course.obs["cellflow_distance"][:60:2].min() > 20
     course.obs.loc["cell3", "donor"] = "c"
@@ -116,7 +116,7 @@ def test_regions_need_a_prediction_and_real_cells(two_sided):
     still = linear_flow(two_sided, np.zeros((2, 2)), [0, 0], (0, 1, 2))
     with pytest.raises(cf.InputError, match="no prediction"):
         cf.tl.regions(two_sided, two_sided, "side")
-    with pytest.raises(cf.InputError, match=r"no cells at time 1\.5"):
+    with pytest.raises(cf.InputError, match=r"no cells were measured at time 1\.5"):
         cf.tl.regions(two_sided, cf.tl.interpolate(two_sided, still, 1.5), "side")
     guess = cf.tl.interpolate(two_sided, still, 1)
     with pytest.raises(cf.InputError, match="max_cells must be positive, got 0"):

@@ -235,7 +235,7 @@ def test_the_net_that_denoises_needs_noise_and_straight_paths():
 
 def test_a_flow_between_points_is_not_sampled_from_noise():
     flow = fitted(method("ot-cfm"), source=points())
-    assert flow.settings["from_noise"] is False
+    assert flow.inputs.from_noise is False
     with pytest.raises(InputError, match="'edm-heun' is for flows from standard normal noise"):
         flow.push(points().points, 0.0, 1.0, solver="edm-heun")
-    assert fitted(method("ot-cfm")).settings["from_noise"] is True
+    assert fitted(method("ot-cfm")).inputs.from_noise is True

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from cellflow import FileError, InputError, _tensors, method
 from cellflow.marginals import Gaussian, Marginals, TimeAxis
-from cellflow.training import Checkpoint, Every, callbacks, fit_flow, trainer
+from cellflow.training import Checkpoint, Every, callbacks, fit_flow, make_checkpoint, trainer
 from cellflow.training.checkpoints import State
 from tests import trainings
 from tests.trainings import NETS, equal, minibatches, points, trained
@@ -161,6 +161,29 @@ def test_keeping_states_changes_nothing_about_the_training(tmp_path):
     first, _ = undisturbed("dropout", "mixture", ())
     net, _ = train("dropout", "mixture", checkpoint=Checkpoint(tmp_path / "state.safetensors", 1))
     assert equal(net, first)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((3,), "must be a path or a cf.Checkpoint, got 3"),
+        (("state", 0), "every must be a whole number of steps from 1, got 0"),
+        (("state", 2.5), "every must be a whole number of steps from 1, got 2.5"),
+        (("state", True), "every must be a whole number of steps from 1, got True"),
+    ],
+)
+def test_a_checkpoint_needs_a_path_and_steps(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Checkpoint(*arguments)
+
+
+def test_a_path_is_a_checkpoint_with_the_defaults():
+    assert make_checkpoint(None, {}) is None
+    assert make_checkpoint("state", {"seed": 1}) == Checkpoint(Path("state"), identity={"seed": 1})
+    given = Checkpoint("state", 7, resume=True)
+    assert make_checkpoint(given, {"seed": 1}) == Checkpoint(
+        "state", 7, resume=True, identity={"seed": 1}
+    )
 
 
 # The file

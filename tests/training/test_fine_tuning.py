@@ -1,14 +1,12 @@
 """Fine-tuning by optimal acceleration transport: where it starts, what follows, when it stops."""
 
 from copy import deepcopy
-from dataclasses import replace
 
 import pytest
 import torch
 
 from cellflow import CellflowWarning, InputError, method, recipe
 from cellflow._batch import Pairs
-from cellflow.flow import Flow
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.nets import Fields
 from cellflow.training import (
@@ -17,7 +15,7 @@ from cellflow.training import (
     Trainer,
     fit_flow,
     report_straightness,
-    settings_after,
+    resolve_fine_tuning,
     target_net,
     trainer,
 )
@@ -69,7 +67,7 @@ def crossing():
 
 def tuned(prior, marginals=None, chosen=OAT, numbers=None, **options):
     marginals = moving() if marginals is None else marginals
-    numbers = settings_after(prior, OAT, None, {}, {})[1] if numbers is None else numbers
+    numbers = resolve_fine_tuning(prior, OAT, None, {}, {})[1] if numbers is None else numbers
     return fitted(marginals, chosen, prior.axis, numbers, prior=prior, **options)
 
 
@@ -87,32 +85,34 @@ def test_a_fine_tuning_that_moves_nothing_gives_the_flow_that_it_starts_from(pri
 
 
 def test_the_recipe_is_that_of_the_prior_slower_and_shorter(prior):
-    numbers = settings_after(prior, "oat-fm", None, {}, {})[1]
+    numbers = resolve_fine_tuning(prior, "oat-fm", None, {}, {})[1]
     first = SHORT.learning_rate
     assert (numbers.n_steps, numbers.learning_rate) == (38, pytest.approx(first / 10))
     assert numbers.net == SHORT.net
-    again = settings_after(tuned(prior), "oat-fm", None, {}, {})[1]
+    again = resolve_fine_tuning(tuned(prior), "oat-fm", None, {}, {})[1]
     assert (again.n_steps, again.learning_rate) == (38, pytest.approx(first / 10))
-    asked = settings_after(prior, "oat-fm", SHORT, {}, {"n_steps": 7})[1]
+    asked = resolve_fine_tuning(prior, "oat-fm", SHORT, {}, {"n_steps": 7})[1]
     assert (asked.n_steps, asked.learning_rate) == (7, first)
 
 
 def test_noise_is_that_of_a_straight_prior_and_else_none(prior):
     def sigma(flow, **changes):
-        return settings_after(flow, "oat-fm", None, changes, {})[0].path.sigma
+        return resolve_fine_tuning(flow, "oat-fm", None, changes, {})[0].path.sigma
 
     assert sigma(prior) == 0.1
     assert sigma(prior, sigma=0.3) == 0.3
     assert sigma(fitted(moving(), "vp", numbers=recipe(SHORT, n_steps=2))) == 0
-    assert settings_after(prior, method("oat-fm", sigma=0.7), None, {}, {})[0].path.sigma == 0.7
+    assert (
+        resolve_fine_tuning(prior, method("oat-fm", sigma=0.7), None, {}, {})[0].path.sigma == 0.7
+    )
 
 
 def test_a_recipe_with_the_default_net_takes_that_of_the_prior(prior):
     flow = tuned(prior, numbers=recipe("default", n_steps=2, standardise=False, ahead=3))
-    kept = flow.settings["recipe"]
-    assert kept["net"] == SHORT.model_dump()["net"]
+    kept = flow.recipe
+    assert kept.net == SHORT.net
     # As the prior has it; and nothing is drawn ahead of the net that pairs are asked of.
-    assert (kept["standardise"], kept["ahead"]) == (True, 0)
+    assert (kept.standardise, kept.ahead) == (True, 0)
 
 
 # What it does
@@ -121,7 +121,7 @@ def test_a_recipe_with_the_default_net_takes_that_of_the_prior(prior):
 def test_paths_get_straight_and_their_ends_stay(crossing):
     """Transport between normal laws needs no crossing; pairs drawn apart cross."""
     flow = report_straightness(crossing, tuned(crossing, ellipse(), numbers=LONG), ellipse())
-    numbers = flow.settings["fine_tuning"]
+    numbers = flow.record.fine_tuning
     assert numbers["before"]["npe"] > 0.1
     assert numbers["after"]["npe"] < numbers["before"]["npe"] / 4
     assert numbers["after"]["w2"] < 1.1 * numbers["before"]["w2"]
@@ -143,7 +143,7 @@ def test_intervals_of_any_length_keep_their_course(prior):
 )
 def test_the_hermite_target_and_copies_keep_the_ends_as_well(crossing, chosen):
     flow = report_straightness(crossing, tuned(crossing, ellipse(), chosen, LONG), ellipse())
-    numbers = flow.settings["fine_tuning"]
+    numbers = flow.record.fine_tuning
     assert numbers["after"]["npe"] < numbers["before"]["npe"]
     assert 0.95 < flow.history["ratio"][-1] < 1.05
 
@@ -284,7 +284,7 @@ def watching(real, prior=0.0, n_steps=500):
     """The monitor of a prior, where real points are so many times wider than the start."""
     x = torch.randn((64, 2), generator=seeded(1))
     pairs = Pairs(x, real * x, torch.zeros(64), torch.ones(64))
-    return TargetNet(Fields({"velocity": Widening(prior)}), OAT, pairs, n_steps)
+    return TargetNet(Fields({"velocity": Widening(prior)}), OAT.objective, pairs, n_steps)
 
 
 def stops(target, *ratios, every=50):
@@ -380,14 +380,9 @@ def test_other_nets_missing_priors_and_other_parts_are_refused(prior):
     with pytest.raises(InputError, match="'oat' needs the end velocities of coupling accel"):
         method("oat-fm", coupling="ot")
     with pytest.raises(InputError, match="has objective 'oat', this method 'velocity'"):
-        settings_after(prior, "ot-cfm", None, {}, {})
+        resolve_fine_tuning(prior, "ot-cfm", None, {}, {})
     with pytest.raises(InputError, match="oat_alpha=0"):
         method("oat-fm", oat_alpha=0)
-    bare = Flow(prior.nets, prior.axis, {}, {})
-    with pytest.raises(InputError, match="does not say with which method"):
-        settings_after(bare, "oat-fm", None, {}, {})
-    with pytest.raises(InputError, match="does not say with which method"):
-        tuned(replace(prior, settings={}), numbers=SHORT)
 
 
 def test_noise_with_covariates_that_are_no_classes_is_refused():

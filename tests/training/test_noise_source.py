@@ -37,7 +37,7 @@ def untrained(target):
         ("velocity",), (2,), condition_dim=0 if condition is None else condition.shape[1],
         generator=seeded(5),
     )  # fmt: skip
-    return Flow(nets, AXIS, {}, {})
+    return Flow(nets, AXIS, method("ot-cfm"), recipe("default"))
 
 
 def coupled(name, source=NOISE, target=None, **changes):

@@ -19,7 +19,7 @@ from cellflow.images.guidance.discrimination import (
 from cellflow.images.guidance.discriminator import Discriminator
 from cellflow.images.guidance.discriminator_guidance import check_guidable
 from cellflow.images.samples import from_noise
-from cellflow.images.space import ImageSpace
+from cellflow.images.space import ImageSpace, training_settings
 from cellflow.marginals import Population
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.nets.hourglass import check_unet_sizes
@@ -169,7 +169,7 @@ def _multipliers(shape: tuple[int, int, int]) -> tuple[int, ...]:
 
 
 def _population(space: ImageSpace, flow: Flow, images: ImageSet) -> Population:
-    return space.population(images, flips=bool(flow.settings.get("flips", False)))
+    return space.population(images, flips=training_settings(flow)["flips"])
 
 
 def _with_labels(space: ImageSpace, flow: Flow, data: ImageSet) -> Population | None:

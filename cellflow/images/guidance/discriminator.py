@@ -11,16 +11,16 @@ from typing import Any
 import torch
 
 from cellflow._typing import Condition, Points, Rows
+from cellflow.flow.record import count_weights
 from cellflow.flow.storage import (
     Format,
     Stored,
     check_sizes,
     fingerprint,
     read_folder,
-    understood,
+    reraise_unreadable,
     write_folder,
 )
-from cellflow.flow.words import weights_of
 from cellflow.images.guidance.noisy_classifier import RatioNet
 
 #: Format on disk: `discriminator.json` and `tensors.safetensors`.
@@ -51,7 +51,7 @@ class Discriminator:
 
     def __repr__(self) -> str:
         return (
-            f"Discriminator\n    net: {weights_of(self.net):,} weights, "
+            f"Discriminator\n    net: {count_weights(self.net):,} weights, "
             f"{self.condition_dim} covariates\n    id: {self.fingerprint}"
         )
 
@@ -136,7 +136,7 @@ class Discriminator:
             If the folder is missing, incomplete, altered, of another schema or of another kind.
         """
         stored = read_folder(Path(path), DISCRIMINATOR)
-        with understood(Path(path), stored, DISCRIMINATOR):
+        with reraise_unreadable(Path(path), DISCRIMINATOR):
             description = stored.description
             check_sizes(description["net"], stored.tensors)
             net = RatioNet(**description["net"])

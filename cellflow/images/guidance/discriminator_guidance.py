@@ -251,7 +251,7 @@ def check_guidable(flow: Flow) -> None:
             "this flow has an average velocity; discriminator guidance requires one that is "
             "integrated in steps"
         )
-    if not flow.settings.get("from_noise", True):
+    if not flow.inputs.from_noise:
         raise InputError("this flow starts from images; discriminator guidance requires noise")
     path = flow.method.path
     if not path.is_straight:

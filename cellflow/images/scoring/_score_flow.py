@@ -171,7 +171,7 @@ def _straightness(
 
 def _cost(flow: Flow) -> dict[str, float]:
     """Return the cost of the training, as far as it is recorded in the flow."""
-    cost = dict(flow.settings.get("cost", {}))
+    cost = dict(flow.record.cost)
     if "seconds" in cost:
         cost["train_seconds"] = cost.pop("seconds") + cost["setup_seconds"]
     return {name: value for name, value in cost.items() if value is not None}

@@ -1,0 +1,101 @@
+"""Inputs and record of a fit, which are stored with its flow, and its description at a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import nn
+
+from cellflow.marginals import TimeAxis
+from cellflow.methods.method import Method
+from cellflow.methods.recipes import Recipe
+from cellflow.nets import Fields
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Data of a fit, and the columns and the prior flow that it used.
+
+    Attributes
+    ----------
+    data
+        Digest of the cells or images.
+    time_key, use_rep, condition_keys, label_key, lineage_key, cost_rep
+        As in `tl.fit`; None for a column that was not used.
+    prior
+        Fingerprint of the flow fitted before, where one was used.
+    from_noise
+        Whether the flow starts at time 0 from standard normal noise and ends at time 1.
+    """
+
+    data: str | None = None
+    time_key: str | None = None
+    use_rep: str | None = None
+    condition_keys: tuple[str, ...] = ()
+    label_key: str | None = None
+    lineage_key: str | None = None
+    cost_rep: str | None = None
+    prior: str | None = None
+    from_noise: bool = False
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Inputs:
+        """Make inputs of plain JSON values."""
+        return cls(**{**values, "condition_keys": tuple(values["condition_keys"])})
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "condition_keys": list(self.condition_keys)}
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """Seed, device, versions, units and cost of a fit.
+
+    Attributes
+    ----------
+    seed, device, versions
+        Seed of the generators, device, and versions of cellflow and of the libraries that it
+        computes with.
+    diffusion
+        Noise of the path, in units of the representation.
+    wfr_length_scale
+        Length scale of unbalanced transport, in units of the representation; None if the coupling
+        keeps mass.
+    cost
+        Seconds and memory of the fit.
+    fine_tuning
+        Path energy, its relative excess and W2 to the data, `before` and `after` a fine-tuning.
+    """
+
+    seed: int = 0
+    device: str = "cpu"
+    versions: Mapping[str, str] = field(default_factory=dict)
+    diffusion: float = 0.0
+    wfr_length_scale: float | None = None
+    cost: Mapping[str, Any] = field(default_factory=dict)
+    fine_tuning: Mapping[str, Mapping[str, float]] | None = None
+
+
+def describe_flow(
+    nets: Fields, axis: TimeAxis, method: Method, recipe: Recipe, record: FitRecord, flow_id: str
+) -> str:
+    """Return a few lines on a flow, in the manner of AnnData."""
+    times = f"{len(axis.times)} times from {axis.times[0]:g} to {axis.times[-1]:g}"
+    covariates = f", {nets.condition_dim} covariates" if nets.condition_dim else ""
+    lines = {
+        "method": ", ".join(f"{part.kind} {part.name}" for part in method.parts),
+        "nets": f"{', '.join(nets.roles)}; {count_weights(nets):,} weights",
+        "fitted": f"{recipe.n_steps:,} steps, seed {record.seed}, device {record.device}",
+        "id": flow_id,
+    }
+    details = "".join(f"\n    {name}: {text}" for name, text in lines.items())
+    return f"Flow of {nets.dim} dimensions, {times} ({axis.kind} clock){covariates}{details}"
+
+
+def count_weights(net: nn.Module) -> int:
+    """Return the number of weights that are trained."""
+    return sum(weight.numel() for weight in net.parameters())
