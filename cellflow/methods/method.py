@@ -34,7 +34,7 @@ Settings = TypeVar("Settings", bound=PartSettings)
 
 
 def _make_part(value: Any, classes: Mapping[str, type[Settings]], kind: str) -> Settings:
-    """Return the part that a name, a mapping with a `name`, or a part itself stands for."""
+    """Return the part of a name, or of a mapping with a `name`; a part is returned as it is."""
     if isinstance(value, PartSettings) and value.kind == kind:
         return value  # type: ignore[return-value]
     values = {"name": value} if isinstance(value, str) else value
@@ -198,7 +198,7 @@ def _check_names(parts: Iterable[type[PartSettings]], names: Iterable[str]) -> N
             continue
         check_choice(name, [*setting_names(), "asynchrony"], "method setting")
         takes = "; ".join(
-            f"{_called(part)} takes {format_list(part.setting_names()) or 'no settings'}"
+            f"{_describe_part(part)} takes {format_list(part.setting_names()) or 'no settings'}"
             for part in parts
         )
         owners = [
@@ -209,11 +209,11 @@ def _check_names(parts: Iterable[type[PartSettings]], names: Iterable[str]) -> N
         ]
         raise InputError(
             f"method setting {name!r} has no effect here: {takes}. "
-            f"{name!r} is a setting of {format_list(map(_called, owners))}"
+            f"{name!r} is a setting of {format_list(map(_describe_part, owners))}"
         )
 
 
-def _called(part: type[PartSettings]) -> str:
+def _describe_part(part: type[PartSettings]) -> str:
     return f"{part.kind} {part.model_fields['name'].default!r}"
 
 

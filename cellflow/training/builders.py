@@ -160,8 +160,8 @@ def _acceleration(
     condition = target.stored.condition
     if isinstance(source, Gaussian) and condition is not None and (condition != condition[0]).any():
         raise InputError(
-            "coupling 'acceleration' asks a flow where noise goes, and covariates that differ "
-            "inside a class do not tell; leave out those that are no classes"
+            "coupling 'acceleration' evaluates a flow at noise, which has the covariates of its "
+            "class only; leave out covariates that differ within a class"
         )
     velocity = fit.prior.nets.velocity
     batches = _minibatch(
