@@ -1,8 +1,8 @@
-"""cellflow: from single-cell snapshots to the film between them.
+"""cellflow: flow matching for single-cell time courses.
 
-The verbs are grouped as in scanpy: `pp` prepares, `tl` fits and predicts, `pl` draws; `images`
-generates pictures with the same engine. Importing this package loads none of its heavy
-dependencies; each group loads its own when first used.
+Functions are grouped as in scanpy: `pp` prepares data, `tl` fits and predicts, `pl` plots; `images`
+generates images with the same engine. Importing cellflow is fast: each group loads its dependencies
+when it is first used.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
     "tl",
 ]
 
-#: Where each public name is defined; a package stands for itself.
+#: Module, and attribute after a colon, of each public name.
 _HOMES = {
     "datasets": "cellflow.datasets",
     "images": "cellflow.images",

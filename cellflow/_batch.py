@@ -1,4 +1,4 @@
-"""Rows of points with what is known of each, the law they are drawn from, and pairs of them."""
+"""Batches of points, pairs of points, and the base classes of the marginals they come from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Interval = tuple[float, float]
 
 
 class Columns:
-    """Base of dataclasses whose fields are tensors with one entry a row, or None throughout."""
+    """Base of dataclasses whose fields are tensors of equal length, or None."""
 
     def __len__(self) -> int:
         return len(next(iter(self.columns().values())))
@@ -26,21 +26,23 @@ class Columns:
         return self._each(lambda column: column[rows])
 
     def columns(self) -> dict[str, Tensor]:
-        """Those of the fields that are there."""
-        named = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
-        return {name: column for name, column in named.items() if column is not None}
+        """Return the fields that are not None, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {name: column for name, column in values.items() if column is not None}
 
     def to(self, device: torch.device | str) -> Self:
-        """The same rows on `device`."""
+        """Return the same rows on `device`."""
         return self._each(lambda column: column.to(device))
 
     @classmethod
-    def cat(cls, parts: Sequence[Self]) -> Self:
-        """Stack rows of parts that have the same columns."""
-        if len(parts) == 1:
-            return parts[0]
-        names = parts[0].columns()
-        return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+    def cat(cls, batches: Sequence[Self]) -> Self:
+        """Concatenate rows of batches with the same columns."""
+        if len(batches) == 1:
+            return batches[0]
+        names = batches[0].columns()
+        return cls(
+            **{name: torch.cat([getattr(batch, name) for batch in batches]) for name in names}
+        )
 
     def _each(self, change: Any) -> Self:
         changed = {name: change(column) for name, column in self.columns().items()}
@@ -49,20 +51,20 @@ class Columns:
 
 @dataclass(frozen=True)
 class Batch(Columns):
-    """Points of a marginal.
+    """Points of a marginal and their annotation.
 
     Attributes
     ----------
     x
-        Coordinates that paths live in, shape (n, d).
+        Coordinates in which paths run, shape (n, d).
     features
-        Coordinates that transport costs are taken on, shape (n, f); None takes `x`.
+        Coordinates on which transport costs are computed, shape (n, f); None for `x`.
     condition
-        Covariates that the nets see, shape (n, c).
+        Covariates that are inputs of the nets, shape (n, c).
     label
-        Group that coupling partners share, shape (n,).
+        Group within which points are coupled, shape (n,).
     clones
-        Clones that each belongs to, shape (n, p), filled up with -1.
+        Clones of each cell, shape (n, p), padded with -1.
     rate
         Growth rate of mass per unit of flow time, shape (n,).
     """
@@ -76,13 +78,13 @@ class Batch(Columns):
 
     @property
     def cost_features(self) -> Float[Tensor, "n f"]:
-        """Coordinates that costs are taken on."""
+        """Coordinates on which transport costs are computed, shape (n, f)."""
         return self.x if self.features is None else self.features
 
 
 @dataclass(frozen=True)
 class Pairs(Columns):
-    """Coupled endpoints; each row has its own interval, so one batch can span a time course.
+    """Coupled source and target points; each row has its own interval of flow time.
 
     Attributes
     ----------
@@ -93,10 +95,10 @@ class Pairs(Columns):
     c0, c1
         Covariates of source and target, shape (n, c).
     m0, m1
-        Masses at both ends, shape (n,), where mass changes on the way; the scale is such that a
-        pair was drawn in proportion to a mass of 1.
+        Masses at both ends, shape (n,), if mass changes between them, relative to the mass with
+        which the pair was drawn.
     v0, v1
-        Velocities at both ends, shape (n, d), where the coupling knows them.
+        Velocities at both ends, shape (n, d), if the coupling provides them.
     """
 
     x0: Points
@@ -112,10 +114,10 @@ class Pairs(Columns):
 
     @staticmethod
     def over(interval: Interval, source: Batch, target: Batch, **columns: Any) -> Pairs:
-        """Pair the rows of `source` and `target`, all over one interval of flow time.
+        """Pair the rows of `source` and `target` over one interval of flow time.
 
-        A source with growth rates was drawn by the mass that it grows to, so that mass is 1 at
-        the end. Noise, which has no covariates, takes those of its target.
+        A source with growth rates was drawn by the mass it grows to, so its mass is 1 at the
+        target. A source without covariates, such as noise, takes those of its target.
         """
         start, stop = interval
         x0 = source.x
@@ -176,5 +178,5 @@ class FiniteMarginal(Marginal):
 
     @property
     def is_transformed(self) -> bool:
-        """Whether stored rows become points anew at each draw, so that pairs cannot be listed."""
+        """Whether points are transformed at each draw, so that pairs cannot be listed."""
         return False

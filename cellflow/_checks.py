@@ -1,4 +1,4 @@
-"""Checks of what users hand in; each raises `InputError` with the bad value and the valid ones."""
+"""Validation of user input; each check raises `InputError` with the bad and the valid values."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import numpy as np
 
 from cellflow._errors import InputError
 
-_SHOWN = 12
+#: Values that a list in a message shows before it is cut short.
+_MAX_LISTED = 12
 
 
 def format_list(values: Iterable[object]) -> str:
-    """Comma-separated values, cut short where there are many."""
+    """Format values as a comma-separated list, cut short after 12."""
     items = [str(value) for value in values]
-    rest = len(items) - _SHOWN
-    return ", ".join(items[:_SHOWN]) + (f", ... ({rest} more)" if rest > 0 else "")
+    n_more = len(items) - _MAX_LISTED
+    return ", ".join(items[:_MAX_LISTED]) + (f", ... ({n_more} more)" if n_more > 0 else "")
 
 
 def check_choice(value: object, choices: Iterable[str], what: str) -> None:
-    """Refuse a `value` that is none of `choices`, naming the nearest."""
+    """Raise `InputError` unless `value` is one of `choices`; the message names the nearest."""
     names = list(choices)
     if value in names:
         return
@@ -30,19 +31,19 @@ def check_choice(value: object, choices: Iterable[str], what: str) -> None:
 
 
 def check_columns(table: Container[str], needed: Iterable[str], what: str) -> None:
-    """Refuse a table that has not all of the columns of a table of `what`."""
+    """Raise `InputError` unless a table has all columns needed of a table of `what`."""
     if missing := [column for column in needed if column not in table]:
-        raise InputError(f"this is no table of {what}; missing: {format_list(missing)}")
+        raise InputError(f"not a table of {what}; missing columns: {format_list(missing)}")
 
 
 def check_positive(value: float, what: str) -> None:
-    """Refuse zero, negative numbers and NaN."""
+    """Raise `InputError` for zero, negative numbers and NaN."""
     if not value > 0:
         raise InputError(f"{what} must be positive, got {value}")
 
 
 def check_finite(array: np.ndarray, what: str, names: Sequence[str]) -> None:
-    """Refuse NaN and infinities, naming how many rows have them and the first."""
+    """Raise `InputError` if rows have NaN or infinite values, with their number and the first."""
     bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
     if bad.any():
         first = names[int(np.flatnonzero(bad)[0])]

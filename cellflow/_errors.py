@@ -1,28 +1,28 @@
-"""What can go wrong, by whose fault.
+"""Errors and warnings that cellflow raises.
 
-`InputError` is the caller's mistake: its message names the bad value and the valid choices, and
-the command line prints it on one line and exits with 2. Everything else under `CellflowError` is
-ours.
+`InputError` reports a mistake of the caller: its message names the bad value and the valid choices;
+the command line prints it on one line and exits with status 2. Other subclasses of `CellflowError`
+report failures of cellflow itself.
 """
 
 from __future__ import annotations
 
 
 class CellflowError(Exception):
-    """Base of every error that cellflow raises on purpose."""
+    """Base class of all errors that cellflow raises."""
 
 
 class InputError(CellflowError, ValueError):
-    """A value, a file or a combination that cellflow cannot work with."""
+    """A value, a file or a combination of options is not valid."""
 
 
 class FileError(InputError):
-    """A file or folder that is missing, damaged, foreign, in the way or not writable."""
+    """A file or folder is missing, damaged, of another kind, in the way or not writable."""
 
 
 class SolverError(CellflowError, RuntimeError):
-    """A solver ended without the answer that was asked of it."""
+    """A solver did not reach a valid solution."""
 
 
 class CellflowWarning(UserWarning):
-    """Something was handled that the caller will want to know of."""
+    """A problem that cellflow worked around and the caller should know about."""

@@ -1,6 +1,7 @@
-"""Files that are read are there; those that are written appear whole or not at all.
+"""Atomic writing of files and folders, and checks of their paths.
 
-They are written under a temporary name beside them, then renamed.
+Output is written under a temporary name in the same folder and then renamed, so that it is either
+complete or absent.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from cellflow._errors import CellflowError, FileError
 
 
 def check_is_file(path: Path) -> None:
-    """Refuse a `path` where no file stands to be read."""
+    """Raise `FileError` unless `path` is an existing file."""
     if not path.is_file():
-        raise FileError(f"{path} {'is no file' if path.exists() else 'does not exist'}")
+        raise FileError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
 
 
 def check_file_target(path: Path, *, overwrite: bool) -> None:
-    """Refuse a `path` that no file could be written to; called before long work starts."""
+    """Raise `FileError` if no file can be written to `path`; call it before long work."""
     check_target(path, overwrite=overwrite)
     if path.exists() and not path.is_file():
-        raise FileError(f"cannot write {path}: what stands there is no file")
+        raise FileError(f"cannot write {path}: it exists and is not a file; choose another path")
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
-    """Refuse a `path` that could not be written in the end."""
+    """Raise `FileError` if neither file nor folder can be written to `path`."""
     if path.exists() and not overwrite:
         raise FileError(f"{path} exists already; overwrite it with --force or overwrite=True")
     parent = path.absolute().parent
@@ -40,7 +41,7 @@ def check_target(path: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def atomic_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yield a temporary file that takes the name `path` if the block ends well."""
+    """Yield the path of a temporary file, renamed to `path` when the block completes."""
     check_file_target(path, overwrite=overwrite)
     with _scratch_folder(path) as scratch:
         staged = scratch / path.name
@@ -50,7 +51,7 @@ def atomic_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Yield a temporary folder that takes the name `path` if the block ends well."""
+    """Yield the path of a temporary folder, renamed to `path` when the block completes."""
     check_target(path, overwrite=overwrite)
     with _scratch_folder(path) as scratch:
         staged = scratch / path.name

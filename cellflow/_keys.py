@@ -1,4 +1,4 @@
-"""Every slot of an AnnData that cellflow reads or writes, in one place (prose in docs/slots.md)."""
+"""Keys of all AnnData slots that cellflow reads or writes (described in docs/slots.md)."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from cellflow._errors import InputError
 
 #: `obs` columns: elapsed time of each cell, as numbers.
 TIME = "cellflow_time"
-#: How much each predicted cell counts.
+#: Weight of each predicted cell.
 WEIGHT = "cellflow_weight"
 #: Growth rate of each cell, births minus deaths per unit of elapsed time.
 GROWTH = "cellflow_growth"
-#: Scores of the two gene sets that growth rates come from.
+#: Scores of the gene sets from which growth rates are computed.
 PROLIFERATION, APOPTOSIS = "cellflow_proliferation", "cellflow_apoptosis"
-#: The observed cell that a predicted one was carried from, and its time.
+#: Observed cell from which a predicted cell was simulated, and its time.
 START_CELL, START_TIME = "start_cell", "start_time"
-#: The time at which each cell is at home, and how far it has come since the first time.
+#: Pseudotime of each cell, and length of its path since the first time.
 PSEUDOTIME, PATH_LENGTH = "cellflow_pseudotime", "cellflow_path_length"
-#: Minus log-density of each cell in what a flow makes of the cells of the first time.
+#: Minus log-density of each cell under the flow of the cells of the first time.
 POTENTIAL = "cellflow_potential"
-#: How far the seeds of a flow disagree on a cell, and how far from data they take it.
+#: Disagreement between seeds of a flow on a cell, and distance of its prediction from data.
 UNCERTAINTY, FROM_DATA = "cellflow_uncertainty", "cellflow_distance"
-#: Elapsed time of each cell as a category, which couplings for CellRank are named by.
+#: Elapsed time of each cell as a category, the key of transition matrices for CellRank.
 TIME_POINT = "cellflow_time_point"
-#: The path that a cell of a trajectory belongs to.
+#: Path that a cell of a trajectory belongs to.
 TRAJECTORY = "trajectory"
-#: `obs` columns of how much each cell counts among the ancestors or descendants of a group.
+#: `obs` columns with the weight of each cell among the ancestors or descendants of a group.
 ANCESTORS, DESCENDANTS = "cellflow_ancestors", "cellflow_descendants"
-#: `key_added` of fates, and what its `obsm` and `uns`, and its `obs` key have behind it.
+#: `key_added` of fates, suffix of its `obsm` and `uns` keys, and suffix of its `obs` key.
 FATE, PROBABILITIES, ENTROPY = "fate", "_probabilities", "_entropy"
-#: `obsm` key with the representation that flows live in.
+#: `obsm` key of the representation in which flows are fitted.
 REPRESENTATION = "X_cellflow"
-#: Prefix of `obsm` keys, and name of the layer, with velocities.
+#: Prefix of `obsm` keys, and name of the layer, of velocities.
 VELOCITY = "velocity"
-#: `uns` key under which everything else stands, a mapping for each verb.
+#: `uns` key of all records, a mapping with an entry per function.
 UNS = "cellflow"
-#: `uns["cellflow"]` entries; that of representations holds a map for each `obsm` key.
+#: Entries of `uns["cellflow"]`; that of representations has one mapping per `obsm` key.
 TIME_POINTS = "time_points"
 GROWTH_SETTINGS = "growth"
 LEARNED_GROWTH = "learned_growth"
@@ -50,21 +50,21 @@ PUSH, PULL, TRAJECTORIES = "push", "pull", "trajectories"
 
 
 def write_record(uns: MutableMapping[str, Any], key: str, entry: object) -> None:
-    """Write `entry` to `uns["cellflow"][key]`; values that are None are left out."""
-    uns[UNS] = {**_ours(uns), key: _without_none(entry)}
+    """Write `entry` to `uns["cellflow"][key]`, without values that are None."""
+    uns[UNS] = {**_records(uns), key: _without_none(entry)}
 
 
 def remove_record(uns: MutableMapping[str, Any], key: str) -> None:
-    """Remove `uns["cellflow"][key]`, where it is there."""
-    uns[UNS] = {name: entry for name, entry in _ours(uns).items() if name != key}
+    """Remove `uns["cellflow"][key]` if it exists."""
+    uns[UNS] = {name: entry for name, entry in _records(uns).items() if name != key}
 
 
 def read_record(uns: Mapping[str, Any], key: str) -> Any | None:
-    """Return `uns["cellflow"][key]`, or None where nothing was recorded."""
-    return _ours(uns).get(key)
+    """Return `uns["cellflow"][key]`, or None if it does not exist."""
+    return _records(uns).get(key)
 
 
-def _ours(uns: Mapping[str, Any]) -> Mapping[str, Any]:
+def _records(uns: Mapping[str, Any]) -> Mapping[str, Any]:
     entry = uns.get(UNS, {})
     if not isinstance(entry, Mapping):
         raise InputError(f"uns[{UNS!r}] was not written by cellflow; rename or remove it")

@@ -1,4 +1,4 @@
-"""What verbs tell the user while they work; one logger, `cellflow`, which shows INFO on stderr."""
+"""The logger `cellflow`, which prints messages of level INFO and above to stderr."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ logger = logging.getLogger("cellflow")
 
 
 class _Console(logging.Handler):
-    """Prints to what is stdout or stderr at the time, so that notebooks and tests may swap them."""
+    """Print to the current `sys.stdout` or `sys.stderr`, which notebooks and tests replace."""
 
     def __init__(self, stream: Literal["stdout", "stderr"]) -> None:
         super().__init__()
@@ -23,12 +23,12 @@ class _Console(logging.Handler):
 
 
 def log_info(message: str) -> None:
-    """Say in one line what a verb decided or did."""
+    """Report in one line a decision or a result to the user."""
     logger.info(message)
 
 
 def show(level: int, stream: Literal["stdout", "stderr"]) -> None:
-    """Show messages from `level` on, on one stream and nowhere else."""
+    """Print messages of `level` and above to one stream only."""
     logger.handlers[:] = [_Console(stream)]
     logger.setLevel(level)
     logger.propagate = False

@@ -1,4 +1,4 @@
-"""Randomness is one generator, passed down; no global state is read or set."""
+"""Seeds, generators and random draws; no global random state is read or set."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-#: What the public verbs take as `rng`.
+#: Type of the argument `rng` of public functions.
 RNG = int | np.random.Generator
 
 _SEEDS = 2**63
 
 
 def resolve_seed(rng: RNG) -> int:
-    """Return the seed that stands for `rng`: itself, or one drawn from a generator."""
+    """Return `rng` itself if it is a seed, or a seed drawn from it if it is a generator."""
     if isinstance(rng, np.random.Generator):
         return int(rng.integers(_SEEDS))
     if isinstance(rng, bool) or not isinstance(rng, int | np.integer) or not 0 <= rng < _SEEDS:
-        raise InputError(f"rng must be a whole number from 0 or a numpy Generator, got {rng!r}")
+        raise InputError(f"rng must be a non-negative integer or a numpy Generator, got {rng!r}")
     return int(rng)
 
 
 def torch_generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a torch generator on `device` that starts from `seed`."""
+    """Return a torch generator on `device` with a seed."""
     import torch
 
     return torch.Generator(device=device).manual_seed(seed)
 
 
 def draw_seed(generator: torch.Generator, limit: int = 2**62) -> int:
-    """Draw a seed below `limit`, for what needs a generator or a seed of its own."""
+    """Draw a seed below `limit`."""
     import torch
 
     return int(torch.randint(limit, (1,), generator=generator, device=generator.device))
 
 
 def spawn_generator(generator: torch.Generator, offset: int = 0) -> torch.Generator:
-    """Return a generator that starts from a seed drawn from this one, plus `offset`."""
+    """Return a generator seeded with a draw from this one plus `offset`."""
     return torch_generator(draw_seed(generator) + offset, generator.device)
 
 
 def uniform_like(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Uniform numbers from 0 to 1 in the shape of `x`."""
+    """Draw uniform numbers from 0 to 1 in the shape of `x`."""
     return x.new_empty(x.shape).uniform_(generator=generator)
 
 
 def normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal numbers in the shape of `x`."""
+    """Draw standard normal numbers in the shape of `x`."""
     return x.new_empty(x.shape).normal_(generator=generator)
 
 

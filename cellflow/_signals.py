@@ -1,4 +1,4 @@
-"""Signals that ask a program to end, held back until what it does can be kept."""
+"""Deferred handling of SIGINT and SIGTERM, until work can be saved."""
 
 from __future__ import annotations
 
@@ -9,49 +9,49 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-_ASKING = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass
-class Held:
-    """What has been asked.
+class DeferredSignal:
+    """A signal received during `defer_signals`.
 
     Attributes
     ----------
     caught
-        The signal that came; None while there was none.
+        Number of the signal; None if none was received.
     """
 
     caught: int | None = None
 
 
 @contextmanager
-def defer_signals(active: bool) -> Iterator[Held]:
-    """Hold SIGINT and SIGTERM back until the block ends; a second one is served at once.
+def defer_signals(active: bool) -> Iterator[DeferredSignal]:
+    """Defer SIGINT and SIGTERM to the end of the block; a second one is raised at once.
 
-    Where it is not `active`, and in threads that get no signals, nothing is held.
+    Signals are not deferred if `active` is False, and in threads other than the main one.
     """
-    held = Held()
+    deferred = DeferredSignal()
     if not active or threading.current_thread() is not threading.main_thread():
-        yield held
+        yield deferred
         return
-    before = {each: signal.getsignal(each) for each in _ASKING}
+    before = {each: signal.getsignal(each) for each in _SIGNALS}
 
     def restore() -> None:
         for each, handler in before.items():
             signal.signal(each, handler or signal.SIG_DFL)
 
     def catch(number: int, _: FrameType | None) -> None:
-        if held.caught is not None:
+        if deferred.caught is not None:
             restore()
             signal.raise_signal(number)
-        held.caught = number
+        deferred.caught = number
 
-    for each in _ASKING:
+    for each in _SIGNALS:
         signal.signal(each, catch)
     try:
-        yield held
+        yield deferred
     finally:
         restore()
-    if held.caught is not None:
-        signal.raise_signal(held.caught)
+    if deferred.caught is not None:
+        signal.raise_signal(deferred.caught)

@@ -1,4 +1,4 @@
-"""Named tensors: told apart by prefixes and digests, and kept in safetensors files."""
+"""Named tensors: prefixes, digests and safetensors files."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from torch import Tensor
 from cellflow._errors import FileError
 from cellflow._files import atomic_file
 
-#: Entry of a file's metadata with the digest of its tensors and of the other entries.
+#: Metadata entry with the digest of a file's tensors and other metadata.
 _DIGEST = "sha256"
 
 
 def add_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors with a prefix before their names."""
+    """Return the tensors with `prefix` and a dot before their names."""
     return {f"{prefix}.{name}": value for name, value in tensors.items()}
 
 
 def select_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Those with the prefix, without it."""
+    """Return the tensors whose names have the prefix, with the prefix removed."""
     start = f"{prefix}."
     return {
         name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)
@@ -32,31 +32,31 @@ def select_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tenso
 
 
 def as_bytes(tensor: Tensor) -> memoryview:
-    """What a tensor's memory holds; of one on the CPU, without a copy."""
-    # Numpy has no brain floats, but it has their bytes.
+    """Return the bytes of a tensor, without a copy if it is on the CPU."""
+    # NumPy has no bfloat16, so the tensor is viewed as bytes.
     return tensor.detach().contiguous().cpu().flatten().view(torch.uint8).numpy().data
 
 
 def compute_digest(tensors: Mapping[str, Tensor], texts: Mapping[str, str] | None = None) -> str:
-    """SHA-256 of names, types, shapes and values, whatever the order, and of texts with them."""
-    whole = hashlib.sha256()
+    """Return SHA-256 of names, dtypes, shapes and values, sorted by name, and of `texts`."""
+    hasher = hashlib.sha256()
     for name, text in sorted((texts or {}).items()):
-        whole.update(f"{name} {text}".encode())
+        hasher.update(f"{name} {text}".encode())
     for name, tensor in sorted(tensors.items()):
-        whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        whole.update(as_bytes(tensor))
-    return whole.hexdigest()
+        hasher.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        hasher.update(as_bytes(tensor))
+    return hasher.hexdigest()
 
 
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str], *, overwrite: bool
 ) -> None:
-    """Write one safetensors file, whole or not at all, with texts and a digest as metadata.
+    """Write one safetensors file atomically, with texts and a digest as metadata.
 
     Raises
     ------
     FileError
-        If `path` exists and may not be overwritten, or cannot be written.
+        If `path` exists and `overwrite` is False, or if it cannot be written.
     """
     here = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     metadata = {**texts, _DIGEST: compute_digest(here, texts)}
@@ -68,12 +68,12 @@ def write_tensors(
 
 
 def read_tensors(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read the tensors and metadata of a safetensors file, whoever wrote it.
+    """Read the tensors and metadata of any safetensors file.
 
     Raises
     ------
     FileError
-        For a file that is missing or damaged, with `what` it should be.
+        If the file is missing or damaged; the message says it was read as `what`.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -84,12 +84,12 @@ def read_tensors(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, st
 
 
 def check_digest(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Refuse what is not as `write_tensors` left it.
+    """Check that a file is as `write_tensors` wrote it.
 
     Raises
     ------
     FileError
-        If the digest is of other tensors or texts.
+        If the digest does not match.
     """
     texts = {name: text for name, text in metadata.items() if name != _DIGEST}
     if metadata.get(_DIGEST) != compute_digest(tensors, texts):

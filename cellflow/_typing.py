@@ -1,6 +1,6 @@
-"""Shapes of tensors in signatures, and the protocols that the packages of the engine share.
+"""Tensor shapes in signatures, and protocols shared by several packages.
 
-Axes: `n` rows (cells), `m` rows of another cloud, `d` dimensions, `c` covariates, `t` time points.
+Axes: `n` points (cells), `m` points of another set, `d` dimensions, `c` covariates, `t` times.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 Points = Float[Tensor, "n d"]
 OtherPoints = Float[Tensor, "m d"]
-#: One of several sets of points, which need not be of one size.
+#: One of several point sets of different sizes.
 Cloud = Float[Tensor, "_ d"]
 Condition = Float[Tensor, "n c"]
 Costs = Float[Tensor, "n m"]
@@ -26,6 +26,6 @@ Times = Sequence[float] | Float[Tensor, "t n"]
 
 @runtime_checkable
 class VelocityField(Protocol):
-    """A velocity `v(t, x)`; `t` has one entry a row of `x`."""
+    """A velocity v(t, x); `t` has one entry per row of `x`."""
 
     def __call__(self, t: Rows, x: Points) -> Points: ...

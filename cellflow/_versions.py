@@ -1,18 +1,18 @@
-"""Versions of what shapes a result, for records."""
+"""Versions of cellflow and of the packages that results depend on."""
 
 from __future__ import annotations
 
 import platform
 from importlib.metadata import version
 
-#: Version of cellflow, from the tag that it was built from.
+#: Version of cellflow, from the git tag it was built from.
 VERSION = version("cellflow-snapshots")
 
 _PACKAGES = ("torch", "numpy", "anndata", "scanpy", "POT", "lapx")
 
 
 def versions() -> dict[str, str]:
-    """Versions of cellflow, Python and the packages that results depend on."""
+    """Return versions by package name, with cellflow and Python first."""
     return {
         "cellflow": VERSION,
         "python": platform.python_version(),

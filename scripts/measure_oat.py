@@ -23,7 +23,7 @@ from cellflow.flow import Flow
 from cellflow.marginals import Marginals, Population, TimeAxis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import recipe_of
-from cellflow.training import fit_flow, settings_after
+from cellflow.training import fit_flow, resolve_fine_tuning
 from cellflow.training.target_net import patience_of, stays_away
 
 
@@ -62,7 +62,7 @@ def fit_prior(start: str, stop: str, seed: int) -> Flow:
 def score_finetuned(prior: Flow, start: str, stop: str, seed: int, name: str) -> dict[str, float]:
     """Return the scores of a fine-tuning of default length, and the readings of its monitor."""
     changes = {"oat_tolerance": 100.0, **CHANGES[name]}
-    method, recipe = settings_after(prior, "oat-fm", None, changes, {})
+    method, recipe = resolve_fine_tuning(prior, "oat-fm", None, changes, {})
     options = {"method": method, "recipe": recipe, "seed": seed, "device": CPU}
     flow = fit_flow(course(start, stop, seed), AXIS, prior=prior, **options)
     ratios = flow.history["ratio"]

@@ -1,4 +1,4 @@
-"""Potentials of few atoms, and the noise that goes to them."""
+"""Potentials of few atoms with known optima, and noise sources."""
 
 from dataclasses import replace
 from statistics import NormalDist
@@ -20,12 +20,12 @@ def noise(d: int) -> Gaussian:
 
 
 def quantiles(n: int = 20_001) -> torch.Tensor:
-    """Equally heavy points that stand for the standard normal law."""
+    """Return equally weighted quantiles of the standard normal distribution."""
     return torch.tensor([[NORMAL.inv_cdf((k + 0.5) / n)] for k in range(n)], dtype=F64)
 
 
 def two_atoms(epsilon: float) -> Potentials:
-    """The optimal potentials of `TWO_ATOMS`."""
+    """Return the optimal potentials of `TWO_ATOMS`."""
     atoms, masses = torch.tensor([[-1.0], [1.0]], dtype=F64), torch.tensor([0.7, 0.3], dtype=F64)
     return replace(
         Potentials.of(atoms, masses, epsilon), g=torch.tensor([TWO_ATOMS[epsilon], 0], dtype=F64)
@@ -33,7 +33,7 @@ def two_atoms(epsilon: float) -> Potentials:
 
 
 def on_the_line(n_atoms: int, seed: int = 0) -> Potentials:
-    """Optimal potentials on the line: the monotone map sends quantile ranges to sorted atoms."""
+    """Return optimal potentials in one dimension: sorted atoms receive quantile ranges."""
     atoms = randn(n_atoms, 1, seed=seed).sort(dim=0).values
     blank = Potentials.of(atoms, torch.rand(n_atoms, generator=seeded(seed), dtype=F64) + 0.1)
     edges = blank.masses.cumsum(0)[:-1].tolist()

@@ -9,7 +9,7 @@ from cellflow._batch import Batch, Marginal
 
 @dataclass(frozen=True)
 class Normal(Marginal):
-    """N(mean, std^2), sampled in float64."""
+    """The normal distribution N(mean, std^2), sampled in float64."""
 
     mean: float = 0.0
     std: float = 1.0
@@ -20,17 +20,17 @@ class Normal(Marginal):
 
 
 def independent_velocity(t, x, m, s):
-    """Marginal velocity of I-CFM between N(0, 1) and N(m, s^2), no noise."""
+    """Return the marginal velocity of I-CFM between N(0, 1) and N(m, s^2), without noise."""
     return m + (t * s**2 - (1 - t)) / (t**2 * s**2 + (1 - t) ** 2) * (x - t * m)
 
 
 def optimal_velocity(t, x, m, s):
-    """Marginal velocity of OT-CFM between N(0, 1) and N(m, s^2), no noise."""
+    """Return the marginal velocity of OT-CFM between N(0, 1) and N(m, s^2), without noise."""
     return m + (s - 1) / (1 - t + t * s) * (x - t * m)
 
 
 def samples(coupling, path, time, n, generator):
-    """Positions and conditional velocities on the path at one time, two arrays of length n."""
+    """Return positions and conditional velocities on the path at one time, shape (n,) each."""
     pairs = coupling.sample(n, generator)
     t = torch.full((len(pairs),), time, dtype=torch.float64)
     sample = path.sample(pairs, t, generator)

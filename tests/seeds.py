@@ -1,13 +1,13 @@
-"""Generators with a seed."""
+"""Seeded generators and draws."""
 
 import torch
 
 
 def seeded(seed: int = 0) -> torch.Generator:
-    """A generator on the CPU."""
+    """Return a generator on the CPU."""
     return torch.Generator().manual_seed(seed)
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:
-    """Normal numbers in double precision."""
+    """Draw normal numbers in float64."""
     return torch.randn(shape, generator=seeded(seed), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Named tensors: digests that tell them apart, and prefixes."""
+"""Named tensors: digests and prefixes."""
 
 import torch
 

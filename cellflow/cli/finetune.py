@@ -9,15 +9,6 @@ import rich_click as click
 
 from cellflow.cli import options
 
-#: Setting of the method for each option.
-_SETTINGS = {
-    "alpha": "oat_alpha",
-    "target": "oat_target",
-    "sigma": "sigma",
-    "copy_every": "oat_copy_every",
-    "tolerance": "oat_tolerance",
-}
-
 
 @click.command(panel=options.TRAIN)
 @options.course
@@ -53,16 +44,14 @@ def finetune(
     from cellflow.flow import check_flow_target
     from cellflow.io import open_cells
     from cellflow.representation import columns_of
-    from cellflow.training import settings_after
+    from cellflow.training import resolve_fine_tuning
 
     check_flow_target(output, overwrite=force)
     options.take_checkpoint(changes, force=force)
     checkpoint = changes.pop("checkpoint")
     flow = Flow.load(flow_path)
     adata = open_cells(file, columns_of(flow, time_key))
-    method, _ = settings_after(
-        flow, "oat-fm", None, {_SETTINGS[name]: value for name, value in changes.items()}, {}
-    )
+    method, _ = resolve_fine_tuning(flow, "oat-fm", None, changes, {})
     tuned = tl.finetune(
         adata,
         flow,

@@ -63,8 +63,8 @@ def fit(
     options.take_checkpoint(settings, force=force)
     columns = [settings[name] for name in ("time_key", "label_key", "lineage_key")]
     adata = open_cells(file, [*columns, *settings["condition_keys"]])
-    asked = RepresentationSettings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
-    if asked != RepresentationSettings():
+    embedding = RepresentationSettings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
+    if embedding != RepresentationSettings():
         pp.embed(adata, use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
         use_rep = None
     with process_group(settings.pop("device")) as device:

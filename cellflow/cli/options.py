@@ -203,6 +203,7 @@ prior = click.option(
 tuning = compose(
     click.option(
         "--alpha",
+        "oat_alpha",
         type=click.FloatRange(min=0, max=1, min_open=True),
         metavar="A",
         panel=FIT,
@@ -211,6 +212,7 @@ tuning = compose(
     ),
     click.option(
         "--target",
+        "oat_target",
         type=click.Choice(["linear", "hermite"]),
         panel=FIT,
         help="Conditional paths to learn: straight (with --alpha) or cubic. [default: linear]",
@@ -218,6 +220,7 @@ tuning = compose(
     sigma(help="Noise of the path. [default: the flow's if its path is straight, else 0]"),
     click.option(
         "--copy-every",
+        "oat_copy_every",
         type=click.IntRange(min=1),
         metavar="N",
         panel=FIT,
@@ -226,6 +229,7 @@ tuning = compose(
     ),
     click.option(
         "--tolerance",
+        "oat_tolerance",
         type=click.FloatRange(min=0, min_open=True),
         metavar="FRACTION",
         panel=FIT,

@@ -139,7 +139,7 @@ class Potentials:
             return self.assign(x)
         u = torch.rand(len(x), generator=generator, device=x.device, dtype=x.dtype)
         tiles = zip(self.tiles(x), torch.split(u, self._tile_rows), strict=True)
-        return torch.cat([self._at_quantile(rows, marks) for rows, marks in tiles])
+        return torch.cat([self._at_quantile(rows, quantiles) for rows, quantiles in tiles])
 
     def marginal(self, x: Features) -> Values:
         """Return the mass assigned to each atom from equally weighted points, shape (N,)."""
@@ -165,7 +165,7 @@ class Potentials:
 
         With s_ij the share of point i assigned to atom j, the estimate is
         sum_j ((sum_i s_ij)^2 - sum_i s_ij^2) / (b_j n (n - 1)) - 1. It is unbiased for independent
-        points, so it can be negative. With `weights`, summing to one, the points are the whole
+        points, so it can be negative. With `weights`, summing to one, the points are the entire
         source and the value is exact.
         """
         if weights is not None:
@@ -184,13 +184,13 @@ class Potentials:
             raise InputError(f"chi-squared requires at least 2 points, got {n}")
         return self._over_masses(sums.square() - squares) / (n * (n - 1)) - 1
 
-    def entropy_of(self, taken: Values) -> float:
+    def normalised_entropy(self, shares: Values) -> float:
         """Return the normalised entropy of the atoms' shares: 1 if uniform, 0 for a single atom.
 
         Shares estimated from few points per atom lower it by chance.
         """
         n_atoms = int((self.masses > 0).sum())
-        entropy = float(torch.special.entr(taken).sum())
+        entropy = float(torch.special.entr(shares).sum())
         return entropy / math.log(n_atoms) if n_atoms > 1 else 1.0
 
     def check_atoms(self, atoms: Atoms | FiniteMarginal, masses: Values) -> None:
@@ -199,13 +199,13 @@ class Potentials:
         if digest != self.fingerprint:
             raise InputError(
                 f"these potentials were fitted to other atoms: {len(self.atoms)} with fingerprint "
-                f"{self.fingerprint}, got {n_points(atoms)} with {digest}; fit them anew"
+                f"{self.fingerprint}, got {n_points(atoms)} with {digest}; fit them again"
             )
         masses = masses.to(self.masses.device)
         shares = (masses / masses.sum()).to(self.masses.dtype)
         if not torch.allclose(shares, self.masses, rtol=1e-4, atol=0):
             raise InputError(
-                "these potentials were fitted to the same atoms with other masses; fit them anew"
+                "these potentials were fitted to the same atoms with other masses; fit them again"
             )
 
     def to(self, device: torch.device | str) -> Potentials:
@@ -239,8 +239,8 @@ class Potentials:
 
     @property
     def _tensors(self) -> dict[str, Tensor]:
-        named = {name: getattr(self, name) for name in _TENSORS}
-        return {name: tensor for name, tensor in named.items() if tensor is not None}
+        tensors = {name: getattr(self, name) for name in _TENSORS}
+        return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
     def _total(self, x: Features, weights: Rows, power: int = 1) -> Values:
         """Return sum_i w_i s_ij^power, shape (N,), s_ij the share of point i assigned to j."""
@@ -329,7 +329,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors, metadata = read_tensors(path, "potentials")
     if metadata.get("format") in _EARLIER_FORMATS:
         raise FileError(
-            f"{path} has potentials of an earlier version of cellflow; delete it to fit them anew"
+            f"{path} has potentials of an earlier version of cellflow; delete it to fit them again"
         )
     if metadata.get("format") != _FORMAT:
         raise FileError(f"{path} is not a file of semidiscrete potentials of this version")

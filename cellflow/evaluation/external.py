@@ -24,7 +24,7 @@ from cellflow._errors import InputError
 from cellflow._random import torch_generator
 from cellflow.evaluation.folds import Fold
 from cellflow.evaluation.named_methods import ExternalMethod
-from cellflow.flow.carry import Carried
+from cellflow.flow import Prediction
 from cellflow.marginals import TimeAxis
 from cellflow.nets import MLP
 from cellflow.training.devices import cpu_threads
@@ -36,7 +36,7 @@ _LEARNING_RATE, _WEIGHT_DECAY, _EULER_STEPS = 1e-3, 1e-5, 100
 #: Its data have thousands of cells a time. With a hundred, its epochs would be a step each.
 _MIN_STEPS = 5000
 
-#: Seed of the cells that training sees, the same whatever the seed of the fit, as in the runner.
+#: Seed of the draw of training cells, independent of the seed of the fit, as in the runner.
 _SPLIT_SEED = 42
 
 
@@ -49,7 +49,7 @@ def check_installed(method: ExternalMethod) -> None:
         )
 
 
-def predict_external(method: ExternalMethod, fold: Fold, axis: TimeAxis, seed: int) -> Carried:
+def predict_external(method: ExternalMethod, fold: Fold, axis: TimeAxis, seed: int) -> Prediction:
     """Train on the training cells and carry those of the time before, on one CPU thread."""
     check_installed(method)
     with _global_seed(seed), cpu_threads(1), warnings.catch_warnings():
@@ -62,7 +62,7 @@ def predict_external(method: ExternalMethod, fold: Fold, axis: TimeAxis, seed: i
         for k in range(_EULER_STEPS):
             x = x + step * net(torch.full((len(x),), start + k * step), x)
     points = x.double().numpy()
-    return Carried(points, np.full(len(x), 1 / len(x)), np.full(len(x), fold.before))
+    return Prediction(points, np.full(len(x), 1 / len(x)), np.full(len(x), fold.before))
 
 
 def count_steps(method: ExternalMethod, counts: list[int]) -> int:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from cellflow._checks import check_choice
 from cellflow.evaluation.protocols import PROTOCOLS
 from cellflow.methods.names import EXPRESSION_KINDS, TIME_AXES
-from cellflow.methods.validation import validated
+from cellflow.methods.validation import validate_settings
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -96,7 +96,7 @@ def make_held_out(values: Mapping[str, Any], data: str | None = None) -> HeldOut
     what = f"setting{whose}" if data is not None else "setting of held-out evaluation"
     for key in values:
         check_choice(key, HeldOut.model_fields, what)
-    settings = validated(HeldOut, values, what)
+    settings = validate_settings(HeldOut, values, what)
     check_choice(settings.protocol, PROTOCOLS, f"protocol{whose}")
     check_choice(settings.kind, EXPRESSION_KINDS, f"kind of expression{whose}")
     if settings.time_axis is not None:

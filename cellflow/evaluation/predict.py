@@ -13,12 +13,11 @@ from cellflow.evaluation.external import predict_external
 from cellflow.evaluation.folds import Evaluation, Fold
 from cellflow.evaluation.named_methods import ExternalMethod, NamedMethod
 from cellflow.evaluation.protocols import Protocol
-from cellflow.flow import Flow
-from cellflow.flow.carry import Carried, carry
+from cellflow.flow import Flow, Prediction, predict_cells
 from cellflow.io import populations
 from cellflow.marginals import fit_time_axis
 from cellflow.metrics import Baselines
-from cellflow.training import fit_flow, settings_after, sigma_after
+from cellflow.training import choose_sigma, fit_flow, resolve_fine_tuning
 
 
 def score_method(
@@ -81,18 +80,20 @@ def fit_fold(evaluation: Evaluation, fold: Fold, method: NamedMethod, **options:
         return fit_flow(marginals, axis, method=chosen, recipe=recipe, **options)
     prior = fit_flow(marginals, axis, method=method.prior, recipe=recipe, **options)
     if chosen.objective.fine_tunes:
-        changes = {"sigma": sigma_after(prior)} if method.sigma_of_prior else {}
-        chosen, recipe = settings_after(prior, chosen, None, changes, {})
+        changes = {"sigma": choose_sigma(prior)} if method.sigma_of_prior else {}
+        chosen, recipe = resolve_fine_tuning(prior, chosen, None, changes, {})
     return fit_flow(marginals, axis, method=chosen, recipe=recipe, prior=prior, **options)
 
 
-def predict_fold(flow: Flow, fold: Fold, protocol: Protocol, generator: torch.Generator) -> Carried:
+def predict_fold(
+    flow: Flow, fold: Fold, protocol: Protocol, generator: torch.Generator
+) -> Prediction:
     """Carry training cells to the held-out time as the protocol says."""
-    # A mean flow takes one step of average velocity, whatever the solver of the protocol.
+    # A mean flow takes one step of average velocity under every protocol.
     solver_options = (
         {} if flow.is_mean_flow else {"solver": protocol.solver, "n_steps": protocol.n_steps}
     )
-    return carry(
+    return predict_cells(
         flow,
         fold.cells_at,
         (fold.before, fold.after),

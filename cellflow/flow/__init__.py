@@ -1,18 +1,18 @@
 """The fitted object: a velocity field with its clock; on disk without pickles."""
 
-from cellflow.flow.carry import Carried, carry
 from cellflow.flow.flow import Context, Flow, Trajectory
+from cellflow.flow.prediction import Prediction, predict_cells
 from cellflow.flow.record import FitRecord, Inputs
 from cellflow.flow.storage import check_flow_target, fingerprint
 
 __all__ = [
-    "Carried",
     "Context",
     "FitRecord",
     "Flow",
     "Inputs",
+    "Prediction",
     "Trajectory",
-    "carry",
     "check_flow_target",
     "fingerprint",
+    "predict_cells",
 ]

@@ -71,7 +71,7 @@ class Trajectory(Solution):
 
 @dataclass(frozen=True)
 class Context:
-    """What a caller needs to use a flow later; kept with it, never read by the flow.
+    """Data of the caller that are stored with a flow, which does not read them.
 
     Attributes
     ----------
@@ -96,15 +96,15 @@ class Flow:
     axis
         The clock: elapsed time to flow time.
     method, recipe
-        Coupling, path, objective, net and optimisation of its fit.
+        Method and training recipe of the fit.
     inputs
-        What it was fitted to.
+        Cells and columns that it was fitted to.
     record
-        How it was fitted: seed, device, versions, units, cost.
+        Seed, device, versions, units and cost of the fit.
     history
-        Loss curve: `step` and the mean `loss` of the steps since the one before.
+        Loss curve: `step`, and the mean `loss` of the steps since the previous one.
     context
-        What the caller attached, such as the map between genes and representation.
+        Data of the caller, such as the map between genes and representation.
     """
 
     nets: Fields
@@ -132,56 +132,56 @@ class Flow:
 
     @property
     def device(self) -> torch.device:
-        """Where the net is."""
+        """Device of the nets."""
         return next(self.nets.parameters()).device
 
     @property
     def dim(self) -> int:
-        """Dimensions of the points that it moves."""
+        """Dimensions of the points."""
         return self.nets.dim
 
     @property
     def condition_dim(self) -> int:
-        """Number of covariates of each cell that it needs."""
+        """Number of covariates of each cell."""
         return self.nets.condition_dim
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the weights: equal for equal nets."""
+        """Digest of the weights."""
         return fingerprint(self.nets.state_dict())
 
     @property
     def time_key(self) -> str | None:
-        """Column of `obs` that the times were read from, where it was fitted to an AnnData."""
+        """Column of `obs` with the times, if the flow was fitted to an AnnData."""
         return self.inputs.time_key
 
     @property
     def changes_mass(self) -> bool:
-        """Whether mass grows and shrinks along it."""
+        """Whether the mass of cells changes along the flow."""
         return "growth" in self.nets.roles
 
     @property
     def is_mean_flow(self) -> bool:
-        """Whether it knows average velocities, and so moves points any distance in one step."""
+        """Whether it has average velocities, which carry points any distance in one step."""
         return "average" in self.nets.roles
 
-    def extended(self) -> Flow:
-        """The same flow, that goes on outside its times as it is at the first and at the last.
+    def extrapolate(self) -> Flow:
+        """Return a flow that extrapolates outside its times.
 
-        Its velocity, growth and score there are those of the nearer end, its clock runs at the mean
-        pace of the nearer interval. Nothing was measured there: it is an assumption. It cannot be
-        told from the flow itself once it is saved.
+        Velocity, growth and score are held at their values at the nearer end, and the clock rate at
+        the mean of the nearer interval. Nothing was measured there: it is an assumption, which a
+        saved flow does not record.
 
         Returns
         -------
-        The flow that goes on; it shares the weights.
+        The extrapolating flow; it shares the weights.
         """
         ends = float(self.axis.positions[0]), float(self.axis.positions[-1])
         nets = ExtrapolatedFields(dict(self.nets.nets.items()), ends)
         return replace(self, nets=nets, axis=ExtrapolatedTimeAxis(**asdict(self.axis)))
 
     def velocity(self, t: Rows, x: Points, condition: Condition | None = None) -> Points:
-        """Velocity per unit of flow time.
+        """Return the velocity per unit of flow time.
 
         Parameters
         ----------
@@ -190,7 +190,7 @@ class Flow:
         x
             Positions, shape (n, d).
         condition
-            Covariates, shape (n, c), where the flow was fitted with such.
+            Covariates, shape (n, c), if the flow was fitted with covariates.
 
         Returns
         -------
@@ -300,20 +300,20 @@ class Flow:
         return Trajectory(solution.x, solution.nfe, log_mass)
 
     def check_solver(self, solver: str | None, times: Sequence[float]) -> None:
-        """Refuse a solver where it has no meaning; most follow any flow anywhere.
+        """Check that a solver goes with this flow and these times.
 
         Parameters
         ----------
         solver
             Its name, or None for the default.
         times
-            Elapsed times that it is to go through.
+            Elapsed times of the trajectory.
 
         Raises
         ------
         InputError
-            For `average` if the flow knows no average velocities; for `edm-heun` if it does not
-            start from noise, or `times` are not its start and its end.
+            For `average` if the flow has no average velocity; for `edm-heun` if it does not start
+            from noise, or `times` are not its start and its end.
         """
         if solver == "average" and not self.is_mean_flow:
             raise InputError(
@@ -415,7 +415,8 @@ class Flow:
         given = 0 if condition is None else condition.shape[1]
         if given != self.condition_dim:
             raise InputError(
-                f"this flow needs {self.condition_dim} covariates a cell as condition, got {given}"
+                f"this flow requires {self.condition_dim} covariates a cell as condition, "
+                f"got {given}"
             )
         return None if condition is None else condition.to(self.device)
 
@@ -506,10 +507,10 @@ class Flow:
 
 
 def _chunks(n: int, size: int) -> list[slice]:
-    """Slices of so many of n rows, at least one."""
+    """Return slices of `size` of n rows, at least one."""
     return [slice(start, start + size) for start in range(0, max(n, 1), max(size, 1))]
 
 
 def _shift(times: Sequence[float], offset: Rows) -> Float[Tensor, "t n"]:
-    """Times of each point, which is ahead of all but the first by its offset."""
+    """Return the times of each point: all but the first are shifted by its offset."""
     return torch.stack([offset.new_full(offset.shape, times[0]), *(t + offset for t in times[1:])])

@@ -1,4 +1,4 @@
-"""What a flow was fitted to and how, and its description at a prompt."""
+"""Inputs and record of a fit, which are stored with its flow, and its description at a prompt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cellflow.nets import Fields
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a flow was fitted to.
+    """Data of a fit, and the columns and the prior flow that it used.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Inputs:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Inputs:
-        """Make them of plain JSON values."""
+        """Make inputs of plain JSON values."""
         return cls(**{**values, "condition_keys": tuple(values["condition_keys"])})
 
     @property
@@ -53,13 +53,13 @@ class Inputs:
 
 @dataclass(frozen=True)
 class FitRecord:
-    """How a flow was fitted, beside its method and recipe.
+    """Seed, device, versions, units and cost of a fit.
 
     Attributes
     ----------
     seed, device, versions
-        Seed of the generators, where the fit ran, and versions of cellflow and what it computes
-        with.
+        Seed of the generators, device, and versions of cellflow and of the libraries that it
+        computes with.
     diffusion
         Noise of the path, in units of the representation.
     wfr_length_scale

@@ -1,8 +1,8 @@
-"""A flow on disk: `flow.json` says what it is, `tensors.safetensors` holds the numbers.
+"""A flow on disk: `flow.json` describes it, `tensors.safetensors` has the weights and arrays.
 
-`flow.json` carries the SHA-256 digest of the tensor file and of itself (without that entry), so a
+`flow.json` contains the SHA-256 digest of the tensor file and of itself (without that entry), so a
 folder that was cut short, edited or mixed from two flows is refused instead of giving wrong cells.
-What is fitted beside a flow is kept the same way, as another `Format`.
+Other fitted objects, such as discriminators, are stored likewise as another `Format`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ TENSORS = "tensors.safetensors"
 
 @dataclass(frozen=True)
 class Format:
-    """What tells folders of one kind of fitted object from those of others.
+    """Kind and schema version of a folder with a fitted object.
 
     Attributes
     ----------
     what
-        Its name: `flow` for `flow.json` and the format `cellflow-flow`.
+        Name of the kind: `flow` for `flow.json` and the format `cellflow-flow`.
     version
-        Of its schema.
+        Version of the schema.
     """
 
     what: str
@@ -43,12 +43,12 @@ class Format:
 
     @property
     def name(self) -> str:
-        """What the description says that it is."""
+        """Entry `format` of the description."""
         return f"cellflow-{self.what}"
 
     @property
     def description(self) -> str:
-        """File of the description."""
+        """Name of the file of the description."""
         return f"{self.what}.json"
 
 
@@ -93,7 +93,7 @@ def read_folder(path: Path, form: Format = FLOW) -> Stored:
     names = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
     if foreign := names - {form.description, TENSORS}:
         raise FileError(
-            f"{path} holds files that are no part of a {form.what}: "
+            f"{path} contains files that do not belong to a {form.what}: "
             f"{format_list(sorted(foreign))}; "
             f"a {form.what} folder has {form.description} and {TENSORS} only"
         )
@@ -117,7 +117,7 @@ def read_folder(path: Path, form: Format = FLOW) -> Stored:
     try:
         return Stored(description, load(blob))
     except SafetensorError as error:
-        raise FileError(f"{path / TENSORS} is no safetensors file: {error}") from error
+        raise FileError(f"{path / TENSORS} is not a safetensors file: {error}") from error
 
 
 def reraise_unreadable(path: Path, form: Format = FLOW) -> AbstractContextManager[None]:
@@ -153,12 +153,12 @@ def _blob(tensors: Mapping[str, Tensor]) -> bytes:
 
 def _check_is(path: Path, form: Format) -> None:
     if not path.is_dir():
-        reason = "is no folder" if path.exists() else "does not exist"
+        reason = "is not a folder" if path.exists() else "does not exist"
         raise FileError(f"{path} {reason}; expected the folder of a saved {form.what}")
     if not (path / form.description).is_file():
-        raise FileError(f"{path} is no saved {form.what}: {form.description} is missing")
+        raise FileError(f"{path} is not a saved {form.what}: {form.description} is missing")
     if _description(path, form).get("format") != form.name:
-        raise FileError(f"{path} is no saved {form.what}: {form.description} has another format")
+        raise FileError(f"{path} is not a saved {form.what}: {form.description} has another format")
 
 
 def _description(path: Path, form: Format) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _description(path: Path, form: Format) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise FileError(f"{path / form.description} cannot be read: {error}") from error
     if not isinstance(description, dict):
-        raise FileError(f"{path} is no saved {form.what}: {form.description} has another format")
+        raise FileError(f"{path} is not a saved {form.what}: {form.description} has another format")
     return description
 
 

@@ -23,7 +23,7 @@ from cellflow.images.training_images import TrainingImages
 from cellflow.methods.config import Config
 from cellflow.methods.method import Method, method_of
 from cellflow.training import resolve_device
-from cellflow.training.potentials import ready
+from cellflow.training.potentials import make_potentials_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +109,7 @@ def couple(
     dim, cost_dim = images.marginals.dim, check_semidiscrete(chosen).cost_dim
     if cost_dim is not None and cost_dim > dim:
         raise InputError(f"cost_dim={cost_dim} is more than the {dim} dimensions of the points")
-    check_report_target(ready(target), overwrite=overwrite)
+    check_report_target(make_potentials_folder(target), overwrite=overwrite)
     reports = report_potentials(
         images.marginals,
         method=chosen,

@@ -15,7 +15,7 @@ from cellflow.images.space import ImageSpace, training_settings
 from cellflow.images.training_images import Pictures, TrainingImages
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
-from cellflow.training import Checkpoint, report_straightness, settings_after
+from cellflow.training import Checkpoint, report_straightness, resolve_fine_tuning
 
 
 def finetune(
@@ -100,7 +100,7 @@ def finetune(
     _check_images(space, data, source)
     space = replace(space, target=data.name, source="noise" if source is None else source.name)
     numbers = {"n_steps": n_steps, "learning_rate": learning_rate}
-    method, recipe = settings_after(flow, method, recipe, {}, numbers)
+    method, recipe = resolve_fine_tuning(flow, method, recipe, {}, numbers)
     # Latents are never mirrored when drawn. Images are not augmented: the coupling evaluates the
     # prior at noise, for which there are no labels of changes.
     flips = training_settings(flow)["flips"]

@@ -132,7 +132,7 @@ def train(
     weight = None
     if low_res is not None:
         weight = default_weight(method, space.population(data, flips=False))
-    elif "condition_weight" in method.coupling.given:
+    elif method.coupling.given.get("condition_weight") is not None:
         raise InputError("condition_weight is the weight of low resolutions: give low_res with it")
     images = TrainingImages(space, data, source, flips, augment, by_row, weight)
     return images.fit(

@@ -26,8 +26,8 @@ from cellflow.methods.recipes import Recipe
 from cellflow.nets import centre_and_scale
 from cellflow.training.context import Fit
 from cellflow.training.devices import cpu_threads
-from cellflow.training.fit import split
-from cellflow.training.potentials import kept_file, potentials_for
+from cellflow.training.fit import split_marginals
+from cellflow.training.potentials import load_or_fit_potentials, potentials_path
 from cellflow.training.time_course import labelled_parts
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def report_potentials(
         If the folder cannot be read or written.
     """
     settings = check_semidiscrete(method)
-    seen, _ = split(marginals, recipe.train_fraction, device)
+    seen, _ = split_marginals(marginals, recipe.train_fraction, device)
     source, target = seen.populations
     if not isinstance(source, Gaussian) or not isinstance(target, Population):
         raise InputError("potentials are fitted before a training from noise only")
@@ -153,8 +153,8 @@ def _report(
     overwrite: bool,
 ) -> PotentialsReport:
     start = perf_counter()
-    new = overwrite or not kept_file(fit, settings, source, target).exists()
-    potentials = potentials_for(fit, settings, source, target, anew=overwrite)
+    new = overwrite or not potentials_path(fit, settings, source, target).exists()
+    potentials = load_or_fit_potentials(fit, settings, source, target, refit=overwrite)
     seconds = perf_counter() - start
     generator = torch_generator(draw_seed(fit.generator), fit.generator.device)
     n = max(_MIN_POINTS, _POINTS_PER_ATOM * len(target))
@@ -224,9 +224,9 @@ def mass_balance(
     return MassBalance(
         n,
         float(pairs.sum()) / (n * (n - 1)) - 1,
-        potentials.entropy_of(hits / n),
+        potentials.normalised_entropy(hits / n),
         float((hits[heavy] == 0).double().mean()),
-        potentials.entropy_of(_by_chance(masses, n, generator) / n),
+        potentials.normalised_entropy(_by_chance(masses, n, generator) / n),
         float((1 - masses[heavy].double()).pow(n).mean()),
     )
 

@@ -1,4 +1,4 @@
-"""Quantities that build up along the paths of an ordinary differential equation."""
+"""Integrals along the trajectories of an ordinary differential equation."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from cellflow.integrate.solution import Solution
 
 Integrals = Float[Tensor, "t n"]
 
-#: How a divergence is taken.
+#: Estimators of the divergence.
 TRACES = ("exact", "hutchinson")
 
-#: Derivatives that are taken side by side, and are in memory together.
+#: Directional derivatives computed at a time.
 _DIRECTIONS = 16
 
 
@@ -30,7 +30,7 @@ def solve_augmented(
     times: Times,
     **options: Any,
 ) -> tuple[Solution, Integrals]:
-    """Carry points along a velocity and integrate a rate along their paths.
+    """Integrate points along a velocity, and a rate along their trajectories.
 
     Parameters
     ----------
@@ -62,34 +62,34 @@ def log_density(
     base: Callable[[Points], Rows],
     x: Points,
     start: float,
-    stop: float | Rows,
+    stop: float,
     *,
     trace: str = "exact",
     generator: torch.Generator | None = None,
     **options: Any,
 ) -> Rows:
-    """Log-density at `stop` of what a flow makes of a density at `start`.
+    """Compute the log-density at `stop` of a density at `start`, transported by a flow.
 
-    Points are pulled back while the divergence of the velocity builds up (instantaneous change of
-    variables; Chen et al. 2018, theorem 1).
+    log p(x) = log p_start(y) - integral of div v from start to stop, along the trajectory from y
+    to x (instantaneous change of variables; Chen et al. 2018, arXiv 1806.07366, theorem 1).
 
     Parameters
     ----------
     velocity
-        The field v(t, x), differentiable.
+        Differentiable field v(t, x).
     base
         Log-density at `start`.
     x
-        Where the density is wanted, shape (n, d).
+        Points of evaluation, shape (n, d).
     start, stop
-        Times; `stop` may be each point's own, shape (n,).
+        Times.
     trace
-        `exact` takes d derivatives a step; `hutchinson` one, along a random direction of signs
-        that is kept for the whole way, and is right in the mean.
+        `exact` computes d derivatives per evaluation; `hutchinson` one, along random signs that
+        are fixed for the whole solve, an unbiased estimate.
     generator
-        Source of the directions; needed for `hutchinson`.
+        Source of the random signs; required for `hutchinson`.
     options
-        Of `solve`.
+        Those of `solve`.
 
     Returns
     -------
@@ -108,15 +108,10 @@ def log_density(
             change = torch.func.jvp(lambda p: velocity(t, p), (here,), (tangent,))[1]
             return (change * tangent).sum(dim=1)
 
-        # Fused attention has no forward derivative.
+        # Fused attention has no forward-mode derivative.
         with sdpa_kernel(SDPBackend.MATH):
             divergence = torch.func.vmap(along, chunk_size=_DIRECTIONS)(directions).sum(dim=0)
         return velocity(t, here), divergence
 
-    times: Times = (
-        [stop, start]
-        if not isinstance(stop, Tensor)
-        else torch.stack([stop, torch.full_like(stop, start)])
-    )
-    solution, integral = solve_augmented(field, x, times, **options)
+    solution, integral = solve_augmented(field, x, [stop, start], **options)
     return base(solution.end) + integral[-1]

@@ -1,4 +1,4 @@
-"""Steps of any length by average velocities, which need no solver."""
+"""Steps along an average velocity, as learned by mean flows."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch
 from cellflow._typing import Points, Rows
 from cellflow.integrate.solution import Solution
 
-#: u(t, r, x): the average velocity from t, where the points are at x, to r.
-Average = Callable[[Rows, Rows, Points], Points]
+#: Average velocity u(t, r, x) from t, where points are at x, to r.
+AverageVelocity = Callable[[Rows, Rows, Points], Points]
 
 
 @torch.no_grad()
 def solve_mean_flow(
-    average: Average,
+    average: AverageVelocity,
     x: Points,
     times: Sequence[float],
     *,
@@ -23,7 +23,9 @@ def solve_mean_flow(
     n_steps: int = 1,
     time_offset: Rows | float = 0.0,
 ) -> Solution:
-    """Carry points to each time from the first one, or from the last knot on the way.
+    """Integrate points along an average velocity: x_r = x_t + (r - t) u(t, r, x_t).
+
+    Each time is reached from the first one, or from the last knot before it.
 
     Parameters
     ----------
@@ -32,17 +34,17 @@ def solve_mean_flow(
     x
         Positions at the first time, shape (n, d).
     times
-        Times at which positions are wanted, the start first.
+        Times of the solution, increasing or decreasing; the first is that of `x`.
     knots
-        Times that no step reaches over, in order.
+        Increasing times that no step crosses, such as the time points of the data.
     n_steps
-        Steps to each time and to each knot.
+        Number of equal steps to each time and to each knot.
     time_offset
-        How far points are ahead of each time but the first, one for all or one a row.
+        Offset added to each time but the first, a number or one per row, shape (n,).
 
     Returns
     -------
-    Positions at all times and the number of evaluations.
+    Positions at all times, and the number of evaluations of `average`.
     """
     start, anchor, nfe = times[0], x, 0
     path = [x]
@@ -56,7 +58,7 @@ def solve_mean_flow(
 
 
 def _average_velocity_steps(
-    average: Average, x: Points, start: float, stop: Rows | float, n_steps: int
+    average: AverageVelocity, x: Points, start: float, stop: Rows | float, n_steps: int
 ) -> Points:
     step = (x.new_zeros(len(x)) + stop - start) / n_steps
     for k in range(n_steps):
@@ -66,7 +68,7 @@ def _average_velocity_steps(
 
 
 def _between(knots: Sequence[float], start: float, stop: float) -> list[float]:
-    """Those strictly between two times, in the order of the way."""
+    """Return the knots strictly between two times, in the direction of integration."""
     low, high = sorted((start, stop))
     inside = [knot for knot in knots if low < knot < high]
     return inside if start < stop else inside[::-1]

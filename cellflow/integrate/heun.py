@@ -1,4 +1,4 @@
-"""The sampler of EDM: Heun steps between falling levels of noise."""
+"""The sampler of EDM: Heun steps between decreasing noise levels."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from cellflow.integrate.solution import Solution
 
 @runtime_checkable
 class Guide(Protocol):
-    """What has a say in the steps of the sampler; levels of noise may differ from row to row."""
+    """Guidance of the sampler; noise levels may differ between rows."""
 
     def add_noise(self, step: int, n_steps: int, sigma: Rows, x: Points) -> tuple[Rows, Points]:
-        """Levels and points that step number `step`, from 0, begins with, for those it finds."""
+        """Return noise levels and points that step `step` (from 0) starts from."""
         ...
 
     def slope_correction(self, step: int, order: int, sigma: Rows, x: Points) -> Points:
-        """What is added to dx / dsigma: of order 1 where a step begins, of order 2 at its end."""
+        """Return a term added to dx / dsigma, at the start (`order` 1) or end (2) of a step."""
         ...
 
 
 def noise_levels(
     n_steps: int, rho: float = 7.0, sigma_min: float = 0.002, sigma_max: float = 80.0
 ) -> Tensor:
-    """Levels of noise from `sigma_max` down to `sigma_min`, then 0, float64, shape (n_steps + 1,).
+    """Return noise levels from `sigma_max` to `sigma_min`, then 0, float64, shape (n_steps + 1,).
 
-    Evenly spaced as powers 1 / rho (Karras et al. 2022, arXiv 2206.00364, equation 5); the ratio of
-    neighbours becomes constant as rho grows.
+    sigma^(1 / rho) is evenly spaced (Karras et al. 2022, arXiv 2206.00364, equation 5). For
+    large rho the ratio of consecutive levels is constant.
 
     Raises
     ------
     InputError
-        For numbers that make no falling levels.
+        If a number is not positive, or `sigma_max` is not above `sigma_min`.
     """
     for name, value in (("n_steps", n_steps), ("rho", rho), ("sigma_min", sigma_min)):
         check_positive(value, name)
@@ -52,16 +52,16 @@ def noise_levels(
 
 
 def check_unit_interval(times: Sequence[float]) -> None:
-    """Refuse flow times other than 0 and 1, between which the sampler knows none.
+    """Validate that the flow times of the sampler are 0 and 1.
 
     Raises
     ------
     InputError
-        With the times.
+        If they are not.
     """
     if list(times) != [0, 1]:
         raise InputError(
-            f"solver 'edm-heun' goes from noise at time 0 to time 1 in one go, not through "
+            f"solver 'edm-heun' integrates from flow time 0 to 1, without times between, got "
             f"{list(times)}; take another, such as 'dopri5'"
         )
 
@@ -77,31 +77,31 @@ def heun(
     sigma_max: float = 80.0,
     guide: Guide | None = None,
 ) -> Solution:
-    """Carry standard normal noise to data along a velocity on straight paths.
+    """Integrate standard normal noise to data by the deterministic sampler of EDM.
 
-    The deterministic sampler of EDM (Karras et al. 2022, arXiv 2206.00364, algorithm 1). With
-    t = 1 / (1 + sigma) the point x of noise level sigma lies at t x on the path, and its slope
-    dx / dsigma = (x - D) / sigma is t (x - v). States are float64; the velocity is asked in the
-    precision of the noise.
+    Karras et al. 2022, arXiv 2206.00364, algorithm 1, for a velocity on straight paths. With
+    t = 1 / (1 + sigma), the point x at noise level sigma is t x on the path, and dx / dsigma =
+    (x - D) / sigma = t (x - v). States are float64; the velocity is evaluated in the precision of
+    the noise.
 
     Parameters
     ----------
     velocity
-        The field v(t, x), t from 0 (noise) to 1 (data).
+        Field v(t, x), t from 0 (noise) to 1 (data).
     noise
         Standard normal, shape (n, d).
     n_steps
-        Levels of noise before 0; published are 18 with rho 7, 14 with 90 and 15 with 72.
+        Number of noise levels above 0. Published: 18 with rho 7, 14 with 90, 15 with 72.
     rho
-        How much denser levels lie at little noise.
+        Exponent of the noise levels; larger values give more levels at low noise.
     sigma_min, sigma_max
-        The least and the largest level.
+        Lowest and highest noise level.
     guide
-        May add noise before a step and changes both slopes of it; None leaves the way alone.
+        Adds noise before a step and corrects its slopes; None does neither.
 
     Returns
     -------
-    Noise and data, and 2 n_steps - 1 evaluations of the velocity.
+    Noise and data, with 2 n_steps - 1 evaluations of the velocity.
     """
     levels = noise_levels(n_steps, rho, sigma_min, sigma_max).tolist()
 

@@ -1,4 +1,4 @@
-"""How a velocity changes with position."""
+"""The Jacobian of a velocity."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Jacobians = Float[Tensor, "n d d"]
 
 @torch.no_grad()
 def jacobian(velocity: VelocityField, t: Rows, x: Points) -> Jacobians:
-    """The derivatives dv_i / dx_j of a velocity, by d forward derivatives.
+    """Compute the derivatives dv_i / dx_j of a velocity, by d forward-mode derivatives.
 
     Parameters
     ----------
     velocity
-        The field v(t, x), differentiable; each row must depend on its own row alone.
+        Differentiable field v(t, x) whose rows do not interact.
     t, x
         Times, shape (n,), and positions, shape (n, d).
 
     Returns
     -------
-    One matrix a row, shape (n, d, d), rows of which are components of the velocity.
+    Jacobians, shape (n, d, d); entry (k, i, j) is dv_i / dx_j at row k.
     """
 
     def along(direction: Tensor) -> Tensor:
-        # Fused attention has no forward derivative.
+        # Fused attention has no forward-mode derivative.
         with sdpa_kernel(SDPBackend.MATH):
             return torch.func.jvp(lambda p: velocity(t, p), (x,), (direction,))[1]
 

@@ -1,4 +1,4 @@
-"""Ordinary differential equations dx/dt = v(t, x): fixed steps of ours, adaptive by torchdiffeq."""
+"""Ordinary differential equations dx/dt = v(t, x): Runge-Kutta steps, adaptive by torchdiffeq."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ FIXED_STEP = {
     ),
 }
 
-#: Steps that an adaptive solver may take to one of the times.
+#: Maximum number of steps of an adaptive solver between two times.
 _MAX_STEPS = 20_000
 
 
 class _Counted:
-    """A velocity field at one time for all points, or one time a row; counts its calls."""
+    """A velocity field at one time for all points, or one per row, that counts evaluations."""
 
     def __init__(self, velocity: VelocityField) -> None:
         self.velocity = velocity
@@ -65,42 +65,42 @@ def solve(
     rho: float = 7.0,
     guide: Guide | None = None,
 ) -> Solution:
-    """Carry points along a velocity field, forward or backward in time.
+    """Integrate points along a velocity, forward or backward in time.
 
     Parameters
     ----------
     velocity
-        The field v(t, x).
+        Field v(t, x), with t of shape (n,) and x of shape (n, d).
     x
         Positions at the first time, shape (n, d).
     times
-        Flow times at which positions are wanted, the start first; increasing or decreasing. A
-        tensor of shape (t, n) gives each point its own times.
+        Flow times of the solution, increasing or decreasing; the first is that of `x`. A tensor of
+        shape (t, n) has one column per point.
     solver
         One of `euler`, `midpoint`, `rk4` (fixed steps), `dopri5`, `dopri8`, `bosh3` and
-        `adaptive_heun` (torchdiffeq), or `edm-heun`, see `heun`, which goes from standard normal
-        noise at time 0 to data at time 1 and knows no time between.
+        `adaptive_heun` (torchdiffeq), or `edm-heun` (`heun`), from standard normal noise at time 0
+        to data at time 1 only.
     n_steps
         Fixed steps between each two consecutive times; None takes 18 for `edm-heun`, and for the
         others a number in proportion to the time between (`STEPS_PER_UNIT_TIME`).
     tolerance
         Absolute and relative tolerance of the adaptive solvers.
     rho
-        Of `edm-heun`: how much denser its steps lie at little noise.
+        Exponent of the noise levels of `edm-heun`.
     guide
-        Of `edm-heun`: what has a say in its steps.
+        Guidance of `edm-heun`.
 
     Returns
     -------
-    Positions at all times and the number of field evaluations.
+    Positions at all times, and the number of evaluations of the velocity.
 
     Raises
     ------
     InputError
-        For an unknown solver, no steps, times that `edm-heun` does not know, or a guide for another
-        solver.
+        For an unknown solver, an invalid number of steps, times other than 0 and 1 with `edm-heun`,
+        or a guide with another solver.
     SolverError
-        If an adaptive solver comes to its limit, of step sizes or of 20,000 steps.
+        If an adaptive solver needs a step size of 0, or more than 20,000 steps.
     """
     check_choice(solver, ODE_SOLVERS, "solver")
     if n_steps is not None:
@@ -115,7 +115,7 @@ def solve(
     if guide is not None:
         raise InputError(f"guidance goes with solver 'edm-heun', not with {solver!r}")
     field = _Counted(velocity)
-    # Times of each row are columns, so that they broadcast over its dimensions.
+    # Times per row become columns, which broadcast over the dimensions of the points.
     times = times.to(x)[:, :, None] if isinstance(times, Tensor) else times
     if solver in FIXED_STEP:
         path = _by_steps(field, x, times, solver, n_steps)
@@ -146,7 +146,7 @@ def _by_steps(
 def _by_tolerance_per_row(
     field: _Counted, x: Points, times: Tensor, solver: str, tolerance: float
 ) -> Paths:
-    """Solve in the share of each row's own span that has passed, which is one time for all."""
+    """Solve in s = (t - start) / (stop - start), which is one time for all rows."""
     path = [x]
     for start, stop in pairwise(times):
 
@@ -168,17 +168,17 @@ def _by_tolerance(
 ) -> Paths:
     from torchdiffeq import odeint
 
-    moments = torch.tensor(times, dtype=torch.float64, device=x.device)
+    flow_times = torch.tensor(times, dtype=torch.float64, device=x.device)
     options = {"max_num_steps": _MAX_STEPS}
     try:
         path: Paths = odeint(
-            field, x, moments, rtol=tolerance, atol=tolerance, method=solver, options=options
+            field, x, flow_times, rtol=tolerance, atol=tolerance, method=solver, options=options
         )
-    except AssertionError as error:  # how torchdiffeq tells that it stopped
+    except AssertionError as error:  # raised by torchdiffeq when it stops
         raise SolverError(
             f"solver {solver!r} stopped between times {times[0]:g} and {times[-1]:g} "
-            f"({str(error) or 'no step is small enough'}): the velocity is too stiff, or no "
-            f"number; raise tolerance (it is {tolerance:g}) or take fixed steps, solver 'rk4'"
+            f"({str(error) or 'no step is small enough'}): the velocity is too stiff, or not "
+            f"finite; raise tolerance (it is {tolerance:g}) or take fixed steps, solver 'rk4'"
         ) from error
     return path
 

@@ -25,28 +25,28 @@ def solve_sde(
     *,
     n_steps: int | None = None,
 ) -> Solution:
-    """Carry points along a drift with noise, by Euler-Maruyama.
+    """Integrate a stochastic differential equation by Euler-Maruyama.
 
     Parameters
     ----------
     drift
-        The field f(t, x), in the direction of the times: backward in time it is what is added per
-        unit of time that passes backward.
+        Field f(t, x), per unit of time in the direction of integration; for decreasing times,
+        dx = f |dt| + g dW.
     diffusion
-        The constant g, in units of the points per square root of time.
+        Constant g, in units of the points per square root of time.
     x
         Positions at the first time, shape (n, d).
     times
-        Times at which positions are wanted, the start first; increasing or decreasing.
+        Times of the solution, increasing or decreasing; the first is that of `x`.
     generator
         Source of the noise.
     n_steps
-        Steps between each two consecutive times; None takes a number in proportion to the time
+        Steps between consecutive times; None takes a number in proportion to the time
         between (`STEPS_PER_UNIT_TIME`).
 
     Returns
     -------
-    Positions at all times and the number of drift evaluations.
+    Positions at all times, and the number of evaluations of the drift.
     """
     if n_steps is not None:
         check_positive(n_steps, "n_steps")

@@ -1,4 +1,4 @@
-"""What a solver gives."""
+"""The solution of a differential equation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cellflow._typing import Paths, Points
 
 @dataclass(frozen=True)
 class Solution:
-    """Where the points are at the times asked for.
+    """Positions of points at the times of a solver.
 
     Attributes
     ----------

@@ -9,7 +9,12 @@ from cellflow.io.anndata_files import (
 )
 from cellflow.io.cell_selection import Cells, describe_cells, groups_of, select_cells
 from cellflow.io.courses import published, read_course
-from cellflow.io.flow_times import flow_times_of, in_unit, kept_times, shared_times
+from cellflow.io.flow_time_points import (
+    convert_unit,
+    shared_times,
+    time_points_for_flow,
+    time_points_to_dict,
+)
 from cellflow.io.populations import Conditions, SideColumns, populations
 from cellflow.io.scores import read_scores, write_scores
 from cellflow.io.text_tables import check_table_target, read_table, write_table
@@ -28,11 +33,10 @@ __all__ = [
     "TimePoints",
     "check_copy_target",
     "check_table_target",
+    "convert_unit",
     "describe_cells",
-    "flow_times_of",
+    "described",
     "groups_of",
-    "in_unit",
-    "kept_times",
     "open_cells",
     "parse_times",
     "plural_unit",
@@ -45,7 +49,9 @@ __all__ = [
     "select_cells",
     "shared_times",
     "time_key_of",
+    "time_points_for_flow",
     "time_points_of",
+    "time_points_to_dict",
     "write_copy",
     "write_h5ad",
     "write_scores",

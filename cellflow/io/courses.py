@@ -13,7 +13,7 @@ from cellflow._errors import FileError
 from cellflow._files import check_is_file
 from cellflow.io.anndata_files import read_h5ad
 
-#: Files that published scores are of, with the first digits of their SHA-256.
+#: Files of published scores, with the first digits of their SHA-256.
 PUBLISHED = {
     "eb_velocity_v5.npz": "17623d16",  # TrajectoryNet: embryoid bodies
     "op_cite_inputs_0.h5ad": "fa1d117d",  # Mendeley hhny5ff7yj: CITE-seq
@@ -23,12 +23,12 @@ PUBLISHED = {
 #: Arrays of an `.npz`: principal components, and the time of each cell.
 _POINTS, _LABELS = "pcs", "sample_labels"
 
-#: Where `read_course` puts them.
+#: `obsm` key and `obs` column that `read_course` writes them to.
 NPZ_REP, NPZ_TIME = "X_pca", "time"
 
 
 def read_course(path: str | Path) -> AnnData:
-    """Read cells with their times from an `.h5ad` file, or from an `.npz` as TrajectoryNet has it.
+    """Read cells with their times from an `.h5ad` file, or an `.npz` file of TrajectoryNet.
 
     Of an `.npz`, `pcs` becomes `obsm["X_pca"]`, shape (n, d), and `sample_labels` `obs["time"]`.
 
@@ -43,9 +43,9 @@ def read_course(path: str | Path) -> AnnData:
 
 
 def published(path: str | Path) -> str:
-    """Whether a file is what published scores are of: `yes`, or `no` where only its name is.
+    """Return whether a file is that of published scores.
 
-    Empty for all other files.
+    `yes` if its contents are, `no` if only its name is, empty for all other files.
     """
     path = Path(path)
     with path.open("rb") as file:
@@ -57,7 +57,7 @@ def published(path: str | Path) -> str:
 
 def _read_npz(path: Path) -> AnnData:
     check_is_file(path)
-    points, labels = _array(path, _POINTS), _array(path, _LABELS)
+    points, labels = _read_array(path, _POINTS), _read_array(path, _LABELS)
     if points.ndim != 2 or labels.shape != (len(points),):
         raise FileError(
             f"{path} needs {_POINTS} of shape (n, d) and {_LABELS} of shape (n,), "
@@ -70,7 +70,7 @@ def _read_npz(path: Path) -> AnnData:
     )
 
 
-def _array(path: Path, name: str) -> np.ndarray:
+def _read_array(path: Path, name: str) -> np.ndarray:
     try:
         # Opened here: numpy leaves a file open that it cannot read.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:

@@ -1,4 +1,4 @@
-"""Held-out scores as JSON: what other programs read."""
+"""Held-out scores as JSON, for other programs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from cellflow.metrics import BASELINES
 def write_scores(
     adata: AnnData, path: str | Path, *, key: str = HOLDOUT, overwrite: bool = False
 ) -> None:
-    """Write what `tl.holdout` recorded in `uns`, whole or not at all.
+    """Write the record of `tl.holdout` in `uns`, whole or not at all.
 
     The file has `settings`, `folds`, `mean_w1` and `versions`. A fold has the columns of the
-    table; those of baselines are gathered: `baselines` holds the W1 of each, `baseline_scores` all
+    table; those of baselines are nested: `baselines` holds the W1 of each, `baseline_scores` all
     of their scores.
     """
     entry = read_record(adata.uns, key)
@@ -42,12 +42,12 @@ def write_scores(
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:
-    """Read the table back.
+    """Read the table of a file of `write_scores`.
 
     Raises
     ------
     FileError
-        If the file is missing or holds no scores.
+        If the file is missing or does not hold scores.
     """
     path = Path(path)
     try:
@@ -56,7 +56,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileError(f"{path} holds no held-out scores") from error
+        raise FileError(f"{path} does not hold held-out scores") from error
 
 
 def _nest(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _flatten(fold: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _split(column: str) -> tuple[str, str]:
-    """Metric and baseline of a column; no baseline where it is the method's own."""
+    """Split a column into metric and baseline; empty where it is the method's own."""
     for name in BASELINES:
         if column.endswith(f"_{name}"):
             return column.removesuffix(f"_{name}"), name
@@ -88,11 +88,11 @@ def _split(column: str) -> tuple[str, str]:
 
 
 def _or_null(value: Any) -> Any:
-    """NaN has no JSON."""
+    """Replace NaN, which JSON cannot say, by null."""
     return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
-    raise TypeError(f"no JSON for {type(value)}")
+    raise TypeError(f"{type(value)} cannot be written as JSON")

@@ -1,4 +1,4 @@
-"""The populations in time that a flow is fitted to."""
+"""Marginals: the cells of each time point, noise, and the map from elapsed to flow time."""
 
 from cellflow.marginals.gaussian import Gaussian
 from cellflow.marginals.marginals import Marginals

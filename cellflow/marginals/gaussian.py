@@ -1,4 +1,4 @@
-"""Noise as a marginal."""
+"""Gaussian noise as a marginal."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from cellflow._typing import Points
 
 @dataclass(frozen=True)
 class Gaussian(Marginal):
-    """N(centre, scale^2 I).
+    """The normal distribution N(centre, scale^2 I).
 
     Attributes
     ----------
     centre
-        Mean, shape (1, d); its device and precision are those of what is drawn.
+        Mean, shape (1, d); samples have its device and dtype.
     scale
         Standard deviation of each coordinate.
     """
@@ -32,7 +32,7 @@ class Gaussian(Marginal):
         return self.centre.shape[1]
 
     def to(self, device: torch.device | str) -> Gaussian:
-        """The same law on `device`."""
+        """Return a copy on `device`."""
         return replace(self, centre=self.centre.to(device))
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:

@@ -1,4 +1,4 @@
-"""A finite marginal: the cells of one time, the images of a set."""
+"""Population: points with masses, such as the cells of one time point or a set of images."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from cellflow._typing import Points, Rows
 
 @runtime_checkable
 class Transform(Protocol):
-    """Turns rows as they are stored into points, each time that they are drawn."""
+    """Map from stored rows to points, applied at each draw."""
 
     def __call__(self, rows: Batch, generator: torch.Generator | None) -> Batch:
-        """Points of these rows; changed at random only where there is a generator."""
+        """Return the points of these rows, augmented at random if there is a generator."""
         ...
 
 
@@ -30,12 +30,12 @@ class Population(FiniteMarginal):
     Attributes
     ----------
     stored
-        The points and what is known of each.
+        Points and their annotation, as stored.
     weights
-        How much each counts, shape (n,), any positive scale; None for equally heavy points.
+        Masses, shape (n,), any positive scale; None for equal masses.
     transform
-        How stored rows become points, where they are stored otherwise: bytes that become numbers,
-        pictures that are mirrored at random. None for points as they are.
+        Map from stored rows to points, for example from bytes to floats with random flips of
+        images. None if points are stored as they are.
     """
 
     stored: Batch
@@ -44,7 +44,7 @@ class Population(FiniteMarginal):
 
     @classmethod
     def of(cls, x: Points, weights: Rows | None = None, **columns: Any) -> Population:
-        """Make a population of coordinates, and columns of `Batch`."""
+        """Return the population of coordinates `x`, shape (n, d), and further `Batch` columns."""
         return cls(Batch(x, **columns), weights)
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class Population(FiniteMarginal):
 
     @property
     def cells(self) -> Batch:
-        """All points and what is known of each, nothing changed at random."""
+        """All points and their annotation, without random augmentation."""
         return self.stored if self.transform is None else self.transform(self.stored, None)
 
     @property
@@ -71,22 +71,22 @@ class Population(FiniteMarginal):
 
     @property
     def label(self) -> Int[Tensor, " n"] | None:
-        """Groups that coupling partners share."""
+        """Group of each point, shape (n,), within which points are coupled."""
         return self.stored.label
 
     @property
     def rate(self) -> Rows | None:
-        """Growth rates."""
+        """Growth rate of each point per unit of flow time, shape (n,)."""
         return self.stored.rate
 
     @property
     def is_transformed(self) -> bool:
-        """Whether stored rows become points anew at each draw."""
+        """Whether a transform is applied at each draw."""
         return self.transform is not None
 
     @property
     def masses(self) -> Rows:
-        """Masses that sum to one, shape (n,)."""
+        """Masses of the points, shape (n,), summing to one."""
         if self.weights is not None:
             return self.weights / self.weights.sum()
         x = self.stored.x
@@ -94,23 +94,23 @@ class Population(FiniteMarginal):
         return torch.full((len(self),), 1 / len(self), device=x.device, dtype=dtype)
 
     def take(self, rows: Tensor) -> Batch:
-        """The points of these rows, on the rows' device, nothing changed at random."""
+        """Return the points of these rows, on the device of `rows`, not augmented."""
         stored = self.stored[rows.to(self.stored.x.device)].to(rows.device)
         return stored if self.transform is None else self.transform(stored, None)
 
     def to(self, device: torch.device | str) -> Population:
-        """Return the same population on `device`."""
+        """Return a copy on `device`."""
         weights = None if self.weights is None else self.weights.to(device)
         return replace(self, stored=self.stored.to(device), weights=weights)
 
     def scale_masses(self, factor: Rows) -> Population:
-        """The same points with masses multiplied by `factor`."""
+        """Return the same points with masses multiplied by `factor`, shape (n,)."""
         return replace(self, weights=self.masses * factor)
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
-        """Draw `n` of the points by mass; equally heavy ones are distinct while they last.
+        """Draw `n` points with probability proportional to mass, on the generator's device.
 
-        They come on the generator's device, wherever the population is kept.
+        Points of equal mass are drawn without replacement if there are at least `n`.
         """
         device = generator.device
         if self.weights is not None:

@@ -1,4 +1,4 @@
-"""The clock of a flow: how elapsed time becomes the time that the net sees."""
+"""The time axis of a flow: the map from elapsed time to the flow time that the nets see."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cellflow._random import torch_generator
 from cellflow.methods.names import TIME_AXES
 from cellflow.transport import distances, exact_plan
 
-#: Share of the way to the next time point that a pace is taken over.
+#: Finite difference of `clock_rate`, relative to the distance to the next time point.
 _STEP = 1e-6
 
 
@@ -28,16 +28,15 @@ class TimeAxis:
     Attributes
     ----------
     kind
-        `real` keeps proportions between intervals, scaled so that the mean interval is 1;
-        `index` counts the time points 0, 1, 2, ..., as published single-cell benchmarks do;
-        `learned` counts them too, and between two of them time runs as `lengths` and the
-        logarithm of time say.
+        `real` is proportional to elapsed time, with a mean interval of 1; `index` numbers the time
+        points 0, 1, 2, ..., as published single-cell benchmarks do; `learned` numbers them too, and
+        interpolates between them by `lengths` and the logarithm of time.
     times
-        Elapsed times of all time points of the course, increasing; on a clock that is not learned
-        a held-out one included, since when it was taken is known.
+        Elapsed times of all time points, increasing. Unless the axis is learned, a held-out time
+        is included, because it is known when it was sampled.
     lengths
-        Of `learned`: how far the cells have come at each time, cumulative transport lengths in any
-        unit, starting from 0. Empty for the others.
+        For `learned`: cumulative transport length at each time, in any unit, starting from 0. Empty
+        otherwise.
     """
 
     kind: str
@@ -47,7 +46,7 @@ class TimeAxis:
     def __post_init__(self) -> None:
         check_choice(self.kind, TIME_AXES, "time axis")
         if len(self.times) < 2 or not all(np.diff(self.times) > 0):
-            raise InputError(f"a time axis needs two or more increasing times, got {self.times}")
+            raise InputError(f"a time axis requires 2 or more increasing times, got {self.times}")
         if len(self.lengths) != (len(self.times) if self.kind == "learned" else 0):
             raise InputError(
                 f"a {self.kind} time axis of {len(self.times)} times cannot have "
@@ -56,7 +55,7 @@ class TimeAxis:
 
     @property
     def positions(self) -> np.ndarray:
-        """Flow times of the time points, shape (k,), from 0 to k - 1."""
+        """Flow times of the k time points, shape (k,), from 0 to k - 1."""
         index = np.arange(len(self.times), dtype=np.float64)
         if self.kind != "real":
             return index
@@ -64,19 +63,20 @@ class TimeAxis:
         return elapsed / elapsed[-1] * index[-1]
 
     def to_flow(self, time: float) -> float:
-        """Flow time of an elapsed time inside the range."""
+        """Return the flow time of an elapsed time within the range."""
         if not self.times[0] <= time <= self.times[-1]:
             raise InputError(
                 f"time {time:g} is outside the range {self.times[0]:g} to {self.times[-1]:g}"
             )
         if self.kind == "learned" and time not in self.times:
-            return self._learned(time)
+            return self._interpolate_learned(time)
         return float(np.interp(time, self.times, self.positions))
 
     def clock_rate(self, time: float) -> float:
-        """Flow time that passes per unit of elapsed time; the mean of both sides of a time point.
+        """Return the derivative of flow time with respect to elapsed time.
 
-        Velocities and growth rates per unit of flow time, times this, are per unit of elapsed time.
+        At a time point it is the mean of both one-sided derivatives. Multiplying velocities and
+        growth rates by it converts them from per flow time to per elapsed time.
         """
         here = self.to_flow(time)
         sides = [
@@ -86,19 +86,20 @@ class TimeAxis:
         steps = [_STEP * (knot - time) for side in sides for knot in side]
         return float(np.mean([(self.to_flow(time + step) - here) / step for step in steps]))
 
-    def _learned(self, time: float) -> float:
-        """Flow time strictly between two time points.
+    def _interpolate_learned(self, time: float) -> float:
+        """Return the flow time of a time strictly between two time points.
 
-        Two clocks say which share of the interval has passed: the logarithm of time since the
-        start, in first intervals, as development slows down; and the length that the cells have
-        come, interpolated monotonically over that logarithm. Their log-odds are averaged.
+        The elapsed share of the interval is estimated in two ways: by the logarithm of the time
+        since the start, in units of the first interval, as development slows down; and by the
+        transport length, interpolated monotonically over that logarithm. The log-odds of the two
+        shares are averaged.
         """
         elapsed = np.array([*self.times, time]) - self.times[0]
-        *knots, moment = np.log1p(elapsed / elapsed[1])
+        *knots, log_time = np.log1p(elapsed / elapsed[1])
         before = int(np.searchsorted(self.times, time)) - 1
-        marks = np.array([knots[before], knots[before + 1], moment])
-        clocks = [marks, PchipInterpolator(knots, self.lengths)(marks)]
-        # Where the cells stand still, the second clock does, and is not asked.
+        log_times = np.array([knots[before], knots[before + 1], log_time])
+        clocks = [log_times, PchipInterpolator(knots, self.lengths)(log_times)]
+        # If the cells do not move in this interval, the transport length gives no share.
         shares = [(here - start) / (stop - start) for start, stop, here in clocks if stop > start]
         inside = [logit(share) for share in shares if 0 < share < 1]
         if not inside:  # the time is a time point, up to rounding
@@ -108,10 +109,10 @@ class TimeAxis:
 
 @dataclass(frozen=True)
 class ExtrapolatedTimeAxis(TimeAxis):
-    """A clock that goes on outside its times, at the mean pace of the interval that is nearest."""
+    """A time axis that is extrapolated linearly from its first and last interval."""
 
     def to_flow(self, time: float) -> float:
-        """Flow time of any elapsed time."""
+        """Return the flow time of any elapsed time."""
         if self.times[0] <= time <= self.times[-1]:
             return super().to_flow(time)
         first = 0 if time < self.times[0] else -2
@@ -120,9 +121,9 @@ class ExtrapolatedTimeAxis(TimeAxis):
         return float(low + (time - begin) * (high - low) / (end - begin))
 
 
-#: Cells of a time that are transported to read the clock, and the seed that they are drawn by: a
-#: clock hangs on the data alone, so that fits of several seeds share it.
-_SAMPLE, _SEED = 1000, 0
+#: Largest number of cells per time from which transport lengths are estimated, and the seed of the
+#: sample. It is fixed so that the time axis depends on the data only.
+_N_SAMPLE, _SEED = 1000, 0
 
 
 def fit_time_axis(
@@ -131,31 +132,31 @@ def fit_time_axis(
     x: Tensor,
     elapsed: np.ndarray,
 ) -> TimeAxis:
-    """The clock of a course.
+    """Return the time axis of a time course.
 
     Parameters
     ----------
     kind
-        Of `TimeAxis`.
+        Kind of `TimeAxis`.
     times
-        Elapsed times of the course, a held-out one included.
+        Elapsed times of the time course, including a held-out one.
     x, elapsed
-        The cells that may be seen, shape (n, d), and their times, shape (n,). A `learned` clock has
-        their times alone, and the 2-Wasserstein distances between consecutive ones, of up to 1,000
-        cells a time.
+        Training cells, shape (n, d), and their elapsed times, shape (n,). A `learned` axis uses
+        only these times, and the 2-Wasserstein distances between consecutive ones, of up to 1,000
+        cells each.
     """
     if kind != "learned":
         return TimeAxis(kind, times)
-    seen = np.unique(elapsed)
+    observed = np.unique(elapsed)
     generator = torch_generator(_SEED)
-    samples = [_sample(x[torch.as_tensor(elapsed == time)], generator) for time in seen]
+    samples = [_sample(x[torch.as_tensor(elapsed == time)], generator) for time in observed]
     steps = [_w2(one, other) for one, other in pairwise(samples)]
     lengths = np.concatenate([[0.0], np.cumsum(steps)])
-    return TimeAxis(kind, tuple(seen.tolist()), tuple(lengths.tolist()))
+    return TimeAxis(kind, tuple(observed.tolist()), tuple(lengths.tolist()))
 
 
 def _sample(x: Tensor, generator: torch.Generator) -> np.ndarray:
-    drawn = torch.randperm(len(x), generator=generator)[:_SAMPLE]
+    drawn = torch.randperm(len(x), generator=generator)[:_N_SAMPLE]
     return x[drawn].double().cpu().numpy()
 
 

@@ -1,4 +1,4 @@
-"""Names of what exists, where it comes from, and the settings of a fit. Loads no torch.
+"""Settings of a fit: methods, their parts, and recipes. Does not load torch.
 
-`names` and `protocols` are light enough for the help of the command line; `recipes` loads pydantic.
+`names` and `presets` are light enough for the help of the command line; the others load pydantic.
 """

@@ -23,7 +23,7 @@ class Config:
     Attributes
     ----------
     method
-        Coupling, path, objective and their numbers.
+        Coupling, path and objective.
     recipe
         Net and optimisation.
     """

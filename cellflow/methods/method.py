@@ -28,13 +28,13 @@ from cellflow.methods.parts import (
     pairs_move_on,
 )
 from cellflow.methods.presets import PRESETS
-from cellflow.methods.validation import validated
+from cellflow.methods.validation import validate_settings
 
 Settings = TypeVar("Settings", bound=PartSettings)
 
 
 def _make_part(value: Any, classes: Mapping[str, type[Settings]], kind: str) -> Settings:
-    """Return the part that a name, a mapping with a `name`, or a part itself stands for."""
+    """Return the part of a name, or of a mapping with a `name`; a part is returned as it is."""
     if isinstance(value, PartSettings) and value.kind == kind:
         return value  # type: ignore[return-value]
     values = {"name": value} if isinstance(value, str) else value
@@ -43,11 +43,11 @@ def _make_part(value: Any, classes: Mapping[str, type[Settings]], kind: str) -> 
     check_choice(values["name"], classes, kind)
     part = classes[values["name"]]
     _check_names([part], [name for name in values if name != "name"])
-    return validated(part, values, "method setting")
+    return validate_settings(part, values, "method setting")
 
 
 class Method(BaseModel):
-    """What is learned, and from which pairs.
+    """A coupling, a path and an objective, each with its settings.
 
     Lengths are in units of the spread of the training cells where the recipe standardises, else
     of the representation; costs in those units squared, or in those of the coordinates that costs
@@ -59,8 +59,8 @@ class Method(BaseModel):
         The parts, each with its own settings (`cellflow.methods.parts`). A name is the part with
         its defaults.
     asynchrony
-        How far predicted cells are from sharing one clock: standard deviation of the log-odds of
-        the share of an interval that has passed for a cell, around those of the time asked for.
+        Spread of the clocks of predicted cells: standard deviation of the log-odds of the share
+        of an interval that has passed for a cell, around those of the requested time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -116,7 +116,7 @@ def method_of(
         parts have if they were given to the method or its preset, and has its defaults for all
         others; a mapping with `name` and settings, or a part, is taken as it is.
     asynchrony
-        How far predicted cells are from sharing one clock.
+        Spread of the clocks of predicted cells.
     **settings
         Settings of the chosen parts (`cellflow methods` lists them); those that are None leave
         what is there.
@@ -157,7 +157,7 @@ def method_of(
     _check_names([type(part) for part in parts.values()], settings)
     values: dict[str, Any] = {kind: _change(part, settings) for kind, part in parts.items()}
     values["asynchrony"] = method.asynchrony if asynchrony is None else asynchrony
-    return validated(Method, values, "method setting")
+    return validate_settings(Method, values, "method setting")
 
 
 def setting_names() -> tuple[str, ...]:
@@ -187,7 +187,7 @@ def _change(part: Settings, settings: Mapping[str, Any]) -> Settings:
     own = {name: settings[name] for name in settings if name in part.setting_names()}
     if not own:
         return part
-    return validated(type(part), {"name": part.name, **part.given, **own}, "method setting")
+    return validate_settings(type(part), {"name": part.name, **part.given, **own}, "method setting")
 
 
 def _check_names(parts: Iterable[type[PartSettings]], names: Iterable[str]) -> None:
@@ -198,7 +198,7 @@ def _check_names(parts: Iterable[type[PartSettings]], names: Iterable[str]) -> N
             continue
         check_choice(name, [*setting_names(), "asynchrony"], "method setting")
         takes = "; ".join(
-            f"{_called(part)} takes {format_list(part.setting_names()) or 'no settings'}"
+            f"{_describe_part(part)} takes {format_list(part.setting_names()) or 'no settings'}"
             for part in parts
         )
         owners = [
@@ -209,11 +209,11 @@ def _check_names(parts: Iterable[type[PartSettings]], names: Iterable[str]) -> N
         ]
         raise InputError(
             f"method setting {name!r} has no effect here: {takes}. "
-            f"{name!r} is a setting of {format_list(map(_called, owners))}"
+            f"{name!r} is a setting of {format_list(map(_describe_part, owners))}"
         )
 
 
-def _called(part: type[PartSettings]) -> str:
+def _describe_part(part: type[PartSettings]) -> str:
     return f"{part.kind} {part.model_fields['name'].default!r}"
 
 
@@ -244,7 +244,7 @@ def check_parts(
         valid = [name for name, each in COUPLINGS.items() if each.needs_prior]
         raise InputError(
             f"objective {objective.name!r} needs the end velocities of coupling "
-            f"{format_list(valid)}, which {coupling.name!r} does not know"
+            f"{format_list(valid)}, which {coupling.name!r} does not have"
         )
     if objective.noise_from_source and path.sigma > 0:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Names that users choose from, each with one line on what it is."""
+"""Names that users choose from, each with a summary."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRANSITION_ESTIMATORS = {
 }
 
 RECIPES = {
-    "default": "what a user gets",
+    "default": "the recipe of this package",
     "torchcfm": "every number of the reference implementation's single-cell runner",
 }
 
@@ -36,7 +36,7 @@ EXTERNAL_METHODS = {
     "torchcfm:i-cfm": "I-CFM by TorchCFM, with the recipe of its single-cell runner",
 }
 
-#: They follow any flow.
+#: Solvers that apply to any flow.
 ODE_SOLVERS = {
     "euler": "fixed steps, one evaluation each",
     "midpoint": "fixed steps, two evaluations each",

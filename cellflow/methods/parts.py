@@ -58,7 +58,7 @@ class PartSettings(BaseModel):
 
 
 class CouplingSettings(PartSettings):
-    """Settings of a coupling: how points of consecutive times are paired.
+    """Settings of a coupling, which pairs points of consecutive times.
 
     Attributes
     ----------
@@ -188,7 +188,7 @@ class UnbalancedSettings(CloneCostSettings):
     epsilon
         Strength of the entropy; None takes 0.01 times the mean cost.
     tau_a, tau_b
-        How firmly the marginals are held: 1 exactly, less below.
+        Strength of the marginal constraints: 1 for exact marginals, less for softer ones.
     """
 
     summary: ClassVar[str] = "entropic transport between minibatches with soft marginals"
@@ -308,9 +308,9 @@ class WFRSettings(CouplingSettings):
     Attributes
     ----------
     growth
-        How numbers of cells count for the growth of a population between two times: as they are
-        (`learned`), where they rise (`rising`: fewer cells were fewer captured), or not at all
-        (`relative`).
+        Use of numbers of cells for the growth of a population between two times: as they are
+        (`learned`), only if they rise (`rising`, since fewer cells may be fewer captured), or not
+        at all (`relative`).
     delta
         Length scale: mass is not moved farther than pi delta. None takes the mean distance of
         optimally coupled cells, or what the farthest need.
@@ -364,7 +364,7 @@ class AutoSettings(ExactFullSettings):
 
 
 class PathSettings(PartSettings):
-    """Settings of a path: how a pair moves.
+    """Settings of a path, on which a pair moves.
 
     Attributes
     ----------
@@ -472,7 +472,7 @@ class WFRPathSettings(PathSettings):
 
 
 class ObjectiveSettings(PartSettings):
-    """Settings of an objective: what is learned.
+    """Settings of an objective, the loss of the nets.
 
     Attributes
     ----------
@@ -585,11 +585,11 @@ class OATSettings(ObjectiveSettings):
         Whether `linear` paths are learned with that weight, or `hermite` ones, which leave the
         marginals and have no weight.
     oat_decay, oat_copy_every
-        How the net that gives end velocities follows the trained one: by an average with this
-        decay a step, or, where it is not None, by a copy each so many steps.
+        Update of the net that gives end velocities: an average of the trained one with this decay
+        a step, or, if not None, a copy of it each so many steps.
     oat_tolerance
-        How much wider or narrower than the prior's, as a share, the points that the flow carries
-        may become before the training stops.
+        Change of the spread of carried points, relative to that of the prior, at which training
+        stops.
     """
 
     summary: ClassVar[str] = "fine-tuning of a flow fitted before towards the least acceleration"

@@ -14,7 +14,7 @@ class Preset:
     Attributes
     ----------
     summary
-        What it is.
+        One line on it.
     source
         The paper.
     coupling, path, objective
@@ -50,7 +50,7 @@ _CFM = "Tong et al. 2024, arXiv 2302.00482"
 
 PRESETS = {
     "default": Preset(
-        "WFR-FM of cells that do not share one clock: what a user gets",
+        "WFR-FM of cells that do not share one clock: the method that users get",
         "Peng et al. 2026, arXiv 2601.06810; docs/benchmark.md",
         coupling={"name": "wfr", "growth": "rising"},
         path={"name": "wfr", "sigma": 0.0},

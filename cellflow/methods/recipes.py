@@ -1,4 +1,4 @@
-"""Recipes: every number of a fit, by name."""
+"""Recipes: settings of the network and of the optimisation, by name."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from cellflow._checks import check_choice
 from cellflow._errors import InputError
 from cellflow.methods.names import RECIPES
 from cellflow.methods.sizes import MLPSizes, NetSizes, Sizes
-from cellflow.methods.validation import validated
+from cellflow.methods.validation import validate_settings
 
 
 class Recipe(BaseModel):
-    """Net, coupling and optimisation of one fit.
+    """Settings of the network and of the optimisation.
 
     Attributes
     ----------
     net
         Kind and sizes of the nets.
     standardise
-        Let a multilayer perceptron work in units of the training points' spread.
+        Let a multilayer perceptron use the spread of the training points as its unit.
     batch_size, coupling_batch_size
-        Pairs a training step; points a side of each transport problem.
+        Pairs per training step; points per side of each transport problem.
     replace
         Draw pairs from the transport plan with replacement.
     train_fraction
-        Share of each time's points that training sees.
+        Share of the points of each time that is trained on.
     patience
-        Stop early: the number of checks, each after 50 steps, that the loss on the points that
-        training does not see may go without a new low; the weights of the lowest become the flow.
-        None trains to the end. Needs `train_fraction` under 1.
+        Early stopping: number of checks, one each 50 steps, without a new minimum of the loss on
+        the other points after which training stops; the weights of the minimum become the flow.
+        None disables it. Requires `train_fraction` under 1.
     clip
-        Largest norm of the gradient; None leaves it.
+        Largest norm of the gradient; None does not clip.
     n_steps, learning_rate, warmup, schedule, weight_decay
-        AdamW's steps, step size, the steps that it takes to rise to that from zero, whether it
-        stays constant or falls to zero along a cosine, and decoupled weight decay.
+        Steps and step size of AdamW, the steps in which it rises to that from zero, its schedule
+        (`constant`, or to zero along a `cosine`), and the decoupled weight decay.
     ema_decay, ema_ramp
-        Decay a step of the exponential moving average of the weights that becomes the flow, 0
+        Decay per step of the exponential moving average of the weights that becomes the flow, 0
         for the last weights; whether the average forgets faster at first, so that a short
         training is not averaged with its initial weights.
     ema_halflife
@@ -56,13 +56,13 @@ class Recipe(BaseModel):
     precision
         `fp32`, or `bf16` for the net's products and convolutions in brain floats.
     channels_last, compile
-        How a net on grids is laid out, and whether it is compiled: for speed alone.
+        Memory layout of a network on grids, and whether it is compiled; both affect speed only.
     accumulate
-        Parts that a batch is computed in, one after another, where memory is short.
+        Number of chunks that a batch is computed in, to save memory.
     ahead
-        Batches of pairs that a second thread draws while the net trains.
+        Batches of pairs that a second thread draws while the network trains.
     threads
-        CPU threads of the net; None takes as many as torch does.
+        CPU threads of the network; None takes the default of torch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -116,14 +116,14 @@ _RECIPES = {
 
 
 def recipe_of(recipe: str | Recipe, **changes: Any) -> Recipe:
-    """Return a recipe by name, with some of its numbers changed.
+    """Return a recipe by name, with some of its settings changed.
 
     Parameters
     ----------
     recipe
         A name, or a recipe to start from.
     **changes
-        Numbers of `Recipe`. `net` may be a mapping of the sizes that change; with another `kind`,
+        Settings of `Recipe`. `net` may be a mapping of the sizes that change; with another `kind`,
         the others are the defaults of that kind.
 
     Returns
@@ -133,7 +133,7 @@ def recipe_of(recipe: str | Recipe, **changes: Any) -> Recipe:
     Raises
     ------
     InputError
-        For an unknown name or number, or a number out of range.
+        For an unknown name or setting, or a number out of range.
     """
     if isinstance(recipe, str):
         check_choice(recipe, RECIPES, "recipe")
@@ -144,8 +144,8 @@ def recipe_of(recipe: str | Recipe, **changes: Any) -> Recipe:
         check_choice(name, Recipe.model_fields, "recipe setting")
     values = {**recipe.model_dump(), **changes}
     if isinstance(changes.get("net"), Mapping):
-        values["net"] = _merged(recipe.net, changes["net"])
-    changed = validated(Recipe, values, "recipe setting")
+        values["net"] = _merge_sizes(recipe.net, changes["net"])
+    changed = validate_settings(Recipe, values, "recipe setting")
     if changed.patience is not None and changed.train_fraction == 1:
         raise InputError(
             f"recipe setting patience={changed.patience} needs points to check on: "
@@ -158,8 +158,8 @@ def recipe_of(recipe: str | Recipe, **changes: Any) -> Recipe:
     return changed
 
 
-def _merged(sizes: NetSizes, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Sizes with some of them changed."""
+def _merge_sizes(sizes: NetSizes, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return sizes with some of them changed."""
     if changes.get("kind", sizes.kind) != sizes.kind:
         return dict(changes)
     return {**sizes.model_dump(), **changes}

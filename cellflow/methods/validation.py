@@ -1,4 +1,4 @@
-"""Settings checked by pydantic, with errors of ours."""
+"""Validate settings by pydantic, with InputError."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from cellflow._errors import InputError
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
-def validated(model: type[Settings], values: Mapping[str, Any], what: str) -> Settings:
-    """Make settings of values, or name the first that is wrong."""
+def validate_settings(model: type[Settings], values: Mapping[str, Any], what: str) -> Settings:
+    """Validate values as settings; report the first that is wrong."""
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""A weighted point cloud, which every metric compares."""
+"""A weighted point cloud, the argument of all distances."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Cloud:
     points
         Coordinates, shape (n, d), float64.
     weights
-        Masses, shape (n,); uniform where made by `Cloud.of` without any.
+        Masses, shape (n,); equal by default in `Cloud.of`.
     """
 
     points: np.ndarray
@@ -27,7 +27,7 @@ class Cloud:
 
     @classmethod
     def of(cls, points: np.ndarray, weights: np.ndarray | None = None) -> Cloud:
-        """Make a cloud of any numbers; weights are normalised."""
+        """Build a cloud from numbers of any type; weights are normalised, and equal if None."""
         points = np.asarray(points, dtype=np.float64)
         if points.ndim != 2 or not len(points):
             raise InputError(f"a cloud needs points of shape (n, d), got {points.shape}")
@@ -38,7 +38,7 @@ class Cloud:
 
     @property
     def is_uniform(self) -> bool:
-        """Whether all points weigh the same."""
+        """Whether all points have equal mass."""
         return bool(np.ptp(self.weights) == 0)
 
     @property
@@ -48,29 +48,29 @@ class Cloud:
 
     @property
     def covariance(self) -> np.ndarray:
-        """Weighted covariance with divisor one, shape (d, d)."""
+        """Weighted covariance sum_i w_i (x_i - mean)(x_i - mean)^T, shape (d, d)."""
         centred = self.points - self.mean
         return (centred * self.weights[:, None]).T @ centred
 
-    def uniform(self) -> Cloud:
-        """The same points, equally heavy."""
+    def with_equal_weights(self) -> Cloud:
+        """Return the same points with equal masses."""
         return Cloud.of(self.points)
 
-    def shrunken(self, factor: float) -> Cloud:
-        """Points moved towards the mean: `factor` 1 leaves them, 0 collapses them."""
+    def shrink(self, factor: float) -> Cloud:
+        """Return mean + `factor` (x - mean) for all points x."""
         return Cloud(self.mean + factor * (self.points - self.mean), self.weights)
 
-    def drawn(self, n: int, rng: np.random.Generator) -> Cloud:
-        """`n` equally heavy points drawn by mass; all points where there are no more than `n`.
+    def resample(self, n: int, rng: np.random.Generator) -> Cloud:
+        """Draw `n` points of equal mass by systematic resampling, in random order.
 
-        Systematic resampling in random order: a point of mass w is drawn n w times, rounded up
-        or down at random, so points are distinct as long as none weighs more than 1 / n.
+        A point of mass w is drawn n w times, rounded up or down at random, so points are distinct
+        if no mass is above 1 / n. Equal masses and n >= len(self) return the cloud itself.
         """
         if self.is_uniform and n >= len(self):
             return self
         order = rng.permutation(len(self))
         ends = np.cumsum(self.weights[order])
-        marks = (np.arange(n) + rng.random()) / n * ends[-1]
-        # The last mark can round up to the end of the line.
-        places = np.searchsorted(ends, marks, side="right").clip(max=len(self) - 1)
-        return Cloud.of(self.points[order[places]])
+        positions = (np.arange(n) + rng.random()) / n * ends[-1]
+        # The last position can round up to the total mass.
+        rows = np.searchsorted(ends, positions, side="right").clip(max=len(self) - 1)
+        return Cloud.of(self.points[order[rows]])

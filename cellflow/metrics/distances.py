@@ -10,23 +10,22 @@ from cellflow._checks import check_choice
 from cellflow.metrics.cloud import Cloud
 from cellflow.transport import distances, exact_plan
 
-#: Gaussian bandwidths of the MMD, as multiples of the mean distance within the second cloud.
+#: Gaussian bandwidths of the MMD, in units of the mean distance within the second cloud.
 BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 _CHUNK = 1024
 
 
 def wasserstein(x: Cloud, y: Cloud, *, power: int = 1) -> float:
-    """W1 (`power` 1) or W2 (`power` 2), in units of the points.
+    """Compute the exact Wasserstein distance W1 or W2 (`power`), Euclidean, in units of the points.
 
-    The plan is proven optimal (`cellflow.transport.exact_plan`), for weighted and for unequally
-    many points alike. Time grows somewhat faster than n times m, as memory does: 8,000 a side
-    take some 6 s and 1.5 GB (docs/performance.md).
+    The plan is proven optimal (`cellflow.transport.exact_plan`). Time and memory grow slightly
+    faster than n times m: 8,000 points per side take about 6 s and 1.5 GB (docs/performance.md).
 
     Raises
     ------
     SolverError
-        If optimality could not be proven.
+        If optimality cannot be proven.
     """
     check_choice(str(power), ("1", "2"), "power")
     plan = exact_plan(distances(x.points, y.points) ** power, x.weights, y.weights)
@@ -34,10 +33,10 @@ def wasserstein(x: Cloud, y: Cloud, *, power: int = 1) -> float:
 
 
 def midpoint(x: Cloud, y: Cloud, fraction: float) -> Cloud:
-    """The displacement interpolation of two clouds, with no model: atoms of the exact plan.
+    """Compute the displacement interpolation of two clouds (McCann 1997).
 
-    Each pair of the optimal plan for squared Euclidean cost stands at `fraction` of its way from
-    `x` to `y`, with its mass (McCann 1997).
+    Each entry (i, j) of the optimal plan for squared Euclidean cost becomes a point at
+    (1 - fraction) x_i + fraction y_j, with its mass.
     """
     plan = exact_plan(distances(x.points, y.points) ** 2, x.weights, y.weights)
     atoms = (1 - fraction) * x.points[plan.rows] + fraction * y.points[plan.columns]
@@ -45,16 +44,16 @@ def midpoint(x: Cloud, y: Cloud, fraction: float) -> Cloud:
 
 
 def energy_distance(x: Cloud, y: Cloud) -> float:
-    """2 E|X - Y| - E|X - X'| - E|Y - Y'|, in units of the points.
+    """Compute the energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'|, in units of the points.
 
-    Szekely and Rizzo 2013, equation 5, as a V-statistic: zero if and only if the clouds are equal.
+    Szekely and Rizzo 2013, equation 5, as a V-statistic: 0 if and only if the clouds are equal.
     """
     across = _expectation(x, y, _identity)
     return 2 * across - _expectation(x, x, _identity) - _expectation(y, y, _identity)
 
 
 def mmd(x: Cloud, y: Cloud) -> float:
-    """Maximum mean discrepancy, the root of its biased (V-statistic) square, without unit.
+    """Compute the maximum mean discrepancy: root of the biased (V-statistic) MMD^2, unitless.
 
     The kernel is the mean of Gaussians exp(-|x - y|^2 / (2 h^2)) over bandwidths h of 1/4 to 4
     times the mean distance within `y` (Gretton et al. 2012, equation 5).
@@ -77,7 +76,7 @@ def _identity(distance: np.ndarray) -> np.ndarray:
 
 
 def _expectation(x: Cloud, y: Cloud, of: Callable[[np.ndarray], np.ndarray]) -> float:
-    """E of a function of |X - Y|, rows in chunks so that memory stays at chunk times m."""
+    """Compute the mean of a function of |X - Y|, in chunks of rows of the distance matrix."""
     total = 0.0
     for start in range(0, len(x), _CHUNK):
         part = slice(start, start + _CHUNK)
@@ -87,16 +86,16 @@ def _expectation(x: Cloud, y: Cloud, of: Callable[[np.ndarray], np.ndarray]) -> 
 
 
 def mean_error(x: Cloud, y: Cloud) -> float:
-    """Euclidean distance of the means, in units of the points."""
+    """Compute the Euclidean distance of the means, in units of the points."""
     return float(np.linalg.norm(x.mean - y.mean))
 
 
 def cov_error(x: Cloud, y: Cloud) -> float:
-    """Frobenius distance of the covariances, in squared units of the points."""
+    """Compute the Frobenius distance of the covariances, in squared units of the points."""
     return float(np.linalg.norm(x.covariance - y.covariance))
 
 
 def var_ratio(x: Cloud, y: Cloud) -> float:
-    """Total variance of `x` over that of `y`, under 1 where too narrow; NaN if `y` has none."""
+    """Compute the total variance of `x` divided by that of `y`; NaN if all of `y` coincide."""
     real = float(np.trace(y.covariance))
     return float(np.trace(x.covariance)) / real if real else float("nan")

@@ -77,7 +77,7 @@ class PredictionScore(Score):
     w1_uniform, w2, mmd
         W1 with equal weights, Wasserstein-2, maximum mean discrepancy.
     gap_closed
-        Share of the way from the midpoint's W1 to the reference that the prediction goes, all at
+        Share of the gap between the midpoint's W1 and the reference that the prediction closes, at
         half size; NaN where the midpoint is at the reference.
     """
 
@@ -99,7 +99,7 @@ def make_baselines(previous: Cloud, following: Cloud, fraction: float) -> dict[s
         in use.
     """
     middle = midpoint(previous, following, fraction)
-    shrunken = {f"midpoint_{factor}": middle.shrunken(factor) for factor in SHRINKAGE}
+    shrunken = {f"midpoint_{factor}": middle.shrink(factor) for factor in SHRINKAGE}
     return {"previous": previous, "next": following, "midpoint": middle, **shrunken}
 
 
@@ -192,7 +192,9 @@ class Baselines:
             pending = solvers.begin(predicted, self.halves)
             w2 = solvers.distance(predicted, self.real, power=2)
             uniform = (
-                None if predicted.is_uniform else solvers.distance(predicted.uniform(), self.real)
+                None
+                if predicted.is_uniform
+                else solvers.distance(predicted.with_equal_weights(), self.real)
             )
         score = pending.score(self.real, self.log2_ratio)
         return PredictionScore(
@@ -250,7 +252,7 @@ class _Solvers:
     def begin(self, cloud: Cloud, halves: Iterable[tuple[Cloud, Cloud]]) -> _Pending:
         """Begin the problems of one score: of all cells, and of half as many as the real ones."""
         halved = [
-            self.distance(cloud.drawn(len(one), np.random.default_rng(k)), one)
+            self.distance(cloud.resample(len(one), np.random.default_rng(k)), one)
             for k, (one, _) in enumerate(halves)
         ]
         return _Pending(cloud, self.distance(cloud, self.real), halved)

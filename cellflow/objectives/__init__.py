@@ -1,4 +1,4 @@
-"""Objectives: they draw their own times and turn pairs and a net into a loss."""
+"""Objectives: training losses of networks on pairs; each draws its own times."""
 
 from cellflow.objectives.edm import EDM
 from cellflow.objectives.mean_flow import MeanFlow

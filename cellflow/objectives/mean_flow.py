@@ -1,4 +1,4 @@
-"""Mean flows: a net of the average velocity, which moves points any distance in one step."""
+"""Mean flows: regression of the average velocity, which moves points in a single step."""
 
 from __future__ import annotations
 
@@ -12,32 +12,38 @@ from cellflow._batch import Pairs
 from cellflow._random import uniform_like
 from cellflow._typing import Scalar
 from cellflow.nets import Fields
-from cellflow.objectives.objective import TimeLaw, condition_at, on_path, precise, uniform_times
+from cellflow.objectives.objective import (
+    TimeSampler,
+    condition_at,
+    disable_autocast,
+    sample_path,
+    uniform_times,
+)
 from cellflow.paths import Path
 
 
 @dataclass(frozen=True)
 class MeanFlow:
-    """Regression of the average velocity u(t, r, x) on the identity that defines it.
+    """Regression of the average velocity u(t, r, x) on the MeanFlow identity.
 
-    From (r - t) u = integral of v from t to r follows u = v + (r - t) du/dt along the flow, with r
-    fixed (Geng et al. 2025, arXiv 2505.13447, equation 6, there with the times exchanged). The
-    right-hand side, with the conditional velocity for v and du/dt by one Jacobian-vector product,
-    is the target, through which no gradient flows. It holds for r before and after t alike, so
-    points go forward and backward.
+    (r - t) u = integral of v from t to r implies u = v + (r - t) du/dt along the flow, for fixed r
+    (Geng et al. 2025, arXiv 2505.13447, equation 6, with t and r exchanged). The target is the
+    right-hand side with the conditional velocity as v, and du/dt by one Jacobian-vector product;
+    gradients are stopped. The identity holds for r < t and r > t, so the flow is learned forward
+    and backward.
 
     Attributes
     ----------
     path
-        Gives x_t and u_t.
+        Conditional path.
     anchored
-        Share of the rows with r = t, where the objective is plain flow matching.
+        Probability of r = t, where the loss is that of flow matching.
     power, offset
-        Each row's squared error is divided by (error + offset)^power, held fixed.
+        Squared errors are divided by (error + offset)^power, without gradient.
     unit
-        What errors are measured in: a typical length of the data.
+        Length scale of the data, the unit of errors.
     times
-        Draws t, and r.
+        Draws t and r.
     """
 
     path: Path
@@ -45,22 +51,22 @@ class MeanFlow:
     power: float = 1.0
     offset: float = 0.01
     unit: float = 1.0
-    times: TimeLaw = uniform_times
+    times: TimeSampler = uniform_times
 
     def loss(self, net: Fields, pairs: Pairs, generator: torch.Generator) -> Scalar:
-        """Adaptively weighted squared error on one batch."""
+        """Return the loss of one batch."""
         t = self.times(pairs, generator)
         r = self.times(pairs, generator)
         free = uniform_like(t, generator) >= self.anchored
         r = torch.where(free, r, t)
         condition = condition_at(pairs, t)
-        sample = on_path(self.path, pairs, t, generator)
+        sample = sample_path(self.path, pairs, t, generator)
 
         def average(t: Tensor, x: Tensor) -> Tensor:
             return net.average(t, r, x, condition)
 
-        # Neither fused attention nor products in brain floats have forward derivatives.
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), precise(t):
+        # Fused attention and bf16 products have no forward-mode derivative.
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), disable_autocast(t):
             tangents = (torch.ones_like(t), sample.u)
             slope = torch.func.jvp(average, (t, sample.x), tangents)[1]
             target = sample.u + (r - t)[:, None] * slope

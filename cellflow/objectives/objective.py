@@ -1,4 +1,4 @@
-"""What an objective is, and what objectives have in common."""
+"""The interface of objectives, and functions that objectives share."""
 
 from __future__ import annotations
 
@@ -17,56 +17,56 @@ from cellflow.paths import Path, PathSample
 
 @runtime_checkable
 class Objective(Protocol):
-    """A loss to minimise over the weights of a net, of the kind that the objective knows."""
+    """A loss that is minimised over the weights of a network."""
 
     def loss(self, net: Any, pairs: Pairs, generator: torch.Generator) -> Scalar:
-        """Loss of one batch."""
+        """Return the loss of one batch of pairs, a scalar."""
         ...
 
 
-#: Draws a time for each pair, inside its interval.
-TimeLaw = Callable[[Pairs, torch.Generator], Rows]
+#: Draws one flow time per pair, within its interval.
+TimeSampler = Callable[[Pairs, torch.Generator], Rows]
 
 
 def uniform_times(pairs: Pairs, generator: torch.Generator) -> Rows:
-    """One time for each pair, uniform over its interval."""
+    """Draw one time per pair, uniform over its interval, shape (n,)."""
     t0 = pairs.t0
     return t0 + uniform_like(t0, generator) * (pairs.t1 - t0)
 
 
 @dataclass(frozen=True)
 class LogitNormal:
-    """Times whose logits, as shares of their intervals, are normal.
+    """Times with normal logit(s), s = (t - t0) / (t1 - t0) (Esser et al. 2024, arXiv 2403.03206).
 
     Attributes
     ----------
     mean, std
-        Of the logits; a mean over 0 draws late times more often.
+        Mean and standard deviation of logit(s); a mean above 0 draws late times more often.
     """
 
     mean: float
     std: float
 
     def __call__(self, pairs: Pairs, generator: torch.Generator) -> Rows:
-        """One time for each pair."""
+        """Draw one time per pair, shape (n,)."""
         t0 = pairs.t0
         z = normal_like(t0, generator)
         return t0 + torch.sigmoid(self.mean + self.std * z) * (pairs.t1 - t0)
 
 
-def precise(like: Tensor) -> torch.autocast:
-    """Where nothing is computed in brain floats, which are for the nets of a flow alone."""
+def disable_autocast(like: Tensor) -> torch.autocast:
+    """Return a context that disables bf16 autocast: only networks run in bf16."""
     return torch.autocast(like.device.type, enabled=False)
 
 
-def on_path(path: Path, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
-    """Points of a path, in whole precision."""
-    with precise(t):
+def sample_path(path: Path, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
+    """Sample a path without autocast."""
+    with disable_autocast(t):
         return path.sample(pairs, t, generator)
 
 
 def condition_at(pairs: Pairs, t: Rows) -> Condition | None:
-    """Covariates on the way: those of the source turn into those of the target in proportion."""
+    """Interpolate covariates linearly between source and target, shape (n, c); None without any."""
     if pairs.c0 is None or pairs.c1 is None:
         return None
     s = ((t - pairs.t0) / (pairs.t1 - pairs.t0))[:, None]
@@ -74,5 +74,5 @@ def condition_at(pairs: Pairs, t: Rows) -> Condition | None:
 
 
 def weighted_mean(values: Rows, weight: Rows | None) -> Scalar:
-    """Mean over rows, each counting as much as its weight where there is one."""
+    """Return the mean of `values` times `weight`; None is weight 1."""
     return values.mean() if weight is None else (weight * values).mean()

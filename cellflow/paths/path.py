@@ -1,4 +1,4 @@
-"""What a path gives, and what paths have in common."""
+"""The interface of conditional paths, and functions that paths share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cellflow._typing import Points, Rows
 
 @dataclass(frozen=True)
 class PathSample(Columns):
-    """Points on conditional paths.
+    """Points x_t on conditional paths, with their velocities u_t.
 
     Attributes
     ----------
@@ -24,14 +24,14 @@ class PathSample(Columns):
     u
         Conditional velocities u_t, per unit of flow time, shape (n, d).
     noise
-        Standard normal noise in x_t, shape (n, d), of paths whose score is known.
+        Standard normal noise of x_t, shape (n, d), if the path has a score.
     ratio
-        2 sigma_t / g^2, shape (n,): what the scaled score is multiplied by to be compared with
-        the noise.
+        2 sigma_t / g^2, shape (n,), if the path has a score: `ratio` times the scaled score
+        (g^2 / 2) grad log p_t(x_t | x0, x1) is -`noise`.
     growth
-        Growth rate of the mass on the path, d log m / dt, shape (n,), where mass changes.
+        Growth rate d log m / dt of the mass on the path, shape (n,), if the mass changes.
     weight
-        Mass on the path, shape (n,), in units of that by which the pair was drawn.
+        Mass m_t on the path, shape (n,), in units of the mass that the pair was drawn with.
     """
 
     x: Points
@@ -44,28 +44,28 @@ class PathSample(Columns):
 
 @runtime_checkable
 class Path(Protocol):
-    """A conditional probability path between the endpoints of a pair."""
+    """A conditional probability path between the ends of a pair."""
 
     def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
-        """Draw x_t for each pair at flow time `t`, with t0 <= t <= t1, and its velocity."""
+        """Draw x_t and its velocity for each pair, at flow times `t`, shape (n,), in [t0, t1]."""
         ...
 
 
-def progress(pairs: Pairs, t: Rows) -> tuple[Tensor, Tensor]:
-    """Share of the interval that is over and length of the interval, both of shape (n, 1)."""
+def unit_time(pairs: Pairs, t: Rows) -> tuple[Tensor, Tensor]:
+    """Return s = (t - t0) / (t1 - t0) and t1 - t0, both of shape (n, 1)."""
     length = pairs.t1 - pairs.t0
     return ((t - pairs.t0) / length)[:, None], length[:, None]
 
 
-def blurred(x: Points, sigma: float, generator: torch.Generator) -> Points:
-    """Points with noise of standard deviation `sigma`; for 0 none is drawn."""
+def add_noise(x: Points, sigma: float, generator: torch.Generator) -> Points:
+    """Add normal noise of standard deviation `sigma`; 0 draws none."""
     return x + sigma * normal_like(x, generator) if sigma else x
 
 
-def steady_growth(pairs: Pairs, t: Rows) -> dict[str, Any]:
-    """Columns `growth` and `weight` of a mass that grows at a constant rate; none without masses.
+def exponential_growth(pairs: Pairs, t: Rows) -> dict[str, Any]:
+    """Return the columns `growth` and `weight` of exponential growth; empty without masses.
 
-    That is m_t = m0 (m1 / m0)^s, so d log m / dt = log(m1 / m0) / (t1 - t0).
+    m_t = m0 (m1 / m0)^s and d log m / dt = log(m1 / m0) / (t1 - t0).
     """
     if pairs.m0 is None or pairs.m1 is None:
         return {}

@@ -1,4 +1,4 @@
-"""Riemannian metrics that are small where cells are, so that short ways lead past cells."""
+"""Riemannian metrics that are small near cells, so that geodesics pass through the data."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from cellflow._errors import InputError
 from cellflow._typing import OtherPoints, Points, Rows
 from cellflow.transport import squared_distances
 
-#: Cells to a centre at least, on average, so that clusters have a spread.
+#: Least mean number of cells per cluster, so that clusters have a spread.
 _CELLS_PER_CENTRE = 5
 
-#: Rounds of k-means at most.
+#: Maximum number of k-means iterations.
 _ROUNDS = 50
 
-#: Least spread of a cluster, as a share of that of all cells, so that no width is infinite.
+#: Least spread of a cluster, relative to the spread of all cells, so that widths are finite.
 _LEAST_SPREAD = 1e-6
 
-#: Training of the weights of radial basis functions, and their least value, as published.
+#: Training of the weights of radial basis functions, and their least value (Kapuśniak et al.).
 _VALIDATION, _BATCH, _EPOCHS, _PATIENCE, _RATE, _LEAST_WEIGHT = 0.1, 128, 200, 5, 1e-2, 1e-4
 
-#: Largest error that counts, so that the offset of a poor fit stays positive.
+#: Upper bound of the validation error, so that epsilon is positive after a poor fit.
 _LARGEST_ERROR = 0.99
 
 
@@ -36,13 +36,13 @@ class Metric(Protocol):
     """A diagonal metric tensor."""
 
     def __call__(self, x: Points) -> Points:
-        """Diagonal at `x`, shape (n, d)."""
+        """Return the diagonal at `x`, shape (n, d)."""
         ...
 
 
 @dataclass(frozen=True)
 class LandMetric:
-    """Inverse local variance, for a few dimensions (LAND; Arvanitidis et al. 2016).
+    """LAND metric: inverse local variance, for few dimensions (Arvanitidis et al. 2016).
 
     M_d(x) = (h_d(x) + rho)^-alpha with
     h_d(x) = sum_n (S_nd - x_d)^2 exp(-|x - S_n|^2 / (2 gamma^2))
@@ -55,11 +55,11 @@ class LandMetric:
     gamma
         Width of the kernel, in units of the points.
     rho
-        Offset, in these units squared: the lower, the higher the metric far from all cells.
+        Offset, in squared units of the points. Lower values raise the metric far from cells.
     alpha
         Power.
     count
-        Number of cells that each sample stands for.
+        Number of cells that each sample represents.
     """
 
     samples: OtherPoints
@@ -69,8 +69,10 @@ class LandMetric:
     count: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("gamma", "rho", "alpha", "count"):
-            check_positive(getattr(self, name), name)
+        check_positive(self.gamma, "gamma")
+        check_positive(self.rho, "rho")
+        check_positive(self.alpha, "alpha")
+        check_positive(self.count, "count")
 
     @classmethod
     def between(
@@ -84,20 +86,20 @@ class LandMetric:
         alpha: float = 2.0,
         max_samples: int = 1000,
     ) -> LandMetric:
-        """Metric of equally many cells of two populations, as many as the smaller one has.
+        """Build the metric of equally many cells of two populations, all of the smaller one.
 
-        At most `max_samples` of them are drawn, once, and stand for the others, so that the
-        metric does not depend on that limit but for noise.
+        At most `max_samples` cells are drawn and weighted by `count`, so that the metric depends
+        on the limit only through noise.
         """
         fewest = min(len(source), len(target))
         drawn = max(1, min(fewest, max_samples // 2))
-        samples = [_some(cells, drawn, generator) for cells in (source, target)]
+        samples = [_subsample(cells, drawn, generator) for cells in (source, target)]
         return cls(torch.cat(samples), gamma, rho, alpha, fewest / drawn)
 
     def __call__(self, x: Points) -> Points:
-        """Diagonal of the metric at `x`, shape (n, d)."""
-        # Squares are multiplied out, so that no (n, m, d) array is made; around the mean of the
-        # samples that loses few digits.
+        """Return the diagonal of the metric at `x`, shape (n, d)."""
+        # Expand the squares to avoid an array of shape (n, m, d); coordinates relative to the mean
+        # of the samples keep rounding errors small.
         centre = self.samples.mean(dim=0)
         x, samples = x - centre, self.samples - centre
         near = self.count * torch.exp(-squared_distances(x, samples) / (2 * self.gamma**2))
@@ -108,22 +110,22 @@ class LandMetric:
 
 @dataclass(frozen=True)
 class RBFMetric:
-    """Inverse of radial basis functions that sum to about 1 on cells, for many dimensions.
+    """RBF metric: inverse of a sum of radial basis functions that is about 1 on cells.
 
-    M(x) = (h(x) + epsilon)^-alpha in all dimensions, with
+    For many dimensions. M(x) = (h(x) + epsilon)^-alpha in each dimension, with
     h(x) = sum_k W_k exp(-lambda_k |x - c_k|^2 / 2)
     (Kapuśniak et al. 2024, arXiv 2405.14780).
 
     Attributes
     ----------
     centres
-        Centres c of clusters of cells, shape (k, d).
+        Cluster centres c, shape (k, d).
     widths
         lambda, shape (k,), in units of the points to the power -2.
     weights
         W, shape (k,).
     epsilon
-        Offset: the lower, the higher the metric far from all cells.
+        Offset. Lower values raise the metric far from cells.
     alpha
         Power.
     """
@@ -135,8 +137,8 @@ class RBFMetric:
     alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("epsilon", "alpha"):
-            check_positive(getattr(self, name), name)
+        check_positive(self.epsilon, "epsilon")
+        check_positive(self.alpha, "alpha")
 
     @classmethod
     def fit(
@@ -149,22 +151,22 @@ class RBFMetric:
         contrast: float = 2.75,
         alpha: float = 1.0,
     ) -> RBFMetric:
-        """Metric of the clusters of `cells`.
+        """Fit the metric to `cells`: k-means clusters, then the weights.
 
         Parameters
         ----------
         cells
-            Where the metric is to be small, shape (n, d).
+            Points where the metric is small, shape (n, d).
         generator
-            Of clustering and training.
+            Source of randomness of clustering and training.
         n_centres
-            Number of clusters at most; of few cells, one for every 5.
+            Maximum number of clusters; at most one per 5 cells.
         kappa
-            Width of the functions in spreads of their clusters: lambda = 1 / (2 kappa^2 sigma^2).
+            Width in units of the spread of the cluster: lambda = 1 / (2 kappa^2 sigma^2).
         contrast
-            Far from all cells the metric, for alpha = 1, is 1 + `contrast` times that where h is
-            1: epsilon = (1 - error) / contrast, with the mean of (1 - h)^2 over unseen cells for
-            the error. The published rho is -contrast.
+            For alpha = 1, the metric far from cells is 1 + `contrast` times that at h = 1:
+            epsilon = (1 - error) / contrast, where error is the mean of (1 - h)^2 over validation
+            cells. The rho of the publication is -contrast.
         alpha
             Power.
         """
@@ -174,27 +176,27 @@ class RBFMetric:
             raise InputError(f"a metric needs two or more cells, got {len(cells)}")
         number = min(n_centres, max(1, len(cells) // _CELLS_PER_CENTRE))
         centres, labels = _kmeans(cells, number, generator)
-        widths = 0.5 / (kappa * _spreads(cells, centres, labels)) ** 2
-        weights, error = _fitted_weights(_kernels(cells, centres, widths), generator)
+        widths = 0.5 / (kappa * _cluster_spreads(cells, centres, labels)) ** 2
+        weights, error = _fit_weights(_radial_basis(cells, centres, widths), generator)
         epsilon = (1 - min(error, _LARGEST_ERROR)) / contrast
         return cls(centres, widths, weights, epsilon, alpha)
 
     def __call__(self, x: Points) -> Points:
-        """Diagonal of the metric at `x`, shape (n, d), equal in all dimensions."""
-        h = _kernels(x, self.centres, self.widths) @ self.weights
+        """Return the diagonal of the metric at `x`, shape (n, d), equal in all dimensions."""
+        h = _radial_basis(x, self.centres, self.widths) @ self.weights
         return ((h + self.epsilon) ** -self.alpha)[:, None].expand_as(x)
 
 
 @dataclass(frozen=True)
 class IntervalMetrics:
-    """One metric for each interval of a time course.
+    """One metric per interval of a time course.
 
     Attributes
     ----------
     starts
-        Flow times at which the intervals start, shape (k,).
+        Flow times where the intervals start, shape (k,).
     metrics
-        One metric for each of them.
+        One metric per interval.
     """
 
     starts: Rows
@@ -208,7 +210,7 @@ class IntervalMetrics:
             )
 
     def __call__(self, x: Points, t0: Rows) -> Points:
-        """Diagonal of the metric at `x`, of the intervals that start at (or nearest to) `t0`."""
+        """Return the diagonal at `x`, by the metric of the interval that starts nearest to `t0`."""
         own = (t0[:, None] - self.starts).abs().argmin(dim=1)
         values = torch.zeros_like(x)
         for k, metric in enumerate(self.metrics):
@@ -218,20 +220,20 @@ class IntervalMetrics:
         return values
 
 
-def _some(rows: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """Draw `n` of the rows, all different, in random order."""
+def _subsample(rows: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Draw `n` rows without replacement, in random order."""
     order = torch.randperm(len(rows), generator=generator, device=generator.device)
     return rows[order[:n]]
 
 
-def _kernels(x: Tensor, centres: Tensor, widths: Tensor) -> Tensor:
-    """Radial basis functions at `x`, shape (n, k)."""
+def _radial_basis(x: Tensor, centres: Tensor, widths: Tensor) -> Tensor:
+    """Evaluate the radial basis functions at `x`, shape (n, k)."""
     return torch.exp(-0.5 * widths * squared_distances(x, centres))
 
 
 def _kmeans(cells: Tensor, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Centres of `n` clusters and the cluster of each cell: Lloyd's rounds after k-means++."""
-    centres = _spread_out(cells, n, generator)
+    """Return the centres of `n` clusters and the cluster of each cell (Lloyd, from k-means++)."""
+    centres = _kmeans_plus_plus(cells, n, generator)
     labels = squared_distances(cells, centres).argmin(dim=1)
     for _ in range(_ROUNDS):
         sizes = torch.bincount(labels, minlength=n)[:, None]
@@ -243,9 +245,9 @@ def _kmeans(cells: Tensor, n: int, generator: torch.Generator) -> tuple[Tensor, 
     return centres, labels
 
 
-def _spread_out(cells: Tensor, n: int, generator: torch.Generator) -> Tensor:
-    """Draw `n` cells, each by its squared distance to those before (Arthur, Vassilvitskii 2007)."""
-    chosen = [_some(cells, 1, generator)]
+def _kmeans_plus_plus(cells: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Draw initial centres by squared distance to earlier ones (Arthur, Vassilvitskii 2007)."""
+    chosen = [_subsample(cells, 1, generator)]
     away = squared_distances(cells, chosen[0])[:, 0]
     while len(chosen) < n:
         odds = away if bool(away.sum() > 0) else torch.ones_like(away)
@@ -254,8 +256,8 @@ def _spread_out(cells: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return torch.cat(chosen)
 
 
-def _spreads(cells: Tensor, centres: Tensor, labels: Tensor) -> Tensor:
-    """Root of the variance inside each cluster, mean over dimensions, shape (k,)."""
+def _cluster_spreads(cells: Tensor, centres: Tensor, labels: Tensor) -> Tensor:
+    """Return the root mean square deviation within each cluster, per dimension, shape (k,)."""
     squares = (cells - centres[labels]).square().mean(dim=1)
     sums = squares.new_zeros(len(centres)).index_add(0, labels, squares)
     sizes = torch.bincount(labels, minlength=len(centres)).clamp(min=1)
@@ -264,29 +266,29 @@ def _spreads(cells: Tensor, centres: Tensor, labels: Tensor) -> Tensor:
     return torch.maximum((sums / sizes).sqrt(), least)
 
 
-def _fitted_weights(functions: Tensor, generator: torch.Generator) -> tuple[Tensor, float]:
-    """Weights with which the functions, shape (n, k), sum to about 1 on each of n cells.
+def _fit_weights(functions: Tensor, generator: torch.Generator) -> tuple[Tensor, float]:
+    """Fit weights so that the weighted sum h of the functions, shape (n, k), is about 1.
 
-    Adam on the mean of (1 - h)^2 until it stops falling on cells held back, with its last value
-    there.
+    Adam on the mean of (1 - h)^2, stopped when its value on validation cells no longer improves.
+    Returns the weights and the last validation error.
     """
-    functions = _some(functions, len(functions), generator)
-    held_back = max(1, round(_VALIDATION * len(functions)))
-    unseen, seen = functions[:held_back], functions[held_back:]
+    functions = _subsample(functions, len(functions), generator)
+    n_validation = max(1, round(_VALIDATION * len(functions)))
+    validation, training = functions[:n_validation], functions[n_validation:]
     weights = torch.rand(
         functions.shape[1], generator=generator, device=generator.device, dtype=functions.dtype
     ).requires_grad_()
     optimiser = torch.optim.Adam([weights], lr=_RATE)
     errors: list[float] = []
-    while len(errors) < _EPOCHS and _still_falls(errors):
-        order = torch.randperm(len(seen), generator=generator, device=generator.device)
+    while len(errors) < _EPOCHS and _still_improves(errors):
+        order = torch.randperm(len(training), generator=generator, device=generator.device)
         for rows in torch.split(order, _BATCH):
             optimiser.zero_grad()
-            _error(seen[rows], weights).backward()  # type: ignore[no-untyped-call]
+            _error(training[rows], weights).backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             with torch.no_grad():
                 weights.clamp_(min=_LEAST_WEIGHT)
-        errors.append(float(_error(unseen, weights.detach())))
+        errors.append(float(_error(validation, weights.detach())))
     return weights.detach(), errors[-1]
 
 
@@ -294,6 +296,6 @@ def _error(functions: Tensor, weights: Tensor) -> Tensor:
     return (1 - functions @ weights).square().mean()
 
 
-def _still_falls(errors: list[float]) -> bool:
-    """Whether the lowest of the errors is one of the last few."""
+def _still_improves(errors: list[float]) -> bool:
+    """Return whether the lowest error is among the last few."""
     return min(errors[-_PATIENCE:], default=0.0) <= min(errors, default=0.0)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from cellflow._checks import check_positive
 from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, WEIGHT, read_record
-from cellflow.io import TimePoints, in_unit, plural_unit, time_points_of
+from cellflow.io import TimePoints, convert_unit, plural_unit, time_points_of
 from cellflow.pl._canvas import (
     PALE,
     PREDICTED,
@@ -86,7 +86,7 @@ def animate(
     plane = Plane.of(adata, representation, basis, components)
     entry: dict[str, Any] = read_record(paths.uns, TRAJECTORIES)  # type: ignore[assignment]
     ax = canvas(ax)
-    points = in_unit(time_points_of(adata, time_key), str(entry["unit"]))
+    points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
     film = _Frames.of(ax, adata, paths, plane, points, groups)
     plane.frame(ax)
     times = np.unique(paths.obs[TIME])

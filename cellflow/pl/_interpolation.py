@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from cellflow._errors import InputError
 from cellflow._keys import INTERPOLATE, REPRESENTATION, read_record
-from cellflow.io import in_unit, plural_unit, time_points_of
+from cellflow.io import convert_unit, plural_unit, time_points_of
 from cellflow.pl._canvas import (
     PALE,
     PREDICTED,
@@ -67,7 +67,7 @@ def interpolation(
         )
     check_components(representation, components)
     ax = canvas(ax)
-    points = in_unit(time_points_of(adata, time_key), str(entry["unit"]))
+    points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
     shown = list(components)
     cells = points_of(adata, representation)[:, shown]
     target, size = float(entry["time"]), dot_size(adata.n_obs)

@@ -17,10 +17,10 @@ from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import (
     TimePoints,
-    flow_times_of,
+    convert_unit,
     groups_of,
-    in_unit,
     plural_unit,
+    time_points_for_flow,
     time_points_of,
 )
 from cellflow.pl._canvas import (
@@ -106,12 +106,12 @@ def trajectories(
     generator = np.random.default_rng(resolve_seed(rng))
     if isinstance(flow, Flow):
         representation, beyond = from_context(flow.context), False
-        points = flow_times_of(adata, flow, time_key)
+        points = time_points_for_flow(adata, flow, time_key)
         paths = _follow_cells(adata, flow, points, n_cells, generator)
     else:
         representation, paths = read_paths(flow)
         entry: dict[str, Any] = read_record(flow.uns, TRAJECTORIES)  # type: ignore[assignment]
-        points = in_unit(time_points_of(adata, time_key), str(entry["unit"]))
+        points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
         beyond = bool(entry["extrapolated"])
         chosen = np.sort(generator.permutation(len(paths))[:n_cells])
         paths = [paths[k] for k in chosen]

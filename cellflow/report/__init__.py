@@ -1,4 +1,4 @@
-"""The report: one page that tells what was measured, fitted and predicted, and what to trust."""
+"""Report: one HTML page on the data, the fit, the predictions and their accuracy."""
 
 from cellflow.report._write import write
 

@@ -1,4 +1,4 @@
-"""What a page is made of, and how it becomes HTML that needs nothing beside it."""
+"""Elements of a page, and their rendering as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Figure:
     source
         The picture itself, as a data URL.
     caption
-        What it shows, in a sentence or two; read out where it cannot be seen.
+        Description in a sentence or two, also the alternative text.
     """
 
     source: str
@@ -32,7 +32,7 @@ class Figure:
 
     @classmethod
     def of(cls, axes: Axes, caption: str) -> Figure:
-        """Take the figure of some axes, and forget it."""
+        """Encode the figure of some axes, and close it."""
         picture = base64.b64encode(png(axes)).decode("ascii")
         return cls(f"data:image/png;base64,{picture}", caption)
 
@@ -72,7 +72,7 @@ class Section:
 
 
 def render(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
-    """Return the whole page: no script, and nothing that is fetched from elsewhere."""
+    """Render the page as HTML without scripts or external resources."""
     pages = Environment(
         loader=PackageLoader("cellflow.report", "."),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""The sections of a report, each made from what its inputs has."""
+"""Sections of a report, each made from its inputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from cellflow._keys import (
 from cellflow.report._cautions import cautions
 from cellflow.report._inputs import ReportInputs
 from cellflow.report._page import Figure, Section, Table
-from cellflow.representation import from_context
 
 #: Column of held-out tables and its heading.
 _SCORES = {
@@ -42,7 +41,7 @@ _SCORES = {
 
 
 def before_reading(inputs: ReportInputs) -> Section | None:
-    """Cautions, where there are any."""
+    """Cautions, if there are any."""
     found = cautions(inputs)
     return Section("Before reading", "cautions", points=found) if found else None
 
@@ -55,13 +54,13 @@ def data(inputs: ReportInputs) -> Section:
             inputs.course.time_points.labels, inputs.n_cells.items(), strict=True
         )
     ]
-    space = from_context(inputs.course.flow.context).describe()
+    space = inputs.course.representation.describe()
     return Section(
         "Data",
         "data",
         paragraphs=[
             f"{inputs.course.adata.n_obs:,} cells and {inputs.course.adata.n_vars:,} genes at "
-            f"{len(rows)} times. The flow lives in {space}."
+            f"{len(rows)} times. The flow is in {space}."
         ],
         tables=[Table(("label", f"time{inputs.unit}", "cells"), rows)],
     )
@@ -74,8 +73,8 @@ def accuracy(inputs: ReportInputs) -> Section | None:
         return None
     shown = {column: heading for column, heading in _SCORES.items() if column in scores}
     means = scores.groupby("time")[list(shown)].mean()
-    rows = [(f"{time:g}", *_numbers(row)) for time, row in means.iterrows()]
-    rows.append(("mean", *_numbers(means.mean())))
+    rows = [(f"{time:g}", *_format_row(row)) for time, row in means.iterrows()]
+    rows.append(("mean", *_format_row(means.mean())))
     seeds = scores["seed"].nunique() if "seed" in scores else 1
     how = [
         f"{name} {inputs.score_settings[name]}"
@@ -104,11 +103,11 @@ def accuracy(inputs: ReportInputs) -> Section | None:
 
 
 def paths(inputs: ReportInputs) -> Section:
-    """Paths of cells, and a prediction where the course says least."""
+    """Paths of cells, and a prediction in the middle of the longest interval."""
     adata, flow, key = inputs.course.adata, inputs.course.flow, inputs.course.time_key
     early, late = max(pairwise(inputs.course.times), key=lambda ends: ends[1] - ends[0])
-    moment = (early + late) / 2
-    predicted = tl.interpolate(adata, flow, moment, time_key=key)
+    middle = (early + late) / 2
+    predicted = tl.interpolate(adata, flow, middle, time_key=key)
     return Section(
         "Between the times",
         "paths",
@@ -119,24 +118,25 @@ def paths(inputs: ReportInputs) -> Section:
             ),
             Figure.of(
                 pl.interpolation(adata, predicted, time_key=key, show=False),
-                f"Cells predicted at {moment:g}, in the longest interval, among those observed.",
+                f"Cells predicted at {middle:g}, in the longest interval, among those observed.",
             ),
         ],
     )
 
 
 def fates(inputs: ReportInputs) -> Section | None:
-    """Fates, where `tl.fates` told them, and which groups become which."""
+    """Fate probabilities, if `tl.fates` wrote them."""
     adata, entry = inputs.course.adata, read_record(inputs.course.adata.uns, FATE + PROBABILITIES)
     if entry is None:
         return None
     names = [str(name) for name in entry["names"]]
-    told = np.asarray(adata.obsm[FATE + PROBABILITIES])
+    probabilities = np.asarray(adata.obsm[FATE + PROBABILITIES])
     rows = [
-        (f"{time:g}", *(f"{value:.3f}" for value in told[here].mean(axis=0)))
+        (f"{time:g}", *(f"{value:.3f}" for value in probabilities[here].mean(axis=0)))
         for time in inputs.course.time_points.times
         if (
-            here := (inputs.course.time_points.elapsed == time) & np.isfinite(told).all(axis=1)
+            here := (inputs.course.time_points.elapsed == time)
+            & np.isfinite(probabilities).all(axis=1)
         ).any()
     ]
     return Section(
@@ -154,7 +154,7 @@ def fates(inputs: ReportInputs) -> Section | None:
 
 
 def velocity(inputs: ReportInputs) -> Section | None:
-    """Velocities on plots, where `tl.velocity` made arrows."""
+    """Velocities on plots, if `tl.velocity` wrote arrows."""
     entry = read_record(inputs.course.adata.uns, VELOCITY)
     bases = list((entry or {}).get("bases", ()))
     if not bases:
@@ -170,7 +170,7 @@ def velocity(inputs: ReportInputs) -> Section | None:
 
 
 def growth(inputs: ReportInputs) -> Section | None:
-    """Growth rates, where there are some."""
+    """Growth rates, if there are any."""
     if GROWTH not in inputs.course.adata.obs:
         return None
     axes = pl.growth(
@@ -184,7 +184,7 @@ def growth(inputs: ReportInputs) -> Section | None:
 
 
 def trust(inputs: ReportInputs) -> Section | None:
-    """How far several fits disagree, where `tl.uncertainty` told it."""
+    """Disagreement of several fits, if `tl.uncertainty` wrote it."""
     obs, points = inputs.course.adata.obs, inputs.course.time_points
     shown = {
         UNCERTAINTY: "fits disagree by",
@@ -194,7 +194,7 @@ def trust(inputs: ReportInputs) -> Section | None:
     if not present:
         return None
     rows = [
-        (f"{time:g}", *_numbers(obs.loc[points.elapsed == time, list(present)].median()))
+        (f"{time:g}", *_format_row(obs.loc[points.elapsed == time, list(present)].median()))
         for time in points.times
     ]
     return Section(
@@ -210,10 +210,12 @@ def trust(inputs: ReportInputs) -> Section | None:
 
 
 def fit(inputs: ReportInputs) -> Section:
-    """What was fitted, with every number."""
+    """Method, recipe, loss curve and all settings of the fit."""
     flow = inputs.course.flow
     settings = [
-        (name, _told(value)) for name, value in sorted(_flat(flow.as_dict()).items()) if name
+        (name, _format_value(value))
+        for name, value in sorted(_flatten(flow.as_dict()).items())
+        if name
     ]
     return Section(
         "Fit",
@@ -229,7 +231,7 @@ def fit(inputs: ReportInputs) -> Section:
     )
 
 
-#: In the order of the page; a section that has nothing to say is None.
+#: Functions of sections in the order of the page; a section without content is None.
 SECTIONS: tuple[Callable[[ReportInputs], Section | None], ...] = (
     before_reading,
     data,
@@ -243,20 +245,20 @@ SECTIONS: tuple[Callable[[ReportInputs], Section | None], ...] = (
 )
 
 
-def _numbers(row: pd.Series) -> list[str]:
+def _format_row(row: pd.Series) -> list[str]:
     return ["" if pd.isna(value) else f"{value:.3f}" for value in row]
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings under names with dots."""
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested settings to names with dots."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
         inner = f"{prefix}{name}"
-        flat |= _flat(value, f"{inner}.") if isinstance(value, Mapping) else {inner: value}
+        flat |= _flatten(value, f"{inner}.") if isinstance(value, Mapping) else {inner: value}
     return flat
 
 
-def _told(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return format_list(value) if isinstance(value, list | tuple) else str(value)

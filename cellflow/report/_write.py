@@ -26,35 +26,35 @@ def write(
     title: str = "Time course",
     overwrite: bool = False,
 ) -> None:
-    """Write one HTML page that tells what was measured, fitted and predicted.
+    """Write one HTML page on the data, the fit, the predictions and their accuracy.
 
-    The page holds its figures and tables, runs no script and fetches nothing, so it opens
-    anywhere and stays as it is.
+    The page contains its figures and tables, and neither scripts nor external resources.
 
     Parameters
     ----------
     adata
-        The time course. What verbs wrote into it is shown too: held-out scores, fates, growth.
+        Annotated data matrix of the time course. Results stored in it are shown too: held-out
+        scores, velocities, fates, growth, uncertainty.
     flow
         The fitted flow.
     path
-        File to write, whole or not at all.
+        File to write; it is complete, or not there at all.
     scores
-        What `tl.holdout` returned; None takes what it recorded in `adata`. Without either the page
-        says that errors were not measured.
+        Result of `tl.holdout`; None takes the scores that it recorded in `adata`. Without either,
+        the page says that errors were not measured.
     color
-        Column of `obs` with groups of cells to draw.
+        Column of `obs` with groups that cells are coloured by.
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the column that the flow was fitted to.
     title
         Heading of the page.
     overwrite
-        Replace what stands at `path`.
+        Replace an existing file.
 
     Raises
     ------
     InputError
-        If the cells have not what the flow needs.
+        If the cells lack genes, keys or times that the flow requires.
     FileError
         If `path` cannot be written, or exists while `overwrite` is off.
     """

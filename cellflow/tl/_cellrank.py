@@ -29,43 +29,45 @@ def to_cellrank(
     time_key: str | None = None,
     key_added: str = TIME_POINT,
 ) -> dict[tuple[float, float], AnnData]:
-    """Couple the cells of consecutive times along a flow, in the form that CellRank takes.
+    """Couple the cells of consecutive times along a flow, in the format of CellRank.
 
-    Cells of a time are pushed to the next one, and coupled there with the cells that were measured:
-    by entropic transport, with the mass that the flow gives each. Where the flow was fitted within
-    labels (`label_key`, categorical `condition_keys`), cells are coupled with those of their own.
+    Cells of a time are carried to the next one, and coupled there with the measured cells by
+    entropic transport, with the mass that the flow gives each. If the flow was fitted within labels
+    (`label_key`, categorical `condition_keys`), cells are coupled with cells of the same label
+    only.
 
     Parameters
     ----------
     adata
-        The time course, all of whose times are inside the range of the flow.
+        Annotated data matrix of the time course, all of whose times are inside the range of the
+        flow.
     flow
         The fitted flow.
     epsilon
-        Strength of the entropy, as a share of the mean squared distance between pushed and measured
-        cells; 0 gives the exact plan, in which a cell has one or two partners.
+        Strength of the entropy, as a share of the mean squared distance between carried and
+        measured cells; 0 gives the exact plan, in which a cell has one or two partners.
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the column that the flow was fitted to.
     key_added
-        Column of `obs` with the times as categories that CellRank looks couplings up by.
+        Column of `obs` with the times as categories, by which CellRank looks couplings up.
 
     Returns
     -------
     A sparse coupling for each pair of consecutive times, keyed by their elapsed times: an AnnData
     with `X` of float64, cells of the earlier time as `obs` and those of the later as `var`. Its
-    entries are masses that sum to one: rows sum to the share of descendants that the flow gives a
-    cell (equal where mass is kept), columns to equal shares of what their label receives. Rows of
-    cells whose label is not at the later time are empty, and their number is told. CellRank makes
-    rows sum to one. Written is:
+    entries are masses that sum to one. Rows sum to the share of descendants that the flow gives a
+    cell (equal if mass is conserved), columns to equal shares of what their label receives. Rows of
+    cells whose label is not at the later time are empty, and their number is reported. CellRank
+    scales rows to one. Written is:
 
     `obs[key_added]`
-        Elapsed time of each cell as a category, in order.
+        Elapsed time of each cell as an ordered category.
 
     Raises
     ------
     InputError
         For a negative `epsilon`, times outside the range of the flow, or consecutive times without
-        a label in common.
+        a common label.
 
     Notes
     -----
@@ -105,7 +107,7 @@ def _couple(course: TimeCourse, pair: tuple[float, float], epsilon: float) -> An
     there = course.cells.x[torch.as_tensor(after)].double().cpu().numpy()
     blocks = course.label_blocks(before, after)
     _check_blocks(blocks, pair, len(before))
-    plan = _within(blocks, pushed.end.double().cpu().numpy(), there, masses, epsilon)
+    plan = _couple_blocks(blocks, pushed.end.double().cpu().numpy(), there, masses, epsilon)
     matrix = sparse.csr_matrix(
         (plan.mass, (plan.rows, plan.columns)), shape=(len(before), len(after))
     )
@@ -117,7 +119,7 @@ def _couple(course: TimeCourse, pair: tuple[float, float], epsilon: float) -> An
 def _check_blocks(
     blocks: list[tuple[np.ndarray, np.ndarray]], pair: tuple[float, float], n: int
 ) -> None:
-    """Refuse times without a label in common, and tell of cells that are coupled with none."""
+    """Check that two times have a common label, and report cells that are not coupled."""
     if not blocks:
         raise InputError(f"times {pair[0]:g} and {pair[1]:g} have no label of the flow in common")
     if lost := n - sum(len(rows) for rows, _ in blocks):
@@ -127,29 +129,29 @@ def _check_blocks(
         )
 
 
-def _within(
+def _couple_blocks(
     blocks: list[tuple[np.ndarray, np.ndarray]],
     pushed: np.ndarray,
     there: np.ndarray,
     masses: np.ndarray,
     epsilon: float,
 ) -> Plan:
-    """The plans of all blocks, each of which weighs as much as its pushed cells."""
+    """Return the plans of all blocks, each with the mass of its carried cells."""
     total = sum(masses[rows].sum() for rows, _ in blocks)
     parts = []
     for rows, columns in blocks:
         costs = distances(pushed[rows], there[columns]) ** 2
-        part = _plan(costs, epsilon, masses[rows])
+        part = _solve_block(costs, epsilon, masses[rows])
         mass = part.mass * masses[rows].sum() / total
         parts.append(Plan(rows[part.rows], columns[part.columns], mass))
     return Plan.concatenate(parts)
 
 
-def _plan(costs: np.ndarray, epsilon: float, masses: np.ndarray) -> Plan:
+def _solve_block(costs: np.ndarray, epsilon: float, masses: np.ndarray) -> Plan:
     if epsilon == 0:
         return exact_plan(costs, masses)
     plan = entropic_plan(costs, epsilon * float(costs.mean()), masses)
     largest = np.zeros(len(masses))
     np.maximum.at(largest, plan.rows, plan.mass)
-    kept = plan.mass >= _LEAST * largest[plan.rows]
-    return Plan(plan.rows[kept], plan.columns[kept], plan.mass[kept])
+    large = plan.mass >= _LEAST * largest[plan.rows]
+    return Plan(plan.rows[large], plan.columns[large], plan.mass[large])

@@ -17,7 +17,7 @@ from cellflow._keys import FATE, PROBABILITIES
 from cellflow._log import log_info
 from cellflow.flow import Flow
 from cellflow.integrate import jacobian
-from cellflow.io import flow_times_of, time_points_of
+from cellflow.io import time_points_for_flow, time_points_of
 from cellflow.methods.names import RANKINGS
 from cellflow.representation import Representation
 from cellflow.representation.chunks import moments
@@ -42,43 +42,44 @@ def drivers(
     times: float | str | Sequence[float | str] | None = None,
     time_key: str | None = None,
 ) -> pd.DataFrame:
-    """Rank the genes that go with a fate, or that a flow changes most.
+    """Rank the genes that correlate with a fate, or that a flow changes most.
 
     Parameters
     ----------
     adata
-        The time course.
+        Annotated data matrix of the time course.
     flow
-        The fitted flow; `correlation` needs none.
+        The fitted flow; not needed for `correlation`.
     method
         `correlation` of expression with fate probabilities; `velocity`, decoded to genes;
         `jacobian` of the velocity, decoded to pairs of genes.
     by
-        `correlation`: `obsm` key with the weights, None for `fate_probabilities`. Others: column of
-        `obs` with groups or `obsm` key with weights that means are taken by, None for all cells.
+        For `correlation`: `obsm` key with the weights; None takes `fate_probabilities`. Otherwise:
+        column of `obs` with groups, or `obsm` key with the weights of means; None takes all cells.
     genes
-        Genes that are ranked (of `jacobian`: regulators and targets); None takes all.
+        Genes to rank (for `jacobian`: regulators and targets); None takes all.
     n_top
-        Rows of each group that are kept, the first ones; None keeps all, of `jacobian` 1,000.
+        Number of rows to return for each group, the first ones; None returns all, for `jacobian`
+        1,000.
     layer
-        Of `correlation`: layer with the expression; None takes `X`. Counts are normalised to the
+        For `correlation`: layer with the expression; None takes `X`. Counts are normalised to the
         median depth and log1p-transformed.
     times
-        Time whose cells count, or several; None takes all.
+        Time or times whose cells are used; None takes all.
     time_key
-        Column of `obs` with the times, where they are needed; None takes the one that the flow was
+        Column of `obs` with the times, if they are needed; None takes the column that the flow was
         fitted to.
 
     Returns
     -------
-    A table, ranked in each `group` by the size of its number, the largest first:
+    A DataFrame, ranked within each `group` by the absolute value of its number, the largest first:
 
     `correlation`
-        `group`, `gene`, `correlation` (Pearson, over cells whose fate is known), `p` (two-sided,
-        t distribution), `q` (Benjamini and Hochberg 1995, over the genes of a group), `n` cells.
+        `group`, `gene`, `correlation` (Pearson, over cells with a known fate), `p` (two-sided, t
+        distribution), `q` (Benjamini and Hochberg 1995, over the genes of a group), `n` cells.
     `velocity`
-        `group`, `gene`, `velocity` (mean, per unit of elapsed time, on the scale that the
-        representation works on), `share_up` (share of the cells in which the gene rises).
+        `group`, `gene`, `velocity` (mean, per unit of elapsed time, on the scale of the
+        representation), `share_up` (share of the cells in which the gene rises).
     `jacobian`
         `group`, `regulator`, `target`, `effect`: mean derivative of the target's velocity by the
         regulator's expression, per unit of elapsed time.
@@ -86,17 +87,18 @@ def drivers(
     Raises
     ------
     InputError
-        For an unknown method, missing keys or genes, no flow where one is needed, or no way from
-        the representation to genes.
+        For an unknown method, missing keys or genes, a missing flow, or a representation without a
+        map back to genes.
 
     Notes
     -----
-    p treats cells as independent draws, and those of a time course are not: genes that change with
-    time correlate with any fate that does. Take the ranks as they are, and `times` to compare cells
-    of one time. The Jacobian knows the directions of the representation only: a perturbation of one
-    gene is seen as far as the components see it, and genes that load alike share their effects.
-    Correlation with fates is the driver score of CellRank (Lange et al. 2022, Nat. Methods 19:159);
-    Jacobians of a velocity as regulation are those of Dynamo (Qiu et al. 2022, Cell 185:690).
+    p treats cells as independent draws, which the cells of a time course are not: genes that change
+    with time correlate with any fate that does. Use the ranks, and `times` to compare cells of one
+    time. The Jacobian knows the directions of the representation only: the effect of perturbing one
+    gene is seen as far as the components represent it, and genes with similar loadings share their
+    effects. Correlation with fates is the driver score of CellRank (Lange et al. 2022, Nat. Methods
+    19:159); Jacobians of a velocity as regulation are those of Dynamo (Qiu et al. 2022, Cell
+    185:690).
 
     Examples
     --------
@@ -114,65 +116,65 @@ def drivers(
     if n_top is not None:
         check_positive(n_top, "n_top")
     if method == "correlation":
-        rows = _rows(adata, flow, times, time_key)
-        table = _fates(adata, by).iloc[rows]
-        values, names = _measured(adata[rows], layer, genes)
-        parts = [_correlated(values, table[group].to_numpy()).assign(gene=names) for group in table]
-        return _ranked(table, parts, "correlation", n_top)[
+        rows = _find_rows(adata, flow, times, time_key)
+        table = _read_fates(adata, by).iloc[rows]
+        values, names = _read_expression(adata[rows], layer, genes)
+        parts = [_correlate(values, table[group].to_numpy()).assign(gene=names) for group in table]
+        return _rank(table, parts, "correlation", n_top)[
             ["group", "gene", "correlation", "p", "q", "n"]
         ]
     if flow is None:
-        raise InputError(f"drivers by {method} need a flow")
+        raise InputError(f"method {method!r} requires a flow")
     course = TimeCourse.read(adata, flow, time_key)
     columns = _find_genes(course.representation, genes)
-    rows = _rows(adata, flow, times, time_key)
-    table = _present(membership_of(adata, by).fillna(0.0).iloc[rows])
+    rows = _find_rows(adata, flow, times, time_key)
+    table = _drop_empty_groups(membership_of(adata, by).fillna(0.0).iloc[rows])
     weights = table.to_numpy() / np.maximum(table.to_numpy().sum(axis=0), 1e-300)
     if method == "velocity":
         parts = _velocities(course, rows, weights, columns)
-        return _ranked(table, parts, "velocity", n_top)[["group", "gene", "velocity", "share_up"]]
+        return _rank(table, parts, "velocity", n_top)[["group", "gene", "velocity", "share_up"]]
     parts = _regulation(course, rows, weights, columns)
-    return _ranked(table, parts, "effect", n_top or 1000)[
-        ["group", "regulator", "target", "effect"]
-    ]
+    return _rank(table, parts, "effect", n_top or 1000)[["group", "regulator", "target", "effect"]]
 
 
-def _present(table: pd.DataFrame) -> pd.DataFrame:
-    """Groups that any of the cells is in."""
+def _drop_empty_groups(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the groups that any of the cells is in."""
     there = table.sum() > 0
     if not there.any():
-        raise InputError("none of the cells that count is in a group")
+        raise InputError("none of the cells used is in a group")
     if absent := format_list(table.columns[~there]):
-        log_info(f"no cell that counts is in: {absent}")
+        log_info(f"no cell used is in: {absent}")
     return table.loc[:, there]
 
 
-def _fates(adata: AnnData, by: str | None) -> pd.DataFrame:
+def _read_fates(adata: AnnData, by: str | None) -> pd.DataFrame:
     if by is None and FATE + PROBABILITIES not in adata.obsm:
         raise InputError(
             f"no obsm key {FATE + PROBABILITIES!r}; run cellflow.tl.fates (cellflow fates) first, "
-            "or name what genes are to go with (by)"
+            "or name another key with the weights of cells (by)"
         )
     return membership_of(adata, by or FATE + PROBABILITIES)
 
 
-def _rows(
+def _find_rows(
     adata: AnnData,
     flow: Flow | None,
     times: float | str | Sequence[float | str] | None,
     time_key: str | None,
 ) -> np.ndarray:
-    """Rows of the cells that count."""
+    """Return the rows of the cells of some times."""
     if times is None:
         return np.arange(adata.n_obs)
-    points = flow_times_of(adata, flow, time_key) if flow else time_points_of(adata, time_key)
+    points = (
+        time_points_for_flow(adata, flow, time_key) if flow else time_points_of(adata, time_key)
+    )
     return np.flatnonzero(np.isin(points.elapsed, points.find_all(times)))
 
 
-def _measured(
+def _read_expression(
     adata: AnnData, layer: str | None, genes: Sequence[str] | None
 ) -> tuple[Matrix, list[str]]:
-    """Expression on a logarithmic scale, cells by genes, and the names of the genes."""
+    """Return log-scale expression, cells by genes, and the names of the genes."""
     values = on_log_scale(read_expression(adata, layer))
     names = [str(name) for name in adata.var_names]
     if genes is None:
@@ -183,8 +185,8 @@ def _measured(
     return values[:, columns], [names[column] for column in columns]
 
 
-def _correlated(values: Matrix, fate: np.ndarray) -> pd.DataFrame:
-    """Pearson correlation of each column with a fate, over the cells that have one."""
+def _correlate(values: Matrix, fate: np.ndarray) -> pd.DataFrame:
+    """Correlate each column with a fate, over the cells with a known fate."""
     known = np.isfinite(fate)
     values, fate, n = values[known], fate[known], int(known.sum())
     if n < 3:
@@ -268,10 +270,10 @@ def _mean_jacobians(course: TimeCourse, rows: np.ndarray, weights: np.ndarray) -
     return total
 
 
-def _ranked(
+def _rank(
     groups: pd.DataFrame, parts: list[pd.DataFrame], number: str, n_top: int | None
 ) -> pd.DataFrame:
-    """The parts under each other, each in the order of its number's size."""
+    """Stack the tables of groups, each sorted by the absolute value of its number."""
     sorted_parts = []
     for group, part in zip(map(str, groups), parts, strict=True):
         order = np.argsort(-part[number].abs().fillna(-1).to_numpy(), kind="stable")[:n_top]

@@ -41,54 +41,59 @@ def fates(
     Parameters
     ----------
     adata
-        The time course, with what the flow's representation needs.
+        Annotated data matrix of the time course, with what the representation of the flow requires:
+        the same genes, or the same `obsm` key.
     flow
         The fitted flow.
     groups
-        Column of `obs` with the groups. Cells without a value are no group, and do not vote.
+        Column of `obs` with the groups. Cells without a value do not vote.
     cells
-        Whose fates: a boolean mask, names of cells, or text such as `cell_type=HSC & day=2`. None
-        takes every cell that was taken before `time`; others that are chosen are left aside.
+        Cells to estimate fates of: a boolean mask, names of cells, or text such as
+        `cell_type=HSC & day=2`. None takes all cells that were taken before `time`; other selected
+        cells get no fate.
     time
-        When fates are told, a time of the course; None takes the last.
+        Time point of the fates; None takes the last of the course.
     by
         `flow` carries each cell along the flow, and the nearest cells at `time` vote. `coupling`
-        multiplies exact optimal transport plans between consecutive times, unbalanced ones where
-        the flow's coupling is `wfr`; it asks no net, and is the baseline. A cell's fate is then
-        that of all of its descendants, which dividing cells have more of.
+        multiplies exact optimal transport plans between consecutive times, unbalanced plans if the
+        coupling of the flow is `wfr`; it does not use a network, and is the baseline. The fate of a
+        cell is then that of all of its descendants, of which dividing cells have more.
     n_neighbors
-        Of `flow`: how many cells vote for each that is carried, all of a group together where
-        there are fewer. Many blur the borders of groups, few are noisy. Where the flow was fitted
-        within labels (`label_key`, categorical `condition_keys`), cells of the same one vote only.
+        Number of cells that vote for each carried cell, for `by="flow"`; all of a label if there
+        are fewer. Many neighbours blur the borders of groups, few are noisy. If the flow was fitted
+        within labels (`label_key`, categorical `condition_keys`), only cells of the same label
+        vote.
     n_samples
-        Of `flow`: stochastic paths of each cell, for flows with a score (method `sf2m`); None
-        moves each cell along the velocity, for certain, so that uncertainty is that of the vote.
+        Number of stochastic paths of each cell, for `by="flow"` and flows with a score (method
+        `sf2m`). None moves each cell along the velocity, deterministically, so that the uncertainty
+        is that of the vote.
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the column that the flow was fitted to.
     rng
-        Seed, or a numpy generator that one is drawn from, of the stochastic paths and of the blocks
-        of large plans.
+        Seed, or a numpy generator to draw one from, of stochastic paths and of the blocks of large
+        transport plans.
     key_added
-        What the slots begin with.
+        Prefix of the slots.
     copy
-        Return a copy of `adata` with the slots, and leave `adata` as it is.
+        Return an annotated copy instead of writing to `adata`.
 
     Returns
     -------
-    None, or the copy. Written is:
+    None, or the annotated copy. Written are:
 
     `obsm[f"{key_added}_probabilities"]`
-        Shape (n, K), float64. Rows of cells that are told a fate sum to one; others are NaN.
+        Shape (n, K), float64. Rows of cells with a fate sum to one; others are NaN.
     `obs[f"{key_added}_entropy"]`
         Entropy of each row in nats, from 0 (certain) to log K.
     `uns["cellflow"][f"{key_added}_probabilities"]`
         `names` of the K groups that have cells at `time`, in the order of the column; `groups`,
-        `time`, `unit`, `cells`, `by`, `n_neighbors`, `n_samples`, `flow_id`.
+        `time`, `cells`, `by`, `n_neighbors`, `n_samples`, and the provenance: `flow_id`, `data`,
+        `seed`, `device`, `versions`, `time_key`, `unit`.
 
     Raises
     ------
     InputError
-        For unknown columns, cells, times or ways, or where no cell can be told a fate.
+        For unknown columns, cells, times or estimators, or if no selected cell is before `time`.
 
     References
     ----------

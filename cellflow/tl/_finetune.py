@@ -13,18 +13,18 @@ from cellflow._errors import InputError
 from cellflow._keys import FINETUNE
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.io import Conditions, SideColumns, TimePoints, flow_times_of, populations
+from cellflow.io import Conditions, SideColumns, TimePoints, populations, time_points_for_flow
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.representation import from_context, points_of
-from cellflow.tl._fit import checksum, record_fit
+from cellflow.tl._fit import digest_inputs, record_fit
 from cellflow.training import (
     Checkpoint,
     fit_flow,
     make_checkpoint,
     report_straightness,
     resolve_device,
-    settings_after,
+    resolve_fine_tuning,
 )
 
 
@@ -80,7 +80,7 @@ def finetune(
 
     Returns
     -------
-    The flow, whose settings have the numbers before and after under `fine_tuning`. Written is:
+    The flow; its settings have the measures before and after under `fine_tuning`. Written is:
 
     `uns["cellflow"][key_added]`
         As by `tl.fit`; the history has the `ratio` of spreads as well.
@@ -107,10 +107,10 @@ def finetune(
     3
     """
     representation = from_context(flow.context)
-    chosen, numbers = settings_after(
+    chosen, chosen_recipe = resolve_fine_tuning(
         flow, method, recipe, {}, {"n_steps": n_steps, "learning_rate": learning_rate}
     )
-    points = flow_times_of(adata, flow, time_key)
+    points = time_points_for_flow(adata, flow, time_key)
     used = np.isin(points.elapsed, flow.axis.times)
     _check_times(points, flow)
     conditions = Conditions(tuple(flow.context.settings.get("conditions", ())))
@@ -118,12 +118,12 @@ def finetune(
     x = points_of(adata, representation, used)
     cells = SideColumns(label_key).batch(adata[used], x, conditions)
     marginals = populations(cells, points.elapsed[used], flow.axis.times, flow.axis)
-    data = checksum(cells, points.elapsed[used])
+    data = digest_inputs(cells, points.elapsed[used])
     tuned = fit_flow(
         marginals,
         flow.axis,
         method=chosen,
-        recipe=numbers,
+        recipe=chosen_recipe,
         seed=resolve_seed(rng),
         device=resolve_device(device),
         prior=flow,

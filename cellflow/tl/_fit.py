@@ -18,10 +18,10 @@ from cellflow.io import (
     Conditions,
     SideColumns,
     TimePoints,
-    kept_times,
     populations,
     time_key_of,
     time_points_of,
+    time_points_to_dict,
 )
 from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
 from cellflow.methods.method import Method, method_of
@@ -133,10 +133,9 @@ def fit(
     representation = current_representation(adata, use_rep)
     keys = [condition_keys] if isinstance(condition_keys, str) else condition_keys
     conditions = Conditions.fit(adata.obs, keys)
-    gene_sets = method.needs_growth_rates
-    side_columns = SideColumns(label_key, lineage_key, cost_rep, growth=gene_sets)
+    side_columns = SideColumns(label_key, lineage_key, cost_rep, growth=method.needs_growth_rates)
     cells = side_columns.batch(adata, points_of(adata, representation), conditions)
-    data = checksum(cells, points.elapsed)
+    data = digest_inputs(cells, points.elapsed)
     marginals, axis = _make_marginals(cells, points, time_axis)
     # Of a million cells these are a quarter of the memory, and the marginals have their own.
     del cells
@@ -163,7 +162,7 @@ def fit(
     )
     context = to_context(
         representation,
-        course=kept_times(points),
+        course=time_points_to_dict(points),
         conditions=[dict(c) for c in conditions.columns],
     )
     flow = replace(flow, inputs=inputs, context=context)
@@ -171,7 +170,7 @@ def fit(
     return flow
 
 
-def checksum(cells: Batch, elapsed: np.ndarray) -> str:
+def digest_inputs(cells: Batch, elapsed: np.ndarray) -> str:
     """Return a digest of the inputs of a fit: points, times and side columns of the cells."""
     return fingerprint({**cells.columns(), "elapsed": torch.from_numpy(elapsed)})
 

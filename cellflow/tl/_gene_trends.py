@@ -36,66 +36,66 @@ def gene_trends(
     time_key: str | None = None,
     rng: RNG = 0,
 ) -> pd.DataFrame:
-    """Follow genes along a flow: mean expression and a band at each time, by group or by fate.
+    """Compute mean expression and quantiles of genes along a flow, by group or by fate.
 
-    At each time of a grid the population is predicted as `tl.interpolate` does, decoded to genes,
-    and summed up by group. Cells count as much as their mass has grown, times how much the cell
-    that each comes from belongs to the group.
+    At each time of a grid the population is predicted as in `tl.interpolate`, decoded to genes, and
+    summarised by group. Cells are weighted by the growth of their mass, times the membership in the
+    group of the cell that each was carried from.
 
     Parameters
     ----------
     adata
-        The time course.
+        Annotated data matrix of the time course.
     flow
         The fitted flow.
     genes
-        Names of genes; None takes all that the decoder gives.
+        Names of genes; None takes all that the decoder returns.
     by
         Column of `obs` with groups, or `obsm` key with weights of groups such as
         `fate_probabilities`; None takes all cells together.
     n_times
-        Times of the grid, evenly from the first to the last; the time points of the course are
-        added.
+        Number of times of the grid, evenly from the first to the last; the time points of the
+        course are added.
     quantiles
-        Lower and upper end of the band.
+        Lower and upper quantile.
     decoder
-        Takes points of the representation, float64 of shape (n, d), and gives expression: a
-        DataFrame with a column a gene, or an array whose columns are `adata.var_names`. None takes
-        the way back of the representation.
+        Function from points of the representation, float64 of shape (n, d), to expression: a
+        DataFrame with one column for each gene, or an array whose columns are `adata.var_names`.
+        None takes the map back of the representation.
     start
         As in `tl.interpolate`.
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the column that the flow was fitted to.
     rng
         As in `tl.interpolate`.
 
     Returns
     -------
-    One row a gene, group and time, genes and groups in their own order:
+    A DataFrame with a row for each gene, group and time, genes and groups in their own order:
 
     `gene`, `group`, `time`
-        The time is elapsed time in the unit of the course; the group is `all` without `by`.
+        Elapsed time in the unit of the course; the group is `all` without `by`.
     `mean`, `low`, `high`
-        Weighted mean and quantiles of decoded expression, on the scale that the representation
-        works on (counts: after normalisation and log1p).
+        Weighted mean and quantiles of decoded expression, on the scale of the representation (for
+        counts: after normalisation and log1p).
     `share`
         Share of the population's mass that belongs to the group.
     `observed`
-        Whether cells were taken at that time; then they are the population.
+        Whether cells were taken at that time; they are then the population.
 
-    Numbers are NaN where no cell has a group, as at the last time by `fate_probabilities`.
+    Numbers are NaN if no cell has a group, as at the last time by `fate_probabilities`.
 
     Raises
     ------
     InputError
-        For unknown genes or groups, a decoder whose table does not fit, or none where the
-        representation has no way back to genes.
+        For unknown genes or groups, a decoder that returns a table of the wrong shape, or a
+        representation without a map back to genes and no decoder.
 
     Notes
     -----
-    The band holds the cells, and is no confidence interval of the mean. Decoded expression is what
-    the representation keeps of a gene: principal components smooth it, and their bands are
-    narrower than those of measured expression.
+    Quantiles are those of the cells, not a confidence interval of the mean. Decoded expression is
+    what the representation retains of a gene: principal components smooth it, and its quantiles are
+    closer together than those of measured expression.
 
     Examples
     --------
@@ -121,9 +121,9 @@ def gene_trends(
     tables = []
     grid = map(course.time_points.to_elapsed, np.linspace(known[0], known[-1], n_times))
     for time in np.union1d(list(grid), known):
-        carried, rows = predict_population(course, time, start=start, seed=seed)
-        expression = _select_genes(decode(carried.points.astype(np.float64)), genes)
-        weights = carried.weights[:, None] * groups.to_numpy()[rows]
+        prediction, rows = predict_population(course, time, start=start, seed=seed)
+        expression = _select_genes(decode(prediction.points.astype(np.float64)), genes)
+        weights = prediction.weights[:, None] * groups.to_numpy()[rows]
         total = weights.sum()
         for k, group in enumerate(map(str, groups)):
             part = _summarise(expression, weights[:, k], quantiles)

@@ -1,4 +1,4 @@
-"""Groups of cells: annotated ones, or fates that each cell has by a probability."""
+"""Weights of cells in groups: annotated groups, or fates by their probabilities."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow._keys import read_record
 
-#: Name of the one group where none are asked for.
+#: Name of the group of all cells.
 EVERYTHING = "all"
 
 
 def membership_of(adata: AnnData, by: str | None) -> pd.DataFrame:
-    """How much each cell belongs to each group, one column a group.
+    """Return the weight of each cell in each group, one column for each group.
 
     Parameters
     ----------
     adata
         The cells.
     by
-        Column of `obs` with annotated groups: a cell is in one of them, or in none where the value
-        is missing. Or an `obsm` key with the weight of each cell in each group, such as
-        `fate_probabilities`; cells without stay NaN. None puts all cells in one group.
+        Column of `obs` with annotated groups: a cell is in one of them, or in none if the value is
+        missing. Or an `obsm` key with the weight of each cell in each group, such as
+        `fate_probabilities`; cells without weights stay NaN. None puts all cells in one group.
 
     Raises
     ------
     InputError
-        If there is no such key, the column holds numbers, or groups of a matrix have no names.
+        If there is no such key, the column is numeric, or groups of a matrix have no names.
     """
     if by is None:
         return pd.DataFrame({EVERYTHING: 1.0}, index=adata.obs_names)
     if by in adata.obsm:
-        return _weights(adata, by)
+        return _read_weights(adata, by)
     check_choice(by, [*adata.obs, *adata.obsm], "obs column or obsm key")
     column = adata.obs[by]
     if pd.api.types.is_float_dtype(column):
-        raise InputError(f"obs[{by!r}] holds numbers; groups are categories")
+        raise InputError(f"obs[{by!r}] is numeric; groups are categories")
     members = pd.get_dummies(column.astype("category").cat.remove_unused_categories())
     return members.astype(np.float64).rename(columns=str)
 
 
-def _weights(adata: AnnData, key: str) -> pd.DataFrame:
+def _read_weights(adata: AnnData, key: str) -> pd.DataFrame:
     values = adata.obsm[key]
-    names = _names(adata, key)
+    names = _column_names(adata, key)
     matrix = np.asarray(values.toarray() if sparse.issparse(values) else values, dtype=np.float64)
     if len(names) != matrix.shape[1]:
         raise InputError(
@@ -56,8 +56,8 @@ def _weights(adata: AnnData, key: str) -> pd.DataFrame:
     return pd.DataFrame(matrix, index=adata.obs_names, columns=names)
 
 
-def _names(adata: AnnData, key: str) -> list[str]:
-    """Names of the columns: its own, or those that `tl.fates` recorded."""
+def _column_names(adata: AnnData, key: str) -> list[str]:
+    """Return the names of the columns: its own, or those that `tl.fates` recorded."""
     values = adata.obsm[key]
     if isinstance(values, pd.DataFrame):
         return [str(name) for name in values.columns]

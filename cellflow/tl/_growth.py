@@ -19,19 +19,20 @@ def growth(
     key_added: str = GROWTH,
     copy: bool = False,
 ) -> AnnData | None:
-    """Write the growth rate that a flow learned for each cell at its own time.
+    """Write the growth rate that a flow learned, for each cell at its own time.
 
-    Over a time `dt` the mass of a cell grows by `exp(growth * dt)`, as by the rates that
-    `pp.growth` takes from gene sets. These ones come from how the populations change.
+    Over a time `dt` the mass of a cell grows by the factor `exp(growth * dt)`, as with the rates
+    that `pp.growth` computes from gene sets. These rates are learned from how the populations
+    change.
 
     Parameters
     ----------
     adata
-        The time course.
+        Annotated data matrix of the time course.
     flow
-        A fitted flow whose mass changes: methods `default` and `wfr-fm`, growth from gene sets, ...
+        A fitted flow with growth: methods `default` and `wfr-fm`, growth from gene sets, ...
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the column that the flow was fitted to.
     key_added
         Column of `obs` to write to. The default is that of `pp.growth`, whose rates are replaced.
     copy
@@ -39,25 +40,25 @@ def growth(
 
     Returns
     -------
-    None, or the copy. Written are:
+    None, or the annotated copy. Written are:
 
     `obs[key_added]`
-        Growth rate of each cell, births minus deaths per unit of elapsed time of the course,
-        float64. Where two intervals meet, the flow's rate at that time, on the mean of the clocks
-        of both sides.
+        Growth rate of each cell, births minus deaths per unit of elapsed time, float64. At a time
+        point between two intervals it is the flow's rate there times the mean clock rate of both.
     `uns["cellflow"]["learned_growth"]`
-        `key_added`, `flow_id`, `time_key`, `unit`, and `growth`, how the method knows of mass.
+        `key_added`, `growth` (how the method learns mass), and the provenance: `flow_id`, `data`,
+        `seed`, `device`, `versions`, `time_key`, `unit`.
 
     Raises
     ------
     InputError
-        If the flow keeps mass, or cells are outside its times.
+        If the flow conserves mass, or cells are outside its times.
 
     Notes
     -----
-    Snapshots tell shares of a population, seldom its size. Growth `rising`, the default's, believes
-    numbers of cells where they rise; `learned` takes them as they are; `relative` leaves them
-    aside, so that rates compare cells of one time, and their mean there says nothing.
+    Snapshots show the composition of a population, rarely its size. Growth `rising`, the default,
+    uses numbers of cells where they rise; `learned` uses them as they are; `relative` ignores them,
+    so that rates compare cells of one time and their mean there has no meaning.
 
     Examples
     --------

@@ -24,43 +24,43 @@ def interpolate(
 ) -> AnnData:
     """Predict the cells of any time inside the range of a flow.
 
-    Observed cells of the neighbouring times are carried to `time` along the flow.
+    Observed cells of the neighbouring time points are carried to `time` along the flow.
 
     Parameters
     ----------
     adata
-        The time course, with what the flow's representation needs: the same genes, or the
-        same `obsm` key.
+        Annotated data matrix of the time course, with what the representation of the flow requires:
+        the same genes, or the same `obsm` key.
     flow
         The fitted flow.
     time
-        Elapsed time in the unit of the course, or a label such as `day 3`. At a time that the flow
-        was fitted to, the answer is its own cells; cells of other times are left aside.
+        Elapsed time in the unit of the course, or a label such as `day 3`. At a time point that the
+        flow was fitted to, the prediction is its own cells; cells of other times are not used.
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the column that the flow was fitted to.
     start
-        `both` carries the cells of the time before forward and those of the time after backward;
-        each side weighs as much as it is near. `previous` carries the cells before only.
+        `both` carries the cells before `time` forward and those after it backward; each side is
+        weighted by how near it is. `previous` carries the cells before `time` only.
     rng
-        Seed, or a numpy generator that one is drawn from, of how far each cell is ahead of the
-        clock, for methods in which cells do not share one (`Method.asynchrony`).
+        Seed, or a numpy generator to draw one from, of the offset of each cell from the clock, for
+        methods whose cells do not share one (`Method.asynchrony`).
 
     Returns
     -------
     A new AnnData, one predicted cell for each cell carried:
 
     `X`, `var_names`
-        Decoded expression, float32, on the scale that the representation works on (counts: after
-        normalisation and log1p); no genes where the representation has no way back.
+        Decoded expression, float32, on the scale of the representation (for counts: after
+        normalisation and log1p). There are no genes if the representation has no map back to them.
     `obsm["X_cellflow"]`
         Predicted points, float32.
     `obs["cellflow_time"]`, `obs["cellflow_weight"]`
-        The time asked for, and how much each cell counts; weights sum to one.
+        The predicted time, and the weight of each cell; weights sum to one.
     `obs["start_cell"]`, `obs["start_time"]`
-        The cell that each comes from, and its time.
+        The cell that each was carried from, and its time.
     `uns["cellflow"]`
-        The time, the flow by its id and the cells that it was fitted to by their checksum, seed,
-        device and versions, and the map of the representation.
+        The time, the id of the flow and the checksum of the cells it was fitted to, seed, device
+        and versions, and the map of the representation.
 
     Raises
     ------
@@ -81,12 +81,12 @@ def interpolate(
     check_choice(start, STARTS, "start")
     course, seed = TimeCourse.read(adata, flow, time_key), resolve_seed(rng)
     target = course.time_points.to_elapsed(time)
-    carried, rows = predict_population(course, target, start=start, seed=seed)
+    prediction, rows = predict_population(course, target, start=start, seed=seed)
     result = predicted_cells(
         course.representation,
-        carried.points,
+        prediction.points,
         adata.obs_names[rows].to_numpy(),
-        {TIME: target, WEIGHT: carried.weights, START_TIME: carried.starts},
+        {TIME: target, WEIGHT: prediction.weights, START_TIME: prediction.start_times},
     )
     entry = {"time": target, "start": start, **course.provenance(seed)}
     write_record(result.uns, INTERPOLATE, entry)

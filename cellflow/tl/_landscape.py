@@ -26,21 +26,21 @@ def landscape(
     key_added: str = POTENTIAL,
     copy: bool = False,
 ) -> AnnData | None:
-    """Write how rare each cell is in what the flow makes of the cells of the first time.
+    """Write the potential of each cell: minus its log-density under the flow.
 
-    The cells of the first time are taken as one Gaussian, with their mean and covariance. The flow
-    carries it on and squeezes and stretches it on the way; the potential of a cell is minus the
-    logarithm of that density where the cell is, at its own time. Valleys, where it is low, hold
-    the many; cells on ridges between them are few.
+    The cells of the first time are fitted by one Gaussian, with their mean and covariance. The flow
+    transports it, squeezing and stretching it; the potential of a cell is minus the logarithm of
+    that density at the cell's point and time. Valleys, where the potential is low, hold many cells;
+    ridges hold few.
 
     Parameters
     ----------
     adata
-        The time course, with cells of the first time of the flow.
+        Annotated data matrix of the time course, with cells of the first time of the flow.
     flow
         The fitted flow.
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the column that the flow was fitted to.
     key_added
         Column of `obs` to write to.
     copy
@@ -48,12 +48,13 @@ def landscape(
 
     Returns
     -------
-    None, or the copy. Written are:
+    None, or the annotated copy. Written are:
 
     `obs[key_added]`
-        Minus log-density, float64, in nats; the density is per unit volume of the representation.
+        Minus log-density in nats, float64; the density is per unit volume of the representation.
     `uns["cellflow"][key_added]`
-        `flow_id`, `time_key`, `unit`, `start`: the time of the Gaussian.
+        `start` (time of the Gaussian), and the provenance: `flow_id`, `data`, `seed`, `device`,
+        `versions`, `time_key`, `unit`.
 
     Raises
     ------
@@ -62,16 +63,16 @@ def landscape(
 
     Notes
     -----
-    Points are pulled back to the first time while the divergence of the velocity builds up (Chen
-    et al. 2018, arXiv 1806.07366, theorem 1): d derivatives of the net a step, so time grows with
-    the square of the dimensions.
+    Points are integrated back to the first time together with the divergence of the velocity (Chen
+    et al. 2018, arXiv 1806.07366, theorem 1), which takes d derivatives of the network at each
+    evaluation: time grows with the square of the dimensions.
 
-    It is a density of the flow and no force: a cell need not roll downhill. Where cells spread
-    into more volume all of them rise, so potentials compare cells of one time; over times they
-    say how much the population was squeezed. All cells share one clock here, births and deaths
-    are left aside, and a first time that is no Gaussian is smoothed to one. Cells that the flow
-    pulls back to far outside the first snapshot get a potential that rests on the tail of the
-    Gaussian alone: high, and no more than that.
+    The potential describes a density, not a force: a cell need not move downhill. Where cells
+    spread into more volume, the potential of all of them rises, so it compares cells of one time;
+    between times it shows how much the population was squeezed. All cells share one clock here,
+    growth is ignored, and a first time that is not Gaussian is smoothed to one. Cells that the flow
+    integrates back to far outside the first snapshot get a high potential, which depends on the
+    tail of the Gaussian alone.
 
     Examples
     --------
@@ -87,11 +88,13 @@ def landscape(
     """
     course = TimeCourse.read(adata, flow, time_key)
     first = flow.axis.times[0]
-    base = _fit_gaussian(course.cells.x[torch.as_tensor(course.elapsed == first)], first)
-    chunks = torch.split(torch.arange(adata.n_obs), _ROWS)
-    densities = np.concatenate([_log_density(course, rows, base) for rows in chunks])
+    base = _fit_gaussian(course.cells.x[torch.as_tensor(course.rows_at(first))], first)
+    potential = np.empty(adata.n_obs)
+    for time in course.time_points.times:
+        for rows in torch.split(torch.as_tensor(course.rows_at(time)), _ROWS):
+            potential[rows] = -_log_density(course, rows, time, base)
     adata = adata.copy() if copy else adata
-    adata.obs[key_added] = -densities
+    adata.obs[key_added] = potential
     write_record(adata.uns, key_added, {**course.provenance(), "start": first})
     return adata if copy else None
 
@@ -110,8 +113,10 @@ def _fit_gaussian(points: Points, time: float) -> MultivariateNormal:
 
 
 @torch.no_grad()
-def _log_density(course: TimeCourse, rows: torch.Tensor, base: MultivariateNormal) -> np.ndarray:
-    """Return the log-density of cells at their own times, shape (k,)."""
+def _log_density(
+    course: TimeCourse, rows: torch.Tensor, time: float, base: MultivariateNormal
+) -> np.ndarray:
+    """Return the log-density of cells of a time, shape (k,)."""
     flow, cells = course.flow, course.cells[rows]
 
     def velocity(t: Rows, x: Points) -> Points:
@@ -120,7 +125,6 @@ def _log_density(course: TimeCourse, rows: torch.Tensor, base: MultivariateNorma
     def log_density_at_first(x: Points) -> Rows:
         return base.log_prob(x.double())  # type: ignore[no-untyped-call]
 
-    start = flow.axis.to_flow(flow.axis.times[0])
-    stops = course.flow_times[rows]
-    found = log_density(velocity, log_density_at_first, cells.x, start, stops)
+    start, stop = (flow.axis.to_flow(each) for each in (flow.axis.times[0], time))
+    found = log_density(velocity, log_density_at_first, cells.x, start, stop)
     return found.double().cpu().numpy()

@@ -13,15 +13,15 @@ from anndata.utils import make_index_unique
 from cellflow._batch import Batch
 from cellflow._keys import REPRESENTATION, START_CELL, TIME
 from cellflow._random import torch_generator
-from cellflow.flow import Carried, carry
+from cellflow.flow import Prediction, predict_cells
 from cellflow.representation import Representation, write_map
 from cellflow.tl._time_course import TimeCourse
 
 
 def predict_population(
     course: TimeCourse, time: float, *, start: str = "both", seed: int = 0
-) -> tuple[Carried, np.ndarray]:
-    """Predict the cells of a time, and return with them the row that each was carried from.
+) -> tuple[Prediction, np.ndarray]:
+    """Predict the cells of a time, and return with them the row that each was prediction from.
 
     With one seed, a cell has the same offset from the clock at every time.
     """
@@ -31,9 +31,11 @@ def predict_population(
         return course.read_cells(course.rows_at(time))
 
     generator = torch_generator(seed)
-    carried = carry(course.flow, cells_at, neighbours, time, start=start, generator=generator)
-    rows = [course.rows_at(origin) for origin in dict.fromkeys(carried.starts)]
-    return carried, np.concatenate(rows)
+    prediction = predict_cells(
+        course.flow, cells_at, neighbours, time, start=start, generator=generator
+    )
+    rows = [course.rows_at(origin) for origin in dict.fromkeys(prediction.start_times)]
+    return prediction, np.concatenate(rows)
 
 
 def predicted_cells(
@@ -54,7 +56,7 @@ def predicted_cells(
     points
         Coordinates, shape (n, d).
     origins
-        Name of the cell that each was carried from, shape (n,).
+        Name of the cell that each was prediction from, shape (n,).
     columns
         Columns of `obs`, one value for each cell or one for all; that of the time is required.
     names

@@ -39,29 +39,30 @@ def pseudotime(
     key_added: str = PSEUDOTIME,
     copy: bool = False,
 ) -> AnnData | None:
-    """Write the time of the course at which each cell is at home, and how far it has come.
+    """Write the time at which the flow predicts cells like each cell, and how far each has come.
 
-    A cell is at home where the populations that the flow predicts have cells like it. Populations
-    are predicted at times between the snapshots, as by `tl.interpolate`, and the pseudotime of a
-    cell is the mean time of the predicted cells that are nearest to it, none of which was carried
-    from the cell itself. So a cell that is ahead of others of its time gets a later one.
+    Populations are predicted at times between the snapshots, as by `tl.interpolate`. The pseudotime
+    of a cell is the mean time of the predicted cells that are nearest to it, without those that
+    were carried from the cell itself. A cell that is ahead of others of its time gets a later
+    pseudotime.
 
     Parameters
     ----------
     adata
-        Cells, with known times or, where `course` is given, without.
+        Annotated data matrix of the cells. Their times need not be known if `course` is given.
     flow
         The fitted flow.
     course
-        The time course that populations are predicted from; None takes `adata`.
+        Annotated data matrix of the time course that populations are predicted from; None takes
+        `adata`.
     n_neighbors
-        Predicted cells that a mean is taken over.
+        Number of predicted cells that a mean is taken over.
     time_key
-        Column of `obs` with the times of the course; None takes the one that the flow was fitted
+        Column of `obs` with the times of the course; None takes the column that the flow was fitted
         to.
     rng
-        Seed, or a numpy generator that one is drawn from, of which predicted cells are taken: 400
-        at each of six times an interval.
+        Seed, or a numpy generator to draw one from, of the predicted cells: 400 at each of six
+        times an interval.
     key_added
         Column of `obs` to write the pseudotime to.
     copy
@@ -69,27 +70,28 @@ def pseudotime(
 
     Returns
     -------
-    None, or the copy. Written are:
+    None, or the annotated copy. Written are:
 
     `obs[key_added]`
-        Pseudotime, float64, in the unit of elapsed time.
+        Pseudotime in the unit of elapsed time, float64.
     `obs["cellflow_path_length"]`
-        Length of the way of the cell along the flow from the first time to its pseudotime, float64,
-        in units of the representation. Cells that take the long way round have a longer one.
+        Length of the cell's trajectory along the flow from the first time to its pseudotime, in
+        units of the representation, float64.
     `uns["cellflow"][key_added]`
-        `flow_id`, `time_key`, `unit`, `n_neighbors`.
+        `n_neighbors`, and the provenance: `flow_id`, `data`, `seed`, `device`, `versions`,
+        `time_key`, `unit`.
 
     Raises
     ------
     InputError
-        If there are no more predicted cells than neighbours, or times are outside the flow.
+        If there are not more predicted cells than neighbours, or times are outside the flow.
 
     Notes
     -----
     This is nearest-neighbour regression of time on position (Cover 1968, IEEE Trans. Inf. Theory
-    14:50), with every interval as likely before as any other. Means of neighbours are drawn in from
-    the first and the last time by about the time that neighbours spread over. Where populations of
-    different times overlap wholly, time cannot be told and all get the mean.
+    14:50), with equal prior probability of all intervals. Means over neighbours are drawn inward
+    from the first and the last time by about the range of times among the neighbours. If
+    populations of different times overlap completely, all cells get the mean time.
 
     Examples
     --------
@@ -142,16 +144,15 @@ class _Reference:
     def predict(cls, course: TimeCourse, rng: np.random.Generator) -> _Reference:
         """Predict the populations of times inside each interval, and sample them."""
         known = np.array(course.times)
-        shares = (np.arange(_TIMES) + 0.5) / _TIMES
-        inner = (known[:-1, None] + np.diff(known)[:, None] * shares).ravel()
+        inside = (np.arange(_TIMES) + 0.5) / _TIMES
+        inner = (known[:-1, None] + np.diff(known)[:, None] * inside).ravel()
         seed = int(rng.integers(2**62))
         points, rows = [], []
         for time in inner:
-            carried, origins = predict_population(course, float(time), seed=seed)
-            sample = rng.choice(
-                len(origins), size=_CELLS, p=carried.weights / carried.weights.sum()
-            )
-            points.append(carried.points[sample])
+            prediction, origins = predict_population(course, float(time), seed=seed)
+            shares = prediction.weights / prediction.weights.sum()
+            sample = rng.choice(len(origins), size=_CELLS, p=shares)
+            points.append(prediction.points[sample])
             rows.append(origins[sample])
         times = np.repeat(inner, _CELLS)
         return cls(np.concatenate(points), times, np.concatenate(rows), np.union1d(inner, known))

@@ -27,52 +27,54 @@ def push(
     decode: bool = True,
     rng: RNG = 0,
 ) -> AnnData:
-    """Move chosen cells forward to a time, through as many intervals as lie between.
+    """Move selected cells forward to a time, through as many intervals as lie between.
 
-    Each cell starts at its own time. Chosen cells that were taken after `time` are left aside, and
-    their number is told. All arrive by the clock of the flow: how far cells are from sharing one
-    (`Method.asynchrony`) is a matter of whole populations, `tl.interpolate`.
+    Each cell starts at its own time. Selected cells that were taken after `time` are not moved, and
+    their number is reported. All cells arrive by the clock of the flow: their asynchrony
+    (`Method.asynchrony`) concerns whole populations, see `tl.interpolate`.
 
     Parameters
     ----------
     adata
-        The time course, with what the flow's representation needs.
+        Annotated data matrix of the time course, with what the representation of the flow requires:
+        the same genes, or the same `obsm` key.
     flow
         The fitted flow.
     cells
-        Which: a boolean mask, names of cells, or text such as `cell_type=HSC`,
+        A boolean mask, names of cells, or text such as `cell_type=HSC` or
         `cell_type=HSC,MPP & day=2`.
     time
         Elapsed time in the unit of the course, or a label such as `day 3`.
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the column that the flow was fitted to.
     n_samples
-        Stochastic paths of each cell, for flows with a score (method `sf2m`); None moves each cell
-        along the velocity, for certain.
+        Number of stochastic paths of each cell, for flows with a score (method `sf2m`); None moves
+        each cell along the velocity, deterministically.
     extrapolate
-        Go beyond the last time of the flow, as if velocity and growth stayed as they are there.
+        Allow a `time` beyond the last time of the flow, with velocity and growth as they are there.
     decode
-        Decode expression, where the representation has a way back to genes.
+        Decode expression, if the representation has a map back to genes.
     rng
-        Seed, or a numpy generator that one is drawn from, of the stochastic paths.
+        Seed, or a numpy generator to draw one from, of the stochastic paths.
 
     Returns
     -------
-    A new AnnData, one cell for each that was moved, or `n_samples` for each, with `X` and slots as
-    from `tl.interpolate`. Different are:
+    A new AnnData with one cell for each moved cell, or `n_samples` for each, with the slots of
+    `tl.interpolate`. In particular:
 
     `obs["cellflow_weight"]`
-        Weight in proportion to the mass that a cell has grown to, relative to all cells of its own
-        time; weights sum to one.
+        Weights that sum to one, in proportion to the mass that each cell has grown to; for cells of
+        several times, to its share of what all cells of its own time have grown to.
     `uns["cellflow"]["push"]`
-        `time`, `unit`, `cells`, `n_samples`; `extrapolated`: whether `time` is outside the times of
-        the flow; and provenance: `flow_id`, `data`, `seed`, `device`, `versions`.
+        `time`, `cells`, `n_samples`, `extrapolated` (whether `time` is beyond the times of the
+        flow), and the provenance: `flow_id`, `data`, `seed`, `device`, `versions`, `time_key`,
+        `unit`.
 
     Raises
     ------
     InputError
-        For unknown cells, a time outside the flow while `extrapolate` is off, or `n_samples` for a
-        flow without a score.
+        For unknown cells, a time outside the flow without `extrapolate`, or `n_samples` for a flow
+        without a score.
 
     Examples
     --------
@@ -111,43 +113,49 @@ def pull(
     decode: bool = True,
     rng: RNG = 0,
 ) -> AnnData:
-    """Move chosen cells backward to a time: where they come from.
+    """Move selected cells backward to a time, to where they come from.
 
-    Each cell starts at its own time. Chosen cells that were taken before `time` are left aside, and
-    their number is told.
+    Each cell starts at its own time. Selected cells that were taken before `time` are not moved,
+    and their number is reported.
 
     Parameters
     ----------
     adata
-        The time course, with what the flow's representation needs.
+        Annotated data matrix of the time course, with what the representation of the flow requires:
+        the same genes, or the same `obsm` key.
     flow
         The fitted flow.
     cells
-        Which: a boolean mask, names of cells, or text such as `cell_type=Mono`,
-        `cell_type=Mono,Neu & day=6`.
+        A boolean mask, names of cells, or text such as `cell_type=HSC` or
+        `cell_type=HSC,MPP & day=2`.
     time
         Elapsed time in the unit of the course, or a label such as `day 3`.
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the column that the flow was fitted to.
     n_samples
-        Stochastic paths of each cell, for flows with a score (method `sf2m`); None moves each cell
-        against the velocity, for certain.
+        Number of stochastic paths of each cell, for flows with a score (method `sf2m`); None moves
+        each cell against the velocity, deterministically.
     extrapolate
-        Go beyond the first time of the flow, as if velocity and growth had been as they are there.
+        Allow a `time` before the first time of the flow, with velocity and growth as they are
+        there.
     decode
-        Decode expression, where the representation has a way back to genes.
+        Decode expression, if the representation has a map back to genes.
     rng
-        Seed, or a numpy generator that one is drawn from, of the stochastic paths.
+        Seed, or a numpy generator to draw one from, of the stochastic paths.
 
     Returns
     -------
-    As of `push`; `obs["cellflow_weight"]` undoes growth, and `uns["cellflow"]["pull"]` has the
-    settings.
+    A new AnnData as of `push`. In particular:
+
+    `obs["cellflow_weight"]`
+        Weights as of `push`; growth is reversed.
+    `uns["cellflow"]["pull"]`
+        As of `push`.
 
     Raises
     ------
     InputError
-        As `push`.
+        As in `push`.
     """
     return _carry_selected(
         adata,

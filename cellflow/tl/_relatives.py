@@ -33,44 +33,48 @@ def ancestors(
     Parameters
     ----------
     adata
-        The time course, with what the flow's representation needs.
+        Annotated data matrix of the time course, with what the representation of the flow requires:
+        the same genes, or the same `obsm` key.
     flow
         The fitted flow.
     cells
-        The group: a boolean mask, names of cells, or text such as `cell_type=Mono & day=6`. Those
-        at or before `time` are left aside, and their number is told.
+        The group: a boolean mask, names of cells, or text such as `cell_type=Mono & day=6`. Cells
+        at or before `time` are not used, and their number is reported.
     time
-        A time of the course.
+        A time point of the course.
     by
-        `flow` carries the group back along the flow, and each cell is shared by the nearest cells
-        there; `coupling` multiplies optimal transport plans (see `fates`).
+        `flow` carries the group back along the flow, and the nearest cells there share each carried
+        cell; `coupling` multiplies optimal transport plans (see `fates`).
     n_neighbors
-        Of `flow`: how many cells share each that is carried.
+        Number of cells that share each carried cell, for `by="flow"`.
     n_samples
-        Of `flow`: stochastic paths of each cell, for flows with a score (method `sf2m`).
+        Number of stochastic paths of each cell, for `by="flow"` and flows with a score (method
+        `sf2m`).
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the column that the flow was fitted to.
     rng
-        Seed, or a numpy generator that one is drawn from.
+        Seed, or a numpy generator to draw one from, of stochastic paths and of the blocks of large
+        transport plans.
     key_added
-        Name of the column and of the record.
+        Name of the `obs` column and of the entry in `uns`.
     copy
-        Return a copy of `adata` with the slots, and leave `adata` as it is.
+        Return an annotated copy instead of writing to `adata`.
 
     Returns
     -------
-    None, or the copy. Written is:
+    None, or the annotated copy. Written are:
 
     `obs[key_added]`
-        How probable each cell of `time` is the ancestor of a cell of the group, each of which
-        counts as one. They sum to one; cells of other times are NaN.
+        Probability that each cell of `time` is the ancestor of a cell of the group, all of whose
+        cells count equally. They sum to one; cells of other times are NaN.
     `uns["cellflow"][key_added]`
-        `cells`, `time`, `unit`, `by`, `n_neighbors`, `n_samples`, `flow_id`.
+        `cells`, `time`, `by`, `n_neighbors`, `n_samples`, and the provenance: `flow_id`, `data`,
+        `seed`, `device`, `versions`, `time_key`, `unit`.
 
     Raises
     ------
     InputError
-        For unknown cells, times or ways, or where none of the cells is after `time`.
+        For unknown cells, times or estimators, or if none of the cells is after `time`.
 
     Examples
     --------
@@ -119,45 +123,48 @@ def descendants(
     Parameters
     ----------
     adata
-        The time course, with what the flow's representation needs.
+        Annotated data matrix of the time course, with what the representation of the flow requires:
+        the same genes, or the same `obsm` key.
     flow
         The fitted flow.
     cells
-        The group: a boolean mask, names of cells, or text such as `cell_type=HSC & day=2`. Those
-        at or after `time` are left aside, and their number is told.
+        The group: a boolean mask, names of cells, or text such as `cell_type=HSC & day=2`. Cells at
+        or after `time` are not used, and their number is reported.
     time
-        A time of the course.
+        A time point of the course.
     by
-        `flow` carries the group along the flow, and each cell is shared by the nearest cells
-        there; `coupling` multiplies optimal transport plans (see `fates`).
+        `flow` carries the group along the flow, and the nearest cells there share each carried
+        cell; `coupling` multiplies optimal transport plans (see `fates`).
     n_neighbors
-        Of `flow`: how many cells share each that is carried.
+        Number of cells that share each carried cell, for `by="flow"`.
     n_samples
-        Of `flow`: stochastic paths of each cell, for flows with a score (method `sf2m`).
+        Number of stochastic paths of each cell, for `by="flow"` and flows with a score (method
+        `sf2m`).
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the column that the flow was fitted to.
     rng
-        Seed, or a numpy generator that one is drawn from.
+        Seed, or a numpy generator to draw one from, of stochastic paths and of the blocks of large
+        transport plans.
     key_added
-        Name of the column and of the record.
+        Name of the `obs` column and of the entry in `uns`.
     copy
-        Return a copy of `adata` with the slots, and leave `adata` as it is.
+        Return an annotated copy instead of writing to `adata`.
 
     Returns
     -------
-    None, or the copy. Written is:
+    None, or the annotated copy. Written are:
 
     `obs[key_added]`
-        Share of the group's descendants that each cell of `time` is; cells of the group count by
-        how much they grow, those of several times by the share of the descendants of all cells of
-        their own time that theirs are. They sum to one; cells of other times are NaN.
+        Share of each cell of `time` in the descendants of the group. Cells of the group are
+        weighted by their growth; those of several times by their share in the descendants of all
+        cells of their own time. They sum to one; cells of other times are NaN.
     `uns["cellflow"][key_added]`
         As of `ancestors`.
 
     Raises
     ------
     InputError
-        For unknown cells, times or ways, or where none of the cells is before `time`.
+        For unknown cells, times or estimators, or if none of the cells is before `time`.
     """
     return _write_relatives(
         adata,

@@ -18,7 +18,7 @@ from cellflow.training.devices import cpu_threads
 
 @dataclass(frozen=True)
 class Simulator:
-    """How cells are moved.
+    """Simulator of cells along a flow: one deterministic path each, or several stochastic ones.
 
     Attributes
     ----------

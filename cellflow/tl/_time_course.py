@@ -25,9 +25,9 @@ from cellflow.io import (
     SideColumns,
     TimePoints,
     describe_cells,
-    flow_times_of,
     select_cells,
     shared_times,
+    time_points_for_flow,
 )
 from cellflow.representation import Representation, cells_of, from_context
 
@@ -58,7 +58,9 @@ class TimeCourse:
     @classmethod
     def read(cls, adata: AnnData, flow: Flow, time_key: str | None) -> TimeCourse:
         """Read the times of all cells; `time_key` None takes the column the flow was fitted to."""
-        return cls(adata, flow, flow_times_of(adata, flow, time_key), time_key or flow.time_key)
+        return cls(
+            adata, flow, time_points_for_flow(adata, flow, time_key), time_key or flow.time_key
+        )
 
     @property
     def elapsed(self) -> np.ndarray:
@@ -166,7 +168,7 @@ class TimeCourse:
         if n_left_out and cells is not None:
             log_info(
                 f"{n_left_out} of {int(selected.sum())} chosen cells are not {where} "
-                "and are left aside"
+                "and are not used"
             )
         return mask
 
@@ -193,7 +195,7 @@ class TimeCourse:
             CellflowWarning,
             stacklevel=3,
         )
-        return self.flow.extended(), True
+        return self.flow.extrapolate(), True
 
     @torch.no_grad()
     def velocity(self, rows: np.ndarray) -> np.ndarray:

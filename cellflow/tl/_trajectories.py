@@ -37,58 +37,57 @@ def trajectories(
     decode: bool = True,
     rng: RNG = 0,
 ) -> AnnData:
-    """Follow chosen cells along a flow and keep where they are at many times.
+    """Follow selected cells along a flow, and return their positions at many times.
 
     Parameters
     ----------
     adata
-        The time course, with what the flow's representation needs.
+        Annotated data matrix of the time course, with what the representation of the flow requires:
+        the same genes, or the same `obsm` key.
     flow
         The fitted flow.
     cells
-        Which: a boolean mask, names of cells, or text such as `cell_type=HSC & day=2`. None takes
-        the cells of the first time, of the last where `backward` is on. Each starts at its own
-        time.
+        Cells to follow: a boolean mask, names of cells, or text such as `cell_type=HSC & day=2`.
+        None takes the cells of the first time, or of the last with `backward`. Each starts at its
+        own time.
     n_cells
-        How many of them to follow at most, drawn at random; None follows all.
+        Maximum number of cells, drawn at random; None follows all.
     times
-        Times at which cells are kept, elapsed times or labels; or how many, spread evenly from the
-        first start to the last time of the flow. Those before a cell's own start are left out for
-        it, and its start is added.
+        Elapsed times or labels, or how many times, spread evenly from the first start to the last
+        time of the flow. Each cell is returned at its start and at the times after it.
     backward
         Follow cells back in time.
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the column that the flow was fitted to.
     n_samples
-        Stochastic paths of each cell, for flows with a score (method `sf2m`); None moves each cell
-        along the velocity, for certain.
+        Number of stochastic paths of each cell, for flows with a score (method `sf2m`); None moves
+        each cell along the velocity, deterministically.
     extrapolate
-        Allow `times` beyond those of the flow, where velocity and growth stay as they are at the
-        nearest.
+        Allow `times` beyond those of the flow, with velocity and growth as they are at the nearest.
     decode
-        Decode expression, where the representation has a way back to genes. The result has a row a
-        cell and time, so it is large.
+        Decode expression, if the representation has a map back to genes. The result has a row for
+        each cell and time, so it is large.
     rng
-        Seed, or a numpy generator that one is drawn from, of the draw and of stochastic paths.
+        Seed, or a numpy generator to draw one from, of the cells drawn and of stochastic paths.
 
     Returns
     -------
-    A new AnnData in long form, one row per trajectory and time, sorted by trajectory and then in
-    the direction in which the cell moves, with `X` and slots as from `tl.interpolate`, and:
+    A new AnnData in long form, with a row for each trajectory and time, sorted by trajectory and
+    then in the direction of the cell. It has the slots of `tl.interpolate`, and:
 
     `obs["trajectory"]`
-        Number of the trajectory that a row belongs to, from 0.
+        Number of the trajectory, from 0.
     `obs["cellflow_weight"]`
-        Weight of each cell; weights sum to one at each time.
+        Weights as of `push`, which sum to one at each time.
     `uns["cellflow"]["trajectories"]`
-        `unit`, `cells`, `backward`, `n_samples`; `extrapolated`: whether any time is outside those
-        of the flow; and provenance as from `tl.push`.
+        `cells`, `backward`, `n_samples`, `extrapolated`, and the provenance: `flow_id`, `data`,
+        `seed`, `device`, `versions`, `time_key`, `unit`.
 
     Raises
     ------
     InputError
-        For unknown cells, times outside the flow while `extrapolate` is off, or `n_samples` for a
-        flow without a score.
+        For unknown cells, times outside the flow without `extrapolate`, or `n_samples` for a flow
+        without a score.
 
     Examples
     --------
@@ -116,9 +115,9 @@ def trajectories(
     bundles = []
     for start in np.unique(starts):
         chosen = rows[starts == start]
-        way = [float(start), *_times_ahead(grid, float(start), len(chosen), backward)]
-        moved = simulate_rows(course, simulator, chosen, way, alone=np.ptp(starts) == 0)
-        bundles.append(_Bundle(chosen, np.array(way), moved))
+        stops = [float(start), *_times_ahead(grid, float(start), len(chosen), backward)]
+        moved = simulate_rows(course, simulator, chosen, stops, alone=np.ptp(starts) == 0)
+        bundles.append(_Bundle(chosen, np.array(stops), moved))
     result = _to_anndata(course, bundles, simulator.n_copies, decode)
     entry = {
         "cells": describe_cells(cells),

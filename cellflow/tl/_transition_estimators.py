@@ -157,7 +157,7 @@ class CouplingTransitions:
     _plans: dict[float, csr_array] = field(default_factory=dict)
 
     def estimate(self, rows: np.ndarray, targets: np.ndarray) -> TransitionMatrices:
-        """Return a matrix for each interval on the way; see `TransitionEstimator`."""
+        """Return one matrix for each interval in between; see `TransitionEstimator`."""
         elapsed = self.course.elapsed
         origin, goal = (float(elapsed[each[0]]) for each in (rows, targets))
         low, high = sorted((origin, goal))

@@ -40,26 +40,28 @@ def transitions(
     Parameters
     ----------
     adata
-        The time course, with what the flow's representation needs.
+        Annotated data matrix of the time course, with what the representation of the flow requires:
+        the same genes, or the same `obsm` key.
     flow
         The fitted flow.
     groups
-        Column of `obs` with the groups. Cells without a value are left out at both ends.
+        Column of `obs` with the groups. Cells without a value are left out at both times.
     by
         `flow` carries the cells of each time to the next, and the nearest cells there vote;
         `coupling` takes optimal transport plans (see `fates`).
     n_neighbors
-        Of `flow`: how many cells vote for each that is carried.
+        Number of cells that vote for each carried cell, for `by="flow"`.
     n_samples
-        Of `flow`: stochastic paths of each cell, for flows with a score (method `sf2m`).
+        Number of stochastic paths of each cell, for `by="flow"` and flows with a score (method
+        `sf2m`).
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the column that the flow was fitted to.
     rng
-        Seed, or a numpy generator that one is drawn from.
+        Seed, or a numpy generator to draw one from.
 
     Returns
     -------
-    A row for each interval, source group and target group that have cells there:
+    A DataFrame with a row for each interval, source group and target group that have cells there:
 
     `groups`
         Name of the column.
@@ -68,22 +70,21 @@ def transitions(
     `source`, `target`
         Groups at these times, text.
     `probability`
-        Share of the descendants of the source group's cells that are in the target group. Over the
-        targets of one source they sum to one (rows: source groups); over the sources of one target
-        they do not.
+        Share of the descendants of the source group that are in the target group. It sums to one
+        over the targets of a source, but not over the sources of a target.
     `n_source`
-        Cells of the source group.
+        Number of cells of the source group.
     `mass`
-        `probability` times the source group's share of the cells of its time: over all rows of an
-        interval they sum to one. `pl.sankey` draws it.
+        `probability` times the share of the source group in the cells of its time; it sums to one
+        over all rows of an interval. `pl.sankey` draws it.
 
-    Groups of which no descendants are known, since none of their label was taken later or all were
-    out of reach, have no rows, and are told.
+    Groups without known descendants, since none of their label was taken later or all were out of
+    reach, have no rows, and are reported.
 
     Raises
     ------
     InputError
-        For unknown columns or ways, or where a time has no cell with a group.
+        For unknown columns or estimators, or if a time has no cell with a group.
 
     Examples
     --------

@@ -37,22 +37,22 @@ def uncertainty(
 ) -> AnnData | None:
     """Write how far fits disagree on where each cell goes, and how far from data they take it.
 
-    Every cell is carried from its own time to `time`, backward where that is earlier, by each of
-    several flows that were fitted to the same data with other seeds.
+    Every cell is carried from its own time to `time`, backward if that is earlier, by each of
+    several flows that were fitted to the same data with different seeds.
 
     Parameters
     ----------
     adata
-        The time course.
+        Annotated data matrix of the time course.
     flows
-        Flows of other seeds in one representation; of a single one only the distance from data is
-        known.
+        Flows of different seeds in one representation; for a single flow, only the distance from
+        data is written.
     time
-        Where cells are carried, a time inside the range of the flows; None takes the last one.
+        Time that cells are carried to, inside the range of the flows; None takes the last.
     n_neighbors
-        Measured cells that a distance from data is the mean over.
+        Number of measured cells that a distance from data is the mean over.
     time_key
-        Column of `obs` with the times; None takes the one that the first flow was fitted to.
+        Column of `obs` with the times; None takes the column that the first flow was fitted to.
     key_added
         Column of `obs` to write the disagreement to.
     copy
@@ -60,25 +60,26 @@ def uncertainty(
 
     Returns
     -------
-    None, or the copy. Written are:
+    None, or the annotated copy. Written are:
 
     `obs[key_added]`
         Mean distance of the arrivals of a cell from their mean, in units of the spread of the
         cells: their root mean square distance from the mean of their time. 0 for cells of `time`
         itself; not written for a single flow.
     `obs["cellflow_distance"]`
-        Mean distance of the arrivals to the nearest measured cells of any time, the cell itself
-        aside, and of its own label where the flow was fitted within labels, over the same distance
-        of the median measured cell. About 1 among data; nothing of it is evidence where it is
-        several times that.
+        Mean distance of the arrivals to the nearest measured cells of any time, without the cell
+        itself, divided by that distance of the median measured cell. If the flow was fitted within
+        labels, only cells of the same label are used. About 1 among data; several times that means
+        that the prediction has no support in the data.
     `uns["cellflow"][key_added]`
-        `time`, `unit`, `flow_ids`, `spread`, `far_limit` (the 95th percentile of measured cells)
-        and `share_far`, the share of the cells that arrive beyond it.
+        `time`, `flow_ids`, `spread`, `far_limit` (95th percentile of measured cells), `share_far`
+        (share of the cells that arrive beyond it), and the provenance of the first flow: `flow_id`,
+        `data`, `seed`, `device`, `versions`, `time_key`, `unit`.
 
     Raises
     ------
     InputError
-        For no flows, flows of different representations, or a time outside their range.
+        Without flows, for flows of different representations, or for a time outside their range.
 
     Warns
     -----
@@ -88,8 +89,8 @@ def uncertainty(
     Notes
     -----
     Seeds disagree on what the fit leaves open (Lakshminarayanan et al. 2017, arXiv 1612.01474).
-    What all of them get wrong, such as a wrong coupling, they may agree on; held-out times
-    (`tl.holdout`, `tl.regions`) measure errors.
+    They may agree on a common error, such as a wrong coupling; `tl.holdout` and `tl.regions`
+    measure errors on held-out times.
 
     Examples
     --------
@@ -107,7 +108,7 @@ def uncertainty(
     True
     """
     flows = [flows] if isinstance(flows, Flow) else list(flows)
-    _check_alike(flows)
+    _check_representations(flows)
     courses = [TimeCourse.read(adata, flow, time_key or flows[0].time_key) for flow in flows]
     labels, time_points = courses[0].labels, courses[0].time_points
     _check_neighbors(labels, n_neighbors)
@@ -158,12 +159,12 @@ def _carry_to(course: TimeCourse, time: float) -> np.ndarray:
     return moved.double().cpu().numpy()
 
 
-def _check_alike(flows: list[Flow]) -> None:
+def _check_representations(flows: list[Flow]) -> None:
     if not flows:
         raise InputError("no flows; give one or more")
     first, *others = flows
     for k, other in enumerate(others, start=1):
-        if not _same_map(first, other):
+        if not _share_representation(first, other):
             raise InputError(
                 f"flow {k} has another representation than the first one "
                 f"({from_context(other.context).describe()}; "
@@ -171,8 +172,8 @@ def _check_alike(flows: list[Flow]) -> None:
             )
 
 
-def _same_map(one: Flow, other: Flow) -> bool:
-    """Whether points of both flows mean the same."""
+def _share_representation(one: Flow, other: Flow) -> bool:
+    """Return whether both flows have the same representation."""
     maps = [flow.context.settings.get("representation") for flow in (one, other)]
     ours, theirs = one.context.arrays, other.context.arrays
     return (
@@ -188,7 +189,7 @@ def _same_map(one: Flow, other: Flow) -> bool:
 
 
 def _check_neighbors(labels: np.ndarray, n_neighbors: int) -> None:
-    """Refuse more neighbours than each cell has."""
+    """Check that each cell has so many neighbours."""
     check_positive(n_neighbors, "n_neighbors")
     _, counts = np.unique(labels, return_counts=True)
     if n_neighbors >= counts.min():
@@ -199,7 +200,7 @@ def _check_neighbors(labels: np.ndarray, n_neighbors: int) -> None:
 def _distance_from_data(
     measured: np.ndarray, points: np.ndarray, labels: np.ndarray, n_neighbors: int
 ) -> np.ndarray:
-    """Mean distance of each point to the nearest measured cells of its label, itself aside."""
+    """Return the mean distance to the nearest measured cells of the label, without itself."""
     found = np.empty(len(points))
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
@@ -212,7 +213,7 @@ def _distance_from_data(
 
 
 def _spread(points: np.ndarray, elapsed: np.ndarray) -> float:
-    """Root mean square distance of cells from the mean of their time."""
+    """Return the root mean square distance of cells from the mean of their time."""
     parts = [points[elapsed == time] for time in np.unique(elapsed)]
     squares = [np.square(part - part.mean(axis=0)).sum() for part in parts]
     return float(np.sqrt(np.sum(squares) / len(points)))

@@ -39,25 +39,25 @@ def velocity(
 ) -> AnnData | None:
     """Write the velocity of each cell at its own time, and its arrows on plots.
 
-    Velocities are per unit of elapsed time of the course (a day, an hour): the flow's own, which
-    are per unit of its clock, times the derivative of the clock. Where two intervals meet, it is
-    the velocity of the flow at that time, and the derivative is the mean of both sides.
+    Velocities are per unit of elapsed time of the course (a day, an hour): the velocity of the
+    flow, which is per unit of flow time, times the clock rate. At a time point between two
+    intervals the clock rate is the mean of both.
 
     Parameters
     ----------
     adata
-        The time course.
+        Annotated data matrix of the time course.
     flow
         The fitted flow.
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the column that the flow was fitted to.
     basis
-        Names of plots, one or several, such as `umap` or `X_umap`; their first two dimensions are
-        used. None are needed for the representation of the flow itself.
+        Name or names of plots, such as `umap` or `X_umap`, of which the first two dimensions are
+        used. Not needed for the representation of the flow itself.
     decode
-        Decode velocities to genes; needs a representation made of genes.
+        Decode velocities to genes; requires a representation made of genes.
     n_neighbors
-        Neighbours of a cell that its arrow on a plot is made of.
+        Number of neighbours that the arrow of a cell on a plot is computed from.
     key_added
         Prefix of the `obsm` keys, and name of the layer.
     copy
@@ -65,34 +65,35 @@ def velocity(
 
     Returns
     -------
-    None, or the copy. Written are:
+    None, or the annotated copy. Written are:
 
     `obsm["velocity_<representation>"]`
-        Velocity in the flow's representation, float32, in units of its points per unit of elapsed
-        time: `velocity_cellflow` for `X_cellflow`, which is written too where it is missing.
+        Velocity in the representation of the flow, float32, in units of its points per unit of
+        elapsed time: `velocity_cellflow` for `X_cellflow`, which is written too if it is missing.
     `obsm["velocity_<basis>"]`
         Arrows on each basis, shape (n, 2), float32.
     `layers["velocity"]`, `layers["velocity_expression"]`, `var["velocity_genes"]`
-        With `decode`: velocity and decoded expression of each gene, float32, on the scale that the
-        representation works on, NaN for genes outside it; and which genes are inside.
+        With `decode`: velocity and decoded expression of each gene, float32, on the scale of the
+        representation, NaN for genes outside it; and a mask of the genes inside it.
     `uns["cellflow"]["velocity"]`
-        `flow_id`, `time_key`, `unit`, and how each basis was reached.
+        `bases` (`linear` or `neighbours` for each), and the provenance: `flow_id`, `data`, `seed`,
+        `device`, `versions`, `time_key`, `unit`.
 
     Raises
     ------
     InputError
-        For cells outside the times of the flow, a basis that is not there, points of another
-        representation under the key of the flow's, or genes where there is no way back to them.
+        For cells outside the times of the flow, an unknown basis, points of another representation
+        in the slot of the flow's, or genes if the representation has no map back to them.
 
     Notes
     -----
-    A basis that is an affine map of the representation (principal components of it, found by
+    A basis that is an affine map of the representation (such as its principal components, found by
     least squares) gets the exact image of the velocity, in units of the basis per unit of elapsed
-    time. On any other one an arrow is the mean of the unit displacements to the neighbours of the
-    cell, weighed by exp(10 cos) of the angle between velocity and displacement in the
-    representation, less their plain mean (La Manno et al. 2018, Nature 560:494; Bergen et al. 2020,
-    Nat. Biotechnol. 38:1408): such an arrow has a direction and says how far the neighbours agree,
-    and no unit.
+    time. On any other basis an arrow is the mean of the unit displacements to the neighbours of the
+    cell, weighted by exp(10 cos) of the angle between velocity and displacement in the
+    representation, minus their unweighted mean (La Manno et al. 2018, Nature 560:494; Bergen et al.
+    2020, Nat. Biotechnol. 38:1408). Such an arrow has a direction, and its length shows how far the
+    neighbours agree; it has no unit.
 
     scVelo draws `velocity_<basis>`. CellRank's `VelocityKernel` reads `attr="obsm"`,
     `xkey="X_cellflow"`, `vkey="velocity_cellflow"`; or, with `decode`,

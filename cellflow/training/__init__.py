@@ -11,7 +11,7 @@ from cellflow.training.checkpoints import Checkpoint, make_checkpoint
 from cellflow.training.comparison import report_straightness
 from cellflow.training.context import Fit
 from cellflow.training.devices import resolve_device
-from cellflow.training.fine_tuning import settings_after, sigma_after
+from cellflow.training.fine_tuning import choose_sigma, resolve_fine_tuning
 from cellflow.training.fit import fit_flow
 from cellflow.training.parallel import ProcessGroup, launch, process_group
 from cellflow.training.trainer import Callback, Trainer
@@ -29,6 +29,7 @@ __all__ = [
     "ProgressBar",
     "Timer",
     "Trainer",
+    "choose_sigma",
     "fit_flow",
     "ground_cost",
     "launch",
@@ -36,6 +37,5 @@ __all__ = [
     "process_group",
     "report_straightness",
     "resolve_device",
-    "settings_after",
-    "sigma_after",
+    "resolve_fine_tuning",
 ]

@@ -79,7 +79,7 @@ from cellflow.paths import (
 )
 from cellflow.training.context import Fit
 from cellflow.training.geodesics import metric_path
-from cellflow.training.potentials import potentials_for
+from cellflow.training.potentials import load_or_fit_potentials
 from cellflow.transport import Plan, entropic_plan, partial_plan, unbalanced_plan
 
 #: Default strength of the entropy of unbalanced transport, as a share of the mean cost
@@ -160,8 +160,8 @@ def _acceleration(
     condition = target.stored.condition
     if isinstance(source, Gaussian) and condition is not None and (condition != condition[0]).any():
         raise InputError(
-            "coupling 'acceleration' asks a flow where noise goes, and covariates that differ "
-            "inside a class do not tell; leave out those that are no classes"
+            "coupling 'acceleration' evaluates a flow at noise, which has the covariates of its "
+            "class only; leave out covariates that differ within a class"
         )
     velocity = fit.prior.nets.velocity
     batches = _minibatch(
@@ -173,7 +173,7 @@ def _acceleration(
 def _semidiscrete(
     fit: Fit, settings: SemidiscreteSettings, source: Side, target: Population, span: Interval
 ) -> Coupling:
-    potentials = potentials_for(fit, settings, source, target)
+    potentials = load_or_fit_potentials(fit, settings, source, target)
     if isinstance(source, Gaussian):
         return SemidiscreteCoupling(source, target, span, potentials)
     return PlanCoupling(source, target, span, potentials_plan(potentials, source))

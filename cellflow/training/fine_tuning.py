@@ -1,4 +1,4 @@
-"""Settings of a fine-tuning: what is taken from the flow that was fitted before."""
+"""Settings of a fine-tuning, which follow those of the flow fitted before."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.methods.sizes import MLPSizes
 
-#: The step size is the prior's divided by this, and so are the steps and the warm-up.
+#: The step size is that of the prior divided by this, and so are the steps and the warm-up.
 _SLOWER, _SHORTER = 10, 4
 
 
 def check_tunable(prior: Flow, marginals: Marginals) -> None:
-    """Refuse a flow that has other nets than that of the velocity, or starts elsewhere.
+    """Refuse a flow with other nets than that of the velocity, or with another source.
 
     Raises
     ------
     InputError
-        With what it has.
+        With its nets, or its path.
     """
     if prior.nets.roles != ("velocity",):
         raise InputError(
@@ -38,7 +38,7 @@ def check_tunable(prior: Flow, marginals: Marginals) -> None:
         )
 
 
-def settings_after(
+def resolve_fine_tuning(
     prior: Flow,
     method: str | Method,
     recipe: str | Recipe | None,
@@ -57,7 +57,7 @@ def settings_after(
     """
     changes = {name: value for name, value in changes.items() if value is not None}
     if isinstance(method, str):
-        changes = {"sigma": sigma_after(prior), **changes}
+        changes = {"sigma": choose_sigma(prior), **changes}
     chosen = method_of(method, **changes)
     if not chosen.objective.fine_tunes:
         raise InputError(
@@ -68,7 +68,7 @@ def settings_after(
     return chosen, recipe_of(_shorter(prior) if recipe is None else recipe, **given)
 
 
-def sigma_after(prior: Flow) -> float:
+def choose_sigma(prior: Flow) -> float:
     """Return the noise of the path to fine-tune a flow with: its own if it is straight, else 0."""
     path = prior.method.path
     return path.sigma if path.is_straight else 0.0

@@ -1,4 +1,4 @@
-"""From populations in time to a flow."""
+"""Fit a flow to populations in time."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from cellflow.training.target_net import TargetNet
 from cellflow.training.time_course import course_coupling, wfr_length_scale
 from cellflow.training.trainer import Callback, Trainer
 
-#: Which share of the cells is trained on does not depend on the seed of a fit, as in the reference
-#: runner, so that seeds differ by training alone.
+#: The training cells do not depend on the seed of a fit, as in the reference runner, so that seeds
+#: differ by training alone.
 SPLIT_SEED = 42
 
 
@@ -48,14 +48,14 @@ def fit_flow(
     progress: bool = False,
     unit: str = "pairs",
 ) -> Flow:
-    """Fit a velocity field, and what goes with it, to the populations of a time course.
+    """Fit a velocity, and the other fields of the objective, to the populations of a time course.
 
     Parameters
     ----------
     marginals
         Populations at the flow times of `axis`.
     axis
-        The clock that the flow will carry.
+        Clock of the flow.
     method
         Coupling, path and objective.
     recipe
@@ -65,15 +65,16 @@ def fit_flow(
     device
         Where to fit.
     prior
-        A fitted flow for couplings that ask one; objective `oat` goes on from its weights.
+        A flow fitted before, for couplings that require one; objective `oat` starts from its
+        weights.
     checkpoint
         File for the state of the training.
     callbacks
-        What follows the training, besides early stopping and the progress bar.
+        Callbacks of the trainer, besides early stopping and the progress bar.
     progress
         Show a progress bar on stderr.
     unit
-        What the bar calls a pair.
+        Unit of the progress bar.
     """
     check_source(method, recipe, marginals)
     generator = torch_generator(seed, device)
@@ -83,7 +84,7 @@ def fit_flow(
     tuned = prior if method.objective.fine_tunes else None
     if tuned is not None:
         recipe = tuning_recipe(recipe, tuned)
-    seen, unseen = split(marginals, recipe.train_fraction, device)
+    seen, unseen = split_marginals(marginals, recipe.train_fraction, device)
     nets = make_nets(marginals, method, recipe, seed) if tuned is None else deepcopy(tuned.nets)
     nets = nets.to(device)
     if recipe.channels_last:
@@ -105,25 +106,25 @@ def fit_flow(
     }
     timer = Timer(device)
     with cpu_threads(recipe.threads):
-        followers: list[Callback] = [timer]
+        all_callbacks: list[Callback] = [timer, *callbacks]
         if tuned is not None and isinstance(method.objective, OATSettings):
             target = TargetNet.of(nets, method.objective, fit)
-            followers.append(target)
+            all_callbacks.append(target)
             fit = replace(fit, prior=replace(tuned, nets=target.net))
         coupling = course_coupling(fit)
         path = PATH_BUILDERS[method.path.name](fit, method.path, coupling)
         if recipe.patience is not None:
             check = course_coupling(replace(fit, marginals=unseen))
-            followers.append(EarlyStopping(check, device, recipe.patience))
+            all_callbacks.append(EarlyStopping(check, device, recipe.patience))
         if progress:
-            followers.append(ProgressBar(unit=unit))
+            all_callbacks.append(ProgressBar(unit=unit))
         trainer = Trainer(
             nets,
             coupling,
             OBJECTIVE_BUILDERS[method.objective.name](fit, method.objective, path),
             recipe,
             generator,
-            callbacks=[*followers, *callbacks],
+            callbacks=all_callbacks,
             checkpoint=None if checkpoint is None else checkpoint.with_identity(identity),
         )
         nets = trainer.run()
@@ -224,15 +225,15 @@ def check_prior(prior: Flow | None, method: Method, marginals: Marginals, axis: 
         check_tunable(prior, marginals)
 
 
-def split(
+def split_marginals(
     marginals: Marginals, fraction: float, device: torch.device
 ) -> tuple[Marginals, Marginals]:
-    """A random share of each population and the rest of it; for a share of 1, all of it twice.
+    """Split each population at random in a share and its rest; for a share of 1, return it twice.
 
     Raises
     ------
     InputError
-        If a population of one point would have to be shared out.
+        If a population of one point would have to be split.
     """
     if fraction == 1:
         here = move_marginals(marginals, device)

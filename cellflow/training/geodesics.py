@@ -1,4 +1,4 @@
-"""How the path `metric` is made: a net bends straight paths to the least energy in a metric."""
+"""The path `metric`: train a net that bends straight paths to the least energy in a metric."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _geopath(fit: Fit) -> GeopathNet:
     recipe, generator, marginals = fit.recipe, fit.generator, fit.marginals
     # Weights are made on the CPU, as those of the fields, so that they are the same everywhere.
     seed = draw_seed(generator)
-    # Bends are smooth; points on a grid need no net that knows of it for them.
+    # Bends are smooth, so that points on a grid do not need a convolutional net for them.
     sizes = recipe.net if isinstance(recipe.net, MLPSizes) else MLPSizes()
     net = GeopathNet(marginals.dim, generator=torch_generator(seed), **sizes.numbers)
     net = net.to(generator.device)

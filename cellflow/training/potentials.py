@@ -1,4 +1,4 @@
-"""Potentials of a fit: read from the folder that keeps them, or found and kept there."""
+"""Semidiscrete potentials of a fit, stored in a folder for fits that use the same ones."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from cellflow.methods.parts import SemidiscreteSettings
 from cellflow.training.context import Fit
 
 
-def potentials_for(
+def load_or_fit_potentials(
     fit: Fit,
     settings: SemidiscreteSettings,
     source: Population | Gaussian,
     target: Population,
     *,
-    anew: bool = False,
+    refit: bool = False,
 ) -> Potentials:
-    """The potentials of the target's points, by the settings of the method.
+    """Return the potentials of the target's points: those of the folder, or else fitted now.
 
-    With `anew`, those that are kept are not read, but replaced.
+    With `refit`, potentials of the folder are not read, but replaced.
 
     Raises
     ------
     InputError
-        If the folder that keeps them is a file, or they were found for other points.
+        If the folder is a file, or its potentials are those of other points.
     FileError
-        If what is kept cannot be read, or nothing can be written there.
+        If its potentials cannot be read, or it cannot be written to.
     """
     generator = fit.generator
-    # Drawn in any case, so that what follows is the same with kept potentials and with new ones.
+    # Drawn in any case, so that later draws do not depend on whether potentials are read or fitted.
     seed = draw_seed(generator)
-    kept = None if settings.potentials is None else kept_file(fit, settings, source, target)
-    if kept is not None and kept.exists() and not anew:
-        potentials = Potentials.load(kept, generator.device)
+    path = None if settings.potentials is None else potentials_path(fit, settings, source, target)
+    if path is not None and path.exists() and not refit:
+        potentials = Potentials.load(path, generator.device)
         potentials.check_atoms(target, target.masses)
         warn_unless_converged(potentials, source)
         return potentials
@@ -48,54 +48,54 @@ def potentials_for(
         source,
         target,
         generator=torch_generator(seed, generator.device),
-        epsilon=_strength(fit, settings),
+        epsilon=_epsilon(fit, settings),
         cost_dim=settings.cost_dim,
         max_steps=settings.semidiscrete_steps,
         progress=fit.progress,
     )
-    if kept is not None:
-        potentials.save(kept, overwrite=True)
+    if path is not None:
+        potentials.save(path, overwrite=True)
     return potentials
 
 
-def kept_file(
+def potentials_path(
     fit: Fit, settings: SemidiscreteSettings, source: Population | Gaussian, target: Population
 ) -> Path:
-    """File of the potentials between two populations; its name tells all that decides them."""
+    """Return the file of the potentials between two populations, named by all they depend on."""
     assert settings.potentials is not None
-    folder, strength = Path(settings.potentials), _strength(fit, settings)
+    folder, epsilon = Path(settings.potentials), _epsilon(fit, settings)
     parts = [
         _digest(source),
         _digest(target),
-        "auto" if strength is None else f"{strength:.9g}",
+        "auto" if epsilon is None else f"{epsilon:.9g}",
         str(settings.semidiscrete_steps),
     ]
     if settings.cost_dim is not None:
         parts.append(f"pca{settings.cost_dim}")
-    path = ready(folder) / f"{'-'.join(parts)}.safetensors"
+    path = make_potentials_folder(folder) / f"{'-'.join(parts)}.safetensors"
     check_file_target(path, overwrite=True)
     return path
 
 
-def ready(folder: Path) -> Path:
-    """The folder, made unless it is there; refused where potentials cannot be written to it."""
+def make_potentials_folder(folder: Path) -> Path:
+    """Make the folder unless it exists; refuse one that cannot be written to."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"method setting potentials={str(folder)!r} is a file; name a folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or error
-        raise FileError(f"cannot keep potentials in {folder}: {reason}") from error
+        raise FileError(f"cannot store potentials in {folder}: {reason}") from error
     return folder
 
 
-def _strength(fit: Fit, settings: SemidiscreteSettings) -> float | None:
+def _epsilon(fit: Fit, settings: SemidiscreteSettings) -> float | None:
     # The potentials' unit is <x, y>, half a squared distance.
     return None if settings.epsilon is None else settings.epsilon * fit.cost_scale / 2
 
 
 def _digest(side: Population | Gaussian) -> str:
-    """What tells a population, or a noise, from others."""
+    """Return a digest of a population or of noise."""
     if isinstance(side, Gaussian):
         return fingerprint(torch.cat([side.centre, side.centre.new_full((1, 1), side.scale)], 1))
     masses = "" if side.weights is None else fingerprint(side.masses[:, None])

@@ -1,4 +1,4 @@
-"""The coupling of a time course: one for each interval, within labels where there are any."""
+"""The coupling of a time course: a mixture over intervals, and over labels within them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def check_columns(fit: Fit) -> None:
         (cells.clones, coupling.sees_clones, "clones (lineage_key)"),
     ):
         if column is not None and not seen:
-            raise InputError(f"coupling {coupling.name!r} does not see {what}; leave them out")
+            raise InputError(f"coupling {coupling.name!r} does not use {what}; leave them out")
     if cells.features is not None and coupling.epsilon_from_sigma:
         raise InputError(
             f"coupling {coupling.name!r} takes epsilon from sigma, a length of the coordinates "
@@ -64,7 +64,7 @@ def check_columns(fit: Fit) -> None:
 
 
 def _interval(fit: Fit, source: Side, target: Side, span: Interval) -> Coupling:
-    """The coupling of an interval; where points have labels, among those of one label."""
+    """Return the coupling of an interval, within labels if points have any."""
     assert isinstance(target, Population)
     if isinstance(source, Population) and source.rate is not None:
         source = source.scale_masses(torch.exp(source.rate * (span[1] - span[0])))
@@ -86,21 +86,21 @@ def _interval(fit: Fit, source: Side, target: Side, span: Interval) -> Coupling:
 
 
 def _noise_to_labels(fit: Fit, source: Gaussian, target: Population, span: Interval) -> Coupling:
-    """All of the noise to the points of each label, so that noise says nothing of the label."""
+    """Couple all of the noise with the points of each label: the two are independent."""
     groups = labelled_parts(target)
     parts = [_pair(fit, source, group, span) for _, group, _ in groups]
     return MixtureCoupling(parts, [share for *_, share in groups])
 
 
 def labelled_parts(population: Population) -> list[tuple[int, Population, float]]:
-    """Each label with its points and their share of the mass."""
+    """Return each label with its points and their share of the mass."""
     assert population.label is not None
     labels = sorted(set(population.label.tolist()))
     return [(label, *_of_label(population, label)) for label in labels]
 
 
 def _common_labels(source: Population, target: Population, span: Interval) -> list[int]:
-    """Labels with cells at both ends."""
+    """Return the labels with cells at both ends."""
     before, after = (
         set(ends.label.tolist())  # type: ignore[union-attr]
         for ends in (source, target)
@@ -121,7 +121,7 @@ def _common_labels(source: Population, target: Population, span: Interval) -> li
 
 
 def _of_label(population: Population, label: int) -> tuple[Population, float]:
-    """The cells of one label and their share of the mass."""
+    """Return the cells of one label and their share of the mass."""
     assert population.label is not None
     rows = torch.nonzero(population.label == label)[:, 0]
     return population[rows], float(population.masses[rows].sum())

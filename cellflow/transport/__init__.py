@@ -1,4 +1,4 @@
-"""The one door to the optimal transport solvers, POT and lapx."""
+"""Optimal transport solvers; the only package that imports POT and lapx."""
 
 from cellflow.transport.distances import distances, squared_distances
 from cellflow.transport.entropic import entropic_plan

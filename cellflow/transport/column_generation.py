@@ -1,4 +1,4 @@
-"""Exact transport on few of the entries of a cost matrix, and more until none is missing."""
+"""Exact optimal transport by column generation: the network simplex on few entries at a time."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from scipy.sparse import coo_matrix
 
 from cellflow.transport.plan import Plan
 
-#: Entries of a cost matrix up to which all of them go to the solver at once.
+#: Entries of a cost matrix up to which all are given to the solver.
 FEW = 500_000
 
-#: A side of the problem that gives the first duals, as a share of the whole one's.
-_COARSER = 3
+#: Factor by which the problem that gives the first duals has fewer rows and columns.
+_COARSENING = 3
 
-#: Entries of a row and of a column, about, that the solver is given first.
-_FIRST = 16
+#: Approximate number of initial entries per row and per column.
+_N_INITIAL = 16
 
-#: Rows and columns that are looked at to tell which entries are among the lowest of their own.
-_SAMPLED = 8
+#: Stride of the rows and columns from which the thresholds of initial entries are estimated.
+_STRIDE = 8
 
-#: Reduced cost that counts as none, as a share of the mean cost.
-_NONE = 1e-11
+#: Reduced cost that counts as zero, relative to the mean cost.
+_ZERO = 1e-11
 
-#: Rounds after which there is nothing to gain over a solver that is given everything.
-_ROUNDS = 25
+#: Rounds after which solving on all entries is faster.
+_MAX_ROUNDS = 25
 
-_CHUNK = 256
+#: Rows of the cost matrix that are priced at a time.
+_CHUNK_SIZE = 256
 
-#: Potentials of rows and columns.
+#: Dual potentials of rows and columns, shapes (n,) and (m,).
 Duals = tuple[np.ndarray, np.ndarray]
 
 
-def priced_plan(
+def column_generation_plan(
     cost: np.ndarray,
     a: np.ndarray,
     b: np.ndarray,
@@ -45,93 +46,99 @@ def priced_plan(
 ) -> tuple[Plan, Duals] | None:
     """Solve optimal transport by column generation.
 
-    The network simplex gets those entries only whose reduced costs c_ij - u_i - v_j are lowest at
-    duals of a coarser problem, a third of the rows and columns, that is solved in the same way.
-    The duals that it returns price all entries; those of negative reduced cost, and others near
-    to none, join, until there are none (Dantzig and Wolfe 1960; for transport Schmitzer 2016,
-    arXiv 1510.05466).
+    The network simplex starts with the entries whose reduced costs c_ij - u_i - v_j are lowest at
+    the duals of a coarser problem, with a third of the rows and columns, solved the same way. Its
+    duals price all entries; those of negative reduced cost, and others close to zero, are added
+    until none is negative (Dantzig and Wolfe 1960; for transport Schmitzer 2016, arXiv
+    1510.05466).
 
     Parameters
     ----------
     cost
-        Ground costs, shape (n, m), in float64, about 1 in the mean.
+        Cost matrix, shape (n, m), float64, with a mean of about 1.
     a, b
-        Masses of rows and columns that sum to one.
+        Masses of rows and columns, summing to one.
     max_iter
-        Pivots after which the solver gives up.
+        Largest number of pivots of the solver.
     few
-        Entries up to which a problem is solved whole.
+        Number of entries up to which a problem is solved on all of them.
     start
-        Potential of the rows, shape (n,), of a problem like this one, in place of a coarser one's.
+        Dual potential of the rows, shape (n,), of a similar problem, instead of a coarser one.
 
     Returns
     -------
-    The plan and its duals, neither proven; None where rounds have no end, or the solver none.
+    The plan and its duals, not proven optimal; None if the rounds or the solver do not converge.
     """
     if not (a > 0).all() or not (b > 0).all():
-        return _without_empty(cost, a, b, max_iter=max_iter, few=few, start=start)
+        return _drop_empty(cost, a, b, max_iter=max_iter, few=few, start=start)
     if cost.size <= few:
-        return whole_plan(cost, a, b, max_iter)
-    v = _coarse(cost, a, b, max_iter, few) if start is None else column_minimum(cost, start)
+        return dense_simplex_plan(cost, a, b, max_iter)
+    v = (
+        _coarse_potential(cost, a, b, max_iter, few)
+        if start is None
+        else column_minimum(cost, start)
+    )
     if v is None:
         return None
     u = row_minimum(cost, v)
-    ceilings = _ceilings(cost, u, v)
-    entries = np.union1d(_corner(a, b), _under(ceilings, cost, u, v))
-    negligible = _NONE * cost.mean()
-    for _ in range(_ROUNDS):
-        found = _on(entries, cost, (u, v), (a, b), max_iter)
+    thresholds = _thresholds(cost, u, v)
+    entries = np.union1d(_corner_entries(a, b), _entries_below(thresholds, cost, u, v))
+    negligible = _ZERO * cost.mean()
+    for _ in range(_MAX_ROUNDS):
+        found = _solve_on(entries, cost, (u, v), (a, b), max_iter)
         if found is None:
             return None
         plan, (u, v) = found
-        least, missing = _negative(cost, u, v, negligible)
+        least, missing = _negative_entries(cost, u, v, negligible)
         if not len(missing):
             return plan, (u, v)
-        # Duals will move by about as much as they are off, so entries that near may be next.
-        near = _under(tuple(np.minimum(each, least) for each in ceilings), cost, u, v)
+        # Duals change by about as much as they are violated, so entries this close come next.
+        near = _entries_below(tuple(np.minimum(each, least) for each in thresholds), cost, u, v)
         entries = np.union1d(entries, np.concatenate([missing, near]))
     return None
 
 
 def row_minimum(cost: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """The c-transform u_i = min_j c_ij - v_j."""
-    return np.concatenate([(part - v).min(axis=1) for _, part in _chunks(cost)])
+    """Return the c-transform u_i = min_j c_ij - v_j, shape (n,)."""
+    return np.concatenate([(chunk - v).min(axis=1) for _, chunk in _chunks(cost)])
 
 
 def column_minimum(cost: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """The c-transform v_j = min_i c_ij - u_i."""
+    """Return the c-transform v_j = min_i c_ij - u_i, shape (m,)."""
     least = np.full(cost.shape[1], np.inf)
-    for first, part in _chunks(cost):
-        np.minimum(least, (part - u[first : first + len(part), None]).min(axis=0), out=least)
+    for first, chunk in _chunks(cost):
+        np.minimum(least, (chunk - u[first : first + len(chunk), None]).min(axis=0), out=least)
     return least
 
 
 def _chunks(cost: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    for first in range(0, len(cost), _CHUNK):
-        yield first, cost[first : first + _CHUNK]
+    for first in range(0, len(cost), _CHUNK_SIZE):
+        yield first, cost[first : first + _CHUNK_SIZE]
 
 
 def _reduced(cost: np.ndarray, u: np.ndarray, v: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Reduced costs, and the number of the first row of each part."""
-    for first, part in _chunks(cost):
-        reduced = part - u[first : first + len(part), None]
+    """Yield the first row index and the reduced costs of consecutive chunks of rows."""
+    for first, chunk in _chunks(cost):
+        reduced = chunk - u[first : first + len(chunk), None]
         reduced -= v
         yield first, reduced
 
 
-def whole_plan(cost: np.ndarray, a: np.ndarray, b: np.ndarray, max_iter: int) -> tuple[Plan, Duals]:
-    """What the network simplex makes of all entries; the best so far where it stops early."""
+def dense_simplex_plan(
+    cost: np.ndarray, a: np.ndarray, b: np.ndarray, max_iter: int
+) -> tuple[Plan, Duals]:
+    """Solve on all entries; returns the best plan so far if the solver stops early."""
     dense, log = ot.emd(a, b, cost, numItermax=max_iter, log=True)
     return Plan.from_matrix(dense), (log["u"], log["v"])
 
 
-def _on(
+def _solve_on(
     entries: np.ndarray, cost: np.ndarray, duals: Duals, masses: Duals, max_iter: int
 ) -> tuple[Plan, Duals] | None:
-    """The optimum over some entries, given as places in the flat matrix.
+    """Solve on some entries, given as indices into the flattened matrix.
 
-    The solver is given reduced costs, which have the same optimal plans: near to optimal duals
-    those of the plan are next to nothing, and it finds them in a tenth of the time.
+    The solver is given reduced costs, which have the same optimal plans: near optimal duals they
+    are almost zero on the plan, and it takes a tenth of the time.
     """
     u, v = duals
     rows, columns = np.divmod(entries, len(v))
@@ -146,15 +153,15 @@ def _on(
     return plan, (u + log["u"], v + log["v"])
 
 
-def _without_empty(
+def _drop_empty(
     cost: np.ndarray, a: np.ndarray, b: np.ndarray, **options: object
 ) -> tuple[Plan, Duals] | None:
-    """The same without rows and columns of no mass, whose duals follow from the others."""
+    """Solve without rows and columns of zero mass, whose duals follow from the others."""
     rows, columns = np.flatnonzero(a > 0), np.flatnonzero(b > 0)
     start = options.pop("start")
     start = start if start is None else start[rows]  # type: ignore[index]
     inside = np.ascontiguousarray(cost[np.ix_(rows, columns)])
-    found = priced_plan(inside, a[rows], b[columns], start=start, **options)  # type: ignore[arg-type]
+    found = column_generation_plan(inside, a[rows], b[columns], start=start, **options)  # type: ignore[arg-type]
     if found is None:
         return None
     plan, (u, _) = found
@@ -162,21 +169,23 @@ def _without_empty(
     return Plan(rows[plan.rows], columns[plan.columns], plan.mass), (row_minimum(cost, v), v)
 
 
-def _coarse(
+def _coarse_potential(
     cost: np.ndarray, a: np.ndarray, b: np.ndarray, max_iter: int, few: int
 ) -> np.ndarray | None:
-    """Potential of all columns by a problem of some rows and columns, drawn at random."""
+    """Return the column potential from a problem of randomly drawn rows and columns."""
     rng = np.random.default_rng(0)
-    rows, columns = (np.sort(rng.choice(n, -(-n // _COARSER), replace=False)) for n in cost.shape)
+    rows, columns = (
+        np.sort(rng.choice(n, -(-n // _COARSENING), replace=False)) for n in cost.shape
+    )
     some, masses, others = np.ascontiguousarray(cost[np.ix_(rows, columns)]), a[rows], b[columns]
-    found = priced_plan(
+    found = column_generation_plan(
         some, masses / masses.sum(), others / others.sum(), max_iter=max_iter, few=few
     )
     return None if found is None else column_minimum(cost[rows], found[1][0])
 
 
-def _corner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Entries of the north-west corner rule, which make every problem feasible."""
+def _corner_entries(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the entries of the north-west corner rule, which make the problem feasible."""
     rows, columns = np.cumsum(a), np.cumsum(b)
     ends = np.union1d(rows, columns)
     middle = (ends + np.concatenate([[0.0], ends[:-1]])) / 2
@@ -184,45 +193,45 @@ def _corner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return i * len(b) + j
 
 
-def _ceilings(cost: np.ndarray, u: np.ndarray, v: np.ndarray) -> Duals:
-    """Reduced costs that about `_FIRST` entries of each row, and of each column, are under."""
-    rank = _FIRST // _SAMPLED - 1
-    rows = cost[:, ::_SAMPLED] - u[:, None] - v[::_SAMPLED]
-    columns = np.ascontiguousarray((cost[::_SAMPLED] - u[::_SAMPLED, None] - v).T)
+def _thresholds(cost: np.ndarray, u: np.ndarray, v: np.ndarray) -> Duals:
+    """Return reduced costs below which each row and each column has about `_N_INITIAL` entries."""
+    rank = _N_INITIAL // _STRIDE - 1
+    rows = cost[:, ::_STRIDE] - u[:, None] - v[::_STRIDE]
+    columns = np.ascontiguousarray((cost[::_STRIDE] - u[::_STRIDE, None] - v).T)
     return tuple(  # type: ignore[return-value]
         np.partition(each, min(rank, each.shape[1] - 1), axis=1)[:, min(rank, each.shape[1] - 1)]
         for each in (rows, columns)
     )
 
 
-def _under(
-    ceilings: tuple[np.ndarray, ...], cost: np.ndarray, u: np.ndarray, v: np.ndarray
+def _entries_below(
+    thresholds: tuple[np.ndarray, ...], cost: np.ndarray, u: np.ndarray, v: np.ndarray
 ) -> np.ndarray:
-    """Entries whose reduced costs are under the ceiling of their row or of their column."""
-    rows, columns = ceilings
+    """Return the entries with reduced costs up to the threshold of their row or column."""
+    rows, columns = thresholds
     return np.concatenate(
         [
-            np.flatnonzero(part <= np.maximum(rows[first : first + len(part), None], columns))
+            np.flatnonzero(chunk <= np.maximum(rows[first : first + len(chunk), None], columns))
             + first * cost.shape[1]
-            for first, part in _reduced(cost, u, v)
+            for first, chunk in _reduced(cost, u, v)
         ]
     )
 
 
-def _negative(
+def _negative_entries(
     cost: np.ndarray, u: np.ndarray, v: np.ndarray, negligible: float
 ) -> tuple[float, np.ndarray]:
-    """How far reduced costs are below zero at most, and the lowest of each row and column."""
+    """Return the largest violation, and the most negative entry of each row and column."""
     m = cost.shape[1]
     least, place, entries = np.full(m, np.inf), np.zeros(m, dtype=np.int64), []
-    for first, part in _reduced(cost, u, v):
-        k = np.arange(len(part))
-        columns = part.argmin(axis=1)
-        low = part[k, columns] < -negligible
+    for first, chunk in _reduced(cost, u, v):
+        k = np.arange(len(chunk))
+        columns = chunk.argmin(axis=1)
+        low = chunk[k, columns] < -negligible
         entries.append((k[low] + first) * m + columns[low])
-        rows = part.argmin(axis=0)
-        lower = part[rows, np.arange(m)] < least
-        least[lower] = part[rows, np.arange(m)][lower]
+        rows = chunk.argmin(axis=0)
+        lower = chunk[rows, np.arange(m)] < least
+        least[lower] = chunk[rows, np.arange(m)][lower]
         place[lower] = rows[lower] + first
     low = least < -negligible
     entries.append(place[low] * m + np.flatnonzero(low))

@@ -1,4 +1,4 @@
-"""Ground costs between two sets of points."""
+"""Distances between two point sets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from cellflow._typing import Costs, OtherPoints, Points
 
 
 def squared_distances(x: Points, y: OtherPoints) -> Costs:
-    """Squared Euclidean distances, on the device and in the precision of the points.
+    """Return squared Euclidean distances, shape (n, m), with device and dtype of the points.
 
-    Differences are taken by matrix products of centred points, so that a cloud far from the
-    origin does not lose its digits.
+    They are computed from inner products of centred points, so that points far from the origin do
+    not lose precision.
     """
     centre = y.mean(dim=0)
     x, y = x - centre, y - centre
@@ -21,12 +21,17 @@ def squared_distances(x: Points, y: OtherPoints) -> Costs:
 
 
 def distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Euclidean distances (n, m) in float64, by direct differences."""
+    """Return Euclidean distances, shape (n, m), in float64, from direct differences."""
     return cdist(x.astype(np.float64), y.astype(np.float64))
 
 
-def in_units(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Centred coordinates in float64 whose mean squared distance is one, and what it was."""
+def scale_jointly(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Centre and scale two point sets jointly to a mean squared distance of one.
+
+    Returns
+    -------
+    Scaled coordinates, shapes (n, d) and (m, d), float64, and the former mean squared distance.
+    """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     centre = x.mean(axis=0)
     x, y = x - centre, y - centre

@@ -1,4 +1,4 @@
-"""Plans of whole populations: sparse, and with a proof of how near to the optimum they are."""
+"""Unbalanced transport with Kullback-Leibler penalties and without entropy."""
 
 from __future__ import annotations
 
@@ -16,36 +16,33 @@ from cellflow.transport.exact import exact_plan
 from cellflow.transport.plan import Plan, validate_cost
 from cellflow.transport.unbalanced import make_plan
 
-#: Gap between a soft plan's value and its bound, as a share of the value, that ends the search.
-SOFT_TOLERANCE = 1e-3
+#: Duality gap at which `kl_unbalanced_plan` stops, relative to the value.
+TOLERANCE = 1e-3
 
-#: Gap that ends it where the value is next to nothing, as a share of all mass.
+#: Duality gap at which it stops if the value is almost zero, relative to the total mass.
 _NEGLIGIBLE = 3e-5
 
-#: Rows of costs that a proof makes at a time.
-_CHUNK = 256
+#: Iterations of `mm_unbalanced_plan` that give the first duals. They converge fast if mass hardly
+#: moves, which is where the Frank-Wolfe steps converge slowly.
+_MM_ITER = 100
 
-#: Iterations of majorisation and minimisation that give the first duals of soft plans. They are
-#: quick where mass hardly travels, which is where the steps after them are slow.
-_FIRST = 100
+#: Upper bound of costs in units of the weight; about 1e-10 of the mass moves at this cost.
+_MAX_COST = 46.0
 
-#: Cost in units of the weight that stands for larger ones: across it go 1e-10 of the mass.
-_NEVER = 46.0
-
-#: Share of a corner that counts as none.
-_UNUSED = 1e-8
+#: Coefficient below which a vertex is dropped from the mean.
+_MIN_SHARE = 1e-8
 
 
 @dataclass(frozen=True)
 class KLUnbalancedPlan(Plan):
-    """A plan whose marginals are free at a price, with a proof of how good it is.
+    """A plan with penalised marginals and its duality gap.
 
     Attributes
     ----------
     value
-        Transport cost plus penalties.
+        Transport cost plus the penalties of both marginals.
     gap
-        `value` minus a lower bound of every plan's value.
+        Duality gap: `value` minus a lower bound of the value of every plan.
     """
 
     value: float
@@ -60,106 +57,106 @@ def kl_unbalanced_plan(
     *,
     max_iter: int = 50,
 ) -> KLUnbalancedPlan:
-    """Plan without entropy whose marginals are held by Kullback-Leibler penalties.
+    """Solve unbalanced transport with Kullback-Leibler penalties by Frank-Wolfe steps.
 
-    The same problem as that of `mm_unbalanced_plan`, by Frank-Wolfe steps on its dual: at duals u,
-    v the best corner is the pair of potentials of the exact plan between the masses a exp(-u) and
-    b exp(-v), levelled to equal totals (Séjourné, Vialard and Peyré 2022, arXiv 2201.00730). Each
-    step gives a plan of at most n + m - 1 entries and a bound, and goes to the best mean of the
-    corners so far. The first comes from a few iterations of `mm_unbalanced_plan`, which alone would
-    need some hundred times more of them.
+    The problem is that of `mm_unbalanced_plan`. At duals u, v the linear minimiser of the dual is
+    the pair of potentials of the exact plan between the masses a exp(-u) and b exp(-v), after a
+    translation of the duals that makes their totals equal (Séjourné, Vialard and Peyré 2022, arXiv
+    2201.00730). Each step yields a plan of at most n + m - 1 entries and a lower bound, and moves
+    to the best convex combination of all vertices so far. The first vertex comes from a few
+    iterations of `mm_unbalanced_plan`, which alone requires about a hundred times more.
 
     Parameters
     ----------
     cost
-        Ground costs, shape (n, m), non-negative.
+        Cost matrix, shape (n, m), non-negative.
     weight
         Weight of both penalties, in units of the cost.
     a, b
-        Masses of rows and columns, any positive totals; they are not normalised.
+        Masses of rows and columns, any positive totals; not normalised.
     max_iter
-        Steps after which the best plan so far is returned, with a warning.
+        Steps after which the best plan so far is returned with a warning.
 
     Returns
     -------
-    The plan. Unless it warns, its gap is proven to be under 0.1 % of its value plus 0.003 % of
-    all mass.
+    The plan. Without a warning its duality gap is at most 0.1 % of its value plus 0.003 % of the
+    total mass.
     """
     check_positive(weight, "weight")
-    cost = np.minimum(validate_cost(cost) / weight, _NEVER)
+    cost = np.minimum(validate_cost(cost) / weight, _MAX_COST)
     negligible = _NEGLIGIBLE * float(a.sum() + b.sum())
-    corners, bound, best = _first_corners(cost, a, b), -np.inf, None
+    vertices, bound, best = _first_vertices(cost, a, b), -np.inf, None
     for _ in range(max_iter):
-        shares = _best_shares(corners, a, b)
-        corners = corners[0][shares > 0], corners[1][shares > 0]
+        shares = _best_shares(vertices, a, b)
+        vertices = vertices[0][shares > 0], vertices[1][shares > 0]
         shares = shares[shares > 0]
-        duals = _levelled(shares @ corners[0], shares @ corners[1], a, b)
-        found, corner = _held_plan(cost, duals, a, b)
+        duals = _translate(shares @ vertices[0], shares @ vertices[1], a, b)
+        found, vertex = _plan_at(cost, duals, a, b)
         bound = max(bound, found.value - found.gap)
         best = found if best is None or found.value < best.value else best
         best = replace(best, gap=best.value - bound)
-        if best.gap <= SOFT_TOLERANCE * best.value + negligible:
+        if best.gap <= TOLERANCE * best.value + negligible:
             break
-        corners = np.vstack([corners[0], corner[0]]), np.vstack([corners[1], corner[1]])
+        vertices = np.vstack([vertices[0], vertex[0]]), np.vstack([vertices[1], vertex[1]])
     else:
         assert best is not None
         warnings.warn(
-            f"transport with soft marginals of {len(a)} x {len(b)} points is only proven to be "
-            f"within {best.gap / best.value:.1%} of the optimum after {max_iter} steps",
+            f"unbalanced transport of {len(a)} x {len(b)} points is only proven to be within "
+            f"{best.gap / best.value:.1%} of the optimum after {max_iter} steps",
             CellflowWarning,
             stacklevel=2,
         )
     return replace(best, value=best.value * weight, gap=best.gap * weight)
 
 
-def _held_plan(
+def _plan_at(
     cost: np.ndarray, duals: Duals, a: np.ndarray, b: np.ndarray
 ) -> tuple[KLUnbalancedPlan, Duals]:
-    """The exact plan between the masses that levelled duals hold, and its potentials."""
+    """Return the exact plan between the masses a exp(-u) and b exp(-v), and its potentials."""
     u, v = duals
     rows, columns = a * np.exp(-u), b * np.exp(-v)
     total = rows.sum()
-    # At the best duals these are potentials of the plan as well.
+    # At the optimum u is also a potential of this plan.
     plan = exact_plan(cost, rows, columns, start=u)
     gap = float(total * plan.cost - rows @ u - columns @ v)
     value = float(a.sum() + b.sum() - rows.sum() - columns.sum()) + gap
     return KLUnbalancedPlan(plan.rows, plan.columns, plan.mass * total, value, gap), plan.potentials
 
 
-def _first_corners(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> Duals:
-    """Two pairs of feasible duals: none, and those of a rough plan with row sums a exp(-u)."""
-    rough = mm_unbalanced_plan(cost, 1.0, a, b, max_iter=_FIRST)
+def _first_vertices(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> Duals:
+    """Return two pairs of feasible duals: zero, and those of an approximate plan."""
+    approximate = mm_unbalanced_plan(cost, 1.0, a, b, max_iter=_MM_ITER)
     tiny = np.finfo(np.float64).tiny
-    held = np.bincount(rough.rows, rough.mass, len(a))
-    u = np.log(np.maximum(a, tiny) / np.maximum(held, tiny))
+    row_sums = np.bincount(approximate.rows, approximate.mass, len(a))
+    u = np.log(np.maximum(a, tiny) / np.maximum(row_sums, tiny))
     v = (cost - u[:, None]).min(axis=0)
     u = (cost - v).min(axis=1)
     return np.stack([np.zeros(len(a)), u]), np.stack([np.zeros(len(b)), v])
 
 
-def _levelled(u: np.ndarray, v: np.ndarray, a: np.ndarray, b: np.ndarray) -> Duals:
-    """The duals u + s and v - s of largest value, where both held masses have one total."""
+def _translate(u: np.ndarray, v: np.ndarray, a: np.ndarray, b: np.ndarray) -> Duals:
+    """Return the translated duals u + s, v - s of largest value, with equal total masses."""
     s = np.log((a @ np.exp(-u)) / (b @ np.exp(-v))) / 2
     return u + s, v - s
 
 
-def _best_shares(corners: Duals, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Shares of some pairs of duals, shapes (k, n) and (k, m), in their mean of largest value."""
-    count = len(corners[0])
+def _best_shares(vertices: Duals, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the convex combination of the vertices of largest dual value, shape (k,)."""
+    count = len(vertices[0])
 
-    def held(shares: np.ndarray) -> tuple[float, np.ndarray]:
-        """Logarithm of the squared mass that the levelled mean holds, and its gradient."""
+    def log_mass(shares: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the log of the squared total mass of translated duals, and its gradient."""
         total, slope = 0.0, np.zeros(count)
-        for each, masses in zip(corners, (a, b), strict=True):
+        for each, masses in zip(vertices, (a, b), strict=True):
             left = masses * np.exp(-(shares @ each))
             total += float(np.log(left.sum()))
             slope -= each @ left / left.sum()
         return total, slope
 
-    start = min(np.eye(count), key=lambda corner: held(corner)[0])
+    start = min(np.eye(count), key=lambda vertex: log_mass(vertex)[0])
     whole = {"type": "eq", "fun": lambda shares: shares.sum() - 1, "jac": np.ones_like}
     found = minimize(
-        held,
+        log_mass,
         start,
         jac=True,
         method="SLSQP",
@@ -167,7 +164,7 @@ def _best_shares(corners: Duals, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         constraints=[whole],
         options={"ftol": 1e-9},
     )
-    shares = np.where(found.x > _UNUSED, found.x, 0.0)
+    shares = np.where(found.x > _MIN_SHARE, found.x, 0.0)
     return shares / shares.sum()
 
 
@@ -179,19 +176,20 @@ def mm_unbalanced_plan(
     *,
     max_iter: int = 2000,
 ) -> Plan:
-    """Plan without entropy whose marginals are held by Kullback-Leibler penalties.
+    """Solve unbalanced transport with Kullback-Leibler penalties by majorise-minimise steps.
 
-    Solved by majorisation and minimisation (Chapel et al. 2021); masses are taken as they are,
-    not normalised.
+    The problem has no entropy (Chapel et al. 2021, POT's `mm_unbalanced`).
 
     Parameters
     ----------
     cost
-        Ground costs, shape (n, m).
+        Cost matrix, shape (n, m).
     weight
-        Weight of both penalties.
+        Weight of both penalties, in units of the cost.
     a, b
-        Masses of rows and columns, any positive total.
+        Masses of rows and columns, any positive totals; not normalised.
+    max_iter
+        Largest number of iterations.
     """
     check_positive(weight, "weight")
     cost = validate_cost(cost)

@@ -1,4 +1,4 @@
-"""Transport plans of low rank, which are never written out."""
+"""Low-rank transport plans, stored as factors."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 import ot
 
 from cellflow._errors import SolverError
-from cellflow.transport.distances import in_units
+from cellflow.transport.distances import scale_jointly
 from cellflow.transport.plan import normalise_masses
 
-#: Share of the mass that a plan may misplace.
+#: Largest L1 error of the marginals of a plan.
 TOLERANCE = 1e-2
 
-#: Mean cost at which the solver's fixed number of steps ends near its best in least time; its
-#: step length depends on the unit of the costs.
-_UNIT = 0.3
+#: Mean cost to which costs are scaled. The solver's step size depends on the unit of the costs; at
+#: this one its fixed number of steps comes close to the best value in the least time.
+_MEAN_COST = 0.3
 
-#: Marginal error at which an inner loop ends, and its iterations at most. POT's default of 1e-7
-#: takes about 20 times longer for plans of the same cost.
+#: Marginal error at which an inner loop stops, and its largest number of iterations. POT's default
+#: of 1e-7 takes about 20 times longer for plans of the same cost.
 _INNER_TOLERANCE = 1e-3
 _INNER_ITER = 1000
 
 
 @dataclass(frozen=True)
 class LowRankPlan:
-    """The plan left diag(1 / shares) right^T: mass goes through few classes.
+    """The plan left diag(1 / shares) right^T, in which mass passes through few classes.
 
     Attributes
     ----------
@@ -52,63 +52,63 @@ def low_rank_plan(
     epsilon: float = 0.0,
     seed: int = 0,
 ) -> LowRankPlan:
-    """Approximate transport of squared Euclidean costs at a rank (Scetbon et al. 2021).
+    """Approximate optimal transport of squared Euclidean costs by a plan of fixed rank.
 
-    Memory and time grow with (n + m) times the rank. It is an approximation, and a local optimum
-    of that: partners are drawn apart inside a class. Its cost falls slowly with the rank, and at
-    50 was above that of minibatches of 64 on cells in 5 dimensions.
+    Memory and time grow with (n + m) times the rank. The plan is a local optimum; within a class
+    source and target are independent. Its cost decreases slowly with the rank: at rank 50 it was
+    above that of minibatches of 64 for cells in 5 dimensions.
 
     Parameters
     ----------
     x, y
         Coordinates, shapes (n, d) and (m, d).
     rank
-        Classes; at most the points of the smaller side are used.
+        Number of classes, at most the number of points of the smaller side.
     a, b
-        Masses of rows and columns; uniform where None.
+        Masses of rows and columns; None for uniform masses.
     epsilon
-        Strength of the entropy of the factors, in units of the cost.
+        Entropic regularisation of the factors, in units of the cost.
     seed
-        Of the random start.
+        Seed of the initial factors.
 
     Returns
     -------
-    The plan in factors.
+    Factors of the plan.
 
     Raises
     ------
     SolverError
-        If the factors misplace over 1 % of the mass or are not finite.
+        If the marginals are off by more than 1 % of the mass, or the factors are not finite.
 
     References
     ----------
     Scetbon, Cuturi and Peyré 2021, Low-rank Sinkhorn factorization, arXiv 2103.04737.
     """
     a, b = normalise_masses(a, len(x)), normalise_masses(b, len(y))
-    # The solver divides by masses.
+    # The solver divides by masses, so points without mass are left out.
     inside, outside = a > 0, b > 0
-    near, far, unit = in_units(x[inside], y[outside])
+    near, far, unit = scale_jointly(x[inside], y[outside])
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # the answer is checked below
+        warnings.simplefilter("ignore")  # the plan is checked below
         left, right, shares = ot.lowrank_sinkhorn(
-            near * np.sqrt(_UNIT),
-            far * np.sqrt(_UNIT),
+            near * np.sqrt(_MEAN_COST),
+            far * np.sqrt(_MEAN_COST),
             a[inside],
             b[outside],
-            reg=epsilon * _UNIT / unit,
+            reg=epsilon * _MEAN_COST / unit,
             rank=min(rank, len(near), len(far)),
             rescale_cost=False,
             seed_init=seed,
             numItermax=_INNER_ITER,
             stopThr=_INNER_TOLERANCE,
         )
-    plan = LowRankPlan(_filled(left, inside), _filled(right, outside), shares)
+    plan = LowRankPlan(_insert_zeros(left, inside), _insert_zeros(right, outside), shares)
     _check(plan, a, b)
     return plan
 
 
-def _filled(factor: np.ndarray, there: np.ndarray) -> np.ndarray:
-    """The rows of a factor among zero rows for points without mass."""
+def _insert_zeros(factor: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Insert zero rows for points without mass."""
     filled = np.zeros((len(there), factor.shape[1]))
     filled[there] = factor
     return filled
@@ -116,10 +116,11 @@ def _filled(factor: np.ndarray, there: np.ndarray) -> np.ndarray:
 
 def _check(plan: LowRankPlan, a: np.ndarray, b: np.ndarray) -> None:
     sides = ((plan.left, a), (plan.right, b))
-    misplaced = sum(np.abs(factor.sum(axis=1) - masses).sum() for factor, masses in sides)
-    uneven = sum(np.abs(factor.sum(axis=0) - plan.shares).sum() for factor, _ in sides)
-    if not misplaced + uneven <= TOLERANCE:  # true for NaN
+    point_error = sum(np.abs(factor.sum(axis=1) - masses).sum() for factor, masses in sides)
+    class_error = sum(np.abs(factor.sum(axis=0) - plan.shares).sum() for factor, _ in sides)
+    error = point_error + class_error
+    if not error <= TOLERANCE:  # true for NaN
         raise SolverError(
             f"low-rank transport of {len(a)} x {len(b)} points at rank {len(plan.shares)} "
-            f"misplaces {misplaced + uneven:.3g} of the mass: lower the rank or raise epsilon"
+            f"has marginals off by {error:.3g} of the mass: lower the rank or raise epsilon"
         )

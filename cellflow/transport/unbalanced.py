@@ -1,4 +1,4 @@
-"""Optimal transport that may create and destroy mass, or leave some where it is."""
+"""Unbalanced entropic optimal transport, and partial optimal transport."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ def unbalanced_plan(
     a: np.ndarray | None = None,
     b: np.ndarray | None = None,
 ) -> Plan:
-    """Entropic plan whose marginals are held by Kullback-Leibler penalties instead of equality.
+    """Return the entropic plan whose marginals are penalised by Kullback-Leibler divergences.
 
     Parameters
     ----------
     cost
-        Ground costs, shape (n, m).
+        Cost matrix, shape (n, m).
     epsilon
-        Strength of the entropy, in units of the cost.
+        Entropic regularisation, in units of the cost.
     tau_a, tau_b
-        How firmly rows and columns are held: tau = lambda / (lambda + epsilon) for a penalty of
-        weight lambda, so 1 holds them exactly and smaller numbers less.
+        Penalties of row and column marginals, tau = lambda / (lambda + epsilon) for a penalty of
+        weight lambda; 1 enforces the marginal, smaller values relax it.
     a, b
-        Masses of rows and columns; uniform where None.
+        Masses of rows and columns; None for uniform masses.
 
     Returns
     -------
-    The plan; its total mass is free.
+    The plan; its total mass is not fixed.
 
     Raises
     ------
     SolverError
-        If the iterations end in numbers that are not finite or without mass.
+        If the plan is not finite or has no mass.
 
     References
     ----------
@@ -55,37 +55,34 @@ def unbalanced_plan(
     check_positive(epsilon, "epsilon")
     for name, tau in (("tau_a", tau_a), ("tau_b", tau_b)):
         if not 0 < tau <= 1:
-            raise InputError(f"{name} must be over 0 and at most 1, got {tau}")
+            raise InputError(f"{name} must be above 0 and at most 1, got {tau}")
     cost, a, b = validate_problem(cost, a, b)
     weights = tuple(np.inf if tau == 1 else epsilon * tau / (1 - tau) for tau in (tau_a, tau_b))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # the answer is checked below
-        # POT's stabilised variant does not converge to this plan, so what underflows here is solved
-        # in the logarithmic domain below.
+        warnings.simplefilter("ignore")  # the plan is checked below
+        # POT's stabilised variant does not converge to this plan, so problems that underflow are
+        # solved in the log domain below.
         matrix, log = ot.unbalanced.sinkhorn_unbalanced(
             a, b, cost, epsilon, weights, numItermax=_MAX_ITER, stopThr=_TOLERANCE, log=True
         )
         converged = bool(log["err"]) and log["err"][-1] <= _TOLERANCE
     if not np.isfinite(matrix).all() or (matrix.sum(axis=1) == 0).any():
-        matrix, converged = _in_logarithms(cost, epsilon, (tau_a, tau_b), a, b)
+        matrix, converged = _log_domain_plan(cost, epsilon, (tau_a, tau_b), a, b)
     plan = make_plan(matrix, cost, "raise epsilon or tau_a and tau_b")
     if not converged:
         warnings.warn(
             f"unbalanced transport with epsilon {epsilon:.3g} did not converge in {_MAX_ITER} "
-            "iterations; its last plan is taken: raise epsilon, or lower tau_a and tau_b",
+            "iterations; the last plan is used: raise epsilon, or lower tau_a and tau_b",
             CellflowWarning,
             stacklevel=2,
         )
     return plan
 
 
-def _in_logarithms(
+def _log_domain_plan(
     cost: np.ndarray, epsilon: float, taus: tuple[float, float], a: np.ndarray, b: np.ndarray
 ) -> tuple[np.ndarray, bool]:
-    """The same plan by iterations on potentials, slower, which cannot underflow before its end.
-
-    The second is whether they converged.
-    """
+    """Return the plan by slower iterations in the log domain, and whether they converged."""
     f, g = np.zeros(len(a)), np.zeros(len(b))
     for _ in range(_MAX_ITER):
         before = f
@@ -102,21 +99,21 @@ def partial_plan(
     a: np.ndarray | None = None,
     b: np.ndarray | None = None,
 ) -> Plan:
-    """Cheapest plan that moves only a `share` of the mass (Caffarelli and McCann 2010).
+    """Return the optimal plan that transports a `share` of the mass (Caffarelli and McCann 2010).
 
     Parameters
     ----------
     cost
-        Ground costs, shape (n, m).
+        Cost matrix, shape (n, m).
     share
-        Mass to move, over 0 and at most 1.
+        Mass to transport, above 0 and at most 1.
     a, b
-        Masses of rows and columns; uniform where None.
+        Masses of rows and columns; None for uniform masses.
     """
     if not 0 < share <= 1:
-        raise InputError(f"the share of mass to move must be over 0 and at most 1, got {share}")
+        raise InputError(f"the share of mass to move must be above 0 and at most 1, got {share}")
     cost, a, b = validate_problem(cost, a, b)
-    # Masses may sum to a rounding error below one, which is more than the solver allows to move.
+    # Masses may sum to slightly less than one, and the solver rejects a larger share.
     matrix = ot.partial.partial_wasserstein(a, b, cost, m=min(share, a.sum(), b.sum()))
     return make_plan(matrix, cost, "raise the share of mass")
 

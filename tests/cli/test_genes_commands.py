@@ -80,7 +80,7 @@ MISTAKES = {
     "table": (["drivers", "cells.h5ad", "--output", "d.xlsx"], "unknown table format '.xlsx'"),
     "flow": (
         ["drivers", "cells.h5ad", "--method", "velocity", "--output", "d.csv"],
-        "drivers by velocity need a flow",
+        "method 'velocity' requires a flow",
     ),
     "genes": (
         ["growth", "cells.h5ad", "--learned", "flow0", "--per", "day", "--output", "r.h5ad"],

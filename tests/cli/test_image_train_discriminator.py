@@ -84,13 +84,13 @@ def test_samples_and_scores_are_led_as_by_the_api(run, here):
 MISTAKES = {
     "no flow": ([*TRAIN, "--flow", "none"], "none does not exist"),
     "in the way": ([*TRAIN, "--output", "told"], "told exists already"),
-    "a flow in the way": ([*TRAIN, "--output", "flow", "--force"], "is no saved discriminator"),
+    "a flow in the way": ([*TRAIN, "--output", "flow", "--force"], "not a saved discriminator"),
     "pairing": ([*TRAIN, "--pairing", "ot"], "'ot' is not one of"),
     "channels": ([*TRAIN, "--channels", "6"], "multiple of 4, got 6"),
     "both": ([*TRAIN, "--generated", "made.npz"], "excludes --n-generated"),
     "none": ([*LED, "--discriminator", "none", "--output", "n.png"], "none does not exist"),
-    "empty": ([*LED, "--discriminator", "empty", "--output", "n.png"], "is no saved discriminator"),
-    "a flow": ([*LED, "--discriminator", "flow", "--output", "n.png"], "is no saved discriminator"),
+    "empty": ([*LED, "--discriminator", "empty", "--output", "n.png"], "not a saved discriminator"),
+    "a flow": ([*LED, "--discriminator", "flow", "--output", "n.png"], "not a saved discriminator"),
     "solver": (
         [*LED, "--solver", "euler", "--output", "n.png"], "solver 'edm-heun', got 'euler'",
     ),

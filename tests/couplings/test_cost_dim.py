@@ -1,4 +1,4 @@
-"""Costs on principal components: all of them change nothing, a few are a projection."""
+"""Costs on principal components: all components change nothing, a few are a projection."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ F64 = torch.float64
 
 
 def stretched(n=60, seed=1):
-    """Points whose first axes are the widest, off the origin."""
+    """Return points with decreasing spread along the axes, away from the origin."""
     return randn(n, 5, seed=seed) * torch.tensor([4.0, 2, 1, 0.3, 0.1], dtype=F64) + 3
 
 
@@ -139,7 +139,7 @@ def test_a_basis_that_does_not_fit_is_refused(change, tmp_path):
 def test_files_of_an_earlier_version_are_refused_with_what_to_do(tmp_path):
     path = tmp_path / "kept.safetensors"
     save_file({"atoms": torch.zeros(2, 2)}, path, {"format": "cellflow-potentials-1"})
-    with pytest.raises(FileError, match=r"earlier version .* delete it to fit them anew"):
+    with pytest.raises(FileError, match=r"earlier version .* delete it to fit them again"):
         Potentials.load(path)
 
 

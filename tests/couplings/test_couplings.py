@@ -1,4 +1,4 @@
-"""Laws that every coupling keeps, and the ones that tell them apart."""
+"""Properties that all couplings share, and those in which they differ."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What potentials say of points, against closed forms on the line and the laws that they obey."""
+"""Dual potentials against closed forms in one dimension and their invariances."""
 
 import math
 from dataclasses import replace
@@ -126,6 +126,6 @@ def test_draws_follow_the_shares_of_the_row(generator):
 
 def test_entropy_tells_even_from_starved():
     even, starved = torch.tensor([[0.5, 0.5], [1.0, 0.0]], dtype=F64)
-    assert on_the_line(2).entropy_of(even) == pytest.approx(1)
-    assert on_the_line(2).entropy_of(starved) == 0
-    assert Potentials.of(randn(1, 1)).entropy_of(even[:1] * 2) == 1
+    assert on_the_line(2).normalised_entropy(even) == pytest.approx(1)
+    assert on_the_line(2).normalised_entropy(starved) == 0
+    assert Potentials.of(randn(1, 1)).normalised_entropy(even[:1] * 2) == 1

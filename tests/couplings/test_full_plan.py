@@ -1,4 +1,4 @@
-"""Couplings by one plan of all cells: what is drawn is what the plan says."""
+"""Couplings by one plan of all cells: pairs are drawn in proportion to the plan."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ seeds = st.integers(0, 2**31)
 
 
 def populations(seed=0, n=24, m=24, *, weighted=False, dtype=torch.float64, **columns):
-    """Two populations whose first coordinate is the number of the cell."""
+    """Return two populations whose first coordinate is the index of the cell."""
     g = seeded(seed)
     sides = []
     for size in (n, m):
@@ -115,7 +115,7 @@ def test_pairs_are_drawn_as_often_as_their_masses_say_and_in_random_order():
 
 
 def test_rare_pairs_of_large_plans_are_drawn_in_proportion():
-    """In single precision the end of a sum of many masses has no room for small ones."""
+    """In float32 small masses vanish at the end of a long cumulative sum."""
     n = 200_000
     mass = np.full(n, 1.0)
     mass[n // 2 :] = 0.01
@@ -159,7 +159,7 @@ def test_the_exact_coupling_is_the_best_assignment(seed, n):
 
 
 def test_the_cost_is_the_callers():
-    """Where relatives cost nothing, each cell goes to its own clone."""
+    """If the cost within clones is zero, each cell is coupled within its clone."""
     clones = torch.randperm(24, generator=seeded())[:, None]
     source, target = populations(clones=clones)
     target = Population(target.cells[torch.arange(23, -1, -1)])

@@ -1,4 +1,4 @@
-"""Costs on other coordinates, between relatives, and of acceleration."""
+"""Ground costs on other coordinates, within clones, and of acceleration."""
 
 import pytest
 import torch
@@ -100,12 +100,12 @@ def test_coupling_cost_is_the_detour_of_each_pair(seed, stop):
 
 
 def ideal(mean):
-    """Velocity of ends drawn apart: v(0, x) = m - x and v(1, x) = x for data of mean m."""
+    """Return the I-CFM velocity at both ends, v(0, x) = m - x and v(1, x) = x, for mean m."""
     return lambda t, x, condition=None: torch.where(t[:, None] == 0, mean - x, x)
 
 
 def test_with_an_ideal_independent_field_it_pairs_as_plain_transport_does():
-    """Both ends move half way."""
+    """Both ends move by half the interval."""
     mean = torch.tensor([1.0, -2.0], dtype=torch.float64)
     source, target = Batch(points(2, 60, 2)), Batch(points(3, 60, 2) + mean)
     bent = assign(AccelerationCost(ideal(mean))(source, target).numpy())

@@ -1,4 +1,4 @@
-"""Potentials on disk: the same when they come back, and refused where they are not whole."""
+"""Potentials in files: equal after loading, and refused if damaged."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Semidiscrete transport: the ascent and its pairs, against closed forms and the exact plan."""
+"""Semidiscrete transport: dual ascent and pairs against closed forms and the exact plan."""
 
 import math
 import warnings
@@ -163,7 +163,7 @@ def test_atoms_without_mass_take_nothing(epsilon, generator):
     x = randn(5000, 2, seed=3)
     assert set(potentials.draw(x, generator).tolist()) == {0, 2, 4}
     assert abs(potentials.chi_squared(x)) < 0.1
-    assert 0.5 < potentials.entropy_of(potentials.marginal(x)) <= 1
+    assert 0.5 < potentials.normalised_entropy(potentials.marginal(x)) <= 1
     assert math.isfinite(float(potentials.semidual(x)))
 
 
@@ -276,7 +276,7 @@ def test_a_fit_that_converges_does_not_warn(generator):
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.3])
 def test_plan_of_a_finite_source_is_what_its_points_would_look_up(epsilon):
-    """Up to shares of 1e-4, with rows that sum to the masses of the source, in any chunks."""
+    """Up to shares of 1e-4, with row sums equal to the source masses, for any chunk size."""
     weights = torch.rand(60, generator=seeded(1), dtype=F64) + 0.1
     source = Population.of(randn(60, 2, seed=2), weights)
     potentials = replace(Potentials.of(randn(40, 2, seed=3), epsilon=epsilon), g=randn(40, seed=4))

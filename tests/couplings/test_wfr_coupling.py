@@ -1,4 +1,4 @@
-"""The Wasserstein-Fisher-Rao coupling: masses of its pairs, its reach and its length scale."""
+"""The Wasserstein-Fisher-Rao coupling: masses of pairs, largest distance and length scale."""
 
 import math
 
@@ -31,7 +31,7 @@ def coupled(source, target, delta, seed=0, **settings):
 
 
 def masses_of(coupling):
-    """Masses of all entries at both ends, in units of the source's cells."""
+    """Return the masses of all entries at both ends, in units of source cells."""
     scale = len(coupling.source.cells)
     start = scale * coupling.plan.mass * coupling.m0.numpy()
     return start, scale * coupling.plan.mass * coupling.m1.numpy()
@@ -41,7 +41,7 @@ def masses_of(coupling):
     m0=st.floats(0.1, 5), m1=st.floats(0.1, 5), distance=st.floats(0, 3), delta=st.floats(0.5, 3)
 )
 def test_unbalanced_transport_of_two_diracs_is_their_distance(m0, m1, distance, delta):
-    """2 delta^2 times the least of cost and penalties is the squared distance."""
+    """2 delta^2 times the minimum of cost and penalties is the squared distance."""
     cost = wfr_cost(np.array([[distance]]), delta)
     plan = kl_unbalanced_plan(cost, 1.0, np.array([m0]), np.array([m1]))
     ends = (torch.tensor([each], dtype=torch.float64) for each in (distance, m0, m1))
@@ -58,7 +58,7 @@ def test_cost_is_finite_beyond_the_reach_and_squared_distance_within():
 
 @given(seed=seeds, n=st.integers(2, 40), m=st.integers(2, 40), size=st.integers(10, 50))
 def test_both_populations_are_met_with_all_their_mass(seed, n, m, size):
-    """Starting masses of a source cell sum to one, final masses of a target cell, too."""
+    """Initial masses sum to one per source cell, final masses to one per target cell."""
     coupling = coupled(*populations(seed, n, m), delta=3.0, block_size=size)
     start, end = masses_of(coupling)
     np.testing.assert_allclose(np.bincount(coupling.plan.rows, start, n), 1, rtol=1e-9)
@@ -90,7 +90,7 @@ def test_a_population_that_doubles_grows_by_two():
 
 
 def test_a_branch_that_grows_is_told_from_one_that_shrinks():
-    """Ten and thirty cells become thirty and ten, out of each other's reach."""
+    """Return two groups of 10 and 30 cells that become 30 and 10, farther apart than pi delta."""
     g = seeded()
     near, far = torch.zeros(1, 2, dtype=torch.float64), torch.full((1, 2), 20.0).double()
 

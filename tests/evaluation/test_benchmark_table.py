@@ -67,5 +67,7 @@ def test_a_rival_at_the_reference_leaves_no_gap(table):
 
 
 def test_a_foreign_table_is_refused():
-    with pytest.raises(InputError, match=r"no table of cellflow\.tl\.benchmark; missing: data"):
+    with pytest.raises(
+        InputError, match=r"not a table of cellflow\.tl\.benchmark; missing columns: data"
+    ):
         format_summary(pd.DataFrame({"w1": [1]}))

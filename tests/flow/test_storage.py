@@ -95,9 +95,12 @@ DAMAGE = {
     "a list for JSON": (lambda f: (f / "flow.json").write_text("[1]"), "has another format"),
     "text for JSON": (lambda f: (f / "flow.json").write_text("hello"), "cannot be read"),
     "bytes for JSON": (lambda f: (f / "flow.json").write_bytes(b"\xff\xfe"), "cannot be read"),
-    "foreign file": (lambda f: (f / "notes.txt").write_text("x"), "no part of a flow: notes.txt"),
+    "foreign file": (
+        lambda f: (f / "notes.txt").write_text("x"),
+        "belong to a flow: notes.txt",
+    ),
     "no folder": (shutil.rmtree, "does not exist"),
-    "a file": (lambda f: (shutil.rmtree(f), f.write_text("x")), "is no folder"),
+    "a file": (lambda f: (shutil.rmtree(f), f.write_text("x")), "is not a folder"),
 }
 
 
@@ -125,7 +128,7 @@ def test_saving_refuses_to_overwrite_unless_told(flow, folder):
 def test_overwriting_never_takes_what_is_no_flow(flow, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.txt").write_text("years of work")
-    with pytest.raises(FileError, match="is no saved flow"):
+    with pytest.raises(FileError, match="is not a saved flow"):
         flow.save(tmp_path / "thesis", overwrite=True)
     assert (tmp_path / "thesis" / "chapter1.txt").read_text() == "years of work"
 

@@ -151,7 +151,7 @@ def test_a_net_that_is_told_is_trained_on_augmented_images(conditional):
     assert training_settings(flow)["augment"] == 0.12
     assert flow.condition_dim == 10 * conditional
     plain = trained(config=EDM, conditional=conditional, augment=0)
-    assert plain.settings["augment"] == 0
+    assert training_settings(plain)["augment"] == 0
     assert plain.fingerprint != flow.fingerprint
     made = cf.images.sample(flow, 4, solver="edm-heun", n_steps=3)
     assert made.nfe == 5

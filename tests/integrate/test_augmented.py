@@ -40,14 +40,6 @@ def test_rates_build_up_over_the_span_of_each_row(solver):
     torch.testing.assert_close(total[-1], 3 * (times[1] - times[0]))
 
 
-def test_density_at_the_own_time_of_each_point(generator):
-    x = torch.randn((3, 2), generator=generator, dtype=torch.float64)
-    stops = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
-    together = log_density(linear, standard, x, 0.0, stops)
-    alone = [log_density(linear, standard, x[k : k + 1], 0.0, float(stops[k])) for k in range(3)]
-    torch.testing.assert_close(together, torch.cat(alone), rtol=1e-4, atol=1e-4)
-
-
 @pytest.mark.parametrize("span", [(0.0, 1.5), (2.0, 0.5)])
 def test_density_of_a_linear_flow_is_the_gaussian_it_makes(span, generator):
     """x -> e^{A T} x makes N(0, e^{AT} e^{A'T}) of N(0, 1), forward and backward in time."""

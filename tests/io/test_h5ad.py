@@ -21,7 +21,7 @@ def test_round_trip(course, tmp_path):
 def test_missing_foreign_and_truncated_files_are_refused(course, tmp_path):
     with pytest.raises(FileError, match="does not exist"):
         read_h5ad(tmp_path / "none.h5ad")
-    with pytest.raises(FileError, match=r"is no file"):
+    with pytest.raises(FileError, match="is not a file"):
         read_h5ad(tmp_path)
     text = tmp_path / "text.h5ad"
     text.write_text("these are no cells")
@@ -113,7 +113,7 @@ def test_unwritable_places_are_named(course, tmp_path):
     with pytest.raises(FileError, match=r"the folder .* does not exist"):
         write_h5ad(course, tmp_path / "no" / "a.h5ad")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(FileError, match="what stands there is no file"):
+    with pytest.raises(FileError, match="it exists and is not a file"):
         write_h5ad(course, tmp_path / "folder", overwrite=True)
 
 
@@ -157,7 +157,7 @@ def test_scores_as_json_and_back(tmp_path):
 @pytest.mark.parametrize("text", ["", "[1, 2]", '{"folds": 3}', '{"folds": [{"time": 1}]}'])
 def test_files_without_scores_are_refused(text, tmp_path):
     (tmp_path / "s.json").write_text(text)
-    with pytest.raises(FileError, match="holds no held-out scores"):
+    with pytest.raises(FileError, match="does not hold held-out scores"):
         read_scores(tmp_path / "s.json")
     with pytest.raises(FileError, match="cannot be read"):
         read_scores(tmp_path / "none.json")

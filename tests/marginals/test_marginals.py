@@ -1,4 +1,4 @@
-"""Populations, noise, the clock, and a course of them."""
+"""Populations, noise, the time axis and the marginals of a time course."""
 
 from dataclasses import replace
 
@@ -114,7 +114,7 @@ def test_a_course_from_noise_has_the_covariates_of_its_points():
 
 
 def read(rows, generator):
-    """Bytes as numbers from -1 to 1; with a generator, half of the rows with their sign turned."""
+    """Map bytes to -1..1; with a generator, flip the sign of half of the rows."""
     x = rows.x / 127.5 - 1
     if generator is not None:
         device = generator.device
@@ -125,7 +125,7 @@ def read(rows, generator):
 
 @pytest.fixture
 def stored() -> Population:
-    """Ten rows of bytes, with columns that tell the row."""
+    """Return ten rows of bytes with columns that identify the row."""
     x = torch.arange(200, 230, dtype=torch.uint8).reshape(10, 3)
     rows = Batch(x, label=torch.arange(10), condition=torch.arange(10.0)[:, None])
     return Population(rows, transform=read)
@@ -152,7 +152,7 @@ def test_stored_rows_are_read_when_they_are_drawn_and_changed_at_random_then_onl
 
 @given(n=st.integers(1, 30), weighted=st.booleans())
 def test_what_is_drawn_is_the_same_with_and_without_a_reading(stored, n, weighted):
-    """As long as nothing is changed at random, the rows of a seed are those of the points."""
+    """Without random changes, a seed draws the same rows with and without a transform."""
     still = replace(stored, transform=lambda rows, _generator: read(rows, None))
     if weighted:
         still = replace(still, weights=torch.arange(1.0, 11))
@@ -217,5 +217,5 @@ def test_chosen_rows_are_read_and_nothing_changed_at_random(stored):
 
 
 def test_populations_of_different_dimensions_are_refused():
-    with pytest.raises(InputError, match=r"one number of dimensions, got \[2, 3\]"):
+    with pytest.raises(InputError, match=r"equal numbers of dimensions, got \[2, 3\]"):
         Marginals((0.0, 1.0), (Gaussian(torch.zeros(1, 2)), Population.of(torch.ones(4, 3))))

@@ -22,7 +22,7 @@ def test_a_weight_of_two_is_the_point_twice(rng):
 @given(st.floats(0.1, 1.5))
 def test_shrinking_keeps_the_mean_and_scales_the_variance(factor):
     cloud = Cloud.of(np.random.default_rng(0).normal(size=(30, 2)) + 4)
-    shrunken = cloud.shrunken(factor)
+    shrunken = cloud.shrink(factor)
     assert mean_error(shrunken, cloud) == pytest.approx(0, abs=1e-12)
     assert var_ratio(shrunken, cloud) == pytest.approx(factor**2)
     change = abs(factor**2 - 1) * np.linalg.norm(cloud.covariance)
@@ -31,9 +31,9 @@ def test_shrinking_keeps_the_mean_and_scales_the_variance(factor):
 
 def test_drawing_is_by_mass_and_without_repeats_while_points_last(rng):
     cloud = Cloud.of(np.arange(10.0)[:, None], np.r_[np.zeros(4), np.ones(6)])
-    assert sorted(cloud.drawn(6, rng).points[:, 0]) == [4, 5, 6, 7, 8, 9]
-    assert len(cloud.drawn(9, rng)) == 9
-    assert cloud.uniform().drawn(20, rng).points.shape == (10, 1)
+    assert sorted(cloud.resample(6, rng).points[:, 0]) == [4, 5, 6, 7, 8, 9]
+    assert len(cloud.resample(9, rng)) == 9
+    assert cloud.with_equal_weights().resample(20, rng).points.shape == (10, 1)
 
 
 def test_draws_have_the_mass_of_the_cloud(rng):
@@ -41,10 +41,10 @@ def test_draws_have_the_mass_of_the_cloud(rng):
     points = np.r_[np.zeros(1000), np.ones(200)][:, None]
     cloud = Cloud.of(points, np.r_[np.full(1000, 1 / 2000), np.full(200, 1 / 400)])
     for n in (100, 300, 500):
-        shares = [cloud.drawn(n, rng).points.mean() for _ in range(400)]
+        shares = [cloud.resample(n, rng).points.mean() for _ in range(400)]
         assert np.mean(shares) == pytest.approx(0.5, abs=0.01)
     spread = Cloud.of(rng.normal(size=(50, 1)), rng.random(50) + 0.5)
-    means = [spread.drawn(20, rng).mean[0] for _ in range(3000)]
+    means = [spread.resample(20, rng).mean[0] for _ in range(3000)]
     assert np.mean(means) == pytest.approx(spread.mean[0], abs=0.01)
 
 
@@ -59,7 +59,7 @@ def test_a_draw_at_the_very_end_of_the_line_is_the_last_point():
             return np.nextafter(1.0, 0.0)
 
     cloud = Cloud.of(np.arange(3.0)[:, None], np.array([0.1, 0.2, 0.7]))
-    assert cloud.drawn(3, Highest()).points[-1] == 2
+    assert cloud.resample(3, Highest()).points[-1] == 2
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_filters_of_warnings_are_left_alone(times):
 def test_a_sample_says_how_far_it_is_from_all_cells(rng):
     every = [Cloud.of(k + rng.normal(size=(400, 3))) for k in (0, 0.2, 0.4)]
     whole = wasserstein(every[0], every[1])
-    few = [cloud.drawn(50, np.random.default_rng(0)) for cloud in every]
+    few = [cloud.resample(50, np.random.default_rng(0)) for cloud in every]
     baselines = make_baselines(few[0], few[2], 0.5)
     previous = Baselines.fit(few[1], baselines, 0, log2_ratio=3).scores["previous"]
     assert previous.w1 - previous.w1_excess - 2 * previous.w1_error < whole < previous.w1

@@ -25,7 +25,7 @@ def clouds(seed: int, n: int, m: int, d: int = 3) -> tuple[Cloud, Cloud]:
 @pytest.mark.parametrize("power", [1, 2])
 @given(seed=seeds, n=st.integers(1, 6))
 def test_uniform_clouds_of_one_size_against_all_permutations(power, seed, n):
-    x, y = (cloud.uniform() for cloud in clouds(seed, n, n))
+    x, y = (cloud.with_equal_weights() for cloud in clouds(seed, n, n))
     costs = np.linalg.norm(x.points[:, None] - y.points, axis=2) ** power
     best = min(costs[range(n), list(order)].mean() for order in permutations(range(n)))
     assert wasserstein(x, y, power=power) == pytest.approx(best ** (1 / power), abs=1e-10)

@@ -181,12 +181,12 @@ def test_paths_learn_to_follow_an_arc_of_cells(kind, generator):
 
 def test_points_that_do_not_move_have_no_energy_to_compare_with(generator):
     still = Batch(torch.zeros((5, 2)))
-    with pytest.raises(InputError, match="straight paths have energy 0"):
+    with pytest.raises(InputError, match="must be positive and finite, got 0"):
         MetricEnergy.relative(flat, 0.0, Pairs.over((0.0, 1.0), still, still), generator)
 
 
 def test_a_metric_that_is_infinite_is_refused(generator):
-    with pytest.raises(InputError, match="energy inf"):
+    with pytest.raises(InputError, match="finite, got inf"):
         MetricEnergy.relative(lambda x, t0: x / 0.0, 0.0, _moving(), generator)
 
 

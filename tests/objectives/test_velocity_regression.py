@@ -40,7 +40,7 @@ def test_the_right_velocity_leaves_nothing(generator):
 
 
 def test_a_net_that_says_nothing_yet_leaves_the_noise_and_the_data(generator):
-    """Of pairs drawn apart, 1 + E x1^2 a dimension."""
+    """For independent pairs it is 1 + E x1^2 per dimension."""
     data = torch.rand((500, 2), generator=generator, dtype=torch.float64) * 2 - 1
     noise = Gaussian(torch.zeros(1, 2, dtype=torch.float64))
     pairs = IndependentCoupling(noise, Population.of(data)).sample(20_000, generator)
@@ -81,7 +81,7 @@ def test_growth_is_learned_and_rows_count_by_their_mass(generator):
 
 def test_a_score_cannot_be_learned_where_the_path_has_no_noise(generator):
     nets = Fields({"velocity": Fixed(1.0), "score": Fixed(0.0)})
-    with pytest.raises(TypeError, match="gives its noise"):
+    with pytest.raises(TypeError, match="requires a path with noise"):
         VelocityRegression(StraightPath(0.1)).loss(nets, pairs_of(), generator)
 
 

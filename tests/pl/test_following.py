@@ -114,7 +114,7 @@ def test_sankey_says_how_much_it_hides(cells, table):
 
 
 def test_what_sankey_cannot_draw_is_named(cells, table):
-    with pytest.raises(cf.InputError, match="missing: mass"):
+    with pytest.raises(cf.InputError, match="missing columns: mass"):
         cf.pl.sankey(cells, table.drop(columns="mass"))
     with pytest.raises(cf.InputError, match="threshold must be a fraction"):
         cf.pl.sankey(cells, table, threshold=2)

@@ -16,7 +16,7 @@ def test_fit_records_itself_and_makes_what_is_missing(semrau, quick, tmp_path):
     flow = cf.tl.fit(semrau, recipe=quick, progress=False)
     assert semrau.obsm["X_cellflow"].shape[1] == flow.dim == 40
     entry = semrau.uns["cellflow"]["fit"]
-    assert entry["method"]["coupling"] == "wfr"
+    assert entry["method"]["coupling"]["name"] == "wfr"
     assert entry["time_axis"] == "learned"
     assert entry["recipe"]["n_steps"] == 30
     assert entry["history"]["step"].tolist() == [30]
@@ -153,7 +153,7 @@ BAD_FITS = {
     "time key": ({"time_key": "dya"}, "no obs column 'dya'; there are: day"),
     "representation": ({"use_rep": "X_umap"}, "no obsm key 'X_umap'; there are: X_pca"),
     "nothing to embed": ({}, "no expression matrix"),
-    "seed": ({"use_rep": "X_pca", "rng": -1}, "rng must be a whole number from 0.*got -1"),
+    "seed": ({"use_rep": "X_pca", "rng": -1}, "rng must be a non-negative integer.*got -1"),
 }
 
 

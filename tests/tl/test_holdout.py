@@ -241,13 +241,13 @@ def test_a_flow_that_another_needs_is_fitted_without_the_held_out_cells(course, 
 
 
 def test_a_fine_tuning_by_name_has_the_noise_of_its_prior(course, quick, monkeypatch):
-    seen, after = [], predict.settings_after
+    seen, after = [], predict.resolve_fine_tuning
 
     def kept(*args):
         seen.append(after(*args)[0].path.sigma)
         return after(*args)
 
-    monkeypatch.setattr(predict, "settings_after", kept)
+    monkeypatch.setattr(predict, "resolve_fine_tuning", kept)
     options = {"use_rep": "X_pca", "times": [1], "method": "oat-fm"}
     holdout(course, quick, prior_method=cf.method("ot-cfm", sigma=0.3), **options)
     holdout(course, quick, prior_method="vp", **options)

@@ -121,12 +121,12 @@ def test_beyond_the_data_cells_go_on_where_that_is_asked_and_the_result_says_so(
 def test_an_extended_flow_holds_its_velocity_at_the_ends(cells, quick):
     flow = cf.tl.fit(cells, use_rep="X_pca", method="wfr-fm", recipe=quick, progress=False)
     x = torch.as_tensor(cells.obsm["X_pca"], dtype=torch.float32)
-    held = flow.extended().nets
+    held = flow.extrapolate().nets
     for outside, end in ((-3.0, 0.0), (7.0, 2.0)):
         early, late = (torch.full((18,), t) for t in (outside, end))
         torch.testing.assert_close(held.velocity(early, x), flow.nets.velocity(late, x))
         torch.testing.assert_close(held.growth(early, x), flow.nets.growth(late, x))
-    assert flow.extended().axis.to_flow(1.0) == flow.axis.to_flow(1.0)
+    assert flow.extrapolate().axis.to_flow(1.0) == flow.axis.to_flow(1.0)
 
 
 def test_mean_flows_and_covariates_go_along(cells, quick):

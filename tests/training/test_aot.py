@@ -238,4 +238,4 @@ def test_a_flow_between_points_is_not_sampled_from_noise():
     assert flow.inputs.from_noise is False
     with pytest.raises(InputError, match="'edm-heun' is for flows from standard normal noise"):
         flow.push(points().points, 0.0, 1.0, solver="edm-heun")
-    assert fitted(method("ot-cfm")).settings["from_noise"] is True
+    assert fitted(method("ot-cfm")).inputs.from_noise is True

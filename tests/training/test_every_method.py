@@ -348,5 +348,5 @@ def test_a_flow_asks_for_as_many_covariates_as_it_was_fitted_with():
     flow = fitted(
         moving(n=20), method("i-cfm"), recipe=recipe("default", n_steps=2, net={"width": 4})
     )
-    with pytest.raises(InputError, match="needs 0 covariates a cell as condition, got 3"):
+    with pytest.raises(InputError, match="requires 0 covariates a cell as condition, got 3"):
         flow.push(torch.zeros(5, 2), 0.0, 1.0, condition=torch.zeros(5, 3))

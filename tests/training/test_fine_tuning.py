@@ -15,7 +15,7 @@ from cellflow.training import (
     Trainer,
     fit_flow,
     report_straightness,
-    settings_after,
+    resolve_fine_tuning,
     target_net,
     trainer,
 )
@@ -67,7 +67,7 @@ def crossing():
 
 def tuned(prior, marginals=None, chosen=OAT, numbers=None, **options):
     marginals = moving() if marginals is None else marginals
-    numbers = settings_after(prior, OAT, None, {}, {})[1] if numbers is None else numbers
+    numbers = resolve_fine_tuning(prior, OAT, None, {}, {})[1] if numbers is None else numbers
     return fitted(marginals, chosen, prior.axis, numbers, prior=prior, **options)
 
 
@@ -85,24 +85,26 @@ def test_a_fine_tuning_that_moves_nothing_gives_the_flow_that_it_starts_from(pri
 
 
 def test_the_recipe_is_that_of_the_prior_slower_and_shorter(prior):
-    numbers = settings_after(prior, "oat-fm", None, {}, {})[1]
+    numbers = resolve_fine_tuning(prior, "oat-fm", None, {}, {})[1]
     first = SHORT.learning_rate
     assert (numbers.n_steps, numbers.learning_rate) == (38, pytest.approx(first / 10))
     assert numbers.net == SHORT.net
-    again = settings_after(tuned(prior), "oat-fm", None, {}, {})[1]
+    again = resolve_fine_tuning(tuned(prior), "oat-fm", None, {}, {})[1]
     assert (again.n_steps, again.learning_rate) == (38, pytest.approx(first / 10))
-    asked = settings_after(prior, "oat-fm", SHORT, {}, {"n_steps": 7})[1]
+    asked = resolve_fine_tuning(prior, "oat-fm", SHORT, {}, {"n_steps": 7})[1]
     assert (asked.n_steps, asked.learning_rate) == (7, first)
 
 
 def test_noise_is_that_of_a_straight_prior_and_else_none(prior):
     def sigma(flow, **changes):
-        return settings_after(flow, "oat-fm", None, changes, {})[0].path.sigma
+        return resolve_fine_tuning(flow, "oat-fm", None, changes, {})[0].path.sigma
 
     assert sigma(prior) == 0.1
     assert sigma(prior, sigma=0.3) == 0.3
     assert sigma(fitted(moving(), "vp", numbers=recipe(SHORT, n_steps=2))) == 0
-    assert settings_after(prior, method("oat-fm", sigma=0.7), None, {}, {})[0].path.sigma == 0.7
+    assert (
+        resolve_fine_tuning(prior, method("oat-fm", sigma=0.7), None, {}, {})[0].path.sigma == 0.7
+    )
 
 
 def test_a_recipe_with_the_default_net_takes_that_of_the_prior(prior):
@@ -378,7 +380,7 @@ def test_other_nets_missing_priors_and_other_parts_are_refused(prior):
     with pytest.raises(InputError, match="'oat' needs the end velocities of coupling accel"):
         method("oat-fm", coupling="ot")
     with pytest.raises(InputError, match="has objective 'oat', this method 'velocity'"):
-        settings_after(prior, "ot-cfm", None, {}, {})
+        resolve_fine_tuning(prior, "ot-cfm", None, {}, {})
     with pytest.raises(InputError, match="oat_alpha=0"):
         method("oat-fm", oat_alpha=0)
 

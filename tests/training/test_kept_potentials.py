@@ -13,7 +13,7 @@ from cellflow.images.potentials_report import report_potentials
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.training import fit_flow
 from cellflow.training.context import Fit
-from cellflow.training.potentials import kept_file, potentials_for
+from cellflow.training.potentials import load_or_fit_potentials, potentials_path
 from tests.seeds import seeded
 from tests.trainings import DEVICE, points
 
@@ -38,7 +38,7 @@ def fitted(source, target, chosen, numbers=QUICK):
 def test_everything_that_decides_potentials_has_a_file_of_its_own(tmp_path):
     heavy = Population.of(points(0).points, torch.arange(1.0, 31))
     names = [
-        kept_file(*each)
+        potentials_path(*each)
         for each in (
             (*fit(tmp_path), NOISE, points(0)),
             (*fit(tmp_path), NOISE, points(1)),
@@ -54,21 +54,21 @@ def test_everything_that_decides_potentials_has_a_file_of_its_own(tmp_path):
         )
     ]
     assert len(set(names)) == len(names)
-    assert kept_file(*fit(tmp_path, seed=5), NOISE, points(0)) == names[0]
+    assert potentials_path(*fit(tmp_path, seed=5), NOISE, points(0)) == names[0]
 
 
 def test_what_follows_is_the_same_with_new_and_with_kept_potentials(tmp_path):
     fits = [fit(None), fit(tmp_path), fit(tmp_path)]
-    found = [potentials_for(*each, NOISE, points(0)) for each in fits]
+    found = [load_or_fit_potentials(*each, NOISE, points(0)) for each in fits]
     assert torch.equal(found[0].g, found[2].g)
     assert len({each.generator.get_state().numpy().tobytes() for each, _ in fits}) == 1
 
 
 def test_files_for_other_points_under_the_name_are_refused(tmp_path):
-    mine = kept_file(*fit(tmp_path), NOISE, points(0))
+    mine = potentials_path(*fit(tmp_path), NOISE, points(0))
     Potentials.of(points(1).points).save(mine)
     with pytest.raises(InputError, match="fitted to other atoms"):
-        potentials_for(*fit(tmp_path), NOISE, points(0))
+        load_or_fit_potentials(*fit(tmp_path), NOISE, points(0))
 
 
 @pytest.mark.parametrize("source", [NOISE, points(5)], ids=["noise", "points"])
@@ -88,16 +88,16 @@ def test_kept_potentials_that_missed_the_threshold_are_warned_of_again(tmp_path)
     target = points(0, n=400)
     for _ in range(2):
         with pytest.warns(CellflowWarning, match="stopped at chi-squared"):
-            potentials_for(*fit(tmp_path, semidiscrete_steps=1), NOISE, target)
+            load_or_fit_potentials(*fit(tmp_path, semidiscrete_steps=1), NOISE, target)
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_folder_that_cannot_be_made_or_written_is_an_error_of_ours(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(InputError, match="is a file; name a folder"):
-        potentials_for(*fit(tmp_path / "file"), NOISE, points(0))
+        load_or_fit_potentials(*fit(tmp_path / "file"), NOISE, points(0))
     with pytest.raises(FileError, match=r"cannot keep potentials in .*sub: Not a directory"):
-        potentials_for(*fit(tmp_path / "file" / "sub"), NOISE, points(0))
+        load_or_fit_potentials(*fit(tmp_path / "file" / "sub"), NOISE, points(0))
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
@@ -106,7 +106,7 @@ def test_a_folder_that_cannot_be_made_or_written_is_an_error_of_ours(tmp_path, m
     never = lambda *_, **__: pytest.fail("work was begun")  # noqa: E731
     monkeypatch.setattr("cellflow.training.potentials.fit_potentials", never)
     with pytest.raises(FileError, match="No space left"):
-        potentials_for(*fit(tmp_path / "new"), NOISE, points(0))
+        load_or_fit_potentials(*fit(tmp_path / "new"), NOISE, points(0))
 
 
 def before(chosen, source=NOISE, target=None, **options):

@@ -5,7 +5,7 @@ import torch
 
 from cellflow import InputError
 from cellflow.marginals import Marginals, Population
-from cellflow.training.fit import split
+from cellflow.training.fit import split_marginals
 
 CPU = torch.device("cpu")
 
@@ -16,7 +16,7 @@ def course(n):
 
 
 def test_a_share_and_the_rest_are_all_cells():
-    seen, unseen = split(course(50), 0.8, CPU)
+    seen, unseen = split_marginals(course(50), 0.8, CPU)
     for part, rest, offset in zip(seen.populations, unseen.populations, (0, 0.5), strict=True):
         assert (len(part), len(rest)) == (40, 10)
         both = torch.cat([part.points, rest.points])[:, 0].sort().values
@@ -25,13 +25,13 @@ def test_a_share_and_the_rest_are_all_cells():
 
 def test_the_whole_keeps_its_order_and_a_tiny_share_has_two_cells():
     whole = course(50)
-    seen, _ = split(whole, 1.0, CPU)
+    seen, _ = split_marginals(whole, 1.0, CPU)
     assert torch.equal(seen.populations[0].points, whole.populations[0].points)
-    few, _ = split(course(4), 0.1, CPU)
+    few, _ = split_marginals(course(4), 0.1, CPU)
     assert [len(population) for population in few.populations] == [2, 2]
 
 
 def test_a_single_cell_is_not_shared_out():
-    assert len(split(course(1), 1.0, CPU)[1].populations[0]) == 1
+    assert len(split_marginals(course(1), 1.0, CPU)[1].populations[0]) == 1
     with pytest.raises(InputError, match=r"train_fraction=0\.8 needs two points .* set it to 1"):
-        split(course(1), 0.8, CPU)
+        split_marginals(course(1), 0.8, CPU)

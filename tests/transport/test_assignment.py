@@ -1,4 +1,4 @@
-"""The fast assignment against the network simplex."""
+"""The linear assignment against the network simplex."""
 
 import numpy as np
 import pytest

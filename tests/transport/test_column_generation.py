@@ -1,4 +1,4 @@
-"""Exact plans on few entries: the same as those of the solver that is given everything."""
+"""Column generation: equal to the solver on all entries."""
 
 import numpy as np
 import ot
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellflow.transport import distances, exact_plan
-from cellflow.transport.column_generation import priced_plan
+from cellflow.transport.column_generation import column_generation_plan
 from cellflow.transport.exact import lower_bound
 
 seeds = st.integers(0, 2**32 - 1)
@@ -18,8 +18,8 @@ def normal(rng, n, dim=2):
 
 
 def priced(cost, a, b, **options):
-    """Cost of the plan on few entries, and what its duals prove."""
-    plan, (u, _) = priced_plan(cost, a, b, max_iter=10**6, few=100, **options)
+    """Return the cost of the plan by column generation, and the lower bound of its duals."""
+    plan, (u, _) = column_generation_plan(cost, a, b, max_iter=10**6, few=100, **options)
     np.testing.assert_allclose(np.bincount(plan.rows, plan.mass, len(a)), a, atol=1e-12)
     np.testing.assert_allclose(np.bincount(plan.columns, plan.mass, len(b)), b, atol=1e-12)
     assert len(plan.mass) <= len(a) + len(b) - 1
@@ -59,14 +59,14 @@ def masses(cost):
 
 @pytest.fixture
 def large(rng, monkeypatch):
-    """A problem that counts as one of many entries."""
+    """A problem that is solved by column generation."""
     monkeypatch.setattr("cellflow.transport.exact.FEW", 100)
     return distances(normal(rng, 40), normal(rng, 30))
 
 
 def test_what_comes_to_no_end_is_solved_whole(large, monkeypatch):
     best = exact_plan(large)
-    monkeypatch.setattr("cellflow.transport.exact.priced_plan", lambda *_, **__: None)
+    monkeypatch.setattr("cellflow.transport.exact.column_generation_plan", lambda *_, **__: None)
     whole = exact_plan(large)
     assert whole.cost == pytest.approx(best.cost, abs=1e-12)
     assert whole.gap < 1e-10
@@ -74,9 +74,9 @@ def test_what_comes_to_no_end_is_solved_whole(large, monkeypatch):
 
 def test_an_answer_on_few_entries_that_is_not_proven_is_solved_whole(large, monkeypatch):
     best = exact_plan(large)
-    plan, potentials = priced_plan(large, *masses(large), max_iter=10**6, few=100)
+    plan, potentials = column_generation_plan(large, *masses(large), max_iter=10**6, few=100)
     wrong = plan, (potentials[0] * 0, potentials[1] * 0)
-    monkeypatch.setattr("cellflow.transport.exact.priced_plan", lambda *_, **__: wrong)
+    monkeypatch.setattr("cellflow.transport.exact.column_generation_plan", lambda *_, **__: wrong)
     again = exact_plan(large)
     assert again.cost == pytest.approx(best.cost, abs=1e-12)
     assert again.gap < 1e-10

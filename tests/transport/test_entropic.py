@@ -1,4 +1,4 @@
-"""Entropic transport against closed forms, its limits, and what used to underflow."""
+"""Entropic transport against closed forms, in its limits, and where Sinkhorn underflows."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Unbalanced and partial plans at the ends of what they range over."""
+"""Unbalanced and partial plans in the limits of their parameters."""
 
 import math
 
@@ -35,7 +35,7 @@ def test_firm_marginals_give_the_balanced_entropic_plan(seed):
 
 
 def iterated(cost: np.ndarray, epsilon: float, tau: float) -> np.ndarray:
-    """The plan by plain iterations on the potentials, which cannot underflow."""
+    """Return the plan by iterations in the log domain, which cannot underflow."""
     n, m = cost.shape
     f, g = np.zeros(n), np.zeros(m)
     for _ in range(3_000):
@@ -110,8 +110,10 @@ def test_a_plan_without_mass_is_an_error():
 
 @pytest.mark.parametrize("scale", [1.0, 1e4])
 def test_iterations_that_do_not_converge_say_so(scale, monkeypatch):
-    """In the plain domain, and where costs would underflow there."""
+    """In the plain domain, and for costs that underflow there."""
     monkeypatch.setattr("cellflow.transport.unbalanced._MAX_ITER", 2)
     cost = scale * np.random.default_rng(0).random((6, 6))
-    with pytest.warns(CellflowWarning, match="epsilon 0.1 did not converge in 2 iterations; its"):
+    with pytest.warns(
+        CellflowWarning, match="epsilon 0.1 did not converge in 2 iterations; the last"
+    ):
         unbalanced_plan(cost, 0.1, 0.999, 0.999)

@@ -10,8 +10,8 @@ import rich_click as click
 from cellflow.cli import options
 from cellflow.cli.image import options as shared
 
-#: Options that change settings of objective `oat`.
-_SETTINGS = ("alpha", "target", "copy_every", "tolerance")
+#: Options of the method `oat-fm`.
+_SETTINGS = ("sigma", "oat_alpha", "oat_target", "oat_copy_every", "oat_tolerance")
 
 
 @click.command()
@@ -74,7 +74,7 @@ def work(settings: dict[str, Any]) -> None:
     import logging
 
     from cellflow import Flow, _log, images
-    from cellflow.training import ProcessGroup, process_group, settings_after
+    from cellflow.training import ProcessGroup, process_group, resolve_fine_tuning
 
     given = dict(settings)
     if not given["progress"]:
@@ -83,9 +83,8 @@ def work(settings: dict[str, Any]) -> None:
     output, force, seed = (given.pop(name) for name in ("output", "force", "seed"))
     flow = Flow.load(given.pop("flow"))
     data, source = shared.read_ends(given)
-    changes = {"sigma": given.pop("sigma")}
-    changes |= {f"oat_{name}": given.pop(name) for name in _SETTINGS}
-    method, _ = settings_after(flow, "oat-fm", None, changes, {})
+    changes = {name: given.pop(name) for name in _SETTINGS}
+    method, _ = resolve_fine_tuning(flow, "oat-fm", None, changes, {})
     with process_group(given.pop("device")) as device:
         tuned = images.finetune(
             flow,

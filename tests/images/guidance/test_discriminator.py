@@ -75,7 +75,10 @@ DAMAGES = {
         lambda f: (f / "tensors.safetensors").unlink(),
         "tensors.safetensors is missing",
     ),
-    "no description": (lambda f: (f / "discriminator.json").unlink(), "is no saved discriminator"),
+    "no description": (
+        lambda f: (f / "discriminator.json").unlink(),
+        "not a saved discriminator",
+    ),
     "cut short": (
         lambda f: (f / "tensors.safetensors").write_bytes(
             (f / "tensors.safetensors").read_bytes()[:-9]
@@ -96,7 +99,7 @@ DAMAGES = {
     ),
     "a foreign file": (
         lambda f: (f / "weights.pkl").write_bytes(b""),
-        "files that are no part of a discriminator: weights.pkl",
+        "files that do not belong to a discriminator: weights.pkl",
     ),
     "no JSON": (lambda f: (f / "discriminator.json").write_text("{"), "cannot be read"),
 }
@@ -111,7 +114,7 @@ def test_damaged_folders_are_refused_with_the_reason(damage, folder):
 
 
 def test_a_discriminator_is_no_flow(folder):
-    with pytest.raises(FileError, match=r"is no saved flow: flow\.json is missing"):
+    with pytest.raises(FileError, match=r"is not a saved flow: flow\.json is missing"):
         Flow.load(folder)
 
 
@@ -120,5 +123,5 @@ def test_saving_overwrites_a_discriminator_when_told_and_nothing_else(discrimina
         discriminator.save(folder)
     discriminator.save(folder, overwrite=True)
     (folder / "discriminator.json").rename(folder / "flow.json")
-    with pytest.raises(FileError, match="is no saved discriminator"):
+    with pytest.raises(FileError, match="not a saved discriminator"):
         discriminator.save(folder, overwrite=True)

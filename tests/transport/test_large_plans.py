@@ -1,4 +1,4 @@
-"""Plans of whole populations: without a cost matrix, soft, in blocks, of low rank."""
+"""Plans of large problems: lazy, unbalanced, blockwise and low-rank."""
 
 import math
 
@@ -21,7 +21,7 @@ sizes = st.integers(1, 30)
 
 
 def clouds(seed: int, n: int, m: int) -> tuple[np.ndarray, ...]:
-    """Two clouds and masses of both, some of them zero."""
+    """Return two point sets and their masses, some of them zero."""
     rng = np.random.default_rng(seed)
     a, b = (rng.dirichlet(np.ones(size)) for size in (n, m))
     for masses in (a, b):
@@ -158,7 +158,7 @@ def test_a_soft_plan_that_is_not_done_says_so():
 
 
 def test_points_out_of_reach_are_left_alone():
-    """Two near pairs, a hundred apart: each is coupled as if the other were not there."""
+    """Two close pairs at distance 100: each is coupled independently of the other."""
     x, y = np.array([[0.0], [100.0]]), np.array([[1.0], [100.5]])
     plan = kl_unbalanced_plan(squared(x, y), 1.0, np.ones(2), np.ones(2))
     near = np.exp([-0.5, -0.125])
@@ -314,7 +314,7 @@ def test_factors_that_miss_the_marginals_are_an_error(monkeypatch):
         return 0.9 * left, right, shares
 
     monkeypatch.setattr(ot, "lowrank_sinkhorn", leaky)
-    with pytest.raises(SolverError, match="misplaces"):
+    with pytest.raises(SolverError, match="off by"):
         low_rank_plan(*clouds(0, 20, 20)[:2], 4)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cellflow import SolverError
 from cellflow.couplings import IndependentCoupling
 from cellflow.marginals import Gaussian, Population
-from cellflow.training import Checkpoint, Every, ProgressBar
+from cellflow.training import Callback, Checkpoint, Every, ProgressBar
 from cellflow.training.trainer import learning_rate
 from tests import trainings
 from tests.seeds import seeded
@@ -65,7 +65,7 @@ class Slope:
 
 
 def way(**changes):
-    """How far each weight goes."""
+    """Return the distance that each weight moves."""
     net = trainings.net().double()
     coupling = minibatches(dtype=torch.float64)
     before = trainings.net().double()
@@ -219,9 +219,61 @@ def test_a_look_that_fails_leaves_the_net_in_training_mode():
     assert net.training
 
 
+class Counting(Callback):
+    """Counts steps and readings, and stops the training at a step."""
+
+    def __init__(self, stop=None):
+        self.stop, self.counts = stop, torch.zeros(2)
+        self.states = []
+
+    def after_step(self, trainer):
+        self.counts[0] += 1
+        self.states.append((trainer.steps, trainer.done))
+
+    def after_reading(self, trainer):
+        self.counts[1] += 1
+        trainer.history.setdefault("count", []).append(float(self.counts[1]))
+        assert not trainer.current.training
+        return trainer.steps == self.stop
+
+    def state(self):
+        return {"counts": self.counts}
+
+    def restore(self, tensors):
+        self.counts = tensors["counts"].clone()
+
+
+def test_a_callback_follows_steps_and_readings_and_may_stop():
+    counting = Counting(stop=100)
+    _, out = trained(n_steps=170, callbacks=[counting])
+    assert out.history["step"] == [50, 100]
+    assert out.history["count"] == [1, 2]
+    assert counting.counts.tolist() == [100, 2]
+    assert counting.states == [(step, step == 100) for step in range(1, 101)]
+
+
+def test_the_state_of_a_callback_is_in_the_checkpoint(tmp_path):
+    path = tmp_path / "state.safetensors"
+
+    def interrupt(_step, _net):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(
+            n_steps=120,
+            checkpoint=Checkpoint(path, 30),
+            callbacks=[Counting(), Every(71, interrupt)],
+        )
+    counting = Counting()
+    _, out = trained(n_steps=120, checkpoint=Checkpoint(path, resume=True), callbacks=[counting])
+    assert counting.counts.tolist() == [120, 3]
+    assert out.history["count"] == [1, 2, 3]
+    assert counting.states[0] == (61, False)
+
+
 @dataclass
 class Lost:
-    """A loss that is no number at one step."""
+    """A loss that is not finite at one step."""
 
     at: int
     value: float = math.nan

@@ -1,4 +1,4 @@
-"""Times of cells as a flow knows them, which those of a part of its course alone may not tell."""
+"""Time points of cells in the unit and by the labels of a flow."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from cellflow.flow import Flow
 from cellflow.io.time_points import DAYS, TimePoints, time_points_of
 
 
-def kept_times(points: TimePoints) -> dict[str, Any]:
-    """What a flow keeps in its context of the times that it was fitted to."""
+def time_points_to_dict(points: TimePoints) -> dict[str, Any]:
+    """Return the labels, times and unit that a flow stores of its course."""
     return {"labels": list(points.labels), "times": list(points.times), "unit": points.unit}
 
 
 def shared_times(points: TimePoints, flow: Flow) -> tuple[float, ...]:
-    """Times that have cells and that a flow was fitted to, increasing.
+    """Return the times that have cells and that a flow was fitted to, increasing.
 
     Raises
     ------
@@ -37,13 +37,13 @@ def shared_times(points: TimePoints, flow: Flow) -> tuple[float, ...]:
     return shared
 
 
-def flow_times_of(adata: AnnData, flow: Flow, time_key: str | None = None) -> TimePoints:
-    """Read the times of all cells as those of a flow.
+def time_points_for_flow(adata: AnnData, flow: Flow, time_key: str | None = None) -> TimePoints:
+    """Read the times of all cells in the unit and by the labels of a flow.
 
-    Labels that the flow was fitted to mean the times that they meant then: ranks of a part of the
-    categories start anew, and a part of a column of several units may be told in another. Other
-    units are converted to that of the flow; numbers without a unit are taken to be in it. A flow
-    that keeps no times takes all as they stand.
+    Labels that the flow was fitted to have the times that they had then: of a subset of ordered
+    categories the ranks would differ, and of a subset of a column with several units the unit.
+    Other units are converted to that of the flow; numbers without a unit are taken to be in it. If
+    the flow stores no labels, times are read as by `time_points_of`.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def flow_times_of(adata: AnnData, flow: Flow, time_key: str | None = None) -> Ti
     flow
         The flow.
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None takes the column that the flow was fitted to.
 
     Raises
     ------
@@ -68,24 +68,26 @@ def flow_times_of(adata: AnnData, flow: Flow, time_key: str | None = None) -> Ti
         known = dict(zip(course["labels"], map(float, course["times"]), strict=True))
         unit = str(course["unit"])
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"the flow keeps no times that cellflow wrote: {course!r:.80}") from error
-    return _told(points, known, unit)
+        raise InputError(
+            f"the times stored in the flow are not in cellflow's format: {course!r:.80}"
+        ) from error
+    return _convert(points, known, unit)
 
 
-def _told(points: TimePoints, known: Mapping[str, float], unit: str) -> TimePoints:
+def _convert(points: TimePoints, known: Mapping[str, float], unit: str) -> TimePoints:
     if known.keys() >= set(points.labels):
-        return _at(points, [known[label] for label in points.labels], unit)
+        return _replace_times(points, [known[label] for label in points.labels], unit)
     if "rank" in (unit, points.unit) and points.unit:
         foreign = [label for label in points.labels if label not in known]
         raise InputError(
             f"the flow does not know the times {format_list(foreign)}; "
             f"it was fitted to {format_list(known)}"
         )
-    return in_unit(points, unit)
+    return convert_unit(points, unit)
 
 
-def in_unit(points: TimePoints, unit: str) -> TimePoints:
-    """The same times in the unit of a flow; numbers without a unit are taken to be in it.
+def convert_unit(points: TimePoints, unit: str) -> TimePoints:
+    """Convert times to a unit; numbers without a unit are taken to be in it.
 
     Raises
     ------
@@ -100,11 +102,11 @@ def in_unit(points: TimePoints, unit: str) -> TimePoints:
             f"{format_list(points.labels)}"
         )
     factor = DAYS[points.unit] / DAYS[unit]
-    return _at(points, [round(time * factor, 9) for time in points.times], unit)
+    return _replace_times(points, [round(time * factor, 9) for time in points.times], unit)
 
 
-def _at(points: TimePoints, times: Sequence[float], unit: str) -> TimePoints:
-    """The same labels, in their order, at other times."""
+def _replace_times(points: TimePoints, times: Sequence[float], unit: str) -> TimePoints:
+    """Return the same labels at other times, sorted."""
     order = np.argsort(times)
     return TimePoints(
         elapsed=np.asarray(times)[np.searchsorted(points.times, points.elapsed)],

@@ -8,7 +8,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 import cellflow as cf
-from cellflow.io import flow_times_of
+from cellflow.io import time_points_for_flow
 
 STAGES = ["alpha", "beta", "gamma", "delta"]
 MIXED = ["24h", "day 2", "day 3", "day 4"]
@@ -38,7 +38,7 @@ def test_a_part_keeps_the_times_of_the_whole(course, quick, tmp_path, names, tim
     flow = fitted(whole, quick)
     flow.save(tmp_path / "flow")
     for each in (flow, cf.Flow.load(tmp_path / "flow")):
-        points = flow_times_of(later(whole), each)
+        points = time_points_for_flow(later(whole), each)
         assert (points.times, points.unit) == (times, unit)
         assert points.elapsed.tolist() == [times[0]] * 60 + [times[1]] * 60
 
@@ -65,7 +65,7 @@ def test_verbs_do_to_a_part_what_they_do_to_the_whole(course, quick, names):
 def test_ranks_that_were_turned_round_keep_their_times(course, quick):
     flow = fitted(with_times(course, STAGES), quick)
     course.obs["day"] = course.obs["day"].cat.reorder_categories(STAGES[::-1])
-    points = flow_times_of(course, flow)
+    points = time_points_for_flow(course, flow)
     assert points.times == (0, 1, 2, 3)
     assert points.labels == tuple(STAGES)
     assert points.elapsed.tolist() == np.repeat([0, 1, 2, 3], 60).tolist()
@@ -73,10 +73,10 @@ def test_ranks_that_were_turned_round_keep_their_times(course, quick):
 
 def test_other_units_are_converted_and_numbers_are_in_that_of_the_flow(course, quick):
     flow = fitted(with_times(course, ["0h", "24h", "48h", "96h"]), quick)
-    days = flow_times_of(with_times(course, ["day 0", "day 1", "day 2", "day 4"]), flow)
+    days = time_points_for_flow(with_times(course, ["day 0", "day 1", "day 2", "day 4"]), flow)
     assert (days.times, days.unit) == ((0, 24, 48, 96), "hour")
     assert days.find("day 2") == 48
-    assert flow_times_of(with_times(course, [0, 24, 48, 96]), flow).times == (0, 24, 48, 96)
+    assert time_points_for_flow(with_times(course, [0, 24, 48, 96]), flow).times == (0, 24, 48, 96)
 
 
 def test_predictions_are_held_against_cells_whose_times_are_told_in_another_unit(course, quick):
@@ -85,7 +85,10 @@ def test_predictions_are_held_against_cells_whose_times_are_told_in_another_unit
     flow = fitted(kept, quick)
     predicted = cf.tl.interpolate(kept, flow, "day 3")
     whole = with_times(course, MIXED)
-    assert (flow_times_of(kept, flow).unit, cf.io.time_points_of(whole).unit) == ("day", "hour")
+    assert (time_points_for_flow(kept, flow).unit, cf.io.time_points_of(whole).unit) == (
+        "day",
+        "hour",
+    )
     whole.obs["side"] = np.where(whole.obsm["X_pca"][:, 1] > 0, "up", "down")
     table = cf.tl.regions(whole, predicted, "side")
     assert table["n_real"].sum() == table["n_predicted"].sum() == 60
@@ -121,7 +124,7 @@ def test_flows_that_keep_no_times_take_them_as_they_stand(course, quick):
     flow = fitted(whole, quick)
     settings = {name: value for name, value in flow.context.settings.items() if name != "course"}
     older = replace(flow, context=replace(flow.context, settings=settings))
-    assert flow_times_of(later(whole), older).times == (0, 1)
+    assert time_points_for_flow(later(whole), older).times == (0, 1)
     odd = replace(flow, context=replace(flow.context, settings={**settings, "course": [1]}))
-    with pytest.raises(cf.InputError, match="keeps no times that cellflow wrote"):
-        flow_times_of(whole, odd)
+    with pytest.raises(cf.InputError, match="are not in cellflow's format"):
+        time_points_for_flow(whole, odd)

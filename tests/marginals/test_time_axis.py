@@ -1,4 +1,4 @@
-"""The clock that is read from the cells."""
+"""The time axis estimated from the cells."""
 
 import math
 
@@ -15,7 +15,7 @@ steps = st.lists(st.tuples(st.floats(0.1, 50), st.floats(0, 9)), min_size=1, max
 
 
 def axis_of(steps, start=0.0, pace=1.0, unit=1.0):
-    """Clock of a course with these intervals and transport lengths."""
+    """Return the learned time axis for these intervals and transport lengths."""
     gaps, lengths = np.array(steps).T
     times = start + pace * np.concatenate([[0], np.cumsum(gaps)])
     come = unit * np.concatenate([[0], np.cumsum(lengths)])
@@ -47,7 +47,7 @@ def test_with_two_times_or_cells_that_stand_still_it_is_the_logarithm(lengths):
 
 
 def test_where_cells_move_less_at_first_time_runs_later():
-    """Log-odds are the mean of the two clocks': here that of lengths is read from its knots."""
+    """The log-odds are the mean of both estimates; that of lengths is evaluated at its knots."""
     slow = TimeAxis("learned", (0.0, 1.0, 2.0, 3.0), (0.0, 5.0, 5.5, 11.0)).to_flow(1.5)
     fast = TimeAxis("learned", (0.0, 1.0, 2.0, 3.0), (0.0, 0.5, 5.5, 6.0)).to_flow(1.5)
     log = math.log(2.5 / 2) / math.log(3 / 2)
@@ -58,7 +58,7 @@ def test_where_cells_move_less_at_first_time_runs_later():
 
 
 def test_lengths_are_wasserstein_distances(generator):
-    """Translated cells move by the length of the translation."""
+    """The transport length of translated cells is the length of the translation."""
     cells = torch.randn((50, 3), generator=generator)
     steps = [torch.zeros(3), torch.tensor([3.0, 0, 4]), torch.tensor([3.0, 2, 4])]
     x = torch.cat([cells + step for step in steps])
@@ -96,7 +96,7 @@ def test_pace_is_the_derivative_of_the_clock(axis):
     ("times", "n"), [((0.0, 0.2, 0.4, 0.8, 1.2), 40), ((0.0, 3.3, 6.6, 9.9), 25)]
 )
 def test_times_that_are_time_points_but_for_rounding_have_their_place(times, n):
-    """Such grids hold numbers next to a time point, where shares round to 0 or 1."""
+    """These grids have times next to a time point, where shares round to 0 or 1."""
     axis = TimeAxis("learned", times, tuple(float(k) for k in range(len(times))))
     places = [axis.to_flow(time) for time in np.linspace(times[0], times[-1], n)]
     assert np.isfinite(places).all()

@@ -1,0 +1,97 @@
+"""Prediction of the cells of a time from those of its neighbouring time points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from cellflow._batch import Batch
+from cellflow.flow.flow import Flow
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted cells.
+
+    Attributes
+    ----------
+    points
+        Positions, shape (n, d).
+    weights
+        Share of the population that each cell stands for, shape (n,); they sum to one.
+    start_times
+        Elapsed time that each was carried from, shape (n,).
+    """
+
+    points: np.ndarray
+    weights: np.ndarray
+    start_times: np.ndarray
+
+
+def predict_cells(
+    flow: Flow,
+    cells_at: Callable[[float], Batch],
+    neighbours: tuple[float, float],
+    time: float,
+    *,
+    start: str,
+    generator: torch.Generator,
+    **solver_options: Any,
+) -> Prediction:
+    """Carry cells of the time point before, or of both neighbours, to `time`.
+
+    Of both, the cells before are carried forward and the cells after backward, and each side is
+    weighted by how near it is. Errors of the flow grow along a trajectory, so the nearer side is
+    the better one, and the two err in opposite directions. Within a side, cells are weighted by the
+    growth of their mass. If the cells of the method do not share one clock (`asynchrony`), each
+    cell arrives as if it were ahead or behind: the log-odds of the share of the interval that has
+    passed are those of the clock plus a normal number times `asynchrony`.
+
+    Parameters
+    ----------
+    flow
+        The fitted flow.
+    cells_at
+        Function from a time point to its cells.
+    neighbours
+        Time points before and after; both are `time` if it is a time point.
+    time
+        Elapsed time to predict.
+    start
+        `previous` or `both`.
+    generator
+        Source of the offsets from the clock, on the CPU.
+    **solver_options
+        Options of `Flow.trajectory`.
+    """
+    before, after = neighbours
+    here, low, high = (flow.axis.to_flow(t) for t in (time, before, after))
+    # Rounding may put a time at the time point after it, where log-odds are infinite.
+    passed = min((here - low) / (high - low), 1 - 1e-9) if low < here else 0.0
+    both = start == "both" and passed > 0
+    shares = {before: 1 - passed, after: passed} if both else {before: 1.0}
+    asynchrony = flow.method.asynchrony if passed else 0.0
+    points, weights, start_times = [], [], []
+    for origin, share in shares.items():
+        cells = cells_at(origin)
+        time_offset = None
+        if asynchrony:
+            noise = asynchrony * torch.randn(len(cells), generator=generator)
+            own_share = torch.sigmoid(math.log(passed / (1 - passed)) + noise)
+            time_offset = (own_share - passed) * (high - low)
+        moved = flow.trajectory(
+            cells.x,
+            [origin, time],
+            condition=cells.condition,
+            time_offset=time_offset,
+            **solver_options,
+        )
+        points.append(moved.end.cpu().numpy())
+        weights.append(share * moved.log_mass[-1].double().softmax(dim=0).cpu().numpy())
+        start_times.append(np.full(len(cells), origin))
+    return Prediction(*(np.concatenate(parts) for parts in (points, weights, start_times)))
