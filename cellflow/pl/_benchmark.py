@@ -142,7 +142,7 @@ def _legend(ax: Axes, table: pd.DataFrame, *, outside: bool) -> None:
         color=INK,
         linestyle="--",
         linewidth=1.1,
-        label="reference: two halves of the measured cells",
+        label="reference (half vs half)",
     )
     figure = ax.get_figure(root=True)
     if outside and isinstance(figure, Figure):

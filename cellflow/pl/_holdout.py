@@ -62,7 +62,7 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
         place + 0.28,
         color=INK,
         linewidth=1.6,
-        label="reference: two halves of the measured cells",
+        label="reference (half vs half)",
     )
     ax.set_xticks(range(len(times)), [f"{time:g}" for time in times])
     ax.set_xlim(-0.6, len(times) - 0.4)

@@ -198,8 +198,8 @@ def _unit_of_time(
     adata: AnnData, time_key: str | None, per: str | float | None
 ) -> tuple[str, float]:
     """Return the unit of elapsed time, as text and in days."""
-    told = _detect_unit(adata, time_key)
-    if per is None and told not in DAYS:
+    detected = _detect_unit(adata, time_key)
+    if per is None and detected not in DAYS:
         raise InputError(
             "the times have no unit of fixed length, which growth rates per day require; run "
             "pp.time_points on labels such as '24h', or give the unit: "
@@ -209,11 +209,11 @@ def _unit_of_time(
         check_positive(number, "per")
         unit, days = f"{number:g} days", number
     else:
-        unit = told if per is None else UNIT_OF_WORD.get(str(per).strip().lower(), str(per))
+        unit = detected if per is None else UNIT_OF_WORD.get(str(per).strip().lower(), str(per))
         check_choice(unit, DAYS, "unit of time")
         days = DAYS[unit]
-    if told in DAYS and not np.isclose(days, DAYS[told]):
-        raise InputError(f"per is {per!r}, but the times are in {told}s; leave per out")
+    if detected in DAYS and not np.isclose(days, DAYS[detected]):
+        raise InputError(f"per is {per!r}, but the times are in {detected}s; leave per out")
     return unit, days
 
 
