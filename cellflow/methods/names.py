@@ -22,7 +22,7 @@ STARTS = {
 
 TRANSITION_ESTIMATORS = {
     "flow": "cells are moved along the flow and matched to the nearest measured cells",
-    "coupling": "products of optimal transport plans between consecutive time points, without a network",
+    "coupling": "products of transport plans between consecutive time points, without a network",
 }
 
 RECIPES = {
