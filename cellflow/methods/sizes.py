@@ -53,13 +53,13 @@ class NetSizes(BaseModel):
 
 
 class MLPSizes(NetSizes):
-    """Sizes of `cellflow.nets.MLP`, for points of up to some hundred dimensions.
+    """Sizes of `cellflow.nets.MLP`, for points of up to a few hundred dimensions.
 
     Attributes
     ----------
     width, depth, residual, activation, time_features
-        Units of a hidden layer, hidden layers, whether each adds its input, nonlinearity, and
-        periods of flow time that the net sees as waves.
+        Units per hidden layer, number of hidden layers, whether they have skip connections, the
+        activation, and the number of periods of the sines and cosines of flow time.
     """
 
     kind: Literal["mlp"] = "mlp"
@@ -71,16 +71,16 @@ class MLPSizes(NetSizes):
 
 
 class UNetSizes(NetSizes):
-    """Sizes of `cellflow.nets.UNet`, for points on a grid; the defaults are those for CIFAR-10.
+    """Sizes of `cellflow.nets.UNet`, for images; the defaults are those for CIFAR-10.
 
     Attributes
     ----------
     channels, multipliers, blocks
-        Channels, their multiple at each level, residual blocks a level.
+        Channels, their factor at each level, residual blocks per level.
     attention, head_width
-        Heights at which the net attends, and channels of a head.
+        Heights of the grids with attention, and channels per attention head.
     dropout
-        Share of the activations that training drops.
+        Probability that an activation is dropped during training.
     """
 
     takes: ClassVar[Literal["rows", "grid"]] = "grid"
@@ -95,7 +95,7 @@ class UNetSizes(NetSizes):
 
 
 class DenoiserSizes(NetSizes):
-    """Sizes of `cellflow.nets.Denoiser`, the net of EDM; the defaults are those for CIFAR-10.
+    """Sizes of `cellflow.nets.Denoiser`, the network of EDM; defaults are those for CIFAR-10.
 
     Attributes
     ----------
@@ -104,10 +104,10 @@ class DenoiserSizes(NetSizes):
     variant
         `ncsnpp` or `ddpmpp`.
     augment_dim
-        Numbers that tell the net how an image was augmented: 9, with which training on images
-        augments, or 0.
+        Number of covariates that describe the augmentation of an image: 9 for training with
+        augmentation, else 0.
     channels, multipliers, blocks, attention, dropout
-        As those of `UNetSizes`.
+        As in `UNetSizes`.
     """
 
     takes: ClassVar[Literal["rows", "grid"]] = "grid"

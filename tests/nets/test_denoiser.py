@@ -105,9 +105,9 @@ def test_settings_make_the_same_net_again():
     t, x, classes = torch.rand(3), torch.randn(3, 16), torch.eye(3)[:, :2]
     for each in (fields, again):
         each.eval()
-    told = torch.cat([classes, torch.zeros(3, 9)], dim=1)
+    augmented = torch.cat([classes, torch.zeros(3, 9)], dim=1)
     assert torch.equal(fields.velocity(t, x, classes), again.velocity(t, x, classes))
-    torch.testing.assert_close(fields.velocity(t, x, told), fields.velocity(t, x, classes))
+    torch.testing.assert_close(fields.velocity(t, x, augmented), fields.velocity(t, x, classes))
 
 
 @pytest.mark.parametrize("roles", [("average",), ("velocity", "score")])

@@ -33,7 +33,7 @@ NETS = {
 
 @pytest.fixture(params=NETS)
 def build(request):
-    """What makes a tiny net of one kind."""
+    """Return a constructor of tiny networks of one kind."""
     return lambda **changes: NETS[request.param](**{**TINY, **changes})
 
 

@@ -162,7 +162,7 @@ def exact_moments(n=4000):
 
 
 def end_spread(law, steps=2000):
-    """Where the best linear velocity on x_t carries a unit spread: d log s / dt is its slope."""
+    """Integrate the slope d log s / dt of the best linear velocity on x_t from a unit spread."""
     times = (torch.arange(steps, dtype=torch.float64) + 0.5) / steps
     slopes = []
     for time in times:

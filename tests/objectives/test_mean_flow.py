@@ -45,7 +45,7 @@ def fields(s):
 
 
 class Known(Fields):
-    """The closed form as the fields of a flow, which asks how many covariates they take."""
+    """The closed form as the fields of a flow, with their number of covariates."""
 
     condition_dim = 0
 

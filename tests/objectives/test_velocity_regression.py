@@ -40,7 +40,7 @@ def test_the_right_velocity_leaves_nothing(generator):
 
 
 def test_a_net_that_says_nothing_yet_leaves_the_noise_and_the_data(generator):
-    """Of pairs drawn apart, 1 + E x1^2 a dimension."""
+    """For independent pairs it is 1 + E x1^2 per dimension."""
     data = torch.rand((500, 2), generator=generator, dtype=torch.float64) * 2 - 1
     noise = Gaussian(torch.zeros(1, 2, dtype=torch.float64))
     pairs = IndependentCoupling(noise, Population.of(data)).sample(20_000, generator)
