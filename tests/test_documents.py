@@ -125,6 +125,12 @@ def test_constants_of_images_are_told_on_its_page():
     assert all(f"`{name}`" in text for name in constants)
 
 
+def test_the_glossary_is_alphabetical_and_has_each_term_once():
+    terms = re.findall(r"^([A-Za-z].*)\n  \S", (DOCS / "glossary.md").read_text(), re.MULTILINE)
+    assert len(terms) > 30
+    assert terms == sorted(set(terms), key=str.lower)
+
+
 #: What the page on new parts adds names to.
 REGISTERS = (
     COUPLINGS,

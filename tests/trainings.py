@@ -47,7 +47,7 @@ def net(kind="mlp", dim=4):
 
 
 def minibatches(seed=0, batch_size=13, dtype=torch.float32):
-    """Transport between batches that are no multiple of what a step takes, so pairs are left."""
+    """Transport between batches whose size is not a multiple of a step's, so pairs are left."""
     ends = (points(seed + k, dtype=dtype) for k in range(2))
     return MinibatchCoupling(*ends, batch_size=batch_size)
 

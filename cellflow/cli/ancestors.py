@@ -11,7 +11,7 @@ from cellflow.cli.outputs import write_cells
 
 
 @click.command(panel=options.FOLLOW)
-@cell_options.related
+@cell_options.relative_options
 def ancestors(**given: Any) -> None:
     """Find the ancestors of selected cells at an earlier time point.
 

@@ -49,7 +49,7 @@ _WITH_PLAN = ("files", "output", "jobs", "part", "force", "device", "quiet", "ve
     default="default",
     show_default=True,
     panel=options.FIT,
-    help="Every number of the fits; " + options.explained(RECIPES) + ".",
+    help="Every number of the fits; " + options.describe_choices(RECIPES) + ".",
 )
 @click.option(
     "--n-steps",

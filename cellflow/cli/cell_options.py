@@ -17,7 +17,7 @@ cells = functools.partial(
 )
 
 #: For commands that require a selection.
-chosen_cells = cells(
+selected_cells = cells(
     required=True,
     help="Cells to select: 'column=value', 'column=a,b & day=2', or the name of a cell.",
 )
@@ -66,7 +66,7 @@ descent = options.compose(
         default="flow",
         show_default=True,
         panel=options.FIT,
-        help="Estimator of descent; " + options.explained(TRANSITION_ESTIMATORS) + ".",
+        help="Estimator of descent; " + options.describe_choices(TRANSITION_ESTIMATORS) + ".",
     ),
     options.n_neighbors(
         default=20, help="Nearest measured cells that share the mass of a predicted cell."
@@ -98,10 +98,10 @@ weights = click.option(
 )
 
 #: Options of `cellflow push` and `cellflow pull`.
-moving = options.compose(
+move_options = options.compose(
     options.course,
     options.flow,
-    chosen_cells,
+    selected_cells,
     time_of_course(
         required=True,
         help="Time to move the cells to: a number in the unit of the time course, or a label such "
@@ -117,10 +117,10 @@ moving = options.compose(
 )
 
 #: Options of `cellflow ancestors` and `cellflow descendants`.
-related = options.compose(
+relative_options = options.compose(
     options.course,
     options.flow,
-    chosen_cells,
+    selected_cells,
     time_of_course(required=True, help="Time point at which to look for them."),
     options.output(metavar="FILE.h5ad", help="Copy of FILE with their weights."),
     options.time_key,

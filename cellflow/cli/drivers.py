@@ -28,7 +28,7 @@ from cellflow.methods.names import RANKINGS
     default="correlation",
     show_default=True,
     panel=options.DATA,
-    help="Score that genes are ranked by; " + options.explained(RANKINGS) + ".",
+    help="Score that genes are ranked by; " + options.describe_choices(RANKINGS) + ".",
 )
 @cell_options.genes
 @cell_options.weights

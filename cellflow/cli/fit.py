@@ -23,7 +23,7 @@ from cellflow.methods.names import TIME_AXES
 @options.time_axis(
     default="learned",
     show_default=True,
-    help="Flow time between time points; " + options.explained(TIME_AXES) + ".",
+    help="Flow time between time points; " + options.describe_choices(TIME_AXES) + ".",
 )
 @options.seed
 @options.device

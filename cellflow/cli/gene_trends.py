@@ -21,6 +21,7 @@ from cellflow.cli.outputs import write_table
     type=click.IntRange(min=1),
     default=40,
     show_default=True,
+    metavar="N",
     panel=options.DATA,
     help="Number of times from first to last; the measured time points are added.",
 )

@@ -41,7 +41,7 @@ SECTIONS = (
 PATH = click.Path(path_type=Path)
 
 
-def explained(summaries: Mapping[str, str]) -> str:
+def describe_choices(summaries: Mapping[str, str]) -> str:
     """Return names and their summaries as text for a help message."""
     return "; ".join(f"{name}: {summary}" for name, summary in summaries.items())
 
@@ -106,7 +106,7 @@ expression = compose(
         default="auto",
         show_default=True,
         panel=SPACE,
-        help="Kind of expression values; " + explained(EXPRESSION_KINDS) + ".",
+        help="Kind of expression values; " + describe_choices(EXPRESSION_KINDS) + ".",
     ),
 )
 
@@ -117,7 +117,7 @@ start = click.option(
     default="both",
     show_default=True,
     panel=DATA,
-    help="Cells to predict from; " + explained(STARTS) + ".",
+    help="Cells to predict from; " + describe_choices(STARTS) + ".",
 )
 n_neighbors = functools.partial(
     click.option,
@@ -170,7 +170,7 @@ growth = click.option(
     type=click.Choice(list(WFR_GROWTH)),
     panel=FIT,
     help="Meaning of cell numbers for coupling wfr; "
-    + explained(WFR_GROWTH)
+    + describe_choices(WFR_GROWTH)
     + ". [default: the method's]",
 )
 
@@ -302,7 +302,7 @@ _recipe = compose(
         "--recipe",
         type=click.Choice(list(RECIPES)),
         panel=FIT,
-        help="Settings of net and training; " + explained(RECIPES) + ". [default: default]",
+        help="Settings of net and training; " + describe_choices(RECIPES) + ". [default: default]",
     ),
     n_steps,
 )
@@ -332,12 +332,12 @@ held_out = compose(
         show_default=True,
         panel=FIT,
         help="Rules of the evaluation; "
-        + explained({name: protocol.summary for name, protocol in PROTOCOLS.items()})
+        + describe_choices({name: protocol.summary for name, protocol in PROTOCOLS.items()})
         + ".",
     ),
     time_axis(
         help="Flow time between time points; "
-        + explained(TIME_AXES)
+        + describe_choices(TIME_AXES)
         + ". [default: the protocol's]"
     ),
     side_columns,

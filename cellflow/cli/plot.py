@@ -76,6 +76,7 @@ def interpolation(file: Path, predicted: Path, time_key: str | None, **given: An
     type=click.IntRange(min=1),
     default=80,
     show_default=True,
+    metavar="N",
     panel=options.DATA,
     help="Number of paths to draw at most.",
 )

@@ -11,7 +11,7 @@ from cellflow.cli.outputs import write_cells
 
 
 @click.command(panel=options.FOLLOW)
-@cell_options.moving
+@cell_options.move_options
 def pull(**given: Any) -> None:
     """Move selected cells backward to any time.
 

@@ -1,4 +1,4 @@
-"""Data sets that ship with the package."""
+"""Data sets that are installed with the package."""
 
 from cellflow.datasets._semrau2017 import semrau2017
 

@@ -1,4 +1,4 @@
-"""Mouse embryonic stem cells under retinoic acid."""
+"""The data set `semrau2017`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from anndata import AnnData
 
 
 def semrau2017() -> AnnData:
-    """Mouse embryonic stem cells differentiating under retinoic acid, 9 times from 0 to 96 h.
+    """Load mouse embryonic stem cells under retinoic acid, 9 time points from 0 to 96 h.
 
     Integer counts of a 41-gene panel in 2,450 cells (SCRB-seq); 16 cells have no counts and depth
-    varies between times. Columns: `obs["time"]`, hours.
+    varies between time points. Columns: `obs["time"]`, hours.
 
     Returns
     -------

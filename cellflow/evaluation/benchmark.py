@@ -117,7 +117,7 @@ def _make_shared_columns(runner: Runner, data: DataSet, plan: BenchmarkPlan) -> 
         "whiten": data.settings.whiten,
         "max_cells": data.settings.max_cells,
         "representation_may_have_seen_held_out": evaluation.may_have_seen_held_out(
-            gene_sets=any(method.needs_gene_sets for method in plan.methods)
+            growth_rates=any(method.needs_growth_rates for method in plan.methods)
         ),
     }
 

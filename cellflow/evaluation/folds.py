@@ -187,7 +187,7 @@ class Evaluation:
         """
         return find_interior_times(self.points, self.settings.times)
 
-    def make_fold(self, time: float, *, gene_sets: bool = False) -> Fold:
+    def make_fold(self, time: float, *, growth_rates: bool = False) -> Fold:
         """Hold one time out.
 
         The representation is fitted to the training cells, or to all where the protocol says so,
@@ -198,7 +198,7 @@ class Evaluation:
         ----------
         time
             The time.
-        gene_sets
+        growth_rates
             Read the growth rates of `pp.growth` with the training cells.
         """
         settings, elapsed = self.settings, self.points.elapsed
@@ -210,7 +210,7 @@ class Evaluation:
         cells = self.adata[training]
         conditions = Conditions.fit(cells.obs, settings.condition_keys)
         side_columns = SideColumns(
-            settings.label_key, settings.lineage_key, settings.cost_rep, growth=gene_sets
+            settings.label_key, settings.lineage_key, settings.cost_rep, growth=growth_rates
         )
         return Fold(
             time,
@@ -236,16 +236,16 @@ class Evaluation:
         else:
             fit_representation(self.adata, self.representation)
 
-    def may_have_seen_held_out(self, *, gene_sets: bool) -> bool:
+    def may_have_seen_held_out(self, *, growth_rates: bool) -> bool:
         """Return whether an input of the predictions may depend on the held-out cells.
 
         Parameters
         ----------
-        gene_sets
-            Whether a method uses growth rates by gene sets, which are scored against all cells.
+        growth_rates
+            Whether a method uses the rates of `pp.growth`, which are scored against all cells.
         """
         return (
-            gene_sets
+            growth_rates
             or self.protocol.representation_sees_held_out
             or self.settings.use_rep is not None
             or self.settings.cost_rep is not None

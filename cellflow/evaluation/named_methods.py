@@ -49,7 +49,7 @@ class NamedMethod:
     time_axis: str | None = None
 
     @property
-    def needs_gene_sets(self) -> bool:
+    def needs_growth_rates(self) -> bool:
         """Whether it uses the growth rates that `pp.growth` scored by gene sets."""
         return self.method.needs_growth_rates
 
@@ -79,7 +79,7 @@ class ExternalMethod:
     """
 
     role: ClassVar[str] = "external"
-    needs_gene_sets: ClassVar[bool] = False
+    needs_growth_rates: ClassVar[bool] = False
 
     name: str
     kind: str

@@ -145,7 +145,7 @@ class Runner:
 
     def _score_baselines(self, run: Run) -> dict[str, Any]:
         with _name_data(run.data):
-            fold = self._fold(run.data, run.time, gene_sets=False)
+            fold = self._fold(run.data, run.time, growth_rates=False)
             axis = self.evaluation(run.data).baseline_axis
             baselines = fold.score_baselines(axis, threads=self.threads)
         return {
@@ -159,7 +159,7 @@ class Runner:
     def _score_method(self, run: Run) -> dict[str, Any]:
         assert run.method is not None
         assert run.seed is not None
-        fold = self._fold(run.data, run.time, gene_sets=run.method.needs_gene_sets)
+        fold = self._fold(run.data, run.time, growth_rates=run.method.needs_growth_rates)
         return score_method(
             self.evaluation(run.data),
             fold,
@@ -187,8 +187,8 @@ class Runner:
         cells = data.source if isinstance(data.source, AnnData) else self._read(data.source)
         return data.make_evaluation(cells)
 
-    def _make_fold(self, name: str, time: float, *, gene_sets: bool) -> Fold:
-        return self.evaluation(name).make_fold(time, gene_sets=gene_sets)
+    def _make_fold(self, name: str, time: float, *, growth_rates: bool) -> Fold:
+        return self.evaluation(name).make_fold(time, growth_rates=growth_rates)
 
 
 @contextmanager

@@ -99,13 +99,16 @@ def sample(
     n_trajectories = 1 if guidance is None else guidance.n_trajectories
     law = Gaussian(torch.zeros(1, flow.dim * n_trajectories))
     noise, labels = law.sample(n, generator).x, space.labels(label, n)
+    integrate = None
+    if guidance is not None:
+        integrate = guidance.bind(flow, space, encoder=encoder, n=n, generator=generator)
     made = integrate_samples(
         flow,
         space,
         noise,
         labels,
         times=times,
-        integrate=None if guidance is None else guidance.bind(flow, space, encoder, n, generator),
+        integrate=integrate,
         batch_size=batch_size,
         progress=progress,
         **resolve_solver(flow, solver, n_steps),

@@ -85,9 +85,8 @@ def default_weight(method: Method, target: Population) -> float | None:
     """Return the weight of low resolutions in costs; None for couplings without costs."""
     if not isinstance(method.coupling, FeatureCostSettings):
         return None
-    if method.coupling.condition_weight is not None:
-        return method.coupling.condition_weight
-    return balanced_weight(target)
+    given = method.coupling.condition_weight
+    return balanced_weight(target) if given is None else given
 
 
 def with_condition_costs(target: Population, weight: float) -> tuple[ConditionedNoise, Population]:

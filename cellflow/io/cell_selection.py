@@ -87,9 +87,9 @@ def _by_value(adata: AnnData, text: str) -> np.ndarray:
     known = {_key(value): value for value in present}
     # A value may itself contain commas.
     whole = _key(wanted, like=values)
-    asked = [wanted] if whole in known else [part.strip() for part in wanted.split(",")]
-    keys = [_key(each, like=values) for each in asked]
-    if bad := [each for each, key in zip(asked, keys, strict=True) if key not in known]:
+    requested = [wanted] if whole in known else [part.strip() for part in wanted.split(",")]
+    keys = [_key(each, like=values) for each in requested]
+    if bad := [each for each, key in zip(requested, keys, strict=True) if key not in known]:
         raise InputError(
             f"obs[{column!r}] has no value {format_list(map(repr, bad))}; "
             f"there are: {format_list(present)}"

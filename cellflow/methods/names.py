@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 TIME_AXES = {
-    "learned": "from log time and how far the cells move",
-    "real": "elapsed time, in proportion",
-    "index": "time points counted 0, 1, 2, ...",
+    "learned": "from log time and the distance that cells move",
+    "real": "proportional to elapsed time",
+    "index": "one unit per interval",
 }
 
 EXPRESSION_KINDS = {
-    "auto": "what the values look like",
+    "auto": "detected from the values",
     "counts": "whole numbers, to be normalised and log-transformed",
-    "normalised": "on a logarithmic scale already",
-    "other": "anything else, scaled as it is",
+    "normalised": "already on a logarithmic scale",
+    "other": "any other values, scaled only",
 }
 
 STARTS = {
-    "both": "cells of both neighbouring times, carried forward and backward, the nearer weigh more",
-    "previous": "cells of the time before, carried forward",
+    "both": "cells of both neighbouring time points, the nearer weighted higher",
+    "previous": "cells of the previous time point only",
 }
 
 TRANSITION_ESTIMATORS = {
-    "flow": "cells are carried along the flow, and the nearest cells of the other time vote",
-    "coupling": "optimal transport plans between consecutive times, multiplied; no net",
+    "flow": "cells are moved along the flow and matched to the nearest measured cells",
+    "coupling": "products of transport plans between consecutive time points, without a network",
 }
 
 RECIPES = {
     "default": "the recipe of this package",
-    "torchcfm": "every number of the reference implementation's single-cell runner",
+    "torchcfm": "all settings of TorchCFM's single-cell runner",
 }
 
 #: Methods of other packages that `tl.benchmark` compares with.
@@ -55,14 +55,14 @@ SOLVERS = {
 
 #: Ways to rank genes.
 RANKINGS = {
-    "correlation": "of expression with the probability of each fate",
-    "velocity": "mean change of each gene along the flow, by group",
-    "jacobian": "how the change of one gene depends on the level of another, by group",
+    "correlation": "correlation of expression with the probability of each fate",
+    "velocity": "mean change of each gene along the flow",
+    "jacobian": "effect of the level of one gene on the change of another",
 }
 
 #: How coupling `wfr` reads numbers of cells.
 WFR_GROWTH = {
     "learned": "populations grow by their numbers of cells",
-    "rising": "as learned, but fewer cells than before are taken for fewer captured",
-    "relative": "as learned, whatever the numbers of cells at each time",
+    "rising": "as learned, but a drop in cell numbers is taken as fewer cells captured",
+    "relative": "as learned, ignoring the total number of cells per time point",
 }

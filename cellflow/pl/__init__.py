@@ -1,4 +1,7 @@
-"""Figures. Each function returns its Axes and takes `ax` and `show`."""
+"""Plotting: figures of predictions, paths, fates, genes and scores.
+
+Each function takes `ax` and `show`, and returns its Axes. `save` writes them to a file.
+"""
 
 from cellflow.pl._animate import animate
 from cellflow.pl._benchmark import benchmark

@@ -1,4 +1,4 @@
-"""A population in motion."""
+"""The figure `pl.animate`: cells moving along a flow."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from cellflow.io import TimePoints, convert_unit, plural_unit, time_points_of
 from cellflow.pl._canvas import (
     PALE,
     PREDICTED,
-    beside_legend,
+    add_legend_outside,
     canvas,
     dot_size,
     finish,
     scatter,
 )
 from cellflow.pl._plane import Plane
-from cellflow.pl._trajectories import NO_GROUP, kept_paths, start_groups
+from cellflow.pl._trajectories import NO_GROUP, read_paths, start_groups
 
-#: Largest area of a dot, in areas of one that counts as the mean.
+#: Largest area of a dot, relative to that of a cell of mean weight.
 _HEAVIEST = 6.0
 
 
@@ -45,49 +45,49 @@ def animate(
     ax: Axes | None = None,
     show: bool | None = None,
 ) -> FuncAnimation:
-    """Animate cells on their way, a frame for each time of `tl.trajectories`.
+    """Animate cells along their trajectories, one frame per time of `tl.trajectories`.
 
     Parameters
     ----------
     adata
         The time course.
     paths
-        What `tl.trajectories` returned; 40 times or more look smooth.
+        Result of `tl.trajectories`; with 40 times or more it looks smooth.
     groups
-        Column of `obs` that says the colours, by the cell that a path starts from.
+        Column of `obs` to colour by, read at the first cell of each path.
     time_key
-        Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one of
+        Column of `obs` with the times; None uses the one that `pp.time_points` recorded, or one of
         a usual name.
     basis
-        `obsm` key of `adata` with or without its `X_`, in which points stand at the mean of their
-        nearest observed cells; None draws two dimensions of the representation.
+        `obsm` key of `adata`, with or without `X_`; points are placed at the mean of their nearest
+        measured cells. None draws two dimensions of the representation.
     components
         Dimensions to draw, counted from 0.
     interval
-        Milliseconds of a frame.
+        Milliseconds per frame.
     ax
-        Axes to draw on; None makes a figure.
+        Axes to draw on; None makes a new figure.
     show
-        Show the figure at once; None does so where the backend is interactive.
+        Show the figure; None shows it if the backend is interactive.
 
     Returns
     -------
-    The animation; `pl.save` writes it as `.gif`, `.html`, or as `.mp4` where ffmpeg is installed.
-    Dots are cells on their way, their areas their weights; observed cells are pale, and darker
-    while their time is near.
+    The animation; `pl.save` writes it as `.gif`, `.html`, or as `.mp4` if ffmpeg is installed.
+    Dots are moving cells, with areas in proportion to their weights. Measured cells are pale, and
+    darker when their time is near.
 
     Raises
     ------
     InputError
-        If `paths` are no trajectories, or there is no such group, basis or dimension.
+        If `paths` is not a result of `tl.trajectories`, or group, basis or dimension do not exist.
     """
     check_positive(interval, "interval")
-    representation, _ = kept_paths(paths)
+    representation, _ = read_paths(paths)
     plane = Plane.of(adata, representation, basis, components)
     entry: dict[str, Any] = read_record(paths.uns, TRAJECTORIES)  # type: ignore[assignment]
     ax = canvas(ax)
     points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
-    film = _Film.of(ax, adata, paths, plane, points, groups)
+    film = _Frames.of(ax, adata, paths, plane, points, groups)
     plane.frame(ax)
     times = np.unique(paths.obs[TIME])
     frames = [float(time) for time in (times[::-1] if entry["backward"] else times)]
@@ -100,27 +100,27 @@ def animate(
 
 
 @dataclass(frozen=True)
-class _Film:
-    """What is drawn at each time.
+class _Frames:
+    """Contents of the frames.
 
     Attributes
     ----------
     ax
-        Where.
-    observed
-        Dots of the observed cells of each time.
+        Axes to draw on.
+    measured
+        Dots of the measured cells of each time point.
     dots
-        Those of the cells on their way.
+        Dots of the moving cells.
     rows
-        Which of these there are at a time.
+        Rows of the moving cells at each time.
     places, areas, colours
-        Of all of them at all times, shapes (n, 2), (n,), (n, 4).
+        Of all moving cells at all times, shapes (n, 2), (n,), (n, 4).
     points
-        Times of the course.
+        Time points of the time course.
     """
 
     ax: Axes
-    observed: dict[float, PathCollection]
+    measured: dict[float, PathCollection]
     dots: PathCollection
     rows: dict[float, np.ndarray]
     places: np.ndarray
@@ -137,9 +137,9 @@ class _Film:
         plane: Plane,
         points: TimePoints,
         groups: str | None,
-    ) -> _Film:
+    ) -> _Frames:
         size = dot_size(adata.n_obs)
-        observed = {
+        measured = {
             time: scatter(ax, plane.cells[points.elapsed == time], s=size, c=PALE)
             for time in points.times
         }
@@ -149,22 +149,22 @@ class _Film:
         largest = dot_size(max(len(each) for each in rows.values()))
         return cls(
             ax,
-            observed,
+            measured,
             scatter(ax, np.empty((0, 2)), zorder=3),
             rows,
             plane.place(paths.obsm[REPRESENTATION]),
             1.5 * largest * np.clip(weights * counts, 0.1, _HEAVIEST),
-            _coloured(ax, adata, paths, groups),
+            _row_colours(ax, adata, paths, groups),
             points,
         )
 
     def draw(self, time: float) -> list[Artist]:
-        """Show one time."""
-        pace = float(np.diff(self.points.times).mean())
-        for taken, dots in self.observed.items():
-            near = max(0.0, 1 - abs(time - taken) / pace)
+        """Draw the frame of one time."""
+        mean_interval = float(np.diff(self.points.times).mean())
+        for time_point, dots in self.measured.items():
+            near = max(0.0, 1 - abs(time - time_point) / mean_interval)
             dots.set_alpha(0.35 + 0.5 * near)
-            dots.set_facecolor(_mixed(PALE, "#7d828c", near))
+            dots.set_facecolor(_mix_colours(PALE, "#7d828c", near))
         rows = self.rows[time]
         self.dots.set_offsets(self.places[rows])
         self.dots.set_sizes(self.areas[rows])
@@ -174,21 +174,21 @@ class _Film:
         title = self.ax.set_title(
             when + (", beyond the data" if beyond else ""), fontsize="medium", loc="left"
         )
-        return [self.dots, title, *self.observed.values()]
+        return [self.dots, title, *self.measured.values()]
 
 
-def _coloured(ax: Axes, adata: AnnData, paths: AnnData, groups: str | None) -> np.ndarray:
-    """Colour of each row of paths, by the group that it starts in; a legend of these groups."""
+def _row_colours(ax: Axes, adata: AnnData, paths: AnnData, groups: str | None) -> np.ndarray:
+    """Return the colour of each row of paths by its starting group, and draw a legend."""
     if groups is None:
         return np.tile(to_rgba(PREDICTED, 0.85), (paths.n_obs, 1))
     known, named = start_groups(adata, groups, paths.obs[START_CELL].astype(str).tolist())
     for name, colour in known.items():
         ax.plot([], [], "o", color=colour, markersize=5, label=name or NO_GROUP)
-    beside_legend(ax, groups)
+    add_legend_outside(ax, groups)
     return np.array([to_rgba(known[name], 0.85) for name in named])
 
 
-def _mixed(first: str, second: str, share: float) -> Any:
-    """A colour so far on the way from one to another."""
+def _mix_colours(first: str, second: str, share: float) -> Any:
+    """Interpolate between two colours."""
     a, b = np.array(to_rgba(first)), np.array(to_rgba(second))
     return tuple((1 - share) * a + share * b)

@@ -1,4 +1,4 @@
-"""Methods compared on held-out times."""
+"""The figure `pl.benchmark`: methods compared on held-out times."""
 
 from __future__ import annotations
 
@@ -12,51 +12,53 @@ from cellflow._checks import check_columns, format_list
 from cellflow._errors import InputError
 from cellflow.pl._canvas import INK, PALE, PREDICTED, finish
 
-#: Colour of a mean and of its dots, by role.
+#: Colour of a method by its role.
 _COLOURS = {"model": PREDICTED, "external": "#2b6cb0", "baseline": "#8d929c"}
-_LABELS = {"model": "cellflow", "external": "other package", "baseline": "no model"}
+_LABELS = {"model": "cellflow", "external": "other package", "baseline": "baseline without a model"}
 
 _NEEDED = ("data", "time", "method", "role", "w1_half", "reference", "protocol", "n_dims")
 
-#: Inches of a method's line, and of the margin around the lines of a data set.
+#: Height in inches per method, and of title and labels of a panel.
 _LINE, _AROUND = 0.23, 1.0
-#: Data sets beside each other.
+#: Panels per row.
 _ABREAST = 3
 
 
 def benchmark(table: pd.DataFrame, *, ax: Axes | None = None, show: bool | None = None) -> Axes:
-    """Draw the W1 of every method relative to that of the midpoint, a panel a data set.
+    """Draw the W1 of each method relative to the midpoint baseline, one panel per data set.
 
     Parameters
     ----------
     table
-        What `tl.benchmark` returned.
+        Result of `tl.benchmark`.
     ax
-        Axes to draw one data set on; None makes a figure with a panel for each.
+        Axes to draw a single data set on; None makes a figure with one panel per data set.
     show
-        Show the figure at once; None does so where the backend is interactive.
+        Show the figure; None shows it if the backend is interactive.
 
     Returns
     -------
-    The axes of the first panel. A pale dot is a held-out time, mean over seeds; the full one the
-    mean over times. All are W1 at half the real cells' number over that of the midpoint, so 1 is
-    the midpoint, less is better; the dashed line is the mean of one half of the real cells against
-    the other. Methods are sorted by their means.
+    The axes of the first panel. Pale dots are held-out times, means over seeds; full dots are means
+    over times. Values are W1 at half size, divided by that of the midpoint baseline: 1 is the
+    midpoint, lower is better. The dashed line is the reference, one half of the measured cells
+    against the other. Methods are sorted by their means.
 
     Raises
     ------
     InputError
-        If columns are missing, there are no scores, or there are several data sets for one `ax`.
+        If columns are missing, there are no scores, or several data sets for one `ax`.
     """
     check_columns(table, _NEEDED, "cellflow.tl.benchmark")
     scored = table[table["w1_half"].notna()]
     parts = [(str(name), _relative(part)) for name, part in scored.groupby("data", sort=False)]
     if not parts:
-        raise InputError("there are no scores to draw: every fit failed")
+        raise InputError(
+            "there are no scores to draw because every fit failed; see the column error"
+        )
     if ax is not None and len(parts) > 1:
         raise InputError(
-            f"axes have room for one data set, and these are "
-            f"{format_list(name for name, _ in parts)}; leave ax out"
+            f"one ax can show one data set, got {format_list(name for name, _ in parts)}; "
+            "leave ax out"
         )
     panels = _panels([part["method"].nunique() for _, part in parts]) if ax is None else [ax]
     for panel, (name, part) in zip(panels, parts, strict=True):
@@ -66,7 +68,7 @@ def benchmark(table: pd.DataFrame, *, ax: Axes | None = None, show: bool | None 
 
 
 def _relative(part: pd.DataFrame) -> pd.DataFrame:
-    """Scores of one data set, a row a method and time, over those of the midpoint."""
+    """Divide the scores of one data set by those of the midpoint, per method and time."""
     shown = ["protocol", "n_dims", "role", "w1_half", "reference"]
     kinds = dict.fromkeys(shown, "first") | {"w1_half": "mean"}
     means = part.groupby(["method", "time"], sort=False, as_index=False).agg(kinds)
@@ -76,7 +78,7 @@ def _relative(part: pd.DataFrame) -> pd.DataFrame:
 
 
 def _panels(lines: list[int]) -> list[Axes]:
-    """Panels in rows, each row as high as its longest panel needs."""
+    """Make panels in rows, each row high enough for its longest panel."""
     columns = min(_ABREAST, len(lines))
     rows = [lines[k : k + columns] for k in range(0, len(lines), columns)]
     heights = [_AROUND + _LINE * max(row) for row in rows]
@@ -125,16 +127,23 @@ def _draw(ax: Axes, name: str, part: pd.DataFrame) -> None:
     first = part.iloc[0]
     dims = "" if pd.isna(first["n_dims"]) else f", {first['n_dims']}-D"
     ax.set_title(f"{name}\n{first['protocol']}{dims}", fontsize="medium", loc="left")
-    ax.set_xlabel("W1 relative to the midpoint, at half size", fontsize="small")
+    ax.set_xlabel("W1 relative to the midpoint baseline (half size)", fontsize="small")
 
 
 def _legend(ax: Axes, table: pd.DataFrame, *, outside: bool) -> None:
-    """One legend for all panels, of what is there."""
+    """Draw one legend for all panels."""
     for role in [role for role in _LABELS if role in set(table["role"])]:
         ax.scatter([], [], s=44, color=_COLOURS[role], label=_LABELS[role])
     ax.scatter([], [], s=22, color=INK, alpha=0.32, linewidths=0, label="one held-out time")
-    ax.plot([], [], color=PALE, linewidth=1, label="midpoint")
-    ax.plot([], [], color=INK, linestyle="--", linewidth=1.1, label="real half against real half")
+    ax.plot([], [], color=PALE, linewidth=1, label="midpoint baseline")
+    ax.plot(
+        [],
+        [],
+        color=INK,
+        linestyle="--",
+        linewidth=1.1,
+        label="reference (half vs half)",
+    )
     figure = ax.get_figure(root=True)
     if outside and isinstance(figure, Figure):
         count = len(ax.get_legend_handles_labels()[1])

@@ -1,4 +1,4 @@
-"""What all figures share: axes, colours, and when they are shown."""
+"""Axes, colours and saving, shared by all figures."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from matplotlib.colors import Normalize
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
 
-#: Endings of animations, and what writes them.
+#: Writer of animations by ending.
 ANIMATIONS = {".gif": "pillow", ".mp4": "ffmpeg", ".html": "html"}
 
-#: Colour of what a model predicts, apart from every colour of the time scale.
+#: Colour of predicted cells, distinct from the colours of times.
 PREDICTED = "#d1275a"
-#: Colours of cells and lines that stand in the background.
+#: Colours of cells and lines in the background.
 PALE = "#c9ccd3"
 INK = "#33363f"
 
@@ -38,42 +38,42 @@ def canvas(ax: Axes | None, size: tuple[float, float] = (6.0, 4.6)) -> Axes:
 
 
 def finish(ax: Axes, *, show: bool | None) -> Axes:
-    """Show the figure where asked for; None shows it where the backend is interactive."""
+    """Show the figure if `show`, or if it is None and the backend is interactive."""
     if show or (show is None and mpl.is_interactive()):
         plt.show()
     return ax
 
 
 def time_scale(times: np.ndarray) -> ScalarMappable:
-    """Colours for elapsed times."""
+    """Return a colour scale for elapsed times."""
     return ScalarMappable(Normalize(float(np.min(times)), float(np.max(times))), cmap=_TIMES)
 
 
 def scatter(ax: Axes, points: np.ndarray, **style: Any) -> PathCollection:
-    """Draw points, shape (n, 2), as dots without outlines where the style names none."""
+    """Draw points, shape (n, 2), as dots, without outlines by default."""
     return ax.scatter(points[:, 0], points[:, 1], **{"linewidths": 0, **style})
 
 
-def colour_of(scale: ScalarMappable, time: float) -> tuple[float, ...]:
-    """Colour of one time."""
+def time_colour(scale: ScalarMappable, time: float) -> tuple[float, ...]:
+    """Return the colour of one time."""
     return tuple(scale.to_rgba(np.array([time]))[0])
 
 
 def save(ax: Axes | FuncAnimation, path: str | Path) -> None:
-    """Write the figure of the axes, or an animation, to a file and forget it.
+    """Write the figure of the axes, or an animation, to a file and close it.
 
     Parameters
     ----------
     ax
-        What a figure function returned.
+        Result of a function of `pl`.
     path
         File to write; its ending decides the format. Animations are `.gif`, `.html` (one page
-        that plays them), or `.mp4` where ffmpeg is installed.
+        that plays them), or `.mp4` if ffmpeg is installed.
 
     Raises
     ------
     InputError
-        For an animation, if the format is another, or ffmpeg is missing.
+        For an animation in another format, or if ffmpeg is missing.
     """
     if isinstance(ax, FuncAnimation):
         _save_animation(ax, Path(path))
@@ -89,10 +89,10 @@ def _save_animation(animation: FuncAnimation, path: Path) -> None:
     writer = ANIMATIONS[path.suffix]
     if not writers.is_available(writer):
         raise InputError(
-            f"{path.suffix} needs {writer}, which is not installed; write .gif or .html"
+            f"{path.suffix} requires {writer}, which is not installed; write .gif or .html instead"
         )
     if writer == "html":
-        # All frames in the page, however many they are.
+        # Embed all frames, whatever their number.
         with mpl.rc_context({"animation.embed_limit": np.inf}):
             path.write_text(animation.to_jshtml(), encoding="utf-8")
     else:
@@ -101,7 +101,7 @@ def _save_animation(animation: FuncAnimation, path: Path) -> None:
 
 
 def png(ax: Axes) -> bytes:
-    """Return the figure of the axes as a PNG and forget it."""
+    """Return the figure of the axes as a PNG and close it."""
     figure = ax.get_figure(root=True)
     assert figure is not None
     image = io.BytesIO()
@@ -111,7 +111,7 @@ def png(ax: Axes) -> bytes:
 
 
 def frame(ax: Axes, label: str, components: tuple[int, int]) -> None:
-    """Label the axes of a scatter plot; coordinates of an embedding need no ticks."""
+    """Label the axes of a scatter plot, without ticks."""
     ax.set_xlabel(f"{label} {components[0] + 1}")
     ax.set_ylabel(f"{label} {components[1] + 1}")
     ax.set_xticks([])
@@ -120,7 +120,7 @@ def frame(ax: Axes, label: str, components: tuple[int, int]) -> None:
 
 
 def time_bar(ax: Axes, scale: ScalarMappable, unit: str, times: np.ndarray) -> None:
-    """Add a colour bar that marks the times of the course."""
+    """Add a colour bar with ticks at the time points."""
     bar = ax.figure.colorbar(scale, ax=ax, shrink=0.8, pad=0.02)
     bar.set_label(f"time ({unit})" if unit else "time")
     bar.set_ticks(list(times))
@@ -128,8 +128,8 @@ def time_bar(ax: Axes, scale: ScalarMappable, unit: str, times: np.ndarray) -> N
     bar.outline.set_visible(False)
 
 
-def beside_legend(ax: Axes, title: str) -> None:
-    """Add a legend to the right of the axes, where no cells are."""
+def add_legend_outside(ax: Axes, title: str) -> None:
+    """Add a legend to the right of the axes."""
     ax.legend(
         loc="upper left",
         bbox_to_anchor=(1.0, 1.0),
@@ -141,5 +141,5 @@ def beside_legend(ax: Axes, title: str) -> None:
 
 
 def dot_size(n: int) -> float:
-    """Area of a dot that keeps a cloud of `n` cells readable."""
+    """Return the area of a dot for a plot of `n` cells."""
     return float(np.clip(12_000 / max(n, 1), 2.0, 14.0))

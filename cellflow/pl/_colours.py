@@ -24,20 +24,20 @@ SAFE = (
 
 
 def group_colours(adata: AnnData, column: str) -> Mapping[str, str]:
-    """Colour of each value of an `obs` column, as text: those of `uns`, where scanpy wrote some."""
+    """Return the colour of each value of an `obs` column; those of `uns` if scanpy wrote them."""
     check_choice(column, [str(name) for name in adata.obs], "obs column")
     names = [str(name) for name in adata.obs[column].astype("category").cat.categories]
-    kept = adata.uns.get(f"{column}_colors")
-    if kept is not None and len(kept) >= len(names):
-        return dict(zip(names, [str(colour) for colour in kept], strict=False))
+    stored = adata.uns.get(f"{column}_colors")
+    if stored is not None and len(stored) >= len(names):
+        return dict(zip(names, [str(colour) for colour in stored], strict=False))
     if len(names) <= len(SAFE):
         return dict(zip(names, SAFE, strict=False))
-    shades = colormaps["turbo"].resampled(len(names))
-    return {name: to_hex(shades(k)) for k, name in enumerate(names)}
+    scale = colormaps["turbo"].resampled(len(names))
+    return {name: to_hex(scale(k)) for k, name in enumerate(names)}
 
 
-def shades(adata: AnnData, column: str) -> Mapping[str, str]:
-    """Colours of groups, as `group_colours`; ordered ones without colours take those of a scale."""
+def category_colours(adata: AnnData, column: str) -> Mapping[str, str]:
+    """Return colours of groups; ordered categories without colours get a sequential scale."""
     check_choice(column, [str(name) for name in adata.obs], "obs column")
     values = adata.obs[column]
     ordered = isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered
@@ -48,7 +48,7 @@ def shades(adata: AnnData, column: str) -> Mapping[str, str]:
     return {name: to_hex(colour) for name, colour in zip(names, spread, strict=True)}
 
 
-def draw_cells(ax: Axes, adata: AnnData, points: np.ndarray, color: str | None) -> None:
+def scatter_cells(ax: Axes, adata: AnnData, points: np.ndarray, color: str | None) -> None:
     """Draw cells at `points`, shape (n, 2), coloured by an `obs` column with its legend.
 
     Cells without a value are pale.
@@ -67,7 +67,7 @@ def draw_cells(ax: Axes, adata: AnnData, points: np.ndarray, color: str | None) 
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         _draw_numbers(ax, points, column, size)
         return
-    colours, groups = shades(adata, color), column.astype(str).to_numpy()
+    colours, groups = category_colours(adata, color), column.astype(str).to_numpy()
     names = [name for name in colours if (groups == name).any()]
     for name in names:
         scatter(ax, points[groups == name], s=size, color=colours[name], alpha=0.7, label=name)
@@ -84,7 +84,7 @@ def draw_cells(ax: Axes, adata: AnnData, points: np.ndarray, color: str | None) 
 
 def _draw_numbers(ax: Axes, points: np.ndarray, column: pd.Series, size: float) -> None:
     values = column.to_numpy(dtype=np.float64)
-    # A few cells far out would leave all others one colour.
+    # Outliers would compress the colours of all other cells.
     low, high = np.percentile(values, (1, 99))
     scale = ScalarMappable(Normalize(low, high), cmap="viridis")
     scatter(ax, points, s=size, c=scale.to_rgba(values), alpha=0.7)

@@ -1,4 +1,4 @@
-"""Where cells will end, on an embedding."""
+"""The figure `pl.fates`: fate probabilities on an embedding."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from cellflow.pl._canvas import PALE, dot_size, finish, frame, scatter
 from cellflow.pl._colours import group_colours
 from cellflow.pl._plane import embedding
 
-#: Panels beside each other, and their width and height in inches.
+#: Panels per row, and their width and height in inches.
 _ABREAST, _SIZE = 4, (2.35, 2.2)
 
-#: Light is little, dark is much; readable in grey and to the colour-blind.
+#: From light (low) to dark (high); readable in grey and for the colour-blind.
 _SCALES = {"probability": "magma_r", "entropy": "cividis_r"}
 
 _ENTROPY = "entropy"
@@ -38,36 +38,36 @@ def fates(
     ax: Axes | None = None,
     show: bool | None = None,
 ) -> Axes:
-    """Draw the fate probabilities of cells on a 2-D basis, a panel a fate and one of the entropy.
+    """Draw fate probabilities on a 2-D embedding, one panel per fate and one for the entropy.
 
     Parameters
     ----------
     adata
-        Cells with what `tl.fates` wrote.
+        Cells with the slots of `tl.fates`.
     fates
-        Which to draw, by name, `entropy` for the entropy; None draws all and the entropy.
+        Names of fates to draw, `entropy` for the entropy; None draws all and the entropy.
     basis
-        `obsm` key with or without its `X_`, such as `umap`; None takes the first that is there of
+        `obsm` key, with or without `X_`, such as `umap`; None uses the first that exists of
         `X_umap`, `X_phate`, `X_tsne`, `X_cellflow`, `X_pca`.
     components
         Dimensions of it to draw, counted from 0.
     key
         The `key_added` of `tl.fates`.
     ax
-        Axes to draw one fate on; None makes a figure with a panel for each.
+        Axes to draw a single fate on; None makes a figure with one panel per fate.
     show
-        Show the figure at once; None does so where the backend is interactive.
+        Show the figure; None shows it if the backend is interactive.
 
     Returns
     -------
-    The axes of the first panel. Cells without a fate, as those of the last time, are pale; likely
-    ones are drawn over others. The dot in a title has the colour of the group, of
-    `uns[f"{groups}_colors"]` where scanpy wrote it.
+    The axes of the first panel. Cells without a fate, such as those of the last time point, are
+    pale; cells of high probability are drawn on top. The dot in a title has the colour of the
+    group, from `uns[f"{groups}_colors"]` if scanpy wrote it.
 
     Raises
     ------
     InputError
-        If there are no fates, no such fate or basis, or several fates for one `ax`.
+        If there are no fates, a fate or the basis does not exist, or several fates for one `ax`.
     """
     entry = read_record(adata.uns, key + PROBABILITIES)
     if entry is None or key + PROBABILITIES not in adata.obsm:
@@ -77,7 +77,7 @@ def fates(
     for name in wanted:
         check_choice(name, [*names, _ENTROPY], "fate")
     if ax is not None and len(wanted) > 1:
-        raise InputError(f"axes have room for one fate, and these are {format_list(wanted)}")
+        raise InputError(f"one ax can show one fate, got {format_list(wanted)}; leave ax out")
     cells, label = embedding(adata, basis, components)
     panels = _panels(len(wanted)) if ax is None else [ax]
     probabilities = np.asarray(adata.obsm[key + PROBABILITIES])
@@ -97,7 +97,7 @@ def fates(
         frame(panel, label, components)
         if panel is not corner:
             panel.set(xlabel="", ylabel="")
-    # The first bar stands farthest out.
+    # The colour bar added first is the outermost.
     for kind, scale in reversed(shown.items()):
         bar = panels[0].figure.colorbar(scale, ax=panels, shrink=0.8, pad=0.02, aspect=25)
         bar.set_label("entropy (nats)" if kind == _ENTROPY else kind, fontsize="small")
@@ -125,10 +125,10 @@ def _panels(n: int) -> list[Axes]:
 
 
 def _draw(ax: Axes, cells: np.ndarray, values: np.ndarray, scale: ScalarMappable) -> None:
-    told = np.isfinite(values)
+    known = np.isfinite(values)
     size = 0.7 * dot_size(len(cells))
-    scatter(ax, cells[~told], s=0.6 * size, c=PALE, alpha=0.45)
-    rows = np.flatnonzero(told)
+    scatter(ax, cells[~known], s=0.6 * size, c=PALE, alpha=0.45)
+    rows = np.flatnonzero(known)
     rows = rows[np.argsort(values[rows], kind="stable")]
     scatter(ax, cells[rows], s=size, c=values[rows], cmap=scale.cmap, norm=scale.norm)
 

@@ -1,4 +1,4 @@
-"""Genes along a flow."""
+"""The figure `pl.gene_trends`: expression of genes over time."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from cellflow._checks import check_choice, check_columns
 from cellflow._errors import InputError
 from cellflow.pl._canvas import finish
-from cellflow.pl._colours import SAFE, shades
+from cellflow.pl._colours import SAFE, category_colours
 
 _NEEDED = ("gene", "group", "time", "mean", "low", "high", "observed")
 
-#: Panels beside each other, and the size of one.
+#: Panels per row, and the size of a panel in inches.
 _ACROSS, _PANEL = 3, (3.4, 2.6)
 
 
@@ -31,33 +31,33 @@ def gene_trends(
     ax: Axes | Sequence[Axes] | None = None,
     show: bool | None = None,
 ) -> list[Axes]:
-    """Draw how genes change along a flow, a panel a gene.
+    """Draw the expression of genes over time, one panel per gene.
 
     Parameters
     ----------
     trends
-        What `tl.gene_trends` returned.
+        Result of `tl.gene_trends`.
     genes
         Names of genes to draw; None draws all, up to 12.
     adata
-        Cells whose colours are used for the groups, those of `uns[<color>_colors]`.
+        Cells with the colours of the groups in `uns[<color>_colors]`.
     color
-        Column of `obs` that the groups, or those of the fates, come from.
+        Column of `obs` with the groups, or with the groups of the fates.
     unit
         Unit of the times, such as `days`, for the axis.
     ax
-        Axes to draw on, one a gene; None makes a figure.
+        Axes to draw on, one per gene; None makes a new figure.
     show
-        Show the figure at once; None does so where the backend is interactive.
+        Show the figure; None shows it if the backend is interactive.
 
     Returns
     -------
-    The axes, one a gene: the mean as a line, the band as an area, observed times as dots.
+    The axes, one per gene: the mean as a line, quantiles as an area, measured time points as dots.
 
     Raises
     ------
     InputError
-        If this is no such table, a gene is not in it, or there are other numbers of genes and axes.
+        If columns or a gene are missing, or the numbers of genes and axes differ.
     """
     check_columns(trends, _NEEDED, "cellflow.tl.gene_trends")
     known = [str(name) for name in trends["gene"].unique()]
@@ -70,7 +70,7 @@ def gene_trends(
     groups = [str(name) for name in trends["group"].unique()]
     colours = dict(zip(groups, SAFE * (1 + len(groups) // len(SAFE)), strict=False))
     if adata is not None and color is not None:
-        colours |= shades(adata, color)
+        colours |= category_colours(adata, color)
     for panel, name in zip(panels, names, strict=True):
         for group, part in trends[trends["gene"] == name].groupby("group", sort=False):
             _draw(panel, part, colours[str(group)], str(group))
@@ -103,5 +103,5 @@ def _panels(count: int, ax: Axes | Sequence[Axes] | None) -> list[Axes]:
         return list(made.ravel()[:count])
     given = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax, dtype=object)))
     if len(given) != count:
-        raise InputError(f"{count} genes need {count} axes, got {len(given)}")
+        raise InputError(f"ax must have one Axes per gene: {count}, got {len(given)}")
     return given

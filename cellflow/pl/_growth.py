@@ -1,4 +1,4 @@
-"""Growth rates of cells."""
+"""The figure `pl.growth`: growth rates of cells over time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from cellflow._errors import InputError
 from cellflow._keys import GROWTH
 from cellflow.io import groups_of, plural_unit, time_points_of
 from cellflow.pl._canvas import INK, PALE, canvas, finish
-from cellflow.pl._colours import shades
+from cellflow.pl._colours import category_colours
 
-#: Width that all boxes of one time share.
+#: Total width of the boxes of one time point.
 _WIDTH = 0.8
 
 
@@ -25,28 +25,28 @@ def growth(
     ax: Axes | None = None,
     show: bool | None = None,
 ) -> Axes:
-    """Draw the growth rates of the cells of each time, all together or by group.
+    """Draw the growth rates of the cells of each time point, of all cells or by group.
 
     Parameters
     ----------
     adata
-        Cells with what `tl.growth` or `pp.growth` wrote.
+        Cells with the growth rates of `tl.growth` or `pp.growth`.
     time_key
-        Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
+        Column of `obs` with the times; None uses the one that `pp.time_points` recorded, or one
         of a usual name (`time`, `day`, ...).
     color
-        Column of `obs` with groups that get boxes of their own.
+        Column of `obs` with groups, each drawn as a box.
     key
         Column of `obs` with the rates.
     ax
-        Axes to draw on; None makes a figure.
+        Axes to draw on; None makes a new figure.
     show
-        Show the figure at once; None does so where the backend is interactive.
+        Show the figure; None shows it if the backend is interactive.
 
     Returns
     -------
     The axes: boxes from the first to the third quartile with the median, whiskers from the 5th to
-    the 95th percentile. At rate zero a cell neither grows nor shrinks.
+    the 95th percentile. At rate zero a cell neither divides nor dies.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def growth(
     if color is not None:
         groups = groups_of(adata, color)
         names, member = list(groups.cat.categories), groups.cat.codes.to_numpy()
-    colours = {"": PALE} if color is None else shades(adata, color)
+    colours = {"": PALE} if color is None else category_colours(adata, color)
     ax = canvas(ax, (max(4.5, 1.5 + 0.28 * len(names) * len(points.times)), 4.0))
     ax.axhline(0, color=INK, linewidth=0.8, linestyle=":")
     width = _WIDTH / len(names)
@@ -87,7 +87,7 @@ def growth(
 def _boxes(
     ax: Axes, values: list[np.ndarray], place: np.ndarray, width: float, colour: str, label: str
 ) -> None:
-    """Boxes of one group; a time without cells of it has none."""
+    """Draw the boxes of one group, at times that have cells of it."""
     known = [k for k, each in enumerate(values) if len(each)]
     ax.boxplot(
         [values[k] for k in known],

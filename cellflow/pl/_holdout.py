@@ -1,4 +1,4 @@
-"""Held-out scores beside their baselines."""
+"""The figure `pl.holdout`: scores on held-out times."""
 
 from __future__ import annotations
 
@@ -9,37 +9,36 @@ from matplotlib.axes import Axes
 from cellflow._checks import check_columns
 from cellflow.pl._canvas import INK, PALE, PREDICTED, canvas, finish
 
-#: Column of the table, legend, marker, colour, and how far aside of the time.
+#: Column of the table, label, marker, colour, and horizontal offset.
 _SERIES = (
     ("w1_half_previous", "previous time", "<", PALE, -0.1),
     ("w1_half_next", "next time", ">", PALE, -0.1),
-    ("w1_half_midpoint", "OT midpoint, no model", "s", INK, -0.1),
+    ("w1_half_midpoint", "midpoint baseline", "s", INK, -0.1),
     ("w1_half", "cellflow", "o", PREDICTED, 0.1),
 )
 
 
 def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None = None) -> Axes:
-    """Draw the W1 of each held-out time beside the baselines and the reference.
+    """Draw the W1 at each held-out time, with baselines and reference.
 
     Parameters
     ----------
     scores
-        What `tl.holdout` returned.
+        Result of `tl.holdout`.
     ax
-        Axes to draw on; None makes a figure.
+        Axes to draw on; None makes a new figure.
     show
-        Show the figure at once; None does so where the backend is interactive.
+        Show the figure; None shows it if the backend is interactive.
 
     Returns
     -------
-    The axes, with one dot of cellflow for each seed. All values are at half the real cells' number,
-    where they compare with the reference, drawn as a dash: one half of the real cells against the
-    other.
+    The axes, with one dot per seed. All values are at half size, where they compare with the
+    reference, drawn as a dash: one half of the measured cells against the other.
 
     Raises
     ------
     InputError
-        If columns of a held-out table are missing.
+        If columns are missing.
     """
     needed = ["time", "reference", *(column for column, *_ in _SERIES)]
     check_columns(scores, needed, "cellflow.tl.holdout")
@@ -63,13 +62,13 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
         place + 0.28,
         color=INK,
         linewidth=1.6,
-        label="real half against real half",
+        label="reference (half vs half)",
     )
     ax.set_xticks(range(len(times)), [f"{time:g}" for time in times])
     ax.set_xlim(-0.6, len(times) - 0.4)
     ax.set_ylim(bottom=0)
     ax.set_xlabel("held-out time")
-    ax.set_ylabel("W1 to the real cells (lower is better)")
+    ax.set_ylabel("W1 to the measured cells (lower is better)")
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", color="#eceef2", zorder=0)
     ax.set_axisbelow(True)

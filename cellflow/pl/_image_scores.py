@@ -1,4 +1,4 @@
-"""Scores of images against what they cost."""
+"""The figure `pl.image_scores`: quality of images against cost."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow.pl._canvas import INK, canvas, finish
 
-#: Names that a legend has room for beside the lines.
+#: Largest number of labels for a legend inside the axes.
 _INSIDE = 7
 
-#: One for each solver of a flow.
+#: Line styles of the solvers of a flow.
 _DASHES = ("-", "--", ":", "-.")
 
-#: What `of` says of images that a flow made.
+#: Value of the column `of` for generated images.
 _GENERATED = "generated"
 
 
@@ -30,30 +30,32 @@ def image_scores(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | N
     scores
         What `images.score_flow` returned, for one flow, or for several with a column `name`.
     ax
-        Axes to draw on; None makes a figure.
+        Axes to draw on; None makes a new figure.
     show
-        Show the figure at once; None does so where the backend is interactive.
+        Show the figure; None shows it if the backend is interactive.
 
     Returns
     -------
-    The axes: a line for each flow and each solver with fixed steps that it was followed by, crosses
-    for adaptive ones, and a dashed line for real images that were not trained on. Rows of one name
-    and solver, as of several seeds, are averaged.
+    The axes: a line for each flow and solver with fixed steps, crosses for adaptive solvers, and a
+    dashed line for real images that were not trained on. Rows of one name and solver, as for
+    several seeds, are averaged.
 
     Raises
     ------
     InputError
-        If columns are missing, no row tells its evaluations, or flows were scored in different
-        spaces or by different numbers of images.
+        If columns are missing, no row has evaluations, or flows were scored in different spaces or
+        on different numbers of images.
     """
     needed = ("of", "by", "nfe", "measure", "frechet", "space")
     missing = [column for column in needed if column not in scores]
     if missing or not scores["nfe"].notna().any():
         raise InputError(
-            "this is no table of images.score_flow with evaluations of the velocity; "
+            "scores must be a table of images.score_flow with evaluations of the velocity; "
             f"missing: {format_list(missing) or 'values of nfe'}"
         )
-    made, real = _comparable(scores[scores["nfe"].notna()], scores[scores["of"] != _GENERATED])
+    made, real = _select_comparable(
+        scores[scores["nfe"].notna()], scores[scores["of"] != _GENERATED]
+    )
     ax = canvas(ax, (5.2, 3.6))
     for k, (name, rows) in enumerate(_flows(made)):
         colour = f"C{k}"
@@ -62,7 +64,7 @@ def image_scores(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | N
             label = name if len(lines) == 1 else f"{name}, {solver}"
             ax.plot(line["nfe"], line["frechet"], "o" + dash, markersize=4,
                     color=colour, label=label)  # fmt: skip
-        # Legends leave out what begins with an underscore.
+        # Legends leave out labels that begin with an underscore.
         cross = f"_{name}" if lines else name
         ax.plot(adaptive["nfe"], adaptive["frechet"], "x", color=colour, label=cross)
     if len(real):
@@ -86,7 +88,7 @@ def image_scores(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | N
 
 
 def _lines(rows: pd.DataFrame) -> tuple[list[tuple[str, pd.DataFrame]], pd.DataFrame]:
-    """Rows of one flow by solver with fixed steps, means over the seeds, and the adaptive ones."""
+    """Return means over seeds: per solver with fixed steps, and of adaptive solvers."""
     means = rows.groupby("by", sort=False, as_index=False)[["nfe", "frechet"]].mean()
     parts = [str(by).split(":") for by in means["by"]]
     means["solver"] = [":".join([name, *numbers[1:]]) for name, *numbers in parts]
@@ -97,24 +99,24 @@ def _lines(rows: pd.DataFrame) -> tuple[list[tuple[str, pd.DataFrame]], pd.DataF
 
 
 def _flows(scores: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Rows of each flow, by name."""
+    """Return the rows of each flow, by name."""
     if "name" not in scores:
         return [("generated", scores)]
     return [(str(name), rows) for name, rows in scores.groupby("name", sort=False)]
 
 
-def _comparable(made: pd.DataFrame, real: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of flows and of test images that belong on one axis.
+def _select_comparable(made: pd.DataFrame, real: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of flows and of test images that can share an axis.
 
-    Distances hang on the space and on the number of images, so both have to be one: where there
-    is a choice, those of test images.
+    Distances depend on the space and on the number of images, so both must be equal; with several
+    to choose from, those of test images are used.
     """
     common = set.intersection(*(set(rows["measure"]) for _, rows in _flows(made)))
     known = [measure for measure in [*real["measure"], *made["measure"]] if measure in common]
     if not known or made["space"].nunique() > 1:
         measures = format_list(dict.fromkeys(made["measure"] + " in space " + made["space"]))
         raise InputError(
-            f"distances hang on space and number of images, and these differ: {measures}"
+            f"distances depend on space and number of images, and these differ: {measures}"
         )
     space = made["space"].iloc[0]
     return made[made["measure"] == known[0]], real[
@@ -123,7 +125,7 @@ def _comparable(made: pd.DataFrame, real: pd.DataFrame) -> tuple[pd.DataFrame, p
 
 
 def _scale(ax: Axes) -> None:
-    """Logarithms on both axes, with plain numbers."""
+    """Use logarithmic axes with plain numbers."""
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
     for axis, base, subs in ((ax.xaxis, 2, (1,)), (ax.yaxis, 10, (1, 2, 5))):

@@ -1,4 +1,4 @@
-"""Predicted cells among the snapshots."""
+"""The figure `pl.interpolation`: predicted cells over the measured ones."""
 
 from __future__ import annotations
 
@@ -31,53 +31,55 @@ def interpolation(
     ax: Axes | None = None,
     show: bool | None = None,
 ) -> Axes:
-    """Draw predicted cells over the snapshots before and after them.
+    """Draw predicted cells over the measured cells before and after them.
 
     Parameters
     ----------
     adata
         The time course.
     predicted
-        What `tl.interpolate` returned.
+        Result of `tl.interpolate`.
     time_key
-        Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
+        Column of `obs` with the times; None uses the one that `pp.time_points` recorded, or one
         of a usual name (`time`, `day`, ...).
     components
         Dimensions to draw, counted from 0.
     ax
-        Axes to draw on; None makes a figure.
+        Axes to draw on; None makes a new figure.
     show
-        Show the figure at once; None does so where the backend is interactive.
+        Show the figure; None shows it if the backend is interactive.
 
     Returns
     -------
-    The axes. Cells of other times are pale; where `adata` has cells of the predicted time, they
-    are drawn as open circles.
+    The axes. Cells of other time points are pale; measured cells of the predicted time, if `adata`
+    has any, are open circles.
 
     Raises
     ------
     InputError
-        If `predicted` is no prediction, or there are not that many dimensions.
+        If `predicted` is not a result of `tl.interpolate`, or a dimension does not exist.
     """
     entry = read_record(predicted.uns, INTERPOLATE)
     representation = read_slots(predicted, REPRESENTATION)
     if entry is None or representation is None:
-        raise InputError("these cells are no prediction of cellflow.tl.interpolate")
+        raise InputError(
+            "predicted must be a result of cellflow.tl.interpolate (cellflow interpolate)"
+        )
     check_components(representation, components)
     ax = canvas(ax)
     points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
     shown = list(components)
     cells = points_of(adata, representation)[:, shown]
-    moment, size = float(entry["time"]), dot_size(adata.n_obs)
-    before = [t for t in points.times if t < moment][-1:]
-    after = [t for t in points.times if t > moment][:1]
-    real = points.elapsed == moment
-    other = ~np.isin(points.elapsed, [*before, *after, moment])
+    target, size = float(entry["time"]), dot_size(adata.n_obs)
+    before = [t for t in points.times if t < target][-1:]
+    after = [t for t in points.times if t > target][:1]
+    real = points.elapsed == target
+    other = ~np.isin(points.elapsed, [*before, *after, target])
     if other.any():
-        scatter(ax, cells[other], s=size, c=PALE, alpha=0.5, label="other times")
+        scatter(ax, cells[other], s=size, c=PALE, alpha=0.5, label="other time points")
     for time, colour in zip([*before, *after], SAFE, strict=False):
         chosen = cells[points.elapsed == time]
-        scatter(ax, chosen, s=size, color=colour, alpha=0.8, label=f"observed, {time:g}")
+        scatter(ax, chosen, s=size, color=colour, alpha=0.8, label=f"measured, {time:g}")
     if real.any():
         scatter(
             ax,
@@ -86,7 +88,7 @@ def interpolation(
             facecolors="none",
             edgecolors="black",
             linewidths=0.6,
-            label=f"observed, {moment:g}",
+            label=f"measured, {target:g}",
         )
     scatter(
         ax,
@@ -94,10 +96,10 @@ def interpolation(
         s=size,
         c=PREDICTED,
         alpha=0.8,
-        label=f"predicted, {moment:g}",
+        label=f"predicted, {target:g}",
     )
     frame(ax, "component", components)
     unit = plural_unit(str(entry["unit"]))
-    ax.set_title(f"Cells predicted at {moment:g} {unit}".rstrip(), fontsize="medium")
+    ax.set_title(f"Cells predicted at {target:g} {unit}".rstrip(), fontsize="medium")
     ax.legend(frameon=False, fontsize="small", markerscale=1.8, loc="best")
     return finish(ax, show=show)

@@ -1,4 +1,4 @@
-"""The potential of cells along a flow, on a plane."""
+"""The figure `pl.landscape`: the potential of cells on an embedding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from cellflow._errors import InputError
 from cellflow._keys import POTENTIAL
 from cellflow.pl._canvas import canvas, finish, frame
-from cellflow.pl._colours import draw_cells
+from cellflow.pl._colours import scatter_cells
 from cellflow.pl._plane import embedding
 
 
@@ -21,32 +21,32 @@ def landscape(
     ax: Axes | None = None,
     show: bool | None = None,
 ) -> Axes:
-    """Draw the potential of cells on a 2-D basis.
+    """Draw the potential of cells on a 2-D embedding.
 
     Parameters
     ----------
     adata
-        Cells with what `tl.landscape` wrote.
+        Cells with the potential of `tl.landscape`.
     basis
-        `obsm` key with or without its `X_`, such as `umap`; None takes the first that is there of
+        `obsm` key, with or without `X_`, such as `umap`; None uses the first that exists of
         `X_umap`, `X_phate`, `X_tsne`, `X_cellflow`, `X_pca`.
     components
         Dimensions of it to draw, counted from 0.
     key
         The `key_added` of `tl.landscape`.
     ax
-        Axes to draw on; None makes a figure.
+        Axes to draw on; None makes a new figure.
     show
-        Show the figure at once; None does so where the backend is interactive.
+        Show the figure; None shows it if the backend is interactive.
 
     Returns
     -------
-    The axes. Dark is a valley; colours end at the 1st and the 99th percentile.
+    The axes. Dark cells have a low potential; colours range from the 1st to the 99th percentile.
 
     Raises
     ------
     InputError
-        If there is no potential, or no such basis.
+        If the potential or the basis does not exist.
     """
     if key not in adata.obs:
         raise InputError(
@@ -54,8 +54,8 @@ def landscape(
         )
     cells, label = embedding(adata, basis, components)
     axes = canvas(ax)
-    # Cells on ridges are few; drawn last they would hide the valleys.
+    # Cells of high potential are few; drawn last they would hide the others.
     order = adata.obs[key].to_numpy().argsort(kind="stable")[::-1]
-    draw_cells(axes, adata[order], cells[order], key)
+    scatter_cells(axes, adata[order], cells[order], key)
     frame(axes, label, components)
     return finish(axes, show=show)

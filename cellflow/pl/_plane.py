@@ -1,4 +1,4 @@
-"""Cells and predicted points in one plane: two dimensions of a representation, or an embedding."""
+"""Coordinates to draw at: two dimensions of a representation, or an embedding."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from cellflow._keys import REPRESENTATION
 from cellflow.pl._canvas import frame
 from cellflow.representation import Representation, check_components, points_of
 
-#: Observed cells that say where a predicted point stands in an embedding.
+#: Number of measured cells that place a predicted point in an embedding.
 _NEIGHBOURS = 15
 
-#: Embeddings that are drawn where none is named.
+#: Embeddings to draw by default, in order of preference.
 _USUAL = ("X_umap", "X_phate", "X_tsne", REPRESENTATION, "X_pca")
 
 
-#: What axes of embeddings are called, where that is not the name of the key.
+#: Axis labels of embeddings that differ from the key.
 _NAMES = {
     "umap": "UMAP",
     "pca": "PC",
@@ -34,19 +34,19 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Plane:
-    """A plane with the observed cells in it.
+    """Coordinates of the measured cells in a plane, and the map of predicted points into it.
 
     Attributes
     ----------
     cells
-        Their coordinates there, shape (n, 2).
+        Coordinates of the measured cells, shape (n, 2).
     label
-        What its axes are called.
+        Label of the axes.
     components
-        Which dimensions they are, counted from 0.
+        Dimensions drawn, counted from 0.
     points
-        Where the observed cells are in the representation, shape (n, d), where predicted points are
-        placed by their neighbours.
+        Measured cells in the representation, shape (n, d), to place predicted points by their
+        neighbours; None if the plane is part of the representation.
     """
 
     cells: np.ndarray
@@ -62,12 +62,12 @@ class Plane:
         basis: str | None,
         components: tuple[int, int],
     ) -> Plane:
-        """The plane of two dimensions of a representation, or of an embedding of the cells.
+        """Return the plane of two dimensions of a representation, or of an embedding.
 
         Raises
         ------
         InputError
-            If there is no such embedding, or there are not that many dimensions.
+            If the embedding or a dimension does not exist.
         """
         points = points_of(adata, representation)
         if basis is None:
@@ -76,16 +76,15 @@ class Plane:
         return cls(*embedding(adata, basis, components), components, points)
 
     def place(self, predicted: np.ndarray) -> np.ndarray:
-        """Points of the representation, shape (m, d), in the plane, shape (m, 2).
+        """Map points of the representation, shape (m, d), into the plane, shape (m, 2).
 
-        In an embedding, which has no map of its own, each stands at the mean of its nearest
-        observed cells, the nearer the heavier.
+        In an embedding, each is placed at the weighted mean of its nearest measured cells.
         """
         if self.points is None:
             return predicted[:, list(self.components)]
         k = min(_NEIGHBOURS, len(self.points))
         distances, rows = NearestNeighbors(n_neighbors=k).fit(self.points).kneighbors(predicted)
-        # The farthest of them weighs next to nothing, so that none comes or goes with a jump.
+        # The farthest neighbour has almost no weight, so that points move without jumps.
         weights = 1 - distances / (distances.max(axis=1, keepdims=True) * 1.001 + 1e-12)
         weights /= weights.sum(axis=1, keepdims=True)
         placed: np.ndarray = np.einsum("mk,mkc->mc", weights, self.cells[rows])
@@ -99,21 +98,21 @@ class Plane:
 def embedding(
     adata: AnnData, basis: str | None, components: tuple[int, int] = (0, 1)
 ) -> tuple[np.ndarray, str]:
-    """Coordinates of the cells, shape (n, 2), and what the axes are called.
+    """Return coordinates of the cells, shape (n, 2), and the label of the axes.
 
     Parameters
     ----------
     adata
         The cells.
     basis
-        `obsm` key with or without its `X_`; None takes the first usual one that is there.
+        `obsm` key, with or without `X_`; None uses the first usual embedding that exists.
     components
         Its dimensions, counted from 0.
 
     Raises
     ------
     InputError
-        If there is none, or not that many dimensions.
+        If the embedding or a dimension does not exist.
     """
     wanted = _USUAL if basis is None else (basis, f"X_{basis}")
     key = next((name for name in wanted if name in adata.obsm), None)

@@ -1,4 +1,4 @@
-"""Groups of cells that become others, as bands between columns."""
+"""The figure `pl.sankey`: transitions between groups as bands."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from cellflow.pl._colours import group_colours
 
 _NEEDED = ("groups", "source_time", "target_time", "source", "target", "mass")
 
-#: Width of a column in units of the distance between two, gap between groups, least height of a
-#: group that is named, height of a name.
+#: Width of a column relative to their distance, gap between groups, smallest height of a group
+#: with a label, height of a label.
 _WIDTH, _GAP, _NAMED, _LINE = 0.06, 0.025, 0.025, 0.035
 
-#: Share that is zero in the digits of a note.
-_WORTH_A_WORD = 0.0005
+#: Smallest hidden fraction that is reported.
+_REPORTED = 0.0005
 
 
 @dataclass
 class _Node:
-    """A group at a time: where it stands, and how much of both its edges is taken."""
+    """Position of a group at a time, and the used length of its left and right edges."""
 
     top: float
     height: float
@@ -46,36 +46,36 @@ def sankey(
     ax: Axes | None = None,
     show: bool | None = None,
 ) -> Axes:
-    """Draw which groups become which, from time to time.
+    """Draw transitions between groups at consecutive time points.
 
     Parameters
     ----------
     adata
         The time course, for the colours and the order of the groups.
     transitions
-        What `tl.transitions` returned.
+        Result of `tl.transitions`.
     threshold
-        Least share of the cells of a time that a band must have to be drawn.
+        Smallest fraction of the cells of a time point that is drawn as a band.
     ax
-        Axes to draw on; None makes a figure.
+        Axes to draw on; None makes a new figure.
     show
-        Show the figure at once; None does so where the backend is interactive.
+        Show the figure; None shows it if the backend is interactive.
 
     Returns
     -------
-    The axes. Bands are as wide as their `mass`, a share of the cells of the earlier time. A group
-    is as high as its share of the cells, or as the bands that come in where these are more:
-    what is predicted to arrive need not be what was seen. Under each interval stands how much mass
-    is in bands that are not drawn, if any is.
+    The axes. The width of a band is its `mass`, a fraction of the cells of the earlier time point.
+    The height of a group is its fraction of the cells, or the sum of the incoming bands if that is
+    larger: predicted and measured fractions may differ. The mass of hidden bands is written under
+    each interval.
 
     Raises
     ------
     InputError
-        If columns are missing, nothing is in the table, or the threshold is no share.
+        If columns are missing, the table is empty, or the threshold is not a fraction.
     """
     check_columns(transitions, _NEEDED, "cellflow.tl.transitions")
     if not 0 <= threshold < 1:
-        raise InputError(f"threshold must be a share from 0 to less than 1, got {threshold}")
+        raise InputError(f"threshold must be a fraction, at least 0 and below 1, got {threshold}")
     table = transitions[transitions["mass"] > 0]
     if table.empty:
         raise InputError("there are no transitions to draw")
@@ -92,19 +92,21 @@ def sankey(
         bands = table[table["source_time"] == time]
         _draw_bands(ax, k, bands[bands["mass"] >= threshold], columns[k : k + 2], colours, order)
         hidden = bands.loc[bands["mass"] < threshold, "mass"].sum()
-        if hidden >= _WORTH_A_WORD:
+        if hidden >= _REPORTED:
             note = f"{hidden:.1%} hidden"
             ax.text(k + 0.5, bottom - 0.02, note, ha="center", va="top", fontsize="x-small")
     ax.set_xlim(-0.55, len(times) - 1 + 0.55)
     ax.set_ylim(bottom - 0.09, 0.1)
     ax.set_axis_off()
-    rest = f"bands under {threshold:.1%} of the cells of a time are hidden" if threshold else ""
-    ax.set_title(f"From group to group, by time\n{rest}".strip(), fontsize="small", loc="left")
+    rest = (
+        f"bands below {threshold:.1%} of the cells of a time point are hidden" if threshold else ""
+    )
+    ax.set_title(f"Transitions between groups\n{rest}".strip(), fontsize="small", loc="left")
     return finish(ax, show=show)
 
 
 def _column(table: pd.DataFrame, time: float, order: Mapping[str, int]) -> dict[str, _Node]:
-    """The groups of a time from top to bottom."""
+    """Return the groups of a time point, from top to bottom."""
     going = table[table["source_time"] == time].groupby("source")["mass"].sum()
     coming = table[table["target_time"] == time].groupby("target")["mass"].sum()
     heights = pd.concat([going, coming], axis=1).max(axis=1)

@@ -1,4 +1,4 @@
-"""Paths of single cells along a flow."""
+"""The figure `pl.trajectories`: paths of single cells along a flow."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from cellflow.io import (
 from cellflow.pl._canvas import (
     INK,
     PALE,
-    beside_legend,
+    add_legend_outside,
     canvas,
-    colour_of,
     dot_size,
     finish,
     scatter,
     time_bar,
+    time_colour,
     time_scale,
 )
 from cellflow.pl._colours import group_colours
@@ -63,54 +63,53 @@ def trajectories(
     ax: Axes | None = None,
     show: bool | None = None,
 ) -> Axes:
-    """Draw the paths of cells along a flow, coloured by time or by the group they start in.
+    """Draw the paths of cells along a flow, coloured by time or by their starting group.
 
     Parameters
     ----------
     adata
         The time course.
     flow
-        The fitted flow, along which cells of the first time are followed; or what `tl.trajectories`
-        returned.
+        Fitted flow, along which cells of the first time point are followed; or a result of
+        `tl.trajectories`.
     n_cells
-        Paths to draw at most, drawn at random.
+        Largest number of paths, drawn at random.
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to, or that
+        Column of `obs` with the times; None uses the one that the flow was fitted to, or that
         `pp.time_points` recorded, or one of a usual name.
     basis
-        `obsm` key of `adata` with or without its `X_`, such as `umap`, in which each point stands
-        at the mean of the observed cells that are nearest in the representation: a picture, not a
-        prediction of coordinates. None draws two dimensions of the representation itself.
+        `obsm` key of `adata`, with or without `X_`, such as `umap`. Each point is placed at the
+        mean of its nearest measured cells: an illustration, not a prediction of coordinates. None
+        draws two dimensions of the representation.
     components
         Dimensions to draw, counted from 0.
     groups
-        Column of `obs` that says the colours, by the cell that a path starts from; None colours by
-        time.
+        Column of `obs` to colour by, read at the first cell of each path; None colours by time.
     rng
         Seed of the draw, or a numpy generator.
     ax
-        Axes to draw on; None makes a figure.
+        Axes to draw on; None makes a new figure.
     show
-        Show the figure at once; None does so where the backend is interactive.
+        Show the figure; None shows it if the backend is interactive.
 
     Returns
     -------
-    The axes, with observed cells pale behind the paths and a dot at each start. Where paths go
-    beyond the times of the flow, the title says so.
+    The axes, with pale measured cells behind the paths and a dot at each start. The title reports
+    paths outside the times of the flow.
 
     Raises
     ------
     InputError
-        If there is no such basis, group or dimension, or these are no trajectories.
+        If basis, group or dimension do not exist, or `flow` has no trajectories.
     """
     check_positive(n_cells, "n_cells")
     generator = np.random.default_rng(resolve_seed(rng))
     if isinstance(flow, Flow):
         representation, beyond = from_context(flow.context), False
         points = time_points_for_flow(adata, flow, time_key)
-        paths = _followed(adata, flow, points, n_cells, generator)
+        paths = _follow_cells(adata, flow, points, n_cells, generator)
     else:
-        representation, paths = kept_paths(flow)
+        representation, paths = read_paths(flow)
         entry: dict[str, Any] = read_record(flow.uns, TRAJECTORIES)  # type: ignore[assignment]
         points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
         beyond = bool(entry["extrapolated"])
@@ -123,21 +122,23 @@ def trajectories(
     plane.frame(ax)
     starts = sorted({float(times[0]) for _, times, _ in paths})
     title = f"Paths of {len(paths)} cells from time {', '.join(f'{time:g}' for time in starts)}"
-    ax.set_title(title + ("\nbeyond the times of the flow" if beyond else ""), fontsize="medium")
+    ax.set_title(title + ("\noutside the times of the flow" if beyond else ""), fontsize="medium")
     return finish(ax, show=show)
 
 
-def kept_paths(cells: AnnData) -> tuple[Representation, Paths]:
-    """The paths of what `tl.trajectories` returned, and what they are in.
+def read_paths(cells: AnnData) -> tuple[Representation, Paths]:
+    """Return the representation and the paths of a result of `tl.trajectories`.
 
     Raises
     ------
     InputError
-        If it is something else.
+        If `cells` is something else.
     """
     representation = read_slots(cells, REPRESENTATION)
     if read_record(cells.uns, TRAJECTORIES) is None or representation is None:
-        raise InputError("these cells are no paths of cellflow.tl.trajectories")
+        raise InputError(
+            "paths must be a result of cellflow.tl.trajectories (cellflow trajectories)"
+        )
     rows = cells.obs.groupby(TRAJECTORY, sort=True).indices.values()
     points, times = cells.obsm[REPRESENTATION], cells.obs[TIME].to_numpy()
     names = cells.obs[START_CELL].astype(str).to_numpy()
@@ -147,18 +148,18 @@ def kept_paths(cells: AnnData) -> tuple[Representation, Paths]:
 def start_groups(
     adata: AnnData, column: str, cells: list[str]
 ) -> tuple[Mapping[str, str], list[str]]:
-    """Colours of the groups that named cells are in, and the group of each, in an `obs` column.
+    """Return the colours of the groups of named cells, and the group of each cell.
 
-    The group of cells without a value, and of those that are not there, has no name.
+    Cells without a value, and unknown cells, have an empty group.
 
     Raises
     ------
     InputError
-        If there is no such column, or several cells have one name.
+        If the column does not exist, or names of cells repeat.
     """
     if not adata.obs_names.is_unique:
         raise InputError(
-            "names of cells repeat, so that groups are not known by them; call "
+            "names of cells repeat, so their groups are ambiguous; call "
             "adata.obs_names_make_unique() first"
         )
     found = groups_of(adata, column).astype(object).reindex(cells).fillna("").tolist()
@@ -166,10 +167,10 @@ def start_groups(
     return {name: colour for name, colour in colours.items() if name in found}, found
 
 
-def _followed(
+def _follow_cells(
     adata: AnnData, flow: Flow, points: TimePoints, n_cells: int, generator: np.random.Generator
 ) -> Paths:
-    """Cells of the first time, drawn at random, along a flow."""
+    """Follow random cells of the first time point along a flow."""
     first, _ = points.around(flow.axis.times[0], flow.axis.times)
     rows = generator.permutation(np.flatnonzero(points.elapsed == first))[:n_cells]
     chosen = cells_of(adata, flow.context, rows)
@@ -205,7 +206,7 @@ def _draw(
                 **style,
             )
         )
-        colours: list[Any] = [colour_of(scale, float(each[0])) for _, each, _ in paths]
+        colours: list[Any] = [time_colour(scale, float(each[0])) for _, each, _ in paths]
         time_bar(ax, scale, plural_unit(unit), np.array(times))
     else:
         known, named = start_groups(adata, groups, [name for _, _, name in paths])
@@ -214,5 +215,5 @@ def _draw(
             ax.add_collection(LineCollection(list(segment), color=colour, alpha=0.8, **style))
         for name, colour in known.items():
             ax.plot([], [], color=colour, label=name or NO_GROUP)
-        beside_legend(ax, groups)
+        add_legend_outside(ax, groups)
     scatter(ax, starts, s=9, color=colours, zorder=3)

@@ -1,4 +1,4 @@
-"""Velocities on a plot of the cells: streams, arrows on a grid, an arrow a cell."""
+"""Velocities on an embedding: streamlines, arrows on a grid, or arrows of cells."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from cellflow._errors import InputError
 from cellflow._keys import VELOCITY
 from cellflow._random import RNG, resolve_seed
 from cellflow.pl._canvas import INK, canvas, finish, frame
-from cellflow.pl._colours import draw_cells
+from cellflow.pl._colours import scatter_cells
 from cellflow.pl._plane import embedding
 
-#: Width of the kernel that smooths arrows, in meshes of the grid.
+#: Width of the smoothing kernel, in grid spacings.
 _SMOOTH = 0.5
 
-#: Length of the longest arrow on a grid, in meshes of it.
+#: Length of the longest arrow, in grid spacings.
 _LONGEST = 0.95
 
 
@@ -38,37 +38,36 @@ def velocity_stream(
     Parameters
     ----------
     adata
-        Cells with what `tl.velocity` wrote for the basis.
+        Cells with the velocities of `tl.velocity` on this basis.
     basis
-        The plot, such as `umap` or `pca`.
+        Embedding, such as `umap` or `pca`.
     color
-        Column of `obs` that cells are coloured by; `uns[<color>_colors]` is used where it is there.
+        Column of `obs` to colour by, in the colours of `uns[<color>_colors]` if they exist.
     key
         The `key_added` of `tl.velocity`.
     density
-        How close streamlines are.
+        Density of the streamlines.
     n_grid
-        Points along each side of the grid that arrows are smoothed to.
+        Number of grid points along each side.
     ax
-        Axes to draw on; None makes a figure.
+        Axes to draw on; None makes a new figure.
     show
-        Show the figure at once; None does so where the backend is interactive.
+        Show the figure; None shows it if the backend is interactive.
 
     Returns
     -------
-    The axes. Thicker lines are faster, measured as the arrows of `tl.velocity` are. Places without
-    cells nearby have no lines.
+    The axes. Line widths increase with speed. Regions without cells have no lines.
 
     Raises
     ------
     InputError
         If the basis or its velocities are missing.
     """
-    points, arrows, label = _slots(adata, basis, key)
+    points, arrows, label = _read_arrows(adata, basis, key)
     check_positive(density, "density")
     ax = canvas(ax)
-    draw_cells(ax, adata, points, color)
-    x, y, field = _gridded(points, arrows, n_grid)
+    scatter_cells(ax, adata, points, color)
+    x, y, field = _smooth_to_grid(points, arrows, n_grid)
     length = np.linalg.norm(field, axis=2)
     widest = np.nanmax(length) or 1.0
     ax.streamplot(
@@ -103,25 +102,25 @@ def velocity_grid(
     adata, basis, color, key
         As in `velocity_stream`.
     n_grid
-        Points along each side of the grid.
+        Number of grid points along each side.
     ax
-        Axes to draw on; None makes a figure.
+        Axes to draw on; None makes a new figure.
     show
-        Show the figure at once; None does so where the backend is interactive.
+        Show the figure; None shows it if the backend is interactive.
 
     Returns
     -------
-    The axes. Arrows are the mean of those of the cells nearby; the longest is one mesh long.
+    The axes. Arrows are means over nearby cells; the longest has the length of a grid spacing.
 
     Raises
     ------
     InputError
         If the basis or its velocities are missing.
     """
-    points, arrows, label = _slots(adata, basis, key)
+    points, arrows, label = _read_arrows(adata, basis, key)
     ax = canvas(ax)
-    draw_cells(ax, adata, points, color)
-    x, y, field = _gridded(points, arrows, n_grid)
+    scatter_cells(ax, adata, points, color)
+    x, y, field = _smooth_to_grid(points, arrows, n_grid)
     known = np.isfinite(field[:, :, 0])
     across, up = np.meshgrid(x, y)
     mesh = min(x[1] - x[0], y[1] - y[0])
@@ -148,35 +147,35 @@ def velocity_quiver(
     adata, basis, color, key
         As in `velocity_stream`.
     n_cells
-        Cells that get an arrow, drawn at random; all are drawn as dots.
+        Number of cells with an arrow, drawn at random; all cells are dots.
     rng
         Seed of the draw, or a numpy generator.
     ax
-        Axes to draw on; None makes a figure.
+        Axes to draw on; None makes a new figure.
     show
-        Show the figure at once; None does so where the backend is interactive.
+        Show the figure; None shows it if the backend is interactive.
 
     Returns
     -------
-    The axes. The longest arrow is a twentieth of the plot long.
+    The axes. The longest arrow is a twentieth of the width of the plot.
 
     Raises
     ------
     InputError
         If the basis or its velocities are missing.
     """
-    points, arrows, label = _slots(adata, basis, key)
+    points, arrows, label = _read_arrows(adata, basis, key)
     check_positive(n_cells, "n_cells")
     ax = canvas(ax)
-    draw_cells(ax, adata, points, color)
+    scatter_cells(ax, adata, points, color)
     rows = np.random.default_rng(resolve_seed(rng)).permutation(len(points))[:n_cells]
     _draw_arrows(ax, points[rows], arrows[rows], float(np.ptp(points, axis=0).min()) / 20)
     frame(ax, label, (0, 1))
     return finish(ax, show=show)
 
 
-def _slots(adata: AnnData, basis: str, key: str) -> tuple[np.ndarray, np.ndarray, str]:
-    """Cells and arrows on a basis, two dimensions each, and what its axes are called."""
+def _read_arrows(adata: AnnData, basis: str, key: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """Return cells and arrows on a basis, shape (n, 2) each, and the label of the axes."""
     points, label = embedding(adata, basis)
     name = basis.removeprefix("X_")
     if f"{key}_{name}" not in adata.obsm:
@@ -186,10 +185,10 @@ def _slots(adata: AnnData, basis: str, key: str) -> tuple[np.ndarray, np.ndarray
     return points, np.asarray(adata.obsm[f"{key}_{name}"], dtype=np.float64)[:, :2], label
 
 
-def _gridded(
+def _smooth_to_grid(
     points: np.ndarray, arrows: np.ndarray, n_grid: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sides of a grid and arrows smoothed to it, (n_grid, n_grid, 2), NaN where no cells are."""
+    """Return a grid and arrows smoothed to it, (n_grid, n_grid, 2), NaN without cells nearby."""
     if n_grid < 2:
         raise InputError(f"n_grid must be 2 or more, got {n_grid}")
     low, high = points.min(axis=0), points.max(axis=0)

@@ -29,40 +29,40 @@ def embed(
     cluster: str | None = None,
     copy: bool = False,
 ) -> AnnData | None:
-    """Make the representation that flows live in, with its way back to genes.
+    """Compute the representation that flows are fitted in.
 
     Counts are normalised to the median depth, log1p-transformed, reduced to the 2,000 most
-    variable genes where there are more, and projected on their principal components, all by
-    scanpy. Other values are taken as they are, each gene scaled to variance one, and projected.
+    variable genes if there are more, and projected on their principal components, all by
+    scanpy. Of other values each gene is scaled to unit variance, and they are projected.
 
     Expression may stay on disk: in `adata` backed by a file (`anndata.read_h5ad(..., backed="r")`),
-    in a layer or `X` that is an on-disk array, or in a Dask array. A Dask array, and what takes
-    more than 1 GB, is worked on in parts of some thousand cells, a thread of Dask each; components
-    then come from the sum of the products of genes over the parts, the same but for their signs.
+    in a layer or `X` that is an on-disk array, or in a Dask array. Dask arrays, and expression of
+    more than 1 GB, are processed in chunks of some thousand cells, one Dask thread each; components
+    are then computed from the gene covariance summed over chunks, equal up to their signs.
 
     Parameters
     ----------
     adata
         Annotated data matrix.
     use_rep
-        Take this `obsm` key instead. With `X_pca`, scanpy's loadings give the way back to genes.
+        Use this `obsm` key instead. `X_pca` can be decoded to genes by scanpy's loadings.
     layer
-        Layer with the expression; None takes `X`.
+        Layer with the expression; None uses `X`.
     kind
         `counts`, `normalised` (on a logarithmic scale), `other`, or `auto`: whole, non-negative
-        numbers are counts; other values are `normalised` where scanpy's `log1p` left its mark in
-        `uns`, else `other`.
+        numbers are counts; other values are `normalised` if scanpy's `log1p` is recorded in `uns`,
+        else `other`.
     n_dims
-        Dimensions to keep, the first ones. None keeps all of an `obsm` key and 50 components of
-        expression, or as many as there are.
+        Number of dimensions to keep, the first ones. None keeps all of an `obsm` key, and 50
+        components of expression or all if fewer.
     whiten
-        Scale each dimension to variance one. Distances, and so couplings, then weigh all alike.
+        Scale each dimension to unit variance, so that all count equally in distances and couplings.
     key_added
-        Where the points are written.
+        Key of `obsm` to write the points to.
     cluster
-        Address of a dask.distributed scheduler to compute on instead, for expression that is on
-        disk, where its workers read it under the same path, or in a Dask array. A cluster that is
-        in use already (`dask.distributed.Client`) is used without.
+        Address of a dask.distributed scheduler to compute on, for expression on disk (its workers
+        must see it under the same path) or in a Dask array. A cluster that is already in use
+        (`dask.distributed.Client`) is found without it.
     copy
         Return an annotated copy instead of writing to `adata`.
 
@@ -80,7 +80,7 @@ def embed(
     ------
     InputError
         For a missing key or layer, NaN or infinite values, an unknown kind, or more dimensions
-        than there are; for a cluster that does not answer, or expression in memory beside one.
+        than available; for a cluster that does not answer, or is given for expression in memory.
 
     Warns
     -----
@@ -105,7 +105,10 @@ def embed(
     if cluster is not None and (
         use_rep is not None or is_in_memory(stored_expression(adata, layer))
     ):
-        raise InputError("a cluster works on expression that is on disk or in a Dask array only")
+        raise InputError(
+            "cluster requires expression on disk or in a Dask array; open the file with "
+            "anndata.read_h5ad(..., backed='r'), or leave cluster out"
+        )
     with cluster_at(cluster):
         fitted = fit_representation(adata, settings)
         write_slots(adata, fitted, key_added)

@@ -1,4 +1,4 @@
-"""The verb `pp.growth`: births and deaths of cells, told from two sets of genes."""
+"""The verb `pp.growth`: growth rates of cells from two gene sets."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ from cellflow.io.time_points import DAYS, UNIT_OF_WORD
 from cellflow.representation.expression import read_expression
 from cellflow.representation.representation import on_log_scale
 
-#: Share of a set's genes that must be in the data.
+#: Smallest fraction of a gene set that must be in the data.
 MIN_SHARE = 0.3
-#: Score at which a rate is half way between its limits, and width of the rise around it.
+#: Score at which a rate is halfway between its limits, and width of the rise around it.
 BIRTH_RISE = (0.25, 0.5)
 DEATH_RISE = (0.1, 0.2)
-#: No logarithm of expression is above this: even log2 of a billion is 30.
+#: Largest plausible value on a logarithmic scale: log2 of a billion is 30.
 _MAX_LOG = 30.0
-#: Genes of similar expression that a gene is compared with, at least; scanpy's 25 bins need 500.
+#: Smallest number of genes per bin of similar expression; scanpy's 25 bins need 500 genes.
 _BIN_SIZE = 20
 
 
 @dataclass(frozen=True)
 class GeneSet:
-    """Genes of a set: those `found`, under their names in the data, and those `missing`."""
+    """Genes of a set: those `found`, by their names in the data, and those `missing`."""
 
     found: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
-        """Part of the genes that was found; 0 for an empty set."""
+        """Fraction of the genes that was found; 0 for an empty set."""
         return len(self.found) / max(len(self.found) + len(self.missing), 1)
 
     def __str__(self) -> str:
         return f"{len(self.found)} of {len(self.found) + len(self.missing)}"
 
     def entry(self) -> dict[str, object]:
-        """The set as a mapping for `uns`."""
+        """Return the set as a mapping for `uns`."""
         genes, missing = (np.array(names, dtype=object) for names in (self.found, self.missing))
         return {"genes": genes, "missing": missing, "share": self.share}
 
@@ -75,36 +75,36 @@ def growth(
     key_added: str = GROWTH,
     copy: bool = False,
 ) -> AnnData | None:
-    """Estimate how fast each cell multiplies, from proliferation and apoptosis genes.
+    """Estimate the growth rate of each cell from proliferation and apoptosis genes.
 
-    A set's score becomes a rate by a logistic function, and the growth rate is the birth rate
-    minus the death rate: over a time `dt` a cell leaves `exp(growth * dt)` descendants on average.
+    A logistic function turns the score of a gene set into a rate. The growth rate is the birth rate
+    minus the death rate: after a time `dt` a cell has `exp(growth * dt)` descendants on average.
 
     Parameters
     ----------
     adata
         Annotated data matrix, with gene symbols as `var_names`.
     time_key
-        Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
-        of a usual name (`time`, `day`, ...).
+        Column of `obs` with the times; None uses the one that `pp.time_points` recorded, or
+        one of a usual name (`time`, `day`, ...).
     species
-        Whose symbols they are, `human` or `mouse`. None takes mouse where most names go on in
-        lower case after their first letter (`Trp53`), else human.
+        Species of the gene symbols, `human` or `mouse`. None detects mouse by names in lower case
+        after the first letter (`Trp53`), else human.
     proliferation
-        Genes of dividing cells. None takes the 97 markers of S and G2/M phase of Tirosh et al.
+        Genes of dividing cells. None uses the 97 markers of S and G2/M phase of Tirosh et al.
     apoptosis
-        Genes of dying cells. None takes 31 core genes of apoptosis. For `()`, or where too few of
-        the 31 are in the data, all cells die at the rate of score zero.
+        Genes of dying cells. None uses 31 core genes of apoptosis. With `()`, or if too few of the
+        31 are in the data, all cells have the death rate of score zero.
     layer
-        Layer with the expression; None takes `X`. Counts are normalised to the median depth and
-        log1p-transformed; other values are taken as they are, and must be on a logarithmic scale.
+        Layer with the expression; None uses `X`. Counts are normalised to the median depth and
+        log1p-transformed; other values must be on a logarithmic scale.
     birth, death
-        Lowest and highest rate, per day. Between them the rate rises with the score, half way at
+        Lowest and highest rate, per day. Between them the rate rises with the score, halfway at
         0.25 (births) and 0.1 (deaths), over a width of 0.5 and 0.2.
     per
-        What one unit of elapsed time is: `minute`, `hour`, `day`, `week`, or a number of days.
-        None takes the unit of the time column, by its labels (`24h`, `day 2`) or its name (`day`,
-        `hours`). Times without a unit, ordered categories, months and years need it.
+        Unit of elapsed time: `minute`, `hour`, `day`, `week`, or a number of days. None uses the
+        unit of the time column, by its labels (`24h`, `day 2`) or its name (`day`,
+        `hours`). Required for times without a unit, ordered categories, months and years.
     key_added
         Column of `obs` to write the growth rates to.
     copy
@@ -115,7 +115,7 @@ def growth(
     None, or the copy. Written are:
 
     `obs[key_added]`
-        Growth rate of each cell, float64, per unit of elapsed time of the course.
+        Growth rate of each cell, float64, per unit of elapsed time.
     `obs["cellflow_proliferation"]`, `obs["cellflow_apoptosis"]`
         Scores of the two sets, float64; zero where no apoptosis genes were used.
     `uns["cellflow"]["growth"]`
@@ -125,16 +125,16 @@ def growth(
     Raises
     ------
     InputError
-        If fewer than 30 % of the genes of a set are in the data, the unit of time is not known or
-        another than `per`, the expression is on no logarithmic scale, or an argument is not valid.
+        If fewer than 30 % of the genes of a set are in the data, the unit of time is unknown or
+        differs from `per`, the expression is not on a logarithmic scale, or an argument is invalid.
 
     Notes
     -----
     Scores are scanpy's `score_genes`: mean of the set minus mean of genes of similar expression,
-    here of all such genes and not of a random sample, so that no seed enters. The logistic function
-    and its numbers are those of Waddington-OT (Schiebinger et al. 2019, Cell 176:928, and its
-    tutorial), chosen for one mouse reprogramming course: take the rates as a first
-    guess. Sources of the genes stand in `cellflow/pp/data/README.md`.
+    here of all such genes and not of a random sample, so that no seed is needed. The logistic
+    function and its numbers are those of Waddington-OT (Schiebinger et al. 2019, Cell 176:928, and
+    its tutorial), chosen for one mouse reprogramming time course: use the rates as a first guess.
+    Sources of the genes are listed in `cellflow/pp/data/README.md`.
 
     Examples
     --------
@@ -179,7 +179,7 @@ def growth(
 
 
 def gene_names(species: str, *sets: str) -> list[tuple[str, ...]]:
-    """Symbols of the sets `S`, `G2M` or `apoptosis`, each with its earlier ones after it."""
+    """Return the symbols of the sets `S`, `G2M` or `apoptosis`, each followed by older names."""
     text = (files("cellflow.pp") / "data" / "growth_genes.tsv").read_text(encoding="utf-8")
     header, *rows = (line.split("\t") for line in text.splitlines())
     column = header.index(species)
@@ -189,49 +189,51 @@ def gene_names(species: str, *sets: str) -> list[tuple[str, ...]]:
 def _check_limits(limits: tuple[float, float], what: str) -> None:
     low, high = limits
     if not 0 <= low <= high < np.inf:
-        raise InputError(f"{what} must be a lowest and a highest rate from 0 up, got {limits}")
+        raise InputError(
+            f"{what} must be (lowest, highest) with 0 <= lowest <= highest, got {limits}"
+        )
 
 
 def _unit_of_time(
     adata: AnnData, time_key: str | None, per: str | float | None
 ) -> tuple[str, float]:
-    """What one unit of elapsed time is, in words and in days."""
-    told = _told_unit(adata, time_key)
-    if per is None and told not in DAYS:
+    """Return the unit of elapsed time, as text and in days."""
+    detected = _detect_unit(adata, time_key)
+    if per is None and detected not in DAYS:
         raise InputError(
-            "the times of the course tell no unit of fixed length, and rates are per day; run "
-            "pp.time_points on labels such as '24h', or say what one unit of time is: "
+            "the times have no unit of fixed length, which growth rates per day require; run "
+            "pp.time_points on labels such as '24h', or give the unit: "
             f"per={format_list(map(repr, DAYS))} or a number of days"
         )
     if (number := _number(per)) is not None:
         check_positive(number, "per")
         unit, days = f"{number:g} days", number
     else:
-        unit = told if per is None else UNIT_OF_WORD.get(str(per).strip().lower(), str(per))
+        unit = detected if per is None else UNIT_OF_WORD.get(str(per).strip().lower(), str(per))
         check_choice(unit, DAYS, "unit of time")
         days = DAYS[unit]
-    if told in DAYS and not np.isclose(days, DAYS[told]):
-        raise InputError(f"per is {per!r}, but the times of the course are in {told}s")
+    if detected in DAYS and not np.isclose(days, DAYS[detected]):
+        raise InputError(f"per is {per!r}, but the times are in {detected}s; leave per out")
     return unit, days
 
 
 def _number(per: object) -> float | None:
-    """The number that is given, or written in a text; None where it is a word."""
+    """Return a number, or the number in a text; None for a word."""
     try:
         return float(per)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return None
 
 
-def _told_unit(adata: AnnData, time_key: str | None) -> str:
-    """Unit of the time column by its labels, else by its name; empty where neither tells."""
+def _detect_unit(adata: AnnData, time_key: str | None) -> str:
+    """Return the unit of the time column by its labels, else by its name; else empty."""
     try:
         key = time_key_of(adata, time_key)
         return time_points_of(adata, key).unit or UNIT_OF_WORD.get(key.lower(), "")
     except InputError:
         if time_key is not None:
             raise
-        # Rates need no times, only their unit, which the caller may give.
+        # Rates require only the unit of times, which the caller may give.
         return ""
 
 
@@ -249,14 +251,12 @@ def _gene_sets(
     proliferation: Sequence[str] | None,
     apoptosis: Sequence[str] | None,
 ) -> tuple[GeneSet, GeneSet]:
-    """Genes of dividing and of dying cells; none of the latter for a constant death rate."""
+    """Return genes of dividing and of dying cells; the latter empty for a constant death rate."""
     dividing = _look_up(adata, proliferation, gene_names(species, "S", "G2M"))
     _check_share(dividing, "proliferation", species)
     dying = _look_up(adata, apoptosis, gene_names(species, "apoptosis"))
     if apoptosis is None and dying.share < MIN_SHARE:
-        log_info(
-            f"{dying} apoptosis genes are in the data, too few: all cells die at the same rate"
-        )
+        log_info(f"only {dying} apoptosis genes are in the data: all cells get the same death rate")
         return dividing, GeneSet(missing=dying.found + dying.missing)
     if dying != GeneSet():
         _check_share(dying, "apoptosis", species)
@@ -264,7 +264,7 @@ def _gene_sets(
 
 
 def _look_up(adata: AnnData, given: Sequence[str] | None, ours: list[tuple[str, ...]]) -> GeneSet:
-    """The first name of each gene that the data has."""
+    """Find each gene in the data, by its current or an older name."""
     if isinstance(given, str):
         raise InputError(f"a set of genes must be a list of names, got {given!r}")
     wanted = ours if given is None else [(name,) for name in dict.fromkeys(given)]
@@ -279,14 +279,14 @@ def _check_share(genes: GeneSet, what: str, species: str) -> None:
     if genes.share < MIN_SHARE:
         raise InputError(
             f"{genes} {what} genes ({genes.share:.0%}) are in the data, at least {MIN_SHARE:.0%} "
-            f"are needed; missing: {format_list(genes.missing) or 'none'}. Are var_names gene "
+            f"are required; missing: {format_list(genes.missing) or 'none'}. Are var_names gene "
             f"symbols, is the species {species!r}, and are all genes there, not only variable "
-            f"ones? Else give genes of your own as {what}"
+            f"ones? Or give your own genes as {what}"
         )
 
 
 def _log_expression(adata: AnnData, layer: str | None) -> AnnData:
-    """Expression on a logarithmic scale, float64, with the names of the genes and no more."""
+    """Return expression on a logarithmic scale, float64, with gene names."""
     if not adata.var_names.is_unique:
         raise InputError("gene names repeat; call adata.var_names_make_unique() first")
     if layer is None and adata.X is None:
@@ -296,28 +296,30 @@ def _log_expression(adata: AnnData, layer: str | None) -> AnnData:
     x = on_log_scale(read_expression(adata, layer))
     if (top := float(x.max())) > _MAX_LOG:
         raise InputError(
-            f"expression goes up to {top:g}, and is neither counts nor on a logarithmic scale; "
-            "take scanpy.pp.log1p of it first, or name a layer with counts"
+            f"expression has values up to {top:g}, so it is neither counts nor on a logarithmic "
+            "scale; run scanpy.pp.log1p first, or choose a layer with counts"
         )
     return AnnData(x.astype(np.float64), var=pd.DataFrame(index=adata.var_names))
 
 
 def _score(work: AnnData, genes: tuple[str, ...]) -> np.ndarray:
-    """Mean of the genes minus mean of all others in their bins of mean expression, shape (n,)."""
+    """Return mean expression of the genes minus that of genes of similar expression, (n,)."""
     import scanpy as sc
 
     if not genes:
         return np.zeros(work.n_obs)
     n_bins = int(np.clip(work.n_vars // _BIN_SIZE, 2, 25))
     try:
-        # As many controls as there are: nothing is drawn, and numpy's global seed stays.
+        # All genes as controls: nothing is drawn, and numpy's global seed is untouched.
         sc.tl.score_genes(work, genes, ctrl_size=work.n_vars, n_bins=n_bins, random_state=None)
     except RuntimeError as error:
-        raise InputError(f"no other genes of similar expression as {format_list(genes)}") from error
+        raise InputError(
+            f"no other genes have an expression similar to {format_list(genes)}"
+        ) from error
     return work.obs["score"].to_numpy(dtype=np.float64)
 
 
 def _rate(score: np.ndarray, limits: tuple[float, float], rise: tuple[float, float]) -> np.ndarray:
-    """Logistic function between the limits; its slope in the middle is (high - low) / width."""
+    """Return a logistic function between the limits, with slope (high - low) / width."""
     (low, high), (centre, width) = limits, rise
     return low + (high - low) * expit(4 * (score - centre) / width)

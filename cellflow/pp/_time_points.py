@@ -11,7 +11,7 @@ from cellflow.io import time_points_of
 
 
 def time_points(adata: AnnData, time_key: str, *, copy: bool = False) -> AnnData | None:
-    """Read when each cell was taken, as elapsed time.
+    """Read the elapsed time of each cell from a column of `obs`.
 
     Parameters
     ----------
@@ -19,8 +19,8 @@ def time_points(adata: AnnData, time_key: str, *, copy: bool = False) -> AnnData
         Annotated data matrix.
     time_key
         Column of `obs`: numbers, an ordered categorical, or text with a number and a unit
-        (`day 3`, `d3`, `E12.5`, `24h`, `72hr`). Units may differ within the column; all are told
-        in the smallest. An ordered categorical without numbers counts 0, 1, 2, ...
+        (`day 3`, `d3`, `E12.5`, `24h`, `72hr`). Units may differ within the column; all are
+        converted to the smallest. An ordered categorical without numbers counts 0, 1, 2, ...
     copy
         Return an annotated copy instead of writing to `adata`.
 
@@ -31,12 +31,12 @@ def time_points(adata: AnnData, time_key: str, *, copy: bool = False) -> AnnData
     `obs["cellflow_time"]`
         Elapsed time of each cell, float64, in the unit of the column.
     `uns["cellflow"]["time_points"]`
-        `time_key`, `unit`, and for each time its number, label and count of cells.
+        `time_key`, `unit`, and for each time point `times`, `labels` and `counts` of cells.
 
     Raises
     ------
     InputError
-        For a missing column, missing or infinite values, values that are no times, two labels
+        For a missing column, missing or infinite values, values that are not times, two labels
         for one time, a single time, or a time with fewer than two cells.
 
     Examples

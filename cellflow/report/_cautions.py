@@ -18,10 +18,10 @@ _SETTLED = 0.05
 
 def cautions(inputs: ReportInputs) -> list[str]:
     """Return cautions as sentences, the most important first."""
-    return [*_of_scores(inputs), *_of_cells(inputs), *_of_training(inputs)]
+    return [*_check_scores(inputs), *_check_cells(inputs), *_check_training(inputs)]
 
 
-def _of_scores(inputs: ReportInputs) -> Iterator[str]:
+def _check_scores(inputs: ReportInputs) -> Iterator[str]:
     if inputs.scores is None:
         yield (
             "How far predictions are off was not measured: run cellflow holdout on this course and "
@@ -42,10 +42,9 @@ def _of_scores(inputs: ReportInputs) -> Iterator[str]:
         )
 
 
-def _of_cells(inputs: ReportInputs) -> Iterator[str]:
-    if others := [
-        f"{time:g}" for time in inputs.course.time_points.times if time not in inputs.course.times
-    ]:
+def _check_cells(inputs: ReportInputs) -> Iterator[str]:
+    times = inputs.course.time_points.times
+    if others := [f"{time:g}" for time in times if time not in inputs.course.times]:
         yield f"The flow was not fitted to the cells of {format_list(others)}."
     if few := [f"{time:g} ({n})" for time, n in inputs.n_cells.items() if n < _FEW]:
         yield f"Few cells, so that their distribution is hardly known, at: {format_list(few)}."
@@ -59,17 +58,17 @@ def _of_cells(inputs: ReportInputs) -> Iterator[str]:
             f"Numbers of cells change more than fivefold from {format_list(jumps)}. Numbers of "
             "captured cells need not be sizes of populations; growth 'relative' does not use them."
         )
-    lengths = [late - early for early, late in pairwise(inputs.course.time_points.times)]
+    lengths = [late - early for early, late in pairwise(times)]
     wide = [
         f"{early:g} to {late:g}"
-        for early, late in pairwise(inputs.course.time_points.times)
+        for early, late in pairwise(times)
         if late - early > _WIDE * median(lengths)
     ]
     if wide:
         yield f"Nothing was measured for long, and little is known, from {format_list(wide)}."
 
 
-def _of_training(inputs: ReportInputs) -> Iterator[str]:
+def _check_training(inputs: ReportInputs) -> Iterator[str]:
     losses = list(inputs.course.flow.history["loss"])
     tenth = len(losses) // 10
     if tenth < 2:

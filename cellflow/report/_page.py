@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture inside the page.
+    """A figure embedded in the page.
 
     Attributes
     ----------
     source
-        The picture itself, as a data URL.
+        The image as a data URL.
     caption
         Description in a sentence or two, also the alternative text.
     """
@@ -39,18 +39,18 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under headings, all of them text.
+    """A table of text.
 
     Attributes
     ----------
     headings
-        One a column.
+        Headings of the columns.
     rows
-        As many texts each.
+        Rows with one text for each column.
     caption
-        What it shows.
+        Caption.
     folded
-        Whether a reader has to open it.
+        Whether the table is collapsed at first.
     """
 
     headings: Sequence[str]

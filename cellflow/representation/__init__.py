@@ -1,4 +1,4 @@
-"""The space that flows live in, as an object fitted to cells."""
+"""Representations: the space that flows are fitted in, as an object fitted to cells."""
 
 from cellflow.representation.chunks import cluster_at
 from cellflow.representation.fitting import RepresentationSettings, fit_representation, kind_of

@@ -1,4 +1,4 @@
-"""Matrices that are worked on in parts of rows: in memory, or through Dask where they are large."""
+"""Process expression in chunks of cells: in memory, or by Dask if it is large."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from cellflow._errors import InputError
 from cellflow._log import log_info
 from cellflow.representation.expression import Matrix, read_expression, stored_expression
 
-#: Bytes of an expression matrix on disk up to which it is read whole.
+#: Largest expression matrix on disk, in bytes, that is read into memory.
 WHOLE = 10**9
 
-#: Rows of a part in memory, and values of a part that Dask reads, as if it were dense.
+#: Rows of a chunk in memory; values of a chunk that Dask reads, counted as dense.
 _ROWS, _VALUES = 65_536, 2**21
 
-#: Fewest rows of a part that Dask reads.
+#: Smallest number of rows of a chunk that Dask reads.
 _FEWEST = 1024
 
-#: Seconds in which a cluster has to answer.
-_PATIENCE = 10
+#: Seconds to wait for a cluster.
+_TIMEOUT = 10
 
 #: Count, mean and variance of each column.
 Moments = tuple[int, np.ndarray, np.ndarray]
@@ -35,12 +35,12 @@ Moments = tuple[int, np.ndarray, np.ndarray]
 
 @contextmanager
 def cluster_at(address: str | None) -> Iterator[None]:
-    """Let Dask compute on the cluster at `address` inside the block; None leaves it as it is.
+    """Let Dask compute on the cluster at `address` inside the block; None changes nothing.
 
     Raises
     ------
     InputError
-        If none answers there.
+        If no cluster answers.
     """
     if address is None:
         yield
@@ -49,23 +49,23 @@ def cluster_at(address: str | None) -> Iterator[None]:
     from dask.distributed import Client
 
     try:
-        client = Client(address, timeout=_PATIENCE)
-    except (OSError, ValueError) as error:  # unreachable, or no address
+        client = Client(address, timeout=_TIMEOUT)
+    except (OSError, ValueError) as error:  # unreachable, or not an address
         raise InputError(f"no dask.distributed cluster answers at {address!r}: {error}") from error
     with client:
         yield
 
 
 def open_expression(adata: AnnData, layer: str | None) -> Matrix:
-    """Expression as `matrix.expression` gives it, or a Dask array of it where it is large.
+    """Read expression into memory, or open it as a Dask array if it is large.
 
-    Dask arrays stay what they are. What lies on disk becomes one above 1 GB, or where a
+    Dask arrays remain Dask arrays. Expression on disk becomes one above 1 GB, or if a
     dask.distributed cluster is in use.
 
     Raises
     ------
     InputError
-        As `matrix.expression`; if Dask is not installed, or the matrix is stored by columns.
+        As `read_expression`; if Dask is not installed, or the matrix is stored by columns.
     """
     x = stored_expression(adata, layer)
     if is_dask(x):
@@ -78,8 +78,8 @@ def open_expression(adata: AnnData, layer: str | None) -> Matrix:
 
     if getattr(x, "format", "csr") != "csr":
         raise InputError(
-            "the expression matrix is stored by columns (CSC), and cannot be read cell by cell; "
-            "store it by rows (CSR)"
+            "the expression matrix is stored by columns (CSC) and cannot be read in chunks of "
+            "cells; store it by rows (CSR)"
         )
     rows = _rows(x)
     log_info(f"expression of {size / 1e9:.3g} GB on disk is read {rows:,} cells at a time")
@@ -87,19 +87,19 @@ def open_expression(adata: AnnData, layer: str | None) -> Matrix:
 
 
 def is_in_memory(x: Matrix) -> bool:
-    """Whether a matrix is neither on disk nor a Dask array."""
+    """Report whether a matrix is in memory, not on disk or a Dask array."""
     return isinstance(x, np.ndarray) or sparse.issparse(x)
 
 
 def is_dask(x: Matrix) -> bool:
-    """Whether a matrix is a Dask array."""
+    """Report whether a matrix is a Dask array."""
     return hasattr(x, "dask")
 
 
 def map_chunks(x: Matrix, function: Callable[[Matrix], Any]) -> Iterator[Any]:
-    """What `function` gives for consecutive parts of the rows of `x`, in order.
+    """Apply `function` to consecutive chunks of the rows of `x`; yield results in order.
 
-    No more parts are held at once than Dask has threads, or a matrix in memory has of it.
+    At most as many chunks as Dask has threads are in memory at once; without Dask, one.
     """
     if not is_dask(x):
         step = _rows(x)
@@ -111,18 +111,18 @@ def map_chunks(x: Matrix, function: Callable[[Matrix], Any]) -> Iterator[Any]:
         return
     import dask
 
-    parts, task, at_once = x.to_delayed().ravel(), dask.delayed(function), _threads()
-    for start in range(0, len(parts), at_once):
-        yield from dask.compute(*(task(part) for part in parts[start : start + at_once]))
+    delayed, task, at_once = x.to_delayed().ravel(), dask.delayed(function), _threads()
+    for start in range(0, len(delayed), at_once):
+        yield from dask.compute(*(task(chunk) for chunk in delayed[start : start + at_once]))
 
 
 def moments(x: Matrix, function: Callable[[Matrix], Matrix] | None = None) -> Moments:
-    """Count of rows, mean and variance of each column of `x`, or of what `function` makes of it."""
+    """Return row count, and mean and variance of each column, of `x` or of `function(x)`."""
     return reduce(_combine_moments, map_chunks(x, _ChunkMoments(function)))
 
 
 class _ChunkMoments:
-    """Moments of a part, as an object that travels to other processes."""
+    """Moments of one chunk; a class, not a closure, so that other processes can load it."""
 
     def __init__(self, function: Callable[[Matrix], Matrix] | None) -> None:
         self.function = function
@@ -137,7 +137,7 @@ class _ChunkMoments:
 
 
 def _combine_moments(one: Moments, other: Moments) -> Moments:
-    """Moments of both (Chan, Golub and LeVeque 1983)."""
+    """Combine the moments of two chunks (Chan, Golub and LeVeque 1983)."""
     (n, mean, variance), (m, second, spread) = one, other
     share = m / (n + m)
     apart = second - mean
@@ -146,25 +146,25 @@ def _combine_moments(one: Moments, other: Moments) -> Moments:
 
 
 def principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) -> np.ndarray:
-    """Loadings (g, d) of (x - mean) / scale, from products of columns summed over parts.
+    """Return loadings (g, d) of (x - mean) / scale, from the covariance summed over chunks.
 
-    The largest number of each is positive.
+    The sign is chosen so that the largest entry of each column is positive.
     """
     from scipy.linalg import eigh
 
     products = np.zeros((x.shape[1], x.shape[1]))
-    for part in map_chunks(x, _products):
-        products += part
-        del part  # or there would be one more beside those of the next parts
+    for chunk in map_chunks(x, _products):
+        products += chunk
+        del chunk  # frees it before the next chunks are computed
     products /= x.shape[0]
-    # Row by row, since an outer product is as large as all of them.
+    # Row by row: the outer product would be as large as the matrix itself.
     for k, middle in enumerate(mean):
         products[k] -= middle * mean
     products /= scale
     products /= scale[:, None]
     last = len(products) - 1
     wanted = (last - n_dims + 1, last)
-    # Transposed, which changes nothing in a symmetric matrix, it is in the order that LAPACK takes.
+    # The transpose of the symmetric matrix is in the memory order of LAPACK.
     _, axes = eigh(products.T, subset_by_index=wanted, overwrite_a=True)
     axes = axes[:, ::-1]
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(n_dims)]
@@ -178,7 +178,7 @@ def _products(x: Matrix) -> np.ndarray:
 
 
 def _size(x: Matrix) -> int:
-    """Bytes in memory of a matrix on disk."""
+    """Return the size in memory of a matrix on disk, in bytes."""
     if not hasattr(x, "group"):
         return int(np.prod(x.shape) * x.dtype.itemsize)
     return sum(
@@ -188,12 +188,12 @@ def _size(x: Matrix) -> int:
 
 
 def _rows(x: Matrix) -> int:
-    """Rows of a part."""
+    """Return the number of rows of a chunk."""
     return _ROWS if is_in_memory(x) else max(_FEWEST, _VALUES // x.shape[1])
 
 
 def _cluster() -> Any | None:
-    """The dask.distributed cluster that is in use, if one is."""
+    """Return the dask.distributed cluster in use, or None."""
     if "distributed" not in sys.modules:
         return None
     from dask.distributed import default_client
@@ -205,7 +205,7 @@ def _cluster() -> Any | None:
 
 
 def _threads() -> int:
-    """Parts that Dask works on at once: threads of the cluster in use, or of this process."""
+    """Return the number of threads of the cluster in use, or of this process."""
     from dask.system import CPU_COUNT
 
     cluster = _cluster()
@@ -215,6 +215,6 @@ def _threads() -> int:
 def _check_dask() -> None:
     if any(find_spec(package) is None for package in ("dask", "distributed")):
         raise InputError(
-            "expression in parts, or on a cluster, needs Dask: "
+            "processing expression in chunks, or on a cluster, requires Dask: "
             "pip install 'cellflow-snapshots[dask]'"
         )

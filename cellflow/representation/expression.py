@@ -1,4 +1,4 @@
-"""The numbers of an AnnData that a representation starts from."""
+"""Read and check the expression matrices and embeddings of an AnnData."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from cellflow._errors import InputError
 #: A dense or sparse matrix of cells by genes.
 Matrix = Any
 
-#: Of coordinates; squares of distances are to fit into single precision.
+#: Largest coordinate allowed, so that squared distances fit into single precision.
 LARGEST = 1e15
 
-#: Variance, in units of the squared mean, that rounding makes.
+#: Variance, relative to the squared mean, below which a gene counts as constant (rounding).
 CONSTANT = 1e-12
 
 
 def stored_expression(adata: AnnData, layer: str | None) -> Matrix:
-    """Cells by genes as they stand in `X` or a layer: in memory, on disk, or a Dask array.
+    """Return `X` or a layer as stored, (n, g): in memory, on disk, or a Dask array.
 
     Raises
     ------
     InputError
-        If there is no such layer, or no genes.
+        If the layer does not exist, or there are no genes.
     """
     if layer is not None and layer not in adata.layers:
         raise InputError(f"no layer {layer!r}; there are: {format_list(adata.layers) or 'none'}")
     x = adata.X if layer is None else adata.layers[layer]
     if x is None or adata.n_vars == 0:
         raise InputError(
-            f"the data has no expression matrix to embed; name an embedding with use_rep, there "
+            f"the data have no expression matrix to embed; choose an embedding with use_rep, there "
             f"are: {format_list(adata.obsm) or 'none'}"
         )
     return x
 
 
 def read_expression(adata: AnnData, layer: str | None) -> Matrix:
-    """Cells by genes, from `X` or a layer, in memory; CSR where sparse.
+    """Read `X` or a layer into memory, (n, g); CSR if sparse.
 
     Raises
     ------
     InputError
-        As `stored`, and for a NaN or infinite value.
+        As `stored_expression`, and for NaN or infinite values.
     """
     x = stored_expression(adata, layer)
     for read in ("compute", "to_memory"):
@@ -62,12 +62,12 @@ def read_expression(adata: AnnData, layer: str | None) -> Matrix:
 
 
 def read_embedding(adata: AnnData, key: str) -> np.ndarray:
-    """Cells by dimensions from `obsm`, in memory, in the precision that they have there.
+    """Read an `obsm` key into memory, (n, d), in its own precision.
 
     Raises
     ------
     InputError
-        If there is no such key, it is no table of numbers, or it has NaN or infinite values.
+        If the key does not exist, is not a numeric matrix, or has NaN or infinite values.
     """
     if key not in adata.obsm:
         raise InputError(f"no obsm key {key!r}; there are: {format_list(adata.obsm) or 'none'}")
@@ -75,37 +75,41 @@ def read_embedding(adata: AnnData, key: str) -> np.ndarray:
     values = values.to_memory() if hasattr(values, "to_memory") else values
     values = values.toarray() if sparse.issparse(values) else np.asarray(values)
     if values.ndim != 2 or values.dtype.kind not in "iuf" or not values.shape[1]:
-        raise InputError(f"obsm[{key!r}] is no table of numbers: {values.shape}, {values.dtype}")
+        raise InputError(
+            f"obsm[{key!r}] must be a numeric matrix of cells by dimensions, got shape "
+            f"{values.shape} of {values.dtype}"
+        )
     check_finite(values, f"obsm[{key!r}]", adata.obs_names)
-    # Half precision holds nothing that large, not even the limit.
+    # Half precision cannot represent the limit.
     if values.dtype != np.float16 and (far := np.abs(values) > LARGEST).any():
         rows = np.flatnonzero(far.any(axis=1))
         raise InputError(
             f"obsm[{key!r}] has values beyond {LARGEST:g} in {len(rows)} of {len(values)} cells "
-            f"(first: {adata.obs_names[rows[0]]}), whose squares single precision does not hold"
+            f"(first: {adata.obs_names[rows[0]]}), whose squares overflow single "
+            "precision; rescale them"
         )
     return values
 
 
 def as_float64(x: np.ndarray) -> np.ndarray:
-    """The same numbers in float64."""
+    """Convert to float64."""
     return x.astype(np.float64)
 
 
 def is_counts(x: Matrix) -> bool:
-    """Whether all values are whole and none is negative."""
+    """Report whether all values are whole and non-negative."""
     values = x.data if sparse.issparse(x) else x
     return bool((values >= 0).all() and (values == np.round(values)).all())
 
 
 def compute_depths(x: Matrix) -> np.ndarray:
-    """Sum of the values of each cell, shape (n,), float64."""
-    # In half precision sums of counts go beyond the largest number.
+    """Return the sum over genes of each cell, shape (n,), float64."""
+    # Sums of counts overflow half precision.
     return np.asarray(x.sum(axis=1, dtype=np.float64)).ravel()
 
 
 def find_genes(adata: AnnData, genes: tuple[str, ...]) -> np.ndarray:
-    """Columns of the named genes, in that order.
+    """Return the columns of the named genes, in that order.
 
     Raises
     ------

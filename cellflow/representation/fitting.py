@@ -1,4 +1,4 @@
-"""Fitting a representation to cells."""
+"""Fit a representation to cells."""
 
 from __future__ import annotations
 
@@ -34,32 +34,32 @@ from cellflow.representation.expression import (
 from cellflow.representation.representation import LinearMap, Representation, log_normalise
 from cellflow.training.devices import cpu_threads
 
-#: Above this many genes, only as many of the most variable are used.
+#: Largest number of genes; of more, the most variable are used.
 MAX_GENES = 2000
 
-#: Principal components where the caller does not say how many.
+#: Default number of principal components.
 DEFAULT_DIMS = 50
 
 
 @dataclass(frozen=True)
 class RepresentationSettings:
-    """What a caller asks of a representation.
+    """Settings of a representation.
 
     Attributes
     ----------
     use_rep
-        An `obsm` key to take as it is; None embeds expression.
+        `obsm` key to use as it is; None embeds expression.
     layer
-        Layer with the expression; None takes `X`.
+        Layer with the expression; None uses `X`.
     kind
-        What the expression is; `auto` looks.
+        Kind of expression; `auto` detects it from the values.
     n_dims
-        Dimensions to keep, exactly.
+        Number of dimensions to keep, exactly.
     max_dims
-        Dimensions to keep at most where `n_dims` is None; None keeps all of an `obsm`, and 50
-        components of expression.
+        Largest number of dimensions to keep if `n_dims` is None; None keeps all dimensions of an
+        `obsm` key, and 50 components of expression.
     whiten
-        Scale each dimension to variance one.
+        Scale each dimension to unit variance.
     """
 
     use_rep: str | None = None
@@ -77,7 +77,7 @@ def fit_representation(adata: AnnData, settings: RepresentationSettings) -> Repr
     Raises
     ------
     InputError
-        For missing keys, NaN, an unknown kind, or more dimensions than there are.
+        For missing keys, NaN, an unknown kind, or more dimensions than available.
     """
     check_choice(settings.kind, EXPRESSION_KINDS, "kind of expression")
     if settings.n_dims is not None:
@@ -86,13 +86,15 @@ def fit_representation(adata: AnnData, settings: RepresentationSettings) -> Repr
         x = open_expression(adata, settings.layer)
         fitted, components = _fit_expression(adata, x, settings)
     elif settings.layer is not None or settings.kind != "auto":
-        raise InputError("use_rep takes an embedding as it is; layer and kind do not apply to it")
+        raise InputError(
+            "use_rep uses an embedding as it is; layer and kind do not apply, leave them out"
+        )
     else:
         fitted, components = _fit_obsm(adata, settings.use_rep, settings)
     return _whiten(fitted, *components()) if settings.whiten else fitted
 
 
-#: Gives count, mean and variance of components.
+#: Function that returns count, mean and variance of the components.
 _Components = Callable[[], Moments]
 
 
@@ -110,7 +112,7 @@ def _fit_expression(
     genes = _select_genes(x, log_scale=kind != "other")
     x = x[:, genes]
     _, mean, variance = moments(x)
-    # Sums of equal numbers differ in their last digits.
+    # Sums of equal numbers may differ in their last digits.
     if not (variance > CONSTANT * (1 + mean**2)).any():
         raise InputError("the expression is the same in all cells; there is nothing to embed")
     scale = np.ones_like(mean) if kind == "counts" else np.sqrt(np.where(variance > 0, variance, 1))
@@ -161,14 +163,14 @@ def _whiten(
 
 
 def _detect_kind(adata: AnnData, whole: bool) -> str:
-    """Kind of expression: counts by their values; scanpy leaves a mark when it takes logarithms."""
+    """Return `counts` for whole values, `normalised` if scanpy's log1p was run, else `other`."""
     if whole:
         return "counts"
     return "normalised" if "log1p" in adata.uns else "other"
 
 
 def kind_of(adata: AnnData) -> str:
-    """What `X` is taken for, in words; none where there is no expression matrix."""
+    """Return the kind of expression detected in `X`; `none` without an expression matrix."""
     if adata.X is None or adata.n_vars == 0:
         return "none"
     return _detect_kind(adata, all(map_chunks(stored_expression(adata, None), is_counts)))
@@ -176,14 +178,14 @@ def kind_of(adata: AnnData) -> str:
 
 @dataclass(frozen=True)
 class _ValueCheck:
-    """What the values of an expression matrix are like.
+    """Properties of the values of an expression matrix.
 
     Attributes
     ----------
     whole
-        Whether all are whole and none is negative.
+        Whether all values are whole and non-negative.
     depth
-        Their sum in each cell, shape (n,).
+        Sum over genes of each cell, shape (n,).
     """
 
     whole: bool
@@ -191,16 +193,16 @@ class _ValueCheck:
 
     @classmethod
     def of(cls, x: Matrix, names: Sequence[str]) -> _ValueCheck:
-        """Look at all of them.
+        """Check all values.
 
         Raises
         ------
         InputError
-            If some are NaN or infinite.
+            If values are NaN or infinite.
         """
         whole, parts = zip(*map_chunks(x, _check_chunk), strict=True)
         depth = np.concatenate(parts)
-        # The sum of a cell is no number where one of its values is none.
+        # The sum of a cell is not finite if one of its values is not.
         check_finite(depth, "the expression matrix", names)
         return cls(all(whole), depth)
 
@@ -210,13 +212,15 @@ def _check_chunk(x: Matrix) -> tuple[bool, np.ndarray]:
 
 
 def _target_sum(seen: _ValueCheck) -> float:
-    """Median depth of the cells that have any counts; tells how many have none."""
+    """Return the median depth of cells with counts; warn about cells without."""
     if not seen.whole:
-        raise InputError("kind 'counts' needs whole, non-negative numbers; these are not")
+        raise InputError(
+            "kind 'counts' requires whole, non-negative numbers; use another kind or layer"
+        )
     depth = seen.depth
     if empty := int((depth == 0).sum()):
         if empty == len(depth):
-            raise InputError("no cell has any counts")
+            raise InputError("no cell has any counts; there is nothing to embed")
         warnings.warn(
             f"{empty} of {len(depth)} cells have no counts; they are embedded as cells that "
             "express nothing, consider removing them",
@@ -227,7 +231,7 @@ def _target_sum(seen: _ValueCheck) -> float:
 
 
 def _select_genes(x: Matrix, *, log_scale: bool) -> np.ndarray:
-    """Columns to use: all, or the most variable where there are many on a logarithmic scale."""
+    """Return the columns to use: all, or the most variable of many on a logarithmic scale."""
     if x.shape[1] <= MAX_GENES or not log_scale:
         return np.arange(x.shape[1])
     import scanpy as sc
@@ -237,7 +241,7 @@ def _select_genes(x: Matrix, *, log_scale: bool) -> np.ndarray:
 
 
 def _principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) -> np.ndarray:
-    """Loadings (g, d) of the scaled matrix, by scanpy where it is in memory."""
+    """Return loadings (g, d) of the scaled matrix, by scanpy if it is in memory."""
     if is_dask(x):
         return principal_axes(x, mean, scale, n_dims)
     import scanpy as sc
@@ -251,7 +255,7 @@ def _principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int)
 def _resolve_n_dims(
     settings: RepresentationSettings, available: int, default: int, where: str
 ) -> int:
-    """Dimensions to keep of those available."""
+    """Return the number of dimensions to keep."""
     if available < 1:
         raise InputError(f"{where} is too small to embed")
     if settings.n_dims is None:
@@ -264,13 +268,13 @@ def _resolve_n_dims(
 
 
 def _read_loadings(adata: AnnData, key: str, values: np.ndarray, n_dims: int) -> LinearMap | None:
-    """Loadings that scanpy left for `X_pca`, where they still reproduce it from `X`."""
+    """Return the map of scanpy's loadings for `X_pca`, if they reproduce it from `X`."""
     if key != "X_pca" or "PCs" not in adata.varm or adata.X is None:
         return None
     loadings = np.asarray(adata.varm["PCs"], dtype=np.float64)[:, :n_dims]
     try:
         x = open_expression(adata, None)
-    except InputError:  # X is not what was asked for, so its faults are none here
+    except InputError:  # X was not asked for, so its errors do not matter here
         return None
     linear = LinearMap(
         genes=tuple(adata.var_names),
@@ -280,14 +284,12 @@ def _read_loadings(adata: AnnData, key: str, values: np.ndarray, n_dims: int) ->
     )
     if loadings.shape[1] == n_dims and _reproduces(linear, x, values[:, :n_dims]):
         return linear
-    log_info(
-        "varm['PCs'] does not reproduce obsm['X_pca'] from X: predictions stay in the embedding"
-    )
+    log_info("varm['PCs'] does not reproduce obsm['X_pca'] from X: predictions cannot be decoded")
     return None
 
 
 def _reproduces(linear: LinearMap, x: Matrix, values: np.ndarray) -> bool:
-    """Whether the map gives these components for all cells."""
+    """Report whether the map reproduces these components for all cells."""
     tolerance, start = 1e-3 * values.std(), 0
     for part in map_chunks(x, linear.encode):
         stop = start + len(part)

@@ -1,4 +1,4 @@
-"""A representation in the slots of an AnnData, and in the context of a flow."""
+"""Store a representation in an AnnData or in a flow, and load it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from cellflow.io import Conditions, SideColumns
 from cellflow.representation.fitting import RepresentationSettings, fit_representation
 from cellflow.representation.representation import LinearMap, Representation
 
-_FOREIGN = "the map of the representation is none that cellflow wrote"
+_FOREIGN = "the stored representation was not written by cellflow"
 _KINDS = ("counts", "normalised", "other", "obsm")
 _ARRAYS = ("mean", "scale", "loadings", "centre", "spread")
 
 
 def write_slots(adata: AnnData, fitted: Representation, key: str) -> None:
-    """Write points to `obsm[key]` (float32) and its map to `uns`."""
-    # Points of an embedding as it came are that embedding itself, and two keys are two arrays.
+    """Write points to `obsm[key]` (float32) and the map to `uns`."""
+    # Points of an embedding may be that array itself; two keys need two arrays.
     adata.obsm[key] = np.array(fitted.points(adata))
     write_map(adata, fitted, key)
 
 
 def write_map(adata: AnnData, fitted: Representation, key: str) -> None:
-    """Write the map alone to `uns["cellflow"]["representations"][key]`."""
+    """Write only the map to `uns["cellflow"]["representations"][key]`."""
     values = _to_values(fitted)
     values["genes"] = np.array(values["genes"], dtype=object)
     maps = read_record(adata.uns, REPRESENTATIONS) or {}
@@ -40,16 +40,16 @@ def write_map(adata: AnnData, fitted: Representation, key: str) -> None:
 
 
 def read_slots(adata: AnnData, key: str) -> Representation | None:
-    """The representation whose points stand in `obsm[key]`; None where cellflow made none."""
+    """Return the representation of `obsm[key]`; None if cellflow did not make it."""
     values = (read_record(adata.uns, REPRESENTATIONS) or {}).get(key)
     return None if values is None or key not in adata.obsm else _from_values(values)
 
 
 def current_representation(adata: AnnData, use_rep: str | None) -> Representation:
-    """The representation to fit in: the recorded one, or a new one where there is none.
+    """Return the representation to fit in: the recorded one, or a new one.
 
-    With nothing asked for, `obsm["X_cellflow"]` is used, and made with the defaults of `pp.embed`
-    where it is missing. An `obsm` key that cellflow made keeps its way back to genes.
+    By default it is that of `obsm["X_cellflow"]`, which is computed with the defaults of
+    `pp.embed` if missing. An `obsm` key that cellflow wrote can still be decoded to genes.
     """
     fitted = read_slots(adata, use_rep or REPRESENTATION)
     if fitted is None:
@@ -61,16 +61,16 @@ def current_representation(adata: AnnData, use_rep: str | None) -> Representatio
 
 
 def points_of(adata: AnnData, fitted: Representation, used: np.ndarray | None = None) -> np.ndarray:
-    """Points of cells, float32: those that stand in a slot of this very map, else made anew.
+    """Return points of cells, float32: read from a slot with this map, else computed.
 
     Parameters
     ----------
     adata
         The cells.
     fitted
-        The map.
+        The representation.
     used
-        Which of them, a mask or row numbers; None takes all.
+        Cells to use, a mask or row numbers; None uses all.
     """
     for key, values in (read_record(adata.uns, REPRESENTATIONS) or {}).items():
         if key in adata.obsm and _same(values, _to_values(fitted)):
@@ -82,43 +82,45 @@ def points_of(adata: AnnData, fitted: Representation, used: np.ndarray | None = 
 
 
 def to_context(fitted: Representation, **settings: Any) -> Context:
-    """What a flow keeps of the AnnData it was fitted to: its representation, and other values."""
+    """Return the context of a flow: its representation, and other settings."""
     values = _to_values(fitted)
     arrays = {name: torch.tensor(values.pop(name).copy()) for name in _ARRAYS if name in values}
     return Context({"representation": values, **settings}, arrays)
 
 
 def from_context(context: Context) -> Representation:
-    """The representation that a flow keeps.
+    """Return the representation stored in a flow.
 
     Raises
     ------
     InputError
-        If it keeps none.
+        If the flow has no representation.
     """
     settings = context.settings.get("representation")
     if settings is None:
-        raise InputError("this flow was not fitted to cells of an AnnData, so it moves none")
+        raise InputError(
+            "this flow was not fitted to an AnnData and has no representation of cells"
+        )
     if not isinstance(settings, Mapping):
         raise InputError(f"{_FOREIGN}: {settings!r:.80}")
     return _from_values({**settings, **{name: a.numpy() for name, a in context.arrays.items()}})
 
 
 def cells_of(adata: AnnData, context: Context, used: np.ndarray | None = None) -> Batch:
-    """Cells as a flow sees them, all or those used: points in its representation, covariates."""
+    """Return cells as a batch for a flow: points in its representation, and covariates."""
     conditions = Conditions(tuple(context.settings.get("conditions", ())))
     points = points_of(adata, from_context(context), used)
     return SideColumns().batch(adata if used is None else adata[used], points, conditions)
 
 
 def columns_of(flow: Flow, time_key: str | None) -> list[str | None]:
-    """Columns of `obs` that a flow asks of cells."""
+    """Return the columns of `obs` that a flow requires."""
     conditions = (column["key"] for column in flow.context.settings.get("conditions", ()))
     return [time_key or flow.time_key, flow.inputs.label_key, *conditions]
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two maps are equal to the last digit."""
+    """Report whether two maps are exactly equal."""
     return one.keys() == other.keys() and all(
         np.array_equal(np.asarray(one[name]), np.asarray(other[name])) for name in one
     )
@@ -147,12 +149,12 @@ def _to_values(fitted: Representation) -> dict[str, Any]:
 
 
 def _from_values(values: Mapping[str, Any]) -> Representation:
-    """The representation of values that came from a file.
+    """Return the representation for values from a file.
 
     Raises
     ------
     InputError
-        If they describe none.
+        If the values are invalid.
     """
     try:
         fitted = _parse_values(values)

@@ -133,8 +133,7 @@ def fit(
     representation = current_representation(adata, use_rep)
     keys = [condition_keys] if isinstance(condition_keys, str) else condition_keys
     conditions = Conditions.fit(adata.obs, keys)
-    gene_sets = method.needs_growth_rates
-    side_columns = SideColumns(label_key, lineage_key, cost_rep, growth=gene_sets)
+    side_columns = SideColumns(label_key, lineage_key, cost_rep, growth=method.needs_growth_rates)
     cells = side_columns.batch(adata, points_of(adata, representation), conditions)
     data = digest_inputs(cells, points.elapsed)
     marginals, axis = _make_marginals(cells, points, time_axis)

@@ -121,9 +121,9 @@ def gene_trends(
     tables = []
     grid = map(course.time_points.to_elapsed, np.linspace(known[0], known[-1], n_times))
     for time in np.union1d(list(grid), known):
-        carried, rows = predict_population(course, time, start=start, seed=seed)
-        expression = _select_genes(decode(carried.points.astype(np.float64)), genes)
-        weights = carried.weights[:, None] * groups.to_numpy()[rows]
+        prediction, rows = predict_population(course, time, start=start, seed=seed)
+        expression = _select_genes(decode(prediction.points.astype(np.float64)), genes)
+        weights = prediction.weights[:, None] * groups.to_numpy()[rows]
         total = weights.sum()
         for k, group in enumerate(map(str, groups)):
             part = _summarise(expression, weights[:, k], quantiles)

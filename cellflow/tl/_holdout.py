@@ -107,7 +107,7 @@ def holdout(
 
     Notes
     -----
-    A representation that came with the data (`use_rep`, `cost_rep`) and growth rates by gene sets,
+    A representation that came with the data (`use_rep`, `cost_rep`) and the rates of `pp.growth`,
     which are scored against all cells, may depend on the held-out cells under either protocol;
     `settings["representation_may_have_seen_held_out"]` says so.
     """
@@ -119,7 +119,7 @@ def holdout(
         raise InputError("rng is empty; give one seed or more")
     rows = []
     for time in evaluation.find_times():
-        fold = evaluation.make_fold(time, gene_sets=named.needs_gene_sets)
+        fold = evaluation.make_fold(time, growth_rates=named.needs_growth_rates)
         baselines = fold.score_baselines(evaluation.baseline_axis, progress=progress)
         for seed in seeds:
             scores = score_method(
@@ -147,7 +147,7 @@ def holdout(
         "device": str(target),
         "data": evaluation.digest(),
         "representation_may_have_seen_held_out": evaluation.may_have_seen_held_out(
-            gene_sets=named.needs_gene_sets
+            growth_rates=named.needs_growth_rates
         ),
     }
     write_record(

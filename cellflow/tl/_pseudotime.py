@@ -144,16 +144,15 @@ class _Reference:
     def predict(cls, course: TimeCourse, rng: np.random.Generator) -> _Reference:
         """Predict the populations of times inside each interval, and sample them."""
         known = np.array(course.times)
-        shares = (np.arange(_TIMES) + 0.5) / _TIMES
-        inner = (known[:-1, None] + np.diff(known)[:, None] * shares).ravel()
+        inside = (np.arange(_TIMES) + 0.5) / _TIMES
+        inner = (known[:-1, None] + np.diff(known)[:, None] * inside).ravel()
         seed = int(rng.integers(2**62))
         points, rows = [], []
         for time in inner:
-            carried, origins = predict_population(course, float(time), seed=seed)
-            sample = rng.choice(
-                len(origins), size=_CELLS, p=carried.weights / carried.weights.sum()
-            )
-            points.append(carried.points[sample])
+            prediction, origins = predict_population(course, float(time), seed=seed)
+            shares = prediction.weights / prediction.weights.sum()
+            sample = rng.choice(len(origins), size=_CELLS, p=shares)
+            points.append(prediction.points[sample])
             rows.append(origins[sample])
         times = np.repeat(inner, _CELLS)
         return cls(np.concatenate(points), times, np.concatenate(rows), np.union1d(inner, known))

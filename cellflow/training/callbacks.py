@@ -1,4 +1,4 @@
-"""What follows a training: early stopping, pictures on the way, a progress bar, its cost."""
+"""Callbacks of the trainer: early stopping, periodic calls, a progress bar, a timer."""
 
 from __future__ import annotations
 

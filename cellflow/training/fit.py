@@ -106,25 +106,25 @@ def fit_flow(
     }
     timer = Timer(device)
     with cpu_threads(recipe.threads):
-        followers: list[Callback] = [timer]
+        all_callbacks: list[Callback] = [timer, *callbacks]
         if tuned is not None and isinstance(method.objective, OATSettings):
             target = TargetNet.of(nets, method.objective, fit)
-            followers.append(target)
+            all_callbacks.append(target)
             fit = replace(fit, prior=replace(tuned, nets=target.net))
         coupling = course_coupling(fit)
         path = PATH_BUILDERS[method.path.name](fit, method.path, coupling)
         if recipe.patience is not None:
             check = course_coupling(replace(fit, marginals=unseen))
-            followers.append(EarlyStopping(check, device, recipe.patience))
+            all_callbacks.append(EarlyStopping(check, device, recipe.patience))
         if progress:
-            followers.append(ProgressBar(unit=unit))
+            all_callbacks.append(ProgressBar(unit=unit))
         trainer = Trainer(
             nets,
             coupling,
             OBJECTIVE_BUILDERS[method.objective.name](fit, method.objective, path),
             recipe,
             generator,
-            callbacks=[*followers, *callbacks],
+            callbacks=all_callbacks,
             checkpoint=None if checkpoint is None else checkpoint.with_identity(identity),
         )
         nets = trainer.run()

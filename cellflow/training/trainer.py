@@ -41,7 +41,7 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
 
 
 class Callback:
-    """Base class of what follows a training; every method may be left out.
+    """Base class of callbacks of the trainer; the methods do nothing by default.
 
     Numbers that a callback measures go to `trainer.history`, which is stored in checkpoints. Other
     tensors that it needs for an exact resume are returned by `state`; they are stored under the
@@ -86,7 +86,7 @@ class Trainer(Generic[Net]):
     generator
         Source of randomness, on the device of the net.
     callbacks
-        What follows the training, called in this order.
+        Called in this order after each step and reading.
     checkpoint
         File for the state of the training. SIGINT and SIGTERM then take effect after the current
         step, once its state is saved.

@@ -138,7 +138,7 @@ MISTAKES = {
     "cut short": (["fit", "cut.h5ad", *FIT], "cut.h5ad cannot be read"),
     "text": (["info", "text.h5ad"], "text.h5ad is not an .h5ad file"),
     "dimensions": (["fit", "good.h5ad", *FIT, "--n-dims", "9"], "n_dims 9 is more than the 3"),
-    "coupling": (["fit", "good.h5ad", *FIT, "--coupling", "emd"], "'emd' is not one of 'ot'"),
+    "coupling": (["fit", "good.h5ad", *FIT, "--coupling", "emd"], "unknown coupling 'emd'"),
     "held-out time": (["holdout", "good.h5ad", *SCORE, "--time", "3"], "measured at time 3"),
     "edge time": (["holdout", "good.h5ad", *SCORE, "--time", "0"], "no neighbours on both sides"),
     "device": (["fit", "good.h5ad", *FIT, "--device", "gpu9"], "device 'gpu9' is not available"),
@@ -275,10 +275,10 @@ def test_a_method_printed_as_yaml_is_a_config_that_fits(run, file, tmp_path):
 
 def test_parts_that_do_not_go_together_are_one_line(run, file):
     words = ["fit", file, "--use-rep", "X_pca", "--output", "flow"]
-    code, _, err = run(*words, "--path", "bridge", "--objective", "growth")
+    code, _, err = run(*words, "--path", "metric", "--objective", "velocity-score")
     assert code == 2
     assert err.count("\n") == 1
-    assert "growth is learned by objective 'growth'" in err
+    assert "objective 'velocity-score' cannot be learned on path 'metric'" in err
     code, _, err = run(*words, "--coupling", "acceleration")
     assert (code, err.count("\n")) == (2, 1)
     assert "give it as prior" in err

@@ -162,7 +162,8 @@ def test_a_flow_is_fine_tuned_as_by_the_api(run, here):
     code, out, _ = run(*words, "--resume", "--output", "again", "--quiet")
     assert (code, out) == (0, "")
     flow = cf.Flow.load(here / "flow")
-    same = cf.images.finetune(flow, digits(), n_steps=3, target="hermite", rng=3, progress=False)
+    method = cf.method("oat-fm", sigma=0, oat_target="hermite")
+    same = cf.images.finetune(flow, digits(), method=method, n_steps=3, rng=3, progress=False)
     for name in ("tuned", "again"):
         assert cf.Flow.load(here / name).fingerprint == same.fingerprint
 
@@ -270,7 +271,7 @@ MISTAKES = {
     "no such split": ([*TRAIN, "--data", "plain.npz", "--split", "test"], "test"),
     "large images": (
         ["image", "train", "--data", "large.npz", "--output", "new"],
-        "no settings are chosen for images of 48 x 48 pixels",
+        "images of 48 x 48 pixels have no default config",
     ),
     "source of another size": ([*TRAIN, "--source", "large.npz"], "read both at one size"),
     "unknown class": ([*TRAIN, "--class", "11"], "'11' (did you mean '1'?)"),
@@ -286,12 +287,12 @@ MISTAKES = {
     "edm between images": (
         [*TRAIN, "--method", "edm", "--source-class", "1"], "its source is standard normal noise",
     ),
-    "a net that is not told": ([*TRAIN, "--augment", "0.1"], "needs a net that is told"),
+    "a net that is not told": ([*TRAIN, "--augment", "0.1"], "requires a net that sees"),
     "augmented too often": ([*TRAIN, "--augment", "2"], "2.0 is not in the range"),
     "mirrored latents": ([*TRAIN[:4], "--output", "new", "--latents", "3", "--flips"], "flips out"),
     "too many latents": ([*TRAIN, "--latents", "99"], "at most 64 components, not 99"),
-    "latents in a grid": ([*TRAIN, "--latents", "9"], "net 'unet' takes images, and latents"),
-    "prior unasked": ([*TRAIN, "--prior", "flow"], "asks no prior; 'acceleration' does"),
+    "latents in a grid": ([*TRAIN, "--latents", "9"], "net 'unet' requires images, and latents"),
+    "prior unasked": ([*TRAIN, "--prior", "flow"], "does not use a prior; acceleration does"),
     "fine-tuning an average": (
         ["image", "finetune", "--flow", "leap", "--data", "digits", "--output", "new"],
         "the prior has average",
@@ -325,7 +326,7 @@ MISTAKES = {
     "class of a flow": ([*SAMPLE, "--class", "11", "--output", "new.png"], "did you mean '1'?"),
     "class of a flow without": (
         ["image", "sample", "--flow", "leap", "--class", "1", "--output", "new.png"],
-        "trained without classes",
+        "trained without; train it with",
     ),
     "no such flow": (
         ["image", "sample", "--flow", "none", "--output", "new.png"], "none does not exist",

@@ -55,10 +55,10 @@ def test_missing_the_threshold_is_warned_of(run, here):
     [
         ([*COUPLE[:-1], "text"], "'text' is a file; name a folder"),
         ([*COUPLE[:-1], "text/sub"], "cannot keep potentials in text/sub"),
-        ([*COUPLE, "--method", "ot-cfm"], "which 'ot' does not have"),
+        ([*COUPLE, "--method", "ot-cfm"], "'potentials' is a setting of coupling 'semidiscrete'"),
         ([*COUPLE, "--cost-dim", "65"], "cost_dim=65 is more than the 64 dimensions"),
         ([*TRAIN, "--method", "sd-fm", "--potentials", "text/sub"], "cannot keep potentials in"),
-        ([*TRAIN, "--cost-dim", "3"], "cost_dim=3 is a setting of coupling 'semidiscrete'"),
+        ([*TRAIN, "--cost-dim", "3"], "'cost_dim' is a setting of coupling 'semidiscrete'"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(words, message, run, here):

@@ -1,4 +1,4 @@
-"""What the ways along a flow have in common."""
+"""Trajectories of flows of each kind."""
 
 import pytest
 import torch

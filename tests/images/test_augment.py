@@ -170,11 +170,11 @@ def test_mirroring_is_left_to_the_augmentation():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"augment": 0.1}, r"augment=0.1 needs a net that is told .* 'edm' with augment_dim 9"),
+        ({"augment": 0.1}, r"augment=0.1 requires a net that sees .* 'edm' with augment_dim 9"),
         ({"augment": 1.5, "config": EDM}, "augment must be a share from 0 to 1, got 1.5"),
         (
             {"augment": 0.1, "encoder": PCAEncoder.fit(digits(), 3), "config": None},
-            "needs a net that is told",
+            "requires a net that sees",
         ),
     ],
 )

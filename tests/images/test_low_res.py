@@ -83,8 +83,8 @@ def test_images_of_either_size_are_understood():
         ({"conditional": True}, "without classes"),
         ({"source": digits()[:20]}, "without a source of images"),
         ({"encoder": cf.images.PCAEncoder.fit(digits(), 3)}, "without latents"),
-        ({"flips": True}, "leave flips and augment out"),
-        ({"method": "mean-flow", "coupling": "acceleration"}, "asks a flow fitted before"),
+        ({"flips": True}, "does not go with flips or augment"),
+        ({"method": "mean-flow", "coupling": "acceleration"}, "requires a flow fitted before"),
     ],
 )
 def test_what_does_not_go_with_low_resolutions_is_refused(options, message):

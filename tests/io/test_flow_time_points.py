@@ -94,7 +94,13 @@ def test_predictions_are_held_against_cells_whose_times_are_told_in_another_unit
     assert table["n_real"].sum() == table["n_predicted"].sum() == 60
     ax = cf.pl.interpolation(whole, predicted, show=False)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["other times", "observed, 2", "observed, 4", "observed, 3", "predicted, 3"]
+    assert labels == [
+        "other time points",
+        "measured, 2",
+        "measured, 4",
+        "measured, 3",
+        "predicted, 3",
+    ]
     plt.close("all")
 
 

@@ -33,7 +33,7 @@ def test_the_midpoint_is_one_and_the_best_on_top(table):
     assert names == means.index.tolist()
     dots = {tuple(point) for each in ax.collections for point in each.get_offsets().tolist()}
     assert (1.0, names.index("midpoint")) in dots
-    with pytest.raises(cf.InputError, match="room for one data set, and these are a, b"):
+    with pytest.raises(cf.InputError, match="one ax can show one data set, got a, b"):
         cf.pl.benchmark(table, ax=ax, show=False)
 
 

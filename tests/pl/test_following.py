@@ -70,7 +70,7 @@ def test_one_fate_takes_axes(cells):
 
 
 def test_what_fates_cannot_draw_is_named(cells):
-    with pytest.raises(cf.InputError, match=r"room for one fate, and these are up, down, entropy"):
+    with pytest.raises(cf.InputError, match=r"one ax can show one fate, got up, down, entropy"):
         cf.pl.fates(cells, ax=plt.figure().add_subplot())
     with pytest.raises(cf.InputError, match=r"unknown fate 'upp' .did you mean 'up'"):
         cf.pl.fates(cells, fates="upp")
@@ -107,16 +107,16 @@ def test_sankey_says_how_much_it_hides(cells, table):
     assert len(bands(ax)) == 2
     notes = [text.get_text() for text in ax.texts if "hidden" in text.get_text()]
     assert notes == ["3.0% hidden"]
-    assert "bands under 5.0% of the cells of a time are hidden" in ax.get_title(loc="left")
+    assert "bands below 5.0% of the cells of a time point are hidden" in ax.get_title(loc="left")
     assert len(bands(cf.pl.sankey(cells, rare, threshold=0, show=False))) == 3
     ax = plt.figure().add_subplot()
     assert cf.pl.sankey(cells, table, ax=ax, show=False) is ax
 
 
 def test_what_sankey_cannot_draw_is_named(cells, table):
-    with pytest.raises(cf.InputError, match="missing: mass"):
+    with pytest.raises(cf.InputError, match="missing columns: mass"):
         cf.pl.sankey(cells, table.drop(columns="mass"))
-    with pytest.raises(cf.InputError, match="threshold must be a share"):
+    with pytest.raises(cf.InputError, match="threshold must be a fraction"):
         cf.pl.sankey(cells, table, threshold=2)
     with pytest.raises(cf.InputError, match="no transitions to draw"):
         cf.pl.sankey(cells, table[:0])
@@ -140,7 +140,7 @@ def test_the_figure_tells_paths_beyond_the_data(cells, quick):
     flow = cf.tl.fit(cells, use_rep="X_pca", method="ot-cfm", recipe=quick, progress=False)
     with pytest.warns(cf.CellflowWarning):
         far = cf.tl.trajectories(cells, flow, times=[0, 1, 3], extrapolate=True)
-    assert "beyond" in cf.pl.trajectories(cells, far, show=False).get_title()
+    assert "outside the times" in cf.pl.trajectories(cells, far, show=False).get_title()
     film = cf.pl.animate(cells, far, show=False)
     film._func(3.0)
     assert film._fig.axes[0].get_title(loc="left") == "time 3, beyond the data"
@@ -191,7 +191,7 @@ def test_a_film_backward_begins_at_the_end_and_takes_axes(cells, flow, tmp_path)
 
 
 def test_what_cannot_be_filmed_is_named(cells, paths, tmp_path, monkeypatch):
-    with pytest.raises(cf.InputError, match=r"no paths of cellflow\.tl\.trajectories"):
+    with pytest.raises(cf.InputError, match=r"result of cellflow\.tl\.trajectories"):
         cf.pl.animate(cells, cells)
     with pytest.raises(cf.InputError, match="interval must be positive"):
         cf.pl.animate(cells, paths, interval=0)
@@ -199,7 +199,7 @@ def test_what_cannot_be_filmed_is_named(cells, paths, tmp_path, monkeypatch):
     with pytest.raises(cf.InputError, match=r"unknown format of an animation '.png'; valid: .gif"):
         cf.pl.save(film, tmp_path / "film.png")
     monkeypatch.setattr(writers, "is_available", lambda name: False)
-    with pytest.raises(cf.InputError, match=r"needs ffmpeg, which is .*; write \.gif or \.html"):
+    with pytest.raises(cf.InputError, match=r"requires ffmpeg, which is .*; write \.gif or \.html"):
         cf.pl.save(film, tmp_path / "film.mp4")
     monkeypatch.undo()
     cf.pl.save(film, tmp_path / "film.gif")

@@ -124,7 +124,7 @@ def test_what_cannot_be_drawn_is_named(arrows, trends):
         cf.pl.gene_trends(trends, genes=[], show=False)
     with pytest.raises(cf.InputError, match="unknown gene 'Z'"):
         cf.pl.gene_trends(trends, genes="Z", show=False)
-    with pytest.raises(cf.InputError, match="2 genes need 2 axes, got 1"):
+    with pytest.raises(cf.InputError, match="one Axes per gene: 2, got 1"):
         cf.pl.gene_trends(trends, ax=plt.figure().add_subplot(), show=False)
     with pytest.raises(cf.InputError, match="missing: mean"):
         cf.pl.gene_trends(trends.drop(columns="mean"), show=False)

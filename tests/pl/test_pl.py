@@ -55,7 +55,7 @@ def test_figures_are_shown_when_asked(name, draws, monkeypatch):
 def test_interpolation_tells_observed_from_predicted(course, predicted):
     ax = cf.pl.interpolation(course, predicted, show=False)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["other times", "observed, 1", "observed, 2", "predicted, 1.5"]
+    assert labels == ["other time points", "measured, 1", "measured, 2", "predicted, 1.5"]
     counts = [len(dots.get_offsets()) for dots in ax.collections]
     assert counts == [120, 60, 60, 120]
 
@@ -65,7 +65,13 @@ def test_real_cells_of_the_predicted_time_are_drawn_where_there_are_some(course,
     flow = cf.tl.fit(kept, use_rep="X_pca", recipe=quick, progress=False)
     ax = cf.pl.interpolation(course, cf.tl.interpolate(kept, flow, 2), show=False)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["other times", "observed, 1", "observed, 4", "observed, 2", "predicted, 2"]
+    assert labels == [
+        "other time points",
+        "measured, 1",
+        "measured, 4",
+        "measured, 2",
+        "predicted, 2",
+    ]
 
 
 def test_a_course_without_other_times_has_none_in_the_legend(course, quick):
@@ -73,7 +79,7 @@ def test_a_course_without_other_times_has_none_in_the_legend(course, quick):
     flow = cf.tl.fit(two, use_rep="X_pca", recipe=quick, progress=False)
     ax = cf.pl.interpolation(two, cf.tl.interpolate(two, flow, 0.5), show=False)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["observed, 0", "observed, 1", "predicted, 0.5"]
+    assert labels == ["measured, 0", "measured, 1", "predicted, 0.5"]
 
 
 def test_trajectories_start_at_cells_of_the_first_time(course, flow):
@@ -91,7 +97,7 @@ def test_holdout_draws_one_mark_for_each_fold_and_series(scores):
 
 
 def test_what_cannot_be_drawn_is_named(course, flow, predicted, scores):
-    with pytest.raises(cf.InputError, match=r"no prediction of cellflow\.tl\.interpolate"):
+    with pytest.raises(cf.InputError, match=r"result of cellflow\.tl\.interpolate"):
         cf.pl.interpolation(course, course)
     with pytest.raises(cf.InputError, match=r"no components \(0, 3\).*dimensions 0 to 2"):
         cf.pl.interpolation(course, predicted, components=(0, 3))

@@ -179,11 +179,11 @@ def test_no_times_are_needed_where_per_is_given(cells):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"per": "day"}, "per is 'day', but the times of the course are in hours"),
+        ({"per": "day"}, "per is 'day', but the times are in hours"),
         ({"per": "month"}, "unknown unit of time 'month'; valid: minute, hour, day, week"),
         ({"per": -1.0}, "per must be positive"),
-        ({"birth": (1.7, 0.3)}, r"birth must be a lowest and a highest rate.*\(1.7, 0.3\)"),
-        ({"death": (-0.1, 0.3)}, "death must be a lowest and a highest rate"),
+        ({"birth": (1.7, 0.3)}, r"birth must be .lowest, highest.*\(1.7, 0.3\)"),
+        ({"death": (-0.1, 0.3)}, "death must be .lowest, highest"),
         ({"species": "rat"}, "unknown species 'rat'; valid: human, mouse"),
         ({"proliferation": "CDK1"}, "must be a list of names, got 'CDK1'"),
         ({"proliferation": ()}, "0 of 0 proliferation genes"),
@@ -200,7 +200,7 @@ def test_what_makes_no_sense_is_refused(cells, options, message):
 def test_missing_genes_are_named_with_what_to_do(cells):
     cells.var_names = [f"ENSG{k:011d}" for k in range(cells.n_vars)]
     told = (
-        r"0 of 97 proliferation genes \(0%\) are in the data, at least 30% are needed; "
+        r"0 of 97 proliferation genes \(0%\) are in the data, at least 30% are required; "
         r"missing: MCM5, PCNA, .*\(85 more\)\. Are var_names gene symbols, is the species 'human'"
     )
     with pytest.raises(cf.InputError, match=told):
@@ -219,7 +219,7 @@ def test_some_missing_genes_are_recorded(cells):
 def test_without_apoptosis_genes_all_cells_die_at_the_rate_of_score_zero(cells, capsys):
     some = cells[:, [*range(100), *range(128, 328)]].copy()
     cf.pp.growth(some)
-    assert "3 of 31 apoptosis genes are in the data, too few" in capsys.readouterr().err
+    assert "only 3 of 31 apoptosis genes are in the data" in capsys.readouterr().err
     death = logistic(0.0, 0.3, 1.7, *DEATH_RISE)
     birth = logistic(some.obs[SCORES[0]], 0.3, 1.7, *BIRTH_RISE)
     np.testing.assert_allclose(some.obs["cellflow_growth"], (birth - death) / 24)
@@ -285,7 +285,7 @@ def test_logarithms_are_taken_as_they_are(cells):
     cf.pp.growth(logs)
     np.testing.assert_allclose(logs.obs["cellflow_growth"], cells.obs["cellflow_growth"], rtol=1e-4)
     linear.X = linear.X * 100
-    with pytest.raises(cf.InputError, match="neither counts nor on a logarithmic scale; take"):
+    with pytest.raises(cf.InputError, match="neither counts nor on a logarithmic scale; run"):
         cf.pp.growth(linear)
 
 
@@ -299,7 +299,7 @@ def test_cells_without_counts_get_the_rate_of_score_zero(cells):
 
 def test_a_set_without_controls_is_refused(cells):
     few = cells[:, :97].copy()
-    with pytest.raises(cf.InputError, match="no other genes of similar expression as MCM5"):
+    with pytest.raises(cf.InputError, match="no other genes have an expression similar to MCM5"):
         cf.pp.growth(few)
 
 

@@ -31,8 +31,10 @@ def test_embed_says_what_it_did(semrau, course, capsys):
     course.X = np.zeros((240, 0))
     cf.pp.embed(course, use_rep="X_pca", n_dims=2)
     told = capsys.readouterr().err
-    assert "counts: normalised to 12 a cell, log1p, PCA of 41 genes, 4 dimensions, whitened" in told
-    assert "obsm['X_pca'] as it came, 2 dimensions" in told
+    assert (
+        "counts: normalised to 12 per cell, log1p, PCA of 41 genes, 4 dimensions, whitened" in told
+    )
+    assert "obsm['X_pca'] as it is, 2 dimensions" in told
 
 
 def test_embed_writes_where_it_is_told(course):

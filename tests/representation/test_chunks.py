@@ -103,12 +103,12 @@ def test_two_workers_of_a_cluster_give_the_embedding_of_one_process(semrau, tmp_
     ) as cluster:
         cf.pp.embed(lazy, n_dims=4, cluster=cluster.scheduler_address)
     same_up_to_sign(lazy.obsm["X_cellflow"], expected)
-    with pytest.raises(InputError, match="a cluster works on expression that is on disk"):
+    with pytest.raises(InputError, match="cluster requires expression on disk"):
         cf.pp.embed(semrau, cluster="tcp://127.0.0.1:9")
 
 
 def test_a_cluster_that_does_not_answer_is_named(monkeypatch):
-    monkeypatch.setattr(chunks, "_PATIENCE", 0.2)
+    monkeypatch.setattr(chunks, "_TIMEOUT", 0.2)
     with (
         pytest.raises(InputError, match=r"no dask.distributed cluster answers at 'tcp://127"),
         cluster_at("tcp://127.0.0.1:9"),
@@ -156,7 +156,7 @@ def test_bad_values_in_parts_are_named(semrau, tmp_path, small_parts):
     with pytest.raises(InputError, match="expression matrix has NaN or infinite values in 1 of"):
         cf.pp.embed(as_dask(semrau))
     semrau.X.data[5] = 0.5
-    with pytest.raises(InputError, match="'counts' needs whole, non-negative numbers"):
+    with pytest.raises(InputError, match="'counts' requires whole, non-negative numbers"):
         cf.pp.embed(as_dask(semrau), kind="counts")
     semrau.X = sparse.csc_matrix(semrau.X)
     with pytest.raises(InputError, match=r"stored by columns \(CSC\)"):

@@ -170,7 +170,7 @@ def test_bad_values_are_named(semrau, course):
     with pytest.raises(InputError, match="expression matrix has NaN or infinite values in 1"):
         fit_representation(semrau, RepresentationSettings())
     semrau.X[5, 5] = 0.5
-    with pytest.raises(InputError, match="'counts' needs whole, non-negative numbers"):
+    with pytest.raises(InputError, match="'counts' requires whole, non-negative numbers"):
         fit_representation(semrau, RepresentationSettings(kind="counts"))
     with pytest.raises(InputError, match="n_dims 41 is more than the 40"):
         fit_representation(semrau, RepresentationSettings(kind="other", n_dims=41))

@@ -142,11 +142,11 @@ REFUSED = {
     ),
     "text for points": (
         lambda: with_points(course(), lambda x: x.astype(str)),
-        r"obsm\['X_pca'\] is no table of numbers: \(60, 3\), <U",
+        r"obsm\['X_pca'\] must be a numeric matrix .* shape \(60, 3\) of <U",
     ),
     "complex points": (
         lambda: with_points(course(), lambda x: x + 1j),
-        r"obsm\['X_pca'\] is no table of numbers: \(60, 3\), complex128",
+        r"obsm\['X_pca'\] must be a numeric matrix .* shape \(60, 3\) of complex128",
     ),
     "numbers that single precision does not have": (
         lambda: with_points(course(), at(4, 1, 1e200)),

@@ -170,7 +170,7 @@ def test_a_decoder_of_the_user_takes_the_place_of_the_representation(course):
     start = 10 * course.obsm["X_pca"][course.obs["day"] == 0, 0].mean()
     half = trends[trends["time"] == 0.5]["mean"].item()
     assert half == pytest.approx(start + 5, abs=1)
-    with pytest.raises(cf.InputError, match="has no way back to genes"):
+    with pytest.raises(cf.InputError, match="cannot be decoded to genes"):
         cf.tl.gene_trends(course, flow)
     with pytest.raises(cf.InputError, match="3 columns without names, and there are 0 genes"):
         cf.tl.gene_trends(course, flow, decoder=lambda x: x)
@@ -229,5 +229,5 @@ def test_groups_without_cells_are_left_out_and_times_may_be_of_numpy(measured, r
 
 def test_learned_rates_do_not_pass_for_those_of_gene_sets(measured, regulated):
     cf.tl.growth(measured, regulated)
-    with pytest.raises(cf.InputError, match="holds rates that a flow learned"):
+    with pytest.raises(cf.InputError, match="holds growth rates that a flow learned"):
         cf.tl.fit(measured, method=cf.method("ot-cfm", objective="growth"), progress=False)

@@ -114,7 +114,7 @@ def test_regions_tell_which_group_is_predicted_too_few_and_which_elsewhere(two_s
 
 def test_regions_need_a_prediction_and_real_cells(two_sided):
     still = linear_flow(two_sided, np.zeros((2, 2)), [0, 0], (0, 1, 2))
-    with pytest.raises(cf.InputError, match="no prediction"):
+    with pytest.raises(cf.InputError, match="not a result of"):
         cf.tl.regions(two_sided, two_sided, "side")
     with pytest.raises(cf.InputError, match=r"no cells were measured at time 1\.5"):
         cf.tl.regions(two_sided, cf.tl.interpolate(two_sided, still, 1.5), "side")

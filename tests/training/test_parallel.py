@@ -51,7 +51,7 @@ class Stopping:
         self.objective, self.left = objective, step
 
     def loss(self, net, pairs, generator):
-        # Readings of pairs that training does not see ask as well, and are no steps.
+        # Readings on unseen pairs call this as well, but are not steps.
         self.left -= net.training
         if self.left == 0:
             raise KeyboardInterrupt
@@ -111,7 +111,7 @@ def draws():
 
 
 def work(folder: str) -> None:
-    """What each of the processes does; what comes of it goes to a file of its own."""
+    """Do all trainings in one of the processes; save the results to its own file."""
     torch.set_num_threads(1)
     trainer.READ_EVERY = 5
     with process_group("cpu") as device:
@@ -138,7 +138,7 @@ def fail(_folder: str) -> None:
 
 @pytest.fixture
 def alone(monkeypatch):
-    """What one process finds."""
+    """Results of one process."""
     monkeypatch.setattr(trainer, "READ_EVERY", 5)
     return whole_batches()
 

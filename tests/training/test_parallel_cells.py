@@ -67,5 +67,5 @@ def test_torchrun_fits_and_the_first_process_speaks_and_writes(folder):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("wrote flow") == 1
-    assert done.stdout.count("as it came") == 1
+    assert done.stdout.count("as it is,") == 1
     assert cf.Flow.load(folder / "flow").history["step"] == [3]

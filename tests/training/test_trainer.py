@@ -65,7 +65,7 @@ class Slope:
 
 
 def way(**changes):
-    """How far each weight goes."""
+    """Return the distance that each weight moves."""
     net = trainings.net().double()
     coupling = minibatches(dtype=torch.float64)
     before = trainings.net().double()
@@ -273,7 +273,7 @@ def test_the_state_of_a_callback_is_in_the_checkpoint(tmp_path):
 
 @dataclass
 class Lost:
-    """A loss that is no number at one step."""
+    """A loss that is not finite at one step."""
 
     at: int
     value: float = math.nan

@@ -111,7 +111,7 @@ def test_every_command_is_one_that_cellflow_understands(plan):
         assert (one["checkpoint_every"], one["resume"]) == (5, True)
     (tuned,) = given["finetune"]
     assert str(tuned["flow_path"]).endswith("results/i-cfm/3/flow")
-    assert (tuned["alpha"], tuned["target"], tuned["seed"]) == (0.5, "hermite", 3)
+    assert (tuned["oat_alpha"], tuned["oat_target"], tuned["seed"]) == (0.5, "hermite", 3)
     assert len(given["sample"]) == len(given["score"]) == 3
     for one in given["score"]:
         assert (one["data"], one["n"], one["seed"]) == ("my pictures", 4, 3)

@@ -40,7 +40,7 @@ solver = click.option(
     "--solver",
     type=click.Choice(list(SOLVERS)),
     panel=options.RUN,
-    help="Solver of the flow; " + options.explained(SOLVERS) + ". [default: dopri5; average "
+    help="Solver of the flow; " + options.describe_choices(SOLVERS) + ". [default: dopri5; average "
     "for mean flows; edm-heun with --discriminator]",
 )
 n_steps = click.option(

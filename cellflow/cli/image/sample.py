@@ -44,7 +44,7 @@ _SHOWS = {
     default="samples",
     show_default=True,
     panel=options.DATA,
-    help="Output; " + options.explained(_SHOWS) + ".",
+    help="Output; " + options.describe_choices(_SHOWS) + ".",
 )
 @click.option(
     "--class", "label", metavar="NAME", panel=options.DATA, help="Class of all images. "

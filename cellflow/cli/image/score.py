@@ -87,7 +87,7 @@ _SPACES = {
     default="random-conv",
     show_default=True,
     panel=options.RUN,
-    help="Feature space; " + options.explained(_SPACES) + ".",
+    help="Feature space; " + options.describe_choices(_SPACES) + ".",
 )
 @click.option(
     "--weights", type=options.PATH, metavar="FILE", panel=options.RUN, help="Weights of the space."

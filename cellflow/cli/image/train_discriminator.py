@@ -65,7 +65,7 @@ def _number(name: str, default: int, what: str) -> Any:
     default="aot",
     show_default=True,
     panel=options.FIT,
-    help="Coupling of noise and images; " + options.explained(_PAIRINGS) + ".",
+    help="Coupling of noise and images; " + options.describe_choices(_PAIRINGS) + ".",
 )
 @_number("--coupling-batch-size", 512, "Images of one transport problem.")
 @_number("--n-steps", 2000, "Training steps.")

@@ -48,6 +48,7 @@ class Guidance(Protocol):
         self,
         flow: Flow,
         space: ImageSpace,
+        *,
         encoder: Encoder | None,
         n: int,
         generator: torch.Generator,

@@ -21,7 +21,7 @@ from cellflow.images.guidance.discriminator_guidance import check_guidable
 from cellflow.images.samples import from_noise
 from cellflow.images.space import ImageSpace, training_settings
 from cellflow.marginals import Population
-from cellflow.methods.recipes import Recipe
+from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.nets.hourglass import check_unet_sizes
 from cellflow.training import resolve_device
 
@@ -35,7 +35,7 @@ def train_discriminator(
     *,
     generated: ImageSet | int | None = None,
     pairing: str = "aot",
-    recipe: Recipe = DISCRIMINATOR_RECIPE,
+    recipe: str | Recipe | None = None,
     classifier_steps: int = 2000,
     channels: int = 32,
     blocks: int = 2,
@@ -67,7 +67,7 @@ def train_discriminator(
         flow's method.
     recipe
         Optimisation of the head; its `batch_size` and `coupling_batch_size` are those of the
-        classifier too. The default is `cellflow.images.DISCRIMINATOR_RECIPE`.
+        classifier too. None takes `cellflow.images.DISCRIMINATOR_RECIPE`.
     classifier_steps
         Training steps of the classifier.
     channels, blocks
@@ -132,7 +132,7 @@ def train_discriminator(
         _with_labels(space, flow, data),
         sizes=sizes,
         pairing=pairing,
-        recipe=recipe,
+        recipe=DISCRIMINATOR_RECIPE if recipe is None else recipe_of(recipe),
         classifier_steps=classifier_steps,
         seed=fit_seed,
         device=place,

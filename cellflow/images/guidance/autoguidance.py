@@ -74,11 +74,30 @@ class Autoguidance:
         self,
         flow: Flow,
         space: ImageSpace,
+        *,
         encoder: Encoder | None,
         n: int,
         generator: torch.Generator,
     ) -> Integrate:
-        """Check the weaker flow against `flow`, and draw what selects among trajectories."""
+        """Check the weaker flow against `flow`, and draw what selects among trajectories.
+
+        Parameters
+        ----------
+        flow
+            The flow that is guided.
+        space
+            Its space.
+        encoder
+            Your own encoder, for flows in its latents.
+        n
+            Number of images.
+        generator
+            Source of further random draws.
+
+        Returns
+        -------
+        The integration of a batch.
+        """
         weak_space = ImageSpace.of(self.weak, encoder)
         _check_pair(flow, space, self.weak, weak_space)
         if self.n_trajectories > 1:

@@ -99,11 +99,30 @@ class DiscriminatorGuidance:
         self,
         flow: Flow,
         space: ImageSpace,  # noqa: ARG002
+        *,
         encoder: Encoder | None,  # noqa: ARG002
         n: int,  # noqa: ARG002
         generator: torch.Generator,
     ) -> Integrate:
-        """Check the discriminator against `flow`."""
+        """Check the discriminator against `flow`.
+
+        Parameters
+        ----------
+        flow
+            The flow that is guided.
+        space
+            Its space.
+        encoder
+            Your own encoder, for flows in its latents.
+        n
+            Number of images.
+        generator
+            Source of further random draws.
+
+        Returns
+        -------
+        The integration of a batch.
+        """
         check_guidable(flow)
         _check_fit(flow, self.discriminator)
         return partial(self._integrate, flow, generator)

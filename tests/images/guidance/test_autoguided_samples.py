@@ -97,8 +97,7 @@ def test_one_trajectory_takes_any_solver(flow, weak):
 def test_weights_that_are_not_exact_are_told_of(flow, weak):
     near = trained(method="ot-cfm")
     for change in ({"sigma": 0.1}, {"coupling": "semidiscrete", "epsilon": 0.1}):
-        method = cf.method(weak.method, **change).model_dump()
-        changed = replace(weak, settings={**weak.settings, "method": method})
+        changed = replace(weak, method=cf.method(weak.method, **change))
         with pytest.warns(CellflowWarning, match="the weak flow has .* approximate here"):
             cf.images.sample(flow, 2, guidance=Autoguidance(changed, n_trajectories=2), **EULER)
     with pytest.warns(CellflowWarning, match="this flow has coupling 'ot'"):
@@ -106,8 +105,7 @@ def test_weights_that_are_not_exact_are_told_of(flow, weak):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cf.images.sample(near, 2, guidance=Autoguidance(weak), **EULER)
-        method = cf.method(weak.method, coupling="semidiscrete").model_dump()
-        exact = replace(weak, settings={**weak.settings, "method": method})
+        exact = replace(weak, method=cf.method(weak.method, coupling="semidiscrete"))
         cf.images.sample(flow, 2, guidance=Autoguidance(exact, n_trajectories=2), **EULER)
 
 
