@@ -101,5 +101,5 @@ def test_bad_input_is_refused():
             path_energy(trajectory, torch.tensor(times))
     with pytest.raises(InputError, match="1 time points"):
         path_energy(trajectory[:1], torch.tensor([0.0]))
-    with pytest.raises(InputError, match="no distance"):
+    with pytest.raises(InputError, match="must be positive, got 0"):
         normalized_path_energy(trajectory, torch.tensor([0.0, 1.0, 2.0]))
