@@ -68,7 +68,7 @@ def score_method(
 
 
 def fit_fold(evaluation: Evaluation, fold: Fold, method: NamedMethod, **options: Any) -> Flow:
-    """Fit a flow to the training cells of a fold, and before it its prior where it needs one.
+    """Fit a flow to the training cells of a fold, after its prior if the method requires one.
 
     `options` are those of `training.fit_flow`.
     """

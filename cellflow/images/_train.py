@@ -51,10 +51,10 @@ def train(
         Method and recipe: a name of `cellflow.images.CONFIGS`, a YAML file, or a `Config`. None
         chooses by the size of the images; in latents, the recipe for cells.
     method
-        In place of the config's: a name, or a method of `cellflow.method`. By name it has sigma 0,
-        as published for images, except on bridges, which need noise.
+        Replaces the method of the config: a name, or a method of `cellflow.method`.
+        By name it has sigma 0, as published for images, except on bridges, which need noise.
     recipe
-        In place of the config's: a name, or a recipe of `cellflow.recipe`.
+        Replaces the recipe of the config: a name, or a recipe of `cellflow.recipe`.
     n_steps
         Training steps, in place of the recipe's.
     conditional

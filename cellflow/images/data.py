@@ -107,7 +107,7 @@ class ImageSet:
 
         Returns
         -------
-        Those images, at least one.
+        The images of the class, at least one.
 
         Raises
         ------

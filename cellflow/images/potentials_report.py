@@ -40,12 +40,12 @@ _POINTS_PER_ATOM, _MIN_POINTS = 5, 4096
 
 @dataclass(frozen=True)
 class PotentialsReport:
-    """Fitted potentials of the points of one label, and how even their coupling is.
+    """Report on the fitted potentials of the points of one label.
 
     Attributes
     ----------
     label
-        The label; None where points have none.
+        The label; None for points without labels.
     n_atoms, dim
         Number of its points, and of the coordinates that costs are taken on.
     epsilon
@@ -88,16 +88,16 @@ def report_potentials(
     marginals
         Noise and points.
     method
-        Of coupling `semidiscrete`, with the folder as `potentials`. Potentials that are there
-        already are read.
+        Method with coupling `semidiscrete` and its setting `potentials`, the folder. Potentials
+        that exist already are read.
     recipe
-        That of the training: it decides units, and the share of the points trained on.
+        Recipe of the training, which determines units and the share of the points to train on.
     seed
         Of the generators of noise. Files do not depend on it, potentials in their last digits.
     device
         Device of the computation.
     overwrite
-        Fit potentials that are there already again, and replace them.
+        Fit existing potentials again, and replace them.
     progress
         Show a progress bar on stderr.
 

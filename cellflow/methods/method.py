@@ -34,7 +34,7 @@ Settings = TypeVar("Settings", bound=PartSettings)
 
 
 def _make_part(value: Any, classes: Mapping[str, type[Settings]], kind: str) -> Settings:
-    """Return the part of a name, or of a mapping with a `name`; a part is returned as it is."""
+    """Return the part for a name or a mapping with a `name`; a part is returned unchanged."""
     if isinstance(value, PartSettings) and value.kind == kind:
         return value  # type: ignore[return-value]
     values = {"name": value} if isinstance(value, str) else value

@@ -241,7 +241,7 @@ class BlockwiseSettings(GroundCostSettings):
     Attributes
     ----------
     block_size
-        Cells a side of a block.
+        Number of cells per side of a block.
     """
 
     summary: ClassVar[str] = "exact optimal transport inside large random blocks of cells, once"
@@ -315,8 +315,8 @@ class WFRSettings(CouplingSettings):
         Length scale: mass is not moved farther than pi delta. None uses the mean distance of
         optimally coupled cells, or what the farthest need.
     block_size, max_blocks
-        Cells a side of a block, and blocks that are solved between two times at most; of more
-        cells than they have, a random share is coupled.
+        Number of cells per side of a block, and maximum number of blocks between two times; of
+        more cells than these, a random share is coupled.
     """
 
     summary: ClassVar[str] = (
@@ -357,7 +357,7 @@ class AccelerationSettings(CouplingSettings):
 class AutoSettings(ExactFullSettings):
     """Settings of `auto`: those of `exact-full`."""
 
-    summary: ClassVar[str] = "exact-full where the plan is cheap, ot elsewhere"
+    summary: ClassVar[str] = "exact-full if the plan is cheap, else ot"
     source: ClassVar[str] = "this package"
 
     name: Literal["auto"] = "auto"  # type: ignore[assignment]
@@ -513,7 +513,7 @@ class VelocityScoreSettings(ObjectiveSettings):
     Attributes
     ----------
     score_weight
-        Weight of the error of the score beside that of the velocity.
+        Weight of the error of the score, relative to that of the velocity.
     """
 
     summary: ClassVar[str] = "velocity and score, for simulation with noise"
@@ -532,7 +532,7 @@ class GrowthSettings(ObjectiveSettings):
     Attributes
     ----------
     growth_weight
-        Weight of the error of the growth rate beside that of the velocity.
+        Weight of the error of the growth rate, relative to that of the velocity.
     """
 
     summary: ClassVar[str] = (
@@ -579,8 +579,8 @@ class OATSettings(ObjectiveSettings):
     Attributes
     ----------
     oat_alpha
-        Weight of the displacement beside the end velocities, of which 4/5 alone leaves the
-        marginals as they are.
+        Weight of the displacement relative to the end velocities; only 4/5 preserves the
+        marginals.
     oat_target
         Whether `linear` paths are learned with that weight, or `hermite` ones, which leave the
         marginals and have no weight.

@@ -73,7 +73,7 @@ def to_cellrank(
     -----
     `cellrank.kernels.RealTimeKernel(adata, time_key="cellflow_time_point", couplings=...)` takes
     the result (Weiler et al. 2024, Nat. Methods 21:1196). Memory is that of a dense plan, 40 bytes
-    an entry: 8,000 cells a side take 2.5 GB.
+    an entry: 8,000 cells per side take 2.5 GB.
 
     Examples
     --------

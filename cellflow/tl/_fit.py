@@ -60,7 +60,7 @@ def fit(
         of a usual name (`time`, `day`, ...).
     use_rep
         `obsm` key to fit in. None uses `X_cellflow`, and makes it with the defaults of
-        `pp.embed` where it is missing.
+        `pp.embed` if it is missing.
     method
         A named combination of coupling, path and objective (`cellflow methods` lists them), or one
         with other parts or settings: `cellflow.method("ot-cfm", coupling="low-rank", rank=20)`.
@@ -176,7 +176,7 @@ def digest_inputs(cells: Batch, elapsed: np.ndarray) -> str:
 
 
 def _make_marginals(cells: Batch, points: TimePoints, kind: str) -> tuple[Marginals, TimeAxis]:
-    """Split the cells into one population a time, and fit their clock."""
+    """Split the cells into one population per time, and fit the time axis."""
     axis = fit_time_axis(kind, points.times, cells.x, points.elapsed)
     return populations(cells, points.elapsed, points.times, axis), axis
 

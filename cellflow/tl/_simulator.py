@@ -25,7 +25,7 @@ class Simulator:
     flow
         The fitted flow.
     n_samples
-        Stochastic paths of each cell; None follows the velocity, one path a cell.
+        Stochastic paths of each cell; None integrates the velocity, one path per cell.
     generator
         Source of the noise, on the device of the flow.
     """

@@ -197,7 +197,7 @@ def check_prior(prior: Flow | None, method: Method, marginals: Marginals, axis: 
     Raises
     ------
     InputError
-        With the reason.
+        If it is not; the message gives the reason.
     """
     needing = format_list(name for name, each in COUPLINGS.items() if each.needs_prior)
     if not method.coupling.needs_prior:

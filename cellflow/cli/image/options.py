@@ -262,7 +262,7 @@ discriminator_guidance = options.compose(
 
 
 def load_guidance(given: dict[str, Any], device: Any) -> Guidance | None:
-    """Make the guidance of `images.sample`, taking its options out of the settings."""
+    """Make the guidance for `images.sample`, taking its options out of the settings."""
     from cellflow import Flow, images
 
     weak, gamma, n_trajectories = (
