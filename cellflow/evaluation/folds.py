@@ -106,8 +106,8 @@ class Fold:
         """Doublings from `max_cells` to all cells of the larger side; 0 where all are scored."""
         if self.max_cells is None:
             return 0.0
-        carried = sum(int((self.elapsed == time).sum()) for time in (self.before, self.after))
-        return max(0.0, float(np.log2(max(len(self.held_out), carried) / self.max_cells)))
+        n_moved = sum(int((self.elapsed == time).sum()) for time in (self.before, self.after))
+        return max(0.0, float(np.log2(max(len(self.held_out), n_moved) / self.max_cells)))
 
     def fraction(self, axis: TimeAxis) -> float:
         """Return the share of the interval between its neighbours that has passed on a clock."""

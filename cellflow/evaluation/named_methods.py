@@ -36,7 +36,7 @@ class NamedMethod:
     sigma_of_prior
         Whether a fine-tuning takes the noise of its prior's path instead of its own.
     time_axis
-        Clock of its flow; None takes that of the data set.
+        Clock of its flow; None uses that of the data set.
     """
 
     role: ClassVar[str] = "model"
@@ -75,7 +75,7 @@ class ExternalMethod:
     kind
         One of `EXTERNAL_METHODS`.
     n_steps
-        Training steps; None takes those of its published recipe for the number of cells.
+        Training steps; None uses those of its published recipe for the number of cells.
     """
 
     role: ClassVar[str] = "external"

@@ -20,9 +20,9 @@ class Protocol:
     representation_sees_held_out
         Whether scaling and components are fitted to all cells or to the training cells.
     start
-        Cells that are carried to the held-out time: `previous`, or `both` neighbours.
+        Cells that are moved to the held-out time: `previous`, or `both` neighbours.
     solver, n_steps
-        Solver that carries them, and its number of steps; None leaves it to the solver.
+        Solver that moves them, and its number of steps; None leaves it to the solver.
     """
 
     summary: str

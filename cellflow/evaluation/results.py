@@ -71,8 +71,8 @@ class ResultsFolder:
         return dict(_map(document["value"], lambda number: nan if number is None else number))
 
     def write(self, kind: str, key: Mapping[str, Any], value: Mapping[str, Any]) -> None:
-        """Write names and numbers under a key, whole or not at all."""
-        # JSON cannot say NaN.
+        """Write names and numbers under a key, atomically."""
+        # NaN is not valid JSON.
         plain = _map(value, lambda x: None if isinstance(x, float) and isnan(x) else x)
         document = {"format": _FORMAT, "key": key, "value": plain}
         with atomic_file(self._file(kind, key), overwrite=True) as staged:

@@ -99,7 +99,7 @@ class Runner:
     device
         Device of the fits.
     threads
-        Transport problems that are solved side by side at most; None takes the number of cores.
+        Transport problems that are solved side by side at most; None uses the number of cores.
     """
 
     def __init__(

@@ -52,7 +52,7 @@ def time_points_for_flow(adata: AnnData, flow: Flow, time_key: str | None = None
     flow
         The flow.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
 
     Raises
     ------

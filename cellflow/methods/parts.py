@@ -74,7 +74,7 @@ class CouplingSettings(PartSettings):
     changes_mass
         Whether pairs have masses at both ends.
     needs_prior
-        Whether it requires a flow fitted before, whose velocities its pairs carry.
+        Whether it requires a fitted flow, whose velocities at both ends its pairs have.
     """
 
     kind: ClassVar[str] = "coupling"
@@ -161,7 +161,7 @@ class EntropicSettings(CloneCostSettings):
     Attributes
     ----------
     epsilon
-        Strength of the entropy; None takes 2 sigma^2 times the length of the interval (not with
+        Strength of the entropy; None uses 2 sigma^2 times the length of the interval (not with
         `cost_rep`).
     """
 
@@ -186,7 +186,7 @@ class UnbalancedSettings(CloneCostSettings):
     Attributes
     ----------
     epsilon
-        Strength of the entropy; None takes 0.01 times the mean cost.
+        Strength of the entropy; None uses 0.01 times the mean cost.
     tau_a, tau_b
         Strength of the marginal constraints: 1 for exact marginals, less for softer ones.
     """
@@ -260,7 +260,7 @@ class LowRankSettings(FeatureCostSettings):
     rank
         Rank of the plan.
     epsilon
-        Strength of the entropy; None takes 0.
+        Strength of the entropy; None uses 0.
     """
 
     summary: ClassVar[str] = "low-rank optimal transport between all cells, once"
@@ -278,11 +278,11 @@ class SemidiscreteSettings(FeatureCostSettings):
     Attributes
     ----------
     epsilon
-        Strength of the entropy; None takes about 0.01 times the costs' standard deviation.
+        Strength of the entropy; None uses about 0.01 times the costs' standard deviation.
     semidiscrete_steps
         Steps of the potentials' optimisation at most.
     cost_dim
-        Principal components of the target that costs are taken on; None takes all coordinates.
+        Principal components of the target that costs are taken on; None uses all coordinates.
     potentials
         Folder that potentials are stored in and read from, a file for each pair of populations;
         None stores none.
@@ -312,7 +312,7 @@ class WFRSettings(CouplingSettings):
         (`learned`), only if they rise (`rising`, since fewer cells may be fewer captured), or not
         at all (`relative`).
     delta
-        Length scale: mass is not moved farther than pi delta. None takes the mean distance of
+        Length scale: mass is not moved farther than pi delta. None uses the mean distance of
         optimally coupled cells, or what the farthest need.
     block_size, max_blocks
         Cells a side of a block, and blocks that are solved between two times at most; of more
@@ -437,7 +437,7 @@ class MetricSettings(PathSettings):
     Attributes
     ----------
     metric
-        `land` or `rbf`; None takes land up to 10 dimensions.
+        `land` or `rbf`; None uses land up to 10 dimensions.
     land_gamma, land_rho, land_alpha
         Width, offset and power of `land`.
     rbf_centres, rbf_kappa
@@ -588,7 +588,7 @@ class OATSettings(ObjectiveSettings):
         Update of the net that gives end velocities: an average of the trained one with this decay
         a step, or, if not None, a copy of it each so many steps.
     oat_tolerance
-        Change of the spread of carried points, relative to that of the prior, at which training
+        Change of the spread of moved points, relative to that of the prior, at which training
         stops.
     """
 

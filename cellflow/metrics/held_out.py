@@ -154,7 +154,7 @@ class Baselines:
         progress
             Show a progress bar on stderr.
         threads
-            Transport problems that are solved side by side at most; None takes as many as there
+            Transport problems that are solved side by side at most; None uses as many as there
             are cores, and memory for.
         """
         halves = _split(real, np.random.default_rng(seed))

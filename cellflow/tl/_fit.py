@@ -56,10 +56,10 @@ def fit(
     adata
         Cells of two or more times.
     time_key
-        Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
+        Column of `obs` with the times; None uses the one that `pp.time_points` recorded, or one
         of a usual name (`time`, `day`, ...).
     use_rep
-        `obsm` key to fit in. None takes `X_cellflow`, and makes it with the defaults of
+        `obsm` key to fit in. None uses `X_cellflow`, and makes it with the defaults of
         `pp.embed` where it is missing.
     method
         A named combination of coupling, path and objective (`cellflow methods` lists them), or one
@@ -74,7 +74,7 @@ def fit(
         `obs` column with the clone of each cell, or `obsm` key with a matrix of cells and clones;
         coupling costs less between clonal relatives.
     cost_rep
-        `obsm` key of the coordinates of coupling costs; None takes those that are fitted in.
+        `obsm` key of the coordinates of coupling costs; None uses those that are fitted in.
     prior
         A flow fitted before, for the coupling `acceleration`; to start from its weights, see
         `tl.finetune`.

@@ -32,7 +32,7 @@ def growth(
     flow
         A fitted flow with growth: methods `default` and `wfr-fm`, growth from gene sets, ...
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     key_added
         Column of `obs` to write to. The default is that of `pp.growth`, whose rates are replaced.
     copy

@@ -60,7 +60,7 @@ def predicted_cells(
     columns
         Columns of `obs`, one value for each cell or one for all; that of the time is required.
     names
-        Names of the cells without the time; None takes the origins.
+        Names of the cells without the time; None uses the origins.
     decode
         Decode expression if the representation has a map back to genes.
     """

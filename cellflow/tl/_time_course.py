@@ -57,7 +57,7 @@ class TimeCourse:
 
     @classmethod
     def read(cls, adata: AnnData, flow: Flow, time_key: str | None) -> TimeCourse:
-        """Read the times of all cells; `time_key` None takes the column the flow was fitted to."""
+        """Read the times of all cells; `time_key` None uses the column the flow was fitted to."""
         return cls(
             adata, flow, time_points_for_flow(adata, flow, time_key), time_key or flow.time_key
         )

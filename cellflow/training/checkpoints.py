@@ -83,7 +83,7 @@ class Checkpoint:
         return step % self.every == 0
 
     def save(self, state: State) -> None:
-        """Write the state, whole or not at all."""
+        """Write the state atomically."""
         # safetensors refuses tensors that share memory.
         tensors = {name: tensor.detach().clone() for name, tensor in state.tensors.items()}
         texts = {

@@ -261,7 +261,7 @@ class Trainer(Generic[Net]):
         self.done |= self.group.any(any(stops), self.device)
 
     def _unread_losses(self) -> Tensor:
-        """Return the losses of the steps since the last reading; refuse those not finite."""
+        """Return the losses of the steps since the last reading; raise an error if not finite."""
         read = int(self.history["step"][-1]) if self.history["step"] else 0
         losses = self.group.mean(self.losses[read : self.steps])
         diverged = torch.nonzero(~losses.isfinite())[:, 0].tolist()

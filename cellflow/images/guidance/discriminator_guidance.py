@@ -43,7 +43,7 @@ class DiscriminatorGuidance:
         From `train_discriminator`.
     weight
         Weight of the guidance where a step begins, or a pair of weights, for its beginning and its
-        end. None takes the published 2, or 1 for a discriminator that depends on classes.
+        end. None uses the published 2, or 1 for a discriminator that depends on classes.
     boost
         Whether samples that look generated get noise and stronger guidance; they then depend on the
         batch size. None boosts with classes only, as published.
@@ -239,7 +239,7 @@ class DiscriminatorGuide:
 
 
 def check_guidable(flow: Flow) -> None:
-    """Refuse flows whose points are not images with Gaussian noise.
+    """Check that the points of a flow are images with Gaussian noise.
 
     Raises
     ------
