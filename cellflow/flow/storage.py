@@ -67,7 +67,7 @@ def check_flow_target(path: Path, *, overwrite: bool, form: Format = FLOW) -> No
     """Raise `FileError` unless a flow can be saved to `path`; only a flow is overwritten."""
     check_target(path, overwrite=overwrite)
     if path.exists():
-        _check_is(path, form)
+        _check_format(path, form)
 
 
 def write_folder(path: Path, stored: Stored, *, overwrite: bool, form: Format = FLOW) -> None:
@@ -89,7 +89,7 @@ def write_folder(path: Path, stored: Stored, *, overwrite: bool, form: Format = 
 
 def read_folder(path: Path, form: Format = FLOW) -> Stored:
     """Read and verify a flow folder."""
-    _check_is(path, form)
+    _check_format(path, form)
     names = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
     if foreign := names - {form.description, TENSORS}:
         raise FileError(
@@ -151,7 +151,7 @@ def _blob(tensors: Mapping[str, Tensor]) -> bytes:
     return save({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()})
 
 
-def _check_is(path: Path, form: Format) -> None:
+def _check_format(path: Path, form: Format) -> None:
     if not path.is_dir():
         reason = "is not a folder" if path.exists() else "does not exist"
         raise FileError(f"{path} {reason}; expected the folder of a saved {form.what}")

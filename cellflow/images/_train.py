@@ -61,13 +61,13 @@ def train(
         Make the velocity depend on the class. Noise is coupled within each class, so that it does
         not depend on it.
     low_res
-        Make the velocity depend on the low resolution of the image, in which so many pixels per
-        side become one: `upscale` then generates images for low resolutions. Costs depend on these
-        too, with the weight `condition_weight` of the method. From noise, in pixels, without
-        classes and flips.
+        Downsampling factor for super-resolution: the velocity depends on the low resolution of
+        the image, and `upscale` generates images for low resolutions. Costs include distances of
+        low resolutions, with the weight `condition_weight` of the method. Requires noise as the
+        source, pixels as points, no classes and no flips.
     flips
         Mirror images left to right at random when they are drawn, or, with couplings between stored
-        images, such as `semidiscrete`, store the mirror of each beside it. None mirrors RGB images,
+        images, such as `semidiscrete`, store each image also mirrored. None mirrors RGB images,
         unless they are augmented, and not grey ones, which are often letters or digits.
     augment
         Share of the images that are rotated, that are zoomed, and so on, when they are drawn, as in

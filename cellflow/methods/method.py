@@ -49,9 +49,9 @@ def _make_part(value: Any, classes: Mapping[str, type[Settings]], kind: str) -> 
 class Method(BaseModel):
     """A coupling, a path and an objective, each with its settings.
 
-    Lengths are in units of the spread of the training cells where the recipe standardises, else
-    of the representation; costs in those units squared, or in those of the coordinates that costs
-    are taken on where these are others; times in mean intervals.
+    The unit of length is the spread of the training cells if the recipe standardises, else that of
+    the representation. The unit of costs is its square; for costs on other coordinates (`cost_rep`)
+    it is the mean variance of these. The unit of time is the mean interval.
 
     Attributes
     ----------
@@ -59,8 +59,8 @@ class Method(BaseModel):
         The parts, each with its own settings (`cellflow.methods.parts`). A name is the part with
         its defaults.
     asynchrony
-        Spread of the clocks of predicted cells: standard deviation of the log-odds of the share
-        of an interval that has passed for a cell, around those of the requested time.
+        Spread of the clocks of predicted cells: standard deviation over cells of logit(s), where
+        s is the elapsed share of the interval; the mean is logit(s) of the requested time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

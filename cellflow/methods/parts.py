@@ -98,9 +98,9 @@ class FeatureCostSettings(CouplingSettings):
     Attributes
     ----------
     condition_weight
-        beta, the weight of squared distances of conditions in costs beside those of points, where
-        conditions are continuous: low resolutions of images. None weighs them so that the nearest
-        other condition costs what the best partner gains (`balanced_weight`).
+        beta, the weight of squared distances of continuous conditions (low resolutions of images)
+        in costs, relative to squared distances of points. None balances the cost of the nearest
+        other condition and the gain of the best partner (`balanced_weight`).
     """
 
     sees_features: ClassVar[bool] = True
@@ -308,9 +308,9 @@ class WFRSettings(CouplingSettings):
     Attributes
     ----------
     growth
-        Use of numbers of cells for the growth of a population between two times: as they are
-        (`learned`), only if they rise (`rising`, since fewer cells may be fewer captured), or not
-        at all (`relative`).
+        Whether the number of cells determines the growth of a population between two times:
+        always (`learned`), only if it increases (`rising`, since a decrease may be due to fewer
+        captured cells), or never (`relative`).
     delta
         Length scale: mass is not moved farther than pi delta. None uses the mean distance of
         optimally coupled cells, or what the farthest need.

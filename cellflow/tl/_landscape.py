@@ -26,7 +26,7 @@ def landscape(
     key_added: str = POTENTIAL,
     copy: bool = False,
 ) -> AnnData | None:
-    """Write the potential of each cell: minus its log-density under the flow.
+    """Compute the potential of each cell: minus its log-density under the flow.
 
     The cells of the first time are fitted by one Gaussian, with their mean and covariance. The flow
     transports it, squeezing and stretching it; the potential of a cell is minus the logarithm of

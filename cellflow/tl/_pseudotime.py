@@ -39,7 +39,7 @@ def pseudotime(
     key_added: str = PSEUDOTIME,
     copy: bool = False,
 ) -> AnnData | None:
-    """Write the time at which the flow predicts cells like each cell, and how far each has come.
+    """Compute a pseudotime and the path length of each cell along a flow.
 
     Populations are predicted at times between the snapshots, as by `tl.interpolate`. The pseudotime
     of a cell is the mean time of the predicted cells that are nearest to it, without those that

@@ -63,8 +63,8 @@ def push(
     `tl.interpolate`. In particular:
 
     `obs["cellflow_weight"]`
-        Weights that sum to one, in proportion to the mass that each cell has grown to; for cells of
-        several times, to its share of what all cells of its own time have grown to.
+        Weights that sum to one, proportional to the mass of each cell at `time`; for cells of
+        several times, to this mass divided by the total mass of all cells of the same start time.
     `uns["cellflow"]["push"]`
         `time`, `cells`, `n_samples`, `extrapolated` (whether `time` is beyond the times of the
         flow), and the provenance: `flow_id`, `data`, `seed`, `device`, `versions`, `time_key`,

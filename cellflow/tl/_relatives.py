@@ -156,10 +156,10 @@ def descendants(
 
     `obs[key_added]`
         Share of each cell of `time` in the descendants of the group. Cells of the group are
-        weighted by their growth; those of several times by their share in the descendants of all
-        cells of their own time. They sum to one; cells of other times are NaN.
+        weighted by their growth; cells of several times by their share in the descendants of all
+        cells of the same time. Values sum to one; cells of other times are NaN.
     `uns["cellflow"][key_added]`
-        As of `ancestors`.
+        See `ancestors`.
 
     Raises
     ------
@@ -208,8 +208,8 @@ def _write_relatives(
     total = np.zeros(len(targets))
     origins = np.unique(course.elapsed[selected])
     for origin in origins:
-        # All cells of a time become the population of a later one, however long they grow until
-        # then. For a single time that is a factor, so the other cells need not be moved.
+        # Weights of several origins are relative to the total mass of all cells of each origin.
+        # For a single origin the total is a constant factor, so the other cells are not moved.
         share_of_all = later and len(origins) > 1
         rows = course.rows_at(origin, None if share_of_all else selected)
         transitions = estimator.estimate(rows, targets)

@@ -35,7 +35,7 @@ def uncertainty(
     key_added: str = UNCERTAINTY,
     copy: bool = False,
 ) -> AnnData | None:
-    """Write how far fits disagree on where each cell goes, and how far from data they take it.
+    """Compute the disagreement of several fits on each cell, and its distance from data.
 
     Every cell is moved from its own time to `time`, backward if that is earlier, by each of
     several flows that were fitted to the same data with different seeds.

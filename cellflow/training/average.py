@@ -17,7 +17,7 @@ _RAMP = 0.05
 
 
 class Average(Generic[Net]):
-    """A copy of a net whose weights are the moving average of those of the net.
+    """A copy of a net with the exponential moving average of its weights.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Autoguidance: lead samples away from those of a weaker flow, with weights that correct their law.
+"""Autoguidance by a weaker flow, with importance weights that correct the distribution.
 
 On x_t = (1 - t) x0 + t x1 the velocity v(t, x) = E[x1 - x0 | x_t = x] gives the score of x_t, and
 with the scores of two flows the rate at which a guided trajectory gains weight.
@@ -38,10 +38,11 @@ class Autoguidance:
         A flow from noise to points of the same space: one without classes, one that was trained
         for fewer steps, or a smaller one.
     gamma
-        Strength; 1 follows the flow alone, above 1 leads away from `weak`.
+        Strength: 1 is no guidance; above 1, samples are guided away from `weak`.
     n_trajectories
-        With more than one, each image is drawn from so many trajectories, by weights that correct
-        the law of the images towards rho^gamma rho_weak^(1 - gamma). They are exact for straight
+        With more than one, each image is drawn from so many trajectories with probability
+        proportional to importance weights, so that images approach the density
+        rho^gamma rho_weak^(1 - gamma). The weights are exact for straight
         paths without noise, of independent pairs or of semidiscrete ones without entropy.
 
     Raises
