@@ -82,7 +82,8 @@ def couple(
     Raises
     ------
     InputError
-        For settings that do not go together or with the images, or a folder that is a file.
+        For settings that are not compatible with each other or with the images, or a folder that
+        is a file.
     FileError
         If the folder cannot be written to, or has a report while `overwrite` is off.
 

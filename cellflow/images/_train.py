@@ -51,10 +51,10 @@ def train(
         Method and recipe: a name of `cellflow.images.CONFIGS`, a YAML file, or a `Config`. None
         chooses by the size of the images; in latents, the recipe for cells.
     method
-        In place of the config's: a name, or a method of `cellflow.method`. By name it has sigma 0,
-        as published for images, except on bridges, which need noise.
+        Replaces the method of the config: a name, or a method of `cellflow.method`.
+        By name it has sigma 0, as published for images, except on bridges, which need noise.
     recipe
-        In place of the config's: a name, or a recipe of `cellflow.recipe`.
+        Replaces the recipe of the config: a name, or a recipe of `cellflow.recipe`.
     n_steps
         Training steps, in place of the recipe's.
     conditional
@@ -71,7 +71,7 @@ def train(
         unless they are augmented, and not grey ones, which are often letters or digits.
     augment
         Share of the images that are rotated, that are zoomed, and so on, when they are drawn, as in
-        EDM. None takes 0.12, as published, for nets that see these changes (`edm` with
+        EDM. None uses 0.12, as published, for nets that see these changes (`edm` with
         `augment_dim` 9), and 0 for others, which require 0; so do couplings between stored images.
     encoder
         Latents to work in instead of pixels: an object with `encode` and `decode`.
@@ -97,7 +97,7 @@ def train(
     Raises
     ------
     InputError
-        For settings that do not go together or with the images.
+        For settings that are not compatible with each other or with the images.
 
     References
     ----------
@@ -127,7 +127,7 @@ def train(
             f"of changes: set augment 0, not {augment:g}"
         )
     if low_res is not None and (flips or augment):
-        raise InputError("low_res does not go with flips or augment; leave these out")
+        raise InputError("low_res cannot be combined with flips or augment; leave these out")
     flips = default_flips(space, data, flips, augment)
     weight = None
     if low_res is not None:

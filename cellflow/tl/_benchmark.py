@@ -61,7 +61,7 @@ def benchmark(
     each
         Settings of how times are held out that differ between data sets, by name of the data set.
     folder
-        Folder of finished scores, made where it is missing. With the same folder a benchmark that
+        Folder of finished scores, made if it is missing. With the same folder a benchmark that
         was stopped is resumed, and methods, seeds, times and data can be added; None stores
         nothing.
     jobs

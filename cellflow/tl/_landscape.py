@@ -40,7 +40,7 @@ def landscape(
     flow
         The fitted flow.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     key_added
         Column of `obs` to write to.
     copy

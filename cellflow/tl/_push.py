@@ -46,7 +46,7 @@ def push(
     time
         Elapsed time in the unit of the course, or a label such as `day 3`.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     n_samples
         Number of stochastic paths of each cell, for flows with a score (method `sf2m`); None moves
         each cell along the velocity, deterministically.
@@ -87,7 +87,7 @@ def push(
     >>> cf.tl.push(adata, flow, "time=0", 48).n_obs
     283
     """
-    return _carry_selected(
+    return _move_selected(
         adata,
         flow,
         cells,
@@ -131,7 +131,7 @@ def pull(
     time
         Elapsed time in the unit of the course, or a label such as `day 3`.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     n_samples
         Number of stochastic paths of each cell, for flows with a score (method `sf2m`); None moves
         each cell against the velocity, deterministically.
@@ -157,7 +157,7 @@ def pull(
     InputError
         As in `push`.
     """
-    return _carry_selected(
+    return _move_selected(
         adata,
         flow,
         cells,
@@ -171,7 +171,7 @@ def pull(
     )
 
 
-def _carry_selected(
+def _move_selected(
     adata: AnnData,
     flow: Flow,
     cells: Cells,
@@ -184,7 +184,7 @@ def _carry_selected(
     decode: bool,
     rng: RNG,
 ) -> AnnData:
-    """Carry selected cells to `time`, each from its own."""
+    """Move selected cells to `time`, each from its own time."""
     course = TimeCourse.read(adata, flow, time_key)
     goal, elapsed = course.time_points.to_elapsed(time), course.elapsed
     usable = elapsed >= goal if backward else elapsed <= goal

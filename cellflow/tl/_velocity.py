@@ -50,7 +50,7 @@ def velocity(
     flow
         The fitted flow.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     basis
         Name or names of plots, such as `umap` or `X_umap`, of which the first two dimensions are
         used. Not needed for the representation of the flow itself.

@@ -83,7 +83,7 @@ class HalfLifeAverage(Average[Net]):
 
 
 def make_average(net: Net, recipe: Recipe) -> Average[Net] | None:
-    """Return the moving average that the recipe asks for, or None."""
+    """Return the moving average that the recipe specifies, or None."""
     if recipe.ema_halflife is not None:
         return HalfLifeAverage(net, recipe.ema_halflife, recipe.batch_size, ramp=recipe.ema_ramp)
     return Average(net, recipe.ema_decay, ramp=recipe.ema_ramp) if recipe.ema_decay else None

@@ -19,7 +19,7 @@ from cellflow.training import (
     target_net,
     trainer,
 )
-from cellflow.training.target_net import TargetNet, carry_pairs, spread
+from cellflow.training.target_net import TargetNet, integrate_sources, spread
 from tests.seeds import seeded
 from tests.trainings import DEVICE, equal, minibatches, net, regression, settings
 
@@ -258,7 +258,7 @@ def test_points_are_carried_each_over_its_own_interval():
     pairs = Pairs(
         torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor([0.0, 1.0]), torch.tensor([1.0, 4.0])
     )
-    found = carry_pairs(Fields({"velocity": Constant()}), pairs)
+    found = integrate_sources(Fields({"velocity": Constant()}), pairs)
     torch.testing.assert_close(found, torch.tensor([[0.5], [7.5]]))
 
 

@@ -192,7 +192,7 @@ def solve_autoguided(
         and falls to zero after it. Log-weights of exact velocities change in proportion to
         s^2 log(1 / s).
     options
-        Of `cellflow.integrate.solve`.
+        Arguments of `cellflow.integrate.solve`.
 
     Returns
     -------
@@ -282,7 +282,7 @@ def _velocity(flow: Flow, condition: Condition | None, r: int) -> VelocityField:
 
 
 def _check_pair(flow: Flow, space: ImageSpace, weak: Flow, weak_space: ImageSpace) -> None:
-    """Refuse two flows that do not move the same points from the same noise."""
+    """Raise `InputError` unless the weaker flow starts from noise in the image space of `flow`."""
     for each in (flow, weak):
         if each.is_mean_flow:
             raise InputError(
@@ -316,7 +316,7 @@ def _check_pair(flow: Flow, space: ImageSpace, weak: Flow, weak_space: ImageSpac
 
 
 def _check_weights(flow: Flow, weak: Flow) -> None:
-    """Refuse paths for which weights are not defined; warn where they are approximate."""
+    """Raise `InputError` if the weights are not defined; warn if they are approximate."""
     approximate = []
     for name, each in (("this flow", flow), ("the weak flow", weak)):
         coupling, path = each.method.coupling, each.method.path
