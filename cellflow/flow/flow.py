@@ -122,7 +122,12 @@ class Flow:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return method, recipe, inputs and record as plain JSON values."""
+        """Return method, recipe, inputs and record as plain JSON values.
+
+        Returns
+        -------
+        A dictionary with these four keys.
+        """
         return {
             "method": self.method.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json"),

@@ -57,7 +57,15 @@ class TimeCourse:
 
     @classmethod
     def read(cls, adata: AnnData, flow: Flow, time_key: str | None) -> TimeCourse:
-        """Read the times of all cells; `time_key` None uses the column the flow was fitted to."""
+        """Read the times of all cells; `time_key` None uses the column the flow was fitted to.
+
+        Raises
+        ------
+        InputError
+            If the flow was not fitted to cells, or times are missing or cannot be read.
+        """
+        # A flow of images has no times of cells that a message could name.
+        from_context(flow.context)
         return cls(
             adata, flow, time_points_for_flow(adata, flow, time_key), time_key or flow.time_key
         )

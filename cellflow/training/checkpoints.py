@@ -75,15 +75,41 @@ class Checkpoint:
         object.__setattr__(self, "path", Path(self.path))
 
     def with_identity(self, identity: Mapping[str, Any]) -> Checkpoint:
-        """Return a copy with further settings that a resumed training must share."""
+        """Return a copy with further settings that a resumed training must share.
+
+        Parameters
+        ----------
+        identity
+            Settings by name, as plain JSON values.
+
+        Returns
+        -------
+        The copy.
+        """
         return replace(self, identity={**identity, **self.identity})
 
     def is_due(self, step: int) -> bool:
-        """Return whether the state is saved after this step."""
+        """Return whether the state is saved after a step.
+
+        Parameters
+        ----------
+        step
+            Number of steps done.
+
+        Returns
+        -------
+        True at every multiple of `every`.
+        """
         return step % self.every == 0
 
     def save(self, state: State) -> None:
-        """Write the state atomically."""
+        """Write the state of a training, completely or not at all.
+
+        Parameters
+        ----------
+        state
+            Steps done, tensors and plain values.
+        """
         # safetensors raises an error for tensors that share memory.
         tensors = {name: tensor.detach().clone() for name, tensor in state.tensors.items()}
         texts = {
@@ -96,7 +122,11 @@ class Checkpoint:
         write_tensors(Path(self.path), tensors, texts, overwrite=True)
 
     def load(self) -> State | None:
-        """Return the state to continue from; None to start from the first step.
+        """Read the state to continue from.
+
+        Returns
+        -------
+        The state; None to start from the first step.
 
         Raises
         ------

@@ -390,7 +390,7 @@ def test_noise_with_covariates_that_are_no_classes_is_refused():
     target = Population.of(torch.randn((60, 2), generator=seeded(2)), condition=dose)
     marginals = Marginals((0.0, 1.0), (Gaussian(torch.zeros(1, 2)), target))
     first = fitted(marginals, "i-cfm", TWO, recipe(SHORT, n_steps=2))
-    with pytest.raises(InputError, match="covariates that differ inside a class"):
+    with pytest.raises(InputError, match="covariates that differ within a class"):
         tuned(first, marginals)
 
 
