@@ -133,7 +133,7 @@ def name_methods(
         `time_axis`, and settings of methods and recipes (`sigma`, `n_steps`, ...), for an external
         method only `n_steps`; or methods made before.
     recipe
-        Of methods of ours that name none.
+        Recipe of methods of cellflow without one in their entry.
 
     Raises
     ------

@@ -42,7 +42,7 @@ def score_method(
     method
         The method.
     seed
-        Of the fit.
+        Seed of the fit.
     device
         Where to fit.
     progress

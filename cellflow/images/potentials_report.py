@@ -93,7 +93,7 @@ def report_potentials(
     recipe
         Recipe of the training, which determines units and the share of the points to train on.
     seed
-        Of the generators of noise. Files do not depend on it, potentials in their last digits.
+        Seed of the noise. File names do not depend on it; potentials do, in their last digits.
     device
         Device of the computation.
     overwrite

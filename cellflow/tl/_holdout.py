@@ -75,8 +75,8 @@ def holdout(
     `time`, `seed`, `n_predicted`, `n_true`
         The held-out time, the seed of the fit, and cells on both sides.
     `w1`, `w1_uniform`, `w2`, `mmd`, `energy`
-        Of all predicted cells, with the model's weights, against all real ones; `w1_uniform` with
-        equal weights.
+        Distances of all predicted cells, with the model's weights, from all real ones;
+        `w1_uniform` with equal weights.
     `w1_error`, `w1_excess`
         With `max_cells`, where some cells are left out: standard error of `w1`, from its spread
         over random halves of the sample; and an upper bound of its mean excess over the W1 of all

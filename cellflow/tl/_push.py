@@ -150,7 +150,7 @@ def pull(
     `obs["cellflow_weight"]`
         Weights as of `push`; growth is reversed.
     `uns["cellflow"]["pull"]`
-        As of `push`.
+        See `push`.
 
     Raises
     ------

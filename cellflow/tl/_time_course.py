@@ -195,11 +195,11 @@ class TimeCourse:
         fact = f"time {outside[-1]:g} is outside the times of the flow, {low:g} to {high:g}"
         if not extrapolate:
             raise InputError(
-                f"{fact}; nothing was measured there, extrapolate=True (--extrapolate) goes on "
-                "as at the nearest of its times"
+                f"{fact}; extrapolate=True (--extrapolate) uses the velocity at the nearest of its "
+                "times; no cells were measured there"
             )
         warnings.warn(
-            f"{fact}: cells go on as at the nearest of them, which no data supports",
+            f"{fact}: the velocity at the nearest of them is used, which no data supports",
             CellflowWarning,
             stacklevel=3,
         )

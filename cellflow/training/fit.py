@@ -61,7 +61,7 @@ def fit_flow(
     recipe
         Net and optimisation.
     seed
-        Of the generators that initial weights, and pairs, times and noise, are drawn from.
+        Seed of the generators of initial weights, and of pairs, times and noise.
     device
         Where to fit.
     prior

@@ -141,7 +141,5 @@ def test_points_at_both_ends_other_couplings_and_no_folder_are_refused(tmp_path)
     with pytest.raises(InputError, match="from noise only"):
         before(chosen, source=points(1))
     for wrong in (method("sd-fm"), method("ot-cfm")):
-        with pytest.raises(
-            InputError, match="potentials require coupling 'semidiscrete' and a folder"
-        ):
+        with pytest.raises(InputError, match="require coupling 'semidiscrete' and a folder"):
             before(wrong)

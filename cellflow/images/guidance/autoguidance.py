@@ -140,7 +140,7 @@ class WeightedSolution(Solution):
     nfe
         Evaluations for each of them: both velocities, all trajectories of its group.
     log_weights
-        Of all trajectories at the last time, up to a constant per group, shape (n, r).
+        Log-weights of all trajectories at the last time, up to a constant per group, shape (n, r).
     """
 
     log_weights: Float[Tensor, "n r"]
