@@ -181,7 +181,7 @@ def test_flows_that_make_no_images_from_noise_are_refused(course, quick):
 
 def test_verbs_for_cells_refuse_flows_of_images(course, plain):
     with pytest.raises(InputError, match="not fitted to cells of an AnnData"):
-        cf.tl.interpolate(course, plain, 1.5)
+        cf.tl.interpolate(course, plain, 0.5)
     with pytest.raises(InputError, match="not fitted to cells of an AnnData"):
         cf.pl.trajectories(course, plain, show=False)
     with pytest.raises(InputError, match=r"prior has dimensions 64, this fit 3"):
