@@ -97,12 +97,15 @@ def sample(
     generator = torch_generator(resolve_seed(rng))
     if solver is None and isinstance(guidance, DiscriminatorGuidance):
         solver = "edm-heun"
+    solving = resolve_solver(flow, solver, n_steps)
     n_trajectories = 1 if guidance is None else guidance.n_trajectories
     law = Gaussian(torch.zeros(1, flow.dim * n_trajectories))
     noise, labels = law.sample(n, generator).x, space.labels(label, n)
     integrate = None
     if guidance is not None:
-        integrate = guidance.bind(flow, space, encoder=encoder, n=n, generator=generator)
+        integrate = guidance.bind(
+            flow, space, encoder=encoder, solver=solving["solver"], n=n, generator=generator
+        )
     made = integrate_samples(
         flow,
         space,
@@ -112,7 +115,7 @@ def sample(
         integrate=integrate,
         batch_size=batch_size,
         progress=progress,
-        **resolve_solver(flow, solver, n_steps),
+        **solving,
         tolerance=tolerance,
         rho=rho,
     )

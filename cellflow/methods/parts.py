@@ -6,10 +6,12 @@ hold for every setting. The dictionaries at the end name all parts; a script may
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -23,6 +25,10 @@ _MFM = "Kapuśniak et al. 2024, arXiv 2405.14780"
 _OAT = "Yue et al. 2025, arXiv 2509.24936"
 _WFR_FM = "Peng et al. 2026, arXiv 2601.06810"
 _EDM = "Karras et al. 2022, arXiv 2206.00364"
+
+
+def _path_to_str(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
 
 
 class PartSettings(BaseModel):
@@ -299,7 +305,7 @@ class SemidiscreteSettings(FeatureCostSettings):
     epsilon: NonNegativeFloat | None = None
     semidiscrete_steps: PositiveInt = 20_000
     cost_dim: PositiveInt | None = None
-    potentials: str | None = None
+    potentials: Annotated[str | None, BeforeValidator(_path_to_str)] = None
 
 
 class WFRSettings(CouplingSettings):

@@ -77,6 +77,7 @@ class Autoguidance:
         space: ImageSpace,
         *,
         encoder: Encoder | None,
+        solver: str,
         n: int,
         generator: torch.Generator,
     ) -> Integrate:
@@ -90,6 +91,8 @@ class Autoguidance:
             Its space.
         encoder
             Your own encoder, for flows in its latents.
+        solver
+            Solver of the samples.
         n
             Number of images.
         generator
@@ -102,6 +105,7 @@ class Autoguidance:
         weak_space = ImageSpace.of(self.weak, encoder)
         _check_pair(flow, space, self.weak, weak_space)
         if self.n_trajectories > 1:
+            _check_solver(solver)
             _check_weights(flow, self.weak)
         uniforms = torch.rand(n, generator=generator)
         return partial(self._integrate, flow, weak_space, uniforms)
@@ -209,11 +213,7 @@ def solve_autoguided(
     if r == 1:
         solution = solve(lambda t, x: field(t, x)[0], starts[:, 0], times, **options)
         return WeightedSolution(solution.x, 2 * solution.nfe, starts.new_zeros((n, 1)))
-    if options.get("solver") == "edm-heun":
-        raise InputError(
-            "solver 'edm-heun' does not integrate the weights that select one of several "
-            "trajectories; take another solver, such as 'midpoint', or n_trajectories=1"
-        )
+    _check_solver(options.get("solver"))
     solution, gained = solve_augmented(field, starts.flatten(0, 1), times, **options)
     log_weights = gained[-1].reshape(n, r)
     rows = torch.arange(n, device=starts.device) * r + _select(log_weights, uniforms)
@@ -274,6 +274,14 @@ def _select(log_weights: Float[Tensor, "n r"], uniforms: Rows) -> Tensor:
     # By rounding, the sum of a row may be below its uniform draw.
     index = torch.searchsorted(sums, uniforms.to(sums)[:, None], right=True)[:, 0]
     return index.clamp(max=log_weights.shape[1] - 1)
+
+
+def _check_solver(solver: str | None) -> None:
+    if solver == "edm-heun":
+        raise InputError(
+            "solver 'edm-heun' does not integrate the weights that select one of several "
+            "trajectories; take another solver, such as 'midpoint', or n_trajectories=1"
+        )
 
 
 def _velocity(flow: Flow, condition: Condition | None, r: int) -> VelocityField:

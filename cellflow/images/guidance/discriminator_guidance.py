@@ -101,6 +101,7 @@ class DiscriminatorGuidance:
         space: ImageSpace,  # noqa: ARG002
         *,
         encoder: Encoder | None,  # noqa: ARG002
+        solver: str,
         n: int,  # noqa: ARG002
         generator: torch.Generator,
     ) -> Integrate:
@@ -114,6 +115,8 @@ class DiscriminatorGuidance:
             Its space.
         encoder
             Your own encoder, for flows in its latents.
+        solver
+            Solver of the samples.
         n
             Number of images.
         generator
@@ -124,6 +127,8 @@ class DiscriminatorGuidance:
         The integration of a batch.
         """
         check_guidable(flow)
+        if solver != "edm-heun":
+            raise InputError(f"discriminator guidance requires solver 'edm-heun', got {solver!r}")
         _check_fit(flow, self.discriminator)
         return partial(self._integrate, flow, generator)
 
@@ -138,10 +143,6 @@ class DiscriminatorGuidance:
         **options: Any,
     ) -> Solution:
         """Integrate a batch; `rows` and `labels` are those of `Integrate`."""
-        if options["solver"] != "edm-heun":
-            raise InputError(
-                f"discriminator guidance requires solver 'edm-heun', got {options['solver']!r}"
-            )
         guide = DiscriminatorGuide(
             self.discriminator,
             self.weights,
