@@ -18,7 +18,7 @@ from cellflow.images.guidance.discrimination import (
 )
 from cellflow.images.guidance.discriminator import Discriminator
 from cellflow.images.guidance.discriminator_guidance import check_guidable
-from cellflow.images.samples import from_noise, solver_options
+from cellflow.images.samples import solver_options, space_of_noise_flow
 from cellflow.images.space import ImageSpace, training_settings
 from cellflow.marginals import Population
 from cellflow.methods.recipes import Recipe, recipe_of
@@ -69,7 +69,7 @@ def train_discriminator(
         flow's method.
     recipe
         Optimisation of the head; its `batch_size` and `coupling_batch_size` are those of the
-        classifier too. None takes `cellflow.images.DISCRIMINATOR_RECIPE`.
+        classifier too. None uses `cellflow.images.DISCRIMINATOR_RECIPE`.
     classifier_steps
         Training steps of the classifier.
     channels, blocks
@@ -89,7 +89,7 @@ def train_discriminator(
     Raises
     ------
     InputError
-        For flows and images that do not go together, or numbers out of range.
+        For images that do not have the space of the flow, or numbers out of range.
 
     References
     ----------
@@ -108,7 +108,7 @@ def train_discriminator(
     >>> cf.images.sample(flow, 3, guidance=guidance, n_steps=2).by
     'edm-heun:2+dg:2'
     """
-    space = from_noise(flow, None)
+    space = space_of_noise_flow(flow, None)
     check_guidable(flow)
     check_choice(pairing, PAIRINGS, "pairing")
     _check_like(space, data, "data")
@@ -145,7 +145,7 @@ def train_discriminator(
 
 
 def _check_like(space: ImageSpace, images: ImageSet, what: str) -> None:
-    """Refuse images of another space or other classes than those of the flow."""
+    """Raise `InputError` unless images have the shape and the classes of the flow."""
     if space.grid is None:
         raise InputError("this flow is in latents; discriminators require pixels")
     if images.shape != space.shape:
