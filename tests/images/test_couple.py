@@ -131,7 +131,7 @@ MISTAKES = {
         {"data": ImageSet(SMALL.pixels), "conditional": True}, InputError, "has no labels",
     ),
     "a file": ({"folder": "text"}, InputError, "is a file; name a folder"),
-    "below a file": ({"folder": "text/sub"}, FileError, "cannot keep potentials in"),
+    "below a file": ({"folder": "text/sub"}, FileError, "cannot store potentials in"),
     "negative entropy": ({"epsilon": -1.0}, InputError, "epsilon=-1.0"),
 }  # fmt: skip
 
@@ -156,5 +156,5 @@ def test_what_is_semidiscrete_is_refused_elsewhere(name):
 
 def test_a_folder_that_cannot_be_made_ends_a_training_before_it_starts(tmp_path):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(FileError, match=r"cannot keep potentials in .*: Not a directory"):
+    with pytest.raises(FileError, match=r"cannot store potentials in .*: Not a directory"):
         trained(SMALL, method="sd-fm", potentials=str(tmp_path / "file" / "sub"))
