@@ -29,7 +29,7 @@ from safetensors.torch import load, load_file, safe_open, save, save_file
 import cellflow as cf
 from cellflow._errors import CellflowError
 from cellflow._tensors import compute_digest
-from cellflow.evaluation.plan import read_plan
+from cellflow.evaluation.benchmark_plan import read_plan
 from cellflow.flow.storage import _digest
 from cellflow.images._read import read
 from cellflow.images.scoring.feature_nets import read_weights

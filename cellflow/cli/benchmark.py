@@ -13,7 +13,7 @@ from cellflow.cli import options
 from cellflow.methods.names import RECIPES
 
 if TYPE_CHECKING:
-    from cellflow.evaluation.plan import BenchmarkPlan
+    from cellflow.evaluation.benchmark_plan import BenchmarkPlan
 
 #: Endings of a plan.
 _YAML = (".yaml", ".yml")
@@ -95,7 +95,7 @@ def benchmark(
     added. Fits that failed are reported at the end, and the exit code is then 1.
     """
     from cellflow.evaluation.benchmark import run_benchmark
-    from cellflow.evaluation.plan import read_plan
+    from cellflow.evaluation.benchmark_plan import read_plan
     from cellflow.evaluation.summary import describe_failures, write_benchmark
 
     if any(file.suffix in _YAML for file in files):
@@ -158,9 +158,9 @@ def _make_plan(
     **held_out: Any,
 ) -> BenchmarkPlan:
     """Make a plan from files and options."""
+    from cellflow.evaluation.benchmark_plan import BenchmarkPlan, DataSet
     from cellflow.evaluation.held_out import make_held_out
     from cellflow.evaluation.named_methods import name_methods
-    from cellflow.evaluation.plan import BenchmarkPlan, DataSet
     from cellflow.methods.recipes import recipe_of
 
     steps = {} if n_steps is None else {"n_steps": n_steps}

@@ -17,10 +17,10 @@ from cellflow._random import draw_positions, draw_seed, search_cdf
 from cellflow._typing import Rows
 from cellflow.couplings.coupling import Coupling, PairTable
 from cellflow.couplings.ground_costs import Cost, LineageCost, squared_euclidean
-from cellflow.transport.blocks import blockwise_plan
 from cellflow.transport.exact import exact_plan, lazy_exact_plan, plan_memory
 from cellflow.transport.low_rank import LowRankPlan, low_rank_plan
 from cellflow.transport.plan import Plan
+from cellflow.transport.random_blocks import blockwise_plan
 
 #: Dimensions up to which recomputing costs at every pivot of the network simplex is fast.
 _MAX_LAZY_DIM = 10

@@ -14,8 +14,8 @@ from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, InputError
 from cellflow.couplings.full_plan import PlanCoupling
 from cellflow.transport import Plan, distances, exact_plan
-from cellflow.transport.blocks import random_blocks
 from cellflow.transport.kl_unbalanced import kl_unbalanced_plan
+from cellflow.transport.random_blocks import random_blocks
 
 #: Lower bound of cos^2, which keeps costs finite for pairs farther apart than pi delta.
 _MIN_COS2 = 1e-10

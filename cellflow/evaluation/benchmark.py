@@ -17,9 +17,9 @@ from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._log import log_info
 from cellflow._random import resolve_seed
+from cellflow.evaluation.benchmark_plan import BenchmarkPlan, DataSet
 from cellflow.evaluation.external import check_installed
 from cellflow.evaluation.named_methods import ExternalMethod
-from cellflow.evaluation.plan import BenchmarkPlan, DataSet
 from cellflow.evaluation.results import ResultsFolder
 from cellflow.evaluation.runs import Run, Runner, RunResult, open_workers
 from cellflow.metrics import BASELINES

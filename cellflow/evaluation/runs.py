@@ -18,9 +18,9 @@ from anndata import AnnData
 from cellflow import _log
 from cellflow._errors import CellflowError, InputError
 from cellflow._versions import versions
+from cellflow.evaluation.benchmark_plan import DataSet
 from cellflow.evaluation.folds import SCORING_SEED, Evaluation, Fold
 from cellflow.evaluation.named_methods import ExternalMethod, NamedMethod
-from cellflow.evaluation.plan import DataSet
 from cellflow.evaluation.predict import score_method
 from cellflow.evaluation.results import BASELINES, FITS, ResultsFolder
 from cellflow.io import read_course

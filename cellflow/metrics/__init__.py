@@ -1,5 +1,12 @@
 """Distances between predicted and real populations, and baselines to compare with."""
 
+from cellflow.metrics.baselines import (
+    BASELINES,
+    Baselines,
+    PredictionScore,
+    Score,
+    make_baselines,
+)
 from cellflow.metrics.cloud import Cloud
 from cellflow.metrics.distances import (
     cov_error,
@@ -9,13 +16,6 @@ from cellflow.metrics.distances import (
     mmd,
     var_ratio,
     wasserstein,
-)
-from cellflow.metrics.held_out import (
-    BASELINES,
-    Baselines,
-    PredictionScore,
-    Score,
-    make_baselines,
 )
 
 __all__ = [

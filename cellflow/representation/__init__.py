@@ -3,7 +3,7 @@
 from cellflow.representation.chunks import cluster_at
 from cellflow.representation.fitting import RepresentationSettings, fit_representation, kind_of
 from cellflow.representation.representation import LinearMap, Representation, check_components
-from cellflow.representation.storage import (
+from cellflow.representation.slots import (
     cells_of,
     columns_of,
     current_representation,

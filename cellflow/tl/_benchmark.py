@@ -12,9 +12,9 @@ from anndata import AnnData
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
 from cellflow.evaluation.benchmark import run_benchmark
+from cellflow.evaluation.benchmark_plan import BenchmarkPlan, DataSet
 from cellflow.evaluation.held_out import make_held_out, show_held_out
 from cellflow.evaluation.named_methods import name_methods
-from cellflow.evaluation.plan import BenchmarkPlan, DataSet
 from cellflow.methods.recipes import Recipe, recipe_of
 
 #: Name of cells that have none.

@@ -1,6 +1,6 @@
 """Optimal transport solvers; the only package that imports POT and lapx."""
 
-from cellflow.transport.distances import distances, squared_distances
+from cellflow.transport.cost_matrix import distances, squared_distances
 from cellflow.transport.entropic import entropic_plan
 from cellflow.transport.exact import ExactPlan, assign, exact_plan
 from cellflow.transport.kl_unbalanced import mm_unbalanced_plan

@@ -18,7 +18,7 @@ from cellflow.transport.column_generation import (
     dense_simplex_plan,
     row_minimum,
 )
-from cellflow.transport.distances import scale_jointly
+from cellflow.transport.cost_matrix import scale_jointly
 from cellflow.transport.plan import Plan, normalise_masses, validate_problem
 
 #: Rows of a cost matrix that are computed at a time.

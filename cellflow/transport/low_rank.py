@@ -9,7 +9,7 @@ import numpy as np
 import ot
 
 from cellflow._errors import SolverError
-from cellflow.transport.distances import scale_jointly
+from cellflow.transport.cost_matrix import scale_jointly
 from cellflow.transport.plan import normalise_masses
 
 #: Largest L1 error of the marginals of a plan.

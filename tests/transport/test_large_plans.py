@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from cellflow import CellflowWarning, InputError, SolverError
 from cellflow.transport import Plan, distances, exact_plan, mm_unbalanced_plan
-from cellflow.transport.blocks import block_count, blockwise_plan, random_blocks
 from cellflow.transport.exact import lazy_exact_plan
 from cellflow.transport.kl_unbalanced import kl_unbalanced_plan
 from cellflow.transport.low_rank import low_rank_plan
+from cellflow.transport.random_blocks import block_count, blockwise_plan, random_blocks
 from tests.seeds import seeded
 
 seeds = st.integers(0, 2**32 - 1)
