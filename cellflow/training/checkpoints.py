@@ -74,8 +74,9 @@ class Checkpoint:
             raise InputError(f"every must be a whole number of steps from 1, got {self.every!r}")
         path = Path(self.path)
         if path.is_dir():
-            raise InputError(
-                f"checkpoint must be a file, and {path} is a folder; name a file in it"
+            raise FileError(
+                f"{path} is a folder, and a checkpoint is a file: give a path such as "
+                f"{path / 'state.safetensors'}"
             )
         object.__setattr__(self, "path", path)
 
