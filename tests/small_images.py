@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -14,6 +13,7 @@ import cellflow as cf
 from cellflow.images import ImageSet, Pictures
 from cellflow.images.settings import config_for, method_for
 from cellflow.methods.config import Config
+from cellflow.methods.method import setting_names
 
 TINY = Config(
     cf.method("ot-cfm", sigma=0.0),
@@ -65,8 +65,8 @@ def trained(data: ImageSet | None = None, **options: Any) -> cf.Flow:
 def with_method(data: ImageSet, options: dict[str, Any]) -> dict[str, Any]:
     """Options with the settings of the method among them as a method."""
     options = {**DEFAULTS, **options}
-    arguments = inspect.signature(cf.images.train).parameters
-    changes = {name: options.pop(name) for name in set(options) - set(arguments)}
+    parts = {"coupling", "path", "objective", "asynchrony", *setting_names()}
+    changes = {name: options.pop(name) for name in set(options) & parts}
     if changes:
         config = config_for(data, options["config"], in_latents="encoder" in options)
         options["method"] = method_for(config, options.pop("method", None), **changes)

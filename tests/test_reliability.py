@@ -202,7 +202,7 @@ def test_what_cannot_be_written_is_told_before_the_work(words, run, folder, monk
 
 def without_cost(flow):
     description = json.loads((flow / "flow.json").read_text())
-    description["settings"].pop("cost")
+    description["record"].pop("cost")
     return {**description, "sha256": None}
 
 

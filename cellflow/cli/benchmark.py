@@ -99,7 +99,7 @@ def benchmark(
     from cellflow.evaluation.summary import describe_failures, write_benchmark
 
     if any(file.suffix in _YAML for file in files):
-        _check_alone(files)
+        _check_plan_options(files)
         plan = read_plan(files[0])
     else:
         plan = _make_plan(files, **settings)
@@ -124,7 +124,7 @@ def benchmark(
 
 
 def _parse_part(text: str | None) -> tuple[int, int] | None:
-    """Parse K/N."""
+    """Parse the option `--part K/N` to (K, N)."""
     if text is None:
         return None
     k, _, n = text.partition("/")
@@ -133,8 +133,8 @@ def _parse_part(text: str | None) -> tuple[int, int] | None:
     return int(k), int(n)
 
 
-def _check_alone(files: tuple[Path, ...]) -> None:
-    """Refuse files and options that would contradict a plan."""
+def _check_plan_options(files: tuple[Path, ...]) -> None:
+    """Raise a usage error for files or options that have no effect with a plan."""
     ctx = click.get_current_context()
     assert ctx is not None
     if len(files) > 1:
@@ -157,7 +157,7 @@ def _make_plan(
     seeds: tuple[int, ...],
     **held_out: Any,
 ) -> BenchmarkPlan:
-    """Make the plan of files and options."""
+    """Make a plan from files and options."""
     from cellflow.evaluation.held_out import make_held_out
     from cellflow.evaluation.named_methods import name_methods
     from cellflow.evaluation.plan import BenchmarkPlan, DataSet

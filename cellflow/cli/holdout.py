@@ -39,7 +39,7 @@ def holdout(
 
     Each score is reported with baselines that need no model and with the distance of one half of
     the real cells from the other. A fold takes a fit and some 50 exact transport problems:
-    seconds for hundreds of cells a time, minutes and some 10 GB for 8,000.
+    seconds for hundreds of cells per time, minutes and some 10 GB for 8,000.
     """
     from cellflow import tl
     from cellflow._files import check_file_target

@@ -67,7 +67,7 @@ class AccelerationCost:
 
 @dataclass(frozen=True)
 class AccelerationCoupling(Coupling):
-    """Minibatch transport with `AccelerationCost`; pairs carry their end velocities.
+    """Minibatch transport with `AccelerationCost`; pairs have velocities at both ends.
 
     Attributes
     ----------

@@ -16,9 +16,9 @@ from cellflow._random import search_cdf
 class Coupling(ABC):
     """A joint distribution of source and target points.
 
-    A subclass defines `sample`. One that computes more pairs than it is asked for buffers the rest
-    and lists the buffer in `pending_pairs`; nothing else of a coupling is mutable, so the state of
-    the generator and these buffers are all that an exact resume needs.
+    A subclass defines `sample`. One that computes more pairs than requested buffers the rest
+    and lists the buffer in `pending_pairs`; nothing else of a coupling is mutable, so an exact
+    resume requires only the state of the generator and these buffers.
     """
 
     @abstractmethod

@@ -85,7 +85,7 @@ def fit_potentials(
     generator
         Source of randomness, on the device of the atoms.
     epsilon
-        Entropic regularisation, in units of <x, y>, half of those of squared distances. None takes
+        Entropic regularisation, in units of <x, y>, half of those of squared distances. None uses
         0 for a continuous source and, since no map can split the points of a finite one, 0.01
         times the standard deviation of the costs there.
     cost_dim

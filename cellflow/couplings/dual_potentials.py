@@ -117,7 +117,7 @@ class Potentials:
         cost_dim
             Compute costs on this many principal components of the atoms; None for all coordinates.
         device
-            Device of the potentials; None takes that of the atoms.
+            Device of the potentials; None uses that of the atoms.
         """
         if device is None:
             device = (atoms if isinstance(atoms, Tensor) else atoms.masses).device

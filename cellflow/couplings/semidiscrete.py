@@ -20,7 +20,7 @@ _MIN_SHARE = 1e-4
 class SemidiscreteCoupling(Coupling):
     """Optimal transport from a continuous source to all points of the target.
 
-    A pair costs one product of a source point with all target points, and no transport problem is
+    To draw a pair, a source point is scored against all target points; no transport problem is
     solved during training (Mousavi-Hosseini et al. 2025, arXiv 2509.25519).
 
     Attributes
@@ -51,8 +51,8 @@ class SemidiscreteCoupling(Coupling):
 def potentials_plan(potentials: Potentials, source: FiniteMarginal) -> Plan:
     """Return the transport plan of a finite source under its potentials.
 
-    It takes one pass over the source, as many products as a few dozen batches, after which pairs
-    are drawn without any. Entries below 1e-4 of a source point's mass are dropped and the rest of
+    The plan is computed once, at the cost of a few dozen batches; pairs are then drawn from the
+    stored entries. Entries below 1e-4 of a source point's mass are dropped and the rest of
     the row is rescaled to that mass, so that memory is proportional to the remaining entries.
     """
     potentials, cpu = potentials.to("cpu"), torch.device("cpu")

@@ -49,7 +49,7 @@ def wfr_coupling(
     max_blocks: int | None = None,
     growth: tuple[float, float] = (0.0, math.inf),
 ) -> PlanCoupling:
-    """Couple cells by unbalanced transport; each pair carries its masses at both ends.
+    """Couple cells by unbalanced transport; each pair has masses at both ends.
 
     A cell has mass one, or its weight relative to the mean weight, so the total mass grows by m / n
     between n and m cells, clipped to `growth`. Scaling the rows of the plan to the source masses

@@ -21,7 +21,7 @@ def semrau2017() -> AnnData:
     References
     ----------
     Semrau et al. 2017, Nature Communications 8:1096, doi:10.1038/s41467-017-01076-4. The panel is
-    the one that the PyPI package cardamom 0.0.3 distributes (BSD-3-Clause; notice beside the file).
+    the one that the PyPI package cardamom 0.0.3 distributes (BSD-3-Clause; notice included).
 
     Examples
     --------

@@ -190,7 +190,7 @@ def _score_columns(scores: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def make_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Make the table of rows, with the share of the gap to the best rival of each data set."""
+    """Make the table from rows, with the share of the gap to the best rival of each data set."""
     table = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
     for column in _WHOLE:
         table[column] = table[column].astype("Int64")

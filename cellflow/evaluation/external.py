@@ -1,10 +1,11 @@
-"""Predictions by other packages, from the same arrays as ours.
+"""Predictions by other packages, from the same arrays as those of cellflow.
 
 TorchCFM (Tong et al. 2024, arXiv 2302.00482) as its single-cell runner has it, at commit cacd4dc of
 github.com/atong01/conditional-flow-matching: a SELU net of 3 layers of 64 units, time first; AdamW;
 at every step a batch of each time, its own matcher for each pair of consecutive training times, and
-one of these intervals for every row. The last weights carry the measured cells of the time before
-by Euler steps. Net and loop are ours; pairs, paths and velocities are those of the package.
+one of these intervals for every row. The measured cells of the time before are integrated by Euler
+steps with the last weights. Network and loop are implemented here; pairs, paths and velocities are
+computed by the package.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from cellflow.training.devices import cpu_threads
 _BATCH, _EPOCHS, _TRAIN_SHARE, _SIGMA = 128, 300, 0.8, 0.1
 _LEARNING_RATE, _WEIGHT_DECAY, _EULER_STEPS = 1e-3, 1e-5, 100
 
-#: Its data have thousands of cells a time. With a hundred, its epochs would be a step each.
+#: The runner is meant for thousands of cells per time; with a hundred, an epoch would be one step.
 _MIN_STEPS = 5000
 
 #: Seed of the draw of training cells, independent of the seed of the fit, as in the runner.
@@ -41,7 +42,7 @@ _SPLIT_SEED = 42
 
 
 def check_installed(method: ExternalMethod) -> None:
-    """Refuse a method whose package is not installed."""
+    """Raise an error if the package of a method is not installed."""
     if find_spec("torchcfm") is None:
         raise InputError(
             f"method {method.kind!r} needs the package torchcfm: "
@@ -50,7 +51,7 @@ def check_installed(method: ExternalMethod) -> None:
 
 
 def predict_external(method: ExternalMethod, fold: Fold, axis: TimeAxis, seed: int) -> Prediction:
-    """Train on the training cells and carry those of the time before, on one CPU thread."""
+    """Train on the training cells, then integrate those of the time before, on one CPU thread."""
     check_installed(method)
     with _global_seed(seed), cpu_threads(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -66,7 +67,7 @@ def predict_external(method: ExternalMethod, fold: Fold, axis: TimeAxis, seed: i
 
 
 def count_steps(method: ExternalMethod, counts: list[int]) -> int:
-    """Return the steps of the runner's 300 epochs on so many cells a time, 5,000 at least."""
+    """Return the steps of 300 epochs for these numbers of cells per time, at least 5,000."""
     if method.n_steps is not None:
         return method.n_steps
     return max(_MIN_STEPS, _EPOCHS * (min(counts) // _BATCH))

@@ -1,4 +1,4 @@
-"""Data sets whose times are held out one at a time, and what a prediction of a time may see."""
+"""Folds of held-out evaluation: the cells of one held-out time, and the training cells."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Fold:
     representation
         Description of the representation, for records.
     max_cells
-        Cells a side that are scored at most, drawn with a fixed seed; None scores all.
+        Maximum number of cells per side of a score, drawn with a fixed seed; None scores all.
     """
 
     time: float
@@ -69,12 +69,12 @@ class Fold:
 
     @property
     def before(self) -> float:
-        """The training time before."""
+        """Last training time before the held-out time."""
         return max(time for time in self.training_times if time < self.time)
 
     @property
     def after(self) -> float:
-        """The training time after."""
+        """First training time after the held-out time."""
         return min(time for time in self.training_times if time > self.time)
 
     def cells_at(self, time: float) -> Batch:
@@ -82,7 +82,7 @@ class Fold:
         return self.cells[torch.as_tensor(np.flatnonzero(self.elapsed == time))]
 
     def to_cloud(self, points: np.ndarray, weights: np.ndarray | None = None) -> Cloud:
-        """Scale points to the unit of the score, and draw `max_cells` of them where there are more.
+        """Scale points to the unit of the score, and draw `max_cells` of them if there are more.
 
         Parameters
         ----------
@@ -103,11 +103,11 @@ class Fold:
 
     @property
     def log2_ratio(self) -> float:
-        """Doublings from `max_cells` to all cells of the larger side; 0 where all are scored."""
+        """log2 of the cells of the larger side over `max_cells`; 0 if all are scored."""
         if self.max_cells is None:
             return 0.0
-        carried = sum(int((self.elapsed == time).sum()) for time in (self.before, self.after))
-        return max(0.0, float(np.log2(max(len(self.held_out), carried) / self.max_cells)))
+        n_moved = sum(int((self.elapsed == time).sum()) for time in (self.before, self.after))
+        return max(0.0, float(np.log2(max(len(self.held_out), n_moved) / self.max_cells)))
 
     def fraction(self, axis: TimeAxis) -> float:
         """Return the share of the interval between its neighbours that has passed on a clock."""
@@ -148,9 +148,9 @@ class Evaluation:
     time_axis
         Name of the clock of flows.
     baseline_axis
-        Clock of baselines and external methods: the protocol's where flows learn theirs.
+        Clock of baselines and external methods: that of the protocol if flows learn theirs.
     representation
-        Settings of the representation, with 5 dimensions at most where none are given.
+        Settings of the representation; the default is at most 5 dimensions.
 
     Raises
     ------
@@ -190,9 +190,9 @@ class Evaluation:
     def make_fold(self, time: float, *, growth_rates: bool = False) -> Fold:
         """Hold one time out.
 
-        The representation is fitted to the training cells, or to all where the protocol says so,
-        and applied to all. With whitening, the score's unit is the spread of all cells in that
-        representation, so that scores compare whichever cells the fit has seen.
+        The representation is fitted to the training cells, or to all cells if the protocol says so,
+        and applied to all. With whitening, the unit of the score is the spread of all cells in that
+        representation, so that scores of both protocols are comparable.
 
         Parameters
         ----------
@@ -252,7 +252,7 @@ class Evaluation:
         )
 
     def describe(self) -> dict[str, Any]:
-        """Return all that decides the folds, as plain values: cells, settings and rules."""
+        """Return all inputs of the folds as plain values: settings, protocol, digest of cells."""
         return {
             **self.settings.model_dump(mode="json", exclude={"time_key", "times"}),
             "protocol": asdict(self.protocol),
@@ -261,7 +261,7 @@ class Evaluation:
         }
 
     def digest(self) -> str:
-        """Return a digest of everything of the cells that a fold may use."""
+        """Return a digest of all matrices and columns of the cells that a fold may use."""
         adata, settings = self.adata, self.settings
         digest = hashlib.sha256()
         growth = (read_record(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)

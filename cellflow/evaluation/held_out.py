@@ -25,31 +25,31 @@ class HeldOut(BaseModel):
     Attributes
     ----------
     time_key
-        Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
+        Column of `obs` with the times; None uses the one that `pp.time_points` recorded, or one
         of a usual name (`time`, `day`, ...).
     times
-        Interior time to hold out, or several, each a fold of its own; None takes every one that
+        Interior time to hold out, or several, each a fold of its own; None uses every one that
         has four cells or more.
     use_rep, layer, kind
-        The representation, as in `pp.embed`; expression is embedded where `use_rep` is None.
+        The representation, as in `pp.embed`; expression is embedded if `use_rep` is None.
     n_dims
-        Dimensions to fit and score in; None takes 5, as published benchmarks do, or as many as
+        Dimensions to fit and score in; None uses 5, as published benchmarks do, or as many as
         there are.
     whiten
         Scale each dimension to variance one.
     protocol
         `strict`: the held-out cells are not used; scaling and principal components are fitted to
-        the training cells, and cells of both neighbouring times are carried, the nearer with
+        the training cells, and cells of both neighbouring times are moved, the nearer with
         more weight. `paper`: as published; the representation is fitted to all cells, and those of
-        the time before are carried by 100 Euler steps.
+        the time before are moved by 100 Euler steps.
     time_axis
-        Clock of the flow, as in `tl.fit`; None takes the protocol's, learned for `strict` and index
-        for `paper`. Where it is learned, the midpoint has the protocol's.
+        Clock of the flow, as in `tl.fit`; None uses the protocol's, learned for `strict` and index
+        for `paper`. If it is learned, the midpoint uses that of the protocol.
     condition_keys, label_key, lineage_key, cost_rep
         As in `tl.fit`; those of the held-out cells are not used.
     max_cells
-        Score this many cells a side at most, of the real ones, the predicted ones and the
-        baselines alike, drawn once and by weight (so `w1_uniform` is `w1`); None scores all.
+        Maximum number of real, of predicted and of baseline cells to score, drawn once and by
+        weight (so `w1_uniform` is `w1`); None scores all.
         Exact scores of 8,000 cells take minutes, of 2,000 seconds. Scores are then estimates;
         `w1_error` and `w1_excess` bound their error.
     """
@@ -85,7 +85,7 @@ def make_held_out(values: Mapping[str, Any], data: str | None = None) -> HeldOut
     values
         Settings by name; those left out have their defaults.
     data
-        Name of the data set, for messages; None where there is only one.
+        Name of the data set, for messages; None if there is only one.
 
     Raises
     ------

@@ -23,7 +23,7 @@ _EXTERNAL_KEYS = ("name", "method", "n_steps")
 
 @dataclass(frozen=True)
 class NamedMethod:
-    """A method of cellflow with every number of its fit.
+    """A method of cellflow with all settings of its fit.
 
     Attributes
     ----------
@@ -32,11 +32,11 @@ class NamedMethod:
     method, recipe
         The method and the recipe of its fit.
     prior
-        Method of the flow that is fitted first, where the method needs one.
+        Method of the prior flow, which is fitted first, if the method requires one.
     sigma_of_prior
         Whether a fine-tuning takes the noise of its prior's path instead of its own.
     time_axis
-        Clock of its flow; None takes that of the data set.
+        Clock of its flow; None uses that of the data set.
     """
 
     role: ClassVar[str] = "model"
@@ -54,7 +54,7 @@ class NamedMethod:
         return self.method.needs_growth_rates
 
     def describe(self) -> dict[str, Any]:
-        """Return all that decides a fit beside the cells and the seed, as plain values."""
+        """Return all settings of a fit except cells and seed, as plain values."""
         return {
             "method": self.method.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json"),
@@ -75,7 +75,7 @@ class ExternalMethod:
     kind
         One of `EXTERNAL_METHODS`.
     n_steps
-        Training steps; None takes those of its published recipe for the number of cells.
+        Training steps; None uses those of its published recipe for the number of cells.
     """
 
     role: ClassVar[str] = "external"
@@ -86,7 +86,7 @@ class ExternalMethod:
     n_steps: int | None = None
 
     def describe(self) -> dict[str, Any]:
-        """Return all that decides a fit beside the cells and the seed, as plain values."""
+        """Return all settings of a fit except cells and seed, as plain values."""
         return {"external": self.kind, "n_steps": self.n_steps}
 
 
@@ -123,7 +123,7 @@ def name_method(
 def name_methods(
     methods: Iterable[str | Mapping[str, Any] | NamedMethod | ExternalMethod], recipe: Recipe
 ) -> tuple[NamedMethod | ExternalMethod, ...]:
-    """Make methods to evaluate of names and mappings of settings.
+    """Make methods to evaluate from names and mappings of settings.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def name_methods(
         `time_axis`, and settings of methods and recipes (`sigma`, `n_steps`, ...), for an external
         method only `n_steps`; or methods made before.
     recipe
-        Of methods of ours that name none.
+        Recipe of methods of cellflow without one in their entry.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def _read_external(method: str, name: str, entry: Mapping[str, Any]) -> External
 
 
 def _choose_prior(method: Method, prior: str | Method | None) -> Method | None:
-    """Return the method of the flow that is fitted first; None where none is needed."""
+    """Return the method of the prior flow; None if the method does not require a prior."""
     if not method.coupling.needs_prior:
         if prior is not None:
             raise InputError(

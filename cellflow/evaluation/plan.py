@@ -52,7 +52,7 @@ class DataSet:
 
     @property
     def published(self) -> str:
-        """Whether its file is one of published scores, `yes` or `no`; empty where unknown."""
+        """Whether its file is one of published scores: `yes`, `no`, or empty if unknown."""
         return published(self.source) if isinstance(self.source, Path) else ""
 
 

@@ -42,13 +42,13 @@ def score_method(
     method
         The method.
     seed
-        Of the fit.
+        Seed of the fit.
     device
         Where to fit.
     progress
         Show progress bars on stderr.
     threads
-        Transport problems that are solved side by side at most; None takes the number of cores.
+        Transport problems that are solved side by side at most; None uses the number of cores.
 
     Returns
     -------
@@ -57,18 +57,18 @@ def score_method(
     """
     started = perf_counter()
     if isinstance(method, ExternalMethod):
-        carried = predict_external(method, fold, evaluation.baseline_axis, seed)
+        prediction = predict_external(method, fold, evaluation.baseline_axis, seed)
     else:
         flow = fit_fold(evaluation, fold, method, seed=seed, device=device, progress=progress)
-        carried = predict_fold(flow, fold, evaluation.protocol, torch_generator(seed))
+        prediction = predict_fold(flow, fold, evaluation.protocol, torch_generator(seed))
     seconds = perf_counter() - started
-    cloud = fold.to_cloud(carried.points, carried.weights)
+    cloud = fold.to_cloud(prediction.points, prediction.weights)
     score = baselines.score(cloud, progress=progress, threads=threads)
-    return {"n_predicted": len(carried.points), **asdict(score), "seconds": seconds}
+    return {"n_predicted": len(prediction.points), **asdict(score), "seconds": seconds}
 
 
 def fit_fold(evaluation: Evaluation, fold: Fold, method: NamedMethod, **options: Any) -> Flow:
-    """Fit a flow to the training cells of a fold, and before it its prior where it needs one.
+    """Fit a flow to the training cells of a fold, after its prior if the method requires one.
 
     `options` are those of `training.fit_flow`.
     """
@@ -88,7 +88,7 @@ def fit_fold(evaluation: Evaluation, fold: Fold, method: NamedMethod, **options:
 def predict_fold(
     flow: Flow, fold: Fold, protocol: Protocol, generator: torch.Generator
 ) -> Prediction:
-    """Carry training cells to the held-out time as the protocol says."""
+    """Predict the held-out cells from the training cells, with the settings of the protocol."""
     # A mean flow takes one step of average velocity under every protocol.
     solver_options = (
         {} if flow.is_mean_flow else {"solver": protocol.solver, "n_steps": protocol.n_steps}

@@ -16,13 +16,13 @@ class Protocol:
     time_axis
         Clock of the baselines.
     flow_axis
-        Clock of the flow, where the caller names none.
+        Default clock of the flow.
     representation_sees_held_out
         Whether scaling and components are fitted to all cells or to the training cells.
     start
-        Cells that are carried to the held-out time: `previous`, or `both` neighbours.
+        Cells that are moved to the held-out time: `previous`, or `both` neighbours.
     solver, n_steps
-        Solver that carries them, and its number of steps; None leaves it to the solver.
+        Solver of the flow, and its number of steps; None is the default of the solver.
     """
 
     summary: str

@@ -1,4 +1,4 @@
-"""Folder of a benchmark: a small file for each run, named by a digest of all that decides it."""
+"""Folder of a benchmark: a small file for each run, named by a digest of all its inputs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from cellflow._files import atomic_file, check_target
 
 _FORMAT = "cellflow-benchmark"
 
-#: Folders inside.
+#: Names of the subfolders.
 FITS, BASELINES = "fits", "baselines"
 
 
 @dataclass(frozen=True)
 class ResultsFolder:
-    """Scores that were computed before.
+    """Folder with the scores of finished runs.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class ResultsFolder:
 
     @classmethod
     def at(cls, path: str | Path) -> ResultsFolder:
-        """Open a folder, or one that `make` will make, without writing.
+        """Open an existing folder, or one that `make` creates later, without writing.
 
         Raises
         ------
@@ -52,16 +52,16 @@ class ResultsFolder:
         return cls(path)
 
     def make(self) -> None:
-        """Make the folder and those inside where they are missing."""
+        """Make the folder and its subfolders unless they exist."""
         try:
-            # Fits first: another process that opens the folder now recognises it by them.
+            # Fits first: a process that opens the folder at the same time recognises it by them.
             for kind in (FITS, BASELINES):
                 (self.path / kind).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(f"cannot write {self.path}: {error.strerror or error}") from error
 
     def read(self, kind: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the scores under a key; None where there are none, or the file is damaged."""
+        """Return the scores under a key; None if the file is missing or damaged."""
         try:
             document = json.loads(self._file(kind, key).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -71,8 +71,8 @@ class ResultsFolder:
         return dict(_map(document["value"], lambda number: nan if number is None else number))
 
     def write(self, kind: str, key: Mapping[str, Any], value: Mapping[str, Any]) -> None:
-        """Write names and numbers under a key, whole or not at all."""
-        # JSON cannot say NaN.
+        """Write names and numbers under a key, atomically."""
+        # NaN is not valid JSON.
         plain = _map(value, lambda x: None if isinstance(x, float) and isnan(x) else x)
         document = {"format": _FORMAT, "key": key, "value": plain}
         with atomic_file(self._file(kind, key), overwrite=True) as staged:

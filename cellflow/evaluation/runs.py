@@ -70,16 +70,16 @@ class Run:
 
 @dataclass(frozen=True)
 class RunResult:
-    """Scores of a run, or why there are none.
+    """Scores of a run, or its error.
 
     Attributes
     ----------
     run
         The run.
     scores
-        Its scores; empty where it failed.
+        Scores; empty if the run failed.
     error
-        Why it failed; empty where it did not.
+        Error message; empty if the run succeeded.
     """
 
     run: Run
@@ -99,7 +99,7 @@ class Runner:
     device
         Device of the fits.
     threads
-        Transport problems that are solved side by side at most; None takes the number of cores.
+        Transport problems that are solved side by side at most; None uses the number of cores.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class Runner:
 def open_workers(
     runner: Runner, jobs: int
 ) -> Iterator[Callable[[Sequence[Run]], Iterator[RunResult]]]:
-    """Open processes, or use this one where `jobs` is 1.
+    """Start worker processes, or use this process if `jobs` is 1.
 
     Yields a function that computes runs and yields each result as it is ready. It raises an
     `InputError` for a data set whose baselines cannot be scored, and a `CellflowError` if a process
@@ -204,7 +204,7 @@ def open_workers(
     if jobs == 1:
         yield lambda runs: (_compute(runner, run) for run in runs)
         return
-    # Started anew: a fork would copy torch's threads in whatever state they are.
+    # Spawn, not fork: a fork would copy the state of torch's threads.
     spawn = multiprocessing.get_context("spawn")
     settings = (tuple(runner.data.values()), runner.results, str(runner.device))
     pool = ProcessPoolExecutor(jobs, spawn, initializer=_start_worker, initargs=settings)

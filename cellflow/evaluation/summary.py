@@ -132,7 +132,7 @@ def _describe(part: pd.DataFrame) -> str:
 
 
 def _describe_error(part: pd.DataFrame) -> str:
-    """Describe the error of scores of a sample; empty where all cells were scored."""
+    """Describe the error of scores of a sample; empty if all cells were scored."""
     if part["w1_error"].isna().all():
         return ""
     error, excess = part["w1_error"].max(), part["w1_excess"].max()

@@ -37,7 +37,7 @@ from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.nets import ExtrapolatedFields, Fields
 
-#: Points that are carried at a time.
+#: Points that are integrated in one chunk.
 _ROWS = 16_384
 
 
@@ -122,7 +122,12 @@ class Flow:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return method, recipe, inputs and record as plain JSON values."""
+        """Return method, recipe, inputs and record as plain JSON values.
+
+        Returns
+        -------
+        A dictionary with these four keys.
+        """
         return {
             "method": self.method.model_dump(mode="json"),
             "recipe": self.recipe.model_dump(mode="json"),
@@ -162,7 +167,7 @@ class Flow:
 
     @property
     def is_mean_flow(self) -> bool:
-        """Whether it has average velocities, which carry points any distance in one step."""
+        """Whether it has average velocities, which move points over any time span in one step."""
         return "average" in self.nets.roles
 
     def extrapolate(self) -> Flow:
@@ -209,12 +214,12 @@ class Flow:
         n_steps: int | None = None,
         **options: Any,
     ) -> Trajectory:
-        """Carry points and their mass along the flow, forward or backward in time.
+        """Integrate points and their mass along the flow, forward or backward in time.
 
-        Points go in chunks of up to 16,384, so that memory grows by no more than the answer;
-        adaptive solvers choose their steps for each chunk. Mean flows do not need a solver: they go
-        to each time in one step from the start, or from the last time point on the way. An ODE
-        solver, if one is named, follows their velocities.
+        Points are integrated in chunks of up to 16,384 to bound temporary memory;
+        adaptive solvers choose their steps for each chunk. Mean flows do not need a solver: each
+        time is reached in one step from the start, or from the last time point in between. An ODE
+        solver, if given, integrates their velocities.
 
         Parameters
         ----------
@@ -228,7 +233,7 @@ class Flow:
             Flow time that each point is ahead of the clock at every time but the first, or behind
             it if negative, shape (n,); None lets all points share the clock.
         solver
-            One of `cellflow.integrate.solve`; None takes its default.
+            One of `cellflow.integrate.solve`; None uses its default.
         n_steps
             Steps between two times of a solver with fixed steps; of a mean flow, steps to each
             time, None for one.
@@ -242,7 +247,7 @@ class Flow:
         Raises
         ------
         InputError
-            As `check_solver`.
+            See `check_solver`.
         """
         x, condition = x.to(self.device), self._check_condition(condition)
         flow_times = [self.axis.to_flow(time) for time in times]
@@ -252,11 +257,11 @@ class Flow:
         options["n_steps"] = n_steps
         if solver is not None:
             options["solver"] = solver
-        # A guide may know its points by their rows.
+        # A guide may depend on row numbers, so its points are not split into chunks.
         size = len(x) if "guide" in options else _ROWS
         return Trajectory.cat(
             [
-                self._carry(
+                self._integrate(
                     x[rows],
                     flow_times,
                     None if condition is None else condition[rows],
@@ -268,7 +273,7 @@ class Flow:
         )
 
     @torch.no_grad()
-    def _carry(
+    def _integrate(
         self,
         x: Points,
         times: Sequence[float],
@@ -300,7 +305,7 @@ class Flow:
         return Trajectory(solution.x, solution.nfe, log_mass)
 
     def check_solver(self, solver: str | None, times: Sequence[float]) -> None:
-        """Check that a solver goes with this flow and these times.
+        """Check that a solver is compatible with this flow and these times.
 
         Parameters
         ----------
@@ -338,7 +343,7 @@ class Flow:
         condition: Condition | None = None,
         **options: Any,
     ) -> Points:
-        """Carry points from one elapsed time to another, forward or backward.
+        """Integrate points from one elapsed time to another, forward or backward.
 
         Parameters
         ----------
@@ -349,7 +354,7 @@ class Flow:
         condition
             Covariates, shape (n, c), if the flow was fitted with covariates.
         **options
-            Those of `trajectory`.
+            Arguments of `trajectory`.
 
         Returns
         -------
@@ -367,7 +372,7 @@ class Flow:
         condition: Condition | None = None,
         n_steps: int | None = None,
     ) -> Trajectory:
-        """Carry points along the stochastic process, forward or backward in time.
+        """Simulate points along the stochastic process, forward or backward in time.
 
         With velocity v, scaled score s and diffusion g, forward dX = (v + s) dt + g dW, and
         backward in time dX = (s - v) dr + g dW ([SF]2M, Tong et al. 2024, arXiv 2307.03672).
@@ -383,7 +388,7 @@ class Flow:
         condition
             Covariates, shape (n, c), if the flow was fitted with covariates.
         n_steps
-            Euler-Maruyama steps between two times; None takes 100 per unit of flow time.
+            Euler-Maruyama steps between two times; None uses 100 per unit of flow time.
 
         Returns
         -------
@@ -438,7 +443,7 @@ class Flow:
         return solve_mean_flow(average, x, times, knots=knots, n_steps=n_steps, time_offset=offset)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write the flow as a folder of safetensors and JSON, whole or not at all.
+        """Write the flow as a folder of safetensors and JSON, atomically.
 
         Parameters
         ----------

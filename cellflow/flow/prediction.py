@@ -25,7 +25,7 @@ class Prediction:
     weights
         Share of the population that each cell stands for, shape (n,); they sum to one.
     start_times
-        Elapsed time that each was carried from, shape (n,).
+        Elapsed time at which the path of each cell starts, shape (n,).
     """
 
     points: np.ndarray
@@ -43,10 +43,10 @@ def predict_cells(
     generator: torch.Generator,
     **solver_options: Any,
 ) -> Prediction:
-    """Carry cells of the time point before, or of both neighbours, to `time`.
+    """Move cells of the time point before, or of both neighbours, to `time`.
 
-    Of both, the cells before are carried forward and the cells after backward, and each side is
-    weighted by how near it is. Errors of the flow grow along a trajectory, so the nearer side is
+    For both neighbours, the cells before are moved forward and the cells after backward, and the
+    nearer side has more weight. Errors of the flow grow along a trajectory, so the nearer side is
     the better one, and the two err in opposite directions. Within a side, cells are weighted by the
     growth of their mass. If the cells of the method do not share one clock (`asynchrony`), each
     cell arrives as if it were ahead or behind: the log-odds of the share of the interval that has

@@ -1,7 +1,7 @@
 """A flow on disk: `flow.json` describes it, `tensors.safetensors` has the weights and arrays.
 
 `flow.json` contains the SHA-256 digest of the tensor file and of itself (without that entry), so a
-folder that was cut short, edited or mixed from two flows is refused instead of giving wrong cells.
+folder that was cut short, edited or mixed from two flows raises an error.
 Other fitted objects, such as discriminators, are stored likewise as another `Format`.
 """
 
@@ -64,14 +64,14 @@ class Stored:
 
 
 def check_flow_target(path: Path, *, overwrite: bool, form: Format = FLOW) -> None:
-    """Refuse a `path` that a flow could not be saved to; only a flow may be overwritten."""
+    """Raise `FileError` unless a flow can be saved to `path`; only a flow is overwritten."""
     check_target(path, overwrite=overwrite)
     if path.exists():
-        _check_is(path, form)
+        _check_format(path, form)
 
 
 def write_folder(path: Path, stored: Stored, *, overwrite: bool, form: Format = FLOW) -> None:
-    """Write a flow folder, whole or not at all."""
+    """Write a flow folder atomically."""
     check_flow_target(path, overwrite=overwrite, form=form)
     blob = _blob(stored.tensors)
     description = {
@@ -89,7 +89,7 @@ def write_folder(path: Path, stored: Stored, *, overwrite: bool, form: Format = 
 
 def read_folder(path: Path, form: Format = FLOW) -> Stored:
     """Read and verify a flow folder."""
-    _check_is(path, form)
+    _check_format(path, form)
     names = {entry.name for entry in path.iterdir() if not entry.name.startswith(".")}
     if foreign := names - {form.description, TENSORS}:
         raise FileError(
@@ -126,12 +126,12 @@ def reraise_unreadable(path: Path, form: Format = FLOW) -> AbstractContextManage
 
 
 def check_sizes(settings: Any, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse settings of nets that are larger than the tensors that come with them.
+    """Check that the sizes in settings of networks do not exceed those of the stored tensors.
 
     Raises
     ------
     InputError
-        For a number above all sizes of the tensors, which would fill the memory with a net.
+        For a number above all sizes of the tensors; building such a network could fill the memory.
     """
     most = max((size for tensor in tensors.values() for size in tensor.shape), default=0)
     most = max(most, len(tensors))
@@ -151,7 +151,7 @@ def _blob(tensors: Mapping[str, Tensor]) -> bytes:
     return save({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()})
 
 
-def _check_is(path: Path, form: Format) -> None:
+def _check_format(path: Path, form: Format) -> None:
     if not path.is_dir():
         reason = "is not a folder" if path.exists() else "does not exist"
         raise FileError(f"{path} {reason}; expected the folder of a saved {form.what}")

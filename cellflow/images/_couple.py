@@ -67,7 +67,7 @@ def couple(
     device
         `auto` (a GPU if there is one), `cpu`, `cuda`, ...
     overwrite
-        Fit potentials that are there already again, and replace the report.
+        Fit existing potentials again, and replace the report.
     progress
         Show a progress bar on stderr.
 
@@ -76,13 +76,15 @@ def couple(
     A row for each class, or one, named by `class`: `atoms`; `dims` that costs are taken on;
     `epsilon` in the units of <x, y>; `steps`; `reached`, the chi-squared that stopped them, and
     `chi_squared` against fresh noise, both to be below `threshold`; `entropy` of the hits and the
-    share `never_hit`, of `points` of that noise, each beside what chance gives (`_by_chance`);
+    share `never_hit`, from `points` of that noise, each also for random assignment (suffix
+    `_by_chance`);
     `seconds`; and whether they are `new`. Potentials that missed the threshold give a warning.
 
     Raises
     ------
     InputError
-        For settings that do not go together or with the images, or a folder that is a file.
+        For settings that are not compatible with each other or with the images, or a folder that
+        is a file.
     FileError
         If the folder cannot be written to, or has a report while `overwrite` is off.
 

@@ -54,10 +54,10 @@ def finetune(
         `oat-fm`, or a `Method` with objective `oat`. By name, the noise of the path is that of the
         flow if its path is straight, else 0.
     recipe
-        A name, or a recipe of `cellflow.recipe`; the net is that of the flow. None takes the recipe
+        A name, or a recipe of `cellflow.recipe`; the net is that of the flow. None uses the recipe
         of the flow with a tenth of the learning rate and a quarter of the steps.
     n_steps, learning_rate
-        In place of the recipe's.
+        Replaces the value of the recipe.
     encoder
         Your own encoder, for a flow in its latents.
     rng

@@ -48,7 +48,7 @@ def read(
         source has it, else all.
     size
         Height and width in pixels that images are scaled to, by the shorter side, and cropped to,
-        around the centre; None takes images as they are, which must then have one size.
+        around the centre; None uses images as they are, which must then have one size.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Generate images from noise, and from noise interpolated between two draws."""
+"""Generate images from noise, and along interpolations between noise vectors."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from cellflow.images.guidance import Guidance
 from cellflow.images.guidance.discriminator_guidance import DiscriminatorGuidance
 from cellflow.images.samples import (
     Samples,
-    check_rising,
-    from_noise,
+    check_increasing,
     integrate_samples,
     resolve_solver,
+    space_of_noise_flow,
 )
 from cellflow.marginals import Gaussian
 
@@ -48,18 +48,19 @@ def sample(
     Parameters
     ----------
     flow
-        Flow from noise, of `train`.
+        Flow from noise, returned by `train`.
     n
         Number of images.
     label
-        Class of all images, by name or index; None takes all classes in turn.
+        Class of all images, by name or index; None uses all classes in turn.
     guidance
-        `Autoguidance` by a weaker flow, or `DiscriminatorGuidance`; None follows the flow alone.
+        `Autoguidance` by a weaker flow, or `DiscriminatorGuidance`; None for no guidance.
     solver, n_steps, tolerance, rho
-        Of `cellflow.integrate.solve`: `euler`, `midpoint`, `rk4` with fixed steps (None for 100),
-        `dopri5` and others with a tolerance, or `edm-heun`, the sampler of EDM (None for 18 steps,
-        published with rho 7), without `times` in between. None takes `dopri5`, for discriminator
-        guidance `edm-heun`, and for a mean flow its average velocity, `average`, in one step.
+        Arguments of `cellflow.integrate.solve`. Solvers are `euler`, `midpoint` and `rk4` with
+        fixed steps (default 100), `dopri5` and others with a tolerance, or `edm-heun`, the sampler
+        of EDM (default 18 steps, rho 7), which requires `times` 0 and 1. The default is `dopri5`;
+        with discriminator guidance `edm-heun`; for a mean flow `average`, one step of its average
+        velocity.
     times
         Increasing flow times from 0, the noise, to 1, at which frames are returned.
     encoder
@@ -79,7 +80,7 @@ def sample(
     ------
     InputError
         If the flow does not start from noise or does not have the class, the times do not rise from
-        0, or the guidance does not go with the flow.
+        0, or the guidance is not compatible with the flow.
 
     Examples
     --------
@@ -90,18 +91,21 @@ def sample(
     >>> cf.images.sample(flow, 3, guidance=away, solver="euler", n_steps=2).by
     'euler:2+ag:2'
     """
-    space = from_noise(flow, encoder)
+    space = space_of_noise_flow(flow, encoder)
     check_positive(n, "n")
-    check_rising(times)
+    check_increasing(times)
     generator = torch_generator(resolve_seed(rng))
     if solver is None and isinstance(guidance, DiscriminatorGuidance):
         solver = "edm-heun"
+    solving = resolve_solver(flow, solver, n_steps)
     n_trajectories = 1 if guidance is None else guidance.n_trajectories
     law = Gaussian(torch.zeros(1, flow.dim * n_trajectories))
     noise, labels = law.sample(n, generator).x, space.labels(label, n)
     integrate = None
     if guidance is not None:
-        integrate = guidance.bind(flow, space, encoder=encoder, n=n, generator=generator)
+        integrate = guidance.bind(
+            flow, space, encoder=encoder, solver=solving["solver"], n=n, generator=generator
+        )
     made = integrate_samples(
         flow,
         space,
@@ -111,7 +115,7 @@ def sample(
         integrate=integrate,
         batch_size=batch_size,
         progress=progress,
-        **resolve_solver(flow, solver, n_steps),
+        **solving,
         tolerance=tolerance,
         rho=rho,
     )
@@ -128,24 +132,24 @@ def interpolate(
     rng: RNG = 0,
     **options: Any,
 ) -> np.ndarray:
-    """Generate images from noise interpolated between two draws, along great circles.
+    """Generate images along spherical interpolations between two noise vectors.
 
     Parameters
     ----------
     flow
-        Flow from noise, of `train`.
+        Flow from noise, returned by `train`.
     n
-        Number of pairs of draws of noise.
+        Number of pairs of noise vectors.
     n_frames
-        Images from one end to the other, both included.
+        Number of images from one end to the other, both included.
     label
-        Class of all images; None takes all classes in turn.
+        Class of all images; None uses all classes in turn.
     encoder
         Your own encoder, for a flow in its latents.
     rng
         Seed of the noise, or a NumPy generator to draw one from.
     **options
-        Of `sample`: solver, n_steps, tolerance, rho, batch_size, progress.
+        Arguments of `sample`: solver, n_steps, tolerance, rho, batch_size, progress.
 
     Returns
     -------
@@ -155,21 +159,21 @@ def interpolate(
     ----------
     White 2016, arXiv 1609.04468: great circles preserve the norm of noise.
     """
-    space = from_noise(flow, encoder)
+    space = space_of_noise_flow(flow, encoder)
     check_positive(n, "n")
     if n_frames < 2:
         raise InputError(f"an interpolation needs two or more frames, got {n_frames}")
     law, generator = Gaussian(torch.zeros(1, flow.dim)), torch_generator(resolve_seed(rng))
     ends = law.sample(n, generator).x, law.sample(n, generator).x
-    noise = torch.cat([_on_circle(*ends, k / (n_frames - 1)) for k in range(n_frames)])
+    noise = torch.cat([_slerp(*ends, k / (n_frames - 1)) for k in range(n_frames)])
     labels = space.labels(label, n).repeat(n_frames)
     chosen = resolve_solver(flow, options.pop("solver", None), options.pop("n_steps", None))
     made = integrate_samples(flow, space, noise, labels, **chosen, **options).images.pixels
     return made.reshape(n_frames, n, *made.shape[1:])
 
 
-def _on_circle(x: Points, y: Points, share: float) -> Points:
-    """Return points at a share of the angle between rows of x and y."""
+def _slerp(x: Points, y: Points, share: float) -> Points:
+    """Interpolate rows of x and y spherically; `share` 0 is x and 1 is y."""
     cosine = torch.nn.functional.cosine_similarity(x, y, dim=1, eps=1e-12).clamp(-1, 1)
     angle = torch.arccos(cosine)[:, None]
     at_x, at_y = torch.sin((1 - share) * angle), torch.sin(share * angle)

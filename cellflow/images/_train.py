@@ -51,27 +51,27 @@ def train(
         Method and recipe: a name of `cellflow.images.CONFIGS`, a YAML file, or a `Config`. None
         chooses by the size of the images; in latents, the recipe for cells.
     method
-        In place of the config's: a name, or a method of `cellflow.method`. By name it has sigma 0,
-        as published for images, except on bridges, which need noise.
+        Replaces the method of the config: a name, or a method of `cellflow.method`.
+        By name it has sigma 0, as published for images, except on bridges, which need noise.
     recipe
-        In place of the config's: a name, or a recipe of `cellflow.recipe`.
+        Replaces the recipe of the config: a name, or a recipe of `cellflow.recipe`.
     n_steps
         Training steps, in place of the recipe's.
     conditional
         Make the velocity depend on the class. Noise is coupled within each class, so that it does
         not depend on it.
     low_res
-        Make the velocity depend on the low resolution of the image, in which so many pixels per
-        side become one: `upscale` then generates images for low resolutions. Costs depend on these
-        too, with the weight `condition_weight` of the method. From noise, in pixels, without
-        classes and flips.
+        Downsampling factor for super-resolution: the velocity depends on the low resolution of
+        the image, and `upscale` generates images for low resolutions. Costs include distances of
+        low resolutions, with the weight `condition_weight` of the method. Requires noise as the
+        source, pixels as points, no classes and no flips.
     flips
         Mirror images left to right at random when they are drawn, or, with couplings between stored
-        images, such as `semidiscrete`, store the mirror of each beside it. None mirrors RGB images,
+        images, such as `semidiscrete`, store each image also mirrored. None mirrors RGB images,
         unless they are augmented, and not grey ones, which are often letters or digits.
     augment
         Share of the images that are rotated, that are zoomed, and so on, when they are drawn, as in
-        EDM. None takes 0.12, as published, for nets that see these changes (`edm` with
+        EDM. None uses 0.12, as published, for nets that see these changes (`edm` with
         `augment_dim` 9), and 0 for others, which require 0; so do couplings between stored images.
     encoder
         Latents to work in instead of pixels: an object with `encode` and `decode`.
@@ -97,7 +97,7 @@ def train(
     Raises
     ------
     InputError
-        For settings that do not go together or with the images.
+        For settings that are not compatible with each other or with the images.
 
     References
     ----------
@@ -127,7 +127,7 @@ def train(
             f"of changes: set augment 0, not {augment:g}"
         )
     if low_res is not None and (flips or augment):
-        raise InputError("low_res does not go with flips or augment; leave these out")
+        raise InputError("low_res cannot be combined with flips or augment; leave these out")
     flips = default_flips(space, data, flips, augment)
     weight = None
     if low_res is not None:

@@ -36,7 +36,7 @@ def translate(
     images
         Images like those of the source; with `backward`, like those of the target.
     backward
-        From target to source.
+        Translate from target to source.
     solver, n_steps, tolerance
         As in `sample`.
     times

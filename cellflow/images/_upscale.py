@@ -12,7 +12,7 @@ from cellflow._random import RNG, resolve_seed, torch_generator
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.pixels import to_points
-from cellflow.images.samples import Samples, check_rising, integrate_samples, resolve_solver
+from cellflow.images.samples import Samples, check_increasing, integrate_samples, resolve_solver
 from cellflow.images.space import ImageSpace
 from cellflow.marginals import Gaussian
 
@@ -69,7 +69,7 @@ def upscale(
             "this flow was trained without low resolutions; to upscale, train with low_res "
             "(--low-res)"
         )
-    check_rising(times)
+    check_increasing(times)
     small = space.low_resolution(images)
     n = len(small)
     made = integrate_samples(

@@ -107,7 +107,7 @@ class ImageSet:
 
         Returns
         -------
-        Those images, at least one.
+        The images of the class, at least one.
 
         Raises
         ------
@@ -143,7 +143,7 @@ class ImageSet:
         )
 
     def save(self, path: str | Path, *, overwrite: bool = False, **more: str | float) -> None:
-        """Write a `.npz` file that `read` understands, whole or not at all.
+        """Write a `.npz` file that `read` understands, atomically.
 
         Parameters
         ----------

@@ -28,7 +28,7 @@ from cellflow.training.context import Fit
 from cellflow.training.devices import cpu_threads
 from cellflow.training.fit import split_marginals
 from cellflow.training.potentials import load_or_fit_potentials, potentials_path
-from cellflow.training.time_course import labelled_parts
+from cellflow.training.time_course import split_by_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,12 +40,12 @@ _POINTS_PER_ATOM, _MIN_POINTS = 5, 4096
 
 @dataclass(frozen=True)
 class PotentialsReport:
-    """Fitted potentials of the points of one label, and how even their coupling is.
+    """Report on the fitted potentials of the points of one label.
 
     Attributes
     ----------
     label
-        The label; None where points have none.
+        The label; None for points without labels.
     n_atoms, dim
         Number of its points, and of the coordinates that costs are taken on.
     epsilon
@@ -88,16 +88,16 @@ def report_potentials(
     marginals
         Noise and points.
     method
-        Of coupling `semidiscrete`, with the folder as `potentials`. Potentials that are there
-        already are read.
+        Method with coupling `semidiscrete` and its setting `potentials`, the folder. Potentials
+        that exist already are read.
     recipe
-        That of the training: it decides units, and the share of the points trained on.
+        Recipe of the training, which determines units and the share of the points to train on.
     seed
-        Of the generators of noise. Files do not depend on it, potentials in their last digits.
+        Seed of the noise. File names do not depend on it; potentials do, in their last digits.
     device
         Device of the computation.
     overwrite
-        Fit potentials that are there already again, and replace them.
+        Fit existing potentials again, and replace them.
     progress
         Show a progress bar on stderr.
 
@@ -122,13 +122,13 @@ def report_potentials(
     generator = torch_generator(seed, device)
     fit = Fit(seen, method, recipe, centre, scale, generator, scale**2, progress=progress)
     labelled = target.label is not None
-    parts = labelled_parts(target) if labelled else [(None, target, 1.0)]
+    parts = split_by_label(target) if labelled else [(None, target, 1.0)]
     with cpu_threads(recipe.threads):
         return [_report(fit, settings, label, source, part, overwrite) for label, part, _ in parts]
 
 
 def check_semidiscrete(method: Method) -> SemidiscreteSettings:
-    """Return the settings of coupling `semidiscrete`; refuse others, and one without a folder.
+    """Return the settings of the coupling, which must be `semidiscrete` with a folder.
 
     Raises
     ------
@@ -246,7 +246,7 @@ JSON, TSV = "report.json", "report.tsv"
 
 
 def check_report_target(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that has a report already, unless it may be overwritten."""
+    """Raise `FileError` if the folder has a report already, unless `overwrite` is set."""
     for name in (JSON, TSV):
         check_file_target(folder / name, overwrite=overwrite)
 

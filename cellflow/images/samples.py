@@ -1,4 +1,4 @@
-"""Follow a flow of images by a solver, a batch at a time; the images that come out."""
+"""Generate images: integrate a flow batch by batch, decode the points, record the cost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Samples:
     images
         The images, with their classes if the flow has classes.
     by
-        Solver with its steps, as `score_flow` takes them, and the guidance.
+        Solver and number of steps, in the format of `score_flow`, and the guidance.
     nfe
         Evaluations of the velocity for each image; for adaptive solvers the mean over batches.
     frames
@@ -44,8 +44,8 @@ class Samples:
     paths
         Points at these times, shape (t, n, d), if requested.
     effective_trajectories
-        With autoguidance by several trajectories per image: their effective sample size, the mean
-        over images.
+        Effective sample size of the trajectories of an image, mean over images; only for
+        autoguidance with several trajectories per image.
     """
 
     images: ImageSet
@@ -69,7 +69,7 @@ class Samples:
 
 
 def cost_of(path: str | Path) -> dict[str, Any]:
-    """Return `by` and `nfe` of a file of `Samples.save`; empty for other files.
+    """Read `by` and `nfe` from a file that `Samples.save` wrote; empty for other files.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def cost_of(path: str | Path) -> dict[str, Any]:
 
     Returns
     -------
-    The two, if the file has them.
+    A mapping with `by` and `nfe`, if the file has them.
     """
     if Path(path).suffix != ".npz":
         return {}
@@ -103,8 +103,9 @@ def integrate_samples(
 ) -> Samples:
     """Integrate starts through `times`, a batch at a time, and decode them to images.
 
-    Each row of `starts` has the noise of all trajectories of an image. `integrate` is that of a
-    guidance; None follows the flow. `low` are the low resolutions, for a flow that depends on them.
+    Each row of `starts` has the noise of all trajectories of an image. `integrate` is the
+    integrator of a guidance; None integrates the flow without guidance. `low` are the low
+    resolutions, for a flow that depends on them.
 
     Raises
     ------
@@ -115,7 +116,7 @@ def integrate_samples(
     if len(times) < 2:
         raise InputError(f"times need the start and at least one more time, got {list(times)}")
     flow.check_solver(options.get("solver"), times)
-    integrate = partial(_follow, flow) if integrate is None else integrate
+    integrate = partial(_integrate_flow, flow) if integrate is None else integrate
     frames, paths, nfe, effective = [], [], 0.0, 0.0
     rows_at_once = max(1, batch_size * flow.dim // starts.shape[1])
     batches = torch.split(torch.arange(len(starts)), rows_at_once)
@@ -145,7 +146,7 @@ def integrate_samples(
     )
 
 
-def _follow(
+def _integrate_flow(
     flow: Flow,
     condition: Condition | None,
     starts: Points,
@@ -153,18 +154,18 @@ def _follow(
     labels: Tensor,  # noqa: ARG001
     **options: Any,
 ) -> Solution:
-    """Integrate the velocity of `flow`; `rows` and `labels` are those of `Integrate`."""
+    """Integrate `flow` without guidance; ignore `rows` and `labels`, see `Integrate`."""
     return flow.trajectory(starts, condition=condition, **options)
 
 
-def check_rising(times: Sequence[float]) -> None:
-    """Refuse times that do not increase from that of the noise."""
+def check_increasing(times: Sequence[float]) -> None:
+    """Raise `InputError` unless the times increase from 0, the time of the noise."""
     if list(times) != sorted({0.0, *times}):
         raise InputError(f"times must increase from 0, the time of the noise, got {list(times)}")
 
 
-def from_noise(flow: Flow, encoder: Encoder | None) -> ImageSpace:
-    """Return the space of a flow, and refuse flows that do not start from noise."""
+def space_of_noise_flow(flow: Flow, encoder: Encoder | None) -> ImageSpace:
+    """Return the space of a flow; raise `InputError` unless it starts from noise."""
     space = ImageSpace.of(flow, encoder)
     if space.source != "noise":
         raise InputError(
@@ -181,7 +182,7 @@ _N_STEPS = {"average": 1, "edm-heun": 18}
 
 
 def resolve_solver(flow: Flow, solver: str | None, n_steps: int | None) -> dict[str, Any]:
-    """Return solver and number of steps, by default those that suit the flow."""
+    """Return solver and number of steps; the defaults depend on the flow."""
     solver = solver or ("average" if flow.is_mean_flow else "dopri5")
     if n_steps is None:
         return {"solver": solver, "n_steps": _N_STEPS.get(solver, 100)}
@@ -223,7 +224,7 @@ def solver_options(setting: str) -> dict[str, Any]:
 def solver_name(
     intervals: int, solver: str = "rk4", n_steps: int = 100, rho: float = 7.0, **_: Any
 ) -> str:
-    """Return the name of a solver with its steps over all intervals, for `solver_options`."""
+    """Format solver and steps over all intervals, such as `euler:8`; see `solver_options`."""
     if solver == "average":
         # Each time is reached from the start, with all steps.
         return f"{solver}:{n_steps}"

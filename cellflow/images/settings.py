@@ -125,7 +125,7 @@ def augmented_share(augment: float | None, net: NetSizes) -> float:
 
 
 def _adapt(recipe: Recipe, method: Method, space: ImageSpace) -> Recipe:
-    """Return the recipe with what the method requires; refuse nets that do not take the points."""
+    """Return the recipe with the settings that the method requires; check that the net fits."""
     if space.grid is None and recipe.net.takes == "grid":
         raise InputError(
             f"net {recipe.net.kind!r} requires images, and latents are rows of numbers: take a "

@@ -63,7 +63,7 @@ class TrainingImages:
     stored
         Whether mirrored images are points of their own, instead of mirrored when drawn.
     condition_weight
-        Weight of low resolutions in costs; None where costs do not depend on them.
+        Weight of low resolutions in costs; None if costs do not depend on them.
     """
 
     space: ImageSpace

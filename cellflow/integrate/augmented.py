@@ -41,7 +41,8 @@ def solve_augmented(
     times
         As in `solve`.
     options
-        Those of `solve`; the solver cannot be `edm-heun`, whose states are not points of the path.
+        Arguments of `solve`; the solver cannot be `edm-heun`, whose states are not points of
+        the path.
 
     Returns
     -------
@@ -89,7 +90,7 @@ def log_density(
     generator
         Source of the random signs; required for `hutchinson`.
     options
-        Those of `solve`.
+        Arguments of `solve`.
 
     Returns
     -------

@@ -97,7 +97,7 @@ def heun(
     sigma_min, sigma_max
         Lowest and highest noise level.
     guide
-        Adds noise before a step and corrects its slopes; None does neither.
+        Adds noise before a step and corrects its slopes; None for no guidance.
 
     Returns
     -------

@@ -81,7 +81,7 @@ def solve(
         `adaptive_heun` (torchdiffeq), or `edm-heun` (`heun`), from standard normal noise at time 0
         to data at time 1 only.
     n_steps
-        Fixed steps between each two consecutive times; None takes 18 for `edm-heun`, and for the
+        Fixed steps between each two consecutive times; None uses 18 for `edm-heun`, and for the
         others a number in proportion to the time between (`STEPS_PER_UNIT_TIME`).
     tolerance
         Absolute and relative tolerance of the adaptive solvers.

@@ -41,7 +41,7 @@ def solve_sde(
     generator
         Source of the noise.
     n_steps
-        Steps between consecutive times; None takes a number in proportion to the time
+        Steps between consecutive times; None uses a number in proportion to the time
         between (`STEPS_PER_UNIT_TIME`).
 
     Returns

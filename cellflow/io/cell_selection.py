@@ -39,7 +39,7 @@ def select_cells(adata: AnnData, cells: Cells) -> np.ndarray:
         return np.ones(adata.n_obs, dtype=bool)
     chosen = _by_text(adata, cells) if isinstance(cells, str) else _by_list(adata, cells)
     if not chosen.any():
-        raise InputError(f"no cells are selected by {_shown(cells)}")
+        raise InputError(f"no cells are selected by {_abbreviate(cells)}")
     return chosen
 
 
@@ -126,11 +126,11 @@ def _by_list(adata: AnnData, cells: Iterable[object]) -> np.ndarray:
             )
         return values
     if values.ndim != 1 or not all(isinstance(value, str) for value in values):
-        raise InputError(f"select cells by {_FORMS}; got {_shown(cells)}")
+        raise InputError(f"select cells by {_FORMS}; got {_abbreviate(cells)}")
     if foreign := [value for value in values if value not in adata.obs_names]:
         raise InputError(f"no cells have these names: {format_list(foreign)}")
     return np.asarray(adata.obs_names.isin(values))
 
 
-def _shown(cells: object) -> str:
+def _abbreviate(cells: object) -> str:
     return repr(cells) if isinstance(cells, str) else type(cells).__name__

@@ -43,9 +43,9 @@ def read_course(path: str | Path) -> AnnData:
 
 
 def published(path: str | Path) -> str:
-    """Return whether a file is that of published scores.
+    """Check whether a file is a known data set of published scores.
 
-    `yes` if its contents are, `no` if only its name is, empty for all other files.
+    `yes` if its digest matches, `no` if only its name matches, empty for all other files.
     """
     path = Path(path)
     with path.open("rb") as file:

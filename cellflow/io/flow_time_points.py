@@ -52,13 +52,13 @@ def time_points_for_flow(adata: AnnData, flow: Flow, time_key: str | None = None
     flow
         The flow.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
 
     Raises
     ------
     InputError
-        For times that cannot be read, categories that the flow does not know, or a unit that does
-        not convert to its own.
+        For times that cannot be read, categories that the flow was not fitted to, or a unit that
+        does not convert to its own.
     """
     points = time_points_of(adata, time_key or flow.time_key)
     course = flow.context.settings.get("course")

@@ -20,7 +20,7 @@ from cellflow.metrics import BASELINES
 def write_scores(
     adata: AnnData, path: str | Path, *, key: str = HOLDOUT, overwrite: bool = False
 ) -> None:
-    """Write the record of `tl.holdout` in `uns`, whole or not at all.
+    """Write the scores that `tl.holdout` stored in `uns` to a JSON file, atomically.
 
     The file has `settings`, `folds`, `mean_w1` and `versions`. A fold has the columns of the
     table; those of baselines are nested: `baselines` holds the W1 of each, `baseline_scores` all
@@ -42,7 +42,7 @@ def write_scores(
 
 
 def read_scores(path: str | Path) -> pd.DataFrame:
-    """Read the table of a file of `write_scores`.
+    """Read the table of scores from a file that `write_scores` wrote.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def _flatten(fold: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _split(column: str) -> tuple[str, str]:
-    """Split a column into metric and baseline; empty where it is the method's own."""
+    """Split a column name into metric and baseline; the baseline of the method's own is empty."""
     for name in BASELINES:
         if column.endswith(f"_{name}"):
             return column.removesuffix(f"_{name}"), name
@@ -88,7 +88,7 @@ def _split(column: str) -> tuple[str, str]:
 
 
 def _or_null(value: Any) -> Any:
-    """Replace NaN, which JSON cannot say, by null."""
+    """Replace NaN, which is not valid JSON, by null."""
     return None if isinstance(value, float) and np.isnan(value) else value
 
 

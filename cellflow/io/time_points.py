@@ -270,7 +270,7 @@ def _numbers(column: pd.Series, values: list[Hashable]) -> tuple[np.ndarray, str
 
 
 def _check_hyphens(name: Hashable, values: list[Hashable]) -> None:
-    """Raise an error for `day-1` beside `day0`, where the hyphen may be a minus sign."""
+    """Raise an error for columns with `day-1` and `day0`: the hyphen may be a minus sign."""
     hyphened = [value for value in values if re.match(r"\s*[a-zA-Z ]*[a-zA-Z]-[\d.]", str(value))]
     if hyphened and len(hyphened) < len(values):
         raise InputError(

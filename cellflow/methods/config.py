@@ -65,7 +65,7 @@ def read_config(path: str | Path) -> Config:
     FileError
         If the file cannot be read or is not a YAML mapping.
     InputError
-        For unknown names and settings, values out of range, or parts that do not go together.
+        For unknown names and settings, values out of range, or parts that are not compatible.
 
     Examples
     --------

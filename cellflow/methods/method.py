@@ -1,4 +1,4 @@
-"""Methods: a coupling, a path and an objective that go together, each with its settings."""
+"""Methods: compatible coupling, path and objective, each with its settings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Settings = TypeVar("Settings", bound=PartSettings)
 
 
 def _make_part(value: Any, classes: Mapping[str, type[Settings]], kind: str) -> Settings:
-    """Return the part of a name, or of a mapping with a `name`; a part is returned as it is."""
+    """Return the part for a name or a mapping with a `name`; a part is returned unchanged."""
     if isinstance(value, PartSettings) and value.kind == kind:
         return value  # type: ignore[return-value]
     values = {"name": value} if isinstance(value, str) else value
@@ -50,9 +50,9 @@ def _make_part(value: Any, classes: Mapping[str, type[Settings]], kind: str) -> 
 class Method(BaseModel):
     """A coupling, a path and an objective, each with its settings.
 
-    Lengths are in units of the spread of the training cells where the recipe standardises, else
-    of the representation; costs in those units squared, or in those of the coordinates that costs
-    are taken on where these are others; times in mean intervals.
+    The unit of length is the spread of the training cells if the recipe standardises, else that of
+    the representation. The unit of costs is its square; for costs on other coordinates (`cost_rep`)
+    it is the mean variance of these. The unit of time is the mean interval.
 
     Attributes
     ----------
@@ -60,8 +60,8 @@ class Method(BaseModel):
         The parts, each with its own settings (`cellflow.methods.parts`). A name is the part with
         its defaults.
     asynchrony
-        Spread of the clocks of predicted cells: standard deviation of the log-odds of the share
-        of an interval that has passed for a cell, around those of the requested time.
+        Spread of the clocks of predicted cells: standard deviation over cells of logit(s), where
+        s is the elapsed share of the interval; the mean is logit(s) of the requested time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -111,7 +111,7 @@ def method_of(
     ----------
     method
         A name, or a method to start from. None is `default`, or `ot-cfm` where something is to be
-        changed: any part goes with it.
+        changed: any part is compatible with it.
     coupling, path, objective
         Parts that take the place of the method's. A part by name takes over settings that both
         parts have if they were given to the method or its preset, and has its defaults for all
@@ -130,7 +130,7 @@ def method_of(
     ------
     InputError
         For an unknown name, a setting that no chosen part has, a number out of range, or parts
-        that do not go together.
+        that are not compatible.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def _exchange(old: PartSettings, value: Any, kind: str) -> PartSettings:
 
 
 def _change(part: Settings, settings: Mapping[str, Any]) -> Settings:
-    """Return the part with those of the settings that it has."""
+    """Return the part with new values of those settings that it has."""
     own = {name: settings[name] for name in settings if name in part.setting_names()}
     if not own:
         return part
@@ -192,7 +192,7 @@ def _change(part: Settings, settings: Mapping[str, Any]) -> Settings:
 
 
 def _check_names(parts: Iterable[type[PartSettings]], names: Iterable[str]) -> None:
-    """Refuse settings that none of the parts has, with those that they have."""
+    """Raise `InputError` for a setting that none of the parts has."""
     parts = list(parts)
     for name in names:
         if any(name in part.setting_names() for part in parts):
@@ -226,12 +226,12 @@ def _describe_part(part: type[PartSettings]) -> str:
 def check_parts(
     coupling: CouplingSettings, path: PathSettings, objective: ObjectiveSettings
 ) -> None:
-    """Refuse parts that do not go together, naming those that would.
+    """Check that coupling, path and objective are compatible.
 
     Raises
     ------
     InputError
-        With the reason.
+        If they are not; the message lists compatible ones.
     """
     if not pairs_move_on(type(coupling), type(path)):
         couplings = [name for name, each in COUPLINGS.items() if pairs_move_on(each, type(path))]

@@ -6,10 +6,12 @@ hold for every setting. The dictionaries at the end name all parts; a script may
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -23,6 +25,10 @@ _MFM = "Kapuśniak et al. 2024, arXiv 2405.14780"
 _OAT = "Yue et al. 2025, arXiv 2509.24936"
 _WFR_FM = "Peng et al. 2026, arXiv 2601.06810"
 _EDM = "Karras et al. 2022, arXiv 2206.00364"
+
+
+def _path_to_str(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
 
 
 class PartSettings(BaseModel):
@@ -74,7 +80,7 @@ class CouplingSettings(PartSettings):
     changes_mass
         Whether pairs have masses at both ends.
     needs_prior
-        Whether it requires a flow fitted before, whose velocities its pairs carry.
+        Whether it requires a fitted flow, whose velocities at both ends its pairs have.
     """
 
     kind: ClassVar[str] = "coupling"
@@ -98,9 +104,9 @@ class FeatureCostSettings(CouplingSettings):
     Attributes
     ----------
     condition_weight
-        beta, the weight of squared distances of conditions in costs beside those of points, where
-        conditions are continuous: low resolutions of images. None weighs them so that the nearest
-        other condition costs what the best partner gains (`balanced_weight`).
+        beta, the weight of squared distances of continuous conditions (low resolutions of images)
+        in costs, relative to squared distances of points. None balances the cost of the nearest
+        other condition and the gain of the best partner (`balanced_weight`).
     """
 
     sees_features: ClassVar[bool] = True
@@ -161,7 +167,7 @@ class EntropicSettings(CloneCostSettings):
     Attributes
     ----------
     epsilon
-        Strength of the entropy; None takes 2 sigma^2 times the length of the interval (not with
+        Strength of the entropy; None uses 2 sigma^2 times the length of the interval (not with
         `cost_rep`).
     """
 
@@ -186,7 +192,7 @@ class UnbalancedSettings(CloneCostSettings):
     Attributes
     ----------
     epsilon
-        Strength of the entropy; None takes 0.01 times the mean cost.
+        Strength of the entropy; None uses 0.01 times the mean cost.
     tau_a, tau_b
         Strength of the marginal constraints: 1 for exact marginals, less for softer ones.
     """
@@ -241,7 +247,7 @@ class BlockwiseSettings(GroundCostSettings):
     Attributes
     ----------
     block_size
-        Cells a side of a block.
+        Number of cells per side of a block.
     """
 
     summary: ClassVar[str] = "exact optimal transport inside large random blocks of cells, once"
@@ -260,7 +266,7 @@ class LowRankSettings(FeatureCostSettings):
     rank
         Rank of the plan.
     epsilon
-        Strength of the entropy; None takes 0.
+        Strength of the entropy; None uses 0.
     """
 
     summary: ClassVar[str] = "low-rank optimal transport between all cells, once"
@@ -278,11 +284,11 @@ class SemidiscreteSettings(FeatureCostSettings):
     Attributes
     ----------
     epsilon
-        Strength of the entropy; None takes about 0.01 times the costs' standard deviation.
+        Strength of the entropy; None uses about 0.01 times the costs' standard deviation.
     semidiscrete_steps
         Steps of the potentials' optimisation at most.
     cost_dim
-        Principal components of the target that costs are taken on; None takes all coordinates.
+        Principal components of the target that costs are taken on; None uses all coordinates.
     potentials
         Folder that potentials are stored in and read from, a file for each pair of populations;
         None stores none.
@@ -299,7 +305,7 @@ class SemidiscreteSettings(FeatureCostSettings):
     epsilon: NonNegativeFloat | None = None
     semidiscrete_steps: PositiveInt = 20_000
     cost_dim: PositiveInt | None = None
-    potentials: str | None = None
+    potentials: Annotated[str | None, BeforeValidator(_path_to_str)] = None
 
 
 class WFRSettings(CouplingSettings):
@@ -308,15 +314,15 @@ class WFRSettings(CouplingSettings):
     Attributes
     ----------
     growth
-        Use of numbers of cells for the growth of a population between two times: as they are
-        (`learned`), only if they rise (`rising`, since fewer cells may be fewer captured), or not
-        at all (`relative`).
+        Whether the number of cells determines the growth of a population between two times:
+        always (`learned`), only if it increases (`rising`, since a decrease may be due to fewer
+        captured cells), or never (`relative`).
     delta
-        Length scale: mass is not moved farther than pi delta. None takes the mean distance of
+        Length scale: mass is not moved farther than pi delta. None uses the mean distance of
         optimally coupled cells, or what the farthest need.
     block_size, max_blocks
-        Cells a side of a block, and blocks that are solved between two times at most; of more
-        cells than they have, a random share is coupled.
+        Number of cells per side of a block, and maximum number of blocks between two times; of
+        more cells than these, a random share is coupled.
     """
 
     summary: ClassVar[str] = (
@@ -357,7 +363,7 @@ class AccelerationSettings(CouplingSettings):
 class AutoSettings(ExactFullSettings):
     """Settings of `auto`: those of `exact-full`."""
 
-    summary: ClassVar[str] = "exact-full where the plan is cheap, ot elsewhere"
+    summary: ClassVar[str] = "exact-full if the plan is cheap, else ot"
     source: ClassVar[str] = "this package"
 
     name: Literal["auto"] = "auto"  # type: ignore[assignment]
@@ -437,7 +443,7 @@ class MetricSettings(PathSettings):
     Attributes
     ----------
     metric
-        `land` or `rbf`; None takes land up to 10 dimensions.
+        `land` or `rbf`; None uses land up to 10 dimensions.
     land_gamma, land_rho, land_alpha
         Width, offset and power of `land`.
     rbf_centres, rbf_kappa
@@ -513,7 +519,7 @@ class VelocityScoreSettings(ObjectiveSettings):
     Attributes
     ----------
     score_weight
-        Weight of the error of the score beside that of the velocity.
+        Weight of the error of the score, relative to that of the velocity.
     """
 
     summary: ClassVar[str] = "velocity and score, for simulation with noise"
@@ -532,7 +538,7 @@ class GrowthSettings(ObjectiveSettings):
     Attributes
     ----------
     growth_weight
-        Weight of the error of the growth rate beside that of the velocity.
+        Weight of the error of the growth rate, relative to that of the velocity.
     """
 
     summary: ClassVar[str] = (
@@ -579,8 +585,8 @@ class OATSettings(ObjectiveSettings):
     Attributes
     ----------
     oat_alpha
-        Weight of the displacement beside the end velocities, of which 4/5 alone leaves the
-        marginals as they are.
+        Weight of the displacement relative to the end velocities; only 4/5 preserves the
+        marginals.
     oat_target
         Whether `linear` paths are learned with that weight, or `hermite` ones, which leave the
         marginals and have no weight.
@@ -588,7 +594,7 @@ class OATSettings(ObjectiveSettings):
         Update of the net that gives end velocities: an average of the trained one with this decay
         a step, or, if not None, a copy of it each so many steps.
     oat_tolerance
-        Change of the spread of carried points, relative to that of the prior, at which training
+        Change of the spread of moved points, relative to that of the prior, at which training
         stops.
     """
 

@@ -36,33 +36,33 @@ class Recipe(BaseModel):
     replace
         Draw pairs from the transport plan with replacement.
     train_fraction
-        Share of the points of each time that is trained on.
+        Share of the points of each time that are used for training.
     patience
-        Early stopping: number of checks, one each 50 steps, without a new minimum of the loss on
-        the other points after which training stops; the weights of the minimum become the flow.
-        None disables it. Requires `train_fraction` under 1.
+        Early stopping: number of validation checks, one every 50 steps, without a new minimum of
+        the loss on the other points after which training stops; the flow uses the weights of the
+        minimum. None disables it. Requires `train_fraction` under 1.
     clip
         Largest norm of the gradient; None does not clip.
     n_steps, learning_rate, warmup, schedule, weight_decay
-        Steps and step size of AdamW, the steps in which it rises to that from zero, its schedule
-        (`constant`, or to zero along a `cosine`), and the decoupled weight decay.
+        AdamW: number of steps, learning rate, steps of linear warm-up from zero, schedule
+        (`constant`, or `cosine` decay to zero), and decoupled weight decay.
     ema_decay, ema_ramp
-        Decay per step of the exponential moving average of the weights that becomes the flow, 0
-        for the last weights; whether the average forgets faster at first, so that a short
-        training is not averaged with its initial weights.
+        Decay per step of the exponential moving average of the weights, which the flow uses; 0
+        uses the last weights. Whether the decay is smaller in early steps, so that the average of
+        a short training does not include the initial weights.
     ema_halflife
-        In place of `ema_decay`: points seen in training after which a weight counts half in the
-        average; with `ema_ramp` at most a twentieth of those seen so far, as in EDM.
+        Half-life of the average in training points, instead of `ema_decay`; with `ema_ramp` at
+        most a twentieth of the points seen so far, as in EDM.
     precision
-        `fp32`, or `bf16` for the net's products and convolutions in brain floats.
+        `fp32`, or `bf16` for autocast of the network to bfloat16.
     channels_last, compile
         Memory layout of a network on grids, and whether it is compiled; both affect speed only.
     accumulate
-        Number of chunks that a batch is computed in, to save memory.
+        Number of chunks of a batch for gradient accumulation, to save memory.
     ahead
-        Batches of pairs that a second thread draws while the network trains.
+        Number of batches of pairs that a second thread prefetches.
     threads
-        CPU threads of the network; None takes the default of torch.
+        CPU threads of the network; None uses the default of torch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -88,9 +88,8 @@ class Recipe(BaseModel):
     compile: bool = False
     accumulate: PositiveInt = 1
     ahead: NonNegativeInt = 0
-    # The nets of cell flows are so small that handing work to other threads costs about what it
-    # saves, and a multiple of it where other processes want the cores; sums come out the same on
-    # machines with any number of cores, too.
+    # The networks of cell flows are so small that more threads do not save time, and cost much if
+    # other processes use the cores; with one thread, sums do not depend on the number of cores.
     threads: PositiveInt | None = 1
 
 

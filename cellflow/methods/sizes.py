@@ -14,8 +14,9 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SerializeAsAny,
+    ValidationError,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from cellflow._errors import InputError
 
@@ -150,6 +151,15 @@ def _choose_model(value: Any) -> Any:
     if kind not in SIZES:
         names = ", ".join(map(repr, SIZES))
         raise PydanticCustomError("net", f"its kind must be one of {names}, got {kind!r}")
+    sizes = [name for name in SIZES[kind].model_fields if name != "kind"]
+    refusal = PydanticCustomError("size", f"not a size of net {kind!r}, only {', '.join(sizes)}")
+    unknown: list[InitErrorDetails] = [
+        {"type": refusal, "loc": (name,), "input": given}
+        for name, given in value.items()
+        if name not in {"kind", *sizes}
+    ]
+    if unknown:
+        raise ValidationError.from_exception_data(kind, unknown)
     return SIZES[kind].model_validate(value)
 
 

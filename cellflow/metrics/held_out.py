@@ -70,7 +70,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionScore(Score):
-    """A score with the distances that are measured of predictions but not of baselines.
+    """A score with further distances, which are computed for predictions only.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class PredictionScore(Score):
         W1 with equal weights, Wasserstein-2, maximum mean discrepancy.
     gap_closed
         Share of the gap between the midpoint's W1 and the reference that the prediction closes, at
-        half size; NaN where the midpoint is at the reference.
+        half size; NaN if the midpoint is at the reference.
     """
 
     w1_uniform: float
@@ -119,7 +119,7 @@ class Baselines:
         W1 of one half of the real cells against the other, mean over the splits. Not a lower bound:
         in 50 or more dimensions points nearer to the mean score lower.
     log2_ratio
-        log2 of all cells over the cells that are scored; 0 where all are scored.
+        log2 of all cells over the cells that are scored; 0 if all are scored.
     """
 
     real: Cloud
@@ -146,15 +146,15 @@ class Baselines:
         real
             The held-out cells, four at least.
         predictions
-            Of each baseline by name, `midpoint` among them.
+            Cells predicted by each baseline, by name, including `midpoint`.
         seed
-            Of the splits.
+            Seed of the splits.
         log2_ratio
             log2 of all cells over the cells that are scored.
         progress
             Show a progress bar on stderr.
         threads
-            Transport problems that are solved side by side at most; None takes as many as there
+            Transport problems that are solved side by side at most; None uses as many as there
             are cores, and memory for.
         """
         halves = _split(real, np.random.default_rng(seed))
@@ -250,7 +250,7 @@ class _Solvers:
         self.bar.close()
 
     def begin(self, cloud: Cloud, halves: Iterable[tuple[Cloud, Cloud]]) -> _Pending:
-        """Begin the problems of one score: of all cells, and of half as many as the real ones."""
+        """Start the distances of one score: of all cells, and of half as many as the real ones."""
         halved = [
             self.distance(cloud.resample(len(one), np.random.default_rng(k)), one)
             for k, (one, _) in enumerate(halves)
@@ -258,7 +258,7 @@ class _Solvers:
         return _Pending(cloud, self.distance(cloud, self.real), halved)
 
     def distance(self, x: Cloud, y: Cloud, *, power: int = 1) -> Future[float]:
-        """Begin one problem."""
+        """Start the computation of one Wasserstein distance."""
         self.bar.total = (self.bar.total or 0) + 1
         solving = self.pool.submit(wasserstein, x, y, power=power)
         solving.add_done_callback(lambda _: self.bar.update())
@@ -284,7 +284,7 @@ def _spread(values: Iterable[Future[float]]) -> float:
 
 
 def _memory() -> float:
-    """Return the GB for problems solved side by side: half of the machine's, where it is known."""
+    """Return the memory for parallel problems, in GB: half of the machine's; 0 if unknown."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2e9
     except (AttributeError, ValueError, OSError):

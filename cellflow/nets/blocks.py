@@ -121,7 +121,7 @@ class LayerFactory:
     def time_embedding(self, channels: int, steps: int = 1) -> nn.Sequential:
         """Build the embedding of a time t in [0, 1]: Fourier features of `steps` t, then an MLP.
 
-        That of guided diffusion (Dhariwal and Nichol 2021, arXiv 2105.05233).
+        As in guided diffusion (Dhariwal and Nichol 2021, arXiv 2105.05233).
         """
         rates = torch.arange(channels // 2) / (channels // 2)
         return nn.Sequential(

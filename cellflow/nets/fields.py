@@ -22,7 +22,7 @@ NETS: dict[str, type[Net]] = {"mlp": MLP, "unet": UNet, "edm": Denoiser}
 
 
 def register_net(net: type[Net], sizes: type[NetSizes]) -> None:
-    """Add a network of one's own, so that recipes take it by name and saved flows load.
+    """Register a custom network, so that recipes accept its name and saved flows load.
 
     Parameters
     ----------

@@ -114,7 +114,8 @@ class _Frames:
     rows
         Rows of the moving cells at each time.
     places, areas, colours
-        Of all moving cells at all times, shapes (n, 2), (n,), (n, 4).
+        Positions, dot areas and colours of all moving cells at all times, shapes (n, 2), (n,),
+        (n, 4).
     points
         Time points of the time course.
     """

@@ -9,10 +9,10 @@ from statistics import fmean, median
 from cellflow._checks import format_list
 from cellflow.report._inputs import ReportInputs
 
-#: Cells at a time, change of their number and length of an interval that are worth a word.
+#: Thresholds of cautions: cells at a time, change of their number, length of an interval.
 _FEW, _JUMP, _WIDE = 100, 5.0, 3.0
 
-#: Share by which a loss that has settled may still fall over the last tenth of a training.
+#: Largest relative decrease of a converged loss over the last tenth of a training.
 _SETTLED = 0.05
 
 

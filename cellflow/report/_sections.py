@@ -67,7 +67,7 @@ def data(inputs: ReportInputs) -> Section:
 
 
 def accuracy(inputs: ReportInputs) -> Section | None:
-    """Held-out scores beside their floors and baselines."""
+    """Held-out scores with baselines and reference."""
     scores = inputs.scores
     if scores is None:
         return None

@@ -40,12 +40,12 @@ def write(
     path
         File to write; it is complete, or not there at all.
     scores
-        Result of `tl.holdout`; None takes the scores that it recorded in `adata`. Without either,
+        Result of `tl.holdout`; None uses the scores that it recorded in `adata`. Without either,
         the page says that errors were not measured.
     color
         Column of `obs` with groups that cells are coloured by.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     title
         Heading of the page.
     overwrite

@@ -65,7 +65,7 @@ def open_expression(adata: AnnData, layer: str | None) -> Matrix:
     Raises
     ------
     InputError
-        As `read_expression`; if Dask is not installed, or the matrix is stored by columns.
+        See `read_expression`; also if Dask is not installed, or the matrix is stored by columns.
     """
     x = stored_expression(adata, layer)
     if is_dask(x):

@@ -46,7 +46,7 @@ def read_expression(adata: AnnData, layer: str | None) -> Matrix:
     Raises
     ------
     InputError
-        As `stored_expression`, and for NaN or infinite values.
+        See `stored_expression`; also for NaN or infinite values.
     """
     x = stored_expression(adata, layer)
     for read in ("compute", "to_memory"):

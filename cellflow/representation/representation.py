@@ -168,7 +168,7 @@ class Representation:
         Raises
         ------
         InputError
-            As `require_linear`.
+            See `require_linear`.
         """
         return self.require_linear().decode(points * self.spread + self.centre)
 
@@ -178,7 +178,7 @@ class Representation:
         Raises
         ------
         InputError
-            As `require_linear`.
+            See `require_linear`.
         """
         linear = self.require_linear()
         return (velocity * self.spread) @ linear.loadings.T * linear.scale

@@ -55,13 +55,13 @@ def benchmark(
         `torchcfm:ot-cfm` and `torchcfm:i-cfm` run that package (extra `torchcfm`) on the same
         arrays, by the recipe of its single-cell runner.
     seeds
-        Of the fits.
+        Seeds of the fits.
     recipe
-        Of the methods that name none of their own; other packages' have their own.
+        Recipe of all methods without one in their entry; methods of other packages ignore it.
     each
         Settings of how times are held out that differ between data sets, by name of the data set.
     folder
-        Folder of finished scores, made where it is missing. With the same folder a benchmark that
+        Folder of finished scores, made if it is missing. With the same folder a benchmark that
         was stopped is resumed, and methods, seeds, times and data can be added; None stores
         nothing.
     jobs

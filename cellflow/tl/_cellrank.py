@@ -31,7 +31,7 @@ def to_cellrank(
 ) -> dict[tuple[float, float], AnnData]:
     """Couple the cells of consecutive times along a flow, in the format of CellRank.
 
-    Cells of a time are carried to the next one, and coupled there with the measured cells by
+    Cells of a time are moved to the next one, and coupled there with the measured cells by
     entropic transport, with the mass that the flow gives each. If the flow was fitted within labels
     (`label_key`, categorical `condition_keys`), cells are coupled with cells of the same label
     only.
@@ -44,10 +44,10 @@ def to_cellrank(
     flow
         The fitted flow.
     epsilon
-        Strength of the entropy, as a share of the mean squared distance between carried and
+        Strength of the entropy, as a share of the mean squared distance between moved and
         measured cells; 0 gives the exact plan, in which a cell has one or two partners.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     key_added
         Column of `obs` with the times as categories, by which CellRank looks couplings up.
 
@@ -73,7 +73,7 @@ def to_cellrank(
     -----
     `cellrank.kernels.RealTimeKernel(adata, time_key="cellflow_time_point", couplings=...)` takes
     the result (Weiler et al. 2024, Nat. Methods 21:1196). Memory is that of a dense plan, 40 bytes
-    an entry: 8,000 cells a side take 2.5 GB.
+    an entry: 8,000 cells per side take 2.5 GB.
 
     Examples
     --------
@@ -136,7 +136,7 @@ def _couple_blocks(
     masses: np.ndarray,
     epsilon: float,
 ) -> Plan:
-    """Return the plans of all blocks, each with the mass of its carried cells."""
+    """Return the plans of all blocks, each with the mass of its moved cells."""
     total = sum(masses[rows].sum() for rows, _ in blocks)
     parts = []
     for rows, columns in blocks:

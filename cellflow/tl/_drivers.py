@@ -54,20 +54,20 @@ def drivers(
         `correlation` of expression with fate probabilities; `velocity`, decoded to genes;
         `jacobian` of the velocity, decoded to pairs of genes.
     by
-        For `correlation`: `obsm` key with the weights; None takes `fate_probabilities`. Otherwise:
-        column of `obs` with groups, or `obsm` key with the weights of means; None takes all cells.
+        For `correlation`: `obsm` key with the weights; None uses `fate_probabilities`. Otherwise:
+        column of `obs` with groups, or `obsm` key with the weights of means; None uses all cells.
     genes
-        Genes to rank (for `jacobian`: regulators and targets); None takes all.
+        Genes to rank (for `jacobian`: regulators and targets); None uses all.
     n_top
         Number of rows to return for each group, the first ones; None returns all, for `jacobian`
         1,000.
     layer
-        For `correlation`: layer with the expression; None takes `X`. Counts are normalised to the
+        For `correlation`: layer with the expression; None uses `X`. Counts are normalised to the
         median depth and log1p-transformed.
     times
-        Time or times whose cells are used; None takes all.
+        Time or times whose cells are used; None uses all.
     time_key
-        Column of `obs` with the times, if they are needed; None takes the column that the flow was
+        Column of `obs` with the times, if they are needed; None uses the column that the flow was
         fitted to.
 
     Returns

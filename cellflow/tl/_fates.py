@@ -49,17 +49,17 @@ def fates(
         Column of `obs` with the groups. Cells without a value do not vote.
     cells
         Cells to estimate fates of: a boolean mask, names of cells, or text such as
-        `cell_type=HSC & day=2`. None takes all cells that were taken before `time`; other selected
+        `cell_type=HSC & day=2`. None uses all cells that were taken before `time`; other selected
         cells get no fate.
     time
-        Time point of the fates; None takes the last of the course.
+        Time point of the fates; None uses the last of the course.
     by
-        `flow` carries each cell along the flow, and the nearest cells at `time` vote. `coupling`
+        `flow` moves each cell along the flow, and the nearest cells at `time` vote. `coupling`
         multiplies exact optimal transport plans between consecutive times, unbalanced plans if the
         coupling of the flow is `wfr`; it does not use a network, and is the baseline. The fate of a
         cell is then that of all of its descendants, of which dividing cells have more.
     n_neighbors
-        Number of cells that vote for each carried cell, for `by="flow"`; all of a label if there
+        Number of cells that vote for each moved cell, for `by="flow"`; all of a label if there
         are fewer. Many neighbours blur the borders of groups, few are noisy. If the flow was fitted
         within labels (`label_key`, categorical `condition_keys`), only cells of the same label
         vote.
@@ -68,7 +68,7 @@ def fates(
         `sf2m`). None moves each cell along the velocity, deterministically, so that the uncertainty
         is that of the vote.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     rng
         Seed, or a numpy generator to draw one from, of stochastic paths and of the blocks of large
         transport plans.

@@ -54,19 +54,19 @@ def finetune(
     adata
         The time course that the flow was fitted to, with cells at all of its times.
     flow
-        Of `tl.fit`, by a method that learns only a velocity. Representation, times, covariates and
-        labels are those of the flow, which does not change.
+        Flow returned by `tl.fit` with a method that learns only a velocity; it is not changed.
+        Its representation, times, covariates and labels are used.
     time_key
-        Column of `obs` with the times; None takes the one that the flow was fitted to.
+        Column of `obs` with the times; None uses the one that the flow was fitted to.
     method
-        `oat-fm`, whose path has the noise of the flow where the flow's path is straight, else 0;
-        or one with other settings: `cellflow.method("oat-fm", oat_alpha=2 / 3, sigma=0)`, whose
-        noise is its own.
+        `oat-fm`, with the noise of the path of the flow if that path is straight, else 0; or a
+        method with its own noise and settings, such as
+        `cellflow.method("oat-fm", oat_alpha=2 / 3, sigma=0)`.
     recipe
-        As in `tl.fit`; the net is that of the flow. None takes the recipe of the flow with a tenth
+        As in `tl.fit`; the net is that of the flow. None uses the recipe of the flow with a tenth
         of the learning rate and a quarter of the steps.
     n_steps, learning_rate
-        Replace those of the recipe.
+        Replace the values of the recipe.
     rng
         Seed, or a numpy generator that one is drawn from.
     device

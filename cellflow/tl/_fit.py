@@ -56,11 +56,11 @@ def fit(
     adata
         Cells of two or more times.
     time_key
-        Column of `obs` with the times; None takes the one that `pp.time_points` recorded, or one
+        Column of `obs` with the times; None uses the one that `pp.time_points` recorded, or one
         of a usual name (`time`, `day`, ...).
     use_rep
-        `obsm` key to fit in. None takes `X_cellflow`, and makes it with the defaults of
-        `pp.embed` where it is missing.
+        `obsm` key to fit in. None uses `X_cellflow`, and makes it with the defaults of
+        `pp.embed` if it is missing.
     method
         A named combination of coupling, path and objective (`cellflow methods` lists them), or one
         with other parts or settings: `cellflow.method("ot-cfm", coupling="low-rank", rank=20)`.
@@ -74,7 +74,7 @@ def fit(
         `obs` column with the clone of each cell, or `obsm` key with a matrix of cells and clones;
         coupling costs less between clonal relatives.
     cost_rep
-        `obsm` key of the coordinates of coupling costs; None takes those that are fitted in.
+        `obsm` key of the coordinates of coupling costs; None uses those that are fitted in.
     prior
         A flow fitted before, for the coupling `acceleration`; to start from its weights, see
         `tl.finetune`.
@@ -176,7 +176,7 @@ def digest_inputs(cells: Batch, elapsed: np.ndarray) -> str:
 
 
 def _make_marginals(cells: Batch, points: TimePoints, kind: str) -> tuple[Marginals, TimeAxis]:
-    """Split the cells into one population a time, and fit their clock."""
+    """Split the cells into one population per time, and fit the time axis."""
     axis = fit_time_axis(kind, points.times, cells.x, points.elapsed)
     return populations(cells, points.elapsed, points.times, axis), axis
 

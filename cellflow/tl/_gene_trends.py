@@ -40,7 +40,7 @@ def gene_trends(
 
     At each time of a grid the population is predicted as in `tl.interpolate`, decoded to genes, and
     summarised by group. Cells are weighted by the growth of their mass, times the membership in the
-    group of the cell that each was carried from.
+    group of the cell that each was moved from.
 
     Parameters
     ----------
@@ -49,10 +49,10 @@ def gene_trends(
     flow
         The fitted flow.
     genes
-        Names of genes; None takes all that the decoder returns.
+        Names of genes; None uses all that the decoder returns.
     by
         Column of `obs` with groups, or `obsm` key with weights of groups such as
-        `fate_probabilities`; None takes all cells together.
+        `fate_probabilities`; None uses all cells together.
     n_times
         Number of times of the grid, evenly from the first to the last; the time points of the
         course are added.
@@ -61,11 +61,11 @@ def gene_trends(
     decoder
         Function from points of the representation, float64 of shape (n, d), to expression: a
         DataFrame with one column for each gene, or an array whose columns are `adata.var_names`.
-        None takes the map back of the representation.
+        None uses the map back of the representation.
     start
         As in `tl.interpolate`.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     rng
         As in `tl.interpolate`.
 

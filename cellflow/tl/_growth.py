@@ -19,11 +19,11 @@ def growth(
     key_added: str = GROWTH,
     copy: bool = False,
 ) -> AnnData | None:
-    """Write the growth rate that a flow learned, for each cell at its own time.
+    """Compute the growth rate of each cell, as learned by a flow, at the time of the cell.
 
     Over a time `dt` the mass of a cell grows by the factor `exp(growth * dt)`, as with the rates
-    that `pp.growth` computes from gene sets. These rates are learned from how the populations
-    change.
+    that `pp.growth` computes from gene sets. These rates are learned from the changes of the
+    populations.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def growth(
     flow
         A fitted flow with growth: methods `default` and `wfr-fm`, growth from gene sets, ...
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     key_added
         Column of `obs` to write to. The default is that of `pp.growth`, whose rates are replaced.
     copy
@@ -43,8 +43,9 @@ def growth(
     None, or the annotated copy. Written are:
 
     `obs[key_added]`
-        Growth rate of each cell, births minus deaths per unit of elapsed time, float64. At a time
-        point between two intervals it is the flow's rate there times the mean clock rate of both.
+        Growth rate of each cell, births minus deaths per unit of elapsed time, float64. At a
+        time point between two intervals it is the growth rate per flow time multiplied by the mean
+        of `d flow time / d elapsed time` of both.
     `uns["cellflow"]["learned_growth"]`
         `key_added`, `growth` (how the method learns mass), and the provenance: `flow_id`, `data`,
         `seed`, `device`, `versions`, `time_key`, `unit`.
@@ -56,9 +57,9 @@ def growth(
 
     Notes
     -----
-    Snapshots show the composition of a population, rarely its size. Growth `rising`, the default,
-    uses numbers of cells where they rise; `learned` uses them as they are; `relative` ignores them,
-    so that rates compare cells of one time and their mean there has no meaning.
+    Snapshots measure the composition of a population, rarely its size. Growth `rising`, the
+    default, uses increases of the number of cells only; `learned` uses all changes of it;
+    `relative` ignores it, so that only differences between cells of one time have a meaning.
 
     Examples
     --------

@@ -41,7 +41,7 @@ def holdout(
 ) -> pd.DataFrame:
     """Hold out one time after the other, predict its cells, and score them.
 
-    Each fold fits a flow without the cells of one interior time, carries training cells to that
+    Each fold fits a flow without the cells of one interior time, moves training cells to that
     time, and compares them with the real ones by exact Wasserstein distance. Predictions that need
     no model (the neighbours, the optimal transport midpoint, shrunken midpoints) and the distance
     of one half of the real cells from the other are reported with every score.
@@ -56,7 +56,7 @@ def holdout(
         As in `tl.fit`.
     prior_method
         Method of the flow that coupling `acceleration` needs and `oat-fm` fine-tunes; in each fold
-        it is fitted first, to the same cells and with the same recipe. None takes `ot-cfm`. A
+        it is fitted first, to the same cells and with the same recipe. None uses `ot-cfm`. A
         fine-tuning by name takes the noise of its path, and a recipe slower and shorter, as in
         `tl.finetune`.
     rng
@@ -75,8 +75,8 @@ def holdout(
     `time`, `seed`, `n_predicted`, `n_true`
         The held-out time, the seed of the fit, and cells on both sides.
     `w1`, `w1_uniform`, `w2`, `mmd`, `energy`
-        Of all predicted cells, with the model's weights, against all real ones; `w1_uniform` with
-        equal weights.
+        Distances of all predicted cells, with the model's weights, from all real ones;
+        `w1_uniform` with equal weights.
     `w1_error`, `w1_excess`
         With `max_cells`, where some cells are left out: standard error of `w1`, from its spread
         over random halves of the sample; and an upper bound of its mean excess over the W1 of all

@@ -24,7 +24,7 @@ def interpolate(
 ) -> AnnData:
     """Predict the cells of any time inside the range of a flow.
 
-    Observed cells of the neighbouring time points are carried to `time` along the flow.
+    Observed cells of the neighbouring time points are moved to `time` along the flow.
 
     Parameters
     ----------
@@ -37,17 +37,17 @@ def interpolate(
         Elapsed time in the unit of the course, or a label such as `day 3`. At a time point that the
         flow was fitted to, the prediction is its own cells; cells of other times are not used.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     start
-        `both` carries the cells before `time` forward and those after it backward; each side is
-        weighted by how near it is. `previous` carries the cells before `time` only.
+        `both` moves the cells before `time` forward and those after it backward; the nearer
+        side has more weight. `previous` moves the cells before `time` only.
     rng
         Seed, or a numpy generator to draw one from, of the offset of each cell from the clock, for
         methods whose cells do not share one (`Method.asynchrony`).
 
     Returns
     -------
-    A new AnnData, one predicted cell for each cell carried:
+    A new AnnData, one predicted cell for each cell moved:
 
     `X`, `var_names`
         Decoded expression, float32, on the scale of the representation (for counts: after
@@ -57,7 +57,7 @@ def interpolate(
     `obs["cellflow_time"]`, `obs["cellflow_weight"]`
         The predicted time, and the weight of each cell; weights sum to one.
     `obs["start_cell"]`, `obs["start_time"]`
-        The cell that each was carried from, and its time.
+        The cell at which its path starts, and the time of that cell.
     `uns["cellflow"]`
         The time, the id of the flow and the checksum of the cells it was fitted to, seed, device
         and versions, and the map of the representation.

@@ -26,7 +26,7 @@ def landscape(
     key_added: str = POTENTIAL,
     copy: bool = False,
 ) -> AnnData | None:
-    """Write the potential of each cell: minus its log-density under the flow.
+    """Compute the potential of each cell: minus its log-density under the flow.
 
     The cells of the first time are fitted by one Gaussian, with their mean and covariance. The flow
     transports it, squeezing and stretching it; the potential of a cell is minus the logarithm of
@@ -40,7 +40,7 @@ def landscape(
     flow
         The fitted flow.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     key_added
         Column of `obs` to write to.
     copy

@@ -21,9 +21,9 @@ from cellflow.tl._time_course import TimeCourse
 def predict_population(
     course: TimeCourse, time: float, *, start: str = "both", seed: int = 0
 ) -> tuple[Prediction, np.ndarray]:
-    """Predict the cells of a time, and return with them the row that each was prediction from.
+    """Predict the cells of a time; also return the row of the cell at which each path starts.
 
-    With one seed, a cell has the same offset from the clock at every time.
+    With the same seed, a cell has the same offset from the clock at all times.
     """
     neighbours = course.time_points.around(time, course.flow.axis.times)
 
@@ -56,11 +56,11 @@ def predicted_cells(
     points
         Coordinates, shape (n, d).
     origins
-        Name of the cell that each was prediction from, shape (n,).
+        Name of the cell at which each path starts, shape (n,).
     columns
         Columns of `obs`, one value for each cell or one for all; that of the time is required.
     names
-        Names of the cells without the time; None takes the origins.
+        Names of the cells without the time; None uses the origins.
     decode
         Decode expression if the representation has a map back to genes.
     """

@@ -39,11 +39,11 @@ def pseudotime(
     key_added: str = PSEUDOTIME,
     copy: bool = False,
 ) -> AnnData | None:
-    """Write the time at which the flow predicts cells like each cell, and how far each has come.
+    """Compute a pseudotime and the path length of each cell along a flow.
 
     Populations are predicted at times between the snapshots, as by `tl.interpolate`. The pseudotime
     of a cell is the mean time of the predicted cells that are nearest to it, without those that
-    were carried from the cell itself. A cell that is ahead of others of its time gets a later
+    were moved from the cell itself. A cell that is ahead of others of its time gets a later
     pseudotime.
 
     Parameters
@@ -53,12 +53,12 @@ def pseudotime(
     flow
         The fitted flow.
     course
-        Annotated data matrix of the time course that populations are predicted from; None takes
+        Annotated data matrix of the time course that populations are predicted from; None uses
         `adata`.
     n_neighbors
         Number of predicted cells that a mean is taken over.
     time_key
-        Column of `obs` with the times of the course; None takes the column that the flow was fitted
+        Column of `obs` with the times of the course; None uses the column that the flow was fitted
         to.
     rng
         Seed, or a numpy generator to draw one from, of the predicted cells: 400 at each of six
@@ -130,7 +130,7 @@ class _Reference:
     points
         Their points, shape (m, d).
     times, rows
-        Time of each, and row of the cell that it was carried from, shape (m,).
+        Time of each, and row of the cell at which its path starts, shape (m,).
     knots
         Times between which the clock may be interpolated, increasing.
     """
@@ -158,7 +158,7 @@ class _Reference:
         return cls(np.concatenate(points), times, np.concatenate(rows), np.union1d(inner, known))
 
     def mean_time(self, points: np.ndarray, own: np.ndarray, n_neighbors: int) -> np.ndarray:
-        """Return the mean time of the nearest cells that were not carried from rows `own`."""
+        """Return the mean time of the nearest predicted cells, without those from rows `own`."""
         spare = int(np.bincount(self.rows).max()) if (own >= 0).any() else 0
         if n_neighbors + spare > len(self.rows):
             raise InputError(

@@ -46,7 +46,7 @@ def push(
     time
         Elapsed time in the unit of the course, or a label such as `day 3`.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     n_samples
         Number of stochastic paths of each cell, for flows with a score (method `sf2m`); None moves
         each cell along the velocity, deterministically.
@@ -63,8 +63,8 @@ def push(
     `tl.interpolate`. In particular:
 
     `obs["cellflow_weight"]`
-        Weights that sum to one, in proportion to the mass that each cell has grown to; for cells of
-        several times, to its share of what all cells of its own time have grown to.
+        Weights that sum to one, proportional to the mass of each cell at `time`; for cells of
+        several times, to this mass divided by the total mass of all cells of the same start time.
     `uns["cellflow"]["push"]`
         `time`, `cells`, `n_samples`, `extrapolated` (whether `time` is beyond the times of the
         flow), and the provenance: `flow_id`, `data`, `seed`, `device`, `versions`, `time_key`,
@@ -87,7 +87,7 @@ def push(
     >>> cf.tl.push(adata, flow, "time=0", 48).n_obs
     283
     """
-    return _carry_selected(
+    return _move_selected(
         adata,
         flow,
         cells,
@@ -131,7 +131,7 @@ def pull(
     time
         Elapsed time in the unit of the course, or a label such as `day 3`.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     n_samples
         Number of stochastic paths of each cell, for flows with a score (method `sf2m`); None moves
         each cell against the velocity, deterministically.
@@ -150,14 +150,14 @@ def pull(
     `obs["cellflow_weight"]`
         Weights as of `push`; growth is reversed.
     `uns["cellflow"]["pull"]`
-        As of `push`.
+        See `push`.
 
     Raises
     ------
     InputError
         As in `push`.
     """
-    return _carry_selected(
+    return _move_selected(
         adata,
         flow,
         cells,
@@ -171,7 +171,7 @@ def pull(
     )
 
 
-def _carry_selected(
+def _move_selected(
     adata: AnnData,
     flow: Flow,
     cells: Cells,
@@ -184,7 +184,7 @@ def _carry_selected(
     decode: bool,
     rng: RNG,
 ) -> AnnData:
-    """Carry selected cells to `time`, each from its own."""
+    """Move selected cells to `time`, each from its own time."""
     course = TimeCourse.read(adata, flow, time_key)
     goal, elapsed = course.time_points.to_elapsed(time), course.elapsed
     usable = elapsed >= goal if backward else elapsed <= goal

@@ -43,9 +43,9 @@ def regions(
     n_neighbors
         Number of real cells of that time whose majority decides the group of a predicted cell.
     max_cells
-        Maximum number of cells a side and group that distances are computed from.
+        Maximum number of cells per side and group that distances are computed from.
     time_key
-        Column of `obs` with the times; None takes the column that `pp.time_points` recorded, or one
+        Column of `obs` with the times; None uses the column that `pp.time_points` recorded, or one
         of a usual name (`time`, `day`, ...).
     rng
         Seed, or a numpy generator to draw one from, of samples and of halves.

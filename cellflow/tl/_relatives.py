@@ -43,15 +43,15 @@ def ancestors(
     time
         A time point of the course.
     by
-        `flow` carries the group back along the flow, and the nearest cells there share each carried
+        `flow` moves the group back along the flow, and the nearest cells there share each moved
         cell; `coupling` multiplies optimal transport plans (see `fates`).
     n_neighbors
-        Number of cells that share each carried cell, for `by="flow"`.
+        Number of cells that share each moved cell, for `by="flow"`.
     n_samples
         Number of stochastic paths of each cell, for `by="flow"` and flows with a score (method
         `sf2m`).
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     rng
         Seed, or a numpy generator to draw one from, of stochastic paths and of the blocks of large
         transport plans.
@@ -133,15 +133,15 @@ def descendants(
     time
         A time point of the course.
     by
-        `flow` carries the group along the flow, and the nearest cells there share each carried
+        `flow` moves the group along the flow, and the nearest cells there share each moved
         cell; `coupling` multiplies optimal transport plans (see `fates`).
     n_neighbors
-        Number of cells that share each carried cell, for `by="flow"`.
+        Number of cells that share each moved cell, for `by="flow"`.
     n_samples
         Number of stochastic paths of each cell, for `by="flow"` and flows with a score (method
         `sf2m`).
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     rng
         Seed, or a numpy generator to draw one from, of stochastic paths and of the blocks of large
         transport plans.
@@ -156,10 +156,10 @@ def descendants(
 
     `obs[key_added]`
         Share of each cell of `time` in the descendants of the group. Cells of the group are
-        weighted by their growth; those of several times by their share in the descendants of all
-        cells of their own time. They sum to one; cells of other times are NaN.
+        weighted by their growth; cells of several times by their share in the descendants of all
+        cells of the same time. Values sum to one; cells of other times are NaN.
     `uns["cellflow"][key_added]`
-        As of `ancestors`.
+        See `ancestors`.
 
     Raises
     ------
@@ -208,8 +208,8 @@ def _write_relatives(
     total = np.zeros(len(targets))
     origins = np.unique(course.elapsed[selected])
     for origin in origins:
-        # All cells of a time become the population of a later one, however long they grow until
-        # then. For a single time that is a factor, so the other cells need not be carried.
+        # Weights of several origins are relative to the total mass of all cells of each origin.
+        # For a single origin the total is a constant factor, so the other cells are not moved.
         share_of_all = later and len(origins) > 1
         rows = course.rows_at(origin, None if share_of_all else selected)
         transitions = estimator.estimate(rows, targets)

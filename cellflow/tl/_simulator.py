@@ -25,7 +25,7 @@ class Simulator:
     flow
         The fitted flow.
     n_samples
-        Stochastic paths of each cell; None follows the velocity, one path a cell.
+        Stochastic paths of each cell; None integrates the velocity, one path per cell.
     generator
         Source of the noise, on the device of the flow.
     """
@@ -43,14 +43,13 @@ class Simulator:
 
     @property
     def n_copies(self) -> int:
-        """Paths of each cell."""
+        """Number of paths of each cell."""
         return self.n_samples or 1
 
     def run(self, cells: Batch, times: Sequence[float]) -> Trajectory:
-        """Carry cells through elapsed times, the first of which is their own.
+        """Simulate cells at elapsed times, the first of which is their own.
 
-        The paths of one cell follow each other. The CPU computes with as many threads as in the
-        fit.
+        The paths of one cell are consecutive rows. The number of CPU threads is that of the fit.
         """
         with cpu_threads(self.flow.recipe.threads):
             if self.n_samples is None:
@@ -67,22 +66,21 @@ def simulate_rows(
     *,
     alone: bool,
 ) -> Trajectory:
-    """Carry cells of one time; their mass is the share of the population that each stands for.
+    """Simulate cells of one time, with masses relative to the total mass of all cells of that time.
 
-    What all cells of a time have grown to is the population of a later time, whichever time they
-    were taken at. So cells of several times can be weighed against each other, although they have
-    grown for longer or shorter.
+    All cells of any time grow to the same population at a later time. Relative to its total, the
+    masses of cells from several times are comparable, although they grew for different durations.
 
     Parameters
     ----------
     course, simulator
-        All cells, and how they are moved.
+        All cells, and the simulator of their paths.
     rows
-        The cells to carry, all of one time.
+        Rows of the cells, all of one time.
     times
-        As in `Simulator.run`.
+        See `Simulator.run`.
     alone
-        Whether they are weighed among themselves only, for which no other cells have to be moved.
+        Whether masses are only compared among these cells, so that the total is not computed.
     """
     moved = simulator.run(course.read_cells(rows), times)
     if alone:

@@ -57,7 +57,15 @@ class TimeCourse:
 
     @classmethod
     def read(cls, adata: AnnData, flow: Flow, time_key: str | None) -> TimeCourse:
-        """Read the times of all cells; `time_key` None takes the column the flow was fitted to."""
+        """Read the times of all cells; `time_key` None uses the column the flow was fitted to.
+
+        Raises
+        ------
+        InputError
+            If the flow was not fitted to cells, or times are missing or cannot be read.
+        """
+        # A flow of images has no times of cells that a message could name.
+        from_context(flow.context)
         return cls(
             adata, flow, time_points_for_flow(adata, flow, time_key), time_key or flow.time_key
         )
@@ -122,7 +130,7 @@ class TimeCourse:
         return found
 
     def rows_at(self, time: float, mask: np.ndarray | None = None) -> np.ndarray:
-        """Return the rows of the cells of a time, shape (k,), of those only that are in a mask."""
+        """Return the rows of the cells of a time, shape (k,), optionally within a mask."""
         there = self.elapsed == time
         return np.flatnonzero(there if mask is None else there & mask)
 
@@ -133,7 +141,7 @@ class TimeCourse:
     def label_blocks(
         self, rows: np.ndarray, others: np.ndarray
     ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return, for each label that cells of both sides have, their positions in either side."""
+        """Return, for each label present in `rows` and `others`, its positions in both."""
         before, after = self.labels[rows], self.labels[others]
         return [
             (np.flatnonzero(before == label), np.flatnonzero(after == label))
@@ -150,7 +158,7 @@ class TimeCourse:
         usable
             Mask of the cells that can be used, shape (n,).
         where
-            Where these are, for messages: `at or before time 6`.
+            Description of the usable cells, for messages: `at or before time 6`.
 
         Raises
         ------
@@ -173,12 +181,12 @@ class TimeCourse:
         return mask
 
     def extend_flow(self, times: Iterable[float], *, extrapolate: bool) -> tuple[Flow, bool]:
-        """Return a flow that reaches some elapsed times, and whether one is beyond its own.
+        """Return the flow, extrapolated if some elapsed times are outside it, and whether it is.
 
         Raises
         ------
         InputError
-            If one is and `extrapolate` is off.
+            If a time is outside the flow and `extrapolate` is off.
         """
         low, high = self.flow.axis.times[0], self.flow.axis.times[-1]
         outside = sorted({time for time in times if not low <= time <= high})
@@ -187,11 +195,11 @@ class TimeCourse:
         fact = f"time {outside[-1]:g} is outside the times of the flow, {low:g} to {high:g}"
         if not extrapolate:
             raise InputError(
-                f"{fact}; nothing was measured there, extrapolate=True (--extrapolate) goes on "
-                "as at the nearest of its times"
+                f"{fact}; extrapolate=True (--extrapolate) uses the velocity at the nearest of its "
+                "times; no cells were measured there"
             )
         warnings.warn(
-            f"{fact}: cells go on as at the nearest of them, which no data supports",
+            f"{fact}: the velocity at the nearest of them is used, which no data supports",
             CellflowWarning,
             stacklevel=3,
         )
@@ -209,7 +217,7 @@ class TimeCourse:
         return velocity.double().cpu().numpy()
 
     def provenance(self, seed: int | None = None) -> dict[str, Any]:
-        """Return what `uns` records of a result: flow, data, seed, time column, versions."""
+        """Return the provenance of a result for `uns`: flow, data, seed, time column, versions."""
         return {
             "flow_id": self.flow.fingerprint,
             "data": self.flow.inputs.data,
@@ -221,6 +229,6 @@ class TimeCourse:
         }
 
     def _per_cell(self, values: list[float]) -> Tensor:
-        """Return the value of each cell's time, of one value for each of the distinct times."""
+        """Expand one value per distinct time to one value per cell."""
         places = np.searchsorted(self.time_points.times, self.elapsed)
         return torch.as_tensor(np.array(values)[places]).to(self.cells.x)

@@ -48,7 +48,7 @@ def trajectories(
         The fitted flow.
     cells
         Cells to follow: a boolean mask, names of cells, or text such as `cell_type=HSC & day=2`.
-        None takes the cells of the first time, or of the last with `backward`. Each starts at its
+        None uses the cells of the first time, or of the last with `backward`. Each starts at its
         own time.
     n_cells
         Maximum number of cells, drawn at random; None follows all.
@@ -58,7 +58,7 @@ def trajectories(
     backward
         Follow cells back in time.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     n_samples
         Number of stochastic paths of each cell, for flows with a score (method `sf2m`); None moves
         each cell along the velocity, deterministically.

@@ -89,17 +89,17 @@ def normalise_rows(values: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FlowTransitions:
-    """Carry cells along the flow, and share each equally among the nearest cells there.
+    """Move cells along the flow; transition probabilities are equal for the nearest cells there.
 
-    Forward, a cell counts by the mass it has grown to. Only cells of its own label share it; its
-    row is empty if there are none.
+    Forward in time, the row of a cell is multiplied by its mass after growth. Neighbours are taken
+    from the cells of its label; its row is zero if that label has no cells.
 
     Attributes
     ----------
     course, simulator
-        The cells, and how they are carried.
+        All cells, and the simulator of their paths.
     n_neighbors
-        Nearest cells that share each carried cell; all of its label if there are fewer.
+        Number of neighbours of each moved cell; all of its label if there are fewer.
     """
 
     course: TimeCourse
@@ -109,12 +109,12 @@ class FlowTransitions:
     def estimate(self, rows: np.ndarray, targets: np.ndarray) -> TransitionMatrices:
         """Return one matrix; see `TransitionEstimator`."""
         times = [float(self.course.elapsed[each[0]]) for each in (rows, targets)]
-        carried = self.simulator.run(self.course.read_cells(rows), times)
+        moved = self.simulator.run(self.course.read_cells(rows), times)
         copies = (len(rows), self.simulator.n_copies)
-        arrivals = carried.end.cpu().numpy().reshape(*copies, -1)
+        arrivals = moved.end.cpu().numpy().reshape(*copies, -1)
         mass = np.ones(copies)
         if times[1] > times[0]:
-            mass = carried.log_mass[-1].double().exp().cpu().numpy().reshape(copies)
+            mass = moved.log_mass[-1].double().exp().cpu().numpy().reshape(copies)
         there = self.course.read_cells(targets).x.cpu().numpy()
         total = csr_array((len(rows), len(targets)))
         for before, after in self.course.label_blocks(rows, targets):

@@ -47,15 +47,15 @@ def transitions(
     groups
         Column of `obs` with the groups. Cells without a value are left out at both times.
     by
-        `flow` carries the cells of each time to the next, and the nearest cells there vote;
+        `flow` moves the cells of each time to the next, and the nearest cells there vote;
         `coupling` takes optimal transport plans (see `fates`).
     n_neighbors
-        Number of cells that vote for each carried cell, for `by="flow"`.
+        Number of cells that vote for each moved cell, for `by="flow"`.
     n_samples
         Number of stochastic paths of each cell, for `by="flow"` and flows with a score (method
         `sf2m`).
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     rng
         Seed, or a numpy generator to draw one from.
 

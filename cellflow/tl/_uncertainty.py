@@ -35,9 +35,9 @@ def uncertainty(
     key_added: str = UNCERTAINTY,
     copy: bool = False,
 ) -> AnnData | None:
-    """Write how far fits disagree on where each cell goes, and how far from data they take it.
+    """Compute the disagreement of several fits on each cell, and its distance from data.
 
-    Every cell is carried from its own time to `time`, backward if that is earlier, by each of
+    Every cell is moved from its own time to `time`, backward if that is earlier, by each of
     several flows that were fitted to the same data with different seeds.
 
     Parameters
@@ -48,11 +48,11 @@ def uncertainty(
         Flows of different seeds in one representation; for a single flow, only the distance from
         data is written.
     time
-        Time that cells are carried to, inside the range of the flows; None takes the last.
+        Time that cells are moved to, inside the range of the flows; None uses the last.
     n_neighbors
         Number of measured cells that a distance from data is the mean over.
     time_key
-        Column of `obs` with the times; None takes the column that the first flow was fitted to.
+        Column of `obs` with the times; None uses the column that the first flow was fitted to.
     key_added
         Column of `obs` to write the disagreement to.
     copy
@@ -113,7 +113,7 @@ def uncertainty(
     labels, time_points = courses[0].labels, courses[0].time_points
     _check_neighbors(labels, n_neighbors)
     goal = time_points.times[-1] if time is None else time_points.to_elapsed(time)
-    arrivals = np.stack([_carry_to(course, goal) for course in courses])
+    arrivals = np.stack([_move_to(course, goal) for course in courses])
     measured = courses[0].cells.x.double().cpu().numpy()
     typical, *moved = (
         _distance_from_data(measured, each, labels, n_neighbors) for each in (measured, *arrivals)
@@ -149,8 +149,8 @@ def uncertainty(
     return adata if copy else None
 
 
-def _carry_to(course: TimeCourse, time: float) -> np.ndarray:
-    """Carry each cell from its own time to another, shape (n, d), float64."""
+def _move_to(course: TimeCourse, time: float) -> np.ndarray:
+    """Move each cell from its own time to another, shape (n, d), float64."""
     moved = torch.empty_like(course.cells.x)
     for own in course.time_points.times:
         rows = torch.as_tensor(course.rows_at(own))

@@ -37,7 +37,7 @@ def velocity(
     key_added: str = VELOCITY,
     copy: bool = False,
 ) -> AnnData | None:
-    """Write the velocity of each cell at its own time, and its arrows on plots.
+    """Compute the velocity of each cell at its own time, and its arrows on plots.
 
     Velocities are per unit of elapsed time of the course (a day, an hour): the velocity of the
     flow, which is per unit of flow time, times the clock rate. At a time point between two
@@ -50,7 +50,7 @@ def velocity(
     flow
         The fitted flow.
     time_key
-        Column of `obs` with the times; None takes the column that the flow was fitted to.
+        Column of `obs` with the times; None uses the column that the flow was fitted to.
     basis
         Name or names of plots, such as `umap` or `X_umap`, of which the first two dimensions are
         used. Not needed for the representation of the flow itself.

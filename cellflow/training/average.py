@@ -17,7 +17,7 @@ _RAMP = 0.05
 
 
 class Average(Generic[Net]):
-    """A copy of a net whose weights are the moving average of those of the net.
+    """A copy of a net with the exponential moving average of its weights.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class HalfLifeAverage(Average[Net]):
 
 
 def make_average(net: Net, recipe: Recipe) -> Average[Net] | None:
-    """Return the moving average that the recipe asks for, or None."""
+    """Return the moving average that the recipe specifies, or None."""
     if recipe.ema_halflife is not None:
         return HalfLifeAverage(net, recipe.ema_halflife, recipe.batch_size, ramp=recipe.ema_ramp)
     return Average(net, recipe.ema_decay, ramp=recipe.ema_ramp) if recipe.ema_decay else None

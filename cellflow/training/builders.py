@@ -103,7 +103,7 @@ def ground_cost(settings: CouplingSettings) -> Cost:
 def _minibatch(
     fit: Fit, cost: Cost, source: Side, target: Population, span: Interval, solver: Solver
 ) -> MinibatchCoupling:
-    # More points a side than there are would only repeat them.
+    # Larger batches than the populations would only repeat points.
     points = [len(each) for each in (source, target) if isinstance(each, Population)]
     size = min(fit.recipe.coupling_batch_size, *points)
     return MinibatchCoupling(source, target, span, size, fit.recipe.replace, solver, cost)

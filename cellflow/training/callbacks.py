@@ -18,7 +18,7 @@ from cellflow._tensors import add_prefix, select_prefix
 from cellflow.couplings import Coupling
 from cellflow.training.trainer import Callback, Trainer
 
-#: Unseen pairs that the loss is taken on, and the seed of their times and noise.
+#: Number of validation pairs, and the seed of their times and noise.
 _UNSEEN, _SEED = 2048, 0
 
 
@@ -32,7 +32,7 @@ class EarlyStopping(Callback):
     coupling
         Draws pairs that are not trained on.
     device
-        Where the net is trained.
+        Device of the net.
     patience
         Readings without a new lowest loss after which the training stops; None never stops it.
     """
@@ -49,7 +49,7 @@ class EarlyStopping(Callback):
         trainer.current.load_state_dict(self.best)
 
     def after_reading(self, trainer: Trainer[Any]) -> bool:
-        """Take the loss on the unseen pairs."""
+        """Compute the loss on the unseen pairs."""
         # The same times and noise at every reading, so that only the weights make a difference.
         generator = torch_generator(_SEED, self.device)
         with torch.no_grad():
@@ -86,21 +86,21 @@ class Every(Callback):
         self.n_steps, self.function = n_steps, function
 
     def after_step(self, trainer: Trainer[Any]) -> None:
-        """Call the function where it is due."""
+        """Call the function every `n_steps` steps and after the last step."""
         if trainer.group.is_main and (trainer.steps % self.n_steps == 0 or trainer.done):
             with trainer.evaluating():
                 self.function(trainer.steps, trainer.current)
 
 
 class ProgressBar(Callback):
-    """Show the loss, pairs per second, and the share of time spent on waiting for pairs.
+    """Show the loss, pairs per second, and the share of time spent waiting for pairs.
 
     Parameters
     ----------
     description
         Name of the training.
     unit
-        What a pair is called.
+        Name of a pair in the display.
     """
 
     def __init__(self, description: str = "fit", unit: str = "pairs") -> None:
@@ -133,12 +133,12 @@ class ProgressBar(Callback):
 
 
 class Timer(Callback):
-    """Measure what a training costs, from the creation of the timer on.
+    """Measure time and memory of a training, from the creation of the timer on.
 
     Parameters
     ----------
     device
-        Where the net is trained.
+        Device of the net.
 
     Attributes
     ----------
@@ -166,7 +166,7 @@ class Timer(Callback):
 
 
 def peak_memory(device: torch.device) -> float | None:
-    """Return the most megabytes used so far; None where the system does not report it."""
+    """Return the peak memory in megabytes; None if the system does not report it."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     try:

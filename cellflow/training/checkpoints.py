@@ -1,4 +1,4 @@
-"""The state of a training on disk, from which it continues as if it had never stopped."""
+"""Checkpoints of a training: a resumed fit gives the same weights as one never stopped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCHEMA_VERSION = 3
 
 @dataclass(frozen=True)
 class State:
-    """All that a training needs to continue.
+    """State of a training from which it can continue.
 
     Attributes
     ----------
@@ -47,9 +47,9 @@ class Checkpoint:
     Attributes
     ----------
     path
-        The file. It is replaced in one move, so it is complete at any moment.
+        The file. It is replaced atomically, so it is complete at any moment.
     every
-        Steps between two writings of it.
+        Steps between two checkpoints.
     resume
         Continue from the file if it exists; otherwise start from the first step.
     identity
@@ -81,16 +81,42 @@ class Checkpoint:
         object.__setattr__(self, "path", path)
 
     def with_identity(self, identity: Mapping[str, Any]) -> Checkpoint:
-        """Return a copy for a training with these settings besides those known already."""
+        """Return a copy with further settings that a resumed training must share.
+
+        Parameters
+        ----------
+        identity
+            Settings by name, as plain JSON values.
+
+        Returns
+        -------
+        The copy.
+        """
         return replace(self, identity={**identity, **self.identity})
 
     def is_due(self, step: int) -> bool:
-        """Return whether the state is saved after this step."""
+        """Return whether the state is saved after a step.
+
+        Parameters
+        ----------
+        step
+            Number of steps done.
+
+        Returns
+        -------
+        True at every multiple of `every`.
+        """
         return step % self.every == 0
 
     def save(self, state: State) -> None:
-        """Write the state, whole or not at all."""
-        # safetensors refuses tensors that share memory.
+        """Write the state of a training, completely or not at all.
+
+        Parameters
+        ----------
+        state
+            Steps done, tensors and plain values.
+        """
+        # safetensors raises an error for tensors that share memory.
         tensors = {name: tensor.detach().clone() for name, tensor in state.tensors.items()}
         texts = {
             "format": FORMAT,
@@ -102,7 +128,11 @@ class Checkpoint:
         write_tensors(Path(self.path), tensors, texts, overwrite=True)
 
     def load(self) -> State | None:
-        """Return the state to continue from; None to start from the first step.
+        """Read the state to continue from.
+
+        Returns
+        -------
+        The state; None to start from the first step.
 
         Raises
         ------
@@ -145,7 +175,7 @@ class Checkpoint:
 def make_checkpoint(
     given: Checkpoint | str | Path | None, identity: Mapping[str, Any]
 ) -> Checkpoint | None:
-    """Return the checkpoint that a user gave, as such or as a path, for these settings."""
+    """Return the `Checkpoint` for a path or a `Checkpoint` given by the user."""
     if given is None:
         return None
     checkpoint = given if isinstance(given, Checkpoint) else Checkpoint(given)

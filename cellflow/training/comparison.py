@@ -19,7 +19,7 @@ from cellflow.metrics.straightness import normalized_path_energy, path_energy
 from cellflow.nets import Fields
 from cellflow.training.parallel import ProcessGroup
 
-#: Points that are carried, points at a time (for memory), times per path, and the seed.
+#: Number of points, points per chunk (for memory), times per path, and the seed.
 _POINTS, _CHUNK, _FRAMES, _SEED = 512, 256, 21, 0
 
 #: Names of the measures in messages.
@@ -30,7 +30,7 @@ def report_straightness(before: Flow, after: Flow, marginals: Marginals) -> Flow
     """Log how straightness changed; return the later flow with the measures in its record.
 
     The measures are means over the intervals: `path_energy`; `npe`, its relative excess over the
-    squared W2 between the ends of the paths; and `w2`, between carried points and as many real
+    squared W2 between the ends of the paths; and `w2`, between moved points and as many real
     ones.
     """
     numbers = {
@@ -67,12 +67,12 @@ def _measure_interval(
     times = torch.linspace(*span, _FRAMES)
     paths = _paths(nets, start.x, condition, times.tolist())
     energy = path_energy(paths, times)
-    carried, data = (Cloud.of(x.numpy()) for x in (paths[-1], real.x))
+    moved, data = (Cloud.of(x.numpy()) for x in (paths[-1], real.x))
     return {
         "path_energy": energy,
         # Points that do not move are optimal, and their excess would be 0 / 0.
         "npe": normalized_path_energy(paths, times) if energy else 0.0,
-        "w2": wasserstein(carried, data, power=2),
+        "w2": wasserstein(moved, data, power=2),
     }
 
 

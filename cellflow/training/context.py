@@ -1,4 +1,4 @@
-"""A fit before its first step: what is fitted to what, its units and its randomness."""
+"""Context of a fit: data, method, recipe, units and random generator."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from cellflow.methods.recipes import Recipe
 
 @dataclass(frozen=True)
 class Fit:
-    """A method that is fitted to populations in time; the builders of its parts are given it.
+    """Context of a fit, the first argument of the builders of coupling, path and objective.
 
     Attributes
     ----------
     marginals
-        Populations that training sees, at their flow times.
+        Populations to train on, with their flow times.
     method, recipe
-        What is learned, and how.
+        Coupling, path and objective; network and optimisation.
     centre, length_scale
-        Mean of the training cells, shape (d,), and the unit of lengths.
+        Mean of the training cells, shape (d,), and the unit of length.
     generator
         Source of randomness, on the device of the fit.
     cost_scale
-        Unit of costs.
+        Unit of transport costs.
     wfr_length_scale
         Length scale of unbalanced transport, in units of the representation.
     prior
-        A flow fitted before, for couplings that require one.
+        Fitted flow, for couplings that require one.
     progress
         Show progress bars.
     """
@@ -50,5 +50,5 @@ class Fit:
 
     @property
     def sigma(self) -> float:
-        """Noise of the path, in units of the representation."""
+        """Standard deviation of the noise of the path, in units of the representation."""
         return self.method.path.sigma * self.length_scale

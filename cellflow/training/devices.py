@@ -18,7 +18,7 @@ def resolve_device(name: str) -> torch.device:
     Raises
     ------
     InputError
-        If torch does not know the name, or this machine does not have the device.
+        If the name is not a device of torch, or this machine does not have the device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

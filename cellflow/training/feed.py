@@ -18,7 +18,7 @@ from cellflow.couplings import Coupling
 
 @dataclass(frozen=True)
 class FeedState:
-    """All that is needed to draw the next pairs again.
+    """State of a coupling and a generator from which the next pairs can be drawn again.
 
     Attributes
     ----------

@@ -12,17 +12,17 @@ from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.methods.sizes import MLPSizes
 
-#: The step size is that of the prior divided by this, and so are the steps and the warm-up.
+#: Divisors of the learning rate, and of the steps and the warm-up, of the prior.
 _SLOWER, _SHORTER = 10, 4
 
 
 def check_tunable(prior: Flow, marginals: Marginals) -> None:
-    """Refuse a flow with other nets than that of the velocity, or with another source.
+    """Check that a flow can be fine-tuned: it has only a velocity, and the same source.
 
     Raises
     ------
     InputError
-        With its nets, or its path.
+        If the flow has other networks, or its path starts from noise at every time.
     """
     if prior.nets.roles != ("velocity",):
         raise InputError(

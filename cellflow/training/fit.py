@@ -61,7 +61,7 @@ def fit_flow(
     recipe
         Net and optimisation.
     seed
-        Of the generators that initial weights, and pairs, times and noise, are drawn from.
+        Seed of the generators of initial weights, and of pairs, times and noise.
     device
         Where to fit.
     prior
@@ -168,13 +168,13 @@ def starts_from_noise(marginals: Marginals) -> bool:
 
 
 def check_source(method: Method, recipe: Recipe, marginals: Marginals) -> None:
-    """Refuse to denoise where the source is not noise.
+    """Check that the source is standard normal noise if the objective or network denoises.
 
     Raises
     ------
     InputError
-        For an objective or net that denoises with points, or noise of another place or width, as
-        the source, and for the net on paths that are not straight.
+        If an objective or network denoises and the source consists of points, or of noise that is
+        not standard normal, or if the path is not straight.
     """
     if method.objective.noise_from_source:
         what = f"objective {method.objective.name!r}"
@@ -192,12 +192,12 @@ def check_source(method: Method, recipe: Recipe, marginals: Marginals) -> None:
 
 
 def check_prior(prior: Flow | None, method: Method, marginals: Marginals, axis: TimeAxis) -> None:
-    """Refuse a prior flow that is missing, has no effect, or does not fit the populations.
+    """Check the prior flow: given if and only if required, and compatible with the populations.
 
     Raises
     ------
     InputError
-        With the reason.
+        If it is not; the message gives the reason.
     """
     needing = format_list(name for name, each in COUPLINGS.items() if each.needs_prior)
     if not method.coupling.needs_prior:

@@ -18,7 +18,7 @@ from cellflow.training.callbacks import EarlyStopping, ProgressBar
 from cellflow.training.context import Fit
 from cellflow.training.trainer import Callback, Trainer
 
-#: Largest dimension of `land` where no metric is chosen.
+#: Largest dimension for which `land` is the default metric.
 _LAND_DIMS = 10
 
 #: Pairs whose straight paths set the unit of the energy.

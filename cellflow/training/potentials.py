@@ -78,7 +78,7 @@ def potentials_path(
 
 
 def make_potentials_folder(folder: Path) -> Path:
-    """Make the folder unless it exists; refuse one that cannot be written to."""
+    """Make the folder unless it exists; raise `FileError` if it is not writable."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"method setting potentials={str(folder)!r} is a file; name a folder")
     try:

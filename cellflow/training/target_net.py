@@ -1,4 +1,4 @@
-"""The target net of a fine-tuning: couplings evaluate it, and its spread decides when to stop."""
+"""The target network of fine-tuning, and the stopping rule on the spread of its end points."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ from cellflow.training.context import Fit
 from cellflow.training.time_course import course_coupling
 from cellflow.training.trainer import Callback, Trainer
 
-#: Points that are carried at each reading, the steps that carry them, and the seed of the draw.
-_CARRIED, _STEPS, _SEED = 256, 8, 0
+#: Points integrated at each reading of the loss, steps of the solver, and seed of their draw.
+_N_MOVED, _STEPS, _SEED = 256, 8, 0
 
-#: Steps, and share of the training, whichever are more, in which a ratio outside the limits has to
-#: come nearer by a tenth: between one velocity and another, a net shrinks for a while the points
-#: that it carries.
+#: Patience: a ratio outside the limits has to come nearer by a tenth within this many steps, or
+#: within this share of the training if that is more. While the velocity changes from one solution
+#: to another, the spread of the integrated points is smaller for a while.
 _PATIENCE, _SHARE, _NEARER = 250, 0.2, 0.9
 
 
 class TargetNet(Callback):
-    """The net that gives end velocities, also to couplings; it follows the trained net slowly.
+    """Target network: a moving average of the trained network that gives the end velocities.
 
-    At each reading the trained net carries points of the source through their intervals. Their
-    spread around the mean at the end of each interval, divided by that of points carried by the
-    prior, is `ratio` of the history. Fine-tuning should not change it; an alpha other than 4/5
-    shrinks or stretches what is learned. The spread may approach that of the data, and training
-    stops if it stays away from both. Velocities would not show this: a flow that gets straighter
-    is slower at the same points, though its ends are right.
+    At each reading of the loss, source points are integrated through their intervals with the
+    trained network. The column `ratio` of the history is their spread around the mean at the end
+    of each interval, divided by that of the prior. Fine-tuning should not change it; an alpha other
+    than 4/5 does. The spread may also approach that of the data; training stops if it stays away
+    from both. Velocities would not show this: a straighter flow is slower at the same points, even
+    if its end points are correct.
 
     Parameters
     ----------
     net
         The net to train, which still has the weights of the prior.
     settings
-        How the target follows, and how far the spread may go.
+        Decay or copy interval of the average, and tolerance of the ratio.
     pairs
-        The points that are carried, and real ones at the ends of their intervals, in any order.
+        Source points to integrate, and real points at the ends of their intervals, not paired.
     n_steps
-        Steps of the training.
+        Number of training steps.
     """
 
     def __init__(self, net: Fields, settings: OATSettings, pairs: Pairs, n_steps: int) -> None:
@@ -59,7 +59,7 @@ class TargetNet(Callback):
         decay = settings.oat_decay if every is None else 0.0
         self.average = Average(net, decay, ramp=False, every=every or 1)
         self.pairs = pairs
-        self.before = spread(carry_pairs(self.net, pairs), pairs)
+        self.before = spread(integrate_sources(self.net, pairs), pairs)
         real = float(spread(pairs.x1, pairs) / self.before)
         tolerance = settings.oat_tolerance
         self.low, self.high = min(1.0, real) - tolerance, max(1.0, real) + tolerance
@@ -70,7 +70,7 @@ class TargetNet(Callback):
         """Return the target net of a fine-tuning; the generator of the fit is not used."""
         independent = fit.method.model_copy(update={"coupling": IndependentSettings()})
         generator = torch_generator(_SEED, fit.generator.device)
-        pairs = course_coupling(replace(fit, method=independent)).sample(_CARRIED, generator)
+        pairs = course_coupling(replace(fit, method=independent)).sample(_N_MOVED, generator)
         return cls(net, settings, pairs, fit.recipe.n_steps)
 
     @property
@@ -79,20 +79,20 @@ class TargetNet(Callback):
         return self.average.net
 
     def after_step(self, trainer: Trainer[Any]) -> None:
-        """Follow the weights."""
+        """Update the average."""
         self.average.update(trainer.steps)
 
     def after_reading(self, trainer: Trainer[Any]) -> bool:
-        """Take the ratio of spreads; stop if it stays away from those of the prior and data."""
-        carried = carry_pairs(trainer.current, self.pairs)
+        """Record the ratio of spreads; stop if it stays outside the limits."""
+        moved = integrate_sources(trainer.current, self.pairs)
         history = trainer.history
-        history.setdefault("ratio", []).append(float(spread(carried, self.pairs) / self.before))
+        history.setdefault("ratio", []).append(float(spread(moved, self.pairs) / self.before))
         readings = list(zip(history["step"], history["ratio"], strict=True))
         stop = stays_away(readings, self.low, self.high, self.patience)
         if stop:
             warnings.warn(
-                f"fine-tuning stopped at step {trainer.steps}: points carried by the flow are "
-                f"{history['ratio'][-1]:.3f} times as wide as those carried by the prior, for "
+                f"fine-tuning stopped at step {trainer.steps}: points moved by the flow are "
+                f"{history['ratio'][-1]:.3f} times as wide as those moved by the prior, for "
                 f"{self.patience} steps outside {self.low:.3f} to {self.high:.3f} without coming "
                 "nearer; take alpha 4/5, the Hermite target, or a larger tolerance",
                 CellflowWarning,
@@ -125,12 +125,12 @@ def stays_away(
 
 
 def patience_of(n_steps: int) -> int:
-    """Return the steps for which the ratio of a training of `n_steps` may stay away."""
+    """Return the patience, in steps, for a training of `n_steps`."""
     return max(_PATIENCE, int(_SHARE * n_steps))
 
 
-def carry_pairs(net: Fields, pairs: Pairs) -> Points:
-    """Carry the sources of pairs along the flow of a net, each to the end of its interval."""
+def integrate_sources(net: Fields, pairs: Pairs) -> Points:
+    """Integrate the source point of each pair to the end of its interval."""
     length = pairs.t1 - pairs.t0
 
     def velocity(t: Rows, x: Points) -> Points:

@@ -22,19 +22,19 @@ from cellflow.training.context import Fit
 
 
 def course_coupling(fit: Fit) -> Coupling:
-    """Return one coupling for a time course, each interval equally often."""
+    """Return the coupling of a time course, which samples all intervals with equal probability."""
     check_columns(fit)
     intervals = fit.marginals.intervals
     return MixtureCoupling([_interval(fit, *ends, span) for ends, span in intervals])
 
 
 def check_columns(fit: Fit) -> None:
-    """Refuse noise, clones and features where the coupling has no use for them.
+    """Check that the coupling uses all given inputs: noise, clones and cost features.
 
     Raises
     ------
     InputError
-        With the couplings that have.
+        If it does not use one of them; the message lists couplings that do.
     """
     marginals, coupling, path = fit.marginals, fit.method.coupling, fit.method.path
     cells = marginals.finite[0].stored
@@ -77,26 +77,26 @@ def _interval(fit: Fit, source: Side, target: Side, span: Interval) -> Coupling:
     labels = _common_labels(source, target, span)
     parts, shares = [], []
     for label in labels:
-        before, after = (_of_label(ends, label) for ends in (source, target))
+        before, after = (_select_label(ends, label) for ends in (source, target))
         parts.append(_pair(fit, before[0], after[0], span))
-        # Where mass changes on the way, pairs are drawn by the mass of the source.
+        # If mass changes along the flow, pairs are drawn by the mass of the source.
         growing = source.rate is not None or fit.method.coupling.changes_mass
         shares.append(before[1] if growing else (before[1] + after[1]) / 2)
     return MixtureCoupling(parts, shares)
 
 
 def _noise_to_labels(fit: Fit, source: Gaussian, target: Population, span: Interval) -> Coupling:
-    """Couple all of the noise with the points of each label: the two are independent."""
-    groups = labelled_parts(target)
+    """Couple the noise with the points of each label, as noise does not depend on labels."""
+    groups = split_by_label(target)
     parts = [_pair(fit, source, group, span) for _, group, _ in groups]
     return MixtureCoupling(parts, [share for *_, share in groups])
 
 
-def labelled_parts(population: Population) -> list[tuple[int, Population, float]]:
-    """Return each label with its points and their share of the mass."""
+def split_by_label(population: Population) -> list[tuple[int, Population, float]]:
+    """Split a population by label: a list of (label, points, share of the mass)."""
     assert population.label is not None
     labels = sorted(set(population.label.tolist()))
-    return [(label, *_of_label(population, label)) for label in labels]
+    return [(label, *_select_label(population, label)) for label in labels]
 
 
 def _common_labels(source: Population, target: Population, span: Interval) -> list[int]:
@@ -120,7 +120,7 @@ def _common_labels(source: Population, target: Population, span: Interval) -> li
     return sorted(before & after)
 
 
-def _of_label(population: Population, label: int) -> tuple[Population, float]:
+def _select_label(population: Population, label: int) -> tuple[Population, float]:
     """Return the cells of one label and their share of the mass."""
     assert population.label is not None
     rows = torch.nonzero(population.label == label)[:, 0]
@@ -133,13 +133,13 @@ def _pair(fit: Fit, source: Side, target: Side, span: Interval) -> Coupling:
         return IndependentCoupling(source if isinstance(source, Gaussian) else noise, target, span)
     settings = fit.method.coupling
     builder = COUPLING_BUILDERS[settings.name]
-    return builder(_on_costs(fit, source, target), settings, source, target, span)
+    return builder(_with_cost_scale(fit, source, target), settings, source, target, span)
 
 
-def _on_costs(fit: Fit, *sides: Side) -> Fit:
-    """Return the fit with the unit of costs on other coordinates, their spread at both ends."""
+def _with_cost_scale(fit: Fit, *sides: Side) -> Fit:
+    """Set `cost_scale` to the mean variance of the cost features, if all cells have them."""
     features = [each.stored.features for each in sides if isinstance(each, Population)]
-    if not _all_there(features):
+    if not _none_missing(features):
         return fit
     if not fit.recipe.standardise:
         return replace(fit, cost_scale=1.0)
@@ -147,14 +147,14 @@ def _on_costs(fit: Fit, *sides: Side) -> Fit:
     return replace(fit, cost_scale=float((both - both.mean(dim=0)).square().mean()) or 1.0)
 
 
-def _all_there(features: list[Tensor | None]) -> TypeGuard[list[Tensor]]:
+def _none_missing(features: list[Tensor | None]) -> TypeGuard[list[Tensor]]:
     return all(each is not None for each in features)
 
 
 def wfr_length_scale(fit: Fit) -> float:
-    """Return the length scale of unbalanced transport: the one given, or what all intervals need.
+    """Return the length scale of unbalanced transport: the one given, or an estimate from the data.
 
-    It is 1 for couplings that keep mass.
+    It is 1 for couplings that conserve mass.
     """
     settings = fit.method.coupling
     if not isinstance(settings, WFRSettings):

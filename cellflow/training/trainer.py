@@ -1,4 +1,4 @@
-"""The training loop: it knows a coupling, an objective and a net, but not their kinds."""
+"""The training loop, the same for all couplings, objectives and networks."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from cellflow.training.parallel import ProcessGroup
 
 Net = TypeVar("Net", bound=nn.Module)
 
-#: Steps between two readings of the loss, so that a GPU is not waited for at every step.
+#: Steps between two readings of the loss, to avoid synchronising with a GPU at every step.
 READ_EVERY = 50
 
-#: Factor of the learning rate at a share of the training; the cosine of Loshchilov and Hutter
+#: Factor of the learning rate at a fraction of the training; the cosine of Loshchilov and Hutter
 #: 2017, equation 5.
 SCHEDULES: dict[str, Callable[[float], float]] = {
     "constant": lambda _done: 1.0,
@@ -53,7 +53,7 @@ class Callback:
         return nullcontext()
 
     def after_step(self, trainer: Trainer[Any]) -> None:
-        """Act after a step, and after the reading of the loss where there was one."""
+        """Act after a step; if the loss is read at this step, after `after_reading`."""
 
     def after_reading(self, trainer: Trainer[Any]) -> bool:  # noqa: ARG002
         """Act after the mean loss was appended to the history; return True to stop the training.
@@ -82,7 +82,7 @@ class Trainer(Generic[Net]):
     objective
         The loss of a net on pairs.
     recipe
-        Numbers of the optimisation.
+        Settings of the optimisation.
     generator
         Source of randomness, on the device of the net.
     callbacks
@@ -94,7 +94,7 @@ class Trainer(Generic[Net]):
     Attributes
     ----------
     current
-        The net to use: the average of the weights where the recipe asks for it, else the net.
+        The net to use: with the averaged weights if the recipe enables averaging, else the net.
     history
         `step` and the mean `loss` of the steps since the previous reading; readings of callbacks.
     steps
@@ -199,7 +199,7 @@ class Trainer(Generic[Net]):
             self.net.train()
 
     def state(self) -> State:
-        """Return all that is needed to continue from here."""
+        """Return the state of the training, for a checkpoint."""
         # Weights that are not finite must not replace an older state.
         self._unread_losses()
         own = add_prefix("noise", {"generator": self.noise.get_state(), **self.dropout.state()})
@@ -261,7 +261,7 @@ class Trainer(Generic[Net]):
         self.done |= self.group.any(any(stops), self.device)
 
     def _unread_losses(self) -> Tensor:
-        """Return the losses of the steps since the last reading; refuse those not finite."""
+        """Return the losses of the steps since the last reading; raise an error if not finite."""
         read = int(self.history["step"][-1]) if self.history["step"] else 0
         losses = self.group.mean(self.losses[read : self.steps])
         diverged = torch.nonzero(~losses.isfinite())[:, 0].tolist()

@@ -116,7 +116,9 @@ def _chunks(cost: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         yield first, cost[first : first + _CHUNK_SIZE]
 
 
-def _reduced(cost: np.ndarray, u: np.ndarray, v: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def _iter_reduced_costs(
+    cost: np.ndarray, u: np.ndarray, v: np.ndarray
+) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the first row index and the reduced costs of consecutive chunks of rows."""
     for first, chunk in _chunks(cost):
         reduced = chunk - u[first : first + len(chunk), None]
@@ -213,7 +215,7 @@ def _entries_below(
         [
             np.flatnonzero(chunk <= np.maximum(rows[first : first + len(chunk), None], columns))
             + first * cost.shape[1]
-            for first, chunk in _reduced(cost, u, v)
+            for first, chunk in _iter_reduced_costs(cost, u, v)
         ]
     )
 
@@ -224,7 +226,7 @@ def _negative_entries(
     """Return the largest violation, and the most negative entry of each row and column."""
     m = cost.shape[1]
     least, place, entries = np.full(m, np.inf), np.zeros(m, dtype=np.int64), []
-    for first, chunk in _reduced(cost, u, v):
+    for first, chunk in _iter_reduced_costs(cost, u, v):
         k = np.arange(len(chunk))
         columns = chunk.argmin(axis=1)
         low = chunk[k, columns] < -negligible

@@ -365,7 +365,7 @@ MISTAKES = {
     ),
     "figure of scores without cost": (
         ["image", "table", "sampled.json", "--output", "new.tsv", "--figure", "new.png"],
-        "no table of images.score_flow",
+        "must be a table of images.score_flow",
     ),
     "no scores": (["image", "table", "text.txt", "--output", "new.tsv"], "cannot be read"),
     "table of another kind": (
@@ -375,7 +375,7 @@ MISTAKES = {
     "class of data": (["image", "data", "plain.npz", "--class", "1"], "plain.npz has no labels"),
     "flow of images for cells": (
         ["interpolate", "cells.h5ad", "--flow", "flow", "--time", "1", "--output", "new.h5ad"],
-        "not fitted to cells of an AnnData",
+        "not fitted to an AnnData",
     ),
 }  # fmt: skip
 

@@ -54,10 +54,10 @@ def test_missing_the_threshold_is_warned_of(run, here):
     ("words", "message"),
     [
         ([*COUPLE[:-1], "text"], "'text' is a file; name a folder"),
-        ([*COUPLE[:-1], "text/sub"], "cannot keep potentials in text/sub"),
+        ([*COUPLE[:-1], "text/sub"], "cannot store potentials in text/sub"),
         ([*COUPLE, "--method", "ot-cfm"], "'potentials' is a setting of coupling 'semidiscrete'"),
         ([*COUPLE, "--cost-dim", "65"], "cost_dim=65 is more than the 64 dimensions"),
-        ([*TRAIN, "--method", "sd-fm", "--potentials", "text/sub"], "cannot keep potentials in"),
+        ([*TRAIN, "--method", "sd-fm", "--potentials", "text/sub"], "cannot store potentials in"),
         ([*TRAIN, "--cost-dim", "3"], "'cost_dim' is a setting of coupling 'semidiscrete'"),
     ],
 )

@@ -55,8 +55,7 @@ def test_a_discriminator_is_trained_as_by_the_api(run, here):
     assert code == 0, err
     assert "% of held-out images, over all levels of noise" in out
     flow = cf.Flow.load(here / "flow")
-    made = cf.images.sample(flow, 20, solver="edm-heun", n_steps=2, rng=3).images
-    options = {**NUMBERS, "generated": made, "pairing": "independent", "rng": 3}
+    options = {**NUMBERS, "generated": 20, "by": "edm-heun:2", "pairing": "independent", "rng": 3}
     same = cf.images.train_discriminator(flow, digits(), **options)
     assert cf.images.Discriminator.load(here / "new").fingerprint == same.fingerprint
     words = [word for word in TRAIN if word not in MAKING]
@@ -87,7 +86,7 @@ MISTAKES = {
     "a flow in the way": ([*TRAIN, "--output", "flow", "--force"], "not a saved discriminator"),
     "pairing": ([*TRAIN, "--pairing", "ot"], "'ot' is not one of"),
     "channels": ([*TRAIN, "--channels", "6"], "multiple of 4, got 6"),
-    "both": ([*TRAIN, "--generated", "made.npz"], "excludes --n-generated"),
+    "both": ([*TRAIN, "--generated", "made.npz"], "either --generated"),
     "none": ([*LED, "--discriminator", "none", "--output", "n.png"], "none does not exist"),
     "empty": ([*LED, "--discriminator", "empty", "--output", "n.png"], "not a saved discriminator"),
     "a flow": ([*LED, "--discriminator", "flow", "--output", "n.png"], "not a saved discriminator"),

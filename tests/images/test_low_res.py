@@ -83,7 +83,7 @@ def test_images_of_either_size_are_understood():
         ({"conditional": True}, "without classes"),
         ({"source": digits()[:20]}, "without a source of images"),
         ({"encoder": cf.images.PCAEncoder.fit(digits(), 3)}, "without latents"),
-        ({"flips": True}, "does not go with flips or augment"),
+        ({"flips": True}, "cannot be combined with flips or augment"),
         ({"method": "mean-flow", "coupling": "acceleration"}, "requires a flow fitted before"),
     ],
 )

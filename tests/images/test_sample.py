@@ -6,7 +6,7 @@ import torch
 
 import cellflow as cf
 from cellflow import InputError
-from cellflow.images._sample import _on_circle
+from cellflow.images._sample import _slerp
 from tests.small_images import digits, trained
 
 
@@ -146,17 +146,17 @@ def test_great_circles_keep_lengths_and_share_the_angle(generator):
     x, y = (8 * end / end.norm(dim=1, keepdim=True) for end in (x, y))
     angle = torch.arccos((x * y).sum(dim=1) / 64)
     for share in (0.0, 0.3, 0.5, 1.0):
-        here = _on_circle(x, y, share)
+        here = _slerp(x, y, share)
         torch.testing.assert_close(here.norm(dim=1), torch.full((50,), 8.0, dtype=x.dtype))
         found = torch.arccos(((x * here).sum(dim=1) / 64).clamp(-1, 1))
         torch.testing.assert_close(found, share * angle, rtol=0, atol=1e-6)
-    torch.testing.assert_close(_on_circle(x, y, 1.0), y)
+    torch.testing.assert_close(_slerp(x, y, 1.0), y)
 
 
 def test_where_no_circle_is_known_the_way_is_a_line():
     x = torch.tensor([[1.0, 2.0], [1.0, 0.0]], dtype=torch.float64)
     y = torch.tensor([[2.0, 4.0], [-1.0, 0.0]], dtype=torch.float64)
-    middle = _on_circle(x, y, 0.25)
+    middle = _slerp(x, y, 0.25)
     torch.testing.assert_close(middle, 0.75 * x + 0.25 * y, rtol=0, atol=1e-6)
 
 
@@ -180,9 +180,9 @@ def test_flows_that_make_no_images_from_noise_are_refused(course, quick):
 
 
 def test_verbs_for_cells_refuse_flows_of_images(course, plain):
-    with pytest.raises(InputError, match="not fitted to cells of an AnnData"):
+    with pytest.raises(InputError, match="not fitted to an AnnData"):
         cf.tl.interpolate(course, plain, 1.5)
-    with pytest.raises(InputError, match="not fitted to cells of an AnnData"):
+    with pytest.raises(InputError, match="not fitted to an AnnData"):
         cf.pl.trajectories(course, plain, show=False)
     with pytest.raises(InputError, match=r"prior has dimensions 64, this fit 3"):
         cf.tl.fit(

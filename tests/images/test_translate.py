@@ -102,7 +102,7 @@ def test_an_encoder_of_ones_own_works_and_has_to_be_given_again(tmp_path):
     assert flow.dim == 32
     moved = cf.images.translate(flow, ONES[:4], encoder=Halved(), **RK4).images
     assert moved.shape == (1, 8, 8)
-    with pytest.raises(InputError, match="encoder of your own: give it as encoder"):
+    with pytest.raises(InputError, match="your own encoder: give it as encoder"):
         cf.images.translate(flow, ONES[:4])
 
 

@@ -76,7 +76,7 @@ def test_every_name_has_what_it_names():
         (
             "default",
             {"standardise": False, "net": {"kind": "unet", "width": 8}},
-            "net.width=8",
+            "net.width=8: not a size of net 'unet', only channels, multipliers",
         ),
         (
             "default",

@@ -38,7 +38,7 @@ def test_the_midpoint_is_one_and_the_best_on_top(table):
 
 
 def test_what_is_no_table_is_refused(table):
-    with pytest.raises(cf.InputError, match="missing: protocol"):
+    with pytest.raises(cf.InputError, match="missing columns: protocol"):
         cf.pl.benchmark(table.drop(columns="protocol"), show=False)
     with pytest.raises(cf.InputError, match="no scores to draw"):
         cf.pl.benchmark(table.assign(w1_half=float("nan")), show=False)

@@ -126,5 +126,5 @@ def test_what_cannot_be_drawn_is_named(arrows, trends):
         cf.pl.gene_trends(trends, genes="Z", show=False)
     with pytest.raises(cf.InputError, match="one Axes per gene: 2, got 1"):
         cf.pl.gene_trends(trends, ax=plt.figure().add_subplot(), show=False)
-    with pytest.raises(cf.InputError, match="missing: mean"):
+    with pytest.raises(cf.InputError, match="missing columns: mean"):
         cf.pl.gene_trends(trends.drop(columns="mean"), show=False)

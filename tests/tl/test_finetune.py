@@ -119,7 +119,7 @@ def test_what_does_not_go_together_is_refused(course, quick, options, message):
 def test_flows_of_images_and_of_scores_are_refused(course, quick):
     digits = cf.images.read("digits", split="train")
     images = cf.images.train(digits, n_steps=1, progress=False)
-    with pytest.raises(InputError, match="not fitted to cells of an AnnData"):
+    with pytest.raises(InputError, match="not fitted to an AnnData"):
         cf.tl.finetune(course, images, progress=False)
     with pytest.raises(InputError, match="the prior has velocity and score"):
         cf.tl.finetune(course, fitted(course, quick, method="sf2m"), progress=False)

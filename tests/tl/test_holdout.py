@@ -152,7 +152,7 @@ BAD = {
     ),
     "none": ({"times": []}, "no times were given; times in the data: 0, 1, 2, 4"),
     "an end": ({"times": [4]}, "time 4 has no neighbours on both sides; .* 1, 2"),
-    "not a time": ({"times": ["noon"]}, "'noon' is no time"),
+    "not a time": ({"times": ["noon"]}, "'noon' is not a time"),
     "protocol": ({"protocol": "lax"}, "unknown protocol 'lax'; valid: strict, paper"),
     "method": ({"method": "sinkhorn"}, "unknown method 'sinkhorn'"),
     "setting": ({"n_dim": 3}, r"unknown setting .*'n_dim' \(did you mean 'n_dims'"),

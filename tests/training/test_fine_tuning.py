@@ -19,7 +19,7 @@ from cellflow.training import (
     target_net,
     trainer,
 )
-from cellflow.training.target_net import TargetNet, carry_pairs, spread
+from cellflow.training.target_net import TargetNet, integrate_sources, spread
 from tests.seeds import seeded
 from tests.trainings import DEVICE, equal, minibatches, net, regression, settings
 
@@ -258,7 +258,7 @@ def test_points_are_carried_each_over_its_own_interval():
     pairs = Pairs(
         torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor([0.0, 1.0]), torch.tensor([1.0, 4.0])
     )
-    found = carry_pairs(Fields({"velocity": Constant()}), pairs)
+    found = integrate_sources(Fields({"velocity": Constant()}), pairs)
     torch.testing.assert_close(found, torch.tensor([[0.5], [7.5]]))
 
 
@@ -390,7 +390,7 @@ def test_noise_with_covariates_that_are_no_classes_is_refused():
     target = Population.of(torch.randn((60, 2), generator=seeded(2)), condition=dose)
     marginals = Marginals((0.0, 1.0), (Gaussian(torch.zeros(1, 2)), target))
     first = fitted(marginals, "i-cfm", TWO, recipe(SHORT, n_steps=2))
-    with pytest.raises(InputError, match="covariates that differ inside a class"):
+    with pytest.raises(InputError, match="covariates that differ within a class"):
         tuned(first, marginals)
 
 

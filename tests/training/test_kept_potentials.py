@@ -96,7 +96,7 @@ def test_a_folder_that_cannot_be_made_or_written_is_an_error_of_ours(tmp_path, m
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(InputError, match="is a file; name a folder"):
         load_or_fit_potentials(*fit(tmp_path / "file"), NOISE, points(0))
-    with pytest.raises(FileError, match=r"cannot keep potentials in .*sub: Not a directory"):
+    with pytest.raises(FileError, match=r"cannot store potentials in .*sub: Not a directory"):
         load_or_fit_potentials(*fit(tmp_path / "file" / "sub"), NOISE, points(0))
 
     def full(*_, **__):
@@ -141,5 +141,5 @@ def test_points_at_both_ends_other_couplings_and_no_folder_are_refused(tmp_path)
     with pytest.raises(InputError, match="from noise only"):
         before(chosen, source=points(1))
     for wrong in (method("sd-fm"), method("ot-cfm")):
-        with pytest.raises(InputError, match="those of coupling 'semidiscrete', and go to a"):
+        with pytest.raises(InputError, match="require coupling 'semidiscrete' and a folder"):
             before(wrong)

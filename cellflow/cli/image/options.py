@@ -171,7 +171,7 @@ def steps_between(flow: Flow, solving: dict[str, Any], intervals: int) -> int | 
     from cellflow.integrate import FIXED_STEP
 
     solver = solving["solver"] or ("average" if flow.is_mean_flow else "dopri5")
-    # Adaptive solvers refuse a number of steps later.
+    # A number of steps for an adaptive solver raises an error later.
     if solver == "average" or solver not in FIXED_STEP:
         return solving["n_steps"]
     return max(1, (solving["n_steps"] or 100) // intervals)
@@ -203,7 +203,7 @@ def read_ends(given: dict[str, Any]) -> tuple[ImageSet, ImageSet | None]:
 
 
 def check_figure(path: Path | None, *, force: bool) -> None:
-    """Refuse a figure that could not be written later."""
+    """Raise an error if the figure cannot be written; call it before long work."""
     from cellflow.cli.outputs import FIGURES
 
     if path is not None:
@@ -211,7 +211,7 @@ def check_figure(path: Path | None, *, force: bool) -> None:
 
 
 def check_output(path: Path, endings: Iterable[str], *, force: bool) -> None:
-    """Refuse an output that could not be written later."""
+    """Raise an error if the output cannot be written; call it before long work."""
     from cellflow._checks import check_choice
     from cellflow._files import check_file_target
 
@@ -262,7 +262,7 @@ discriminator_guidance = options.compose(
 
 
 def load_guidance(given: dict[str, Any], device: Any) -> Guidance | None:
-    """Make the guidance of `images.sample`, taking its options out of the settings."""
+    """Make the guidance for `images.sample`, taking its options out of the settings."""
     from cellflow import Flow, images
 
     weak, gamma, n_trajectories = (

@@ -116,7 +116,7 @@ def score(
 ) -> None:
     """Score images, or the images of a flow by solver and number of evaluations.
 
-    Every number is reported with the number of images, and beside that of real test images. Only
+    Every number is reported with the number of images, together with that of real test images. Only
     distances in the space of Inception are called FID and KID.
     """
     from cellflow._log import log_info

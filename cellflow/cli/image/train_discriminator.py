@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rich_click as click
 
 from cellflow.cli import options
 from cellflow.cli.image import options as shared
-
-if TYPE_CHECKING:
-    from cellflow.flow import Flow
-    from cellflow.images import ImageSet
 
 _PAIRINGS = {
     "aot": "minibatch transport by distance, as in method aot",
@@ -55,9 +51,12 @@ def _number(name: str, default: int, what: str) -> Any:
 @options.force
 @click.option(
     "--solver",
+    "by",
+    default="edm-heun:18",
+    show_default=True,
     metavar="NAME[:STEPS[:RHO]]",
     panel=options.FIT,
-    help="Solver of the images that are generated: best the one to guide. [default: edm-heun:18]",
+    help="Solver of the images that are generated: best the one to guide.",
 )
 @click.option(
     "--pairing",
@@ -106,13 +105,15 @@ def train_discriminator(
     check_flow_target(output, overwrite=force, form=DISCRIMINATOR)
     flow = Flow.load(flow_path, device=resolve_device(device))
     real = shared.read_data(settings)
-    generated = _make_generated(flow, real, settings, progress=progress)
+    generated, n_generated = (settings.pop(name) for name in ("generated", "n_generated"))
+    if generated is not None and n_generated is not None:
+        raise click.UsageError("give either --generated FILE.npz or --n-generated N")
     names = ("n_steps", "batch_size", "coupling_batch_size", "learning_rate")
     numbers = {name: settings.pop(name) for name in names}
     discriminator = images.train_discriminator(
         flow,
         real,
-        generated=generated,
+        generated=n_generated if generated is None else images.read(generated),
         recipe=recipe(images.DISCRIMINATOR_RECIPE, **numbers),
         rng=settings.pop("seed"),
         device=device,
@@ -126,22 +127,3 @@ def train_discriminator(
         f"accuracy: {history['accuracy'][best]:.1%} of held-out images, over all levels of noise"
     )
     log_info(f"wrote {output}")
-
-
-def _make_generated(
-    flow: Flow, real: ImageSet, settings: dict[str, Any], *, progress: bool
-) -> ImageSet | int | None:
-    """Return images of the flow, or their number, taking their options out of the settings."""
-    from cellflow import images
-    from cellflow.images.samples import solver_options
-
-    path, n, solver = (settings.pop(name) for name in ("generated", "n_generated", "solver"))
-    if path is not None:
-        if n is not None or solver is not None:
-            raise click.UsageError("--generated FILE.npz excludes --n-generated and --solver")
-        return images.read(path)
-    if solver is None:
-        return n
-    n = min(len(real), 50_000) if n is None else n
-    sampling = {**solver_options(solver), "rng": settings["seed"], "progress": progress}
-    return images.sample(flow, n, **sampling).images

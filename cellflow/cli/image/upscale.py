@@ -65,7 +65,8 @@ def upscale(
 ) -> None:
     """Generate images for low resolutions with a flow that was trained with --low-res.
 
-    For images in full resolution PSNR and SSIM are reported, beside those of bicubic interpolation.
+    For images in full resolution, PSNR and SSIM are reported, together with those of bicubic
+    interpolation.
     """
     from cellflow import Flow, images
     from cellflow._log import log_info

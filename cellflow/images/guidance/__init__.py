@@ -50,6 +50,7 @@ class Guidance(Protocol):
         space: ImageSpace,
         *,
         encoder: Encoder | None,
+        solver: str,
         n: int,
         generator: torch.Generator,
     ) -> Integrate:

@@ -1,4 +1,4 @@
-"""Autoguidance: lead samples away from those of a weaker flow, with weights that correct their law.
+"""Autoguidance by a weaker flow, with importance weights that correct the distribution.
 
 On x_t = (1 - t) x0 + t x1 the velocity v(t, x) = E[x1 - x0 | x_t = x] gives the score of x_t, and
 with the scores of two flows the rate at which a guided trajectory gains weight.
@@ -38,10 +38,11 @@ class Autoguidance:
         A flow from noise to points of the same space: one without classes, one that was trained
         for fewer steps, or a smaller one.
     gamma
-        Strength; 1 follows the flow alone, above 1 leads away from `weak`.
+        Strength: 1 is no guidance; above 1, samples are guided away from `weak`.
     n_trajectories
-        With more than one, each image is drawn from so many trajectories, by weights that correct
-        the law of the images towards rho^gamma rho_weak^(1 - gamma). They are exact for straight
+        With more than one, each image is drawn from so many trajectories with probability
+        proportional to importance weights, so that images approach the density
+        rho^gamma rho_weak^(1 - gamma). The weights are exact for straight
         paths without noise, of independent pairs or of semidiscrete ones without entropy.
 
     Raises
@@ -76,6 +77,7 @@ class Autoguidance:
         space: ImageSpace,
         *,
         encoder: Encoder | None,
+        solver: str,
         n: int,
         generator: torch.Generator,
     ) -> Integrate:
@@ -89,6 +91,8 @@ class Autoguidance:
             Its space.
         encoder
             Your own encoder, for flows in its latents.
+        solver
+            Solver of the samples.
         n
             Number of images.
         generator
@@ -101,6 +105,7 @@ class Autoguidance:
         weak_space = ImageSpace.of(self.weak, encoder)
         _check_pair(flow, space, self.weak, weak_space)
         if self.n_trajectories > 1:
+            _check_solver(solver)
             _check_weights(flow, self.weak)
         uniforms = torch.rand(n, generator=generator)
         return partial(self._integrate, flow, weak_space, uniforms)
@@ -139,7 +144,7 @@ class WeightedSolution(Solution):
     nfe
         Evaluations for each of them: both velocities, all trajectories of its group.
     log_weights
-        Of all trajectories at the last time, up to a constant per group, shape (n, r).
+        Log-weights of all trajectories at the last time, up to a constant per group, shape (n, r).
     """
 
     log_weights: Float[Tensor, "n r"]
@@ -192,7 +197,7 @@ def solve_autoguided(
         and falls to zero after it. Log-weights of exact velocities change in proportion to
         s^2 log(1 / s).
     options
-        Of `cellflow.integrate.solve`.
+        Arguments of `cellflow.integrate.solve`.
 
     Returns
     -------
@@ -208,11 +213,7 @@ def solve_autoguided(
     if r == 1:
         solution = solve(lambda t, x: field(t, x)[0], starts[:, 0], times, **options)
         return WeightedSolution(solution.x, 2 * solution.nfe, starts.new_zeros((n, 1)))
-    if options.get("solver") == "edm-heun":
-        raise InputError(
-            "solver 'edm-heun' does not integrate the weights that select one of several "
-            "trajectories; take another solver, such as 'midpoint', or n_trajectories=1"
-        )
+    _check_solver(options.get("solver"))
     solution, gained = solve_augmented(field, starts.flatten(0, 1), times, **options)
     log_weights = gained[-1].reshape(n, r)
     rows = torch.arange(n, device=starts.device) * r + _select(log_weights, uniforms)
@@ -275,6 +276,14 @@ def _select(log_weights: Float[Tensor, "n r"], uniforms: Rows) -> Tensor:
     return index.clamp(max=log_weights.shape[1] - 1)
 
 
+def _check_solver(solver: str | None) -> None:
+    if solver == "edm-heun":
+        raise InputError(
+            "solver 'edm-heun' does not integrate the weights that select one of several "
+            "trajectories; take another solver, such as 'midpoint', or n_trajectories=1"
+        )
+
+
 def _velocity(flow: Flow, condition: Condition | None, r: int) -> VelocityField:
     if condition is not None:
         condition = condition.repeat_interleave(r, dim=0).to(flow.device)
@@ -282,7 +291,7 @@ def _velocity(flow: Flow, condition: Condition | None, r: int) -> VelocityField:
 
 
 def _check_pair(flow: Flow, space: ImageSpace, weak: Flow, weak_space: ImageSpace) -> None:
-    """Refuse two flows that do not move the same points from the same noise."""
+    """Raise `InputError` unless the weaker flow starts from noise in the image space of `flow`."""
     for each in (flow, weak):
         if each.is_mean_flow:
             raise InputError(
@@ -316,7 +325,7 @@ def _check_pair(flow: Flow, space: ImageSpace, weak: Flow, weak_space: ImageSpac
 
 
 def _check_weights(flow: Flow, weak: Flow) -> None:
-    """Refuse paths for which weights are not defined; warn where they are approximate."""
+    """Raise `InputError` if the weights are not defined; warn if they are approximate."""
     approximate = []
     for name, each in (("this flow", flow), ("the weak flow", weak)):
         coupling, path = each.method.coupling, each.method.path

@@ -143,7 +143,7 @@ def fit_discriminator(
     labelled
         The real images with one-hot classes as covariates, for the classifier; None without labels.
     sizes
-        Of `RatioNet`: `shape`, `channels`, `multipliers`, `blocks`.
+        Arguments of `RatioNet`: `shape`, `channels`, `multipliers`, `blocks`.
     pairing
         One of `PAIRINGS`.
     recipe

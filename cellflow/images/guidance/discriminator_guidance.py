@@ -40,10 +40,10 @@ class DiscriminatorGuidance:
     Parameters
     ----------
     discriminator
-        From `train_discriminator`.
+        Discriminator returned by `train_discriminator`.
     weight
-        Weight of the guidance where a step begins, or a pair of weights, for its beginning and its
-        end. None takes the published 2, or 1 for a discriminator that depends on classes.
+        Weight of the guidance at the start of a step, or a pair of weights, for start and end.
+        None uses the published 2, or 1 for a discriminator that depends on classes.
     boost
         Whether samples that look generated get noise and stronger guidance; they then depend on the
         batch size. None boosts with classes only, as published.
@@ -68,7 +68,7 @@ class DiscriminatorGuidance:
 
     @property
     def weights(self) -> tuple[float, float]:
-        """Weights where a step begins, and at its end."""
+        """Weights at the start and at the end of a step."""
         if self.weight is None:
             return (1.0 if self.discriminator.condition_dim else 2.0), 0.0
         if not isinstance(self.weight, Sequence):
@@ -101,6 +101,7 @@ class DiscriminatorGuidance:
         space: ImageSpace,  # noqa: ARG002
         *,
         encoder: Encoder | None,  # noqa: ARG002
+        solver: str,
         n: int,  # noqa: ARG002
         generator: torch.Generator,
     ) -> Integrate:
@@ -114,6 +115,8 @@ class DiscriminatorGuidance:
             Its space.
         encoder
             Your own encoder, for flows in its latents.
+        solver
+            Solver of the samples.
         n
             Number of images.
         generator
@@ -124,6 +127,8 @@ class DiscriminatorGuidance:
         The integration of a batch.
         """
         check_guidable(flow)
+        if solver != "edm-heun":
+            raise InputError(f"discriminator guidance requires solver 'edm-heun', got {solver!r}")
         _check_fit(flow, self.discriminator)
         return partial(self._integrate, flow, generator)
 
@@ -138,10 +143,6 @@ class DiscriminatorGuidance:
         **options: Any,
     ) -> Solution:
         """Integrate a batch; `rows` and `labels` are those of `Integrate`."""
-        if options["solver"] != "edm-heun":
-            raise InputError(
-                f"discriminator guidance requires solver 'edm-heun', got {options['solver']!r}"
-            )
         guide = DiscriminatorGuide(
             self.discriminator,
             self.weights,
@@ -177,7 +178,7 @@ class DiscriminatorGuide:
     ratio
         Estimate of L.
     weights
-        Factors of the guidance where a step begins, and at its end; 0 switches it off.
+        Factors of the guidance at the start and at the end of a step; 0 disables it.
     condition
         Covariates of the points, shape (n, c).
     boost
@@ -200,7 +201,7 @@ class DiscriminatorGuide:
         self._last: Rows | None = None
 
     def add_noise(self, step: int, n_steps: int, sigma: Rows, x: Points) -> tuple[Rows, Points]:
-        """Return the levels and points that a step begins with: boosted points get noise."""
+        """Return noise levels and points at the start of a step; boosted points get more noise."""
         if step == 0:
             self._last = None
         if not self.boost or self._last is None or step % _CHURN_EVERY:
@@ -239,7 +240,7 @@ class DiscriminatorGuide:
 
 
 def check_guidable(flow: Flow) -> None:
-    """Refuse flows whose points are not images with Gaussian noise.
+    """Check that the points of a flow are images with Gaussian noise.
 
     Raises
     ------

@@ -36,7 +36,7 @@ class _Format(Protocol):
 
 @dataclass(frozen=True)
 class _Binary:
-    """Records of some bytes of labels, the last of which is read, and the values."""
+    """Binary files: a record has `label_bytes` labels, the last of which is used, and an image."""
 
     label_bytes: int
 
@@ -59,7 +59,7 @@ class _Binary:
 
 @dataclass(frozen=True)
 class _Pickled:
-    """Dictionaries with the values under `data`; entries with labels and names of classes."""
+    """Pickled dictionaries with images under `data`, and the keys of labels and of class names."""
 
     labels: bytes
     names: bytes
@@ -80,7 +80,7 @@ class _Pickled:
 
 @dataclass(frozen=True)
 class _Edition:
-    """A data set in one format: the files of each split, and the one that names the classes."""
+    """A data set in one format: files of the splits, and the file with the class names."""
 
     train: tuple[str, ...]
     test: str
@@ -88,7 +88,7 @@ class _Edition:
     format: _Format
 
     def splits(self, path: Path) -> dict[str, list[Path]]:
-        """Files of the splits that the folder `path` has any of."""
+        """Return the files of each split that exist in the folder `path`."""
         files = {TRAIN: [path / name for name in self.train], TEST: [path / self.test]}
         return {
             split: paths for split, paths in files.items() if any(file.is_file() for file in paths)

@@ -1,4 +1,4 @@
-"""Pickles of plain values and arrays of bytes; all others are refused before they run.
+"""Pickles of plain values and arrays of bytes; others raise an error before any code runs.
 
 Arrays are rebuilt here and not by NumPy, which would trust any state.
 """

@@ -18,7 +18,7 @@ from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
 from cellflow.images.guidance import Guidance
 from cellflow.images.guidance.discriminator_guidance import DiscriminatorGuidance
-from cellflow.images.samples import from_noise, integrate_samples, solver_options
+from cellflow.images.samples import integrate_samples, solver_options, space_of_noise_flow
 from cellflow.images.scoring._score import score
 from cellflow.images.scoring.features import FeatureSpace, resolve_space
 from cellflow.images.scoring.scores import TEST
@@ -61,14 +61,14 @@ def score_flow(
     Parameters
     ----------
     flow
-        Flow from noise, of `train`.
+        Flow from noise, returned by `train`.
     real
         As in `score`.
     n
         Images per solver.
     by
         Solvers with their steps, `euler:8`, that of EDM with its steps and rho, `edm-heun:14:90`,
-        or adaptive ones, `dopri5`; for mean flows also `average:2`. None takes `euler` with 2, 4,
+        or adaptive ones, `dopri5`; for mean flows also `average:2`. None uses `euler` with 2, 4,
         8, 16 and 100 steps and `dopri5`, for mean flows `average` with 1, 2, 4 and 8, and for
         discriminator guidance `edm-heun:18`.
     test, space, weights, cache
@@ -98,7 +98,7 @@ def score_flow(
     Raises
     ------
     InputError
-        As `score` and `sample`.
+        See `score` and `sample`.
     """
     needs_heun = isinstance(guidance, DiscriminatorGuidance)
     if by is None:
@@ -147,7 +147,7 @@ def score_flow(
 def _straightness(
     flow: Flow, encoder: Encoder | None, seed: int, batch_size: int
 ) -> dict[str, float]:
-    space = from_noise(flow, encoder)
+    space = space_of_noise_flow(flow, encoder)
     noise = Gaussian(torch.zeros(1, flow.dim)).sample(_PATHS, torch_generator(seed)).x
     times = torch.linspace(0, 1, _FRAMES)
     made = integrate_samples(

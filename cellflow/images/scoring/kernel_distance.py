@@ -24,9 +24,10 @@ class KernelDistance:
     Attributes
     ----------
     mean
-        Unbiased, so it can be slightly negative for two samples of one law.
+        Unbiased, so it can be slightly negative for two samples of one distribution.
     std
-        Of the subsets, with divisor `subsets`; not an error of the mean, as subsets overlap.
+        Standard deviation over the subsets, with divisor `subsets`; not an error of the mean, as
+        subsets overlap.
     subsets, subset_size
         Their number, and points of each side in one of them.
     """

@@ -71,8 +71,8 @@ class Scores:
     n_real
         Real images that the distances are from.
     scores
-        Of all generated images; of at most as many test images; and, if these are fewer, of as many
-        generated ones, so that equal numbers compare.
+        Scores of all generated images; of at most as many test images; and, if these are fewer, of
+        as many generated images, for a comparison at equal numbers.
     """
 
     space: str

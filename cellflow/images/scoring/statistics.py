@@ -32,7 +32,7 @@ class Statistics:
     features
         Shape (n, d), float32.
     moments
-        Of all features.
+        Moments of all features.
     """
 
     features: Tensor

@@ -91,7 +91,7 @@ DAMAGES = {
     ),
     "another schema": (
         lambda f: altered(f, lambda d: d.update(schema_version=9)),
-        "schema version 9; this cellflow reads version 1",
+        "schema version 9; this one reads version 1",
     ),
     "another format": (
         lambda f: altered(f, lambda d: d.update(format="cellflow-flow")),

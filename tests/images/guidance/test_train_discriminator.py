@@ -18,6 +18,7 @@ from tests.small_images import digits, trained
 
 SMALL = {
     "generated": 40,
+    "by": "edm-heun:2",
     "n_steps": 2,
     "classifier_steps": 2,
     "batch_size": 16,
@@ -275,9 +276,10 @@ MISTAKES = {
     "batch": ({"batch_size": 0}, "batch_size"),
     "rate": ({"learning_rate": 0.0}, "learning_rate"),
     "channels": ({"channels": 6}, "channels must be a multiple of 4, got 6"),
+    "solver": ({"by": "eular:2"}, "did you mean 'euler'"),
     "none made": ({"generated": 0}, "number of generated images must be positive, got 0"),
     "one made": ({"generated": 1}, "two or more generated images of each class"),
-    "seed": ({"rng": -1}, "rng must be a whole number"),
+    "seed": ({"rng": -1}, "rng must be a non-negative integer"),
     "device": ({"device": "gpu9"}, "device 'gpu9' is not available"),
 }
 
