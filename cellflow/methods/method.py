@@ -28,6 +28,7 @@ from cellflow.methods.parts import (
     pairs_move_on,
 )
 from cellflow.methods.presets import PRESETS
+from cellflow.methods.recipes import Recipe
 from cellflow.methods.validation import validate_settings
 
 Settings = TypeVar("Settings", bound=PartSettings)
@@ -63,7 +64,7 @@ class Method(BaseModel):
         s is the elapsed share of the interval; the mean is logit(s) of the requested time.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     coupling: Annotated[
         SerializeAsAny[CouplingSettings],
@@ -196,6 +197,11 @@ def _check_names(parts: Iterable[type[PartSettings]], names: Iterable[str]) -> N
     for name in names:
         if any(name in part.setting_names() for part in parts):
             continue
+        if name in Recipe.model_fields:
+            raise InputError(
+                f"{name!r} is a setting of the recipe, not of a method: give it to cf.recipe, or "
+                "under recipe in a YAML file"
+            )
         check_choice(name, [*setting_names(), "asynchrony"], "method setting")
         takes = "; ".join(
             f"{_describe_part(part)} takes {format_list(part.setting_names()) or 'no settings'}"

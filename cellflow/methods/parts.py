@@ -44,7 +44,7 @@ class PartSettings(BaseModel):
         The name that users choose it by.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: ClassVar[str]
     summary: ClassVar[str]

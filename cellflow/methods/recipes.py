@@ -65,7 +65,7 @@ class Recipe(BaseModel):
         CPU threads of the network; None uses the default of torch.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     net: Sizes = MLPSizes()
     standardise: bool = True

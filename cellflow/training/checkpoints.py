@@ -72,7 +72,13 @@ class Checkpoint:
             raise InputError(f"checkpoint must be a path or a cf.Checkpoint, got {self.path!r}")
         if isinstance(self.every, bool) or not isinstance(self.every, int) or self.every < 1:
             raise InputError(f"every must be a whole number of steps from 1, got {self.every!r}")
-        object.__setattr__(self, "path", Path(self.path))
+        path = Path(self.path)
+        if path.is_dir():
+            raise FileError(
+                f"{path} is a folder, and a checkpoint is a file: give a path such as "
+                f"{path / 'state.safetensors'}"
+            )
+        object.__setattr__(self, "path", path)
 
     def with_identity(self, identity: Mapping[str, Any]) -> Checkpoint:
         """Return a copy with further settings that a resumed training must share.
@@ -144,7 +150,7 @@ class Checkpoint:
         if metadata.get("schema_version") != str(SCHEMA_VERSION):
             raise FileError(
                 f"{path} has schema version {metadata.get('schema_version')!r}; "
-                f"this cellflow reads version {SCHEMA_VERSION}"
+                f"this cellflow reads version {SCHEMA_VERSION}: start without resume"
             )
         check_digest(path, tensors, metadata)
         try:

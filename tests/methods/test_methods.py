@@ -220,6 +220,22 @@ def test_unknown_methods_are_named_with_the_nearest():
         method(3)
 
 
+@pytest.mark.parametrize("name", ["n_steps", "learning_rate"])
+def test_a_setting_of_the_recipe_is_sent_there(name):
+    with pytest.raises(InputError, match=f"'{name}' is a setting of the recipe.*cf.recipe"):
+        method("ot-cfm", **{name: 5})
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_numbers_must_be_finite(value):
+    with pytest.raises(InputError, match=r"sigma=.*finite"):
+        method("ot-cfm", sigma=value)
+    with pytest.raises(InputError, match=r"asynchrony=.*finite"):
+        method("ot-cfm", asynchrony=value)
+    with pytest.raises(InputError, match=r"weight_decay=.*finite"):
+        recipe("default", weight_decay=value)
+
+
 def test_settings_hold_plain_values():
     assert Method(**yaml.safe_load(yaml.safe_dump(method("sf2m").model_dump()))) == method("sf2m")
 

@@ -282,7 +282,7 @@ def test_a_byte_that_changed_is_refused_wherever_it_is(kept, data):
     [
         ({"format": "cellflow"}, "is not a checkpoint of a training"),
         ({"format": None}, "is not a checkpoint of a training"),
-        ({"schema_version": "9"}, "has schema version '9'; this cellflow reads version 3"),
+        ({"schema_version": "9"}, "version '9'; this cellflow reads version 3: start without"),
         ({"schema_version": None}, "has schema version None"),
         ({"state": json.dumps({"step": 9, "values": {}, "identity": {}})}, "was altered"),
         ({"state": "no JSON"}, "was altered"),
@@ -311,9 +311,10 @@ def test_nothing_is_unpickled(kept, tmp_path):
     assert not mark.exists()
 
 
-def test_a_folder_in_the_place_of_the_file_is_named(tmp_path):
-    with pytest.raises(FileError, match="cannot be read as a checkpoint"):
-        Checkpoint(tmp_path, resume=True).load()
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path, kind):
+    with pytest.raises(FileError, match="is a folder, and a checkpoint is a file"):
+        make_checkpoint(kind(tmp_path), {})
 
 
 def test_a_state_of_other_settings_is_refused_with_their_names(kept):
