@@ -136,7 +136,7 @@ def method_of(
     --------
     >>> import cellflow as cf
     >>> cf.method("ot-cfm", coupling="low-rank", rank=20).coupling
-    LowRankSettings(condition_weight=None, name='low-rank', rank=20, epsilon=None)
+    LowRankSettings(name='low-rank', condition_weight=None, rank=20, epsilon=None)
     """
     settings = {name: value for name, value in settings.items() if value is not None}
     chosen = {"coupling": coupling, "path": path, "objective": objective}

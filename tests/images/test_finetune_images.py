@@ -16,7 +16,7 @@ def _few_points(monkeypatch):
     """What is watched and reported needs no hundreds of points here; those take half a minute."""
     monkeypatch.setattr("cellflow.training.comparison._POINTS", 24)
     monkeypatch.setattr("cellflow.training.comparison._FRAMES", 4)
-    monkeypatch.setattr("cellflow.training.target_net._CARRIED", 16)
+    monkeypatch.setattr("cellflow.training.target_net._N_MOVED", 16)
     monkeypatch.setattr("cellflow.training.target_net._STEPS", 2)
 
 

@@ -344,7 +344,7 @@ def test_a_training_whose_alpha_shrinks_or_stretches_is_stopped(crossing, alpha,
 
 def test_readings_change_nothing_about_the_training(prior, monkeypatch):
     whole = tuned(prior)
-    monkeypatch.setattr(target_net, "_CARRIED", 16)
+    monkeypatch.setattr(target_net, "_N_MOVED", 16)
     assert equal(tuned(prior).nets, whole.nets)
 
 
