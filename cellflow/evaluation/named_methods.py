@@ -121,14 +121,17 @@ def name_method(
 
 
 def name_methods(
-    methods: Iterable[str | Mapping[str, Any] | NamedMethod | ExternalMethod], recipe: Recipe
+    methods: str | Iterable[str | Method | Mapping[str, Any] | NamedMethod | ExternalMethod],
+    recipe: Recipe,
 ) -> tuple[NamedMethod | ExternalMethod, ...]:
     """Make methods to evaluate from names and mappings of settings.
 
     Parameters
     ----------
     methods
-        Names, of ours or of `EXTERNAL_METHODS`; mappings with `method` and, all optional, `name`,
+        Names, of ours or of `EXTERNAL_METHODS`; `Method` objects, which tables call by their parts
+        (`low-rank + straight + velocity`); mappings with `method`, a name or a `Method`, and, all
+        optional, `name`,
         `recipe` (a name, or a mapping with the changes to its `preset`), `prior_method`,
         `time_axis`, and settings of methods and recipes (`sigma`, `n_steps`, ...), for an external
         method only `n_steps`; or methods made before.
@@ -140,7 +143,8 @@ def name_methods(
     InputError
         For unknown keys and values, several methods of one name, or none at all.
     """
-    made = tuple(_read_entry(entry, recipe) for entry in methods)
+    entries = [methods] if isinstance(methods, str) else methods
+    made = tuple(_read_entry(entry, recipe) for entry in entries)
     if not made:
         raise InputError("methods is empty; name one method or more, such as ot-cfm")
     names = [each.name for each in made]
@@ -152,20 +156,25 @@ def name_methods(
 
 
 def _read_entry(
-    entry: str | Mapping[str, Any] | NamedMethod | ExternalMethod, recipe: Recipe
+    entry: str | Method | Mapping[str, Any] | NamedMethod | ExternalMethod, recipe: Recipe
 ) -> NamedMethod | ExternalMethod:
     if isinstance(entry, NamedMethod | ExternalMethod):
         return entry
-    if isinstance(entry, str):
+    if isinstance(entry, str | Method):
         entry = {"method": entry}
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("method"), str):
-        raise InputError(f"a method must be a name or a mapping with the key method, got {entry!r}")
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("method"), str | Method):
+        raise InputError(
+            "a method must be a name, a cellflow.method(...) or a mapping with the key method, "
+            f"got {entry!r}"
+        )
     method = entry["method"]
-    check_choice(method, [*PRESETS, *EXTERNAL_METHODS], "method")
-    name = entry.get("name") or method
+    if isinstance(method, str):
+        check_choice(method, [*PRESETS, *EXTERNAL_METHODS], "method")
+    called = method if isinstance(method, str) else " + ".join(part.name for part in method.parts)
+    name = entry.get("name") or called
     if not isinstance(name, str):
         raise InputError(f"name of a method must be text, got {name!r}")
-    if method in EXTERNAL_METHODS:
+    if isinstance(method, str) and method in EXTERNAL_METHODS:
         return _read_external(method, name, entry)
     numbers = set(Recipe.model_fields)
     for key in entry:

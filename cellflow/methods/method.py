@@ -215,7 +215,8 @@ def _check_names(parts: Iterable[type[PartSettings]], names: Iterable[str]) -> N
         ]
         raise InputError(
             f"method setting {name!r} has no effect here: {takes}. "
-            f"{name!r} is a setting of {format_list(map(_describe_part, owners))}"
+            f"{name!r} is a setting of {format_list(map(_describe_part, owners))}: "
+            "choose such a part, or leave the setting out"
         )
 
 
@@ -237,8 +238,8 @@ def check_parts(
         couplings = [name for name, each in COUPLINGS.items() if pairs_move_on(each, type(path))]
         paths = [name for name, each in PATHS.items() if pairs_move_on(type(coupling), each)]
         raise InputError(
-            f"coupling {coupling.name!r} does not go with path {path.name!r}: its pairs take "
-            f"{format_list(paths)}; couplings for this path: {format_list(couplings)}"
+            f"coupling {coupling.name!r} does not go with path {path.name!r}; paths for this "
+            f"coupling: {format_list(paths)}; couplings for this path: {format_list(couplings)}"
         )
     if not is_learned_on(type(objective), type(path)):
         valid = [name for name, each in OBJECTIVES.items() if is_learned_on(each, type(path))]

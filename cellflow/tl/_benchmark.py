@@ -15,6 +15,7 @@ from cellflow.evaluation.benchmark import run_benchmark
 from cellflow.evaluation.benchmark_plan import BenchmarkPlan, DataSet
 from cellflow.evaluation.held_out import make_held_out, show_held_out
 from cellflow.evaluation.named_methods import name_methods
+from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe, recipe_of
 
 #: Name of cells that have none.
@@ -25,7 +26,7 @@ _UNNAMED = "data"
 def benchmark(
     adata: AnnData | Mapping[str, AnnData | str | Path],
     *,
-    methods: Sequence[str | Mapping[str, Any]] = ("default",),
+    methods: Sequence[str | Method | Mapping[str, Any]] = ("default",),
     seeds: Sequence[int] = (0,),
     recipe: str | Recipe = "default",
     each: Mapping[str, Mapping[str, Any]] | None = None,
@@ -50,8 +51,9 @@ def benchmark(
     **held_out
         The settings of `HeldOut`.
     methods
-        Names; or mappings with `method` and, all optional, `name`, `recipe`, `prior_method` and
-        any setting of a method or a recipe, `{"method": "ot-cfm", "sigma": 0.3, "n_steps": 500}`.
+        Names; or methods as `cellflow.method` makes them; or mappings with `method` (either) and,
+        all optional, `name`, `recipe`, `prior_method` and any setting of a method or a recipe,
+        `{"method": "ot-cfm", "sigma": 0.3, "n_steps": 500}`.
         `torchcfm:ot-cfm` and `torchcfm:i-cfm` run that package (extra `torchcfm`) on the same
         arrays, by the recipe of its single-cell runner.
     seeds
