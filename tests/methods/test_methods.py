@@ -103,7 +103,7 @@ def test_a_refusal_names_what_the_parts_take_and_the_part_that_would_take_it():
     assert str(error.value) == (
         "method setting 'rank' has no effect here: coupling 'independent' takes no settings; path "
         "'straight' takes sigma; objective 'velocity' takes no settings. 'rank' is a setting of "
-        "coupling 'low-rank'"
+        "coupling 'low-rank': choose such a part, or leave the setting out"
     )
 
 
