@@ -44,6 +44,8 @@ class TimeCourse:
         The cells.
     flow
         The fitted flow.
+    representation
+        Map between cells and the points that the flow moves.
     time_points
         Time of each cell, in the unit of the flow.
     time_key
@@ -52,6 +54,7 @@ class TimeCourse:
 
     adata: AnnData
     flow: Flow
+    representation: Representation
     time_points: TimePoints
     time_key: str | None
 
@@ -64,11 +67,10 @@ class TimeCourse:
         InputError
             If the flow was not fitted to cells, or times are missing or cannot be read.
         """
-        # A flow of images has no times of cells that a message could name.
-        from_context(flow.context)
-        return cls(
-            adata, flow, time_points_for_flow(adata, flow, time_key), time_key or flow.time_key
-        )
+        # Read first: a flow of images has no times of cells that a message could name.
+        representation = from_context(flow.context)
+        points = time_points_for_flow(adata, flow, time_key)
+        return cls(adata, flow, representation, points, time_key or flow.time_key)
 
     @property
     def elapsed(self) -> np.ndarray:
@@ -79,11 +81,6 @@ class TimeCourse:
     def times(self) -> tuple[float, ...]:
         """Times that have cells and that the flow was fitted to, increasing."""
         return shared_times(self.time_points, self.flow)
-
-    @cached_property
-    def representation(self) -> Representation:
-        """Map between cells and the points that the flow moves."""
-        return from_context(self.flow.context)
 
     @cached_property
     def cells(self) -> Batch:
