@@ -21,7 +21,7 @@ from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
 from cellflow.images.guidance import Integrate
 from cellflow.images.guidance.autoguidance import WeightedSolution
-from cellflow.images.readers.source import reraise_as_file_error
+from cellflow.images.readers.source import reraise_as_unreadable
 from cellflow.images.space import ImageSpace
 from cellflow.integrate import FIXED_STEP, Solution
 from cellflow.methods.names import ODE_SOLVERS, SOLVERS
@@ -82,7 +82,7 @@ def cost_of(path: str | Path) -> dict[str, Any]:
     """
     if Path(path).suffix != ".npz":
         return {}
-    with reraise_as_file_error(Path(path)), np.load(path, allow_pickle=False) as arrays:
+    with reraise_as_unreadable(Path(path)), np.load(path, allow_pickle=False) as arrays:
         known = {name: arrays[name] for name in ("by", "nfe") if name in arrays}
     return {name: value.item() for name, value in known.items() if value.shape == ()}
 

@@ -16,7 +16,7 @@ from cellflow.images.readers.source import (
     Images,
     ImageSource,
     index_labels,
-    reraise_as_file_error,
+    reraise_as_unreadable,
 )
 
 #: Names of pixels and labels, those of `ImageSet.save` first.
@@ -72,7 +72,7 @@ def _class_names(path: Path) -> tuple[str, ...]:
 def _keys(path: Path) -> list[str]:
     # NumPy would leave a damaged file open if it opened it itself.
     with (
-        reraise_as_file_error(path),
+        reraise_as_unreadable(path),
         path.open("rb") as file,
         np.load(file, allow_pickle=False) as arrays,
     ):
@@ -80,7 +80,7 @@ def _keys(path: Path) -> list[str]:
 
 
 def _load(path: Path, key: str | None = None) -> np.ndarray:
-    with reraise_as_file_error(path), path.open("rb") as file:
+    with reraise_as_unreadable(path), path.open("rb") as file:
         if key is None:
             return np.lib.format.read_array(file, allow_pickle=False)
         with np.load(file, allow_pickle=False) as arrays:

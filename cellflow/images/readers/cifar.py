@@ -17,7 +17,7 @@ import numpy as np
 
 from cellflow._errors import FileError
 from cellflow.images.readers.plain_pickle import load_plain
-from cellflow.images.readers.source import TEST, TRAIN, Images, ImageSource, reraise_as_file_error
+from cellflow.images.readers.source import TEST, TRAIN, Images, ImageSource, reraise_as_unreadable
 
 _SHAPE = (3, 32, 32)
 _VALUES = 3 * 32 * 32
@@ -41,7 +41,7 @@ class _Binary:
     label_bytes: int
 
     def images(self, file: Path) -> Images:
-        with reraise_as_file_error(file):
+        with reraise_as_unreadable(file):
             records = np.fromfile(file, np.uint8)
         width = self.label_bytes + _VALUES
         if len(records) == 0 or len(records) % width:
@@ -53,7 +53,7 @@ class _Binary:
         return _nhwc(records[:, self.label_bytes :]), labels
 
     def classes(self, file: Path) -> tuple[str, ...]:
-        with reraise_as_file_error(file):
+        with reraise_as_unreadable(file):
             return tuple(file.read_text(encoding="utf-8").split())
 
 
@@ -66,7 +66,7 @@ class _Pickled:
 
     def images(self, file: Path) -> Images:
         batch = load_plain(file)
-        with reraise_as_file_error(file):
+        with reraise_as_unreadable(file):
             pixels, labels = _nhwc(batch[b"data"].values), np.array(batch[self.labels])
             if labels.dtype.kind != "i" or labels.shape != (len(pixels),):
                 raise FileError(f"{file} does not have an integer label for each image")
@@ -74,7 +74,7 @@ class _Pickled:
 
     def classes(self, file: Path) -> tuple[str, ...]:
         meta = load_plain(file)
-        with reraise_as_file_error(file):
+        with reraise_as_unreadable(file):
             return tuple(name.decode() for name in meta[self.names])
 
 

@@ -21,7 +21,7 @@ from cellflow.images.readers.source import (
     Images,
     ImageSource,
     index_labels,
-    reraise_as_file_error,
+    reraise_as_unreadable,
 )
 
 _PREFIXES = {TRAIN: "train", TEST: "t10k"}
@@ -60,7 +60,7 @@ def _file(path: Path, split: str, what: str, axes: int) -> Path | None:
 
 def _values(file: Path, axes: int) -> np.ndarray:
     opened = gzip.open if file.suffix == ".gz" else open
-    with reraise_as_file_error(file), opened(file, "rb") as stream:
+    with reraise_as_unreadable(file), opened(file, "rb") as stream:
         *magic, kind, found = stream.read(4)
         if (magic, kind, found) != ([0, 0], _UNSIGNED_BYTES, axes):
             raise FileError(f"{file} is not an idx file of unsigned bytes on {axes} axes")

@@ -18,7 +18,7 @@ from cellflow.images.readers.source import (
     TRAIN,
     Images,
     ImageSource,
-    reraise_as_file_error,
+    reraise_as_unreadable,
     with_channels,
 )
 
@@ -44,7 +44,7 @@ def decode_image(file: Path | io.BytesIO, name: str, size: int | None) -> np.nda
     -------
     uint8, shape (h, w, c): c is 1 for grey and 3 for RGB; what is transparent lies on white.
     """
-    with reraise_as_file_error(name), warnings.catch_warnings():
+    with reraise_as_unreadable(name), warnings.catch_warnings():
         # Pillow only warns of images that are somewhat too large to be true.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(file, formats=_FORMATS) as image:

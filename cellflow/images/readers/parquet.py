@@ -25,7 +25,7 @@ from cellflow.images.readers.source import (
     Images,
     ImageSource,
     index_labels,
-    reraise_as_file_error,
+    reraise_as_unreadable,
 )
 
 #: Names of the column of labels, in order of preference.
@@ -67,7 +67,7 @@ def _parquet(file: Path) -> Any:
         raise InputError(
             f"{file} needs pyarrow to be read: pip install 'cellflow-snapshots[images]'"
         ) from error
-    with reraise_as_file_error(file):
+    with reraise_as_unreadable(file):
         return parquet.ParquetFile(file)
 
 
@@ -98,7 +98,7 @@ def _class_names(path: Path, schema: Any, label: str | None) -> tuple[str, ...]:
     text = (schema.metadata or {}).get(b"huggingface")
     if text is None or label is None:
         return ()
-    with reraise_as_file_error(path):
+    with reraise_as_unreadable(path):
         feature = json.loads(text)["info"]["features"].get(label, {})
         return tuple(str(name) for name in feature.get("names", ()))
 
@@ -106,7 +106,7 @@ def _class_names(path: Path, schema: Any, label: str | None) -> tuple[str, ...]:
 def _labels(files: list[Path], column: str) -> np.ndarray:
     parts = []
     for file in files:
-        with _parquet(file) as table, reraise_as_file_error(file):
+        with _parquet(file) as table, reraise_as_unreadable(file):
             parts.append(np.array(table.read([column])[column].to_pylist()))
     return np.concatenate(parts)
 
@@ -121,7 +121,7 @@ def _images(files: list[Path], column: str, size: int | None) -> Iterator[tuple[
 
 
 def _iter_encoded(file: Path, column: str) -> Iterator[bytes | None]:
-    with _parquet(file) as table, reraise_as_file_error(file):
+    with _parquet(file) as table, reraise_as_unreadable(file):
         for batch in table.iter_batches(_ROWS, columns=[column]):
             for value in batch.column(0).to_pylist():
                 yield value[_BYTES] if isinstance(value, dict) else value

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cellflow.images.readers.source import reraise_as_file_error
+from cellflow.images.readers.source import reraise_as_unreadable
 
 
 class ByteArray:
@@ -52,7 +52,7 @@ def load_plain(path: Path) -> Any:
         If it is damaged, has arrays of other types, or names any class or function but those that
         construct arrays.
     """
-    with reraise_as_file_error(path), path.open("rb") as stream:
+    with reraise_as_unreadable(path), path.open("rb") as stream:
         return _PlainUnpickler(stream, encoding="bytes").load()
 
 

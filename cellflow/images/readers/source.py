@@ -55,7 +55,7 @@ class ImageSource:
 
 
 @contextmanager
-def reraise_as_file_error(path: Path | str) -> Iterator[None]:
+def reraise_as_unreadable(path: Path | str) -> Iterator[None]:
     """Raise `FileError` for any exception of a library over a damaged file."""
     try:
         yield
