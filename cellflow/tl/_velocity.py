@@ -192,7 +192,7 @@ def _project(
 
 
 def _fit_affine(points: np.ndarray, basis: np.ndarray) -> np.ndarray | None:
-    """Return the matrix of an affine map from points to a basis; None if there is none."""
+    """Return the matrix of an affine map from points to a basis; None if there is no such map."""
     if len(points) <= 2 * (points.shape[1] + 1):
         return None  # so few cells fit any basis
     centred, wanted = points - points.mean(axis=0), basis - basis.mean(axis=0)
