@@ -16,6 +16,7 @@ METHOD`, CPU time without imports and files.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import time
 import warnings
@@ -44,6 +45,7 @@ TIME = "moscot_time"
 def main() -> None:
     """Read, estimate and write each course."""
     options = _arguments()
+    logging.getLogger("moscot").setLevel(logging.WARNING)
     for course in map(Path, options.courses):
         output = course.with_name("peers.npz")
         if not output.exists():
