@@ -28,7 +28,7 @@ KINDS: dict[str, dict[str, object]] = {
     "late, predictable": {"predictability": 0.6},
     "three fates": {"fates": {"A": 0.5, "B": 0.3, "C": 0.2}, "predictability": 0.6},
     "rare fate": {"fates": {"A": 0.94, "B": 0.06}},
-    "hidden from the start": {"commitment": "start"},
+    "set at the start": {"commitment": "start", "predictability": 0.8},
     "early": {"commitment": "early", "predictability": 0.6},
     "uneven times": {"times": (0.0, 1.0, 2.0, 3.0, 7.0, 12.0), "predictability": 0.6},
     "growth by fate": {"growth": {"A": 0.25, "B": -0.1}},
