@@ -46,6 +46,7 @@ FIT = "fit"
 FINETUNE = "finetune"
 INTERPOLATE = "interpolate"
 HOLDOUT = "holdout"
+SIMULATION = "simulation"
 PUSH, PULL, TRAJECTORIES = "push", "pull", "trajectories"
 
 
