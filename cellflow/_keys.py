@@ -65,6 +65,12 @@ def read_record(uns: Mapping[str, Any], key: str) -> Any | None:
     return _records(uns).get(key)
 
 
+def is_relative_growth(uns: Mapping[str, Any], key: str) -> bool:
+    """Return whether the growth rates in `obs[key]` compare cells of one time only."""
+    entry = read_record(uns, LEARNED_GROWTH) or {}
+    return entry.get("key_added") == key and entry.get("growth") == "relative"
+
+
 def _records(uns: Mapping[str, Any]) -> Mapping[str, Any]:
     entry = uns.get(UNS, {})
     if not isinstance(entry, Mapping):

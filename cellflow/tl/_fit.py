@@ -18,6 +18,7 @@ from cellflow.io import (
     Conditions,
     SideColumns,
     TimePoints,
+    check_growth_key,
     populations,
     time_key_of,
     time_points_of,
@@ -40,6 +41,8 @@ def fit(
     label_key: str | None = None,
     lineage_key: str | None = None,
     cost_rep: str | None = None,
+    growth: str | None = None,
+    growth_key: str | None = None,
     prior: Flow | None = None,
     recipe: str | Recipe = "default",
     time_axis: str = "learned",
@@ -75,6 +78,14 @@ def fit(
         coupling costs less between clonal relatives.
     cost_rep
         `obsm` key of the coordinates of coupling costs; None uses those that are fitted in.
+    growth
+        Evidence of the growth of populations, a setting of methods `default` and `wfr-fm`:
+        `relative`, none, so that every time has the same total mass; `counts`, numbers of cells are
+        sizes of the population; `rising`, only increases of them are; `rates`, each cell multiplies
+        by a rate of its own. None uses that of the method, which is `relative` for `default`.
+    growth_key
+        `obs` column with the net growth rate of each cell, births minus deaths per unit of elapsed
+        time, for `growth="rates"` or objective `growth`. None uses the rates of `pp.growth`.
     prior
         A flow fitted before, for the coupling `acceleration`; to start from its weights, see
         `tl.finetune`.
@@ -126,14 +137,17 @@ def fit(
     >>> flow.dim
     3
     """
-    method, recipe = method_of(method), recipe_of(recipe)
+    method, recipe = method_of(method, growth=growth), recipe_of(recipe)
+    check_growth_key(growth_key, reads_rates=method.needs_growth_rates)
     target = resolve_device(device)
     time_key = time_key_of(adata, time_key)
     points = time_points_of(adata, time_key)
     representation = current_representation(adata, use_rep)
     keys = [condition_keys] if isinstance(condition_keys, str) else condition_keys
     conditions = Conditions.fit(adata.obs, keys)
-    side_columns = SideColumns(label_key, lineage_key, cost_rep, growth=method.needs_growth_rates)
+    side_columns = SideColumns(
+        label_key, lineage_key, cost_rep, method.needs_growth_rates, growth_key
+    )
     cells = side_columns.batch(adata, points_of(adata, representation), conditions)
     data = digest_inputs(cells, points.elapsed)
     marginals, axis = _make_marginals(cells, points, time_axis)
@@ -159,6 +173,7 @@ def fit(
         label_key=label_key,
         lineage_key=lineage_key,
         cost_rep=cost_rep,
+        growth_key=growth_key,
     )
     context = to_context(
         representation,
