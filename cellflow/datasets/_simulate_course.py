@@ -147,8 +147,8 @@ def simulate_course(
         Log-expression without any program, and the effect of each program on it, shape (genes,
         programs), before a cell's expression is scaled to its depth.
     `uns["cellflow"]["simulation"]`
-        Names of `fates`, `latent` coordinates and `programs`, expected `population_size` at each time and
-        `composition` at the last, the settings and the seed.
+        Names of `fates`, `latent` coordinates and `programs`, expected `population_size` at each
+        time and `composition` at the last, the settings and the seed.
 
     Raises
     ------
