@@ -70,12 +70,15 @@ def _describe_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
 def _describe_flow(flow: Flow) -> dict[str, str]:
     from cellflow._checks import format_list
     from cellflow.images.space import description
+    from cellflow.io import conditions_of
     from cellflow.representation import from_context
 
+    conditions = conditions_of(flow).describe()
     return {
         "times": f"{format_list(f'{time:g}' for time in flow.axis.times)} ({flow.axis.kind} axis)",
         "space": description(flow) or from_context(flow.context).describe(),
         "method": ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts),
+        **({"conditions": "; ".join(conditions)} if conditions else {}),
         "seed": str(flow.record.seed),
         "steps": str(flow.history["step"][-1]),
         "last loss": f"{flow.history['loss'][-1]:.4f}",
