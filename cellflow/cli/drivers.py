@@ -53,5 +53,9 @@ from cellflow.methods.names import RANKINGS
 @options.device
 @options.run_options
 def drivers(genes: tuple[str, ...], times: tuple[str, ...], **given: Any) -> None:
-    """Rank genes by their association with fates, or by their change along a flow."""
+    """Rank genes by their association with fates, or by their change along a flow.
+
+    Correlations are sorted by group, the largest first: genes that rise with a fate. Rows without a
+    correlation are last, and column note says why. The other scores are sorted by absolute value.
+    """
     write_table("drivers", genes=genes or None, times=times or None, **given)

@@ -55,8 +55,9 @@ def wfr_coupling(
     between n and m cells, clipped to `growth`. Scaling the rows of the plan to the source masses
     gives g0, scaling its columns to the target masses g1 (Peng et al. 2026, arXiv 2601.06810).
     Pairs are drawn in proportion to g0, with mass 1 at the source and g1 / g0 at the target.
-    Distances are those of the coordinates `Batch.x`, in which paths run, and of the conditions that
-    costs keep.
+    Source cells with growth rates are weighted by what they grow to, as `Pairs.over` has it: their
+    mass at the source is exp(-rate T). Distances are those of the coordinates `Batch.x`, in which
+    paths run, and of the conditions that costs keep.
 
     Parameters
     ----------
@@ -117,7 +118,10 @@ def _scale_plan(
     )
     m1 = torch.from_numpy(at_end / at_start).to(source.cells.x.dtype)
     drawn = Plan(rows, columns, at_start / at_start.sum())
-    return PlanCoupling(source, target, interval, drawn, m0=torch.ones_like(m1), m1=m1)
+    m0, rate = torch.ones_like(m1), source.cells.rate
+    if rate is not None:
+        m0 = torch.exp(-rate.cpu()[torch.from_numpy(rows)] * (interval[1] - interval[0]))
+    return PlanCoupling(source, target, interval, drawn, m0=m0, m1=m1)
 
 
 def _check_unpaired(plan: Plan, n: int, m: int, delta: float) -> None:

@@ -227,7 +227,7 @@ class Evaluation:
         time
             The time.
         growth_rates
-            Read the growth rates of `pp.growth` with the training cells.
+            Read growth rates with the training cells, of `growth_key` or `pp.growth`.
         """
         settings, elapsed = self.settings, self.points.elapsed
         training = elapsed != time
@@ -237,7 +237,11 @@ class Evaluation:
         unit = x.std(axis=0) if settings.whiten else np.ones(x.shape[1])
         cells = self.adata[training]
         side_columns = SideColumns(
-            settings.label_key, settings.lineage_key, settings.cost_rep, growth=growth_rates
+            settings.label_key,
+            settings.lineage_key,
+            settings.cost_rep,
+            growth_rates,
+            settings.growth_key,
         )
         # Of weight one: methods have weights of their own, and share folds.
         batch, _ = side_columns.encode(
@@ -273,7 +277,7 @@ class Evaluation:
         Parameters
         ----------
         growth_rates
-            Whether a method uses the rates of `pp.growth`, which are scored against all cells.
+            Whether a method uses growth rates, which were computed with all cells.
         """
         return (
             growth_rates
@@ -304,8 +308,8 @@ class Evaluation:
         for key in (settings.use_rep, settings.cost_rep, settings.lineage_key):
             if key in adata.obsm:
                 _update(digest, adata.obsm[key])
-        columns = (*settings.condition_keys, settings.label_key, settings.lineage_key, growth)
-        for key in columns:
+        keys = (settings.label_key, settings.lineage_key, settings.growth_key, growth)
+        for key in (*settings.condition_keys, *keys):
             if key in adata.obs:
                 _update(digest, adata.obs[key].astype(str).tolist())
         return digest.hexdigest()[:32]

@@ -20,6 +20,9 @@ from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, read_record
 from cellflow.io.conditions import Conditions, number_groups
 from cellflow.marginals import Marginals, Population, TimeAxis
 
+#: Largest logarithm of the growth of a cell over an interval, about 29 doublings or halvings.
+_MAX_LOG_GROWTH = 20.0
+
 
 @dataclass(frozen=True)
 class SideColumns:
@@ -35,13 +38,16 @@ class SideColumns:
     cost_rep
         `obsm` key with the coordinates that costs are computed in.
     growth
-        Whether to use the growth rates that `pp.growth` wrote to `obs`.
+        Whether to use growth rates of cells.
+    growth_key
+        `obs` column with them, per unit of elapsed time; None for that of `pp.growth`.
     """
 
     label_key: str | None = None
     lineage_key: str | None = None
     cost_rep: str | None = None
     growth: bool = False
+    growth_key: str | None = None
 
     def batch(self, adata: AnnData, points: np.ndarray, conditions: Conditions) -> Batch:
         """Return all cells as rows of a batch, with these columns."""
@@ -114,16 +120,22 @@ class SideColumns:
     def _rates(self, adata: AnnData) -> Tensor | None:
         if not self.growth:
             return None
-        key = (read_record(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
+        key = self.growth_key
+        if key is None:
+            key = (read_record(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
         if key == (read_record(adata.uns, LEARNED_GROWTH) or {}).get("key_added"):
             raise InputError(
-                f"obs[{key!r}] holds growth rates that a flow learned, not those of gene sets; run "
-                "pp.growth (cellflow growth) again"
+                f"obs[{key!r}] holds growth rates that a flow learned, which are no evidence for "
+                "another flow; run pp.growth (cellflow growth) again, or name a column of your own "
+                "with growth_key (--growth-key)"
             )
-        if key not in adata.obs:
+        if self.growth_key is not None:
+            check_choice(key, [str(name) for name in adata.obs], "obs column of growth rates")
+        elif key not in adata.obs:
             raise InputError(
                 f"this method requires growth rates in obs[{key!r}]; run pp.growth "
-                "(cellflow growth) first"
+                "(cellflow growth) first, or name a column of your own with growth_key "
+                "(--growth-key)"
             )
         rates = pd.to_numeric(adata.obs[key], errors="coerce").to_numpy(dtype=np.float64)
         check_finite(rates, f"obs[{key!r}]", list(adata.obs_names))
@@ -145,10 +157,34 @@ def populations(
         population = cells[_rows(elapsed == time)]
         if population.rate is not None:
             low = min(k, len(times) - 2)
-            clock_rate = (times[low + 1] - times[low]) / (flow_times[low + 1] - flow_times[low])
+            length = times[low + 1] - times[low]
+            _check_rates(population.rate, times[low], length)
+            clock_rate = length / (flow_times[low + 1] - flow_times[low])
             population = replace(population, rate=population.rate * clock_rate)
         parts.append(Population(population))
     return Marginals(tuple(flow_times), tuple(parts))
+
+
+def _check_rates(rate: Tensor, start: float, length: float) -> None:
+    """Raise `InputError` for growth over an interval that no cell has, as of another unit."""
+    most = float(rate.abs().max())
+    doublings, limit = (growth / np.log(2) for growth in (most * length, _MAX_LOG_GROWTH))
+    if doublings > limit:
+        raise InputError(
+            f"growth rates of up to {most:.3g} per unit of time mean {doublings:.0f} doublings "
+            f"from time {start:g} to {start + length:g}, at most {limit:.0f} are possible; "
+            "give rates per unit of the times"
+        )
+
+
+def check_growth_key(growth_key: str | None, *, reads_rates: bool) -> None:
+    """Raise `InputError` for a column of growth rates that no method reads."""
+    if growth_key is not None and not reads_rates:
+        raise InputError(
+            f"growth_key {growth_key!r} has no effect, since the method does not read growth rates "
+            "of cells: give growth='rates' (--growth rates) with method 'default' or 'wfr-fm', or "
+            "objective 'growth' with another method"
+        )
 
 
 def _rows(mask: np.ndarray) -> slice | torch.Tensor:

@@ -324,9 +324,10 @@ class WFRSettings(ConditionCostSettings):
     Attributes
     ----------
     growth
-        Whether the number of cells determines the growth of a population between two times:
-        always (`learned`), only if it increases (`rising`, since a decrease may be due to fewer
-        captured cells), or never (`relative`).
+        Evidence of the growth of a population between two times: none (`relative`, the total mass
+        stays the same, and growth rates compare cells of one time), the number of cells (`counts`),
+        its increases only (`rising`, since fewer cells may be fewer captured), or a rate of each
+        cell (`rates`, of `pp.growth` or the column `growth_key`).
     delta
         Length scale: mass is not moved farther than pi delta. None uses the mean distance of
         optimally coupled cells, or what the farthest need.
@@ -343,20 +344,19 @@ class WFRSettings(ConditionCostSettings):
     changes_mass: ClassVar[bool] = True
 
     name: Literal["wfr"] = "wfr"
-    growth: Literal["learned", "rising", "relative"] = "learned"
+    growth: Literal["relative", "counts", "rising", "rates"] = "relative"
     delta: PositiveFloat | None = None
     block_size: PositiveInt = 2000
     max_blocks: PositiveInt = 5
 
     @property
     def growth_bounds(self) -> tuple[float, float]:
-        """Least and largest growth of a population between two times."""
-        bounds = {
-            "learned": (0.0, float("inf")),
-            "rising": (1.0, float("inf")),
-            "relative": (1.0, 1.0),
-        }
-        return bounds[self.growth]
+        """Least and largest growth of a population between two times.
+
+        With `rates` it is that of the population after it has grown by the rates of its cells.
+        """
+        bounds = {"counts": (0.0, float("inf")), "rising": (1.0, float("inf"))}
+        return bounds.get(self.growth, (1.0, 1.0))
 
 
 class AccelerationSettings(ConditionCostSettings):

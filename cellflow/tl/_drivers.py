@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,17 @@ from cellflow.tl._time_course import TimeCourse
 
 #: Cells whose Jacobians are in memory at a time.
 _CHUNK = 1024
+
+#: Fewest cells that a correlation has a p-value for.
+_FEWEST = 3
+
+#: Range of a fate, relative to its largest value, that is rounding of single precision.
+_SAME = 1e-6
+
+#: Reasons why a correlation is missing.
+_FEW = "fewer than three cells"
+_SAME_FATE = "the fate has one value"
+_SAME_GENE = "the gene has one value"
 
 
 def drivers(
@@ -72,30 +83,38 @@ def drivers(
 
     Returns
     -------
-    A DataFrame, ranked within each `group` by the absolute value of its number, the largest first:
+    A DataFrame, sorted within each `group`:
 
     `correlation`
-        `group`, `gene`, `correlation` (Pearson, over cells with a known fate), `p` (two-sided, t
-        distribution), `q` (Benjamini and Hochberg 1995, over the genes of a group), `n` cells.
+        `group`, `gene`, `correlation` (Pearson, over cells with a known fate, those of the end
+        times included), `p` (two-sided, t distribution), `q` (Benjamini and Hochberg 1995, over the
+        genes of a group), `n` cells, `note`. The largest correlation is first: genes that rise
+        with the fate come before those that fall. Rows without a correlation are last, and `note`
+        says why: the gene or the fate has one value in all cells used, or fewer than three cells
+        are used. It is empty elsewhere.
     `velocity`
         `group`, `gene`, `velocity` (mean, per unit of elapsed time, on the scale of the
-        representation), `share_up` (share of the cells in which the gene rises).
+        representation), `share_up` (share of the cells in which the gene rises), by the absolute
+        velocity, the largest first.
     `jacobian`
         `group`, `regulator`, `target`, `effect`: mean derivative of the target's velocity by the
-        regulator's expression, per unit of elapsed time.
+        regulator's expression, per unit of elapsed time, by its absolute value, the largest first.
 
     Raises
     ------
     InputError
-        For an unknown method, missing keys or genes, a missing flow, or a representation without a
-        map back to genes.
+        For an unknown method, missing keys or genes, a missing flow, a representation without a
+        map back to genes, fewer than three cells with a known fate, or negative weights of means.
 
     Notes
     -----
     p treats cells as independent draws, which the cells of a time course are not: genes that change
     with time correlate with any fate that does. Use the ranks, and `times` to compare cells of one
-    time. The Jacobian knows the directions of the representation only: the effect of perturbing one
-    gene is seen as far as the components represent it, and genes with similar loadings share their
+    time. Probabilities of 1 at the end times make the markers of the groups correlate; `times`
+    leaves those cells out.
+
+    The Jacobian knows the directions of the representation only: the effect of perturbing one gene
+    is seen as far as the components represent it, and genes with similar loadings share their
     effects. Correlation with fates is the driver score of CellRank (Lange et al. 2022, Nat. Methods
     19:159); Jacobians of a velocity as regulation are those of Dynamo (Qiu et al. 2022, Cell
     185:690).
@@ -113,32 +132,43 @@ def drivers(
     """
     check_choice(method, RANKINGS, "method")
     genes = [genes] if isinstance(genes, str) else genes
+    if genes is not None and not len(genes):
+        raise InputError("no genes were given; None uses all")
     if n_top is not None:
         check_positive(n_top, "n_top")
     if method == "correlation":
         rows = _find_rows(adata, flow, times, time_key)
         table = _read_fates(adata, by).iloc[rows]
         values, names = _read_expression(adata[rows], layer, genes)
-        parts = [_correlate(values, table[group].to_numpy()).assign(gene=names) for group in table]
-        return _rank(table, parts, "correlation", n_top)[
-            ["group", "gene", "correlation", "p", "q", "n"]
+        parts = [_correlate(values, fate).assign(gene=names) for fate in table.to_numpy().T]
+        _report_missing(dict(zip(map(str, table), parts, strict=True)))
+        sizes = [part["correlation"] for part in parts]
+        return _stack(table, parts, sizes, n_top)[
+            ["group", "gene", "correlation", "p", "q", "n", "note"]
         ]
     if flow is None:
         raise InputError(f"method {method!r} requires a flow")
     course = TimeCourse.read(adata, flow, time_key)
     columns = _find_genes(course.representation, genes)
     rows = _find_rows(adata, flow, times, time_key)
-    table = _drop_empty_groups(membership_of(adata, by).fillna(0.0).iloc[rows])
+    table = _drop_empty_groups(membership_of(adata, by).fillna(0.0).iloc[rows], by)
     weights = table.to_numpy() / np.maximum(table.to_numpy().sum(axis=0), 1e-300)
     if method == "velocity":
         parts = _velocities(course, rows, weights, columns)
-        return _rank(table, parts, "velocity", n_top)[["group", "gene", "velocity", "share_up"]]
-    parts = _regulation(course, rows, weights, columns)
-    return _rank(table, parts, "effect", n_top or 1000)[["group", "regulator", "target", "effect"]]
+        sizes = [part["velocity"].abs() for part in parts]
+        return _stack(table, parts, sizes, n_top)[["group", "gene", "velocity", "share_up"]]
+    parts = _regulation(course, rows, weights, columns, n_top or 1000)
+    sizes = [part["effect"].abs() for part in parts]
+    return _stack(table, parts, sizes, None)[["group", "regulator", "target", "effect"]]
 
 
-def _drop_empty_groups(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the groups that any of the cells is in."""
+def _drop_empty_groups(table: pd.DataFrame, by: str | None) -> pd.DataFrame:
+    """Return the groups that any of the cells is in; refuse negative weights of means."""
+    if (table.to_numpy() < 0).any():
+        raise InputError(
+            f"obsm[{by!r}] has negative weights, which no mean can have; method 'correlation' "
+            "takes any numbers"
+        )
     there = table.sum() > 0
     if not there.any():
         raise InputError("none of the cells used is in a group")
@@ -186,23 +216,57 @@ def _read_expression(
 
 
 def _correlate(values: Matrix, fate: np.ndarray) -> pd.DataFrame:
-    """Correlate each column with a fate, over the cells with a known fate."""
+    """Correlate each column with a fate, over the cells with a known fate; NaN with a note."""
     known = np.isfinite(fate)
     values, fate, n = values[known], fate[known], int(known.sum())
-    if n < 3:
-        raise InputError(f"a correlation needs three cells or more with a known fate, got {n}")
-    fate = fate - fate.mean()
-    _, mean, variance = moments(values)
-    varies = (variance > CONSTANT * (1 + mean**2)) & (np.ptp(fate) > 0)
-    scale = np.where(varies, np.sqrt(variance * n) * np.linalg.norm(fate), np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.clip(np.asarray(values.T @ fate).ravel() / scale, -1, 1)
-        statistic = found * np.sqrt((n - 2) / (1 - found**2))
-    p = 2 * stats.t.sf(np.abs(statistic), n - 2)
-    q = np.full(len(p), np.nan)
-    if (tested := np.isfinite(p)).any():
+    found, q = np.full((2, values.shape[1]), np.nan)
+    if n < _FEWEST:
+        note = _FEW
+    elif np.ptp(fate) <= _SAME * np.abs(fate).max():
+        note = _SAME_FATE
+    else:
+        note = _SAME_GENE
+        fate = fate - fate.mean()
+        _, mean, variance = moments(values)
+        varies = variance > CONSTANT * (1 + mean**2)
+        scale = np.sqrt(variance[varies] * n) * np.linalg.norm(fate)
+        found[varies] = np.clip(np.asarray(values.T @ fate).ravel()[varies] / scale, -1, 1)
+    with np.errstate(divide="ignore"):  # a correlation of 1 has p = 0
+        statistic = np.abs(found) * np.sqrt(max(n - 2, 0) / (1 - found**2))
+    p = 2 * stats.t.sf(statistic, max(n - 2, 1))
+    if (tested := np.isfinite(found)).any():
         q[tested] = stats.false_discovery_control(p[tested])
-    return pd.DataFrame({"correlation": found, "p": p, "q": q, "n": n})
+    notes = np.where(tested, "", note)
+    return pd.DataFrame({"correlation": found, "p": p, "q": q, "n": n, "note": notes})
+
+
+def _report_missing(parts: Mapping[str, pd.DataFrame]) -> None:
+    """Report fates and genes without a correlation, and why.
+
+    Raises
+    ------
+    InputError
+        If no fate is known for three cells.
+    """
+    if all((part["note"] == _FEW).all() and len(part) for part in parts.values()):
+        most = max(int(part["n"].max()) for part in parts.values())
+        raise InputError(
+            f"a correlation needs {_FEWEST} cells or more with a known fate, got {most}; use more "
+            "times, or other weights (by)"
+        )
+    for name, part in parts.items():
+        for note in (_FEW, _SAME_FATE):
+            if (part["note"] == note).any():
+                log_info(f"no correlation with {name!r}: {note} ({part['n'].iloc[0]} cells used)")
+    n_genes = max(part["gene"].nunique() for part in parts.values())
+    constant = {
+        gene for part in parts.values() for gene in part["gene"][part["note"] == _SAME_GENE]
+    }
+    if constant:
+        log_info(
+            f"no correlation of {len(constant)} of {n_genes} genes, which have one value in all "
+            f"cells used: {format_list(sorted(constant))}"
+        )
 
 
 def _find_genes(representation: Representation, genes: Sequence[str] | None) -> np.ndarray:
@@ -223,7 +287,8 @@ def _velocities(
     representation = course.representation
     names = np.array(representation.require_linear().genes, dtype=object)[columns]
     velocity = representation.decode_velocity(course.velocity(rows))[:, columns]
-    mean, rising = weights.T @ velocity, weights.T @ (velocity > 0)
+    # Rounding takes sums of weights past 1.
+    mean, rising = weights.T @ velocity, np.clip(weights.T @ (velocity > 0), 0, 1)
     return [
         pd.DataFrame({"gene": names, "velocity": mean[k], "share_up": rising[k]})
         for k in range(len(mean))
@@ -231,9 +296,9 @@ def _velocities(
 
 
 def _regulation(
-    course: TimeCourse, rows: np.ndarray, weights: np.ndarray, columns: np.ndarray
+    course: TimeCourse, rows: np.ndarray, weights: np.ndarray, columns: np.ndarray, n_top: int
 ) -> list[pd.DataFrame]:
-    """Return the mean Jacobian between genes in each group.
+    """Return the largest entries of the mean Jacobian between genes in each group.
 
     Decoding is affine, so the mean Jacobian of the points is decoded.
     """
@@ -242,13 +307,18 @@ def _regulation(
     names = np.array(linear.genes, dtype=object)[columns]
     back = (linear.loadings * linear.scale[:, None] * representation.spread)[columns]
     there = (linear.loadings / linear.scale[:, None] / representation.spread)[columns]
-    targets, regulators = np.repeat(names, len(names)), np.tile(names, len(names))
-    return [
-        pd.DataFrame(
-            {"regulator": regulators, "target": targets, "effect": (back @ mean @ there.T).ravel()}
+    parts = []
+    for mean in _mean_jacobians(course, rows, weights):
+        effect = (back @ mean @ there.T).ravel()
+        # Names of all pairs of thousands of genes would take gigabytes.
+        first = np.argsort(-np.abs(effect), kind="stable")[:n_top]
+        targets, regulators = np.divmod(first, len(names))
+        parts.append(
+            pd.DataFrame(
+                {"regulator": names[regulators], "target": names[targets], "effect": effect[first]}
+            )
         )
-        for mean in _mean_jacobians(course, rows, weights)
-    ]
+    return parts
 
 
 def _mean_jacobians(course: TimeCourse, rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -270,12 +340,12 @@ def _mean_jacobians(course: TimeCourse, rows: np.ndarray, weights: np.ndarray) -
     return total
 
 
-def _rank(
-    groups: pd.DataFrame, parts: list[pd.DataFrame], number: str, n_top: int | None
+def _stack(
+    groups: pd.DataFrame, parts: list[pd.DataFrame], sizes: list[pd.Series], n_top: int | None
 ) -> pd.DataFrame:
-    """Stack the tables of groups, each sorted by the absolute value of its number."""
+    """Stack the tables of groups, each sorted by its sizes, the largest first and NaN last."""
     sorted_parts = []
-    for group, part in zip(map(str, groups), parts, strict=True):
-        order = np.argsort(-part[number].abs().fillna(-1).to_numpy(), kind="stable")[:n_top]
+    for group, part, size in zip(map(str, groups), parts, sizes, strict=True):
+        order = np.argsort(-size.to_numpy(), kind="stable")[:n_top]
         sorted_parts.append(part.iloc[order].assign(group=group))
     return pd.concat(sorted_parts, ignore_index=True)

@@ -70,6 +70,25 @@ def test_rates_are_found_where_growth_was_told_to_write_them(cells):
     assert batch(cells, growth=True).rate.tolist() == [1, 2, 3, 4]
 
 
+def test_rates_are_those_of_a_column_if_it_is_named(cells):
+    cells.obs["net"] = [1.0, 2.0, 3.0, 4.0]
+    assert batch(cells, growth=True, growth_key="net").rate.tolist() == [1, 2, 3, 4]
+    with pytest.raises(InputError, match="unknown obs column of growth rates 'nett'"):
+        batch(cells, growth=True, growth_key="nett")
+    cells.uns["cellflow"] = {"learned_growth": {"key_added": "net"}}
+    with pytest.raises(InputError, match="rates that a flow learned, which are no evidence"):
+        batch(cells, growth=True, growth_key="net")
+
+
+def test_rates_of_another_unit_are_refused(cells):
+    """Per day, 1.4 is two doublings a day; per hour it is 48 of them."""
+    cells.obs["net"] = 1.4 * np.ones(4)
+    rows = batch(cells, growth=True, growth_key="net")
+    elapsed = np.array([0.0, 0.0, 24.0, 24.0])
+    with pytest.raises(InputError, match="48 doublings from time 0 to 24, at most 29"):
+        populations(rows, elapsed, [0, 24], TimeAxis("real", (0.0, 24.0)))
+
+
 def test_features_are_those_of_another_representation(cells):
     assert torch.equal(batch(cells, cost_rep="X_other").features, torch.eye(4))
 

@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse, stats
 
 import cellflow as cf
+from cellflow.io import read_table, write_table
 from cellflow.representation import LinearMap, Representation, read_slots, write_slots
 from tests.linear_flows import linear_flow
 
@@ -86,6 +87,8 @@ def test_correlation_finds_the_gene_of_a_fate_and_agrees_with_scipy(measured, rn
     table = cf.tl.drivers(measured)
     left = table[table["group"] == "left"].set_index("gene")
     assert left.index[0] == "C"
+    assert left.index[-1] == "D"
+    assert left["correlation"].iloc[:3].is_monotonic_decreasing
     assert left["n"].eq(143).all()
     for gene, column in (("A", 0), ("C", 2)):
         r, p = stats.pearsonr(measured.X[7:, column], fate[7:])
@@ -94,7 +97,61 @@ def test_correlation_finds_the_gene_of_a_fate_and_agrees_with_scipy(measured, rn
     assert left.loc["D", ["correlation", "p", "q"]].isna().all()
     assert (left["q"].dropna() >= left["p"].dropna()).all()
     right = table[table["group"] == "right"].set_index("gene")
+    assert right.index.tolist() == [*left.index[:3][::-1], "D"], "genes that fall are last"
     assert right.loc["C", "correlation"] == pytest.approx(-left.loc["C", "correlation"])
+
+
+def test_missing_correlations_have_a_note_and_the_rest_finite_p(
+    measured, caplog, monkeypatch, tmp_path
+):
+    early = np.arange(150) < 3
+    fates = {
+        "ramp": np.where(early, [*range(3)] + [0] * 147, np.nan),
+        "same": np.full(150, 0.65) + 1e-9 * np.arange(150),
+        "two": np.where(np.arange(150) < 2, [0, 1] + [0] * 148, np.nan),
+    }
+    measured.obsm["fate_probabilities"] = pd.DataFrame(fates, index=measured.obs_names)
+    measured.X[:3, 0] = [5.0, 6.0, 7.0]
+    measured.X[:, 3] = 3.3
+    monkeypatch.setattr("cellflow._log.logger.propagate", True)
+    with caplog.at_level("INFO", logger="cellflow"):
+        table = cf.tl.drivers(measured)
+    assert "no correlation with 'same': the fate has one value (150 cells used)" in caplog.messages
+    assert "no correlation with 'two': fewer than three cells (2 cells used)" in caplog.messages
+    assert any(
+        "no correlation of 1 of 4 genes" in text and ": D" in text for text in caplog.messages
+    )
+    notes = table.set_index(["group", "gene"])["note"]
+    assert notes["ramp"].to_dict() == {"A": "", "B": "", "C": "", "D": "the gene has one value"}
+    assert notes["same"].eq("the fate has one value").all()
+    assert table["correlation"].isna().equals(table["note"] != "")
+    first = table.iloc[0]
+    assert first["gene"] == "A"
+    assert first["correlation"] == pytest.approx(1)
+    assert 0 <= first["p"] < 1e-6
+    numbers = table.loc[table["note"] == "", ["correlation", "p", "q"]]
+    assert np.isfinite(numbers).all(axis=None)
+    assert numbers[["p", "q"]].stack().between(0, 1).all()
+    write_table(table, tmp_path / "d.csv")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "d.csv"), table, check_dtype=False)
+    measured.obsm["fate_probabilities"].loc[:, :] = np.nan
+    with pytest.raises(cf.InputError, match="needs 3 cells or more with a known fate, got 0"):
+        cf.tl.drivers(measured)
+
+
+def test_shares_stay_shares_and_weights_of_means_are_not_negative(measured, rng):
+    rising = linear_flow(
+        measured, np.zeros((4, 4)), np.full(4, 9.0), (0, 1, 2), use_rep="X_cellflow"
+    )
+    weights = rng.uniform(size=(150, 40))
+    assert ((weights / weights.sum(axis=0)).T @ np.ones(150) > 1).any(), "rounding is tried"
+    measured.obsm["w"] = pd.DataFrame(weights, index=measured.obs_names)
+    table = cf.tl.drivers(measured, flow=rising, method="velocity", by="w")
+    assert table["share_up"].between(0, 1).all()
+    assert table["share_up"].max() == pytest.approx(1)
+    measured.obsm["w"] -= 0.5
+    with pytest.raises(cf.InputError, match=r"obsm\['w'\] has negative weights"):
+        cf.tl.drivers(measured, flow=rising, method="velocity", by="w")
 
 
 def test_sparse_counts_correlate_as_dense_ones(semrau):
@@ -188,6 +245,7 @@ BAD = {
         "genes outside the representation: E; it has: A",
     ),
     "rows": ({"method": "velocity", "n_top": 0}, "n_top must be positive"),
+    "no genes": ({"by": "type", "genes": []}, "no genes were given"),
     "time": ({"method": "velocity", "times": [7]}, "no cells were measured at time 7"),
 }
 
