@@ -46,6 +46,7 @@ FIT = "fit"
 FINETUNE = "finetune"
 INTERPOLATE = "interpolate"
 HOLDOUT = "holdout"
+SIMULATION = "simulation"
 PUSH, PULL, TRAJECTORIES = "push", "pull", "trajectories"
 
 
@@ -62,6 +63,12 @@ def remove_record(uns: MutableMapping[str, Any], key: str) -> None:
 def read_record(uns: Mapping[str, Any], key: str) -> Any | None:
     """Return `uns["cellflow"][key]`, or None if it does not exist."""
     return _records(uns).get(key)
+
+
+def is_relative_growth(uns: Mapping[str, Any], key: str) -> bool:
+    """Return whether the growth rates in `obs[key]` compare cells of one time only."""
+    entry = read_record(uns, LEARNED_GROWTH) or {}
+    return entry.get("key_added") == key and entry.get("growth") == "relative"
 
 
 def _records(uns: Mapping[str, Any]) -> Mapping[str, Any]:

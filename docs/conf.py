@@ -76,7 +76,7 @@ _SLOT = re.compile(r"`(obs|obsm|var|layers|uns)\[")
 def slot_table() -> str:
     """Return a table of the slots that verbs write, read from their docstrings."""
     lines = ["| verb | slot | content |", "|---|---|---|"]
-    for package in (cellflow.pp, cellflow.tl):
+    for package in (cellflow.pp, cellflow.tl, cellflow.datasets):
         for name in package.__all__:
             verb = getattr(package, name)
             key = signature(verb).parameters.get("key_added")

@@ -29,8 +29,8 @@ _NOT_VERBS = re.compile(r"(What|How|Where|Those|Which|The same)\b")
 
 #: Values that name a part of a method; a comparison with one is a special case of that part.
 _PART_NAMES = {
-    "auto", "acceleration", "blockwise", "bridge", "edm", "entropic", "exact-full", "gene-sets",
-    "growth", "independent", "learned", "low-rank", "mean-flow", "metric", "oat", "ot", "partial",
+    "auto", "acceleration", "blockwise", "bridge", "counts", "edm", "entropic", "exact-full",
+    "growth", "independent", "low-rank", "mean-flow", "metric", "oat", "ot", "partial", "rates",
     "relative", "rising", "semidiscrete", "spline", "straight", "target", "unbalanced", "velocity",
     "velocity-score", "vp", "wfr",
 }  # fmt: skip

@@ -58,6 +58,7 @@ ALIKE = {
     "show": ("bool | None", None),
     "weights": ("str | Path | None", None),
     "checkpoint": ("Checkpoint | str | Path | None", None),
+    "growth_key": ("str | None", None),
 }
 #: What a parameter may be, whatever its default.
 TYPES = {

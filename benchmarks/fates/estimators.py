@@ -19,6 +19,7 @@ import cellflow as cf
 from cellflow.methods.names import TRANSITION_ESTIMATORS
 
 SCRIPT = Path(__file__).with_name("moscot_cellrank.py")
+PEERS = "peers.npz"
 
 #: Strengths of moscot's entropy, relative to the mean cost.
 EPSILONS = (0.01, 0.05, 0.2)
@@ -47,24 +48,24 @@ class Answer(NamedTuple):
 Estimator = Callable[[Question], list[Answer]]
 
 
-def list_estimators(python: str | None) -> dict[str, Estimator]:
-    """Return all estimators by name; `python` is that of the environment of the peers."""
+def list_estimators() -> dict[str, Estimator]:
+    """Return all estimators that run here, by name."""
     found: dict[str, Estimator] = {"trivial": estimate_without_model}
     for by in TRANSITION_ESTIMATORS:
         found[f"cellflow-{by}"] = partial(estimate_by_cellflow, by=by)
-    if python is not None:
-        found["peers"] = partial(estimate_by_peers, python=python)
     return found
 
 
 def answer(question: Question, estimators: dict[str, Estimator]) -> Iterator[Answer]:
-    """Yield all answers; those that are in the folder already are read."""
+    """Yield all answers, with those of the peers; what is in the folder already is read."""
     question.folder.mkdir(parents=True, exist_ok=True)
     for name, estimate in estimators.items():
         path = question.folder / f"{name}.npz"
         if not path.exists():
             _write(path, estimate(question))
         yield from _read(path)
+    if (peers := question.folder / PEERS).exists():
+        yield from _read(peers)
 
 
 def estimate_by_cellflow(question: Question, by: str) -> list[Answer]:
@@ -98,23 +99,27 @@ def _fit(question: Question) -> tuple[cf.Flow, float]:
     return cf.Flow.load(path), float(clock.read_text())
 
 
-def estimate_by_peers(question: Question, python: str) -> list[Answer]:
-    """Estimate by moscot, alone and with CellRank, in their own environment."""
-    adata, use_rep, time_key, groups = question[:4]
-    points = np.asarray(adata.obsm[use_rep], np.float32)
-    bare = AnnData(points, obs=adata.obs[[time_key, groups]], obsm={use_rep: points})
-    course, output = question.folder / "course.h5ad", question.folder / "peers-answers.npz"
-    bare.write_h5ad(course)
+def run_peers(questions: list[Question], python: str) -> None:
+    """Write the answers of moscot, alone and with CellRank, to the folders of the questions.
+
+    One process of `python`, of the environment of both, takes them all.
+    """
+    courses = []
+    for adata, use_rep, time_key, groups, _, folder in questions:
+        if not (folder / PEERS).exists():
+            points = np.asarray(adata.obsm[use_rep], np.float32)
+            bare = AnnData(points, obs=adata.obs[[time_key, groups]], obsm={use_rep: points})
+            folder.mkdir(parents=True, exist_ok=True)
+            bare.write_h5ad(folder / "course.h5ad")
+            courses.append(str(folder / "course.h5ad"))
+    if not courses:
+        return
     options = ["--use-rep", use_rep, "--time-key", time_key, "--groups", groups]
     epsilons = ["--epsilon", *(f"{each:g}" for each in EPSILONS)]
-    command = [python, str(SCRIPT), str(course), str(output), *options, *epsilons]
     # The other environment must not see the packages of this one.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-    answers = _read(output)
-    for each in (course, output):
-        each.unlink()
-    return answers
+    command = [python, str(SCRIPT), *courses, *options, *epsilons]
+    subprocess.run(command, check=True, env=environment)
 
 
 def estimate_without_model(question: Question, k: int = 20) -> list[Answer]:

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from estimators import Answer, Estimator, Question, answer, list_estimators
+from estimators import Answer, Question, answer, list_estimators, run_peers
 from scores import auroc
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -45,40 +45,48 @@ def main() -> None:
     data = Path(os.environ["CELLFLOW_DATA"])
     small = read_h5ad(data / "weinreb2020_larry781.h5ad")
     large = read_h5ad(data / "larry_spring2d_130k.h5ad")
-    estimators = list_estimators(options.peers)
     rows: list[dict[str, object]] = []
     for n_dims in options.n_dims:
-        rows += score_states(small, n_dims, estimators, folder / f"states-{n_dims}")
+        cf.pp.embed(small, n_dims=n_dims)
+        place = folder / f"states-{n_dims}"
+        question = Question(small.copy(), "X_cellflow", TIME, STATE, 0, place)
+        rows += score_states(question, f"states, {n_dims}-D", options.peers)
     for draw in range(options.draws):
         course = draw_cells(large, options.max_cells, draw)
         course.obs["state"] = transfer_states(course, small)
-        rows += score_neutrophils(course, draw, estimators, folder / f"neutrophils-{draw}")
+        place = folder / f"neutrophils-{draw}"
+        question = Question(course, "X_spring", TIME, "state", draw, place)
+        rows += score_neutrophils(question, options.peers)
     table = pd.DataFrame(rows)
     table.to_csv(folder / "larry.csv", index=False)
     means = table.groupby(["data", "method"], sort=False).mean(numeric_only=True)
     print(means.drop(columns="draw").round(3).to_string())
 
 
-def score_states(
-    adata: AnnData, n_dims: int, estimators: dict[str, Estimator], folder: Path
-) -> Iterator[dict[str, object]]:
+def score_states(question: Question, name: str, peers: str | None) -> Iterator[dict[str, object]]:
     """Yield the scores of each answer on the states of day-6 sisters of day-4 cells."""
-    adata = adata.copy()
-    cf.pp.embed(adata, n_dims=n_dims)
+    adata = question.adata
     truth = clonal_fates(adata)
     known = ((adata.obs[TIME] == 4) & truth.notna().all(axis=1)).to_numpy()
     shares = truth[known].to_numpy()
     base = np.tile(shares.mean(axis=0), (len(shares), 1))
     answers = [Answer("base rate", pd.DataFrame(base, truth.index[known], truth.columns), 0.0)]
-    answers += answer(Question(adata, "X_cellflow", TIME, STATE, 0, folder), estimators)
+    answers += all_answers(question, peers)
     for method, found, seconds in answers:
         given = found.reindex(index=truth.index[known], columns=truth.columns, fill_value=0.0)
         yield {
-            "data": f"states, {n_dims}-D", "method": method, "draw": 0, "cells": len(shares),
+            "data": name, "method": method, "draw": 0, "cells": len(shares),
             "auroc": _auroc_of_states(given.to_numpy(), shares),
             "brier": float(((given.to_numpy() - shares) ** 2).sum(axis=1).mean()),
             "seconds": seconds,
         }  # fmt: skip
+
+
+def all_answers(question: Question, peers: str | None) -> list[Answer]:
+    """Return the answers of every estimator, and of the peers if their Python is given."""
+    if peers:
+        run_peers([question], peers)
+    return list(answer(question, list_estimators()))
 
 
 def clonal_fates(adata: AnnData) -> pd.DataFrame:
@@ -98,13 +106,12 @@ def _auroc_of_states(found: np.ndarray, shares: np.ndarray, few: int = 3) -> flo
     )
 
 
-def score_neutrophils(
-    course: AnnData, draw: int, estimators: dict[str, Estimator], folder: Path
-) -> Iterator[dict[str, object]]:
+def score_neutrophils(question: Question, peers: str | None) -> Iterator[dict[str, object]]:
     """Yield the scores of each answer on the clonal fraction of neutrophils of day-2 cells."""
+    course, draw = question.adata, question.seed
     scored = course.obs["paper_heldout_mask"].to_numpy()
     truth = course.obs["smoothed_neutrophil_fraction_truth"].to_numpy(float)[scored]
-    answers = list(answer(Question(course, "X_spring", TIME, "state", draw, folder), estimators))
+    answers = all_answers(question, peers)
     for name in ("WOT", "PBA", "FateID"):
         published = course.obs[f"{name}_prediction"].to_numpy(float)
         table = pd.DataFrame({PAIR[0]: published, PAIR[1]: 1 - published}, course.obs_names)

@@ -1,23 +1,27 @@
 """Estimate fates by moscot and CellRank, with the Python of an environment that has both.
 
-    python moscot_cellrank.py COURSE.h5ad FATES.npz --use-rep X_pca --time-key time --groups fate
+    python moscot_cellrank.py COURSE.h5ad [COURSE.h5ad ...] --use-rep X_pca --time-key time
+        --groups fate
 
 `requirements-moscot-cellrank.txt` has the versions. Plans are moscot's `TemporalProblem`: squared
 distances over their mean, equal masses, no growth. `moscot EPSILON` multiplies these plans, rows
 divided by their sums, back from the groups of the last time. `moscot EPSILON + CellRank` gives them
 to CellRank's `RealTimeKernel` with the settings of its tutorial (all self transitions with weight
 0.2, automatic threshold) and takes the fate probabilities of `GPCCA`, whose terminal states are the
-groups of the last time. FATES.npz holds `names` (n,), `groups` (k,), and for each of these methods
-`probabilities of METHOD` (n, k) and `seconds of METHOD`, CPU time without imports and files.
+groups of the last time. `peers.npz` in the folder of each course, unless it is there, gets `names`
+(n,), `groups` (k,), and for each of these methods `probabilities of METHOD` (n, k) and `seconds of
+METHOD`, CPU time without imports and files.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import time
 import warnings
 from itertools import pairwise
+from pathlib import Path
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
@@ -39,28 +43,35 @@ TIME = "moscot_time"
 
 
 def main() -> None:
-    """Read the course, estimate, write."""
+    """Read, estimate and write each course."""
     options = _arguments()
-    adata = anndata.read_h5ad(options.course)
+    logging.getLogger("moscot").setLevel(logging.WARNING)
+    for course in map(Path, options.courses):
+        output = course.with_name("peers.npz")
+        if not output.exists():
+            results = estimate_course(anndata.read_h5ad(course), options)
+            np.savez_compressed(output, **results)
+            print(output, flush=True)
+
+
+def estimate_course(adata: anndata.AnnData, options: argparse.Namespace) -> dict[str, np.ndarray]:
+    """Return the arrays of `peers.npz`."""
     times = adata.obs[options.time_key].astype(float)
     adata.obs[TIME] = pd.Categorical(times)
     last = adata.obs[options.groups].where(times == times.max()).astype(object)
     last = last.where(last.isna(), last.astype(str)).astype("category")
-    # Compilation is not counted, as far as it can be done on other cells.
-    few = adata[:: max(1, adata.n_obs // 300)].copy()
-    ends = last[few.obs_names].cat.remove_unused_categories()
-    estimate_fates(few, ends, options.use_rep, options.epsilon[-1])
-    results: dict[str, object] = {"names": np.array(adata.obs_names, str)}
-    results["groups"] = np.array(last.cat.categories, str)
+    # Solvers are compiled for each number of cells; that is not counted.
+    estimate_fates(adata.copy(), last, options.use_rep, options.epsilon[-1])
+    results = {
+        "names": np.array(adata.obs_names, str),
+        "groups": np.array(last.cat.categories, str),
+    }
     for epsilon in options.epsilon:
-        for suffix, (found, seconds) in zip(
-            ("", " + CellRank"),
-            estimate_fates(adata.copy(), last, options.use_rep, epsilon),
-            strict=True,
-        ):
-            results[f"probabilities of moscot {epsilon:g}{suffix}"] = found
-            results[f"seconds of moscot {epsilon:g}{suffix}"] = seconds
-    np.savez_compressed(options.output, **results)
+        found = estimate_fates(adata.copy(), last, options.use_rep, epsilon)
+        for suffix, (probabilities, seconds) in zip(("", " + CellRank"), found, strict=True):
+            results[f"probabilities of moscot {epsilon:g}{suffix}"] = probabilities
+            results[f"seconds of moscot {epsilon:g}{suffix}"] = np.array(seconds)
+    return results
 
 
 def estimate_fates(
@@ -115,8 +126,7 @@ def absorb(
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("course", help=".h5ad with the representation, times and groups")
-    parser.add_argument("output", help=".npz to write")
+    parser.add_argument("courses", nargs="+", help=".h5ad with representation, times and groups")
     parser.add_argument("--use-rep", required=True, help="key of obsm")
     parser.add_argument("--time-key", required=True, help="column of obs with the times")
     parser.add_argument("--groups", required=True, help="column of obs with the groups")

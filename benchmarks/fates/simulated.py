@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from estimators import Answer, Question, answer, list_estimators
+from estimators import Answer, Question, answer, list_estimators, run_peers
 from scores import reliability, score_fates
 
 import cellflow as cf
@@ -49,12 +49,12 @@ def main() -> None:
     rows: list[dict[str, object]] = []
     curves: list[pd.DataFrame] = []
     for seed in options.seeds:
-        for kind in options.kinds:
-            place = folder / f"{kind.replace(', ', '-').replace(' ', '-')}-{seed}"
-            adata = simulate(kind, seed, options.n_cells, options.n_genes)
-            question = Question(adata, "X_cellflow", "time", "fate", seed, place)
-            estimators = list_estimators(options.peers)
-            for each in (*rivals(adata), *answer(question, estimators)):
+        questions = {kind: simulate(kind, seed, options) for kind in options.kinds}
+        if options.peers:
+            run_peers(list(questions.values()), options.peers)
+        for kind, question in questions.items():
+            adata = question.adata
+            for each in (*rivals(adata), *answer(question, list_estimators())):
                 scored, curve = score_course(adata, each)
                 about = {"kind": kind, "seed": seed, "method": each.method}
                 rows += [{**about, **row, "seconds": each.seconds} for row in scored]
@@ -67,12 +67,13 @@ def main() -> None:
     print((folder / "table.md").read_text())
 
 
-def simulate(kind: str, seed: int, n_cells: int, n_genes: int) -> AnnData:
-    """Return a course with the default representation."""
-    settings = KINDS[kind]
-    adata = cf.datasets.simulate_course(n_cells=n_cells, n_genes=n_genes, rng=seed, **settings)
+def simulate(kind: str, seed: int, options: argparse.Namespace) -> Question:
+    """Return a course with the default representation, and its folder."""
+    numbers = {"n_cells": options.n_cells, "n_genes": options.n_genes}
+    adata = cf.datasets.simulate_course(**numbers, rng=seed, **KINDS[kind])
     cf.pp.embed(adata)
-    return adata
+    folder = Path(options.folder) / f"{kind.replace(', ', '-').replace(' ', '-')}-{seed}"
+    return Question(adata, "X_cellflow", "time", "fate", seed, folder)
 
 
 def rivals(adata: AnnData) -> list[Answer]:

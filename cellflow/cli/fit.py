@@ -61,7 +61,7 @@ def fit(
 
     check_flow_target(output, overwrite=force)
     options.take_checkpoint(settings, force=force)
-    columns = [settings[name] for name in ("time_key", "label_key", "lineage_key")]
+    columns = [settings[name] for name in ("time_key", "label_key", "lineage_key", "growth_key")]
     adata = open_cells(file, [*columns, *settings["condition_keys"]])
     embedding = RepresentationSettings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
     if embedding != RepresentationSettings():

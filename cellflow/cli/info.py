@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 def info(path: Path, time_key: str | None) -> None:
     """Describe an .h5ad file, or the folder of a fitted flow.
 
-    For a file: its cells and genes, the columns that can be read as times, and the
-    representations. For a flow of cells or images: its representation, times and method.
+    For a file: its cells and genes, the columns that can be read as times, the growth that their
+    numbers of cells would mean, and the representations. For a flow of cells or images: its
+    representation, times, method and evidence of growth.
     """
     from cellflow import Flow
     from cellflow.cli.terminal import print_pairs
@@ -38,7 +39,7 @@ def info(path: Path, time_key: str | None) -> None:
 def _describe_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
     from cellflow._checks import format_list
     from cellflow._errors import InputError
-    from cellflow.io import parse_times, plural_unit, time_points_of
+    from cellflow.io import describe_count_growth, parse_times, plural_unit, time_points_of
     from cellflow.representation import kind_of
 
     pairs = {"cells": f"{adata.n_obs:,}", "genes": f"{adata.n_vars:,}", "X": kind_of(adata)}
@@ -64,18 +65,28 @@ def _describe_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
         if len(points.times) <= adata.n_obs // 2:
             unit = plural_unit(points.unit) or "times"
             pairs[f"times in {column}"] = f"{len(points.times)} {unit} ({counts} cells)"
+            if len(points.times) > 1:
+                pairs[f"growth if {column} samples all cells"] = (
+                    f"{describe_count_growth(points)}; not used unless --growth counts is given"
+                )
     return pairs
 
 
 def _describe_flow(flow: Flow) -> dict[str, str]:
     from cellflow._checks import format_list
     from cellflow.images.space import description
+    from cellflow.io import conditions_of
+    from cellflow.methods.names import WFR_GROWTH
     from cellflow.representation import from_context
 
+    conditions = conditions_of(flow).describe()
+    evidence = flow.method.growth_evidence
     return {
         "times": f"{format_list(f'{time:g}' for time in flow.axis.times)} ({flow.axis.kind} axis)",
         "space": description(flow) or from_context(flow.context).describe(),
         "method": ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts),
+        **({"conditions": "; ".join(conditions)} if conditions else {}),
+        "growth": f"{evidence}: {WFR_GROWTH[evidence]}" if evidence else "mass is conserved",
         "seed": str(flow.record.seed),
         "steps": str(flow.history["step"][-1]),
         "last loss": f"{flow.history['loss'][-1]:.4f}",

@@ -169,7 +169,7 @@ growth = click.option(
     "--growth",
     type=click.Choice(list(WFR_GROWTH)),
     panel=FIT,
-    help="Meaning of cell numbers for coupling wfr; "
+    help="Evidence of the growth of populations, for methods default and wfr-fm; "
     + describe_choices(WFR_GROWTH)
     + ". [default: the method's]",
 )
@@ -295,6 +295,13 @@ side_columns = compose(
         metavar="KEY",
         panel=DATA,
         help="The obsm key that coupling costs are computed in. [default: the representation]",
+    ),
+    click.option(
+        "--growth-key",
+        metavar="COLUMN",
+        panel=DATA,
+        help="Column of obs with the growth rate of each cell, births minus deaths per unit of "
+        "time, for --growth rates. [default: that of cellflow growth]",
     ),
 )
 _recipe = compose(

@@ -22,6 +22,7 @@ from cellflow.evaluation.external import check_installed
 from cellflow.evaluation.named_methods import ExternalMethod
 from cellflow.evaluation.results import ResultsFolder
 from cellflow.evaluation.runs import Run, Runner, RunResult, open_workers
+from cellflow.io import check_growth_key
 from cellflow.metrics import BASELINES
 
 #: Columns, in order.
@@ -64,7 +65,9 @@ def run_benchmark(
     with _open_folder(folder) as results:
         runner = Runner(plan.data, results, device)
         baselines, shared = [], {}
+        reads_rates = any(method.needs_growth_rates for method in plan.methods)
         for data in plan.data:
+            check_growth_key(data.settings.growth_key, reads_rates=reads_rates)
             baselines += runner.baseline_runs(data.name)
             shared[data.name] = _make_shared_columns(runner, data, plan)
         fits = [

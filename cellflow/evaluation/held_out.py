@@ -45,7 +45,7 @@ class HeldOut(BaseModel):
     time_axis
         Clock of the flow, as in `tl.fit`; None uses the protocol's, learned for `strict` and index
         for `paper`. If it is learned, the midpoint uses that of the protocol.
-    condition_keys, label_key, lineage_key, cost_rep
+    condition_keys, label_key, lineage_key, cost_rep, growth_key
         As in `tl.fit`; those of the held-out cells are not used.
     max_cells
         Maximum number of real, of predicted and of baseline cells to score, drawn once and by
@@ -69,6 +69,7 @@ class HeldOut(BaseModel):
     label_key: str | None = None
     lineage_key: str | None = None
     cost_rep: str | None = None
+    growth_key: str | None = None
     max_cells: int | None = Field(default=None, ge=4)
 
     @field_validator("times", "condition_keys", mode="before")

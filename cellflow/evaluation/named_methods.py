@@ -50,7 +50,7 @@ class NamedMethod:
 
     @property
     def needs_growth_rates(self) -> bool:
-        """Whether it uses the growth rates that `pp.growth` scored by gene sets."""
+        """Whether it uses growth rates of cells, of gene sets or a column."""
         return self.method.needs_growth_rates
 
     def describe(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ class Inputs:
     ----------
     data
         Digest of the cells or images.
-    time_key, use_rep, condition_keys, label_key, lineage_key, cost_rep
+    time_key, use_rep, condition_keys, label_key, lineage_key, cost_rep, growth_key
         As in `tl.fit`; None for a column that was not used.
     prior
         Fingerprint of the flow fitted before, where one was used.
@@ -37,6 +37,7 @@ class Inputs:
     label_key: str | None = None
     lineage_key: str | None = None
     cost_rep: str | None = None
+    growth_key: str | None = None
     prior: str | None = None
     from_noise: bool = False
 

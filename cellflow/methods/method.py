@@ -24,6 +24,7 @@ from cellflow.methods.parts import (
     ObjectiveSettings,
     PartSettings,
     PathSettings,
+    WFRSettings,
     is_learned_on,
     pairs_move_on,
 )
@@ -87,8 +88,15 @@ class Method(BaseModel):
 
     @property
     def needs_growth_rates(self) -> bool:
-        """Whether growth rates of the cells are read, as `pp.growth` finds them from gene sets."""
-        return self.objective.learns_growth and not self.coupling.changes_mass
+        """Whether growth rates of the cells are read, of `pp.growth` or a column."""
+        return self.growth_evidence == "rates"
+
+    @property
+    def growth_evidence(self) -> str | None:
+        """Evidence of growth, one of `WFR_GROWTH`; None if mass is conserved."""
+        if not self.objective.learns_growth:
+            return None
+        return self.coupling.growth if isinstance(self.coupling, WFRSettings) else "rates"
 
     @model_validator(mode="after")
     def _check(self) -> Method:
@@ -110,8 +118,8 @@ def method_of(
     Parameters
     ----------
     method
-        A name, or a method to start from. None is `default`, or `ot-cfm` where something is to be
-        changed: any part is compatible with it.
+        A name, or a method to start from. None is `default`, or `ot-cfm` where something other
+        than `growth` is to be changed: any part is compatible with it.
     coupling, path, objective
         Parts that take the place of the method's. A part by name takes over settings that both
         parts have if they were given to the method or its preset, and has its defaults for all
@@ -142,7 +150,7 @@ def method_of(
     chosen = {"coupling": coupling, "path": path, "objective": objective}
     changed = [*settings, *(each for each in (*chosen.values(), asynchrony) if each is not None)]
     if method is None:
-        method = "ot-cfm" if changed else "default"
+        method = "default" if changed in ([], ["growth"]) else "ot-cfm"
     if isinstance(method, str):
         check_choice(method, PRESETS, "method")
         method = Method(**PRESETS[method].parts)

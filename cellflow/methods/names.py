@@ -60,9 +60,10 @@ RANKINGS = {
     "jacobian": "effect of the level of one gene on the change of another",
 }
 
-#: How coupling `wfr` reads numbers of cells.
+#: Evidence from which coupling `wfr` takes the growth of a population between two times.
 WFR_GROWTH = {
-    "learned": "populations grow by their numbers of cells",
-    "rising": "as learned, but a drop in cell numbers is taken as fewer cells captured",
-    "relative": "as learned, ignoring the total number of cells per time point",
+    "relative": "numbers of cells are not used, the total mass stays the same",
+    "counts": "the population grows and shrinks with the number of cells",
+    "rising": "as counts, but a drop in cell numbers is taken as fewer cells captured",
+    "rates": "each cell multiplies by its rate, from gene sets or a column",
 }

@@ -52,7 +52,7 @@ PRESETS = {
     "default": Preset(
         "WFR-FM of cells that do not share one clock: the method that users get",
         "Peng et al. 2026, arXiv 2601.06810; docs/benchmark.md",
-        coupling={"name": "wfr", "growth": "rising"},
+        coupling={"name": "wfr", "growth": "relative"},
         path={"name": "wfr", "sigma": 0.0},
         objective="growth",
         asynchrony=0.5,
@@ -92,7 +92,7 @@ PRESETS = {
     "wfr-fm": Preset(
         "cells that move, divide and die: Wasserstein-Fisher-Rao geodesics",
         "Peng et al. 2026, arXiv 2601.06810",
-        coupling={"name": "wfr", "growth": "learned"},
+        coupling={"name": "wfr", "growth": "counts"},
         path={"name": "wfr", "sigma": 0.0},
         objective="growth",
     ),

@@ -7,8 +7,8 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from cellflow._errors import InputError
-from cellflow._keys import GROWTH
-from cellflow.io import groups_of, plural_unit, time_points_of
+from cellflow._keys import GROWTH, is_relative_growth
+from cellflow.io import groups_of, per_unit, plural_unit, time_points_of
 from cellflow.pl._canvas import INK, PALE, canvas, finish
 from cellflow.pl._colours import category_colours
 
@@ -46,7 +46,8 @@ def growth(
     Returns
     -------
     The axes: boxes from the first to the third quartile with the median, whiskers from the 5th to
-    the 95th percentile. At rate zero a cell neither divides nor dies.
+    the 95th percentile. At rate zero a cell neither divides nor dies; rates of a flow with growth
+    `relative` are relative to those of the other cells of a time, and the axis says so.
 
     Raises
     ------
@@ -75,7 +76,8 @@ def growth(
     ax.set_xlim(-0.6, len(points.times) - 0.4)
     unit = plural_unit(points.unit)
     ax.set_xlabel(f"time ({unit})" if unit else "time")
-    ax.set_ylabel(f"growth rate (per {points.unit})" if unit else "growth rate (per unit of time)")
+    quantity = "relative growth rate" if is_relative_growth(adata.uns, key) else "growth rate"
+    ax.set_ylabel(f"{quantity} ({per_unit(points)})")
     ax.spines[["top", "right"]].set_visible(False)
     if color is not None:
         ax.legend(

@@ -55,8 +55,8 @@ def _check_cells(inputs: ReportInputs) -> Iterator[str]:
     ]
     if jumps:
         yield (
-            f"Numbers of cells change more than fivefold from {format_list(jumps)}. Numbers of "
-            "captured cells need not be sizes of populations; growth 'relative' does not use them."
+            f"Numbers of cells change more than fivefold from {format_list(jumps)}. "
+            f"{describe_use_of_counts(inputs)}"
         )
     lengths = [late - early for early, late in pairwise(times)]
     wide = [
@@ -66,6 +66,20 @@ def _check_cells(inputs: ReportInputs) -> Iterator[str]:
     ]
     if wide:
         yield f"Nothing was measured for long, and little is known, from {format_list(wide)}."
+
+
+def describe_use_of_counts(inputs: ReportInputs) -> str:
+    """Say whether the flow takes numbers of cells as sizes of the population."""
+    evidence = inputs.course.flow.method.growth_evidence
+    if evidence in ("counts", "rising"):
+        return (
+            f"This flow takes them as sizes of the population (growth '{evidence}'), which numbers "
+            "of captured cells need not be; with growth 'relative' they are not used."
+        )
+    return (
+        "This flow does not use them, since numbers of captured cells need not be sizes of the "
+        "population; if they are, fit with growth 'counts'."
+    )
 
 
 def _check_training(inputs: ReportInputs) -> Iterator[str]:

@@ -18,9 +18,11 @@ from cellflow._keys import (
     PROBABILITIES,
     UNCERTAINTY,
     VELOCITY,
+    is_relative_growth,
     read_record,
 )
-from cellflow.report._cautions import cautions
+from cellflow.io import count_growth, per_unit
+from cellflow.report._cautions import cautions, describe_use_of_counts
 from cellflow.report._inputs import ReportInputs
 from cellflow.report._page import Figure, Section, Table
 
@@ -48,21 +50,28 @@ def before_reading(inputs: ReportInputs) -> Section | None:
 
 def data(inputs: ReportInputs) -> Section:
     """The cells of each time."""
+    points = inputs.course.time_points
+    changes = [("", "")] + [
+        (f"{change.doublings:+.2f}", f"{change.per_time:+.3g}") for change in count_growth(points)
+    ]
     rows = [
-        (label, f"{time:g}", f"{n:,}")
-        for label, (time, n) in zip(
-            inputs.course.time_points.labels, inputs.n_cells.items(), strict=True
+        (label, f"{time:g}", f"{n:,}", *change)
+        for label, (time, n), change in zip(
+            points.labels, inputs.n_cells.items(), changes, strict=True
         )
     ]
+    headings = ("label", f"time{inputs.unit}", "cells", "doublings", per_unit(points))
     space = inputs.course.representation.describe()
     return Section(
         "Data",
         "data",
         paragraphs=[
             f"{inputs.course.adata.n_obs:,} cells and {inputs.course.adata.n_vars:,} genes at "
-            f"{len(rows)} times. The flow is in {space}."
+            f"{len(rows)} times. The flow is in {space}.",
+            "Doublings are those that the numbers of cells would mean if they were sizes of the "
+            f"population. {describe_use_of_counts(inputs)}",
         ],
-        tables=[Table(("label", f"time{inputs.unit}", "cells"), rows)],
+        tables=[Table(headings, rows)],
     )
 
 
@@ -173,13 +182,17 @@ def growth(inputs: ReportInputs) -> Section | None:
     """Growth rates, if there are any."""
     if GROWTH not in inputs.course.adata.obs:
         return None
-    axes = pl.growth(
-        inputs.course.adata, time_key=inputs.course.time_key, color=inputs.color, show=False
+    adata = inputs.course.adata
+    axes = pl.growth(adata, time_key=inputs.course.time_key, color=inputs.color, show=False)
+    above_zero = (
+        "a cell grows more than the cells of its time on average, whose total mass is held constant"
+        if is_relative_growth(adata.uns, GROWTH)
+        else "cells multiply"
     )
     return Section(
         "Growth",
         "growth",
-        figures=[Figure.of(axes, "Growth rates of the cells of each time; above 0 they multiply.")],
+        figures=[Figure.of(axes, f"Growth rates of the cells of each time; above 0 {above_zero}.")],
     )
 
 

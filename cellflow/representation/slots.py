@@ -116,7 +116,9 @@ def cells_of(adata: AnnData, context: Context, used: np.ndarray | None = None) -
 def columns_of(flow: Flow, time_key: str | None) -> list[str | None]:
     """Return the columns of `obs` that a flow requires."""
     conditions = (column["key"] for column in flow.context.settings.get("conditions", ()))
-    return [time_key or flow.time_key, flow.inputs.label_key, *conditions]
+    inputs = flow.inputs
+    own = (inputs.label_key, inputs.lineage_key, inputs.growth_key)
+    return [time_key or flow.time_key, *own, *conditions]
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

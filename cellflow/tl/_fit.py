@@ -12,12 +12,14 @@ from anndata import AnnData
 
 from cellflow._batch import Batch
 from cellflow._keys import FIT, write_record
+from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow, fingerprint
 from cellflow.io import (
-    Conditions,
     SideColumns,
     TimePoints,
+    check_growth_key,
+    condition_weight,
     populations,
     time_key_of,
     time_points_of,
@@ -40,6 +42,8 @@ def fit(
     label_key: str | None = None,
     lineage_key: str | None = None,
     cost_rep: str | None = None,
+    growth: str | None = None,
+    growth_key: str | None = None,
     prior: Flow | None = None,
     recipe: str | Recipe = "default",
     time_axis: str = "learned",
@@ -67,7 +71,9 @@ def fit(
         None is `default`.
     condition_keys
         `obs` columns that the velocity depends on, categories or numbers. Cells of different
-        categories are not coupled.
+        categories are not coupled, nor cells of different numbers if every value has 20 cells or
+        more at every time. Otherwise distances of the numbers' ranks add to the costs of couplings,
+        with the method setting `condition_weight`.
     label_key
         `obs` column, such as donor or batch; cells are coupled with cells of the same value only.
     lineage_key
@@ -75,6 +81,14 @@ def fit(
         coupling costs less between clonal relatives.
     cost_rep
         `obsm` key of the coordinates of coupling costs; None uses those that are fitted in.
+    growth
+        Evidence of the growth of populations, a setting of methods `default` and `wfr-fm`:
+        `relative`, none, so that every time has the same total mass; `counts`, numbers of cells are
+        sizes of the population; `rising`, only increases of them are; `rates`, each cell multiplies
+        by a rate of its own. None uses that of the method, which is `relative` for `default`.
+    growth_key
+        `obs` column with the net growth rate of each cell, births minus deaths per unit of elapsed
+        time, for `growth="rates"` or objective `growth`. None uses the rates of `pp.growth`.
     prior
         A flow fitted before, for the coupling `acceleration`; to start from its weights, see
         `tl.finetune`.
@@ -126,15 +140,21 @@ def fit(
     >>> flow.dim
     3
     """
-    method, recipe = method_of(method), recipe_of(recipe)
+    method, recipe = method_of(method, growth=growth), recipe_of(recipe)
+    check_growth_key(growth_key, reads_rates=method.needs_growth_rates)
     target = resolve_device(device)
     time_key = time_key_of(adata, time_key)
     points = time_points_of(adata, time_key)
     representation = current_representation(adata, use_rep)
     keys = [condition_keys] if isinstance(condition_keys, str) else condition_keys
-    conditions = Conditions.fit(adata.obs, keys)
-    side_columns = SideColumns(label_key, lineage_key, cost_rep, growth=method.needs_growth_rates)
-    cells = side_columns.batch(adata, points_of(adata, representation), conditions)
+    side_columns = SideColumns(
+        label_key, lineage_key, cost_rep, method.needs_growth_rates, growth_key
+    )
+    cells, conditions = side_columns.encode(
+        adata, points_of(adata, representation), points.elapsed, keys, condition_weight(method)
+    )
+    for line in conditions.describe():
+        log_info(line)
     data = digest_inputs(cells, points.elapsed)
     marginals, axis = _make_marginals(cells, points, time_axis)
     # Of a million cells these are a quarter of the memory, and the marginals have their own.
@@ -159,6 +179,7 @@ def fit(
         label_key=label_key,
         lineage_key=lineage_key,
         cost_rep=cost_rep,
+        growth_key=growth_key,
     )
     context = to_context(
         representation,

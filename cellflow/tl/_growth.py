@@ -23,7 +23,7 @@ def growth(
 
     Over a time `dt` the mass of a cell grows by the factor `exp(growth * dt)`, as with the rates
     that `pp.growth` computes from gene sets. These rates are learned from the changes of the
-    populations.
+    populations, with the evidence of growth that the flow was fitted with.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def growth(
         time point between two intervals it is the growth rate per flow time multiplied by the mean
         of `d flow time / d elapsed time` of both.
     `uns["cellflow"]["learned_growth"]`
-        `key_added`, `growth` (how the method learns mass), and the provenance: `flow_id`, `data`,
-        `seed`, `device`, `versions`, `time_key`, `unit`.
+        `key_added`, `growth` (evidence of growth: `relative`, `counts`, ...), and the provenance:
+        `flow_id`, `data`, `seed`, `device`, `versions`, `time_key`, `unit`.
 
     Raises
     ------
@@ -57,9 +57,10 @@ def growth(
 
     Notes
     -----
-    Snapshots measure the composition of a population, rarely its size. Growth `rising`, the
-    default, uses increases of the number of cells only; `learned` uses all changes of it;
-    `relative` ignores it, so that only differences between cells of one time have a meaning.
+    Snapshots measure the composition of a population, rarely its size. With growth `relative`, the
+    default, numbers of cells are not used: the mean mass of the cells of a time stays one, and only
+    differences between cells of one time have a meaning. Where numbers of cells are sizes of the
+    population, fit with `growth="counts"`; `rising` uses increases only.
 
     Examples
     --------
@@ -84,6 +85,10 @@ def growth(
         rate = flow.nets.growth(course.flow_times, cells.x, cells.condition) * course.clock_rate
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = rate.double().cpu().numpy()
-    entry = {**course.provenance(), "key_added": key_added}
+    entry = {
+        **course.provenance(),
+        "key_added": key_added,
+        "growth": flow.method.growth_evidence,
+    }
     write_record(adata.uns, LEARNED_GROWTH, entry)
     return adata if copy else None

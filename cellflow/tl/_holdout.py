@@ -19,7 +19,7 @@ from cellflow.evaluation.folds import Evaluation
 from cellflow.evaluation.held_out import make_held_out, show_held_out
 from cellflow.evaluation.named_methods import name_method
 from cellflow.evaluation.predict import score_method
-from cellflow.io import time_key_of
+from cellflow.io import check_growth_key, time_key_of
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.metrics import Baselines
@@ -31,6 +31,7 @@ def holdout(
     adata: AnnData,
     *,
     method: str | Method | None = None,
+    growth: str | None = None,
     recipe: str | Recipe = "default",
     prior_method: str | Method | None = None,
     rng: RNG | Sequence[int] = 0,
@@ -52,7 +53,7 @@ def holdout(
         Cells of three or more times.
     **held_out
         The settings of `HeldOut`.
-    method, recipe
+    method, growth, recipe
         As in `tl.fit`.
     prior_method
         Method of the flow that coupling `acceleration` needs and `oat-fm` fine-tunes; in each fold
@@ -107,13 +108,14 @@ def holdout(
 
     Notes
     -----
-    A representation that came with the data (`use_rep`, `cost_rep`) and the rates of `pp.growth`,
-    which are scored against all cells, may depend on the held-out cells under either protocol;
-    `settings["representation_may_have_seen_held_out"]` says so.
+    A representation that came with the data (`use_rep`, `cost_rep`) and growth rates of cells
+    (`pp.growth`, `growth_key`), which were computed with all cells, may depend on the held-out
+    cells under either protocol; `settings["representation_may_have_seen_held_out"]` says so.
     """
-    named = name_method(method, recipe=recipe, prior_method=prior_method)
+    named = name_method(method, recipe=recipe, prior_method=prior_method, growth=growth)
     target = resolve_device(device)
     evaluation = Evaluation(adata, make_held_out(held_out))
+    check_growth_key(evaluation.settings.growth_key, reads_rates=named.needs_growth_rates)
     seeds = [resolve_seed(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
     if not seeds:
         raise InputError("rng is empty; give one seed or more")

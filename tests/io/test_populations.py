@@ -28,21 +28,23 @@ def cells():
     return AnnData(obs=obs, obsm={"X_other": np.eye(4), "X_clone": clones})
 
 
+def conditions_of(obs, keys, **options):
+    return Conditions.fit(obs, keys, np.zeros(len(obs)), **options)
+
+
 def batch(adata, conditions=(), **names):
-    return SideColumns(**names).batch(
-        adata, np.zeros((4, 2)), Conditions.fit(adata.obs, conditions)
-    )
+    return SideColumns(**names).encode(adata, np.zeros((4, 2)), np.zeros(4), conditions, 1.0)[0]
 
 
-def test_categories_are_one_hot_and_numbers_standardised(cells):
+def test_categories_are_one_hot_and_numbers_standardised_ranks(cells):
     condition = batch(cells, ["drug", "dose"]).condition
     assert condition[:, :3].tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1]]
-    assert float(condition[:, 3].mean()) == pytest.approx(0)
-    assert float(condition[:, 3].std()) == pytest.approx(1)
+    assert float(condition[:, 3].mean()) == pytest.approx(0, abs=1e-6)
+    assert float(condition[:, 3].std(correction=0)) == pytest.approx(1)
 
 
 def test_encoding_learned_on_some_cells_applies_to_others_and_survives_json(cells):
-    conditions = Conditions.fit(cells.obs, ["drug", "dose"])
+    conditions = conditions_of(cells.obs, ["drug", "dose"]).weigh(np.eye(4), np.zeros(4), 1.0)
     again = Conditions(tuple(dict(column) for column in conditions.columns))
     torch.testing.assert_close(again.transform(cells.obs[:2]), conditions.transform(cells.obs)[:2])
 
@@ -66,6 +68,25 @@ def test_rates_are_found_where_growth_was_told_to_write_them(cells):
     cells.obs["mine"] = [1.0, 2.0, 3.0, 4.0]
     cells.uns["cellflow"] = {"growth": {"key_added": "mine"}}
     assert batch(cells, growth=True).rate.tolist() == [1, 2, 3, 4]
+
+
+def test_rates_are_those_of_a_column_if_it_is_named(cells):
+    cells.obs["net"] = [1.0, 2.0, 3.0, 4.0]
+    assert batch(cells, growth=True, growth_key="net").rate.tolist() == [1, 2, 3, 4]
+    with pytest.raises(InputError, match="unknown obs column of growth rates 'nett'"):
+        batch(cells, growth=True, growth_key="nett")
+    cells.uns["cellflow"] = {"learned_growth": {"key_added": "net"}}
+    with pytest.raises(InputError, match="rates that a flow learned, which are no evidence"):
+        batch(cells, growth=True, growth_key="net")
+
+
+def test_rates_of_another_unit_are_refused(cells):
+    """Per day, 1.4 is two doublings a day; per hour it is 48 of them."""
+    cells.obs["net"] = 1.4 * np.ones(4)
+    rows = batch(cells, growth=True, growth_key="net")
+    elapsed = np.array([0.0, 0.0, 24.0, 24.0])
+    with pytest.raises(InputError, match="48 doublings from time 0 to 24, at most 29"):
+        populations(rows, elapsed, [0, 24], TimeAxis("real", (0.0, 24.0)))
 
 
 def test_features_are_those_of_another_representation(cells):
@@ -101,12 +122,12 @@ def test_conditions_that_say_nothing_or_are_unknown_are_refused(cells):
     cells.obs["same"] = "z"
     with pytest.raises(InputError, match="has a single value"):
         batch(cells, ["same"])
-    conditions = Conditions.fit(cells.obs[:2], ["drug"])
+    conditions = conditions_of(cells.obs[:2], ["drug"])
     with pytest.raises(InputError, match="was not fitted to: c; known: a, b"):
         conditions.transform(cells.obs)
     cells.obs["dose"] = [0.0, np.inf, 1.0, 2.0]
     with pytest.raises(InputError, match="NaN or infinite"):
-        Conditions.fit(cells.obs, ["dose"])
+        conditions_of(cells.obs, ["dose"])
     cells.obs["cellflow_growth"] = ["fast", "0", "1", "2"]
     with pytest.raises(InputError, match="NaN or infinite values in 1 of 4 cells"):
         batch(cells, growth=True)

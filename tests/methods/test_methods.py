@@ -182,7 +182,7 @@ def test_bad_files_are_told_apart(text, message, tmp_path):
         ({"coupling": "sinkhorn"}, "unknown coupling 'sinkhorn'"),
         ({"path": "target"}, "couplings for this path: independent"),
         ({"objective": "velocity-score"}, "cannot be learned on path 'straight'; valid there"),
-        ({"growth": "learned"}, "'growth' is a setting of coupling 'wfr'"),
+        ({"growth": "counts"}, "'growth' is a setting of coupling 'wfr'"),
         ({"coupling": "entropic", "sigma": 0.0}, "takes epsilon from sigma, which is 0"),
         (
             {"objective": "oat"},
@@ -207,10 +207,26 @@ def test_parts_that_do_not_go_together_are_refused_with_the_reason(changes, mess
         method("ot-cfm", **changes)
 
 
-def test_growth_rates_are_read_where_the_coupling_does_not_change_mass():
-    assert method("ot-cfm", objective="growth").needs_growth_rates
-    assert not method("wfr-fm").needs_growth_rates
-    assert not method("ot-cfm").needs_growth_rates
+@pytest.mark.parametrize(
+    ("chosen", "evidence"),
+    [
+        (method("default"), "relative"),
+        (method(growth="counts"), "counts"),
+        (method("default", growth="rates"), "rates"),
+        (method("wfr-fm"), "counts"),
+        (method("ot-cfm", coupling="wfr", path="wfr", objective="growth"), "relative"),
+        (method("ot-cfm", objective="growth"), "rates"),
+        (method("ot-cfm"), None),
+    ],
+)
+def test_growth_has_evidence_which_is_numbers_of_cells_only_if_chosen(chosen, evidence):
+    assert chosen.growth_evidence == evidence
+    assert chosen.needs_growth_rates == (evidence == "rates")
+
+
+def test_growth_alone_changes_the_default_method():
+    assert method(growth="relative") == method("default")
+    assert method(growth="counts") == method("default", growth="counts")
 
 
 def test_unknown_methods_are_named_with_the_nearest():

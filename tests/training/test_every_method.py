@@ -183,7 +183,35 @@ def test_learned_growth_follows_the_numbers_of_cells():
     assert float(back[100:].mean()) == pytest.approx(-math.log(2), abs=0.12)
 
 
-def test_known_growth_moves_the_source_to_what_it_becomes():
+@pytest.mark.parametrize(
+    ("evidence", "growth"), [("relative", 1.0), ("counts", 1.5), ("rising", 1.5), ("rates", 2.0)]
+)
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_population_grows_by_its_evidence_alone(evidence, growth, labelled, generator):
+    """100 cells, then 150, each with a rate that doubles it; the cells stay where they are."""
+    first = torch.randn((100, 2), generator=generator)
+    second = torch.cat([first, first[:50]])
+    labels = [torch.arange(len(x)) % 2 if labelled else None for x in (first, second)]
+    rate = torch.full((100,), math.log(2)) if evidence == "rates" else None
+    marginals = Marginals(
+        (0.0, 1.0),
+        (
+            Population.of(first, label=labels[0], rate=rate),
+            Population.of(second, label=labels[1], rate=None if rate is None else torch.zeros(150)),
+        ),
+    )
+    chosen = method("default", growth=evidence)
+    fit = Fit(marginals, chosen, SHORT, torch.zeros(2), 1.0, generator, wfr_length_scale=1.0)
+    pairs = course_coupling(fit).sample(4000, generator)
+    assert float(pairs.m1.mean() / pairs.m0.mean()) == pytest.approx(growth, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [method("ot-cfm", objective="growth"), method("default", growth="rates", delta=0.5)],
+    ids=["ot", "wfr"],
+)
+def test_known_growth_moves_the_source_to_what_it_becomes(chosen):
     """Left cells multiply by e in each unit of time, right ones stay; the targets show it."""
     g = torch.Generator().manual_seed(0)
     left, right = torch.randn((2, 120, 2), generator=g) * 0.2 + torch.tensor([[[-3.0]], [[3.0]]])
@@ -192,7 +220,6 @@ def test_known_growth_moves_the_source_to_what_it_becomes():
     source = Population.of(torch.cat([left, right]), rate=rate)
     target = Population.of(torch.cat([more, right]), rate=torch.zeros(446))
     marginals = Marginals((0.0, 1.0), (source, target))
-    chosen = method("ot-cfm", objective="growth")
     fit = Fit(marginals, chosen, SHORT, torch.zeros(2), 1.0, torch.Generator().manual_seed(0))
     pairs = course_coupling(fit).sample(4000, fit.generator)
     crossing = (pairs.x0[:, 0] * pairs.x1[:, 0] < 0).double().mean()
