@@ -59,6 +59,9 @@ class Batch(Columns):
         Coordinates in which paths run, shape (n, d).
     features
         Coordinates on which transport costs are computed, shape (n, f); None for `x`.
+    condition_features
+        Conditions as further coordinates of transport costs, shape (n, k), times the square root
+        of their weight: squared distances of them add to those of the points.
     condition
         Covariates that are inputs of the nets, shape (n, c).
     label
@@ -71,6 +74,7 @@ class Batch(Columns):
 
     x: Points
     features: Float[Tensor, "n f"] | None = None
+    condition_features: Float[Tensor, "n k"] | None = None
     condition: Condition | None = None
     label: Int[Tensor, " n"] | None = None
     clones: Int[Tensor, "n p"] | None = None
@@ -78,8 +82,21 @@ class Batch(Columns):
 
     @property
     def cost_features(self) -> Float[Tensor, "n f"]:
-        """Coordinates on which transport costs are computed, shape (n, f)."""
-        return self.x if self.features is None else self.features
+        """Coordinates on which transport costs are computed, shape (n, f + k)."""
+        return self.append_conditions(self.x if self.features is None else self.features)
+
+    def append_conditions(self, points: Points) -> Float[Tensor, "n f"]:
+        """Append the conditions that costs keep to points of the same rows."""
+        if self.condition_features is None:
+            return points
+        return torch.cat([points, self.condition_features.to(points)], dim=1)
+
+    def weigh_conditions(self, weight: float) -> Self:
+        """Return the rows with the weight of conditions in costs multiplied; 0 drops them."""
+        if self.condition_features is None:
+            return self
+        scaled = self.condition_features * weight**0.5
+        return replace(self, condition_features=scaled if weight else None)
 
 
 @dataclass(frozen=True)

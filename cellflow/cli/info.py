@@ -75,14 +75,17 @@ def _describe_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
 def _describe_flow(flow: Flow) -> dict[str, str]:
     from cellflow._checks import format_list
     from cellflow.images.space import description
+    from cellflow.io import conditions_of
     from cellflow.methods.names import WFR_GROWTH
     from cellflow.representation import from_context
 
+    conditions = conditions_of(flow).describe()
     evidence = flow.method.growth_evidence
     return {
         "times": f"{format_list(f'{time:g}' for time in flow.axis.times)} ({flow.axis.kind} axis)",
         "space": description(flow) or from_context(flow.context).describe(),
         "method": ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts),
+        **({"conditions": "; ".join(conditions)} if conditions else {}),
         "growth": f"{evidence}: {WFR_GROWTH[evidence]}" if evidence else "mass is conserved",
         "seed": str(flow.record.seed),
         "steps": str(flow.history["step"][-1]),

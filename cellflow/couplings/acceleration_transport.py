@@ -62,7 +62,9 @@ class AccelerationCost:
             condition = target.condition[:1].expand(len(source), -1)
         forward = source.x + half * velocity_at(self.velocity, start, source.x, condition)
         backward = target.x - half * velocity_at(self.velocity, stop, target.x, target.condition)
-        return squared_distances(forward, backward)
+        return squared_distances(
+            source.append_conditions(forward), target.append_conditions(backward)
+        )
 
 
 @dataclass(frozen=True)

@@ -55,4 +55,14 @@ class LineageCost:
             return cost
         mine, theirs = source.clones[:, None, :, None], target.clones[None, :, None, :]
         related = ((mine == theirs) & (mine >= 0)).flatten(2).any(dim=2)
-        return cost * (1 - self.strength * related.to(cost.dtype))
+        saved = self.strength * related.to(cost.dtype)
+        if source.condition_features is None or target.condition_features is None:
+            return cost * (1 - saved)
+        # Relatives of different conditions are as far apart in these as others are.
+        return cost - saved * (cost - self.base(_conditions_only(source), _conditions_only(target)))
+
+
+def _conditions_only(batch: Batch) -> Batch:
+    """Return rows whose points are their conditions, as costs see them."""
+    assert batch.condition_features is not None
+    return Batch(batch.condition_features)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -57,7 +57,7 @@ def wfr_coupling(
     Pairs are drawn in proportion to g0, with mass 1 at the source and g1 / g0 at the target.
     Source cells with growth rates are weighted by what they grow to, as `Pairs.over` has it: their
     mass at the source is exp(-rate T). Distances are those of the coordinates `Batch.x`, in which
-    paths run.
+    paths run, and of the conditions that costs keep.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def wfr_coupling(
         Limits of the growth of total mass, between which m / n is clipped.
     """
     check_positive(delta, "delta")
-    x, y = (each.cells.x.cpu().numpy() for each in (source, target))
+    x, y = (each.append_conditions(each.x).cpu().numpy() for each in (source.cells, target.cells))
     a, b = (each.masses.double().cpu().numpy() * len(each.cells) for each in (source, target))
     observed_growth = b.sum() / a.sum()
     b = b * (np.clip(observed_growth, *growth) / observed_growth)
@@ -141,16 +141,27 @@ def _check_unpaired(plan: Plan, n: int, m: int, delta: float) -> None:
 
 
 def default_delta(
-    intervals: Iterable[tuple[FiniteMarginal, FiniteMarginal]], generator: torch.Generator
+    ends: Sequence[tuple[FiniteMarginal, FiniteMarginal]],
+    generator: torch.Generator,
+    shares: Sequence[float] | None = None,
 ) -> float:
-    """Estimate the length scale delta from the cells at the ends of all intervals.
+    """Estimate the length scale delta from the cells at both ends of each coupling of a course.
 
     It is the mean distance of optimally coupled cells, in units of the coordinates, at which the
     mass of a typical pair is a sixteenth lower half way; and at least large enough for pi delta to
     exceed all of these distances. Up to 1,000 cells per side are coupled.
+
+    Parameters
+    ----------
+    ends
+        Source and target of each coupling: of an interval, or of a label within one.
+    generator
+        Source of randomness of the cells that are coupled.
+    shares
+        Weight of each coupling in the mean; None for equal weights.
     """
-    distances_of_pairs = [_coupled_distances(*ends, generator) for ends in intervals]
-    mean = float(np.mean([mean for mean, _ in distances_of_pairs]))
+    distances_of_pairs = [_coupled_distances(*each, generator) for each in ends]
+    mean = float(np.average([mean for mean, _ in distances_of_pairs], weights=shares))
     delta = max(mean, _MARGIN * max(largest for _, largest in distances_of_pairs) / math.pi)
     # If no cell moves, each is coupled with itself at any length scale.
     return delta if delta > 0 else 1.0
@@ -160,10 +171,8 @@ def _coupled_distances(
     source: FiniteMarginal, target: FiniteMarginal, generator: torch.Generator
 ) -> tuple[float, float]:
     """Return the mean and the largest distance of optimally coupled cells."""
-    x, y = (
-        each.sample(min(_N_SAMPLE, len(each.masses)), generator).x.double().cpu().numpy()
-        for each in (source, target)
-    )
+    drawn = (each.sample(min(_N_SAMPLE, len(each.masses)), generator) for each in (source, target))
+    x, y = (each.append_conditions(each.x).double().cpu().numpy() for each in drawn)
     distance = distances(x, y)
     plan = exact_plan(distance**2)
     coupled = distance[plan.rows, plan.columns]

@@ -20,7 +20,7 @@ from cellflow._keys import GROWTH, GROWTH_SETTINGS, read_record
 from cellflow._log import log_info
 from cellflow.evaluation.held_out import HeldOut
 from cellflow.evaluation.protocols import PROTOCOLS
-from cellflow.io import Conditions, SideColumns, TimePoints, time_points_of
+from cellflow.io import DEFAULT_WEIGHT, SideColumns, TimePoints, time_points_of
 from cellflow.marginals import TimeAxis
 from cellflow.metrics import Baselines, Cloud, make_baselines
 from cellflow.representation import RepresentationSettings, fit_representation
@@ -101,6 +101,21 @@ class Fold:
         held_out = time == self.time
         return self.to_cloud(self.held_out if held_out else self.cells_at(time).x.double().numpy())
 
+    def _sample_at(self, time: float) -> Batch:
+        """Return the cells of a training time that `cloud_at` consists of, in its order."""
+        cells = self.cells_at(time)
+        if self.max_cells is None or len(cells) <= self.max_cells:
+            return cells
+        cloud, rng = Cloud.of(cells.x.double().numpy()), np.random.default_rng(SCORING_SEED)
+        return cells[torch.as_tensor(cloud.draw_rows(self.max_cells, rng))]
+
+    def _condition_scale(self) -> float:
+        """Return the factor of conditions in costs: default weight, and units of the score."""
+        costs = self.cells.x if self.cells.features is None else self.cells.features
+        scored = self.cells.x.double().numpy() / self.unit
+        ratio = scored.var(axis=0).sum() / (float(costs.double().var(dim=0).sum()) or 1.0)
+        return float(np.sqrt(DEFAULT_WEIGHT * ratio))
+
     @property
     def log2_ratio(self) -> float:
         """log2 of the cells of the larger side over `max_cells`; 0 if all are scored."""
@@ -117,11 +132,24 @@ class Fold:
     def score_baselines(
         self, axis: TimeAxis, *, progress: bool = False, threads: int | None = None
     ) -> Baselines:
-        """Score the baselines on a clock, and split the held-out cells for the reference."""
-        before, after = self.cloud_at(self.before), self.cloud_at(self.after)
+        """Score the baselines on a clock, and split the held-out cells for the reference.
+
+        The midpoint couples cells as flows do: within labels, and with numeric conditions in costs.
+        """
+        before, after = self._sample_at(self.before), self._sample_at(self.after)
+        clouds = [self.to_cloud(each.x.double().numpy()) for each in (before, after)]
+        labels = beside = None
+        if before.label is not None and after.label is not None:
+            labels = before.label.numpy(), after.label.numpy()
+        if before.condition_features is not None and after.condition_features is not None:
+            scale = self._condition_scale()
+            beside = (
+                before.condition_features.double().numpy() * scale,
+                after.condition_features.double().numpy() * scale,
+            )
         return Baselines.fit(
             self.cloud_at(self.time),
-            make_baselines(before, after, self.fraction(axis)),
+            make_baselines(clouds[0], clouds[1], self.fraction(axis), labels=labels, beside=beside),
             SCORING_SEED,
             log2_ratio=self.log2_ratio,
             progress=progress,
@@ -208,7 +236,6 @@ class Evaluation:
         x = fitted.transform(self.adata)
         unit = x.std(axis=0) if settings.whiten else np.ones(x.shape[1])
         cells = self.adata[training]
-        conditions = Conditions.fit(cells.obs, settings.condition_keys)
         side_columns = SideColumns(
             settings.label_key,
             settings.lineage_key,
@@ -216,10 +243,14 @@ class Evaluation:
             growth_rates,
             settings.growth_key,
         )
+        # Of weight one: methods have weights of their own, and share folds.
+        batch, _ = side_columns.encode(
+            cells, x[training], elapsed[training], settings.condition_keys, 1.0
+        )
         return Fold(
             time,
             tuple(other for other in self.points.times if other != time),
-            side_columns.batch(cells, x[training], conditions),
+            batch,
             elapsed[training],
             x[~training],
             np.where(unit > 0, unit, 1.0),

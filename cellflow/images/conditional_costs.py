@@ -19,7 +19,7 @@ _MAX_POINTS = 2048
 
 @dataclass(frozen=True)
 class ConditionCosts:
-    """A transform that appends conditions to the coordinates of costs.
+    """A transform that makes conditions further coordinates of costs (`condition_features`).
 
     Squared distances of [x, sqrt(weight) z] are those of points plus `weight` times those of
     conditions (Mousavi-Hosseini et al. 2025, arXiv 2509.25519: transport of continuous conditions).
@@ -39,7 +39,7 @@ class ConditionCosts:
         """Transform rows that have conditions."""
         drawn = rows if self.transform is None else self.transform(rows, generator)
         assert drawn.condition is not None
-        return replace(drawn, features=_append(drawn.x, drawn.condition, self.weight))
+        return _with_condition_costs(drawn, drawn.condition, self.weight)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +66,14 @@ class ConditionedNoise(Gaussian):
         return replace(self, centre=self.centre.to(device), conditions=self.conditions.to(device))
 
     def sample(self, n: int, generator: torch.Generator) -> Batch:
-        """Draw `n` points, with conditions in their `features`."""
+        """Draw `n` points, with conditions in their `condition_features`."""
         noise = super().sample(n, generator)
         drawn = self.conditions.sample(n, generator).x
-        return replace(noise, features=_append(noise.x, drawn, self.weight))
+        return _with_condition_costs(noise, drawn, self.weight)
 
 
-def _append(x: Tensor, condition: Tensor, weight: float) -> Tensor:
-    return torch.cat([x, weight**0.5 * condition.to(x)], dim=1)
+def _with_condition_costs(rows: Batch, condition: Tensor, weight: float) -> Batch:
+    return replace(rows, condition_features=weight**0.5 * condition.to(rows.x))
 
 
 def balanced_weight(target: Population) -> float:

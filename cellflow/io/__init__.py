@@ -8,6 +8,7 @@ from cellflow.io.anndata_files import (
     write_h5ad,
 )
 from cellflow.io.cell_selection import Cells, describe_cells, groups_of, select_cells
+from cellflow.io.conditions import DEFAULT_WEIGHT, Conditions, condition_weight, conditions_of
 from cellflow.io.count_growth import count_growth, describe_count_growth, per_unit
 from cellflow.io.courses import published, read_course
 from cellflow.io.flow_time_points import (
@@ -16,7 +17,7 @@ from cellflow.io.flow_time_points import (
     time_points_for_flow,
     time_points_to_dict,
 )
-from cellflow.io.populations import Conditions, SideColumns, check_growth_key, populations
+from cellflow.io.populations import SideColumns, check_growth_key, populations
 from cellflow.io.scores import read_scores, write_scores
 from cellflow.io.text_tables import check_table_target, read_table, write_table
 from cellflow.io.time_points import (
@@ -28,6 +29,7 @@ from cellflow.io.time_points import (
 )
 
 __all__ = [
+    "DEFAULT_WEIGHT",
     "Cells",
     "Conditions",
     "SideColumns",
@@ -35,6 +37,8 @@ __all__ = [
     "check_copy_target",
     "check_growth_key",
     "check_table_target",
+    "condition_weight",
+    "conditions_of",
     "convert_unit",
     "count_growth",
     "describe_cells",

@@ -1,8 +1,8 @@
-"""Turn columns of an AnnData into covariates and labels, and cells into populations."""
+"""Read what couplings use of the cells of an AnnData, and split cells into populations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,54 +10,18 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from scipy import sparse
 from torch import Tensor
 
 from cellflow._batch import Batch
-from cellflow._checks import check_choice, check_finite, format_list
+from cellflow._checks import check_choice, check_finite
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, read_record
+from cellflow.io.conditions import Conditions, number_groups
 from cellflow.marginals import Marginals, Population, TimeAxis
 
 #: Largest logarithm of the growth of a cell over an interval, about 29 doublings or halvings.
 _MAX_LOG_GROWTH = 20.0
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """Encoding of `obs` columns as covariates: categories one-hot, numbers standardised.
-
-    Attributes
-    ----------
-    columns
-        For each column its `key`, and either `categories` or `centre` and `spread`.
-    """
-
-    columns: tuple[Mapping[str, Any], ...] = ()
-
-    @classmethod
-    def fit(cls, obs: pd.DataFrame, keys: Sequence[str]) -> Conditions:
-        """Read the categories, or mean and spread, of each column.
-
-        Raises
-        ------
-        InputError
-            For a column that is missing, has a single value, or missing values.
-        """
-        return cls(tuple(_fit_column(_column(obs, key), key) for key in keys))
-
-    def transform(self, obs: pd.DataFrame) -> Tensor | None:
-        """Return covariates of all cells, shape (n, c), float32; None without columns."""
-        if not self.columns:
-            return None
-        parts = [_encode_column(_column(obs, column["key"]), column) for column in self.columns]
-        return torch.as_tensor(np.hstack(parts), dtype=torch.float32)
-
-    @property
-    def categorical(self) -> list[str]:
-        """Keys of the categorical columns."""
-        return [column["key"] for column in self.columns if "categories" in column]
 
 
 @dataclass(frozen=True)
@@ -91,11 +55,41 @@ class SideColumns:
             # Arrays of cells in reverse order have negative strides, which tensors do not support.
             torch.as_tensor(np.ascontiguousarray(points), dtype=torch.float32),
             features=self._features(adata),
+            condition_features=conditions.cost_features(adata.obs),
             condition=conditions.transform(adata.obs),
             label=self.labels(adata.obs, conditions),
             clones=self._clones(adata),
             rate=self._rates(adata),
         )
+
+    def encode(
+        self,
+        adata: AnnData,
+        points: np.ndarray,
+        elapsed: np.ndarray,
+        condition_keys: Sequence[str],
+        condition_weight: float,
+    ) -> tuple[Batch, Conditions]:
+        """Fit the encoding of conditions to cells, and return all cells as rows of a batch.
+
+        Parameters
+        ----------
+        adata
+            The cells.
+        points
+            Their coordinates, shape (n, d).
+        elapsed
+            Their times, shape (n,).
+        condition_keys
+            `obs` columns of the conditions.
+        condition_weight
+            Weight of ranks in costs, as in `Conditions.weigh`.
+        """
+        conditions = Conditions.fit(adata.obs, condition_keys, elapsed, label_key=self.label_key)
+        features = self._features(adata)
+        costs = points if features is None else features.numpy()
+        conditions = conditions.weigh(costs, elapsed, condition_weight)
+        return self.batch(adata, points, conditions), conditions
 
     def _features(self, adata: AnnData) -> Tensor | None:
         if self.cost_rep is None:
@@ -106,12 +100,12 @@ class SideColumns:
         return torch.as_tensor(values)
 
     def labels(self, obs: pd.DataFrame, conditions: Conditions) -> Tensor | None:
-        """Return an integer label per cell, shape (n,), from label and categorical conditions."""
-        keys = [*conditions.categorical, *([self.label_key] if self.label_key else [])]
-        if not keys:
-            return None
-        groups = pd.DataFrame({key: _column(obs, key).astype(str) for key in keys})
-        return torch.as_tensor(groups.groupby(keys).ngroup().to_numpy())
+        """Return an integer label per cell, shape (n,), of the columns that it is coupled within.
+
+        These are `label_key` and conditions that are kept within their values.
+        """
+        keys = [*conditions.within, *([self.label_key] if self.label_key else [])]
+        return torch.as_tensor(number_groups(obs, keys)) if keys else None
 
     def _clones(self, adata: AnnData) -> Tensor | None:
         if self.lineage_key is None:
@@ -198,39 +192,6 @@ def _rows(mask: np.ndarray) -> slice | torch.Tensor:
     rows = np.flatnonzero(mask)
     consecutive = len(rows) == rows[-1] - rows[0] + 1
     return slice(rows[0], rows[-1] + 1) if consecutive else torch.as_tensor(rows)
-
-
-def _column(obs: pd.DataFrame, key: str) -> pd.Series:
-    check_choice(key, [str(name) for name in obs], "obs column")
-    column = obs[key]
-    if column.isna().any():
-        raise InputError(f"obs[{key!r}] has no value for {int(column.isna().sum())} cells")
-    return column
-
-
-def _fit_column(column: pd.Series, key: str) -> dict[str, Any]:
-    if column.nunique() < 2:
-        raise InputError(f"obs[{key!r}] has a single value; a condition requires two or more")
-    if is_numeric_dtype(column) and not is_bool_dtype(column):
-        check_finite(column.to_numpy(dtype=np.float64), f"obs[{key!r}]", list(column.index))
-        return {"key": key, "centre": float(column.mean()), "spread": float(column.std())}
-    return {"key": key, "categories": sorted(column.astype(str).unique().tolist())}
-
-
-def _encode_column(column: pd.Series, encoding: Mapping[str, Any]) -> np.ndarray:
-    if "categories" not in encoding:
-        return ((column.to_numpy(dtype=np.float64) - encoding["centre"]) / encoding["spread"])[
-            :, None
-        ]
-    values = column.astype(str)
-    if foreign := sorted(set(values) - set(encoding["categories"])):
-        raise InputError(
-            f"obs[{encoding['key']!r}] has values that the flow was not fitted to: "
-            f"{format_list(foreign)}; known: {format_list(encoding['categories'])}"
-        )
-    return np.stack(
-        [(values == category).to_numpy() for category in encoding["categories"]], axis=1
-    )
 
 
 def _dense(values: Any) -> np.ndarray:

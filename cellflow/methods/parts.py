@@ -68,8 +68,9 @@ class CouplingSettings(PartSettings):
 
     Attributes
     ----------
-    sees_features, sees_clones
-        Whether costs may be taken on other coordinates (`cost_rep`), and be lower within a clone.
+    sees_features, sees_clones, sees_conditions
+        Whether costs may be taken on other coordinates (`cost_rep`), be lower within a clone, and
+        grow with the distance of numeric conditions.
     takes_noise
         Whether the source may be noise instead of points.
     looks_up_rows
@@ -86,6 +87,7 @@ class CouplingSettings(PartSettings):
     kind: ClassVar[str] = "coupling"
     sees_features: ClassVar[bool] = False
     sees_clones: ClassVar[bool] = False
+    sees_conditions: ClassVar[bool] = False
     takes_noise: ClassVar[bool] = False
     looks_up_rows: ClassVar[bool] = False
     draws_apart: ClassVar[bool] = False
@@ -98,20 +100,28 @@ class CouplingSettings(PartSettings):
         return False
 
 
-class FeatureCostSettings(CouplingSettings):
-    """Settings of couplings whose costs may be taken on other coordinates.
+class ConditionCostSettings(CouplingSettings):
+    """Settings of couplings whose costs grow with the distance of continuous conditions.
 
     Attributes
     ----------
     condition_weight
-        beta, the weight of squared distances of continuous conditions (low resolutions of images)
-        in costs, relative to squared distances of points. None balances the cost of the nearest
-        other condition and the gain of the best partner (`balanced_weight`).
+        Weight of squared distances of continuous conditions in costs; 0 lets pairs mix them.
+        Of cells these are numbers of `condition_keys` that are not coupled within each value, as
+        ranks from 0 to 1, in units of the variance of the cells at one time; None is 800. Of images
+        they are low resolutions, in units of squared distances of points; None balances the cost of
+        the nearest other condition and the gain of the best partner (`balanced_weight`).
     """
 
-    sees_features: ClassVar[bool] = True
+    sees_conditions: ClassVar[bool] = True
 
     condition_weight: NonNegativeFloat | None = None
+
+
+class FeatureCostSettings(ConditionCostSettings):
+    """Settings of couplings whose costs may be taken on other coordinates."""
+
+    sees_features: ClassVar[bool] = True
 
 
 class CloneCostSettings(FeatureCostSettings):
@@ -308,7 +318,7 @@ class SemidiscreteSettings(FeatureCostSettings):
     potentials: Annotated[str | None, BeforeValidator(_path_to_str)] = None
 
 
-class WFRSettings(CouplingSettings):
+class WFRSettings(ConditionCostSettings):
     """Settings of `wfr`.
 
     Attributes
@@ -349,7 +359,7 @@ class WFRSettings(CouplingSettings):
         return bounds.get(self.growth, (1.0, 1.0))
 
 
-class AccelerationSettings(CouplingSettings):
+class AccelerationSettings(ConditionCostSettings):
     """Settings of `acceleration`."""
 
     summary: ClassVar[str] = "transport between minibatches that bends a fitted flow least"

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from cellflow.metrics.cloud import Cloud
 from cellflow.metrics.distances import (
+    Sides,
     cov_error,
     energy_distance,
     mean_error,
@@ -87,7 +88,9 @@ class PredictionScore(Score):
     gap_closed: float
 
 
-def make_baselines(previous: Cloud, following: Cloud, fraction: float) -> dict[str, Cloud]:
+def make_baselines(
+    previous: Cloud, following: Cloud, fraction: float, **coupled: Sides | None
+) -> dict[str, Cloud]:
     """Make the predictions that need no model, from the neighbours of a held-out time.
 
     Parameters
@@ -97,8 +100,10 @@ def make_baselines(previous: Cloud, following: Cloud, fraction: float) -> dict[s
     fraction
         Share of the interval between them that has passed at the held-out time, on the time axis
         in use.
+    **coupled
+        `labels` and `beside` of the midpoint, as in `midpoint`.
     """
-    middle = midpoint(previous, following, fraction)
+    middle = midpoint(previous, following, fraction, **coupled)
     shrunken = {f"midpoint_{factor}": middle.shrink(factor) for factor in SHRINKAGE}
     return {"previous": previous, "next": following, "midpoint": middle, **shrunken}
 

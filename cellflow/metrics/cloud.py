@@ -68,9 +68,15 @@ class Cloud:
         """
         if self.is_uniform and n >= len(self):
             return self
+        return Cloud.of(self.points[self.draw_rows(n, rng)])
+
+    def draw_rows(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw `n` rows by mass, as in `resample`, shape (n,)."""
         order = rng.permutation(len(self))
         ends = np.cumsum(self.weights[order])
         positions = (np.arange(n) + rng.random()) / n * ends[-1]
         # The last position can round up to the total mass.
-        rows = np.searchsorted(ends, positions, side="right").clip(max=len(self) - 1)
-        return Cloud.of(self.points[order[rows]])
+        rows: np.ndarray = order[
+            np.searchsorted(ends, positions, side="right").clip(max=len(self) - 1)
+        ]
+        return rows

@@ -13,6 +13,9 @@ from cellflow.transport import distances, exact_plan
 #: Gaussian bandwidths of the MMD, in units of the mean distance within the second cloud.
 BANDWIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
+#: Arrays of the rows of two clouds.
+Sides = tuple[np.ndarray, np.ndarray]
+
 _CHUNK = 1024
 
 
@@ -32,15 +35,57 @@ def wasserstein(x: Cloud, y: Cloud, *, power: int = 1) -> float:
     return max(plan.cost, 0.0) ** (1 / power)
 
 
-def midpoint(x: Cloud, y: Cloud, fraction: float) -> Cloud:
+def midpoint(
+    x: Cloud,
+    y: Cloud,
+    fraction: float,
+    *,
+    labels: Sides | None = None,
+    beside: Sides | None = None,
+) -> Cloud:
     """Compute the displacement interpolation of two clouds (McCann 1997).
 
     Each entry (i, j) of the optimal plan for squared Euclidean cost becomes a point at
     (1 - fraction) x_i + fraction y_j, with its mass.
+
+    Parameters
+    ----------
+    x, y
+        The clouds.
+    fraction
+        Share of the way from `x` to `y`.
+    labels
+        Label of each point of both, within which they are coupled; a label's mass is the mean of
+        both sides', and points of labels that one side lacks are left out, unless there are no
+        others.
+    beside
+        Further coordinates of costs of both, shapes (n, k) and (m, k).
     """
-    plan = exact_plan(distances(x.points, y.points) ** 2, x.weights, y.weights)
-    atoms = (1 - fraction) * x.points[plan.rows] + fraction * y.points[plan.columns]
-    return Cloud.of(atoms, np.maximum(plan.mass, 0))
+    atoms, masses = [], []
+    for rows, columns in _common_blocks(labels):
+        sources, targets = x.weights[rows], y.weights[columns]
+        costs = distances(x.points[rows], y.points[columns]) ** 2
+        if beside is not None:
+            costs += distances(beside[0][rows], beside[1][columns]) ** 2
+        plan = exact_plan(costs, sources, targets)
+        share = 1.0 if labels is None else (sources.sum() + targets.sum()) / 2
+        starts, ends = x.points[rows][plan.rows], y.points[columns][plan.columns]
+        atoms.append((1 - fraction) * starts + fraction * ends)
+        masses.append(np.maximum(plan.mass, 0) * share)
+    return Cloud.of(np.concatenate(atoms), np.concatenate(masses))
+
+
+def _common_blocks(
+    labels: Sides | None,
+) -> list[tuple[slice | np.ndarray, slice | np.ndarray]]:
+    """Return the rows of two clouds of each label that both have; all rows without one."""
+    everything: list[tuple[slice | np.ndarray, slice | np.ndarray]] = [(slice(None), slice(None))]
+    if labels is None:
+        return everything
+    common = np.intersect1d(*labels)
+    return [
+        (np.flatnonzero(labels[0] == label), np.flatnonzero(labels[1] == label)) for label in common
+    ]
 
 
 def energy_distance(x: Cloud, y: Cloud) -> float:

@@ -107,7 +107,8 @@ def _couple(course: TimeCourse, pair: tuple[float, float], epsilon: float) -> An
     there = course.cells.x[torch.as_tensor(after)].double().cpu().numpy()
     blocks = course.label_blocks(before, after)
     _check_blocks(blocks, pair, len(before))
-    plan = _couple_blocks(blocks, pushed.end.double().cpu().numpy(), there, masses, epsilon)
+    arrivals = course.append_conditions(pushed.end.double().cpu().numpy(), before)
+    plan = _couple_blocks(blocks, arrivals, course.append_conditions(there, after), masses, epsilon)
     matrix = sparse.csr_matrix(
         (plan.mass, (plan.rows, plan.columns)), shape=(len(before), len(after))
     )

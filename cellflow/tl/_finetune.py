@@ -13,7 +13,13 @@ from cellflow._errors import InputError
 from cellflow._keys import FINETUNE
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.io import Conditions, SideColumns, TimePoints, populations, time_points_for_flow
+from cellflow.io import (
+    SideColumns,
+    TimePoints,
+    conditions_of,
+    populations,
+    time_points_for_flow,
+)
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.representation import from_context, points_of
@@ -113,10 +119,9 @@ def finetune(
     points = time_points_for_flow(adata, flow, time_key)
     used = np.isin(points.elapsed, flow.axis.times)
     _check_times(points, flow)
-    conditions = Conditions(tuple(flow.context.settings.get("conditions", ())))
     label_key = flow.inputs.label_key
     x = points_of(adata, representation, used)
-    cells = SideColumns(label_key).batch(adata[used], x, conditions)
+    cells = SideColumns(label_key).batch(adata[used], x, conditions_of(flow))
     marginals = populations(cells, points.elapsed[used], flow.axis.times, flow.axis)
     data = digest_inputs(cells, points.elapsed[used])
     tuned = fit_flow(

@@ -12,13 +12,14 @@ from anndata import AnnData
 
 from cellflow._batch import Batch
 from cellflow._keys import FIT, write_record
+from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow, fingerprint
 from cellflow.io import (
-    Conditions,
     SideColumns,
     TimePoints,
     check_growth_key,
+    condition_weight,
     populations,
     time_key_of,
     time_points_of,
@@ -70,7 +71,9 @@ def fit(
         None is `default`.
     condition_keys
         `obs` columns that the velocity depends on, categories or numbers. Cells of different
-        categories are not coupled.
+        categories are not coupled, nor cells of different numbers if every value has 20 cells or
+        more at every time. Otherwise distances of the numbers' ranks add to the costs of couplings,
+        with the method setting `condition_weight`.
     label_key
         `obs` column, such as donor or batch; cells are coupled with cells of the same value only.
     lineage_key
@@ -144,11 +147,14 @@ def fit(
     points = time_points_of(adata, time_key)
     representation = current_representation(adata, use_rep)
     keys = [condition_keys] if isinstance(condition_keys, str) else condition_keys
-    conditions = Conditions.fit(adata.obs, keys)
     side_columns = SideColumns(
         label_key, lineage_key, cost_rep, method.needs_growth_rates, growth_key
     )
-    cells = side_columns.batch(adata, points_of(adata, representation), conditions)
+    cells, conditions = side_columns.encode(
+        adata, points_of(adata, representation), points.elapsed, keys, condition_weight(method)
+    )
+    for line in conditions.describe():
+        log_info(line)
     data = digest_inputs(cells, points.elapsed)
     marginals, axis = _make_marginals(cells, points, time_axis)
     # Of a million cells these are a quarter of the memory, and the marginals have their own.

@@ -21,9 +21,9 @@ from cellflow._versions import versions
 from cellflow.flow import Flow
 from cellflow.io import (
     Cells,
-    Conditions,
     SideColumns,
     TimePoints,
+    conditions_of,
     describe_cells,
     select_cells,
     shared_times,
@@ -91,11 +91,11 @@ class TimeCourse:
     def labels(self) -> np.ndarray:
         """Number of each cell's label, within which the flow was fitted, shape (n,).
 
-        Labels are values of `label_key` and of categorical conditions; all are 0 without them.
+        Labels are values of `label_key`, of categories, and of numeric conditions that are coupled
+        within their values; all are 0 without them.
         """
-        conditions = Conditions(tuple(self.flow.context.settings.get("conditions", ())))
         columns = SideColumns(self.flow.inputs.label_key)
-        labels = columns.labels(self.adata.obs, conditions)
+        labels = columns.labels(self.adata.obs, conditions_of(self.flow))
         return np.zeros(self.adata.n_obs, dtype=np.int64) if labels is None else labels.numpy()
 
     @cached_property
@@ -134,6 +134,18 @@ class TimeCourse:
     def read_cells(self, rows: np.ndarray) -> Batch:
         """Return points and covariates of some cells, on the device of the flow."""
         return cells_of(self.adata, self.flow.context, rows).to(self.flow.device)
+
+    def append_conditions(self, points: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """Append the numeric conditions that couplings keep by distance to points of some cells.
+
+        `points` has shape (k, d), for `rows`, or all cells if None; squared distances of the result
+        are those that costs are made of.
+        """
+        beside = self.cells.condition_features
+        if beside is None:
+            return points
+        beside = beside if rows is None else beside[torch.as_tensor(rows)]
+        return np.hstack([points, beside.cpu().numpy().astype(points.dtype)])
 
     def label_blocks(
         self, rows: np.ndarray, others: np.ndarray

@@ -69,7 +69,8 @@ def uncertainty(
     `obs["cellflow_distance"]`
         Mean distance of the arrivals to the nearest measured cells of any time, without the cell
         itself, divided by that distance of the median measured cell. If the flow was fitted within
-        labels, only cells of the same label are used. About 1 among data; several times that means
+        labels, only cells of the same label are used; numeric conditions that are in the costs of
+        couplings are in these distances too. About 1 among data; several times that means
         that the prediction has no support in the data.
     `uns["cellflow"][key_added]`
         `time`, `flow_ids`, `spread`, `far_limit` (95th percentile of measured cells), `share_far`
@@ -115,9 +116,8 @@ def uncertainty(
     goal = time_points.times[-1] if time is None else time_points.to_elapsed(time)
     arrivals = np.stack([_move_to(course, goal) for course in courses])
     measured = courses[0].cells.x.double().cpu().numpy()
-    typical, *moved = (
-        _distance_from_data(measured, each, labels, n_neighbors) for each in (measured, *arrivals)
-    )
+    beside = [courses[0].append_conditions(each) for each in (measured, *arrivals)]
+    typical, *moved = (_distance_from_data(beside[0], each, labels, n_neighbors) for each in beside)
     distance = np.mean(moved, axis=0) / np.median(typical)
     limit = float(np.percentile(typical, _FAR) / np.median(typical))
     spread, share = _spread(measured, time_points.elapsed), float((distance > limit).mean())

@@ -16,7 +16,7 @@ from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
 from cellflow.couplings import Coupling, IndependentCoupling, MixtureCoupling, default_delta
 from cellflow.marginals import Gaussian, Population
-from cellflow.methods.parts import COUPLINGS, PATHS, WFRSettings
+from cellflow.methods.parts import COUPLINGS, PATHS, SemidiscreteSettings, WFRSettings
 from cellflow.training.builders import COUPLING_BUILDERS, Side
 from cellflow.training.context import Fit
 
@@ -60,6 +60,30 @@ def check_columns(fit: Fit) -> None:
         raise InputError(
             f"coupling {coupling.name!r} takes epsilon from sigma, a length of the coordinates "
             "that paths live in; with costs on others (cost_rep) give epsilon"
+        )
+    _check_conditions(fit)
+
+
+def _check_conditions(fit: Fit) -> None:
+    """Check that pairs keep numeric conditions that are not coupled within their values."""
+    coupling = fit.method.coupling
+    # On a path that draws its source, the noise takes the conditions of its target.
+    if fit.marginals.finite[0].stored.condition_features is None or fit.method.path.draws_source:
+        return
+    ways = (
+        "group its values (pandas.cut) so that each has 20 or more cells at every time, which are "
+        "then coupled on their own"
+    )
+    if not coupling.sees_conditions:
+        others = format_list(name for name, each in COUPLINGS.items() if each.sees_conditions)
+        raise InputError(
+            f"coupling {coupling.name!r} pairs cells whatever their numeric condition, so the flow "
+            f"would learn one course for all of its values: {ways}, or take a coupling of {others}"
+        )
+    if isinstance(coupling, SemidiscreteSettings) and coupling.cost_dim is not None:
+        raise InputError(
+            f"cost_dim={coupling.cost_dim} leaves a numeric condition out of costs: leave cost_dim "
+            f"out, or {ways}"
         )
 
 
@@ -169,4 +193,19 @@ def wfr_length_scale(fit: Fit) -> float:
         )
     if settings.delta is not None:
         return settings.delta * fit.length_scale
-    return default_delta(pairwise(fit.marginals.finite), fit.generator)
+    ends = [block for pair in pairwise(fit.marginals.finite) for block in _split_ends(*pair)]
+    return default_delta([pair for pair, _ in ends], fit.generator, [share for _, share in ends])
+
+
+def _split_ends(
+    source: Population, target: Population
+) -> list[tuple[tuple[Population, Population], float]]:
+    """Return the ends of each label that both have, and its share of the mass of the source."""
+    if source.label is None or target.label is None:
+        return [((source, target), 1.0)]
+    common = sorted(set(source.label.tolist()) & set(target.label.tolist()))
+    blocks = []
+    for label in common:
+        (before, share), (after, _) = (_select_label(ends, label) for ends in (source, target))
+        blocks.append(((before, after), share))
+    return blocks or [((source, target), 1.0)]

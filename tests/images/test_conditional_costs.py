@@ -42,7 +42,7 @@ def semidiscrete(noise, target, generator):
 def test_squared_distances_are_those_of_points_and_weighed_ones_of_conditions(points, generator):
     noise, target = with_costs(points, 3.0)
     source, drawn = noise.sample(7, generator), target.sample(5, generator)
-    z = source.features[:, 2:] / 3**0.5
+    z = source.condition_features / 3**0.5
     expected = torch.cdist(source.x, drawn.x).square() + 3 * torch.cdist(z, drawn.condition) ** 2
     torch.testing.assert_close(squared_euclidean(source, drawn), expected, rtol=1e-4, atol=1e-4)
 
@@ -53,14 +53,14 @@ def test_noise_is_that_of_its_law_and_has_no_condition_of_its_own(points, genera
     drawn = noise.sample(6, generator.manual_seed(0))
     torch.testing.assert_close(drawn.x, plain)
     assert drawn.condition is None
-    assert set((drawn.features[:, 2] / 3**0.5).sign().tolist()) <= {-1.0, 1.0}
+    assert set((drawn.condition_features[:, 0] / 3**0.5).sign().tolist()) <= {-1.0, 1.0}
 
 
 def test_conditions_are_drawn_apart_from_the_noise(points, generator):
     drawn = with_costs(points, 1.0)[0].sample(20_000, generator)
-    both = torch.corrcoef(drawn.features.T)
+    both = torch.corrcoef(drawn.cost_features.T)
     assert both[:2, 2].abs().max() < 0.03
-    assert drawn.features[:, 2].mean().abs() < 0.03
+    assert drawn.condition_features.mean().abs() < 0.03
 
 
 def test_without_a_weight_the_coupling_is_that_of_points_alone(points):
@@ -78,7 +78,7 @@ def test_a_large_weight_pairs_equal_conditions_only(points, generator):
     coupling = semidiscrete(noise, target, generator)
     source = noise.sample(3000, generator)
     z = target.stored.condition[coupling.potentials.draw(source.cost_features, generator)]
-    assert (z.sign() == source.features[:, 2:].sign()).all()
+    assert (z.sign() == source.condition_features.sign()).all()
 
 
 def test_inside_a_condition_a_large_weight_is_transport_to_its_points(points, generator):
@@ -129,7 +129,7 @@ def test_a_reading_comes_first_and_devices_are_kept_to(points, generator):
     target = Population(points.stored, transform=ConditionCosts(4.0, doubled))
     cells = target.cells
     torch.testing.assert_close(cells.x, 2 * points.stored.x)
-    torch.testing.assert_close(cells.features, torch.cat([cells.x, 2 * cells.condition], dim=1))
+    torch.testing.assert_close(cells.cost_features, torch.cat([cells.x, 2 * cells.condition], 1))
     noise = with_costs(points, 4.0)[0].to("cpu")
     assert isinstance(noise, ConditionedNoise)
     assert noise.weight == 4.0
