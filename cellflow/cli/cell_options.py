@@ -58,6 +58,25 @@ motion = options.compose(
     ),
 )
 
+#: Options of commands that write predicted cells.
+extras = options.compose(
+    click.option(
+        "--obs-key",
+        "obs_keys",
+        metavar="COLUMN",
+        multiple=True,
+        panel=options.DATA,
+        help="Column of obs that predicted cells take from their start cell; repeatable.",
+    ),
+    click.option(
+        "--basis",
+        metavar="KEY",
+        panel=options.DATA,
+        help="Embedding of FILE, such as X_umap, in which to place predicted cells too, among "
+        "their nearest measured cells.",
+    ),
+)
+
 #: Options of commands that estimate descent.
 descent = options.compose(
     click.option(
@@ -110,6 +129,7 @@ move_options = options.compose(
     options.output(metavar="FILE.h5ad", help="File for the moved cells."),
     options.time_key,
     options.force,
+    extras,
     motion,
     options.seed,
     options.device,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from cellflow.cli import options
+from cellflow.cli import cell_options, options
 
 
 @click.command(panel=options.FOLLOW)
@@ -23,6 +23,7 @@ from cellflow.cli import options
 @options.start
 @options.time_key
 @options.force
+@cell_options.extras
 @options.seed
 @options.device
 @options.run_options
@@ -36,6 +37,8 @@ def interpolate(
     force: bool,
     seed: int,
     device: str,
+    obs_keys: tuple[str, ...],
+    basis: str | None,
 ) -> None:
     """Predict the cells at any time between the time points of FILE.
 
@@ -52,7 +55,16 @@ def interpolate(
 
     check_file_target(output, overwrite=force)
     flow = Flow.load(flow_path, device=resolve_device(device))
-    adata = open_cells(file, columns_of(flow, time_key))
-    predicted = tl.interpolate(adata, flow, time, time_key=time_key, start=start, rng=seed)
+    adata = open_cells(file, [*columns_of(flow, time_key), *obs_keys])
+    predicted = tl.interpolate(
+        adata,
+        flow,
+        time,
+        time_key=time_key,
+        start=start,
+        obs_keys=obs_keys,
+        basis=basis,
+        rng=seed,
+    )
     write_h5ad(predicted, output, overwrite=force)
     log_info(f"wrote {output}: {predicted.n_obs} cells at time {time}")

@@ -21,7 +21,16 @@ _groups = click.option(
     "--groups",
     metavar="COLUMN",
     panel=options.DATA,
-    help="Column of obs that colours paths by the group of their first cell.",
+    help="Column of obs that colours paths by their group.",
+)
+_groups_at = click.option(
+    "--groups-at",
+    type=click.Choice(["start", "end"]),
+    default="start",
+    show_default=True,
+    panel=options.DATA,
+    help="Where the group of a path is read: at its first cell, or among the measured cells where "
+    "it ends.",
 )
 
 
@@ -42,6 +51,7 @@ def plot() -> None:
 )
 @options.figure
 @options.time_key
+@_basis
 @options.force
 @options.run_options
 def interpolation(file: Path, predicted: Path, time_key: str | None, **given: Any) -> None:
@@ -82,6 +92,7 @@ def interpolation(file: Path, predicted: Path, time_key: str | None, **given: An
 )
 @_basis
 @_groups
+@_groups_at
 @options.force
 @options.seed
 @options.run_options
@@ -115,6 +126,7 @@ def trajectories(
 @options.time_key
 @_basis
 @_groups
+@_groups_at
 @options.force
 @options.run_options
 def animation(file: Path, paths: Path, **given: Any) -> None:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 @click.option("--backward", is_flag=True, panel=options.DATA, help="Follow cells backward in time.")
 @options.time_key
 @options.force
+@cell_options.extras
 @cell_options.motion
 @options.seed
 @options.device

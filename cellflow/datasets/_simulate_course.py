@@ -143,9 +143,12 @@ def simulate_course(
         Main program of each gene, such as a fate of which it is a marker, or `none`.
     `var["loading"]`
         Effect of the main program on log-expression.
+    `var["true_baseline"]`, `varm["true_loadings"]`
+        Log-expression without any program, and the effect of each program on it, shape (genes,
+        programs), before a cell's expression is scaled to its depth.
     `uns["cellflow"]["simulation"]`
-        Names of `fates` and `latent` coordinates, expected `population_size` at each time and
-        `composition` at the last, the settings and the seed.
+        Names of `fates`, `latent` coordinates and `programs`, expected `population_size` at each
+        time and `composition` at the last, the settings and the seed.
 
     Raises
     ------
@@ -217,8 +220,14 @@ def simulate_course(
         counts,
         obs=pd.DataFrame({"time": grid[time_index]}, index=_names("cell", len(time_index))),
         var=pd.DataFrame(
-            {"program": pd.Categorical(main), "loading": loading}, index=_names("gene", n_genes)
+            {
+                "program": pd.Categorical(main),
+                "loading": loading,
+                "true_baseline": programs.baseline,
+            },
+            index=_names("gene", n_genes),
         ),
+        varm={"true_loadings": programs.loadings.T},
     )
     if donors:
         adata.obs["donor"] = pd.Categorical.from_codes(donor, pd.Index(_names("donor", donors)))
@@ -241,6 +250,7 @@ def simulate_course(
                 *("cycle_cos", "cycle_sin")[: 2 * cycle],
             ]
         ),
+        "programs": np.array(programs.names),
         "population_size": np.array(sizes) / sizes[0],
         "composition": at_end / at_end.sum(),
         "shares": process.shares,

@@ -15,19 +15,19 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from cellflow._checks import check_positive
-from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, WEIGHT, read_record
+from cellflow._keys import REPRESENTATION, TIME, TRAJECTORIES, TRAJECTORY, WEIGHT, read_record
 from cellflow.io import TimePoints, convert_unit, plural_unit, time_points_of
 from cellflow.pl._canvas import (
     PALE,
     PREDICTED,
-    add_legend_outside,
     canvas,
     dot_size,
     finish,
     scatter,
 )
+from cellflow.pl._path_groups import check_groups_at, path_colours
 from cellflow.pl._plane import Plane
-from cellflow.pl._trajectories import NO_GROUP, read_paths, start_groups
+from cellflow.pl._trajectories import read_paths
 
 #: Largest area of a dot, relative to that of a cell of mean weight.
 _HEAVIEST = 6.0
@@ -38,6 +38,7 @@ def animate(
     paths: AnnData,
     *,
     groups: str | None = None,
+    groups_at: str = "start",
     time_key: str | None = None,
     basis: str | None = None,
     components: tuple[int, int] = (0, 1),
@@ -54,13 +55,14 @@ def animate(
     paths
         Result of `tl.trajectories`; with 40 times or more it looks smooth.
     groups
-        Column of `obs` to colour by, read at the first cell of each path.
+        Column of `obs` to colour by; None draws all cells in one colour.
+    groups_at
+        As in `pl.trajectories`: `start` or `end` of each path.
     time_key
         Column of `obs` with the times; None uses the one that `pp.time_points` recorded, or one of
         a usual name.
     basis
-        `obsm` key of `adata`, with or without `X_`; points are placed at the mean of their nearest
-        measured cells. None draws two dimensions of the representation.
+        As in `pl.trajectories`: an `obsm` key of `adata`, or None.
     components
         Dimensions to draw, counted from 0.
     interval
@@ -82,12 +84,20 @@ def animate(
         If `paths` is not a result of `tl.trajectories`, or group, basis or dimension do not exist.
     """
     check_positive(interval, "interval")
-    representation, _ = read_paths(paths)
+    check_groups_at(groups, groups_at)
+    representation, followed = read_paths(paths)
     plane = Plane.of(adata, representation, basis, components)
     entry: dict[str, Any] = read_record(paths.uns, TRAJECTORIES)  # type: ignore[assignment]
     ax = canvas(ax)
     points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
-    film = _Frames.of(ax, adata, paths, plane, points, groups)
+    colours = np.tile(to_rgba(PREDICTED, 0.85), (paths.n_obs, 1))
+    if groups is not None:
+        each = path_colours(
+            ax, adata, representation, points, followed, groups, groups_at, marker="o"
+        )
+        number = paths.obs.groupby(TRAJECTORY, sort=True).ngroup()
+        colours = np.array([to_rgba(colour, 0.85) for colour in each])[number]
+    film = _Frames.of(ax, adata, paths, plane, points, colours)
     plane.frame(ax)
     times = np.unique(paths.obs[TIME])
     frames = [float(time) for time in (times[::-1] if entry["backward"] else times)]
@@ -137,7 +147,7 @@ class _Frames:
         paths: AnnData,
         plane: Plane,
         points: TimePoints,
-        groups: str | None,
+        colours: np.ndarray,
     ) -> _Frames:
         size = dot_size(adata.n_obs)
         measured = {
@@ -155,7 +165,7 @@ class _Frames:
             rows,
             plane.place(paths.obsm[REPRESENTATION]),
             1.5 * largest * np.clip(weights * counts, 0.1, _HEAVIEST),
-            _row_colours(ax, adata, paths, groups),
+            colours,
             points,
         )
 
@@ -176,17 +186,6 @@ class _Frames:
             when + (", beyond the data" if beyond else ""), fontsize="medium", loc="left"
         )
         return [self.dots, title, *self.measured.values()]
-
-
-def _row_colours(ax: Axes, adata: AnnData, paths: AnnData, groups: str | None) -> np.ndarray:
-    """Return the colour of each row of paths by its starting group, and draw a legend."""
-    if groups is None:
-        return np.tile(to_rgba(PREDICTED, 0.85), (paths.n_obs, 1))
-    known, named = start_groups(adata, groups, paths.obs[START_CELL].astype(str).tolist())
-    for name, colour in known.items():
-        ax.plot([], [], "o", color=colour, markersize=5, label=name or NO_GROUP)
-    add_legend_outside(ax, groups)
-    return np.array([to_rgba(known[name], 0.85) for name in named])
 
 
 def _mix_colours(first: str, second: str, share: float) -> Any:

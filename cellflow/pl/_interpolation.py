@@ -15,11 +15,11 @@ from cellflow.pl._canvas import (
     canvas,
     dot_size,
     finish,
-    frame,
     scatter,
 )
 from cellflow.pl._colours import SAFE
-from cellflow.representation import check_components, points_of, read_slots
+from cellflow.pl._plane import Plane
+from cellflow.representation import read_slots
 
 
 def interpolation(
@@ -27,6 +27,7 @@ def interpolation(
     predicted: AnnData,
     *,
     time_key: str | None = None,
+    basis: str | None = None,
     components: tuple[int, int] = (0, 1),
     ax: Axes | None = None,
     show: bool | None = None,
@@ -42,6 +43,11 @@ def interpolation(
     time_key
         Column of `obs` with the times; None uses the one that `pp.time_points` recorded, or one
         of a usual name (`time`, `day`, ...).
+    basis
+        `obsm` key of `adata`, with or without `X_`, such as `umap`. Unless it is an affine map of
+        the representation, predicted cells are placed at a weighted mean of their 15 nearest
+        measured cells of any time, as the figure says: an illustration, not a prediction of
+        coordinates. None draws two dimensions of the representation.
     components
         Dimensions to draw, counted from 0.
     ax
@@ -57,7 +63,7 @@ def interpolation(
     Raises
     ------
     InputError
-        If `predicted` is not a result of `tl.interpolate`, or a dimension does not exist.
+        If `predicted` is not a result of `tl.interpolate`, or a basis or dimension does not exist.
     """
     entry = read_record(predicted.uns, INTERPOLATE)
     representation = read_slots(predicted, REPRESENTATION)
@@ -65,11 +71,10 @@ def interpolation(
         raise InputError(
             "predicted must be a result of cellflow.tl.interpolate (cellflow interpolate)"
         )
-    check_components(representation, components)
+    plane = Plane.of(adata, representation, basis, components)
     ax = canvas(ax)
     points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
-    shown = list(components)
-    cells = points_of(adata, representation)[:, shown]
+    cells, unit = plane.cells, plural_unit(str(entry["unit"]))
     target, size = float(entry["time"]), dot_size(adata.n_obs)
     before = [t for t in points.times if t < target][-1:]
     after = [t for t in points.times if t > target][:1]
@@ -79,7 +84,9 @@ def interpolation(
         scatter(ax, cells[other], s=size, c=PALE, alpha=0.5, label="other time points")
     for time, colour in zip([*before, *after], SAFE, strict=False):
         chosen = cells[points.elapsed == time]
-        scatter(ax, chosen, s=size, color=colour, alpha=0.8, label=f"measured, {time:g}")
+        scatter(
+            ax, chosen, s=size, color=colour, alpha=0.8, label=f"measured, {time:g} {unit}".rstrip()
+        )
     if real.any():
         scatter(
             ax,
@@ -88,18 +95,17 @@ def interpolation(
             facecolors="none",
             edgecolors="black",
             linewidths=0.6,
-            label=f"measured, {target:g}",
+            label=f"measured, {target:g} {unit}".rstrip(),
         )
     scatter(
         ax,
-        predicted.obsm[REPRESENTATION][:, shown],
+        plane.place(predicted.obsm[REPRESENTATION]),
         s=size,
         c=PREDICTED,
         alpha=0.8,
-        label=f"predicted, {target:g}",
+        label=f"predicted, {target:g} {unit}".rstrip(),
     )
-    frame(ax, "component", components)
-    unit = plural_unit(str(entry["unit"]))
+    plane.frame(ax)
     ax.set_title(f"Cells predicted at {target:g} {unit}".rstrip(), fontsize="medium")
     ax.legend(frameon=False, fontsize="small", markerscale=1.8, loc="best")
     return finish(ax, show=show)

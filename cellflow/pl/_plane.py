@@ -7,16 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
-from sklearn.neighbors import NearestNeighbors
 
 from cellflow._checks import check_finite, format_list
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION
-from cellflow.pl._canvas import frame
-from cellflow.representation import Representation, check_components, points_of
-
-#: Number of measured cells that place a predicted point in an embedding.
-_NEIGHBOURS = 15
+from cellflow.pl._canvas import INK, frame
+from cellflow.representation import (
+    Placement,
+    Representation,
+    check_components,
+    find_basis,
+    points_of,
+)
 
 #: Embeddings to draw by default, in order of preference.
 _USUAL = ("X_umap", "X_phate", "X_tsne", REPRESENTATION, "X_pca")
@@ -44,15 +46,15 @@ class Plane:
         Label of the axes.
     components
         Dimensions drawn, counted from 0.
-    points
-        Measured cells in the representation, shape (n, d), to place predicted points by their
-        neighbours; None if the plane is part of the representation.
+    placement
+        Map of predicted points into an embedding; None if the plane is two dimensions of the
+        representation.
     """
 
     cells: np.ndarray
     label: str
     components: tuple[int, int]
-    points: np.ndarray | None = None
+    placement: Placement | None = None
 
     @classmethod
     def of(
@@ -73,26 +75,32 @@ class Plane:
         if basis is None:
             check_components(representation, components)
             return cls(points[:, list(components)], "component", components)
-        return cls(*embedding(adata, basis, components), components, points)
+        cells, label = embedding(adata, basis, components)
+        return cls(cells, label, components, Placement.fit(points, cells))
 
     def place(self, predicted: np.ndarray) -> np.ndarray:
         """Map points of the representation, shape (m, d), into the plane, shape (m, 2).
 
-        In an embedding, each is placed at the weighted mean of its nearest measured cells.
+        In an embedding each is placed by a `Placement`.
         """
-        if self.points is None:
+        if self.placement is None:
             return predicted[:, list(self.components)]
-        k = min(_NEIGHBOURS, len(self.points))
-        distances, rows = NearestNeighbors(n_neighbors=k).fit(self.points).kneighbors(predicted)
-        # The farthest neighbour has almost no weight, so that points move without jumps.
-        weights = 1 - distances / (distances.max(axis=1, keepdims=True) * 1.001 + 1e-12)
-        weights /= weights.sum(axis=1, keepdims=True)
-        placed: np.ndarray = np.einsum("mk,mkc->mc", weights, self.cells[rows])
-        return placed
+        return self.placement.place(predicted)
 
     def frame(self, ax: Axes) -> None:
-        """Label axes."""
+        """Label axes, and say below them if predicted points are placed by neighbours."""
         frame(ax, self.label, self.components)
+        if self.placement is not None and self.placement.matrix is None:
+            note = "places of predicted cells: means of their nearest measured cells"
+            ax.text(
+                0.0,
+                -0.07,
+                note,
+                transform=ax.transAxes,
+                fontsize="x-small",
+                color=INK,
+                verticalalignment="top",
+            )
 
 
 def embedding(
@@ -114,11 +122,7 @@ def embedding(
     InputError
         If the embedding or a dimension does not exist.
     """
-    wanted = _USUAL if basis is None else (basis, f"X_{basis}")
-    key = next((name for name in wanted if name in adata.obsm), None)
-    if key is None:
-        what = "to draw on" if basis is None else f"{basis!r}"
-        raise InputError(f"no obsm key {what}; there are: {format_list(adata.obsm) or 'none'}")
+    key = _usual_basis(adata) if basis is None else find_basis(adata, basis)
     values = np.asarray(adata.obsm[key], dtype=np.float64)
     if any(not 0 <= component < values.shape[1] for component in components):
         raise InputError(
@@ -127,3 +131,11 @@ def embedding(
     check_finite(values, f"obsm[{key!r}]", list(adata.obs_names))
     name = key.removeprefix("X_")
     return values[:, list(components)], _NAMES.get(name, name)
+
+
+def _usual_basis(adata: AnnData) -> str:
+    """Return the first usual embedding that exists."""
+    for key in _USUAL:
+        if key in adata.obsm:
+            return key
+    raise InputError(f"no obsm key to draw on; there are: {format_list(adata.obsm) or 'none'}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,36 +17,25 @@ from cellflow.flow import Flow
 from cellflow.io import (
     TimePoints,
     convert_unit,
-    groups_of,
     plural_unit,
     time_points_for_flow,
     time_points_of,
 )
 from cellflow.pl._canvas import (
-    INK,
     PALE,
-    add_legend_outside,
     canvas,
     dot_size,
     finish,
     scatter,
     time_bar,
-    time_colour,
     time_scale,
 )
-from cellflow.pl._colours import group_colours
+from cellflow.pl._path_groups import Paths, check_groups_at, path_colours
 from cellflow.pl._plane import Plane
 from cellflow.representation import Representation, cells_of, from_context, read_slots
 
 #: Points along each path, enough for smooth lines.
 _FRAMES = 60
-
-#: What a legend calls cells without a group.
-NO_GROUP = "no value"
-
-#: Paths in the representation, each of shape (t, d), with their times, shape (t,), and the name of
-#: the cell that each starts from.
-Paths = list[tuple[np.ndarray, np.ndarray, str]]
 
 
 def trajectories(
@@ -59,11 +47,12 @@ def trajectories(
     basis: str | None = None,
     components: tuple[int, int] = (0, 1),
     groups: str | None = None,
+    groups_at: str = "start",
     rng: RNG = 0,
     ax: Axes | None = None,
     show: bool | None = None,
 ) -> Axes:
-    """Draw the paths of cells along a flow, coloured by time or by their starting group.
+    """Draw the paths of cells along a flow, coloured by time, or by the group at an end of each.
 
     Parameters
     ----------
@@ -78,13 +67,19 @@ def trajectories(
         Column of `obs` with the times; None uses the one that the flow was fitted to, or that
         `pp.time_points` recorded, or one of a usual name.
     basis
-        `obsm` key of `adata`, with or without `X_`, such as `umap`. Each point is placed at the
-        mean of its nearest measured cells: an illustration, not a prediction of coordinates. None
-        draws two dimensions of the representation.
+        `obsm` key of `adata`, with or without `X_`, such as `umap`. Unless it is an affine map of
+        the representation, each point is placed at a weighted mean of its 15 nearest measured
+        cells, as the figure says: an illustration, not a prediction of coordinates. None draws two
+        dimensions of the representation.
     components
         Dimensions to draw, counted from 0.
     groups
-        Column of `obs` to colour by, read at the first cell of each path; None colours by time.
+        Column of `obs` to colour by, with the colours of `uns["<groups>_colors"]`; None colours by
+        time.
+    groups_at
+        `start` reads the group of a path at its first cell; `end` takes that of most of the 5
+        measured cells nearest to its end, at the nearest time. A deterministic path has one end,
+        which is not a probability: see `tl.fates`.
     rng
         Seed of the draw, or a numpy generator.
     ax
@@ -103,26 +98,35 @@ def trajectories(
         If basis, group or dimension do not exist, or `flow` has no trajectories.
     """
     check_positive(n_cells, "n_cells")
+    check_groups_at(groups, groups_at)
     generator = np.random.default_rng(resolve_seed(rng))
     if isinstance(flow, Flow):
-        representation, beyond = from_context(flow.context), False
+        representation, beyond, certain = from_context(flow.context), False, True
         points = time_points_for_flow(adata, flow, time_key)
         paths = _follow_cells(adata, flow, points, n_cells, generator)
     else:
         representation, paths = read_paths(flow)
         entry: dict[str, Any] = read_record(flow.uns, TRAJECTORIES)  # type: ignore[assignment]
         points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
-        beyond = bool(entry["extrapolated"])
+        beyond, certain = bool(entry["extrapolated"]), "n_samples" not in entry
         chosen = np.sort(generator.permutation(len(paths))[:n_cells])
         paths = [paths[k] for k in chosen]
     plane = Plane.of(adata, representation, basis, components)
     ax = canvas(ax)
     scatter(ax, plane.cells, s=dot_size(adata.n_obs), c=PALE, alpha=0.5)
-    _draw(ax, adata, plane, paths, points.times, points.unit, groups)
+    if groups is None:
+        _draw(ax, plane, paths, _time_colours(ax, paths, points))
+    else:
+        colours = path_colours(ax, adata, representation, points, paths, groups, groups_at)
+        _draw(ax, plane, paths, [[colour] for colour in colours], alpha=0.8)
     plane.frame(ax)
-    starts = sorted({float(times[0]) for _, times, _ in paths})
-    title = f"Paths of {len(paths)} cells from time {', '.join(f'{time:g}' for time in starts)}"
-    ax.set_title(title + ("\noutside the times of the flow" if beyond else ""), fontsize="medium")
+    starts = ", ".join(f"{time:g}" for time in sorted({float(each[0]) for _, each, _ in paths}))
+    lines = [f"Paths of {len(paths)} cells from time {starts} {plural_unit(points.unit)}".rstrip()]
+    if beyond:
+        lines.append("outside the times of the flow")
+    if groups_at == "end" and certain:
+        lines.append("a flow has one end for each cell, which is not its probability")
+    ax.set_title("\n".join(lines), fontsize="medium")
     return finish(ax, show=show)
 
 
@@ -145,28 +149,6 @@ def read_paths(cells: AnnData) -> tuple[Representation, Paths]:
     return representation, [(points[each], times[each], names[each[0]]) for each in rows]
 
 
-def start_groups(
-    adata: AnnData, column: str, cells: list[str]
-) -> tuple[Mapping[str, str], list[str]]:
-    """Return the colours of the groups of named cells, and the group of each cell.
-
-    Cells without a value, and unknown cells, have an empty group.
-
-    Raises
-    ------
-    InputError
-        If the column does not exist, or names of cells repeat.
-    """
-    if not adata.obs_names.is_unique:
-        raise InputError(
-            "names of cells repeat, so their groups are ambiguous; call "
-            "adata.obs_names_make_unique() first"
-        )
-    found = groups_of(adata, column).astype(object).reindex(cells).fillna("").tolist()
-    colours = {**group_colours(adata, column), "": INK}
-    return {name: colour for name, colour in colours.items() if name in found}, found
-
-
 def _follow_cells(
     adata: AnnData, flow: Flow, points: TimePoints, n_cells: int, generator: np.random.Generator
 ) -> Paths:
@@ -180,40 +162,20 @@ def _follow_cells(
     return [(path, times, name) for path, name in zip(paths, adata.obs_names[rows], strict=True)]
 
 
-def _draw(
-    ax: Axes,
-    adata: AnnData,
-    plane: Plane,
-    paths: Paths,
-    times: tuple[float, ...],
-    unit: str,
-    groups: str | None,
-) -> None:
+def _time_colours(ax: Axes, paths: Paths, points: TimePoints) -> list[Any]:
+    """Return the colours of the segments of each path by their times, and add a colour bar."""
+    scale = time_scale(np.array([*points.times, *(each.max() for _, each, _ in paths)]))
+    time_bar(ax, scale, plural_unit(points.unit), np.array(points.times))
+    return [scale.to_rgba((each[:-1] + each[1:]) / 2) for _, each, _ in paths]
+
+
+def _draw(ax: Axes, plane: Plane, paths: Paths, colours: list[Any], **style: Any) -> None:
+    """Draw paths in colours, one for each segment or one for all, with a dot at each start."""
     ends = np.cumsum([len(path) for path, _, _ in paths])[:-1]
     placed = np.split(plane.place(np.concatenate([path for path, _, _ in paths])), ends)
-    segments = [np.stack([line[:-1], line[1:]], axis=1) for line in placed]
-    style: dict[str, Any] = {"linewidths": 1.1, "capstyle": "round"}
+    for line, colour in zip(placed, colours, strict=True):
+        segments = list(np.stack([line[:-1], line[1:]], axis=1))
+        lines = LineCollection(segments, color=colour, linewidths=1.1, capstyle="round", **style)
+        ax.add_collection(lines)
     starts = np.stack([line[0] for line in placed])
-    if groups is None:
-        scale = time_scale(np.array([*times, *(each.max() for _, each, _ in paths)]))
-        middles = np.concatenate([(each[:-1] + each[1:]) / 2 for _, each, _ in paths])
-        ax.add_collection(
-            LineCollection(
-                list(np.concatenate(segments)),
-                cmap=scale.cmap,
-                norm=scale.norm,
-                array=middles,
-                **style,
-            )
-        )
-        colours: list[Any] = [time_colour(scale, float(each[0])) for _, each, _ in paths]
-        time_bar(ax, scale, plural_unit(unit), np.array(times))
-    else:
-        known, named = start_groups(adata, groups, [name for _, _, name in paths])
-        colours = [known[name] for name in named]
-        for colour, segment in zip(colours, segments, strict=True):
-            ax.add_collection(LineCollection(list(segment), color=colour, alpha=0.8, **style))
-        for name, colour in known.items():
-            ax.plot([], [], color=colour, label=name or NO_GROUP)
-        add_legend_outside(ax, groups)
-    scatter(ax, starts, s=9, color=colours, zorder=3)
+    scatter(ax, starts, s=9, color=[colour[0] for colour in colours], zorder=3)

@@ -2,6 +2,7 @@
 
 from cellflow.representation.chunks import cluster_at
 from cellflow.representation.fitting import RepresentationSettings, fit_representation, kind_of
+from cellflow.representation.placement import Placement, find_basis, fit_affine
 from cellflow.representation.representation import LinearMap, Representation, check_components
 from cellflow.representation.slots import (
     cells_of,
@@ -17,6 +18,7 @@ from cellflow.representation.slots import (
 
 __all__ = [
     "LinearMap",
+    "Placement",
     "Representation",
     "RepresentationSettings",
     "cells_of",
@@ -24,6 +26,8 @@ __all__ = [
     "cluster_at",
     "columns_of",
     "current_representation",
+    "find_basis",
+    "fit_affine",
     "fit_representation",
     "from_context",
     "kind_of",

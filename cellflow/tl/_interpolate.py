@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from anndata import AnnData
 
 from cellflow._checks import check_choice
@@ -9,7 +11,7 @@ from cellflow._keys import INTERPOLATE, START_TIME, TIME, WEIGHT, write_record
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.methods.names import STARTS
-from cellflow.tl._prediction import predict_population, predicted_cells
+from cellflow.tl._prediction import check_extras, predict_population, predicted_cells
 from cellflow.tl._time_course import TimeCourse
 
 
@@ -20,6 +22,8 @@ def interpolate(
     *,
     time_key: str | None = None,
     start: str = "both",
+    obs_keys: str | Sequence[str] = (),
+    basis: str | None = None,
     rng: RNG = 0,
 ) -> AnnData:
     """Predict the cells of any time inside the range of a flow.
@@ -41,6 +45,13 @@ def interpolate(
     start
         `both` moves the cells before `time` forward and those after it backward; the nearer
         side has more weight. `previous` moves the cells before `time` only.
+    obs_keys
+        Columns of `obs`, such as `("donor", "cell_type")`, that each predicted cell takes from the
+        cell at which its path starts, with the colours of their categories.
+    basis
+        `obsm` key of `adata`, with or without `X_`, such as `umap`, in which to place the predicted
+        cells. The place is the exact image if the embedding is an affine map of the representation,
+        else a weighted mean of the places of the 15 nearest measured cells: an illustration.
     rng
         Seed, or a numpy generator to draw one from, of the offset of each cell from the clock, for
         methods whose cells do not share one (`Method.asynchrony`).
@@ -58,6 +69,10 @@ def interpolate(
         The predicted time, and the weight of each cell; weights sum to one.
     `obs["start_cell"]`, `obs["start_time"]`
         The cell at which its path starts, and the time of that cell.
+    `obsm["X_umap"]`, or the `basis` given
+        Places of the predicted cells in it, float32.
+    `obs` columns of `obs_keys`
+        Values of the start cell, which the path may have left behind.
     `uns["cellflow"]`
         The time, the id of the flow and the checksum of the cells it was fitted to, seed, device
         and versions, and the map of the representation.
@@ -65,7 +80,8 @@ def interpolate(
     Raises
     ------
     InputError
-        If `time` is outside the range of the flow, or genes or keys are missing.
+        If `time` is outside the range of the flow, genes or keys are missing, or predicted cells
+        have a column named in `obs_keys` of their own.
 
     Examples
     --------
@@ -81,12 +97,15 @@ def interpolate(
     check_choice(start, STARTS, "start")
     course, seed = TimeCourse.read(adata, flow, time_key), resolve_seed(rng)
     target = course.time_points.to_elapsed(time)
+    keys = check_extras(adata, obs_keys, basis)
     prediction, rows = predict_population(course, target, start=start, seed=seed)
     result = predicted_cells(
-        course.representation,
+        course,
         prediction.points,
-        adata.obs_names[rows].to_numpy(),
+        rows,
         {TIME: target, WEIGHT: prediction.weights, START_TIME: prediction.start_times},
+        obs_keys=keys,
+        basis=basis,
     )
     entry = {"time": target, "start": start, **course.provenance(seed)}
     write_record(result.uns, INTERPOLATE, entry)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from anndata import AnnData
 from scipy.special import softmax
@@ -10,7 +12,7 @@ from cellflow._keys import PULL, PUSH, START_TIME, TIME, WEIGHT, write_record
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import Cells, describe_cells
-from cellflow.tl._prediction import predicted_cells
+from cellflow.tl._prediction import check_extras, predicted_cells
 from cellflow.tl._simulator import Simulator, simulate_rows
 from cellflow.tl._time_course import TimeCourse
 
@@ -25,6 +27,8 @@ def push(
     n_samples: int | None = None,
     extrapolate: bool = False,
     decode: bool = True,
+    obs_keys: str | Sequence[str] = (),
+    basis: str | None = None,
     rng: RNG = 0,
 ) -> AnnData:
     """Move selected cells forward to a time, through as many intervals as lie between.
@@ -54,6 +58,8 @@ def push(
         Allow a `time` beyond the last time of the flow, with velocity and growth as they are there.
     decode
         Decode expression, if the representation has a map back to genes.
+    obs_keys, basis
+        As in `tl.interpolate`.
     rng
         Seed, or a numpy generator to draw one from, of the stochastic paths.
 
@@ -73,8 +79,8 @@ def push(
     Raises
     ------
     InputError
-        For unknown cells, a time outside the flow without `extrapolate`, or `n_samples` for a flow
-        without a score.
+        For unknown cells, columns or embeddings, a time outside the flow without `extrapolate`, or
+        `n_samples` for a flow without a score.
 
     Examples
     --------
@@ -97,6 +103,8 @@ def push(
         n_samples=n_samples,
         extrapolate=extrapolate,
         decode=decode,
+        obs_keys=obs_keys,
+        basis=basis,
         rng=rng,
     )
 
@@ -111,6 +119,8 @@ def pull(
     n_samples: int | None = None,
     extrapolate: bool = False,
     decode: bool = True,
+    obs_keys: str | Sequence[str] = (),
+    basis: str | None = None,
     rng: RNG = 0,
 ) -> AnnData:
     """Move selected cells backward to a time, to where they come from.
@@ -140,6 +150,8 @@ def pull(
         there.
     decode
         Decode expression, if the representation has a map back to genes.
+    obs_keys, basis
+        As in `tl.interpolate`.
     rng
         Seed, or a numpy generator to draw one from, of the stochastic paths.
 
@@ -167,6 +179,8 @@ def pull(
         n_samples=n_samples,
         extrapolate=extrapolate,
         decode=decode,
+        obs_keys=obs_keys,
+        basis=basis,
         rng=rng,
     )
 
@@ -182,10 +196,13 @@ def _move_selected(
     n_samples: int | None,
     extrapolate: bool,
     decode: bool,
+    obs_keys: str | Sequence[str],
+    basis: str | None,
     rng: RNG,
 ) -> AnnData:
     """Move selected cells to `time`, each from its own time."""
     course = TimeCourse.read(adata, flow, time_key)
+    keys = check_extras(adata, obs_keys, basis)
     goal, elapsed = course.time_points.to_elapsed(time), course.elapsed
     usable = elapsed >= goal if backward else elapsed <= goal
     side = f"at or {'after' if backward else 'before'} time {goal:g}"
@@ -200,10 +217,9 @@ def _move_selected(
         for start, each in zip(starts, rows, strict=True)
     ]
     order = np.concatenate(rows).repeat(simulator.n_copies)
-    origins = adata.obs_names[order].to_numpy()
     names = None
     if n_samples is not None:
-        names = [f"{name}.{k % n_samples}" for k, name in enumerate(origins)]
+        names = [f"{name}.{k % n_samples}" for k, name in enumerate(adata.obs_names[order])]
     log_mass = np.concatenate([each.log_mass[-1].cpu().numpy() for each in moved])
     columns = {
         TIME: goal,
@@ -212,7 +228,14 @@ def _move_selected(
     }
     points = np.concatenate([each.end.cpu().numpy() for each in moved])
     result = predicted_cells(
-        course.representation, points, origins, columns, names=names, decode=decode
+        course,
+        points,
+        order,
+        columns,
+        obs_keys=keys,
+        basis=basis,
+        names=names,
+        decode=decode,
     )
     entry = {
         "time": goal,

@@ -18,7 +18,7 @@ from cellflow._keys import START_TIME, TIME, TRAJECTORIES, TRAJECTORY, WEIGHT, w
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow, Trajectory
 from cellflow.io import Cells, describe_cells
-from cellflow.tl._prediction import predicted_cells
+from cellflow.tl._prediction import check_extras, predicted_cells
 from cellflow.tl._simulator import Simulator, simulate_rows
 from cellflow.tl._time_course import TimeCourse
 
@@ -35,6 +35,8 @@ def trajectories(
     n_samples: int | None = None,
     extrapolate: bool = False,
     decode: bool = True,
+    obs_keys: str | Sequence[str] = (),
+    basis: str | None = None,
     rng: RNG = 0,
 ) -> AnnData:
     """Follow selected cells along a flow, and return their positions at many times.
@@ -67,6 +69,8 @@ def trajectories(
     decode
         Decode expression, if the representation has a map back to genes. The result has a row for
         each cell and time, so it is large.
+    obs_keys, basis
+        As in `tl.interpolate`.
     rng
         Seed, or a numpy generator to draw one from, of the cells drawn and of stochastic paths.
 
@@ -86,8 +90,8 @@ def trajectories(
     Raises
     ------
     InputError
-        For unknown cells, times outside the flow without `extrapolate`, or `n_samples` for a flow
-        without a score.
+        For unknown cells, columns or embeddings, times outside the flow without `extrapolate`, or
+        `n_samples` for a flow without a score.
 
     Examples
     --------
@@ -102,6 +106,7 @@ def trajectories(
     [0.0, 12.0, 30.0]
     """
     course = TimeCourse.read(adata, flow, time_key)
+    keys = check_extras(adata, obs_keys, basis)
     seed = resolve_seed(rng)
     generator = np.random.default_rng(seed)
     rows = np.flatnonzero(_select(course, cells, backward))
@@ -118,7 +123,8 @@ def trajectories(
         stops = [float(start), *_times_ahead(grid, float(start), len(chosen), backward)]
         moved = simulate_rows(course, simulator, chosen, stops, alone=np.ptp(starts) == 0)
         bundles.append(_Bundle(chosen, np.array(stops), moved))
-    result = _to_anndata(course, bundles, simulator.n_copies, decode)
+    extras = {"obs_keys": keys, "basis": basis, "decode": decode}
+    result = _to_anndata(course, bundles, simulator.n_copies, extras)
     entry = {
         "cells": describe_cells(cells),
         "backward": backward,
@@ -171,7 +177,9 @@ def _times_ahead(grid: list[float], start: float, n_cells: int, backward: bool) 
     return ahead
 
 
-def _to_anndata(course: TimeCourse, bundles: list[_Bundle], copies: int, decode: bool) -> AnnData:
+def _to_anndata(
+    course: TimeCourse, bundles: list[_Bundle], copies: int, extras: dict[str, Any]
+) -> AnnData:
     """Stack all trajectories in one AnnData, one after another."""
     points, tables, origins, first = [], [], [], 0
     for each in bundles:
@@ -193,15 +201,16 @@ def _to_anndata(course: TimeCourse, bundles: list[_Bundle], copies: int, decode:
     table[WEIGHT] = table.groupby(TIME)[WEIGHT].transform(
         lambda log_mass: softmax(log_mass.to_numpy(dtype=np.float64))
     )
-    cells = course.adata.obs_names[np.concatenate(origins)].to_numpy()
-    names = cells
+    rows = np.concatenate(origins)
+    names = None
     if copies > 1:
+        cells = course.adata.obs_names[rows]
         names = [f"{c}.{t % copies}" for c, t in zip(cells, table[TRAJECTORY], strict=True)]
     return predicted_cells(
-        course.representation,
+        course,
         np.concatenate(points),
-        cells,
+        rows,
         {str(name): table[name].to_numpy() for name in table},
         names=names,
-        decode=decode,
+        **extras,
     )

@@ -12,12 +12,9 @@ from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, VELOCITY, write_record
 from cellflow.flow import Flow
-from cellflow.representation import Representation, write_slots
+from cellflow.representation import Representation, fit_affine, write_slots
 from cellflow.representation.expression import read_embedding
 from cellflow.tl._time_course import TimeCourse
-
-#: Unexplained share of a basis' spread under which it is an affine map of the representation.
-_EXACT = 1e-4
 
 #: How much the angle to a neighbour counts.
 _SCALE = 10.0
@@ -185,20 +182,10 @@ def _project(
     n_neighbors
         Neighbours of a cell that its arrow is made of, if the basis is not an affine map.
     """
-    image = _fit_affine(points, basis)
+    image = fit_affine(points, basis)
     if image is not None:
         return velocity @ image, "linear"
     return _project_by_neighbours(points, velocity, basis, n_neighbors), "neighbours"
-
-
-def _fit_affine(points: np.ndarray, basis: np.ndarray) -> np.ndarray | None:
-    """Return the matrix of an affine map from points to a basis; None if there is no such map."""
-    if len(points) <= 2 * (points.shape[1] + 1):
-        return None  # so few cells fit any basis
-    centred, wanted = points - points.mean(axis=0), basis - basis.mean(axis=0)
-    matrix = np.linalg.lstsq(centred, wanted, rcond=None)[0]
-    missed = np.linalg.norm(wanted - centred @ matrix, axis=0)
-    return matrix if (missed <= _EXACT * np.linalg.norm(wanted, axis=0)).all() else None
 
 
 def _project_by_neighbours(

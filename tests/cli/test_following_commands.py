@@ -13,6 +13,7 @@ from tests.flows import constant_flow, fork
 def files(tmp_path):
     """A file of cells and a flow to the right."""
     adata = fork()
+    adata.obsm["X_umap"] = np.sin(adata.obsm["X_pca"])
     adata.write_h5ad(tmp_path / "cells.h5ad")
     flow = constant_flow(adata, [1.0, 0.0])
     flow.save(tmp_path / "flow")
@@ -28,7 +29,14 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
         ["push", *WAY, "--cells", "day=0", "--time", "1.5", "--output", "push.h5ad", "--no-genes"],
         ["pull", *WAY, "--cells", "fate=up,down", "--time", "0", "--output", "pull.h5ad"],
         ["trajectories", *WAY, "--n-times", "3", "--n-cells", "4", "--output", "paths.h5ad"],
-        ["trajectories", *WAY, "--time", "0", "--time", "2", "--output", "two.h5ad"],
+        ["interpolate", *WAY, "--time", "0.5", "--output", "half.h5ad", "--obs-key", "fate",
+         "--basis", "umap"],
+        ["plot", "interpolation", "cells.h5ad", "--predicted", "half.h5ad", "--basis", "umap",
+         "--output", "half.png"],
+        ["plot", "trajectories", "cells.h5ad", "--paths", "paths.h5ad", "--groups", "fate",
+         "--groups-at", "end", "--output", "ends.png"],
+        ["trajectories", *WAY, "--time", "0", "--time", "2", "--output", "two.h5ad",
+         "--obs-key", "fate", "--obs-key", "day", "--basis", "umap"],
         ["fates", *WAY, "--groups", "fate", "--n-neighbors", "3", "--output", "fates.h5ad"],
         ["ancestors", *WAY, "--cells", "fate=up", "--time", "0", "--output", "a.h5ad",
          "--by", "coupling"],
@@ -45,6 +53,11 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
         assert f"wrote {words[words.index('--output') + 1]}" in out
     moved = anndata.read_h5ad("push.h5ad").obsm["X_cellflow"]
     np.testing.assert_allclose(moved, adata.obsm["X_pca"][:9] + np.array([1.5, 0]), atol=1e-5)
+    for name in ("half.h5ad", "two.h5ad"):
+        taken = anndata.read_h5ad(name)
+        starts = adata.obs.loc[taken.obs["start_cell"], "fate"].astype(str)
+        assert taken.obs["fate"].tolist() == starts.tolist()
+        assert taken.obsm["X_umap"].shape == (taken.n_obs, 2)
     cf.tl.fates(adata, flow, "fate", n_neighbors=3)
     told = anndata.read_h5ad("fates.h5ad").obsm["fate_probabilities"]
     np.testing.assert_array_equal(told, adata.obsm["fate_probabilities"])
@@ -65,6 +78,14 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
         (["push", *WAY, "--time", "5", "--output", "o.h5ad"], "Missing option '--cells'"),
         (["pull", *WAY, "--cells", "day=2", "--time", "0", "--n-samples", "2", "--output", "o.h5"],
          "has no score"),
+        (["push", *WAY, "--cells", "day=0", "--time", "2", "--obs-key", "x", "--output", "o.h5ad"],
+         "unknown obs column 'x'; valid: day, fate"),
+        (["interpolate", *WAY, "--time", "1", "--basis", "tsne", "--output", "o.h5ad"],
+         "no obsm key 'tsne'; there are: X_pca, X_umap"),
+        (["interpolate", *WAY, "--time", "1", "--obs-key", "x", "--output", "o.h5ad"],
+         "unknown obs column 'x'; valid: day, fate"),
+        (["plot", "trajectories", "cells.h5ad", "--flow", "flow", "--groups-at", "end", "--output",
+          "o.png"], "groups_at='end' requires groups (--groups)"),
         (["fates", *WAY, "--groups", "fates", "--output", "o.h5ad"], "unknown obs column 'fates'"),
         (["fates", *WAY, "--groups", "fate", "--by", "net", "--output", "o.h5ad"], "'net' is not"),
         (["plot", "fates", "cells.h5ad", "--output", "o.png"], "no fates under 'fate'"),

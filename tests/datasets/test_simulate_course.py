@@ -5,11 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from scipy.special import softmax
 from scipy.stats import norm
 
 import cellflow as cf
 from cellflow.datasets._branching_process import Latents
 from cellflow.datasets._course_settings import make_process
+from cellflow.datasets._measurement import evaluate_programs
 
 TIMES = np.array([0.0, 2.0, 4.0, 7.0])
 SHARES = {"A": 0.65, "B": 0.35}
@@ -269,6 +271,26 @@ def test_counts_have_the_depth_noise_and_dropout_that_were_set():
     missed = course(n_genes=100, noise=0.0, dropout=0.5, depth=500)
     assert plain.X.nnz > noisy.X.nnz
     assert plain.X.nnz > 1.1 * missed.X.nnz
+
+
+def test_counts_follow_the_programs_of_their_genes():
+    adata = course(n_genes=50, noise=0.0, dropout=0.0, depth=2_000)
+    names = [str(name) for name in record(adata)["latent"]]
+    latent = adata.obsm["true_latent"]
+    at = names.index("propensity")
+    cells = Latents(
+        latent[:, 0], latent[:, 1:at], latent[:, at], latent[:, at + 1 :], np.zeros(4_000, int)
+    )
+    activity = evaluate_programs(process_of(), cells, np.empty((4_000, 0)))
+    assert activity.shape[1] == len(record(adata)["programs"])
+    share = softmax(
+        activity @ adata.varm["true_loadings"].T + adata.var["true_baseline"].to_numpy(), axis=1
+    )
+    # Given its total, the counts of a cell are multinomial.
+    total = np.asarray(adata.X.sum(axis=1))
+    left = total * share - adata.X.toarray()
+    assert (np.abs(left.mean(axis=0)) < 4 * left.std(axis=0) / np.sqrt(4_000)).all()
+    assert (left**2).mean() == pytest.approx((total * share * (1 - share)).mean(), rel=0.05)
 
 
 def test_markers_of_a_fate_follow_it():

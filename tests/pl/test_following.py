@@ -136,6 +136,40 @@ def test_paths_are_drawn_in_an_embedding_by_group(cells, paths):
     np.testing.assert_allclose(drawn.collections[-1].get_offsets()[:, 0], 0, atol=1e-6)
 
 
+def test_paths_are_coloured_by_the_group_where_they_end(cells, flow, paths):
+    ax = cf.pl.trajectories(cells, paths, groups="fate", groups_at="end", show=False)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["up", "down"]
+    assert ax.get_legend().get_title().get_text() == "fate at the end"
+    assert "one end for each cell, which is not its probability" in ax.get_title()
+    colours = {"up": "#aa0000", "down": "#0000bb"}
+    for line in ax.collections[1:-1]:
+        end = line.get_segments()[-1][-1, 1]
+        expected = colours["up" if end > 0 else "down"]
+        if abs(end) > 0.1:
+            assert line.get_colors()[0][:3] == pytest.approx(to_rgba(expected)[:3])
+    film = cf.pl.animate(cells, paths, groups="fate", groups_at="end", show=False)
+    film._func(0.0)
+    found = film._fig.axes[0].collections[-1].get_facecolors()[:, :3]
+    film._draw_was_started = True
+    assert {tuple(row) for row in found.round(3)} == {
+        tuple(np.round(to_rgba(colour)[:3], 3)) for colour in colours.values()
+    }
+    back = cf.tl.trajectories(cells, flow, times=3, backward=True)
+    ax = cf.pl.trajectories(cells, back, groups="fate", groups_at="end", show=False)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["start"]
+
+
+def test_an_end_among_cells_without_a_group_has_none(cells, paths):
+    late = cells.obs["fate"].isin(["up", "down"])
+    cells.obs["known"] = cells.obs["fate"].astype(object).where(~late, np.nan)
+    ax = cf.pl.trajectories(cells, paths, groups="known", groups_at="end", show=False)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["no value"]
+    with pytest.raises(cf.InputError, match=r"groups_at='end' requires groups \(--groups\)"):
+        cf.pl.trajectories(cells, paths, groups_at="end", show=False)
+    with pytest.raises(cf.InputError, match="unknown groups_at 'ends'"):
+        cf.pl.animate(cells, paths, groups="fate", groups_at="ends", show=False)
+
+
 def test_the_figure_tells_paths_beyond_the_data(cells, quick):
     flow = cf.tl.fit(cells, use_rep="X_pca", method="ot-cfm", recipe=quick, progress=False)
     with pytest.warns(cf.CellflowWarning):
@@ -145,6 +179,22 @@ def test_the_figure_tells_paths_beyond_the_data(cells, quick):
     film._func(3.0)
     assert film._fig.axes[0].get_title(loc="left") == "time 3, beyond the data"
     film._draw_was_started = True
+
+
+def test_predicted_cells_are_drawn_in_an_embedding_that_says_how(cells, flow):
+    note = "means of their nearest measured cells"
+    predicted = cf.tl.interpolate(cells, flow, 0.5)
+    exact = cf.pl.interpolation(cells, predicted, basis="umap", show=False)
+    mirrored = predicted.obsm["X_cellflow"] * [1, -1]
+    np.testing.assert_allclose(exact.collections[-1].get_offsets(), mirrored, atol=1e-5)
+    assert exact.get_xlabel() == "UMAP 1"
+    assert not any(note in text.get_text() for text in exact.texts)
+    cells.obsm["X_umap"] = cells.obsm["X_umap"] ** 3
+    placed = cf.pl.interpolation(cells, predicted, basis="X_umap", show=False)
+    assert any(note in text.get_text() for text in placed.texts)
+    assert np.abs(placed.collections[-1].get_offsets()).max() <= cells.obsm["X_umap"].max()
+    with pytest.raises(cf.InputError, match="no obsm key 'tsne'"):
+        cf.pl.interpolation(cells, predicted, basis="tsne", show=False)
 
 
 def test_a_point_stands_among_its_neighbours_and_does_not_jump():
