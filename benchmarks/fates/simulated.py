@@ -28,7 +28,7 @@ KINDS: dict[str, dict[str, object]] = {
     "late, predictable": {"predictability": 0.6},
     "three fates": {"fates": {"A": 0.5, "B": 0.3, "C": 0.2}, "predictability": 0.6},
     "rare fate": {"fates": {"A": 0.94, "B": 0.06}},
-    "hidden from the start": {"commitment": "start"},
+    "set at the start": {"commitment": "start", "predictability": 0.8},
     "early": {"commitment": "early", "predictability": 0.6},
     "uneven times": {"times": (0.0, 1.0, 2.0, 3.0, 7.0, 12.0), "predictability": 0.6},
     "growth by fate": {"growth": {"A": 0.25, "B": -0.1}},
@@ -37,6 +37,10 @@ KINDS: dict[str, dict[str, object]] = {
     "cycle": {"cycle": True, "predictability": 0.6},
     "out of step": {"asynchrony": 0.25},
 }
+
+#: By how much the Brier score of the truth must be below the base rate's to say that a fate can be
+#: known.
+KNOWABLE = 0.01
 
 TRUTH = "true_fate_probabilities"
 BASE, BEST = "base rate", "the truth itself"
@@ -112,15 +116,37 @@ def score_course(adata: AnnData, found: Answer) -> tuple[list[dict[str, object]]
 
 
 def tabulate(scores: pd.DataFrame) -> str:
-    """Return tables in markdown of each kind of course, means over start times and seeds."""
-    parts = []
-    for score in ("brier", "calibration_error", "auroc"):
-        wide = scores.pivot_table(index="kind", columns="method", values=score, sort=False)
-        wide.loc["mean"] = wide.mean()
-        parts.append(f"{score}\n\n{_markdown(wide.map('{:.3f}'.format))}")
-    times = scores.groupby("method", sort=False)["seconds"].median()
-    parts.append(f"seconds, median\n\n{_markdown(times.to_frame().map('{:.1f}'.format))}")
-    return "\n\n".join(parts) + "\n"
+    """Return tables in markdown: all courses by method, and Brier scores by kind of course."""
+    wide = scores.pivot_table("brier", ["kind", "seed", "time"], "method", sort=False)
+    known = (wide[BASE] - wide[BEST] > KNOWABLE).rename("known")
+    scores = scores.join(known, on=known.index.names)
+    by_method = scores.groupby("method", sort=False)
+    sure = by_method["confident"].mean()
+    sure_and_right = (scores["confident"] * scores["confident_right"].fillna(0)).groupby(
+        scores["method"]
+    )
+    summary = pd.DataFrame(
+        {
+            "above the base rate where nothing can be known": wide[~known]
+            .sub(wide.loc[~known, BASE], axis=0)
+            .mean(),
+            "Brier where something can": wide[known].mean(),
+            "AUROC there": scores[scores["known"]].groupby("method")["auroc"].mean(),
+            "calibration error": by_method["calibration_error"].mean(),
+            "cells with p > .95": sure,
+            "of these right": sure_and_right.mean() / sure,
+        }
+    ).reindex(list(sure.index))
+    seconds = by_method["seconds"].median()
+    text = summary.map("{:.3f}".format).assign(seconds=seconds.map("{:.1f}".format))
+    kinds = wide.groupby("kind", sort=False).mean().T.map("{:.3f}".format)
+    about = (
+        f"{scores['seed'].nunique()} seeds. Something can be known at {int(known.sum())} of the "
+        f"{len(wide)} pairs of a course and a start time: the Brier score of the truth is more "
+        f"than {KNOWABLE} below the base rate's."
+    )
+    titles = "Brier score by kind of course, means over start times and seeds"
+    return "\n\n".join([about, _markdown(text), titles, _markdown(kinds)]) + "\n"
 
 
 def _markdown(table: pd.DataFrame) -> str:
