@@ -31,6 +31,8 @@ TRAJECTORY = "trajectory"
 ANCESTORS, DESCENDANTS = "cellflow_ancestors", "cellflow_descendants"
 #: `key_added` of fates, suffix of its `obsm` and `uns` keys, and suffix of its `obs` key.
 FATE, PROBABILITIES, ENTROPY = "fate", "_probabilities", "_entropy"
+#: `obs` column of terminal groups that `tl.fates` proposes.
+TERMINAL = "cellflow_terminal"
 #: `obsm` key of the representation in which flows are fitted.
 REPRESENTATION = "X_cellflow"
 #: Prefix of `obsm` keys, and name of the layer, of velocities.

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from anndata import AnnData
 from scipy.special import entr
 
+from cellflow._checks import format_list
 from cellflow._errors import InputError
-from cellflow._keys import ENTROPY, FATE, PROBABILITIES, write_record
+from cellflow._keys import ENTROPY, FATE, PROBABILITIES, TERMINAL, read_record, write_record
 from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import Cells, describe_cells, groups_of
+from cellflow.tl._terminal_cells import EndTimes, TerminalCells, propose_terminal_groups
 from cellflow.tl._time_course import TimeCourse
 from cellflow.tl._transition_estimators import (
+    TransitionEstimator,
     make_estimator,
     normalise_rows,
-    one_hot,
     propagate_backward,
 )
 
@@ -24,10 +28,10 @@ from cellflow.tl._transition_estimators import (
 def fates(
     adata: AnnData,
     flow: Flow,
-    groups: str,
+    groups: str | None = None,
     *,
     cells: Cells = None,
-    time: float | str | None = None,
+    time: EndTimes = None,
     by: str = "bridge",
     n_neighbors: int = 20,
     n_samples: int | None = None,
@@ -36,7 +40,7 @@ def fates(
     key_added: str = FATE,
     copy: bool = False,
 ) -> AnnData | None:
-    """Estimate the probability of each cell to end in each group of a later time.
+    """Estimate the probability of each cell to end in each terminal group.
 
     Parameters
     ----------
@@ -46,18 +50,23 @@ def fates(
     flow
         The fitted flow.
     groups
-        Column of `obs` with the groups. Cells without a value do not vote.
+        Column of `obs` with the terminal groups. Cells without a value do not vote. None proposes
+        groups: clusters of the cells of `time`, as many as separate best.
     cells
         Cells to estimate fates of: a boolean mask, names of cells, or text such as
-        `cell_type=HSC & day=2`. None uses all cells that were taken before `time`; other selected
-        cells get no fate.
+        `cell_type=HSC & day=2`. None uses all cells that were taken until the last of `time`.
     time
-        Time point of the fates; None uses the last of the course.
+        Time point of the fates; None uses the last of the course. Several times, as a list, end the
+        course of each cell that has a group at one of them, for fates that are reached early. A
+        mapping of groups to times, such as `{"Meg": 4, "Mono": 6}`, ends each group at its own.
     by
-        `flow` moves each cell along the flow, and the nearest cells at `time` vote. `coupling`
-        multiplies exact optimal transport plans between consecutive times, unbalanced plans if the
-        coupling of the flow is `wfr`; it does not use a network, and is the baseline. The fate of a
-        cell is then that of all of its descendants, of which dividing cells have more.
+        `bridge` multiplies entropic transport plans between consecutive times. A row of a plan
+        spreads over the cells that the data cannot tell apart, so that probabilities are between
+        0 and 1 where fates are open. `flow` moves each cell along the flow, and the nearest cells
+        there vote; `coupling` multiplies exact plans, unbalanced ones if the coupling of the flow
+        is `wfr`. Both give nearly certain fates by construction, whether or not anything can be
+        known (except `flow` with `n_samples`). The fate of a cell is that of all of its
+        descendants, of which dividing cells have more.
     n_neighbors
         Number of cells that vote for each moved cell, for `by="flow"`; all of a label if there
         are fewer. Many neighbours blur the borders of groups, few are noisy. If the flow was fitted
@@ -70,8 +79,8 @@ def fates(
     time_key
         Column of `obs` with the times; None uses the column that the flow was fitted to.
     rng
-        Seed, or a numpy generator to draw one from, of stochastic paths and of the blocks of large
-        transport plans.
+        Seed, or a numpy generator to draw one from, of stochastic paths, and of the samples and
+        blocks of large transport plans.
     key_added
         Prefix of the slots.
     copy
@@ -82,22 +91,43 @@ def fates(
     None, or the annotated copy. Written are:
 
     `obsm[f"{key_added}_probabilities"]`
-        Shape (n, K), float64. Rows of cells with a fate sum to one; others are NaN.
+        Shape (n, K), float64. Rows of cells with a fate sum to one; others are NaN. Terminal cells
+        have their own group.
+    `obs[f"{key_added}_{group}"]`
+        The columns of it, one for each group, for `sc.pl.umap(color=...)`. A slash in the name of a
+        group becomes an underscore.
     `obs[f"{key_added}_entropy"]`
         Entropy of each row in nats, from 0 (certain) to log K.
+    `obs["cellflow_terminal"]`
+        The proposed groups, if `groups` is None.
     `uns["cellflow"][f"{key_added}_probabilities"]`
-        `names` of the K groups that have cells at `time`, in the order of the column; `groups`,
-        `time`, `cells`, `by`, `n_neighbors`, `n_samples`, and the provenance: `flow_id`, `data`,
-        `seed`, `device`, `versions`, `time_key`, `unit`.
+        `names` of the K groups that have terminal cells, in the order of the column; `columns`,
+        their columns in `obs`; `groups`, `time` (the last, if there are several), `end_times`,
+        `cells`, `by`, `certain_by_construction`, `n_neighbors`, `n_samples`; `start_times` and
+        `known`, the share of the variance of fates at each start time that the probabilities
+        explain: 0 if all cells have the same probabilities, 1 if all fates are certain; and the
+        provenance: `flow_id`, `data`, `seed`, `device`, `versions`, `time_key`, `unit`.
 
     Raises
     ------
     InputError
-        For unknown columns, cells, times or estimators, or if no selected cell is before `time`.
+        For unknown columns, cells, times, groups or estimators, if a time has no terminal cell, or
+        if a column of `obs` that this function did not write would be replaced.
+
+    Notes
+    -----
+    The strength of the entropy is chosen for each interval: a row spreads over 40 % of the cells
+    of the later time in the mean, but not farther than the nearest 10 % of the cells of the same
+    time are. Masses are equal at every time, so where a fate grows faster than another, and the
+    flow was not fitted with growth rates, cells are assigned to it that do not become it. On
+    simulated courses with known fates the probabilities are calibrated within 5 %, see "How far to
+    trust each answer" in the documentation.
 
     References
     ----------
-    Descendants by transport plans: Schiebinger et al. 2019, Cell 176:928.
+    Descendants by chained entropic plans: Schiebinger et al. 2019, Cell 176:928; as a Schrödinger
+    bridge: Lavenant et al. 2024, Ann. Appl. Probab. 34:428. Perplexity as the scale of a kernel:
+    van der Maaten and Hinton 2008, JMLR 9:2579.
 
     Examples
     --------
@@ -111,41 +141,129 @@ def fates(
     >>> cf.tl.fates(adata, flow, "half", cells="time=72")
     >>> adata.obsm["fate_probabilities"].shape
     (2434, 2)
+    >>> adata.obs["fate_True"].notna().sum() == (adata.obs["time"] == 72).sum()
+    True
     """
     course = TimeCourse.read(adata, flow, time_key)
-    goal = course.find_time(time)
-    labels = groups_of(adata, groups)
-    targets = course.rows_at(goal, labels.notna().to_numpy())
-    if not len(targets):
-        raise InputError(f"no cell of time {goal:g} has a value in obs[{groups!r}]")
-    before = np.isin(course.elapsed, [each for each in course.times if each < goal])
-    selected = course.select(cells, before, f"before time {goal:g}")
+    if groups is None:
+        labels = propose_terminal_groups(course, time)
+    else:
+        labels = groups_of(adata, groups)
+    ends = TerminalCells.find(course, labels, time, groups or TERMINAL)
+    usable = np.isin(course.elapsed, [each for each in course.times if each <= ends.times[-1]])
+    selected = course.select(cells, usable, f"at or before time {ends.times[-1]:g}")
     seed = resolve_seed(rng)
     estimator = make_estimator(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
-    ends = labels.iloc[targets].cat.remove_unused_categories()
-    votes = one_hot(ends.cat.codes.to_numpy(), len(ends.cat.categories))
-    probabilities = np.full((adata.n_obs, votes.shape[1]), np.nan)
-    for origin in np.unique(course.elapsed[selected]):
-        rows = course.rows_at(origin, selected)
-        descent = propagate_backward(estimator.estimate(rows, targets), votes)
-        probabilities[rows] = normalise_rows(descent)
-    if lost := int(np.isnan(probabilities[selected, 0]).sum()):
-        log_info(
-            f"{lost} of {int(selected.sum())} cells have no descendants at time {goal:g}: no fate"
-        )
+    probabilities = _propagate(course, estimator, ends, selected)
+    columns = _name_columns(adata, ends.names, key_added)
+    starts, known = _measure_known(course, probabilities, ends)
 
+    certain = by == "coupling" or (by == "flow" and n_samples is None)
+    _report(probabilities, selected, (starts, known), by if certain else None)
     result = adata.copy() if copy else adata
+    _remove_columns(result, key_added)
+    if groups is None:
+        result.obs[TERMINAL] = labels
     result.obsm[key_added + PROBABILITIES] = probabilities
-    result.obs[key_added + ENTROPY] = entr(probabilities).sum(axis=1)
+    result.obs = result.obs.assign(
+        **dict(zip(columns, probabilities.T, strict=True)),
+        **{key_added + ENTROPY: entr(probabilities).sum(axis=1)},
+    )
     entry = {
-        "names": ends.cat.categories.to_numpy(dtype=object),
-        "groups": groups,
-        "time": goal,
+        "names": np.array(ends.names, dtype=object),
+        "columns": np.array(columns, dtype=object),
+        "groups": groups or TERMINAL,
+        "time": ends.times[-1],
+        "end_times": np.array(ends.times),
         "cells": describe_cells(cells),
         "by": by,
+        "certain_by_construction": certain,
         "n_neighbors": n_neighbors if by == "flow" else None,
         "n_samples": n_samples,
+        "start_times": starts,
+        "known": known,
         **course.provenance(seed),
     }
     write_record(result.uns, key_added + PROBABILITIES, entry)
     return result if copy else None
+
+
+def _propagate(
+    course: TimeCourse, estimator: TransitionEstimator, ends: TerminalCells, selected: np.ndarray
+) -> np.ndarray:
+    """Return fate probabilities of the selected cells, from the last terminal cells backward."""
+    terminal = ends.codes >= 0
+    values = np.full((len(terminal), len(ends.names)), np.nan)
+    values[terminal] = np.eye(len(ends.names))[ends.codes[terminal]]
+    # Cells that pass an end time without being terminal vote there, by their own fates.
+    needed = (selected | np.isin(course.elapsed, ends.times)) & ~terminal
+    for k, goal in reversed(list(enumerate(ends.times))):
+        voters = course.rows_at(goal, ~np.isnan(values[:, 0]))
+        earliest = ends.times[k - 1] if k else -np.inf
+        for origin in (time for time in course.times if earliest <= time < goal):
+            rows = course.rows_at(origin, needed)
+            if len(rows):
+                descent = propagate_backward(estimator.estimate(rows, voters), values[voters])
+                values[rows] = normalise_rows(descent)
+    values[~selected] = np.nan
+    return values
+
+
+def _measure_known(
+    course: TimeCourse, probabilities: np.ndarray, ends: TerminalCells
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the start times with more than one fate, and how much of the fates is known there."""
+    shares = {}
+    for time in course.times:
+        rows = course.rows_at(time, ~np.isnan(probabilities[:, 0]) & (ends.codes < 0))
+        found = probabilities[rows]
+        if len(rows) and (total := float(np.sum(found.mean(axis=0) * (1 - found.mean(axis=0))))):
+            open_part = float((found * (1 - found)).sum(axis=1).mean())
+            shares[time] = 1 - open_part / total
+    return np.array(list(shares)), np.array(list(shares.values()))
+
+
+def _report(
+    probabilities: np.ndarray,
+    selected: np.ndarray,
+    known: tuple[np.ndarray, np.ndarray],
+    certain_by: str | None,
+) -> None:
+    """Log how much is known of the fates, and what limits them."""
+    if lost := int(np.isnan(probabilities[selected, 0]).sum()):
+        log_info(f"{lost} of {int(selected.sum())} cells have no fate: no terminal descendants")
+    if certain_by is not None:
+        log_info(
+            f"by={certain_by!r} gives nearly certain fates by construction, also where nothing can "
+            "be known; by='bridge' gives probabilities"
+        )
+    elif len(known[0]):
+        shares = (f"{share:.0%} at {time:g}" for time, share in zip(*known, strict=True))
+        log_info(f"known of the fates (0%: shares of the time only): {format_list(shares)}")
+
+
+def _name_columns(adata: AnnData, names: Sequence[str], key_added: str) -> list[str]:
+    """Return the `obs` columns of the groups; raise where they would replace others."""
+    columns = [f"{key_added}_{name.replace('/', '_')}" for name in names]
+    taken = {str(name) for name in adata.obs} - set(_written_columns(adata, key_added))
+    clashes = [name for name in columns if name in taken or columns.count(name) > 1]
+    if key_added + ENTROPY in columns:
+        clashes.append(key_added + ENTROPY)
+    if clashes:
+        raise InputError(
+            f"obs already has, or would get twice: {format_list(dict.fromkeys(clashes))}; give "
+            "another key_added (--key-added), or rename the groups"
+        )
+    return columns
+
+
+def _written_columns(adata: AnnData, key_added: str) -> list[str]:
+    """Return the `obs` columns that an earlier call wrote."""
+    entry = read_record(adata.uns, key_added + PROBABILITIES) or {}
+    return [*map(str, entry.get("columns", ())), key_added + ENTROPY]
+
+
+def _remove_columns(adata: AnnData, key_added: str) -> None:
+    """Remove the columns of an earlier call, whose groups may have been others."""
+    old = [name for name in _written_columns(adata, key_added) if name in adata.obs]
+    adata.obs = adata.obs.drop(columns=old)

@@ -11,7 +11,9 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+import ot
 from scipy.sparse.linalg import LinearOperator
+from scipy.special import logsumexp
 
 from cellflow._errors import CellflowWarning
 from cellflow.transport.plan import normalise_masses
@@ -177,29 +179,31 @@ def _sinkhorn(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return potentials with column sums of one, and the L1 error of the row sums.
 
-    The smallest cost of each row, then of each column, is subtracted before the exponential, so
-    that every row and column has an entry of 1 and none underflows as a whole.
+    The smallest cost of each row, then of each column, is subtracted first, so that no row or
+    column underflows as a whole; POT's `sinkhorn_stabilized` absorbs large scalings (Schmitzer
+    2019).
     """
     a = normalise_masses(a, len(cost))
-    with np.errstate(divide="ignore"):
-        log_a = np.log(a)
+    n_columns = cost.shape[1]
     lowest_row = cost.min(axis=1)
     lowest_column = (cost - lowest_row[:, None]).min(axis=0)
-    kernel = np.exp((lowest_row[:, None] + lowest_column - cost) / epsilon)
-    share = 1 / cost.shape[1]
-    left = np.exp(log_a)
-    error = np.inf
-    for _ in range(_MAX_ITER):
-        right = share / (left @ kernel)
-        sums = kernel @ right
-        error = float(np.abs(left * sums - a).sum())
-        if error <= tolerance:
-            break
-        left = a / sums
-    with np.errstate(divide="ignore"):
-        f = np.log(left) + lowest_row / epsilon
-        g = np.log(right / share) + lowest_column / epsilon
-    return f, g, error
+    reduced = (cost - lowest_row[:, None] - lowest_column) / epsilon
+    _, log = ot.bregman.sinkhorn_stabilized(
+        a,
+        np.full(n_columns, 1 / n_columns),
+        reduced,
+        1.0,
+        numItermax=_MAX_ITER,
+        # The solver measures the error by the Euclidean norm over columns.
+        stopThr=tolerance / np.sqrt(n_columns),
+        warn=False,
+        log=True,
+    )
+    f = log["logu"]
+    g = -logsumexp(f[:, None] - reduced, axis=0)
+    sums = np.exp(f[:, None] + g - reduced).sum(axis=1) / n_columns
+    error = float(np.abs(sums - a).sum())
+    return f + lowest_row / epsilon, g + lowest_column / epsilon, error
 
 
 def _chunks(n: int) -> list[slice]:

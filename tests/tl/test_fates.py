@@ -11,7 +11,7 @@ import torch
 import cellflow as cf
 from cellflow.couplings import exact_full_coupling
 from cellflow.marginals import Population
-from cellflow.tl import _transition_estimators
+from cellflow.tl import _plan_transitions
 from tests.flows import course_of, flow_of, fork, forking, known_flow, to_the_right
 
 
@@ -34,10 +34,11 @@ def ladder():
 
 
 BOTH = pytest.mark.parametrize("by", ["flow", "coupling"])
+ALL = pytest.mark.parametrize("by", ["bridge", "flow", "coupling"])
 
 
 def test_branches_are_certain_and_the_middle_is_open(forked, flow):
-    cf.tl.fates(forked, flow, "fate", n_neighbors=4)
+    cf.tl.fates(forked, flow, "fate", by="flow", n_neighbors=4)
     entry = forked.uns["cellflow"]["fate_probabilities"]
     assert entry["names"].tolist() == ["up", "down"]
     up = forked.obsm["fate_probabilities"][:, 0]
@@ -45,17 +46,20 @@ def test_branches_are_certain_and_the_middle_is_open(forked, flow):
     assert up[4] == 0.5
     assert up[5:9].tolist() == [1] * 4
     assert up[9:17].tolist() == [0] * 4 + [1] * 4
-    assert np.isnan(forked.obsm["fate_probabilities"][17:]).all()
+    # Cells of the last time have their own group.
+    assert up[17:].tolist() == (forked.obs["fate"][17:] == "up").astype(float).tolist()
+    assert forked.obs["fate_up"].tolist() == up.tolist()
     entropy = forked.obs["fate_entropy"]
     assert entropy.iloc[4] == pytest.approx(np.log(2))
     assert entropy.iloc[:4].tolist() == [0] * 4
-    assert entropy.isna().tolist() == [False] * 17 + [True] * 8
+    assert entropy.notna().all()
+    assert entry["certain_by_construction"]
 
 
 def test_an_ensemble_opens_the_middle_and_little_else(forked):
     still = lambda t, x: torch.zeros_like(x)  # noqa: E731
     flow = known_flow(forked, forking, score=still, diffusion=0.2, method="sf2m")
-    cf.tl.fates(forked, flow, "fate", cells="day=0", n_neighbors=1, n_samples=200)
+    cf.tl.fates(forked, flow, "fate", cells="day=0", by="flow", n_neighbors=1, n_samples=200)
     up = forked.obsm["fate_probabilities"][:9, 0]
     assert up[4] == pytest.approx(0.5, abs=0.15)
     assert up[0] < 0.01
@@ -106,7 +110,7 @@ def test_transitions_of_a_permutation(ladder, by):
     np.testing.assert_allclose(table["probability"], table["target"] == following)
 
 
-@BOTH
+@ALL
 def test_rows_of_sources_sum_to_one_whatever_the_times_are_called(course, quick, by, rng):
     course.obs["kind"] = rng.choice(["x", "y", "z"], 240)
     flow = cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
@@ -119,8 +123,8 @@ def test_rows_of_sources_sum_to_one_whatever_the_times_are_called(course, quick,
     assert table.groupby("source_time")["mass"].sum().tolist() == pytest.approx([1] * 3)
     cf.tl.fates(course, flow, "kind", time="day 4", by=by)
     rows = course.obsm["fate_probabilities"]
-    np.testing.assert_allclose(rows[:180].sum(axis=1), 1)
-    assert np.isnan(rows[180:]).all()
+    np.testing.assert_allclose(rows.sum(axis=1), 1)
+    np.testing.assert_array_equal(rows[180:], pd.get_dummies(course.obs["kind"][180:]))
 
 
 def test_cells_that_grow_have_more_descendants(ladder):
@@ -128,7 +132,7 @@ def test_cells_that_grow_have_more_descendants(ladder):
     grown = known_flow(
         ladder, to_the_right, method="wfr-fm", growth=lambda t, x: np.log(2) * (x[:, 1] < 1)
     )
-    cf.tl.descendants(ladder, grown, "rung=a,b & day=0", 1, n_neighbors=1)
+    cf.tl.descendants(ladder, grown, "rung=a,b & day=0", 1, by="flow", n_neighbors=1)
     expected = [2 / 3, 1 / 3, 0, 0, 0]
     found = ladder.obs["cellflow_descendants"]
     np.testing.assert_allclose(found[5:10], expected, rtol=1e-5)
@@ -158,7 +162,7 @@ def test_a_time_with_half_as_many_cells_is_the_same_population(ladder):
     ladder = ladder[[*range(5), 5, 6, 10, 11, 12, 13, 14]].copy()
     flow = known_flow(ladder, to_the_right)
     group = ladder.obs_names.isin(["c0", "c6"])
-    cf.tl.descendants(ladder, flow, group, 2, n_neighbors=1)
+    cf.tl.descendants(ladder, flow, group, 2, by="flow", n_neighbors=1)
     found = ladder.obs["cellflow_descendants"][7:]
     np.testing.assert_allclose(found, np.array([1 / 5, 1 / 2, 0, 0, 0]) / 0.7, atol=1e-6)
 
@@ -168,13 +172,13 @@ def test_plans_have_the_length_scale_of_the_fit(quick, monkeypatch):
     x = np.repeat([0.0, 1.0, 11.0], 8)[:, None] + np.linspace(0, 0.3, 8).repeat(3)[:, None]
     course = course_of(np.hstack([x, 0 * x]), np.repeat([0, 1, 2], 8), kind=list("ab") * 12)
     flow = cf.tl.fit(course, use_rep="X_pca", method="wfr-fm", recipe=quick, progress=False)
-    seen, whole = [], _transition_estimators.wfr_coupling
+    seen, whole = [], _plan_transitions.wfr_coupling
 
     def spied(*ends, delta, **options):
         seen.append(delta)
         return whole(*ends, delta=delta, **options)
 
-    monkeypatch.setattr(_transition_estimators, "wfr_coupling", spied)
+    monkeypatch.setattr(_plan_transitions, "wfr_coupling", spied)
     cf.tl.fates(course, flow, "kind", by="coupling", rng=5)
     assert seen == [flow.record.wfr_length_scale] * 2
 
@@ -207,7 +211,7 @@ def within(adata, key):
     return replace(flow, context=replace(flow.context, settings=settings))
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("key", ["label_key", "condition_keys"])
 def test_cells_descend_within_their_arm(arms, monkeypatch, key, by):
     flow = within(arms, key)
@@ -220,7 +224,7 @@ def test_cells_descend_within_their_arm(arms, monkeypatch, key, by):
     np.testing.assert_allclose(shares, [0, 1], atol=1e-12)
 
 
-@BOTH
+@ALL
 def test_an_arm_that_ends_has_no_fate(arms, by):
     arms.obs.loc[arms.obs["day"] == 2, "arm"] = "ctrl"
     cf.tl.fates(arms, within(arms, "label_key"), "arm", cells="day=1", by=by)
@@ -231,7 +235,7 @@ def test_an_arm_that_ends_has_no_fate(arms, by):
 
 
 def test_slots_survive_h5ad_and_copies_leave_the_original(forked, flow, tmp_path):
-    copy = cf.tl.fates(forked, flow, "fate", copy=True, key_added="end")
+    copy = cf.tl.fates(forked, flow, "fate", by="flow", copy=True, key_added="end")
     assert "end_probabilities" not in forked.obsm
     assert "cellflow" not in forked.uns
     assert cf.tl.ancestors(copy, flow, "fate=up", 0, key_added="mine") is None
@@ -241,13 +245,14 @@ def test_slots_survive_h5ad_and_copies_leave_the_original(forked, flow, tmp_path
     entry = again.uns["cellflow"]["end_probabilities"]
     assert entry["names"].tolist() == ["up", "down"]
     assert (entry["by"], entry["time"], entry["n_neighbors"]) == ("flow", 2, 20)
+    assert entry["columns"].tolist() == ["end_up", "end_down"]
     assert again.obs["mine"].sum() == pytest.approx(1)
     assert again.uns["cellflow"]["mine"]["cells"] == "fate=up"
 
 
 def test_cells_without_a_group_do_not_vote(forked, flow):
     forked.obs["fate"] = forked.obs["fate"].where(forked.obs_names != "c17")
-    cf.tl.fates(forked, flow, "fate", n_neighbors=4)
+    cf.tl.fates(forked, flow, "fate", by="flow", n_neighbors=4)
     np.testing.assert_allclose(forked.obsm["fate_probabilities"][8], [0.75, 0.25])
 
 
@@ -255,13 +260,21 @@ def test_cells_without_a_group_do_not_vote(forked, flow):
     ("options", "message"),
     [
         ({"groups": "fat"}, "unknown obs column 'fat' .did you mean 'fate'"),
-        ({"by": "flows"}, "unknown estimator of transitions .by. 'flows'.*valid: flow, coupling"),
+        (
+            {"by": "flows"},
+            "unknown estimator of transitions .by. 'flows'.*valid: bridge, flow, coupling",
+        ),
         ({"time": 1.5}, "no cells were measured at time 1.5"),
-        ({"time": 0}, "none of the 25 cells chosen .all. is before time 0"),
-        ({"cells": "fate=up"}, "none of the 4 cells chosen .fate=up. is before time 2"),
-        ({"n_neighbors": 0}, "n_neighbors must be positive"),
+        ({"time": []}, "time is an empty list"),
+        ({"time": {}}, "time is an empty mapping"),
+        ({"time": {"upp": 2}}, "unknown group 'upp' .did you mean 'up'"),
+        ({"time": {"up": 1}}, r"no cell of time 1 has 'up' in obs\['fate'\]"),
+        ({"time": [1, 3]}, "no cells were measured at time 3"),
+        ({"cells": "fate=up", "time": 1}, "none of the 4 cells chosen .fate=up. is at or before"),
+        ({"by": "flow", "n_neighbors": 0}, "n_neighbors must be positive"),
         ({"by": "coupling", "n_samples": 3}, "n_samples goes with by=.flow."),
-        ({"n_samples": 3}, "has no score"),
+        ({"n_samples": 3}, "n_samples goes with by=.flow."),
+        ({"by": "flow", "n_samples": 3}, "has no score"),
     ],
 )
 def test_mistakes_are_named(forked, flow, options, message):
@@ -280,6 +293,77 @@ def test_groups_must_be_there_when_they_are_told(forked, flow):
         cf.tl.ancestors(forked, flow, "fate=start", 0)
     with pytest.raises(cf.InputError, match=r"none of the 8 cells chosen .* is before time 2"):
         cf.tl.descendants(forked, flow, "fate=up,down", 2)
+
+
+def test_a_symmetric_fork_leaves_the_middle_open_and_ends_certain(forked, flow):
+    cf.tl.fates(forked, flow, "fate")
+    up = forked.obs["fate_up"].to_numpy()
+    assert up[4] == pytest.approx(0.5, abs=1e-3)
+    np.testing.assert_allclose(up[:9] + up[8::-1], 1, atol=1e-3)
+    assert (np.diff(up[:9]) > 0).all()
+    assert up[9:13].max() < 0.05
+    assert up[13:17].min() > 0.95
+    entry = forked.uns["cellflow"]["fate_probabilities"]
+    assert entry["start_times"].tolist() == [0, 1]
+    assert entry["known"][0] < 0.5 < 0.9 < entry["known"][1]
+    assert not entry["certain_by_construction"]
+
+
+def test_probabilities_are_shares_where_nothing_can_be_known(caplog):
+    """Fates are drawn after day 2, from cells that do not differ before."""
+    course = cf.datasets.simulate_course(600, 60, times=(0, 1, 4), commitment=2.45, rng=3)
+    cf.pp.embed(course, n_dims=8)
+    short = cf.recipe("default", n_steps=5)
+    flow = cf.tl.fit(course, time_key="time", use_rep="X_cellflow", recipe=short, progress=False)
+    losses = {}
+    for by in ("bridge", "flow"):
+        cf.tl.fates(course, flow, "state", by=by, time=4)
+        names = list(course.uns["cellflow"]["fate_probabilities"]["names"])
+        start = (course.obs["time"] == 0).to_numpy()
+        found = course.obsm["fate_probabilities"][start, names.index("A")]
+        truth = course.obsm["true_fate_probabilities"][start, 0]
+        losses[by] = float(np.square(found - truth).mean())
+    assert losses["bridge"] < 0.02 < 0.1 < losses["flow"]
+
+
+@BOTH
+def test_fates_of_several_times(ladder, by):
+    """Rung a ends at day 1, and b at day 2; the others at both."""
+    ladder.obs["rung"] = ladder.obs["rung"].where(ladder.obs_names != "c10")
+    flow = known_flow(ladder, to_the_right)
+    cf.tl.fates(
+        ladder, flow, "rung", by=by, n_neighbors=1, time={"a": 1, **dict.fromkeys("bcde", 2)}
+    )
+    expected = np.tile(np.eye(5), (3, 1))
+    expected[10] = np.nan
+    np.testing.assert_allclose(ladder.obsm["fate_probabilities"], expected, atol=1e-3)
+    entry = ladder.uns["cellflow"]["fate_probabilities"]
+    assert entry["end_times"].tolist() == [1, 2]
+    cf.tl.fates(ladder, flow, "rung", by=by, n_neighbors=1, time=[1, "2"])
+    np.testing.assert_allclose(ladder.obsm["fate_probabilities"], expected, atol=1e-3)
+
+
+def test_terminal_groups_are_proposed(forked, flow):
+    cf.tl.fates(forked, flow, by="flow", n_neighbors=4)
+    proposed = forked.obs["cellflow_terminal"]
+    assert proposed.notna().tolist() == [False] * 17 + [True] * 8
+    table = pd.crosstab(proposed, forked.obs["fate"])
+    assert sorted(table[["up", "down"]].to_numpy().ravel().tolist()) == [0, 0, 4, 4]
+    assert forked.obs["fate_terminal 1"].notna().all()
+    with pytest.raises(cf.InputError, match="groups are proposed at one time only"):
+        cf.tl.fates(forked, flow, time=[1, 2])
+
+
+def test_columns_of_others_are_not_replaced(forked, flow):
+    cf.tl.fates(forked, flow, "fate")
+    forked.obs["other"] = forked.obs["fate"].map({"up": "a/b", "down": "b"}).astype("category")
+    cf.tl.fates(forked, flow, "other")
+    assert {"fate_a_b", "fate_b"} <= set(forked.obs)
+    assert not {"fate_up", "fate_down"} & set(forked.obs)
+    forked.obs["end_b"] = 1
+    with pytest.raises(cf.InputError, match="obs already has, or would get twice: end_b"):
+        cf.tl.fates(forked, flow, "other", key_added="end")
+    assert "end_probabilities" not in forked.obsm
 
 
 def test_real_clones_and_fates_by_flow_and_plans_agree(shared_data, quick):
