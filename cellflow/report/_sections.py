@@ -184,15 +184,15 @@ def growth(inputs: ReportInputs) -> Section | None:
         return None
     adata = inputs.course.adata
     axes = pl.growth(adata, time_key=inputs.course.time_key, color=inputs.color, show=False)
-    above_zero = (
-        "a cell grows more than the cells of its time on average, whose total mass is held constant"
+    meaning = (
+        "The flow holds the total mass constant, so they compare cells of one time only"
         if is_relative_growth(adata.uns, GROWTH)
-        else "cells multiply"
+        else "Above 0 cells multiply"
     )
     return Section(
         "Growth",
         "growth",
-        figures=[Figure.of(axes, f"Growth rates of the cells of each time; above 0 {above_zero}.")],
+        figures=[Figure.of(axes, f"Growth rates of the cells of each time. {meaning}.")],
     )
 
 
