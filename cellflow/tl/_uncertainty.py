@@ -50,10 +50,11 @@ def uncertainty(
     key_added: str = UNCERTAINTY,
     copy: bool = False,
 ) -> AnnData | None:
-    """Compute the disagreement of several fits on each cell, and its distance from data.
+    """Compute where cells may go: disagreement of fits, distance from data, radius of descendants.
 
     Every cell is moved from its own time to `time`, backward if that is earlier, by each of
-    several flows that were fitted to the same data with different seeds.
+    several flows that were fitted to the same data with different seeds. The radius is that of the
+    measured cells of `time` among which its descendants are expected, and depends on no network.
 
     Parameters
     ----------
@@ -114,8 +115,10 @@ def uncertainty(
     Notes
     -----
     Seeds disagree on what the fit leaves open (Lakshminarayanan et al. 2017, arXiv 1612.01474).
-    They may agree on a common error, such as a wrong coupling; `tl.holdout` and `tl.regions`
-    measure errors on held-out times.
+    They agree on errors that all of them make, such as certainty about a fate that nothing in the
+    data decides; `tl.holdout` and `tl.regions` measure errors on held-out times. The radius is
+    calibrated as far as `docs/trust.md` shows: on simulated courses, that of 90 % held between 83 %
+    and 95 % of the true descendants.
 
     Examples
     --------
