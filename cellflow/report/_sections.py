@@ -16,6 +16,7 @@ from cellflow._keys import (
     FROM_DATA,
     GROWTH,
     PROBABILITIES,
+    RADIUS,
     UNCERTAINTY,
     VELOCITY,
     is_relative_growth,
@@ -202,6 +203,7 @@ def trust(inputs: ReportInputs) -> Section | None:
     shown = {
         UNCERTAINTY: "fits disagree by",
         FROM_DATA: "distance from data",
+        RADIUS: "radius of 90 % of descendants",
     }
     present = {key: heading for key, heading in shown.items() if key in obs}
     if not present:
@@ -218,7 +220,8 @@ def trust(inputs: ReportInputs) -> Section | None:
             "a cell goes, in units of the spread of the cells; and they take it so far from "
             "measured cells, where 1 is usual among these. Agreement of seeds is not accuracy: "
             "errors that all seeds share, such as certainty about a fate that nothing in the data "
-            "decides, do not show here."
+            "decides, do not show here. The radius holds 90 % of the predicted descendants, in the "
+            "same units; it does not depend on the fits."
         ],
         tables=[Table((f"time{inputs.unit}", *present.values()), rows)],
     )
