@@ -131,6 +131,15 @@ def test_a_checkpoint_of_other_cells_or_settings_is_refused(course, small, tmp_p
         cf.tl.fit(course, recipe=small, **kept)
 
 
+def test_a_checkpoint_to_resume_from_that_is_missing_is_named(course, small, tmp_path, caplog):
+    settings = {"use_rep": "X_pca", "recipe": small, "progress": False}
+    checkpoint = cf.Checkpoint(tmp_path / "c", 4, resume=True)
+    for told in (True, False):
+        caplog.clear()
+        cf.tl.fit(course, checkpoint=checkpoint, **settings)
+        assert (f"{tmp_path / 'c'} does not exist yet" in caplog.text) == told
+
+
 def test_resume_needs_a_checkpoint_and_none_is_overwritten_unasked(run, folder):
     assert "--resume needs --checkpoint FILE" in run(*FIT, "--output", "f", "--resume")[2]
     (folder / "kept").write_text("mine")

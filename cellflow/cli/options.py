@@ -264,7 +264,7 @@ _method = compose(
         type=PATH,
         metavar="FILE.yaml",
         panel=FIT,
-        help="Settings of method and recipe; options on the command line override it.",
+        help="Settings of method and recipe; options for single settings override it.",
     ),
 )
 side_columns = compose(
@@ -473,6 +473,12 @@ def fit_options(command: Command) -> Command:
         from cellflow.methods.recipes import recipe_of
 
         read = None if config is None else read_config(config)
+        for name, given in (("method", method), ("recipe", recipe)):
+            if read is not None and given is not None and name in read.named:
+                raise click.UsageError(
+                    f"--{name} {given} would replace the {name} of {config} with all of its "
+                    f"settings; leave one of them out"
+                )
         parts = {name: kwargs.pop(name) for name in _PARTS}
         base = method or (read.method if read else None)
         numbers = recipe or (read.recipe if read else "default")

@@ -7,17 +7,17 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from cellflow._checks import check_choice
 from cellflow.evaluation.protocols import PROTOCOLS
 from cellflow.methods.names import EXPRESSION_KINDS, TIME_AXES
-from cellflow.methods.validation import validate_settings
+from cellflow.methods.validation import StrictSettings, validate_settings
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 
-class HeldOut(BaseModel):
+class HeldOut(StrictSettings):
     """Settings of how the times of one data set are held out and scored.
 
     Each is a keyword of `tl.holdout` and `tl.benchmark`, and a key of a data set in YAML.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,13 @@ class Config:
         Coupling, path and objective.
     recipe
         Net and optimisation.
+    named
+        Which of `method` and `recipe` the file has; the other is the default.
     """
 
     method: Method
     recipe: Recipe
+    named: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     def to_yaml(self) -> str:
         """Write every setting as YAML, which `read_config` reads.
@@ -79,7 +82,8 @@ def read_config(path: str | Path) -> Config:
     values = read_mapping(Path(path), ("method", "recipe"))
     method, changes = split_preset(values.get("method"), "method")
     recipe, numbers = split_preset(values.get("recipe"), "recipe")
-    return Config(method_of(method, **changes), recipe_of(recipe or "default", **numbers))
+    named = tuple(name for name, value in values.items() if value is not None)
+    return Config(method_of(method, **changes), recipe_of(recipe or "default", **numbers), named)
 
 
 def read_mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:

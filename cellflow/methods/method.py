@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     NonNegativeFloat,
@@ -30,7 +29,7 @@ from cellflow.methods.parts import (
 )
 from cellflow.methods.presets import PRESETS
 from cellflow.methods.recipes import Recipe
-from cellflow.methods.validation import validate_settings
+from cellflow.methods.validation import StrictSettings, report_first_error, validate_settings
 
 Settings = TypeVar("Settings", bound=PartSettings)
 
@@ -48,7 +47,7 @@ def _make_part(value: Any, classes: Mapping[str, type[Settings]], kind: str) -> 
     return validate_settings(part, values, "method setting")
 
 
-class Method(BaseModel):
+class Method(StrictSettings):
     """A coupling, a path and an objective, each with its settings.
 
     The unit of length is the spread of the training cells if the recipe standardises, else that of
@@ -80,6 +79,10 @@ class Method(BaseModel):
         BeforeValidator(lambda value: _make_part(value, OBJECTIVES, "objective")),
     ]
     asynchrony: NonNegativeFloat = 0.0
+
+    def __init__(self, **values: Any) -> None:
+        with report_first_error("method setting"):
+            super().__init__(**values)
 
     @property
     def parts(self) -> tuple[CouplingSettings, PathSettings, ObjectiveSettings]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -18,6 +17,8 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
 )
+
+from cellflow.methods.validation import StrictSettings
 
 _CFM = "Tong et al. 2024, arXiv 2302.00482"
 _OT_CFM_UNBALANCED = "Eyring et al. 2024, arXiv 2311.15100"
@@ -31,7 +32,7 @@ def _path_to_str(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-class PartSettings(BaseModel):
+class PartSettings(StrictSettings):
     """Settings of one part of a method.
 
     Attributes

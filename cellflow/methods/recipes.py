@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -19,10 +18,10 @@ from cellflow._checks import check_choice
 from cellflow._errors import InputError
 from cellflow.methods.names import RECIPES
 from cellflow.methods.sizes import MLPSizes, NetSizes, Sizes
-from cellflow.methods.validation import validate_settings
+from cellflow.methods.validation import StrictSettings, report_first_error, validate_settings
 
 
-class Recipe(BaseModel):
+class Recipe(StrictSettings):
     """Settings of the network and of the optimisation.
 
     Attributes
@@ -91,6 +90,10 @@ class Recipe(BaseModel):
     # The networks of cell flows are so small that more threads do not save time, and cost much if
     # other processes use the cores; with one thread, sums do not depend on the number of cores.
     threads: PositiveInt | None = 1
+
+    def __init__(self, **values: Any) -> None:
+        with report_first_error("recipe setting"):
+            super().__init__(**values)
 
 
 _RECIPES = {

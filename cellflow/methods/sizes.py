@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -19,12 +18,13 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from cellflow._errors import InputError
+from cellflow.methods.validation import StrictSettings
 
 _Share = Annotated[float, Field(ge=0, lt=1)]
 _Some = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
 
-class NetSizes(BaseModel):
+class NetSizes(StrictSettings):
     """Name and sizes of a network: what a recipe stores under `net`.
 
     A subclass gives the field `kind` its name, and one field to each argument of the network.

@@ -82,10 +82,11 @@ def _common_blocks(
     everything: list[tuple[slice | np.ndarray, slice | np.ndarray]] = [(slice(None), slice(None))]
     if labels is None:
         return everything
-    common = np.intersect1d(*labels)
-    return [
-        (np.flatnonzero(labels[0] == label), np.flatnonzero(labels[1] == label)) for label in common
+    blocks: list[tuple[slice | np.ndarray, slice | np.ndarray]] = [
+        (np.flatnonzero(labels[0] == label), np.flatnonzero(labels[1] == label))
+        for label in np.intersect1d(*labels)
     ]
+    return blocks or everything
 
 
 def energy_distance(x: Cloud, y: Cloud) -> float:

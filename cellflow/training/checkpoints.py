@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from cellflow._errors import FileError, InputError
+from cellflow._log import log_info
 from cellflow._tensors import check_digest, read_tensors, write_tensors
 
 FORMAT = "cellflow-checkpoint"
@@ -142,7 +143,10 @@ class Checkpoint:
             If it belongs to another training.
         """
         path = Path(self.path)
-        if not self.resume or not path.exists():
+        if not self.resume:
+            return None
+        if not path.exists():
+            log_info(f"checkpoint {path} does not exist yet: training starts from the first step")
             return None
         tensors, metadata = read_tensors(path, "a checkpoint")
         if metadata.get("format") != FORMAT:

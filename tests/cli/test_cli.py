@@ -271,6 +271,19 @@ def test_a_method_printed_as_yaml_is_a_config_that_fits(run, file, tmp_path):
     settings = cf.Flow.load("flow").as_dict()
     assert settings["method"]["path"] == {"name": "bridge", "sigma": 0.7}
     assert settings["recipe"]["n_steps"] == 20
+    code, _, err = run(*words, "--method", "sb-cfm", "--force")
+    assert code == 2
+    assert "--method sb-cfm would replace the method of config.yaml" in err
+
+
+def test_a_config_of_a_recipe_alone_takes_a_method(run, file, tmp_path):
+    (tmp_path / "config.yaml").write_text("recipe: {n_steps: 5}")
+    words = ["fit", file, "--use-rep", "X_pca", "--config", "config.yaml", "--output", "flow"]
+    assert run(*words, "--method", "i-cfm")[0] == 0
+    settings = cf.Flow.load("flow").as_dict()
+    assert settings["method"]["coupling"]["name"] == "independent"
+    assert settings["recipe"]["n_steps"] == 5
+    assert "--recipe default would replace the recipe" in run(*words, "--recipe", "default")[2]
 
 
 def test_parts_that_do_not_go_together_are_one_line(run, file):

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellflow import Config, FileError, InputError, Method, method, read_config, recipe
+from cellflow import Config, FileError, InputError, Method, Recipe, method, read_config, recipe
 from cellflow.methods.parts import (
     COUPLINGS,
     OBJECTIVES,
@@ -222,6 +222,29 @@ def test_parts_that_do_not_go_together_are_refused_with_the_reason(changes, mess
 def test_growth_has_evidence_which_is_numbers_of_cells_only_if_chosen(chosen, evidence):
     assert chosen.growth_evidence == evidence
     assert chosen.needs_growth_rates == (evidence == "rates")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Method(coupling="ot", path="straight"), "method setting objective"),
+        (lambda: Method(coupling="ot", path="wfr", objective="growth"), "does not go with path"),
+        (lambda: Recipe(n_steps=0), "recipe setting n_steps=0"),
+        (lambda: recipe("default", n_steps=True), "n_steps must not be true or false, got True"),
+        (lambda: recipe("default", net={"width": True}), "width must not be true or false"),
+        (lambda: method("ot-cfm", sigma=False), "sigma must not be true or false"),
+        (lambda: method("ot-cfm", asynchrony=True), "asynchrony must not be true or false"),
+    ],
+)
+def test_settings_of_objects_are_checked_as_those_of_functions(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_switches_are_true_or_false():
+    assert recipe("default", replace=True).replace
+    assert not recipe("default", ema_ramp=False).ema_ramp
+    assert Recipe.model_validate(recipe("default").model_dump()) == recipe("default")
 
 
 def test_growth_alone_changes_the_default_method():

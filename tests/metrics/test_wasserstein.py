@@ -64,6 +64,19 @@ def test_midpoint_lies_on_the_geodesic(seed, n, fraction):
     assert wasserstein(middle, y, power=2) == pytest.approx((1 - fraction) * whole, abs=1e-6)
 
 
+def test_the_midpoint_keeps_labels_and_what_lies_beside_the_points():
+    """Two pairs that change places; a label that one side lacks is left out."""
+    x, y = Cloud.of([[0.0], [4.0], [9.0]]), Cloud.of([[0.0], [4.0]])
+    labels = np.array([1, 0, 2]), np.array([0, 1])
+    middle = midpoint(x, y, 0.5, labels=labels)
+    assert sorted(middle.points.ravel()) == [2, 2]
+    beside = np.array([[10.0], [0.0]])
+    middle = midpoint(Cloud.of(x.points[:2]), y, 0.25, beside=(beside, beside[::-1]))
+    assert sorted(middle.points.ravel()) == [1, 3]
+    apart = midpoint(x, y, 0.5, labels=(labels[0], labels[1] + 7))
+    assert apart.weights.sum() == pytest.approx(1)
+
+
 def test_other_powers_are_refused(rng):
     x = Cloud.of(rng.normal(size=(3, 2)))
     with pytest.raises(InputError, match="unknown power '3'; valid: 1, 2"):
