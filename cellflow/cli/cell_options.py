@@ -82,13 +82,14 @@ descent = options.compose(
     click.option(
         "--by",
         type=click.Choice(list(TRANSITION_ESTIMATORS)),
-        default="flow",
+        default="bridge",
         show_default=True,
         panel=options.FIT,
         help="Estimator of descent; " + options.describe_choices(TRANSITION_ESTIMATORS) + ".",
     ),
     options.n_neighbors(
-        default=20, help="Nearest measured cells that share the mass of a predicted cell."
+        default=20,
+        help="Nearest measured cells that share the mass of a predicted cell, for --by flow.",
     ),
     n_samples,
 )

@@ -46,7 +46,8 @@ def uncertainty(
     """Compute how much several flows disagree about each cell, and its distance from data.
 
     The result is a copy of FILE with obs cellflow_uncertainty, if several flows are given, and
-    obs cellflow_distance: the distance from the predicted to measured cells.
+    obs cellflow_distance: the distance from the predicted to measured cells. Flows that differ
+    in their seed share errors that do not show as disagreement.
     """
     from cellflow import Flow, tl
     from cellflow._files import check_file_target

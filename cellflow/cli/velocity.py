@@ -25,6 +25,15 @@ from cellflow.cli.outputs import write_cells
     "--genes", "decode", is_flag=True, panel=options.DATA, help="Decode velocities to genes."
 )
 @options.n_neighbors(default=30, help="Number of neighbours for the projection to an embedding.")
+@click.option(
+    "--n-smooth",
+    type=click.IntRange(min=1),
+    default=30,
+    show_default=True,
+    metavar="N",
+    panel=options.DATA,
+    help="Number of nearest cells of the same time to average a velocity over.",
+)
 @options.time_key
 @options.force
 @options.device

@@ -6,6 +6,7 @@ from cellflow.couplings.acceleration_transport import (
     AccelerationCoupling,
     acceleration_cost,
 )
+from cellflow.couplings.bridge import bridge_transitions
 from cellflow.couplings.coupling import Coupling, IndependentCoupling, PairTable
 from cellflow.couplings.dual_ascent import THRESHOLD, fit_potentials, warn_unless_converged
 from cellflow.couplings.dual_potentials import Potentials
@@ -42,6 +43,7 @@ __all__ = [
     "SemidiscreteCoupling",
     "acceleration_cost",
     "blockwise_coupling",
+    "bridge_transitions",
     "default_delta",
     "euclidean",
     "exact_full_coupling",

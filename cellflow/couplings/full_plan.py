@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -20,7 +19,7 @@ from cellflow.couplings.ground_costs import Cost, LineageCost, squared_euclidean
 from cellflow.transport.exact import exact_plan, lazy_exact_plan, plan_memory
 from cellflow.transport.low_rank import LowRankPlan, low_rank_plan
 from cellflow.transport.plan import Plan
-from cellflow.transport.random_blocks import blockwise_plan
+from cellflow.transport.random_blocks import BlockCost, blockwise_plan
 
 #: Dimensions up to which recomputing costs at every pivot of the network simplex is fast.
 _MAX_LAZY_DIM = 10
@@ -158,9 +157,9 @@ def exact_full_coupling(
     InputError
         If the plan requires more memory than `max_memory`.
     """
-    before, after = _to_float64(source.cells), _to_float64(target.cells)
+    before, after = to_float64(source.cells), to_float64(target.cells)
     n, m = len(before), len(after)
-    a, b = _masses(source), _masses(target)
+    a, b = masses_of(source), masses_of(target)
     needed = plan_memory(n, m)
     if needed <= max_memory:
         plan = exact_plan(_cost_matrix(cost, before, after), a, b)
@@ -211,9 +210,9 @@ def blockwise_coupling(
         Number of random splits into blocks; the plan is the mean over them.
     """
     plan = blockwise_plan(
-        _block_cost(cost, _to_float64(source.cells), _to_float64(target.cells)),
-        _masses(source),
-        _masses(target),
+        block_cost(cost, to_float64(source.cells), to_float64(target.cells)),
+        masses_of(source),
+        masses_of(target),
         block_size=block_size,
         generator=generator,
         rounds=rounds,
@@ -248,17 +247,20 @@ def low_rank_coupling(
         Entropic regularisation of the factors, in units of the cost.
     """
     seed = draw_seed(generator, 2**31)
-    x, y = (_to_float64(marginal.cells).cost_features.numpy() for marginal in (source, target))
-    plan = low_rank_plan(x, y, rank, _masses(source), _masses(target), epsilon=epsilon, seed=seed)
+    x, y = (to_float64(marginal.cells).cost_features.numpy() for marginal in (source, target))
+    plan = low_rank_plan(
+        x, y, rank, masses_of(source), masses_of(target), epsilon=epsilon, seed=seed
+    )
     return LowRankCoupling(source, target, interval, plan)
 
 
-def _masses(marginal: FiniteMarginal) -> np.ndarray:
+def masses_of(marginal: FiniteMarginal) -> np.ndarray:
+    """Return the masses of a marginal, float64 on the CPU."""
     masses: np.ndarray = marginal.masses.double().cpu().numpy()
     return masses
 
 
-def _to_float64(batch: Batch) -> Batch:
+def to_float64(batch: Batch) -> Batch:
     """Return the batch on the CPU with coordinates in float64, as exact solvers require."""
     batch = batch.to("cpu")
     features = None if batch.features is None else batch.features.double()
@@ -272,9 +274,9 @@ def _is_squared_distance(cost: Cost, source: Batch, target: Batch) -> bool:
     return cost is squared_euclidean
 
 
-def _block_cost(
-    cost: Cost, source: Batch, target: Batch
-) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def block_cost(cost: Cost, source: Batch, target: Batch) -> BlockCost:
+    """Return the function of row and column indices that computes their costs."""
+
     def block(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         pair = source[torch.from_numpy(rows)], target[torch.from_numpy(columns)]
         costs: np.ndarray = cost(*pair).numpy()

@@ -21,8 +21,10 @@ STARTS = {
 }
 
 TRANSITION_ESTIMATORS = {
+    "bridge": "products of entropic transport plans between consecutive time points, whose rows "
+    "spread over the cells that the data cannot tell apart",
     "flow": "cells are moved along the flow and matched to the nearest measured cells",
-    "coupling": "products of transport plans between consecutive time points, without a network",
+    "coupling": "products of exact transport plans between consecutive time points",
 }
 
 RECIPES = {

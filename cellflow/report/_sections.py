@@ -216,7 +216,9 @@ def trust(inputs: ReportInputs) -> Section | None:
         paragraphs=[
             "Medians over the cells of a time. Fits of several seeds disagree by so much on where "
             "a cell goes, in units of the spread of the cells; and they take it so far from "
-            "measured cells, where 1 is usual among these."
+            "measured cells, where 1 is usual among these. Agreement of seeds is not accuracy: "
+            "errors that all seeds share, such as certainty about a fate that nothing in the data "
+            "decides, do not show here."
         ],
         tables=[Table((f"time{inputs.unit}", *present.values()), rows)],
     )

@@ -28,7 +28,7 @@ def fates(
     *,
     cells: Cells = None,
     time: float | str | None = None,
-    by: str = "flow",
+    by: str = "bridge",
     n_neighbors: int = 20,
     n_samples: int | None = None,
     time_key: str | None = None,

@@ -29,7 +29,7 @@ def transitions(
     flow: Flow,
     groups: str,
     *,
-    by: str = "flow",
+    by: str = "bridge",
     n_neighbors: int = 20,
     n_samples: int | None = None,
     time_key: str | None = None,

@@ -139,6 +139,11 @@ def uncertainty(
     log_info(
         f"{share:.0%} of the cells arrive at time {goal:g} far from data (5% of measured ones)"
     )
+    if len(flows) > 1:
+        log_info(
+            f"{len(flows)} seeds disagree by {np.median(adata.obs[key_added]):.2f} of the spread "
+            "(median); this says nothing about errors that all seeds share"
+        )
     if share > _TOO_MANY:
         warnings.warn(
             f"{share:.0%} of the cells arrive at time {goal:g} farther from measured cells than "

@@ -31,6 +31,7 @@ def velocity(
     basis: str | Sequence[str] = (),
     decode: bool = False,
     n_neighbors: int = 30,
+    n_smooth: int = 30,
     key_added: str = VELOCITY,
     copy: bool = False,
 ) -> AnnData | None:
@@ -55,6 +56,10 @@ def velocity(
         Decode velocities to genes; requires a representation made of genes.
     n_neighbors
         Number of neighbours that the arrow of a cell on a plot is computed from.
+    n_smooth
+        Number of nearest cells of the same time, and the same label if the flow was fitted within
+        labels, that a velocity is averaged over, the cell included; all if there are fewer. 1 keeps
+        the velocity of the flow at the cell alone, which carries the noise of its counts.
     key_added
         Prefix of the `obsm` keys, and name of the layer.
     copy
@@ -73,8 +78,8 @@ def velocity(
         With `decode`: velocity and decoded expression of each gene, float32, on the scale of the
         representation, NaN for genes outside it; and a mask of the genes inside it.
     `uns["cellflow"]["velocity"]`
-        `bases` (`linear` or `neighbours` for each), and the provenance: `flow_id`, `data`, `seed`,
-        `device`, `versions`, `time_key`, `unit`.
+        `bases` (`linear` or `neighbours` for each), `n_smooth`, and the provenance: `flow_id`,
+        `data`, `seed`, `device`, `versions`, `time_key`, `unit`.
 
     Raises
     ------
@@ -84,6 +89,10 @@ def velocity(
 
     Notes
     -----
+    Averages over 30 cells raised the cosine with the true velocity from 0.45 to 0.64 on simulated
+    courses (`docs/trust.md`). Instantaneous changes are faster than averages over an interval: true
+    velocities were 1.5 to 2 times as long.
+
     A basis that is an affine map of the representation (such as its principal components, found by
     least squares) gets the exact image of the velocity, in units of the basis per unit of elapsed
     time. On any other basis an arrow is the mean of the unit displacements to the neighbours of the
@@ -108,6 +117,7 @@ def velocity(
     >>> adata.obsm["velocity_cellflow"].shape, adata.layers["velocity"].shape
     ((2434, 3), (2434, 41))
     """
+    check_positive(n_smooth, "n_smooth")
     course = TimeCourse.read(adata, flow, time_key)
     representation = course.representation
     key = str(flow.inputs.use_rep or REPRESENTATION)
@@ -118,7 +128,7 @@ def velocity(
     if decode:
         representation.require_linear()
     points = course.cells.x.double().cpu().numpy()
-    velocity = course.velocity(np.arange(adata.n_obs))
+    velocity = _average(course, points, course.velocity(np.arange(adata.n_obs)), n_smooth)
     if key in adata.obsm:
         _check_slot(read_embedding(adata, key), points, key)
     arrows, projections = {_basis_name(key): velocity}, {}
@@ -132,8 +142,27 @@ def velocity(
         adata.obsm[f"{key_added}_{name}"] = values.astype(np.float32)
     if decode:
         _write_genes(adata, representation, points, velocity, key_added)
-    write_record(adata.uns, key_added, {**course.provenance(), "bases": projections})
+    write_record(
+        adata.uns, key_added, {**course.provenance(), "bases": projections, "n_smooth": n_smooth}
+    )
     return adata if copy else None
+
+
+def _average(
+    course: TimeCourse, points: np.ndarray, velocity: np.ndarray, n_smooth: int
+) -> np.ndarray:
+    """Average velocities over the nearest cells of the same time and label."""
+    if n_smooth == 1:
+        return velocity
+    found = np.empty_like(velocity)
+    for time in np.unique(course.elapsed):
+        rows = course.rows_at(time)
+        for block, _ in course.label_blocks(rows, rows):
+            cells = rows[block]
+            search = NearestNeighbors(n_neighbors=min(n_smooth, len(cells))).fit(points[cells])
+            near = search.kneighbors(points[cells], return_distance=False)
+            found[cells] = velocity[cells[near]].mean(axis=1)
+    return found
 
 
 def _basis_name(basis: str) -> str:

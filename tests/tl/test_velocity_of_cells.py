@@ -3,6 +3,7 @@
 import anndata
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 import cellflow as cf
 from cellflow.representation import from_context
@@ -19,9 +20,41 @@ def flow(course):
 
 def test_velocity_is_per_unit_of_elapsed_time(course, flow):
     """Three mean intervals in four days: the real clock runs at 3/4."""
-    cf.tl.velocity(course, flow)
+    cf.tl.velocity(course, flow, n_smooth=1)
     expected = 0.75 * (course.obsm["X_pca"] @ MATRIX.T + SHIFT)
     np.testing.assert_allclose(course.obsm["velocity_pca"], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_velocities_are_averaged_over_the_nearest_cells_of_the_time(course, flow):
+    """Of a linear field, the average over cells is the velocity at their mean."""
+    cf.tl.velocity(course, flow, n_smooth=10)
+    x = course.obsm["X_pca"]
+    day = (course.obs["day"] == 1).to_numpy()
+    near = cdist(x[day], x[day]).argsort(axis=1)[:, :10]
+    expected = 0.75 * (x[day][near].mean(axis=1) @ MATRIX.T + SHIFT)
+    np.testing.assert_allclose(course.obsm["velocity_pca"][day], expected, rtol=1e-4, atol=1e-4)
+    cf.tl.velocity(course, flow, n_smooth=1_000)
+    found = course.obsm["velocity_pca"][day]
+    np.testing.assert_allclose(found, np.tile(found.mean(axis=0), (60, 1)), rtol=1e-5)
+    assert course.uns["cellflow"]["velocity"]["n_smooth"] == 1_000
+    with pytest.raises(cf.InputError, match="n_smooth must be positive, got 0"):
+        cf.tl.velocity(course, flow, n_smooth=0)
+
+
+def test_velocities_are_averaged_within_labels(course, rng):
+    """Cells of one label stand still, those of the other move; neither borrows from the other."""
+    course.obs["kind"] = np.where(rng.random(240) < 0.5, "a", "b")
+    still = (course.obs["kind"] == "a").to_numpy()
+    course.obsm["X_pca"][:, 1] = np.where(still, 0, course.obs["day"])
+    recipe = cf.recipe("default", n_steps=30, net={"width": 16}, batch_size=32)
+    flow = cf.tl.fit(course, use_rep="X_pca", label_key="kind", recipe=recipe, progress=False)
+    cf.tl.velocity(course, flow, n_smooth=1_000)
+    found = course.obsm["velocity_pca"]
+    for kind in (still, ~still):
+        for day in (0, 1):
+            rows = kind & (course.obs["day"] == day).to_numpy()
+            assert found[rows].std(axis=0).max() < 1e-5
+    assert np.abs(found[still][0] - found[~still][0]).max() > 1e-4
 
 
 def test_where_two_intervals_meet_the_clock_runs_at_the_mean_of_both(course):

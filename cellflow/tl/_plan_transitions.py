@@ -1,0 +1,162 @@
+"""Transitions by chains of transport plans between all cells of consecutive times."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
+
+from cellflow._random import torch_generator
+from cellflow.couplings import bridge_transitions, exact_full_coupling, wfr_coupling
+from cellflow.io import SideColumns, conditions_of, populations
+from cellflow.marginals import Population
+from cellflow.methods.parts import ExactFullSettings, WFRSettings
+from cellflow.representation import points_of
+from cellflow.tl._time_course import TimeCourse
+from cellflow.training import ground_cost
+
+
+@dataclass(frozen=True)
+class PlanTransitions(ABC):
+    """Multiply transport plans between consecutive times.
+
+    Costs are those that the flow was fitted with (`cost`, `cost_rep`, `lineage_key`), and cells are
+    coupled within its labels. Growth rates, where the flow uses them, weigh the cells of the
+    earlier time. Columns are scaled to one: a later cell is one cell, and its column holds the
+    shares of the cells it stems from.
+
+    Attributes
+    ----------
+    course
+        The cells.
+    seed
+        Seed of the blocks that large plans are solved in.
+    """
+
+    course: TimeCourse
+    seed: int
+    _plans: dict[float, LinearOperator] = field(default_factory=dict)
+
+    def estimate(self, rows: np.ndarray, targets: np.ndarray) -> list[csr_array | LinearOperator]:
+        """Return a matrix for each interval in between; see `TransitionEstimator`."""
+        elapsed = self.course.elapsed
+        origin, goal = (float(elapsed[each[0]]) for each in (rows, targets))
+        low, high = sorted((origin, goal))
+        stops = [time for time in self.course.times if low <= time <= high]
+        plans = [self._between(*ends) for ends in pairwise(stops)]
+        if goal < origin:
+            plans = [plan.T for plan in reversed(plans)]
+        return [self._selection(rows, origin), *plans, self._selection(targets, goal).T]
+
+    def _selection(self, rows: np.ndarray, time: float) -> csr_array:
+        """Return the matrix that selects rows from all cells of a time, shape (len(rows), n)."""
+        everyone = self.course.rows_at(time)
+        entries = np.arange(len(rows)), np.searchsorted(everyone, rows)
+        return csr_array((np.ones(len(rows)), entries), shape=(len(rows), len(everyone)))
+
+    def _between(self, start: float, stop: float) -> LinearOperator:
+        """Return the plan of an interval with columns that sum to one, solved once."""
+        if start not in self._plans:
+            source, target = self._populations(start, stop)
+            ends = (self.course.rows_at(time) for time in (start, stop))
+            blocks = self.course.label_blocks(*ends)
+            self._plans[start] = self._solve(source, target, blocks)
+        return self._plans[start]
+
+    @abstractmethod
+    def _solve(
+        self,
+        source: Population,
+        target: Population,
+        blocks: list[tuple[np.ndarray, np.ndarray]],
+    ) -> LinearOperator:
+        """Return the plan between two populations, within blocks of rows and columns."""
+
+    def _populations(self, start: float, stop: float) -> tuple[Population, Population]:
+        """Return the cells of two times with what couplings use of them."""
+        course, inputs = self.course, self.course.flow.inputs
+        rows = np.concatenate([course.rows_at(start), course.rows_at(stop)])
+        columns = SideColumns(
+            lineage_key=inputs.lineage_key,
+            cost_rep=inputs.cost_rep,
+            growth=course.flow.method.needs_growth_rates,
+            growth_key=inputs.growth_key,
+        )
+        points = points_of(course.adata, course.representation, rows)
+        batch = columns.batch(course.adata[rows], points, conditions_of(course.flow))
+        both = populations(batch, course.elapsed[rows], (start, stop), course.flow.axis)
+        source, target = both.finite
+        if source.rate is not None:
+            span = both.times[1] - both.times[0]
+            source = source.scale_masses(torch.exp(source.rate * span))
+        return source, target
+
+
+@dataclass(frozen=True)
+class CouplingTransitions(PlanTransitions):
+    """Multiply exact transport plans, unbalanced ones if the coupling of the flow is `wfr`.
+
+    Unbalanced plans have the length scale of the fit.
+    """
+
+    def _solve(
+        self,
+        source: Population,
+        target: Population,
+        blocks: list[tuple[np.ndarray, np.ndarray]],
+    ) -> LinearOperator:
+        plan = csr_array((len(source), len(target)))
+        for before, after in blocks:
+            plan = plan + self._solve_block(source, target, before, after)
+        sums = plan.sum(axis=0)
+        scale = np.divide(1.0, sums, out=np.zeros(len(sums)), where=sums > 0)
+        return aslinearoperator(csr_array(plan.multiply(scale[None])))
+
+    def _solve_block(
+        self, source: Population, target: Population, before: np.ndarray, after: np.ndarray
+    ) -> csr_array:
+        """Return the plan between some cells, in a matrix of all."""
+        settings = self.course.flow.method.coupling
+        ends = source[torch.as_tensor(before)], target[torch.as_tensor(after)]
+        if isinstance(settings, WFRSettings):
+            length_scale = self.course.flow.record.wfr_length_scale
+            assert length_scale is not None
+            generator = torch_generator(self.seed)
+            pairs = wfr_coupling(
+                *ends,
+                delta=length_scale,
+                generator=generator,
+                block_size=settings.block_size,
+                growth=settings.growth_bounds,
+            )
+        else:
+            full = settings if isinstance(settings, ExactFullSettings) else ExactFullSettings()
+            cost, memory = ground_cost(settings), full.max_memory
+            pairs = exact_full_coupling(*ends, cost=cost, max_memory=memory)
+        plan = pairs.plan
+        mass = plan.mass if pairs.m1 is None else plan.mass * pairs.m1.double().numpy()
+        entries = before[plan.rows], after[plan.columns]
+        return csr_array((mass, entries), shape=(len(source), len(target)))
+
+
+@dataclass(frozen=True)
+class BridgeTransitions(PlanTransitions):
+    """Multiply entropic plans, whose strength is read from the cells of each interval.
+
+    Above 4,000 cells of a label on a side, both sides are split at random into blocks, and plans
+    are solved within them.
+    """
+
+    def _solve(
+        self,
+        source: Population,
+        target: Population,
+        blocks: list[tuple[np.ndarray, np.ndarray]],
+    ) -> LinearOperator:
+        cost, generator = ground_cost(self.course.flow.method.coupling), torch_generator(self.seed)
+        return bridge_transitions(source, target, blocks, generator=generator, cost=cost)
