@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+import numpy as np
+
 from cellflow._errors import InputError
 
 #: `obs` columns: elapsed time of each cell, as numbers.
@@ -23,6 +25,8 @@ PSEUDOTIME, PATH_LENGTH = "cellflow_pseudotime", "cellflow_path_length"
 POTENTIAL = "cellflow_potential"
 #: Disagreement between seeds of a flow on a cell, and distance of its prediction from data.
 UNCERTAINTY, FROM_DATA = "cellflow_uncertainty", "cellflow_distance"
+#: Radius around the mean of the predicted descendants of a cell that holds 90 % of them.
+RADIUS = "cellflow_radius"
 #: Elapsed time of each cell as a category, the key of transition matrices for CellRank.
 TIME_POINT = "cellflow_time_point"
 #: Path that a cell of a trajectory belongs to.
@@ -63,6 +67,17 @@ def remove_record(uns: MutableMapping[str, Any], key: str) -> None:
 def read_record(uns: Mapping[str, Any], key: str) -> Any | None:
     """Return `uns["cellflow"][key]`, or None if it does not exist."""
     return _records(uns).get(key)
+
+
+def read_cautions(
+    uns: Mapping[str, Any], key: str | None = None, *, skip: str | None = None
+) -> list[str]:
+    """Return the cautions in one entry of `uns["cellflow"]`; for None, in all but `skip`."""
+    records = _records(uns)
+    keys = [key] if key is not None else [name for name in records if name != skip]
+    entries = [entry for name in keys if isinstance(entry := records.get(name), Mapping)]
+    found = [str(each) for entry in entries for each in np.atleast_1d(entry.get("cautions", ()))]
+    return list(dict.fromkeys(found))
 
 
 def is_relative_growth(uns: Mapping[str, Any], key: str) -> bool:

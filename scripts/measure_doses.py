@@ -1,7 +1,7 @@
 """Hold doses out of a time course, and predict them with a flow conditioned on the number.
 
-    CELLFLOW_DATA=/folder/of/data python scripts/measure_doses.py [--method NAME] [--cells N]
-        [--n-steps N] [--seed N] [--doses DOSE ...]
+    CELLFLOW_DATA=/folder/of/data python scripts/measure_doses.py [--method NAME]
+        [--coupling NAME] [--cells N] [--n-steps N] [--seed N] [--doses DOSE ...]
 
 On yeast_dose_time_flow.h5ad, GFP alone. Each fit sees all doses but one, and its cells of time 0
 are moved with that dose. Prints, by time, exact W1 in units of asinh(GFP / 50): of the prediction;
@@ -106,7 +106,7 @@ def fit(adata: AnnData, key: str, given: argparse.Namespace) -> cf.Flow:
         time_key="time",
         use_rep="X_gfp",
         condition_keys=key,
-        method=given.method,
+        method=cf.method(given.method, coupling=given.coupling),
         recipe=cf.recipe("default", n_steps=given.n_steps),
         rng=given.seed,
         progress=False,
@@ -129,7 +129,8 @@ def cloud_at(adata: AnnData, dose: float, time: float) -> Cloud:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--method", default="ot-cfm")
-    parser.add_argument("--cells", type=int, default=500, help="of each dose and time")
+    parser.add_argument("--coupling", default="exact-full")
+    parser.add_argument("--cells", type=int, default=1000, help="of each dose and time")
     parser.add_argument("--n-steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(

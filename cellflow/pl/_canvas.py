@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +31,26 @@ INK = "#33363f"
 
 _TIMES = "viridis"
 
+#: Letters of the smallest size per inch.
+_LETTERS = 15
+
 
 def canvas(ax: Axes | None, size: tuple[float, float] = (6.0, 4.6)) -> Axes:
     """Return the given axes, or new ones on a new figure."""
     if ax is not None:
         return ax
     return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def note_cautions(ax: Axes, cautions: Sequence[str]) -> None:
+    """Write cautions under the figure of the axes, a line each, wrapped to its width."""
+    if not len(cautions):
+        return
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    width = int(figure.get_size_inches()[0] * _LETTERS)
+    lines = [line for each in cautions for line in textwrap.wrap(f"Caution: {each}", width)]
+    figure.supxlabel("\n".join(lines), fontsize="x-small", color=INK, x=0.01, ha="left")
 
 
 def finish(ax: Axes, *, show: bool | None) -> Axes:

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from cellflow._checks import check_columns
-from cellflow.pl._canvas import INK, PALE, PREDICTED, canvas, finish
+from cellflow.evaluation.cautions import check_scores
+from cellflow.pl._canvas import INK, PALE, PREDICTED, canvas, finish, note_cautions
 
 #: Column of the table, label, marker, colour, and horizontal offset.
 _SERIES = (
@@ -33,7 +34,8 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     Returns
     -------
     The axes, with one dot per seed. All values are at half size, where they compare with the
-    reference, drawn as a dash: one half of the measured cells against the other.
+    reference, drawn as a dash: one half of the measured cells against the other. Cautions on the
+    scores stand below.
 
     Raises
     ------
@@ -73,4 +75,5 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     ax.grid(axis="y", color="#eceef2", zorder=0)
     ax.set_axisbelow(True)
     ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    note_cautions(ax, scores.attrs.get("cautions", check_scores(scores)))
     return finish(ax, show=show)

@@ -7,7 +7,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from cellflow._errors import InputError
-from cellflow._keys import INTERPOLATE, REPRESENTATION, read_record
+from cellflow._keys import FIT, INTERPOLATE, REPRESENTATION, read_cautions, read_record
 from cellflow.io import convert_unit, plural_unit, time_points_of
 from cellflow.pl._canvas import (
     PALE,
@@ -15,6 +15,7 @@ from cellflow.pl._canvas import (
     canvas,
     dot_size,
     finish,
+    note_cautions,
     scatter,
 )
 from cellflow.pl._colours import SAFE
@@ -108,4 +109,5 @@ def interpolation(
     plane.frame(ax)
     ax.set_title(f"Cells predicted at {target:g} {unit}".rstrip(), fontsize="medium")
     ax.legend(frameon=False, fontsize="small", markerscale=1.8, loc="best")
+    note_cautions(ax, read_cautions(adata.uns, FIT))
     return finish(ax, show=show)

@@ -7,6 +7,8 @@ from itertools import pairwise
 from statistics import fmean, median
 
 from cellflow._checks import format_list
+from cellflow._keys import HOLDOUT, read_cautions
+from cellflow.evaluation.cautions import check_score_settings, check_scores, flow_settings
 from cellflow.report._inputs import ReportInputs
 
 #: Thresholds of cautions: cells at a time, change of their number, length of an interval.
@@ -18,7 +20,14 @@ _SETTLED = 0.05
 
 def cautions(inputs: ReportInputs) -> list[str]:
     """Return cautions as sentences, the most important first."""
-    return [*_check_scores(inputs), *_check_cells(inputs), *_check_training(inputs)]
+    found = [
+        *_check_scores(inputs),
+        # What verbs found when they wrote their results, in the same words.
+        *(f"{each}." for each in read_cautions(inputs.course.adata.uns, skip=HOLDOUT)),
+        *_check_cells(inputs),
+        *_check_training(inputs),
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _check_scores(inputs: ReportInputs) -> Iterator[str]:
@@ -28,13 +37,10 @@ def _check_scores(inputs: ReportInputs) -> Iterator[str]:
             "give its scores to the report."
         )
         return
-    means = inputs.scores.groupby("time")[["w1", "w1_midpoint"]].mean()
-    worse = [f"{time:g}" for time, row in means.iterrows() if row["w1"] > row["w1_midpoint"]]
-    if worse:
-        yield (
-            f"At {format_list(worse)} a prediction without any model, half way between optimally "
-            "coupled cells, is nearer to the real cells than the flow is."
-        )
+    yield from (f"{each}." for each in check_scores(inputs.scores))
+    if inputs.score_settings:
+        settings = flow_settings(inputs.course.flow)
+        yield from (f"{each}." for each in check_score_settings(inputs.score_settings, settings))
     if inputs.score_settings.get("representation_may_have_seen_held_out"):
         yield (
             "The representation came with the file and may have seen the held-out cells, so scores "

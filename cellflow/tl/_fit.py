@@ -11,9 +11,15 @@ import torch
 from anndata import AnnData
 
 from cellflow._batch import Batch
-from cellflow._keys import FIT, write_record
+from cellflow._keys import FIT, HOLDOUT, read_record, write_record
 from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
+from cellflow.evaluation.cautions import (
+    check_batches,
+    check_score_settings,
+    flow_settings,
+    record_cautions,
+)
 from cellflow.flow import Flow, fingerprint
 from cellflow.io import (
     SideColumns,
@@ -116,7 +122,8 @@ def fit(
     The flow, with the map between genes and its representation. Written is:
 
     `uns["cellflow"][key_added]`
-        Settings, versions, the loss curve (`step`, `loss`), and the `flow_id` of the flow.
+        Settings, versions, the loss curve (`step`, `loss`), the `flow_id` of the flow, and
+        `cautions`, sentences on batches between the times.
 
     Raises
     ------
@@ -157,6 +164,7 @@ def fit(
         log_info(line)
     data = digest_inputs(cells, points.elapsed)
     marginals, axis = _make_marginals(cells, points, time_axis)
+    cautions = check_batches(adata.obs, cells.x.numpy(), points.elapsed, label_key=label_key)
     # Of a million cells these are a quarter of the memory, and the marginals have their own.
     del cells
     flow = fit_flow(
@@ -187,7 +195,7 @@ def fit(
         conditions=[dict(c) for c in conditions.columns],
     )
     flow = replace(flow, inputs=inputs, context=context)
-    record_fit(adata, flow, key_added)
+    record_fit(adata, flow, key_added, cautions)
     return flow
 
 
@@ -202,17 +210,23 @@ def _make_marginals(cells: Batch, points: TimePoints, kind: str) -> tuple[Margin
     return populations(cells, points.elapsed, points.times, axis), axis
 
 
-def record_fit(adata: AnnData, flow: Flow, key_added: str) -> None:
-    """Write method, recipe, inputs, record and loss curve of a flow to `uns`."""
+def record_fit(adata: AnnData, flow: Flow, key_added: str, cautions: Sequence[str] = ()) -> None:
+    """Write method, recipe, inputs, record, loss curve and cautions of a flow to `uns`."""
     values = flow.as_dict()
+    scores = read_record(adata.uns, HOLDOUT)
+    if scores is not None:
+        # Logged only: scores that are measured later say it themselves.
+        record_cautions(check_score_settings(scores["settings"], flow_settings(flow)))
     entry = {
         "method": values["method"],
         "recipe": values["recipe"],
         **values["inputs"],
         **values["record"],
+        "n_dims": flow.dim,
         "time_axis": flow.axis.kind,
         "flow_id": flow.fingerprint,
         "times": np.array(flow.axis.times),
         "history": {name: np.array(values) for name, values in flow.history.items()},
+        "cautions": record_cautions(cautions),
     }
     write_record(adata.uns, key_added, entry)

@@ -11,10 +11,16 @@ import pandas as pd
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow._keys import HOLDOUT, write_record
+from cellflow._keys import FIT, HOLDOUT, read_record, write_record
 from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
 from cellflow._versions import versions
+from cellflow.evaluation.cautions import (
+    check_score_settings,
+    check_scores,
+    record_cautions,
+    recorded_settings,
+)
 from cellflow.evaluation.folds import Evaluation
 from cellflow.evaluation.held_out import make_held_out, show_held_out
 from cellflow.evaluation.named_methods import name_method
@@ -98,7 +104,8 @@ def holdout(
     Written is:
 
     `uns["cellflow"][key_added]`
-        `scores`, this table; `settings`; `versions`.
+        `scores`, this table; `settings`; `versions`; and `cautions`, sentences on times at which
+        a prediction without a model is nearer, and on settings other than those of the last fit.
 
     Raises
     ------
@@ -152,9 +159,19 @@ def holdout(
             growth_rates=named.needs_growth_rates
         ),
     }
-    write_record(
-        adata.uns, key_added, {"scores": table, "settings": settings, "versions": versions()}
-    )
+    cautions = check_scores(table)
+    fitted = read_record(adata.uns, FIT)
+    if fitted is not None:
+        cautions += check_score_settings(settings, recorded_settings(fitted))
+    entry = {
+        "scores": table,
+        "settings": settings,
+        "versions": versions(),
+        "cautions": record_cautions(cautions),
+    }
+    write_record(adata.uns, key_added, entry)
+    # The table alone is what figures are given.
+    table.attrs["cautions"] = cautions
     return table
 
 

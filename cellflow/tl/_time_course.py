@@ -141,11 +141,11 @@ class TimeCourse:
         `points` has shape (k, d), for `rows`, or all cells if None; squared distances of the result
         are those that costs are made of.
         """
-        beside = self.cells.condition_features
-        if beside is None:
-            return points
-        beside = beside if rows is None else beside[torch.as_tensor(rows)]
-        return np.hstack([points, beside.cpu().numpy().astype(points.dtype)])
+        obs = self.adata.obs if rows is None else self.adata.obs.iloc[rows]
+        beside = conditions_of(self.flow).cost_features(obs)
+        return (
+            points if beside is None else np.hstack([points, beside.numpy().astype(points.dtype)])
+        )
 
     def label_blocks(
         self, rows: np.ndarray, others: np.ndarray

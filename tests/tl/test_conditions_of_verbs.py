@@ -11,8 +11,9 @@ from cellflow.evaluation.folds import Evaluation
 from cellflow.evaluation.held_out import make_held_out
 from cellflow.io import Conditions
 from cellflow.nets import Fields
+from cellflow.tl._plan_transitions import BridgeTransitions, CouplingTransitions
 from cellflow.tl._time_course import TimeCourse
-from cellflow.tl._transition_estimators import CouplingTransitions
+from cellflow.tl._transition_estimators import propagate_backward
 from tests.flows import course_of, flow_of
 
 DOSES = {"few": np.repeat([0.0, 1.0], 20), "many": np.linspace(0, 1, 40)}
@@ -40,22 +41,25 @@ def still(adata, speed=0.0):
     return replace(flow, context=replace(flow.context, settings=settings))
 
 
+PLANS = {"plans": CouplingTransitions, "bridge": BridgeTransitions}
+
+
 def between_ends(adata, kind):
     """Return doses of the first day, and the mean dose of their partners on the last."""
     flow, dose = still(adata), adata.obs["dose"].to_numpy()
     day = adata.obs["day"].to_numpy()
-    if kind == "plans":
+    if kind in PLANS:
         course = TimeCourse.read(adata, flow, None)
         first, last = (course.rows_at(time) for time in (0.0, 2.0))
-        matrices = CouplingTransitions(course, 0).estimate(first, last)
-        matrix = np.linalg.multi_dot([each.toarray() for each in matrices])
+        matrices = PLANS[kind](course, 0).estimate(first, last)
+        matrix = propagate_backward(matrices, np.eye(len(last)))
     else:
         couplings = cf.tl.to_cellrank(adata, flow, epsilon=0)
         matrix = np.linalg.multi_dot([each.X.toarray() for each in couplings.values()])
     return dose[day == 0], matrix @ dose[day == 2] / matrix.sum(axis=1)
 
 
-@pytest.mark.parametrize("kind", ["plans", "to_cellrank"])
+@pytest.mark.parametrize("kind", [*PLANS, "to_cellrank"])
 @pytest.mark.parametrize("doses", ["few", "many"])
 def test_plans_pair_cells_of_a_dose(kind, doses, rng):
     own, found = between_ends(crossing(DOSES[doses], rng), kind)

@@ -1,0 +1,319 @@
+"""Cautions on fates, batches and scores: sentences that verbs log and figures and reports repeat.
+
+A verb computes its cautions once and stores them in its record in `uns["cellflow"]` under
+`cautions`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.neighbors import NearestNeighbors
+
+from cellflow._checks import format_list
+from cellflow._log import log_info
+from cellflow.flow import Flow
+
+#: Mean of the largest fate probability from which fates count as certain.
+_CERTAIN = 0.9
+
+#: Cells that a time and a fate need for a statement on their structure, and share of its time.
+_MIN_CELLS, _MIN_FATE_CELLS, _MIN_FATE_SHARE = 40, 10, 0.05
+
+#: Cells between two fates, relative to those on the sparser side, under which there is a gap.
+_GAP = 0.8
+
+#: Names of columns of batches; parts of a name between non-letters count.
+_BATCH_NAMES = {
+    "batch", "donor", "sample", "replicate", "rep", "library", "plate", "chip", "lane", "channel",
+    "patient", "experiment", "tube", "run", "pool",
+}  # fmt: skip
+
+#: Most values of a column of batches.
+_MAX_BATCHES = 50
+
+#: Neighbours whose batches are compared, and cells of a time that are drawn for it.
+_N_NEIGHBORS, _MAX_CELLS = 15, 2000
+
+#: Share of the way from chance to complete separation of batches that is worth a caution.
+_SEPARATED = 0.2
+
+#: Settings of a fit that decide its held-out scores.
+_SCORE_SETTINGS = (
+    "method",
+    "recipe",
+    "use_rep",
+    "n_dims",
+    "condition_keys",
+    "label_key",
+    "lineage_key",
+    "cost_rep",
+    "time_axis",
+)
+
+#: Baselines of held-out scores that need no model, in words.
+_RIVALS = {
+    "midpoint": "the midpoint of coupled cells",
+    "previous": "the cells before",
+    "next": "the cells after",
+}
+
+
+def check_fates(
+    points: np.ndarray, probabilities: np.ndarray, elapsed: np.ndarray, names: Sequence[str]
+) -> list[str]:
+    """Return a caution for each time whose cells have certain fates but no gap between them.
+
+    Cells of two fates, told apart with certainty, are at least two groups. Along the direction that
+    separates them best, found on one half of the cells and applied to the other, there are then
+    fewer cells between the medians of both than around either; one cloud that is cut in two is
+    densest there.
+
+    Parameters
+    ----------
+    points
+        Coordinates of all cells, shape (n, d).
+    probabilities
+        Fate probabilities, shape (n, K); NaN for cells without a fate.
+    elapsed
+        Time of each cell, shape (n,).
+    names
+        Names of the K fates.
+    """
+    known = np.isfinite(probabilities).all(axis=1)
+    found = []
+    for time in np.unique(elapsed[known]):
+        rows = np.flatnonzero(known & (elapsed == time))
+        certainty = float(probabilities[rows].max(axis=1).mean())
+        if len(rows) < _MIN_CELLS or certainty < _CERTAIN:
+            continue
+        fate = probabilities[rows].argmax(axis=1)
+        mixed = [
+            f"{names[one]} and {names[other]}"
+            for one, other in _frequent_pairs(fate)
+            if not _has_gap(points[rows], fate, one, other)
+        ]
+        if mixed:
+            found.append(
+                f"Cells of time {time:g} are given fates with a mean probability of "
+                f"{certainty:.2f}, but nothing in the data separates those of "
+                f"{format_list(mixed)}: they form one cloud. Read shares of the time, not fates of "
+                "cells"
+            )
+    return found
+
+
+def _frequent_pairs(fate: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Yield pairs of fates that have enough cells."""
+    codes, counts = np.unique(fate, return_counts=True)
+    enough = counts >= max(_MIN_FATE_CELLS, _MIN_FATE_SHARE * len(fate))
+    yield from combinations(codes[enough].tolist(), 2)
+
+
+def _has_gap(points: np.ndarray, fate: np.ndarray, one: int, other: int) -> bool:
+    """Report whether fewer cells lie between two fates than around the median of either."""
+    rows = np.flatnonzero((fate == one) | (fate == other))
+    x, is_other = points[rows].astype(np.float64), fate[rows] == other
+    halves = np.zeros(len(rows), dtype=bool)
+    for side in (is_other, ~is_other):
+        halves[np.flatnonzero(side)[::2]] = True
+    counts = np.zeros(3)
+    for half in (halves, ~halves):
+        along = x[~half] @ _direction(x[half], is_other[half])
+        low, high = (np.median(along[is_other[~half] == side]) for side in (False, True))
+        thirds = np.linspace(low, high, 4) if low < high else np.array([low] * 4)
+        counts += np.histogram(along, bins=thirds)[0] if low < high else np.ones(3)
+    return bool(counts[1] < _GAP * min(counts[0], counts[2]))
+
+
+def _direction(x: np.ndarray, is_other: np.ndarray) -> np.ndarray:
+    """Return the direction of Fisher's discriminant between two groups, shape (d,)."""
+    one, other = x[~is_other], x[is_other]
+    inner = np.concatenate([one - one.mean(axis=0), other - other.mean(axis=0)])
+    scatter = inner.T @ inner / len(x)
+    ridge = 0.1 * np.trace(scatter) / len(scatter) or 1.0
+    gap = other.mean(axis=0) - one.mean(axis=0)
+    direction: np.ndarray = np.linalg.solve(scatter + ridge * np.eye(len(scatter)), gap)
+    return direction
+
+
+def check_batches(
+    obs: pd.DataFrame, points: np.ndarray, elapsed: np.ndarray, *, label_key: str | None = None
+) -> list[str]:
+    """Return cautions on columns of batches between the times of a course.
+
+    A column of batches is one with a usual name (`batch`, `donor`, `sample`, ...) and 2 to 50
+    values. Consecutive times without a common batch cannot tell change from batches. Within a time,
+    the share of the 15 nearest cells that have the batch of a cell is compared with that by chance.
+
+    Parameters
+    ----------
+    obs
+        Columns of the cells.
+    points
+        Coordinates of the cells, shape (n, d).
+    elapsed
+        Time of each cell, shape (n,).
+    label_key
+        Column within which cells are coupled, whose separation does no harm.
+    """
+    found = []
+    for key in _batch_columns(obs):
+        batch, names = pd.factorize(obs[key].astype(str))
+        apart = _times_apart(batch, elapsed)
+        n_intervals = len(np.unique(elapsed)) - 1
+        if apart and len(apart) == n_intervals:
+            found.append(
+                f"No two consecutive times share a value of obs[{key!r}], so shifts between its "
+                f"{len(names)} values cannot be told from change in time"
+            )
+        elif apart:
+            found.append(
+                f"No value of obs[{key!r}] was taken at both ends of {format_list(apart)}: shifts "
+                "between its values cannot be told from change in time there"
+            )
+        if key == label_key:
+            continue
+        observed, chance = _batch_purity(points, batch, elapsed)
+        if observed - chance > _SEPARATED * (1 - chance):
+            found.append(
+                f"{observed:.0%} of the nearest cells of one time in the representation have the "
+                f"same obs[{key!r}], by chance {chance:.0%}: correct the representation, or couple "
+                f"within it (label_key={key!r})"
+            )
+    return found
+
+
+def _batch_columns(obs: pd.DataFrame) -> list[str]:
+    """Return the columns of batches, by their names."""
+    return [
+        key
+        for key in map(str, obs)
+        if _BATCH_NAMES & set(re.split("[^a-z]+", key.lower()))
+        and not pd.api.types.is_float_dtype(obs[key])
+        and 2 <= obs[key].nunique() <= _MAX_BATCHES
+    ]
+
+
+def _times_apart(batch: np.ndarray, elapsed: np.ndarray) -> list[str]:
+    """Return the intervals whose ends have no batch in common, in words."""
+    return [
+        f"{early:g} to {late:g}"
+        for early, late in pairwise(np.unique(elapsed))
+        if not np.intersect1d(batch[elapsed == early], batch[elapsed == late]).size
+    ]
+
+
+def _batch_purity(
+    points: np.ndarray, batch: np.ndarray, elapsed: np.ndarray
+) -> tuple[float, float]:
+    """Return how many nearest cells of a time share a batch, and how many would by chance."""
+    same, chance = [], []
+    draw = np.random.default_rng(0)
+    for time in np.unique(elapsed):
+        rows = np.flatnonzero(elapsed == time)
+        rows = draw.permutation(rows)[:_MAX_CELLS]
+        counts = np.bincount(batch[rows])
+        k = min(_N_NEIGHBORS, len(rows) // 4)
+        if (counts >= _MIN_FATE_CELLS).sum() < 2 or k < 1:
+            continue
+        search = NearestNeighbors(n_neighbors=k).fit(points[rows])
+        near = search.kneighbors(return_distance=False)
+        same.append((batch[rows][near] == batch[rows][:, None]).mean(axis=1))
+        chance.append((counts[batch[rows]] - 1) / (len(rows) - 1))
+    if not same:
+        return 0.0, 0.0
+    return float(np.concatenate(same).mean()), float(np.concatenate(chance).mean())
+
+
+def check_scores(scores: pd.DataFrame) -> list[str]:
+    """Return a caution if at some held-out time a prediction without a model is nearer.
+
+    `scores` is a table of `tl.holdout`; seeds are averaged.
+    """
+    columns = {f"w1_{name}": text for name, text in _RIVALS.items() if f"w1_{name}" in scores}
+    means = scores.groupby("time")[["w1", *columns]].mean()
+    worse = []
+    for time, row in means.iterrows():
+        best = str(row[list(columns)].astype(float).idxmin())
+        if row["w1"] > row[best]:
+            worse.append((f"{time:g}", f"W1 {row[best]:.3g} by {columns[best]}, {row['w1']:.3g}"))
+    if not worse:
+        return []
+    detail = "; ".join(f"at {time} {text} by the flow" for time, text in worse)
+    return [
+        f"At {format_list(time for time, _ in worse)} a prediction without any model is nearer to "
+        f"the real cells than the flow is ({detail})"
+    ]
+
+
+def check_score_settings(settings: Mapping[str, Any], fitted: Mapping[str, Any]) -> list[str]:
+    """Return a caution if scores were measured with other settings than those of a flow.
+
+    Parameters
+    ----------
+    settings
+        Settings of the scores, as `tl.holdout` records them.
+    fitted
+        Settings of the flow under the same names, as `flow_settings` and `recorded_settings` return
+        them.
+    """
+    named = {name: settings.get(name) for name in fitted}
+    differing = [
+        f"{name} {_show(theirs)} (flow: {_show(mine)})"
+        for name, theirs, mine in _differences(named, fitted, "")
+    ]
+    if not differing:
+        return []
+    return [
+        f"Held-out scores are those of other settings than the flow's: {format_list(differing)}"
+    ]
+
+
+def flow_settings(flow: Flow) -> dict[str, Any]:
+    """Return the settings of a flow that decide its scores, named as `tl.holdout` records them."""
+    values = flow.as_dict()
+    entry = {**values["inputs"], "method": values["method"], "recipe": values["recipe"]}
+    return recorded_settings({**entry, "n_dims": flow.dim, "time_axis": flow.axis.kind})
+
+
+def recorded_settings(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those settings of the record of a fit."""
+    return {name: entry.get(name) for name in _SCORE_SETTINGS}
+
+
+def _differences(
+    theirs: Mapping[str, Any], mine: Mapping[str, Any], prefix: str
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield name and both values of each setting in which two mappings differ."""
+    for name in [*mine, *(name for name in theirs if name not in mine)]:
+        one, other = _plain(theirs.get(name)), _plain(mine.get(name))
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            yield from _differences(one, other, f"{prefix}{name}.")
+        elif one != other:
+            yield f"{prefix}{name}", one, other
+
+
+def _plain(value: Any) -> Any:
+    """Return arrays and tuples as lists, and an empty one as None, as records leave them out."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, tuple):
+        value = list(value)
+    return None if value == [] else value
+
+
+def _show(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
+def record_cautions(cautions: Sequence[str]) -> np.ndarray | None:
+    """Log cautions, a line each, and return them as records store them; None without any."""
+    for caution in cautions:
+        log_info(f"caution: {caution}")
+    return np.array(cautions, dtype=object) if len(cautions) else None
