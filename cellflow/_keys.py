@@ -25,6 +25,8 @@ PSEUDOTIME, PATH_LENGTH = "cellflow_pseudotime", "cellflow_path_length"
 POTENTIAL = "cellflow_potential"
 #: Disagreement between seeds of a flow on a cell, and distance of its prediction from data.
 UNCERTAINTY, FROM_DATA = "cellflow_uncertainty", "cellflow_distance"
+#: Radius around the mean of the predicted descendants of a cell that holds 90 % of them.
+RADIUS = "cellflow_radius"
 #: Elapsed time of each cell as a category, the key of transition matrices for CellRank.
 TIME_POINT = "cellflow_time_point"
 #: Path that a cell of a trajectory belongs to.

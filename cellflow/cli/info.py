@@ -66,7 +66,7 @@ def _describe_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
             unit = plural_unit(points.unit) or "times"
             pairs[f"times in {column}"] = f"{len(points.times)} {unit} ({counts} cells)"
             if len(points.times) > 1:
-                pairs[f"growth if {column} samples all cells"] = (
+                pairs[f"growth by counts in {column}"] = (
                     f"{describe_count_growth(points)}; not used unless --growth counts is given"
                 )
     return pairs

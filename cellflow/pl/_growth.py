@@ -46,8 +46,9 @@ def growth(
     Returns
     -------
     The axes: boxes from the first to the third quartile with the median, whiskers from the 5th to
-    the 95th percentile. At rate zero a cell neither divides nor dies; rates of a flow with growth
-    `relative` are relative to those of the other cells of a time, and the axis says so.
+    the 95th percentile. At rate zero, the dotted line, a cell neither divides nor dies. Rates of a
+    flow with growth `relative` compare cells of one time only: the axis says so, and zero has no
+    line.
 
     Raises
     ------
@@ -66,7 +67,8 @@ def growth(
         names, member = list(groups.cat.categories), groups.cat.codes.to_numpy()
     colours = {"": PALE} if color is None else category_colours(adata, color)
     ax = canvas(ax, (max(4.5, 1.5 + 0.28 * len(names) * len(points.times)), 4.0))
-    ax.axhline(0, color=INK, linewidth=0.8, linestyle=":")
+    if not is_relative_growth(adata.uns, key):
+        ax.axhline(0, color=INK, linewidth=0.8, linestyle=":")
     width = _WIDTH / len(names)
     for code, name in enumerate(names):
         place = np.arange(len(points.times)) + (code - (len(names) - 1) / 2) * width

@@ -16,6 +16,7 @@ from cellflow._keys import (
     FROM_DATA,
     GROWTH,
     PROBABILITIES,
+    RADIUS,
     UNCERTAINTY,
     VELOCITY,
     is_relative_growth,
@@ -184,15 +185,15 @@ def growth(inputs: ReportInputs) -> Section | None:
         return None
     adata = inputs.course.adata
     axes = pl.growth(adata, time_key=inputs.course.time_key, color=inputs.color, show=False)
-    above_zero = (
-        "a cell grows more than the cells of its time on average, whose total mass is held constant"
+    meaning = (
+        "The flow holds the total mass constant, so they compare cells of one time only"
         if is_relative_growth(adata.uns, GROWTH)
-        else "cells multiply"
+        else "Above 0 cells multiply"
     )
     return Section(
         "Growth",
         "growth",
-        figures=[Figure.of(axes, f"Growth rates of the cells of each time; above 0 {above_zero}.")],
+        figures=[Figure.of(axes, f"Growth rates of the cells of each time. {meaning}.")],
     )
 
 
@@ -202,6 +203,7 @@ def trust(inputs: ReportInputs) -> Section | None:
     shown = {
         UNCERTAINTY: "fits disagree by",
         FROM_DATA: "distance from data",
+        RADIUS: "radius of 90 % of descendants",
     }
     present = {key: heading for key, heading in shown.items() if key in obs}
     if not present:
@@ -218,7 +220,8 @@ def trust(inputs: ReportInputs) -> Section | None:
             "a cell goes, in units of the spread of the cells; and they take it so far from "
             "measured cells, where 1 is usual among these. Agreement of seeds is not accuracy: "
             "errors that all seeds share, such as certainty about a fate that nothing in the data "
-            "decides, do not show here."
+            "decides, do not show here. The radius holds 90 % of the predicted descendants, in the "
+            "same units; it does not depend on the fits."
         ],
         tables=[Table((f"time{inputs.unit}", *present.values()), rows)],
     )

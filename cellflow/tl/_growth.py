@@ -58,9 +58,10 @@ def growth(
     Notes
     -----
     Snapshots measure the composition of a population, rarely its size. With growth `relative`, the
-    default, numbers of cells are not used: the mean mass of the cells of a time stays one, and only
-    differences between cells of one time have a meaning. Where numbers of cells are sizes of the
-    population, fit with `growth="counts"`; `rising` uses increases only.
+    default, numbers of cells are not used: the total mass stays the same, and only differences
+    between cells of one time have a meaning. Where numbers of cells are sizes of the population,
+    fit with `growth="counts"`; `rising` uses increases only. On paths of unbalanced transport mass
+    dips between the times, so that rates at the first time are too low.
 
     Examples
     --------

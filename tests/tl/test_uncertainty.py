@@ -9,6 +9,7 @@ import pytest
 
 import cellflow as cf
 from cellflow._errors import CellflowWarning
+from cellflow.tl._uncertainty import _weighted_radius
 from tests.linear_flows import linear_flow
 
 TIMES = (0, 1, 2, 4)
@@ -44,6 +45,43 @@ def test_cells_that_stay_among_data_are_near_and_others_are_told_of(course):
     gone = course.obs["day"] < 4
     assert course.obs["cellflow_distance"][gone].min() > 20
     assert course.uns["cellflow"]["cellflow_uncertainty"]["share_far"] > 0.7
+
+
+def test_the_radius_is_that_of_the_population_where_nothing_is_known(course):
+    """Cells of different times are independent draws around a drift; exact plans claim more."""
+    rng = np.random.default_rng(5)
+    days = course.obs["day"].to_numpy()
+    at = days[:, None] * [4 / 3, 0, 0]
+    course.obsm["X_pca"] = at + 0.3 * rng.normal(size=(240, 3))
+    flow = drifting(course, [4 / 3, 0, 0])
+    cf.tl.uncertainty(course, flow, time=1)
+    radius = course.obs["cellflow_radius"].to_numpy()
+    assert np.isnan(radius[days >= 1]).all()
+    spread = course.uns["cellflow"]["cellflow_uncertainty"]["spread"]
+    # Nothing is known of where a cell goes within the population, which 60 cells show roughly.
+    chosen = course.obsm["X_pca"][days == 1]
+    away = np.linalg.norm(chosen - chosen.mean(axis=0), axis=1)
+    assert np.quantile(away, 0.4) < np.median(radius[days == 0]) * spread <= away.max()
+    cf.tl.uncertainty(course, flow, time=1, by="coupling")
+    assert (course.obs["cellflow_radius"][days == 0] < 0.2).mean() > 0.9
+
+
+def test_the_radius_is_left_out_where_it_cannot_be_computed(course):
+    flow = drifting(course, [4 / 3, 0, 0])
+    cf.tl.uncertainty(course, flow, by=None)
+    assert "cellflow_radius" not in course.obs
+    # No cells were measured at day 3.
+    with pytest.warns(CellflowWarning, match="extrapolates"):
+        cf.tl.uncertainty(course, flow, time=3)
+    assert "cellflow_radius" not in course.obs
+    with pytest.raises(cf.InputError, match="estimator of transitions"):
+        cf.tl.uncertainty(course, flow, by="bridges")
+
+
+def test_weighted_radius_is_that_of_the_nearest_points():
+    points = np.array([[0.0], [1.0], [3.0], [10.0]])
+    shares = np.array([[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0], [0.25, 0.25, 0.25, 0.25]])
+    np.testing.assert_allclose(_weighted_radius(shares, points), [0.5, 0.0, 6.5])
 
 
 def test_what_cannot_be_done_is_named(course):
