@@ -90,8 +90,9 @@ def fit(
     growth
         Evidence of the growth of populations, a setting of methods `default` and `wfr-fm`:
         `relative`, none, so that every time has the same total mass; `counts`, numbers of cells are
-        sizes of the population; `rising`, only increases of them are; `rates`, each cell multiplies
-        by a rate of its own. None uses that of the method, which is `relative` for `default`.
+        sizes of the population; `rising`, only increases of them are; `rates`, the population grows
+        by the rates of its cells. None uses that of the method, which is `relative` for `default`.
+        Rates of single cells are kept best by `cf.method("ot-cfm", objective="growth")`.
     growth_key
         `obs` column with the net growth rate of each cell, births minus deaths per unit of elapsed
         time, for `growth="rates"` or objective `growth`. None uses the rates of `pp.growth`.
