@@ -36,7 +36,6 @@ import anndata  # noqa: E402
 import cellrank  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-import scanpy as sc  # noqa: E402
 from moscot.problems.time import TemporalProblem  # noqa: E402
 
 TIME = "moscot_time"
@@ -86,7 +85,7 @@ def estimate_fates(
     chained = multiply_plans(problem, adata, terminal)
     alone = time.process_time() - begin
     resumed = time.process_time()
-    absorbed = absorb(problem, adata, terminal, use_rep)
+    absorbed = absorb(problem, terminal, use_rep)
     both = solved - begin + time.process_time() - resumed
     return [(chained, alone), (absorbed, both)]
 
@@ -104,11 +103,8 @@ def multiply_plans(
     return found
 
 
-def absorb(
-    problem: TemporalProblem, adata: anndata.AnnData, terminal: pd.Series, use_rep: str
-) -> np.ndarray:
+def absorb(problem: TemporalProblem, terminal: pd.Series, use_rep: str) -> np.ndarray:
     """Return CellRank's fate probabilities, shape (n, k)."""
-    sc.pp.neighbors(adata, use_rep=use_rep, random_state=0)
     kernel = cellrank.kernels.RealTimeKernel.from_moscot(problem)
     kernel.compute_transition_matrix(
         self_transitions="all",

@@ -43,6 +43,7 @@ _WITH_PLAN = ("files", "output", "jobs", "part", "force", "device", "quiet", "ve
     help="Method to compare, repeatable: those of cellflow methods, and torchcfm:ot-cfm and "
     "torchcfm:i-cfm, where that package is installed.",
 )
+@options.growth
 @click.option(
     "--recipe",
     type=click.Choice(list(RECIPES)),
@@ -152,6 +153,7 @@ def _make_plan(
     files: tuple[Path, ...],
     *,
     methods: tuple[str, ...],
+    growth: str | None,
     recipe: str,
     n_steps: int | None,
     seeds: tuple[int, ...],
@@ -163,10 +165,11 @@ def _make_plan(
     from cellflow.evaluation.named_methods import name_methods
     from cellflow.methods.recipes import recipe_of
 
-    steps = {} if n_steps is None else {"n_steps": n_steps}
+    given = {"n_steps": n_steps, "growth": growth}
+    changes = {name: value for name, value in given.items() if value is not None}
     return BenchmarkPlan(
         tuple(DataSet(file.stem, file, make_held_out(held_out, file.stem)) for file in files),
-        name_methods([{"method": name, **steps} for name in methods], recipe_of(recipe)),
+        name_methods([{"method": name, **changes} for name in methods], recipe_of(recipe)),
         seeds,
     )
 

@@ -13,8 +13,12 @@ from torch import Tensor
 STEPS_PER_UNIT_TIME = {"euler": 100, "midpoint": 100, "rk4": 25, "euler-maruyama": 100}
 
 
-def count_steps(solver: str, span: float | Tensor) -> int:
-    """Return the number of equal steps for a span of flow time; the longest of several counts."""
+def count_steps(solver: str, span: float | Tensor, per_unit: float | None = None) -> int:
+    """Return the number of equal steps for a span of flow time; the longest of several counts.
+
+    There are `per_unit` steps per unit of flow time; None takes those of the solver.
+    """
     if isinstance(span, Tensor):
         span = float(span.abs().max()) if len(span) else 0.0
-    return max(1, math.ceil(round(STEPS_PER_UNIT_TIME[solver] * abs(span), 4)))
+    rate = STEPS_PER_UNIT_TIME[solver] if per_unit is None else per_unit
+    return max(1, math.ceil(round(rate * abs(span), 4)))

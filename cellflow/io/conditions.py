@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from torch import Tensor
 
 from cellflow._checks import check_choice, check_finite, format_list
-from cellflow._errors import InputError
+from cellflow._errors import CellflowWarning, InputError
 from cellflow.flow import Flow
 from cellflow.methods.method import Method
 from cellflow.methods.parts import ConditionCostSettings
@@ -215,6 +216,19 @@ def _to_ranks(column: pd.Series, encoding: Mapping[str, Any]) -> np.ndarray:
     return np.interp(values, encoding["values"], encoding["ranks"])
 
 
+def _warn_if_outside(column: pd.Series, encoding: Mapping[str, Any]) -> None:
+    """Warn of numbers beyond those that the encoding was fitted to."""
+    low, high = encoding["values"][0], encoding["values"][-1]
+    if n_outside := int(((column < low) | (column > high)).sum()):
+        warnings.warn(
+            f"{n_outside} values of obs[{encoding['key']!r}] are outside those that the flow was "
+            f"fitted to, {low:g} to {high:g}: the course of the nearest is used, no data supports "
+            "another",
+            CellflowWarning,
+            stacklevel=2,
+        )
+
+
 def _is_within(column: Mapping[str, Any]) -> bool:
     """Report whether cells are coupled within the values of a column."""
     return "categories" in column or column["within"]
@@ -222,6 +236,7 @@ def _is_within(column: Mapping[str, Any]) -> bool:
 
 def _encode_column(column: pd.Series, encoding: Mapping[str, Any]) -> np.ndarray:
     if "categories" not in encoding:
+        _warn_if_outside(column, encoding)
         return ((_to_ranks(column, encoding) - encoding["centre"]) / encoding["spread"])[:, None]
     values = column.astype(str)
     if foreign := sorted(set(values) - set(encoding["categories"])):

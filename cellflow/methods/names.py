@@ -67,5 +67,5 @@ WFR_GROWTH = {
     "relative": "numbers of cells are not used, the total mass stays the same",
     "counts": "the population grows and shrinks with the number of cells",
     "rising": "as counts, but a drop in cell numbers is taken as fewer cells captured",
-    "rates": "each cell multiplies by its rate, from gene sets or a column",
+    "rates": "the population grows by the rates of its cells, from gene sets or a column",
 }

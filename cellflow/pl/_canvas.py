@@ -31,8 +31,8 @@ INK = "#33363f"
 
 _TIMES = "viridis"
 
-#: Letters of the smallest size per inch.
-_LETTERS = 15
+#: Letters of the smallest size per inch, and height of a line of them in inches.
+_LETTERS, _LINE = 17, 0.16
 
 
 def canvas(ax: Axes | None, size: tuple[float, float] = (6.0, 4.6)) -> Axes:
@@ -42,14 +42,19 @@ def canvas(ax: Axes | None, size: tuple[float, float] = (6.0, 4.6)) -> Axes:
     return plt.subplots(figsize=size, layout="constrained")[1]
 
 
-def note_cautions(ax: Axes, cautions: Sequence[str]) -> None:
-    """Write cautions under the figure of the axes, a line each, wrapped to its width."""
+def note_cautions(ax: Axes, cautions: Sequence[str], *, grow: bool = True) -> None:
+    """Write cautions under the figure of the axes, wrapped to its width.
+
+    With `grow` the figure becomes higher by their lines.
+    """
     if not len(cautions):
         return
     figure = ax.get_figure(root=True)
     assert figure is not None
-    width = int(figure.get_size_inches()[0] * _LETTERS)
+    width = int(figure.get_figwidth() * _LETTERS)
     lines = [line for each in cautions for line in textwrap.wrap(f"Caution: {each}", width)]
+    if grow:
+        figure.set_figheight(float(figure.get_figheight()) + _LINE * len(lines))
     figure.supxlabel("\n".join(lines), fontsize="x-small", color=INK, x=0.01, ha="left")
 
 

@@ -44,6 +44,7 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     """
     needed = ["time", "reference", *(column for column, *_ in _SERIES)]
     check_columns(scores, needed, "cellflow.tl.holdout")
+    is_own = ax is None
     ax = canvas(ax, (max(4.5, 1.5 + 0.8 * scores["time"].nunique()), 4.0))
     times, place = np.unique(scores["time"], return_inverse=True)
     for column, label, marker, colour, aside in _SERIES:
@@ -75,5 +76,5 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     ax.grid(axis="y", color="#eceef2", zorder=0)
     ax.set_axisbelow(True)
     ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    note_cautions(ax, scores.attrs.get("cautions", check_scores(scores)))
+    note_cautions(ax, scores.attrs.get("cautions", check_scores(scores)), grow=is_own)
     return finish(ax, show=show)

@@ -73,6 +73,7 @@ def interpolation(
             "predicted must be a result of cellflow.tl.interpolate (cellflow interpolate)"
         )
     plane = Plane.of(adata, representation, basis, components)
+    is_own = ax is None
     ax = canvas(ax)
     points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
     cells, unit = plane.cells, plural_unit(str(entry["unit"]))
@@ -109,5 +110,5 @@ def interpolation(
     plane.frame(ax)
     ax.set_title(f"Cells predicted at {target:g} {unit}".rstrip(), fontsize="medium")
     ax.legend(frameon=False, fontsize="small", markerscale=1.8, loc="best")
-    note_cautions(ax, read_cautions(adata.uns, FIT))
+    note_cautions(ax, read_cautions(adata.uns, FIT), grow=is_own)
     return finish(ax, show=show)

@@ -87,8 +87,9 @@ def drivers(
 
     `correlation`
         `group`, `gene`, `correlation` (Pearson, over cells with a known fate, those of the end
-        times included), `p` (two-sided, t distribution), `q` (Benjamini and Hochberg 1995, over the
-        genes of a group), `n` cells, `note`. The largest correlation is first: genes that rise
+        times included), `p` (two-sided, t distribution; of the correlation with the fate itself,
+        see Notes), `q` (Benjamini and Hochberg 1995, over the genes of a group), `n` cells, `note`.
+        The largest correlation is first: genes that rise
         with the fate come before those that fall. Rows without a correlation are last, and `note`
         says why: the gene or the fate has one value in all cells used, or fewer than three cells
         are used. It is empty elsewhere.
@@ -108,6 +109,12 @@ def drivers(
 
     Notes
     -----
+    A probability is known for each cell, and its fate is not. If probabilities are calibrated, the
+    correlation of a gene with the fate itself is r s / sqrt(m (1 - m)), with the correlation r, and
+    the mean m and standard deviation s of the probabilities. p and q are those of this number:
+    where probabilities hardly differ, no gene is significant, however well it follows them. For
+    groups, and for weights beyond 0 to 1, which are taken as measured, it is r.
+
     p treats cells as independent draws, which the cells of a time course are not: genes that change
     with time correlate with any fate that does. Use the ranks, and `times` to compare cells of one
     time. Probabilities of 1 at the end times make the markers of the groups correlate; `times`
@@ -220,24 +227,35 @@ def _correlate(values: Matrix, fate: np.ndarray) -> pd.DataFrame:
     known = np.isfinite(fate)
     values, fate, n = values[known], fate[known], int(known.sum())
     found, q = np.full((2, values.shape[1]), np.nan)
+    known_share = 1.0
     if n < _FEWEST:
         note = _FEW
     elif np.ptp(fate) <= _SAME * np.abs(fate).max():
         note = _SAME_FATE
     else:
         note = _SAME_GENE
+        known_share = _known_share(fate)
         fate = fate - fate.mean()
         _, mean, variance = moments(values)
         varies = variance > CONSTANT * (1 + mean**2)
         scale = np.sqrt(variance[varies] * n) * np.linalg.norm(fate)
         found[varies] = np.clip(np.asarray(values.T @ fate).ravel()[varies] / scale, -1, 1)
+    with_fate = np.abs(found) * known_share
     with np.errstate(divide="ignore"):  # a correlation of 1 has p = 0
-        statistic = np.abs(found) * np.sqrt(max(n - 2, 0) / (1 - found**2))
+        statistic = with_fate * np.sqrt(max(n - 2, 0) / (1 - with_fate**2))
     p = 2 * stats.t.sf(statistic, max(n - 2, 1))
     if (tested := np.isfinite(found)).any():
         q[tested] = stats.false_discovery_control(p[tested])
     notes = np.where(tested, "", note)
     return pd.DataFrame({"correlation": found, "p": p, "q": q, "n": n, "note": notes})
+
+
+def _known_share(fate: np.ndarray) -> float:
+    """Return the standard deviation of probabilities over that of the fates drawn from them."""
+    mean = fate.mean()
+    if fate.min() < 0 or fate.max() > 1:
+        return 1.0  # not probabilities
+    return min(1.0, float(fate.std() / np.sqrt(mean * (1 - mean))))
 
 
 def _report_missing(parts: Mapping[str, pd.DataFrame]) -> None:

@@ -12,6 +12,7 @@ from anndata import AnnData
 
 from cellflow._batch import Batch
 from cellflow._keys import FIT, HOLDOUT, read_record, write_record
+from cellflow._keywords import check_keywords
 from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
 from cellflow.evaluation.cautions import (
@@ -38,6 +39,7 @@ from cellflow.representation import current_representation, points_of, to_contex
 from cellflow.training import Checkpoint, fit_flow, make_checkpoint, resolve_device
 
 
+@check_keywords
 def fit(
     adata: AnnData,
     *,
@@ -90,8 +92,9 @@ def fit(
     growth
         Evidence of the growth of populations, a setting of methods `default` and `wfr-fm`:
         `relative`, none, so that every time has the same total mass; `counts`, numbers of cells are
-        sizes of the population; `rising`, only increases of them are; `rates`, each cell multiplies
-        by a rate of its own. None uses that of the method, which is `relative` for `default`.
+        sizes of the population; `rising`, only increases of them are; `rates`, the population grows
+        by the rates of its cells. None uses that of the method, which is `relative` for `default`.
+        Rates of single cells are kept best by `cf.method("ot-cfm", objective="growth")`.
     growth_key
         `obs` column with the net growth rate of each cell, births minus deaths per unit of elapsed
         time, for `growth="rates"` or objective `growth`. None uses the rates of `pp.growth`.

@@ -83,7 +83,8 @@ def gene_trends(
     `observed`
         Whether cells were taken at that time; they are then the population.
 
-    Numbers are NaN if no cell has a group, as at the last time by `fate_probabilities`.
+    Numbers are NaN if no cell has a group. By fate probabilities, trends coincide where all cells
+    have the same, and part as far as they are known.
 
     Raises
     ------

@@ -26,11 +26,17 @@ _OWN = (TIME, WEIGHT, START_CELL, START_TIME, TRAJECTORY)
 
 
 def predict_population(
-    course: TimeCourse, time: float, *, start: str = "both", seed: int = 0
+    course: TimeCourse,
+    time: float,
+    *,
+    start: str = "both",
+    seed: int = 0,
+    n_steps: int | None = None,
 ) -> tuple[Prediction, np.ndarray]:
     """Predict the cells of a time; also return the row of the cell at which each path starts.
 
-    With the same seed, a cell has the same offset from the clock at all times.
+    With the same seed, a cell has the same offset from the clock at all times. `n_steps` is that of
+    `Flow.trajectory`.
     """
     neighbours = course.time_points.around(time, course.flow.axis.times)
 
@@ -39,7 +45,7 @@ def predict_population(
 
     generator = torch_generator(seed)
     prediction = predict_cells(
-        course.flow, cells_at, neighbours, time, start=start, generator=generator
+        course.flow, cells_at, neighbours, time, start=start, generator=generator, n_steps=n_steps
     )
     rows = [course.rows_at(origin) for origin in dict.fromkeys(prediction.start_times)]
     return prediction, np.concatenate(rows)

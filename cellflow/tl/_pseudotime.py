@@ -16,7 +16,7 @@ from cellflow._errors import InputError
 from cellflow._keys import PATH_LENGTH, PSEUDOTIME, write_record
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.integrate import solve_augmented
+from cellflow.integrate import count_steps, solve_augmented
 from cellflow.representation import cells_of
 from cellflow.tl._prediction import predict_population
 from cellflow.tl._time_course import TimeCourse
@@ -27,13 +27,18 @@ _TIMES = 6
 #: Cells of each such population.
 _CELLS = 400
 
+#: Steps of rk4 per unit of flow time, fewer than for predictions: of 99 % of the cells of two data
+#: sets the pseudotime changes by at most 0.011 of its standard deviation (another seed: 0.22), and
+#: the path length by 0.7 % of its median, against an adaptive solver at 1e-7.
+_STEPS_PER_UNIT_TIME = 10
+
 
 def pseudotime(
     adata: AnnData,
     flow: Flow,
     *,
     course: AnnData | None = None,
-    n_neighbors: int = 30,
+    n_neighbors: int = 100,
     time_key: str | None = None,
     rng: RNG = 0,
     key_added: str = PSEUDOTIME,
@@ -91,7 +96,9 @@ def pseudotime(
     This is nearest-neighbour regression of time on position (Cover 1968, IEEE Trans. Inf. Theory
     14:50), with equal prior probability of all intervals. Means over neighbours are drawn inward
     from the first and the last time by about the range of times among the neighbours. If
-    populations of different times overlap completely, all cells get the mean time.
+    populations of different times overlap completely, all cells get the mean time. Use it as an
+    order of the cells of a time: as a number it is drawn inward, and on simulated courses twice as
+    far from the true progress as the time of measurement (`docs/trust.md`).
 
     Examples
     --------
@@ -148,8 +155,14 @@ class _Reference:
         inner = (known[:-1, None] + np.diff(known)[:, None] * inside).ravel()
         seed = int(rng.integers(2**62))
         points, rows = [], []
-        for time in inner:
-            prediction, origins = predict_population(course, float(time), seed=seed)
+        clock = np.array([course.flow.axis.to_flow(time) for time in course.times])
+        steps = [count_steps("rk4", span, _STEPS_PER_UNIT_TIME) for span in np.diff(clock)]
+        if course.flow.is_mean_flow:  # one step is what it learned
+            steps = [1] * len(steps)
+        for time, n_steps in zip(inner, np.repeat(steps, _TIMES).tolist(), strict=True):
+            prediction, origins = predict_population(
+                course, float(time), seed=seed, n_steps=n_steps
+            )
             shares = prediction.weights / prediction.weights.sum()
             sample = rng.choice(len(origins), size=_CELLS, p=shares)
             points.append(prediction.points[sample])
@@ -187,5 +200,6 @@ def _path_lengths(flow: Flow, cells: Batch, flow_times: np.ndarray) -> np.ndarra
 
     # From their own times, where the cells are, back to the start: the integral counts down.
     times = torch.stack([own, torch.full_like(own, begin)])
-    _, lengths = solve_augmented(velocity_and_speed, cells.x, times)
+    n_steps = count_steps("rk4", own - begin, _STEPS_PER_UNIT_TIME)
+    _, lengths = solve_augmented(velocity_and_speed, cells.x, times, n_steps=n_steps)
     return (-lengths[-1]).double().cpu().numpy()

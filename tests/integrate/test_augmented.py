@@ -87,6 +87,20 @@ def test_nets_that_attend_have_a_divergence(trace, generator):
     assert float(divergence.abs().min()) > 1e-3
 
 
+@pytest.mark.parametrize("trace", ["exact", "hutchinson"])
+def test_dimensions_that_do_not_depend_on_the_point_do_not_diverge(trace, generator):
+    x = torch.zeros((3, 2), dtype=torch.float64)
+    way = {"trace": trace, "generator": generator, "n_steps": 20}
+
+    def partly(t, x):
+        return torch.stack([0.5 * x[:, 0], t], dim=1)
+
+    found = log_density(partly, lambda x: x.new_zeros(len(x)), x, 0.0, 1.0, **way)
+    torch.testing.assert_close(found, x.new_full((3,), -0.5), rtol=0, atol=1e-7)
+    still = log_density(lambda t, x: torch.ones_like(x), standard, x + 1, 0.0, 1.0, **way)
+    torch.testing.assert_close(still, standard(x))
+
+
 def test_unknown_trace_is_named_with_the_valid_ones():
     with pytest.raises(InputError, match=r"unknown trace 'skilling'.*exact, hutchinson"):
         log_density(linear, standard, torch.zeros(1, 2), 0, 1, trace="skilling")

@@ -91,14 +91,33 @@ def test_correlation_finds_the_gene_of_a_fate_and_agrees_with_scipy(measured, rn
     assert left["correlation"].iloc[:3].is_monotonic_decreasing
     assert left["n"].eq(143).all()
     for gene, column in (("A", 0), ("C", 2)):
-        r, p = stats.pearsonr(measured.X[7:, column], fate[7:])
+        r, p = stats.pearsonr(measured.X[7:, column], fate[7:])  # as if fates were measured
         assert left.loc[gene, "correlation"] == pytest.approx(r)
-        assert left.loc[gene, "p"] == pytest.approx(p, rel=1e-6)
+        assert p < left.loc[gene, "p"] <= 1
     assert left.loc["D", ["correlation", "p", "q"]].isna().all()
     assert (left["q"].dropna() >= left["p"].dropna()).all()
     right = table[table["group"] == "right"].set_index("gene")
     assert right.index.tolist() == [*left.index[:3][::-1], "D"], "genes that fall are last"
     assert right.loc["C", "correlation"] == pytest.approx(-left.loc["C", "correlation"])
+
+
+def test_p_is_that_of_the_fate_and_not_of_its_probability(measured, rng):
+    """Against fates drawn from the probabilities, and scipy where fates are certain."""
+    gene = measured.X[:, 2]
+    slope = 1 / (1 + np.exp(-gene))
+    weak = 0.5 + 1e-3 * (slope - 0.5)
+    fates = {"slope": slope, "weak": weak, "sure": (gene > 0).astype(float), "score": 5 * gene}
+    measured.obsm["fate_probabilities"] = pd.DataFrame(fates, index=measured.obs_names)
+    table = cf.tl.drivers(measured, genes="C").set_index("group")
+    drawn = rng.uniform(size=(4000, 150)) < slope
+    mean = np.mean([np.corrcoef(gene, each)[0, 1] for each in drawn])
+    p = 2 * stats.t.sf(mean * np.sqrt(148 / (1 - mean**2)), 148)
+    assert np.log(table.loc["slope", "p"]) == pytest.approx(np.log(p), rel=0.03)
+    assert table.loc["slope", "correlation"] > mean
+    assert table.loc["weak", "correlation"] > 0.95
+    assert table.loc["weak", "p"] > 0.9
+    for name in ("sure", "score"):
+        assert table.loc[name, "p"] == pytest.approx(stats.pearsonr(gene, fates[name])[1], abs=1e-9)
 
 
 def test_missing_correlations_have_a_note_and_the_rest_finite_p(
@@ -204,6 +223,32 @@ def test_bands_are_weighted_quantiles_by_group_and_by_fate(measured, regulated):
         np.average(measured.X[first, 0], weights=fate[first]), abs=1e-4
     )
     assert found["share"].item() == pytest.approx(fate[first].mean())
+
+
+def test_trends_of_fates_coincide_until_the_fates_are_known(measured, regulated):
+    """Before day 2 the odds are 65 to 35 for all cells; at day 2 each cell has its own fate."""
+    last, kind = (measured.obs["day"] == 2).to_numpy(), measured.obs["type"].to_numpy()
+    odds = {
+        name: np.where(last, (kind == name).astype(float), share)
+        for name, share in {"x": 0.65, "y": 0.35}.items()
+    }
+    measured.obsm["fate_probabilities"] = pd.DataFrame(odds, index=measured.obs_names)
+    trends = cf.tl.gene_trends(measured, regulated, genes="B", by="fate_probabilities", n_times=9)
+    wide = trends.pivot(index="time", columns="group", values=["mean", "low", "high", "share"])
+    numbers = wide.xs("x", axis=1, level=1) - wide.xs("y", axis=1, level=1)
+    early = wide.index <= 1
+    np.testing.assert_allclose(numbers.loc[early, ["mean", "low", "high"]], 0, atol=1e-9)
+    np.testing.assert_allclose(wide["share"].loc[early, "x"], 0.65)
+    apart = numbers.loc[~early, "mean"]
+    assert apart.is_monotonic_increasing
+    cells = measured.X[last, 1]
+    expected = cells[kind[last] == "x"].mean() - cells[kind[last] == "y"].mean()
+    assert apart[2.0] == pytest.approx(expected, abs=1e-3)
+    assert wide["share"].loc[2.0, "x"] == pytest.approx(0.5)
+    measured.X[last & (kind == "x"), 1] += 3
+    table = cf.tl.drivers(measured)
+    assert table["n"].eq(150).all(), "cells of the end times are used"
+    assert table.iloc[0][["group", "gene"]].tolist() == ["x", "B"]
 
 
 def test_trends_by_fate_end_where_no_cell_has_one(measured, regulated):

@@ -99,6 +99,11 @@ def test_commands_take_evidence_of_growth(grown, run, tmp_path):
     assert run("fit", *words, *own, "--output", "b")[0] == 0
     assert cf.Flow.load(tmp_path / "b").inputs.growth_key == "net"
     assert run("holdout", *words, *own, "--time", "2", "--output", "s.json")[0] == 0
+    scores = ["benchmark", *words, "--time", "2", "--jobs", "1"]
+    assert run(*scores, *own, "--output", "table")[0] == 0
+    code, _, err = run(*scores, "--growth", "counts", "--method", "ot-cfm", "--output", "t")
+    assert code == 2
+    assert "'growth' is a setting of coupling 'wfr'" in err
     code, _, err = run("fit", *words, "--growth-key", "net", "--output", "c")
     assert code == 2
     assert "--growth rates" in err
@@ -112,7 +117,9 @@ def test_commands_take_evidence_of_growth(grown, run, tmp_path):
 )
 def test_the_figure_says_what_rates_are_relative_to(growth, label, grown, quick):
     cf.tl.growth(grown, fit(grown, quick, growth=growth))
-    assert grown.uns["cellflow"]["learned_growth"]["growth"] == growth
+    record = grown.uns["cellflow"]["learned_growth"]
+    assert record["growth"] == growth
+    assert "ahead of their time" in record["cautions"][0]
     ax = cf.pl.growth(grown, show=False)
     assert ax.get_ylabel() == f"{label} rate (per unit of time)"
     dotted = [line for line in ax.lines if line.get_linestyle() == ":"]
