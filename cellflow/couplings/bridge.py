@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
+from sklearn.neighbors import NearestNeighbors
 
 from cellflow._batch import Batch, FiniteMarginal
 from cellflow.couplings.full_plan import block_cost, masses_of, to_float64
@@ -15,6 +17,9 @@ from cellflow.transport.random_blocks import random_blocks
 
 #: Largest number of cells per side that a plan is solved for at once.
 _BLOCK_SIZE = 4000
+
+#: Share of the cells of a label that a row is averaged over, and their smallest number.
+_NEAR_ROWS, _FEWEST_NEAR = 0.075, 5
 
 #: Cells per side from which the strength of the entropy is read.
 _SAMPLE_SIZE = 500
@@ -30,6 +35,8 @@ def bridge_transitions(
     block_size: int = _BLOCK_SIZE,
 ) -> EntropicOperator:
     """Couple all cells by entropic plans, whose strength is read from the cells.
+
+    Rows are averaged over the nearest 7.5 % of the cells of the same label.
 
     Parameters
     ----------
@@ -51,13 +58,26 @@ def bridge_transitions(
     """
     before, after, masses = to_float64(source.cells), to_float64(target.cells), masses_of(source)
     costs = block_cost(cost, before, after)
-    solved = []
+    solved, near = [], []
     for rows, columns in labels:
+        near.append(_find_near_rows(before, rows, generator))
         epsilon = _read_epsilon(cost, before, after, rows, columns, generator)
         for some, others in random_blocks(len(rows), len(columns), block_size, generator):
             chosen = rows[some], columns[others]
             solved.append(solve_block(costs, *chosen, masses[chosen[0]], epsilon))
-    return EntropicOperator((len(before), len(after)), solved, costs)
+    smoothing = sum(near, start=csr_array((len(before), len(before))))
+    return EntropicOperator(solved, costs, smoothing, masses, len(after))
+
+
+def _find_near_rows(before: Batch, rows: np.ndarray, generator: torch.Generator) -> csr_array:
+    """Return equal weights for the nearest of some rows, shape (n, n), which sum to one."""
+    some = _draw_sample(rows, generator, _BLOCK_SIZE).numpy()
+    k = min(len(some), max(_FEWEST_NEAR, round(_NEAR_ROWS * len(some))))
+    points = before.cost_features.numpy()
+    search = NearestNeighbors(n_neighbors=k).fit(points[some])
+    near = some[search.kneighbors(points[rows], return_distance=False)]
+    weights = np.full(near.size, 1 / k)
+    return csr_array((weights, (rows.repeat(k), near.ravel())), shape=(len(before), len(before)))
 
 
 def _read_epsilon(
@@ -69,12 +89,12 @@ def _read_epsilon(
     generator: torch.Generator,
 ) -> float:
     """Return the strength of the entropy for some rows and columns, from samples of them."""
-    x = before[_draw_sample(rows, generator)]
-    y = after[_draw_sample(columns, generator)]
+    x = before[_draw_sample(rows, generator, _SAMPLE_SIZE)]
+    y = after[_draw_sample(columns, generator, _SAMPLE_SIZE)]
     between, *within = (cost(*pair).numpy() for pair in ((x, y), (x, x), (y, y)))
     return choose_epsilon(between, (within[0], within[1]))
 
 
-def _draw_sample(rows: np.ndarray, generator: torch.Generator) -> torch.Tensor:
+def _draw_sample(rows: np.ndarray, generator: torch.Generator, size: int) -> torch.Tensor:
     order = torch.randperm(len(rows), generator=generator, device=generator.device).cpu()
-    return torch.from_numpy(rows)[order[:_SAMPLE_SIZE]]
+    return torch.from_numpy(rows)[order[:size]]

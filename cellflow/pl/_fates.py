@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from anndata import AnnData
@@ -13,9 +14,9 @@ from matplotlib.colors import Normalize
 
 from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
-from cellflow._keys import ENTROPY, FATE, PROBABILITIES, read_record
+from cellflow._keys import ENTROPY, FATE, PROBABILITIES, read_cautions, read_record
 from cellflow.io import plural_unit
-from cellflow.pl._canvas import PALE, dot_size, finish, frame, scatter
+from cellflow.pl._canvas import PALE, dot_size, finish, frame, note_cautions, scatter
 from cellflow.pl._colours import group_colours
 from cellflow.pl._plane import embedding
 
@@ -60,8 +61,8 @@ def fates(
 
     Returns
     -------
-    The axes of the first panel. Cells without a fate, such as those of the last time point, are
-    pale; cells of high probability are drawn on top. The dot in a title has the colour of the
+    The axes of the first panel. Cells without a fate are pale; cells of high probability are drawn
+    on top. The title says how much of the fates is known. The dot in a title has the colour of the
     group, from `uns[f"{groups}_colors"]` if scanpy wrote it.
 
     Raises
@@ -105,8 +106,19 @@ def fates(
         bar.outline.set_visible(False)
     if ax is None:
         when = f"{float(entry['time']):g} {plural_unit(str(entry['unit']))}".strip()
-        panels[0].figure.suptitle(f"Fates at time {when}, by {entry['by']}", fontsize="medium")
+        title = f"Fates at time {when}, by {entry['by']}\n{_describe_certainty(entry)}"
+        panels[0].figure.suptitle(title, fontsize="medium")
+    note_cautions(panels[0], read_cautions(adata.uns, key + PROBABILITIES), grow=ax is None)
     return finish(panels[0], show=show)
+
+
+def _describe_certainty(entry: Mapping[str, Any]) -> str:
+    """Return the share of the fates that is known at each start time, or that it is not known."""
+    if entry.get("certain_by_construction"):
+        return "nearly certain by construction, also where nothing can be known"
+    shares = zip(entry.get("known", ()), entry.get("start_times", ()), strict=True)
+    known = format_list(f"{share:.0%} at {time:g}" for share, time in shares)
+    return f"known of them: {known}" if known else ""
 
 
 def _panels(n: int) -> list[Axes]:

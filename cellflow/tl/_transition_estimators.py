@@ -105,11 +105,14 @@ class FlowTransitions:
         times = [float(self.course.elapsed[each[0]]) for each in (rows, targets)]
         moved = self.simulator.run(self.course.read_cells(rows), times)
         copies = (len(rows), self.simulator.n_copies)
-        arrivals = moved.end.cpu().numpy().reshape(*copies, -1)
+        ends = rows.repeat(self.simulator.n_copies)
+        arrivals = self.course.append_conditions(moved.end.cpu().numpy(), ends)
+        arrivals = arrivals.reshape(*copies, -1)
         mass = np.ones(copies)
         if times[1] > times[0]:
             mass = moved.log_mass[-1].double().exp().cpu().numpy().reshape(copies)
         there = self.course.read_cells(targets).x.cpu().numpy()
+        there = self.course.append_conditions(there, targets)
         total = csr_array((len(rows), len(targets)))
         for before, after in self.course.label_blocks(rows, targets):
             shares, near = self._nearest(arrivals[before], mass[before], there[after])

@@ -1,8 +1,9 @@
 """Entropic plans between samples, with a strength that is read from the points.
 
 The discrete Schrödinger bridge: of all ways to get from one sample to the other, the plan with the
-largest entropy that is as cheap (Léonard 2014). Its rows spread over all cells that the data cannot
-tell apart, where those of an exact plan have one or two entries.
+largest entropy that is as cheap (Léonard 2014). Its rows spread over many cells, where those of an
+exact plan have one or two entries, and are averaged over near cells: where populations fan out, a
+plan amplifies the smallest differences between cells to different fates, noise as well as signal.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import ot
+from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator
 from scipy.special import logsumexp
 
@@ -20,17 +22,18 @@ from cellflow.transport.plan import normalise_masses
 from cellflow.transport.random_blocks import BlockCost
 
 #: Share of the columns that the mass of a row spreads over (its perplexity), in the mean.
-SPREAD = 0.4
+SPREAD = 0.3
 
-#: Share of the points of a side whose farthest one bounds the strength: wider plans would mix
-#: groups of cells that are apart, such as separate lineages.
-NEAR = 0.1
+#: Share of the points of a side whose farthest one bounds the strength, and the bound relative to
+#: the cost to that one: wider plans would mix groups of cells that are apart, such as lineages.
+NEAR, LIMIT = 0.1, 0.7
 
 #: Bracket of the strength, relative to the mean cost, and steps of the bisection.
 _BRACKET, _BISECTIONS = (1e-3, 10.0), 12
 
-#: Largest L1 error of row sums, that of the bisection's plans, and limit of the iterations.
-_TOLERANCE, _ROUGH, _MAX_ITER = 1e-3, 1e-2, 2000
+#: L1 errors at which iterations stop, for plans and for those of the bisection; limit of the
+#: iterations, and error of the row sums that is worth a warning.
+_TOLERANCE, _ROUGH, _MAX_ITER, _TOO_LARGE = 1e-3, 1e-2, 2000, 1e-2
 
 #: Rows of a plan that are computed at a time.
 _CHUNK = 1024
@@ -59,37 +62,62 @@ class EntropicBlock:
 
 
 class EntropicOperator(LinearOperator):
-    """A matrix of entropic blocks, whose entries are computed when it is multiplied.
+    """A matrix of entropic blocks with smoothed rows, whose entries are computed when multiplied.
+
+    Each row is the mean of the normalised rows of near cells, times its mass. Columns are scaled
+    to one afterwards.
 
     Parameters
     ----------
-    shape
-        Numbers of rows and columns of the matrix.
     blocks
         Its blocks; rows and columns without a block are zero.
     cost
         Costs between rows and columns.
+    smoothing
+        Weights of near rows, shape (n, n); each row sums to one.
+    masses
+        Masses of the rows, shape (n,).
+    n_columns
+        Number of columns.
     """
 
     def __init__(
-        self, shape: tuple[int, int], blocks: list[EntropicBlock], cost: BlockCost
+        self,
+        blocks: list[EntropicBlock],
+        cost: BlockCost,
+        smoothing: csr_array,
+        masses: np.ndarray,
+        n_columns: int,
     ) -> None:
-        super().__init__(np.dtype(np.float64), shape)
-        self.blocks, self.cost = blocks, cost
+        super().__init__(np.dtype(np.float64), (len(masses), n_columns))
+        self.blocks, self.cost, self.smoothing = blocks, cost, smoothing
+        self.masses = masses[:, None]
+        self._row_sums = np.ones_like(self.masses)
+        self._column_scale = np.ones((n_columns, 1))
+        sums = self._multiply(self._column_scale)
+        self._row_sums = np.where(sums > 0, sums, 1)
+        sums = self._rmatmat(np.ones_like(self.masses))
+        self._column_scale = np.divide(1, sums, out=np.zeros_like(sums), where=sums > 0)
 
     def _matmat(self, values: np.ndarray) -> np.ndarray:
+        result: np.ndarray = self.smoothing @ self._multiply(self._column_scale * values)
+        return self.masses * result
+
+    def _rmatmat(self, values: np.ndarray) -> np.ndarray:
+        weights = self.smoothing.T @ (self.masses * values) / self._row_sums
+        result = np.zeros((self.shape[1], values.shape[1]))
+        for block in self.blocks:
+            for chunk in _chunks(len(block.rows)):
+                result[block.columns] += self._entries(block, chunk).T @ weights[block.rows[chunk]]
+        return self._column_scale * result
+
+    def _multiply(self, values: np.ndarray) -> np.ndarray:
+        """Multiply by the normalised rows, before they are smoothed."""
         result = np.zeros((self.shape[0], values.shape[1]))
         for block in self.blocks:
             for chunk in _chunks(len(block.rows)):
                 result[block.rows[chunk]] = self._entries(block, chunk) @ values[block.columns]
-        return result
-
-    def _rmatmat(self, values: np.ndarray) -> np.ndarray:
-        result = np.zeros((self.shape[1], values.shape[1]))
-        for block in self.blocks:
-            for chunk in _chunks(len(block.rows)):
-                result[block.columns] += self._entries(block, chunk).T @ values[block.rows[chunk]]
-        return result
+        return result / self._row_sums
 
     def _entries(self, block: EntropicBlock, chunk: slice) -> np.ndarray:
         cost = self.cost(block.rows[chunk], block.columns)
@@ -102,10 +130,10 @@ def solve_block(
 ) -> EntropicBlock:
     """Return the entropic plan between rows of masses `a` and columns of equal masses.
 
-    Columns are scaled to one afterwards. Warns if row sums are off by more than 0.1 % of the mass.
+    Columns are scaled to one afterwards. Warns if row sums are off by more than 1 % of the mass.
     """
     f, g, error = _sinkhorn(cost(rows, columns), epsilon, a, _TOLERANCE)
-    if error > _TOLERANCE:
+    if error > _TOO_LARGE:
         warnings.warn(
             f"an entropic plan of {len(rows)} x {len(columns)} cells did not converge: its row "
             f"sums are off by {error:.2g} of the mass",
@@ -125,10 +153,10 @@ def choose_epsilon(
     """Return the strength of the entropy that suits two samples, in units of their costs.
 
     A cell's descendants spread over `spread` of the cells of the later time, in the geometric mean:
-    the perplexity of a row, as in t-SNE. The strength is at most the cost to the `near` share of
-    the cells of the own time, so that lineages which are apart do not mix. Both are shares of the
-    cells, so more cells of the same populations give the same strength, and factors of the cost
-    cancel.
+    the perplexity of a row, as in t-SNE. The strength is at most 0.7 times the cost to the `near`
+    share of the cells of the own time, so that lineages which are apart do not mix. Both are shares
+    of the cells, so more cells of the same populations give the same strength, and factors of the
+    cost cancel.
 
     Parameters
     ----------
@@ -150,7 +178,7 @@ def choose_epsilon(
         else:
             high = middle
     reaches = [reach for costs in within if (reach := _neighbour_cost(costs, near)) > 0]
-    limit = float(np.exp(np.mean(np.log(reaches)))) if reaches else np.inf
+    limit = LIMIT * float(np.exp(np.mean(np.log(reaches)))) if reaches else np.inf
     return min(mean * float(np.exp(0.5 * (low + high))), limit)
 
 

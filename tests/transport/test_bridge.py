@@ -51,7 +51,7 @@ def test_costs_far_beyond_the_range_of_the_exponential(rng):
     seed=st.integers(0, 99),
     block_size=st.integers(3, 12),
 )
-def test_columns_sum_to_one_and_rows_to_their_masses(n, m, seed, block_size):
+def test_columns_sum_to_one_and_the_transpose_is_one(n, m, seed, block_size):
     rng = np.random.default_rng(seed)
     x, y = (torch.as_tensor(rng.normal(size=(k, 2))) for k in (n, m))
     masses = torch.as_tensor(rng.uniform(0.5, 2, n))
@@ -64,9 +64,31 @@ def test_columns_sum_to_one_and_rows_to_their_masses(n, m, seed, block_size):
     assert (dense >= 0).all()
     np.testing.assert_allclose(dense.sum(axis=0), 1, rtol=1e-9)
     np.testing.assert_allclose(plan.T @ np.eye(n), dense.T, atol=1e-12)
-    if block_size >= max(n, m):
-        expected = (masses / masses.sum()).numpy() * m
-        np.testing.assert_allclose(dense.sum(axis=1), expected, atol=2e-3 * m)
+
+
+def test_rows_of_like_cells_are_in_proportion_to_their_masses(rng):
+    x = torch.as_tensor(rng.normal(size=(6, 2)))
+    x[1] = x[0]
+    source = Population.of(x, torch.tensor([1.0, 3, 1, 1, 1, 1], dtype=torch.float64))
+    y = torch.as_tensor(rng.normal(size=(4, 2)))
+    everyone = [(np.arange(6), np.arange(4))]
+    plan = bridge_transitions(source, Population.of(y), everyone, generator=torch.Generator())
+    dense = plan @ np.eye(4)
+    np.testing.assert_allclose(dense[1], 3 * dense[0])
+
+
+def test_rows_are_averaged_over_near_cells():
+    """Cells of one cloud go to the branch that is nearer by a hair, unless they are averaged."""
+    x = torch.linspace(-0.1, 0.1, 200, dtype=torch.float64)[:, None]
+    y = torch.cat([x[:100] - 50, x[100:] + 50])
+    everyone = [(np.arange(200), np.arange(200))]
+    plan = bridge_transitions(
+        Population.of(x), Population.of(y), everyone, generator=torch.Generator()
+    )
+    up = plan @ np.repeat([0.0, 1.0], 100)
+    assert up[99] == pytest.approx(0.5, abs=0.05)
+    steps = np.flatnonzero((up > 0.1) & (up < 0.9))
+    assert 8 <= len(steps) <= 16
 
 
 def test_labels_are_not_mixed(rng):
