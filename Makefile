@@ -8,7 +8,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills \
-	tutorials licences audit benchmark methods toys performance clean
+	tutorials licences audit benchmark methods toys fates performance clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -93,6 +93,12 @@ methods: $(VENV)/.base
 
 toys: $(VENV)/.base
 	$(BIN)/python scripts/measure_toys.py results/toys docs/images
+
+# Fates of docs/trust.md; the second needs CELLFLOW_DATA. With PEERS=/path/to/python, beside moscot and
+# CellRank in an environment of benchmarks/fates/requirements-moscot-cellrank.txt.
+fates: $(VENV)/.base
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fates/simulated.py results/fates $(if $(PEERS),--peers $(PEERS))
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fates/larry.py results/larry $(if $(PEERS),--peers $(PEERS))
 
 # The ratios of docs/performance.md; the first needs CELLFLOW_DATA.
 performance: $(VENV)/.dev

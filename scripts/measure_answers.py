@@ -202,14 +202,11 @@ def fit(adata: AnnData, path: Path, seed: int, **changes: object) -> cf.Flow:
 
 def score_velocity(adata: AnnData, flow: cf.Flow, truth: Truth) -> dict[str, float]:
     """Return cosines and ratios of lengths; the rival is the shift of the mean."""
-    cf.tl.velocity(adata, flow)
-    ours = adata.obsm["velocity_cellflow"].astype(float)
     rival = shift_of_means(adata.obsm["X_cellflow"].astype(float), truth.elapsed)
-    answers = {
-        "flow": ours,
-        "flow, 30 neighbours": average(adata, ours, 30),
-        "shift of means": rival,
-    }
+    answers = {"shift of means": rival}
+    for name, settings in (("default", {}), ("of the cell alone", {"n_smooth": 1})):
+        cf.tl.velocity(adata, flow, **settings)
+        answers[name] = adata.obsm["velocity_cellflow"].astype(float)
     scores = {}
     for name, course_only in (("course", True), ("all", False)):
         true = truth.velocity(adata.obsm["true_velocity"], course_only=course_only)
@@ -218,17 +215,6 @@ def score_velocity(adata: AnnData, flow: cf.Flow, truth: Truth) -> dict[str, flo
             ratio = np.linalg.norm(found, axis=1) / np.linalg.norm(true, axis=1)
             scores[f"velocity length ratio, {name}, {who}"] = float(np.median(ratio))
     return scores
-
-
-def average(adata: AnnData, velocity: Array, k: int) -> Array:
-    """Average velocities over the nearest cells of the same time."""
-    points, times = adata.obsm["X_cellflow"], adata.obs["time"].to_numpy()
-    found = np.empty_like(velocity)
-    for at in np.unique(times):
-        rows = np.flatnonzero(times == at)
-        near = NearestNeighbors(n_neighbors=k).fit(points[rows]).kneighbors(points[rows])[1]
-        found[rows] = velocity[rows][near].mean(axis=1)
-    return found
 
 
 def shift_of_means(points: Array, elapsed: Array) -> Array:
@@ -260,10 +246,14 @@ def score_pseudotime(adata: AnnData, flow: cf.Flow) -> dict[str, float]:
         "first component": points[:, 0] * np.sign(np.corrcoef(points[:, 0], times)[0, 1]),
     }
     progress = adata.obs["true_progress"].to_numpy()
-    return {
+    found = {
         f"pseudotime rank correlation, {who}": within_times(np.asarray(order), progress, times)
         for who, order in orders.items()
     }
+    elapsed = times - times.min()
+    for who, order in (("flow", orders["flow"] - times.min()), ("time of measurement", elapsed)):
+        found[f"pseudotime error, {who}"] = float(np.sqrt(np.mean((order - progress) ** 2)))
+    return found
 
 
 def score_growth(adata: AnnData, flow: cf.Flow, name: str) -> dict[str, float]:
@@ -355,25 +345,29 @@ def move_to_end(adata: AnnData, flow: cf.Flow) -> Array:
 
 
 def score_sure_fates(adata: AnnData, flows: list[cf.Flow]) -> dict[str, float]:
-    """Return the share of cells whose fate all seeds call sure, and the share of these right."""
-    given = []
-    for flow in flows:
-        cf.tl.fates(adata, flow, "fate", by="flow")
-        given.append(adata.obsm["fate_probabilities"])
-    names = np.array(adata.uns["cellflow"]["fate_probabilities"]["names"])
-    sure = np.min(given, axis=0)
-    true = adata.obs["true_fate"].astype(str).to_numpy()
-    base = adata.obs["true_fate"].value_counts(normalize=True).max()
-    undecided = adata.obs["state"].to_numpy() == "progenitor"
-    undecided &= (adata.obs["time"] < adata.obs["time"].max()).to_numpy()
-    sure = np.nan_to_num(sure)
-    called = undecided & (sure.max(axis=1) > _LEVEL)
-    right = names[sure.argmax(axis=1)] == true
-    return {
-        "sure of progenitors, all seeds": called.sum() / undecided.sum(),
-        "right of the sure": float(right[called].mean()) if called.any() else np.nan,
-        "right of always the commonest": float(base),
+    """Return the share of progenitors whose fate is called sure, and the share of these right.
+
+    By the flows all seeds must be sure of the same fate.
+    """
+    before = (adata.obs["time"] < adata.obs["time"].max()).to_numpy()
+    undecided = before & (adata.obs["state"] == "progenitor").to_numpy()
+    true = adata.obs["true_fate"].astype(str).to_numpy()[undecided]
+    scores = {
+        "always the commonest fate, right": float(np.unique(true, return_counts=True)[1].max())
     }
+    scores["always the commonest fate, right"] /= len(true)
+    for who, settings in (("by flow", {"by": "flow"}), ("by default", {})):
+        given = []
+        for flow in flows:
+            cf.tl.fates(adata, flow, "fate", **settings)
+            given.append(np.nan_to_num(adata.obsm["fate_probabilities"][undecided]))
+        names = np.array(adata.uns["cellflow"]["fate_probabilities"]["names"])
+        sure = np.min(given, axis=0)
+        called = sure.max(axis=1) > _LEVEL
+        right = names[sure.argmax(axis=1)] == true
+        scores[f"sure fates {who}, share"] = float(called.mean())
+        scores[f"sure fates {who}, right"] = float(right[called].mean()) if called.any() else np.nan
+    return scores
 
 
 def cosine(a: Array, b: Array) -> Array:

@@ -91,7 +91,9 @@ def predictions(
         for seed in range(given.seeds):
             flow = fitted(adata, method, seed, given.n_steps, folder)
             options = {"n_neighbors": given.n_neighbors, "n_samples": n_samples, "rng": seed}
-            yield f"flow, {method}", seed, told(adata, flow, states, **options)
+            yield f"flow, {method}", seed, told(adata, flow, states, by="flow", **options)
+        if method == "default":
+            yield "entropic plans", 0, told(adata, flow, states, by="bridge")
         if method != "sf2m":
             plan = {"default": "unbalanced plans (WFR)", "ot-cfm": "exact OT plans"}[method]
             yield plan, 0, told(adata, flow, states, by="coupling")

@@ -23,7 +23,7 @@ from cellflow.cli.outputs import write_cells
     panel=options.DATA,
     help="Time course to place the cells of FILE in. [default: FILE]",
 )
-@options.n_neighbors(default=30, help="Number of predicted cells to average over.")
+@options.n_neighbors(default=100, help="Number of predicted cells to average over.")
 @options.time_key
 @options.force
 @options.seed

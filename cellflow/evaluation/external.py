@@ -21,7 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cellflow._checks import format_list
 from cellflow._errors import InputError
+from cellflow._log import log_info
 from cellflow._random import torch_generator
 from cellflow.evaluation.folds import Fold
 from cellflow.evaluation.named_methods import ExternalMethod
@@ -53,6 +55,9 @@ def check_installed(method: ExternalMethod) -> None:
 def predict_external(method: ExternalMethod, fold: Fold, axis: TimeAxis, seed: int) -> Prediction:
     """Train on the training cells, then integrate those of the time before, on one CPU thread."""
     check_installed(method)
+    ignored = [name for name in ("condition", "label", "clones") if name in fold.cells.columns()]
+    if ignored:
+        log_info(f"{method.kind} pairs cells without their {format_list(ignored)}")
     with _global_seed(seed), cpu_threads(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         net = _train(method, fold, axis)

@@ -11,6 +11,7 @@ from anndata import AnnData
 from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow._keys import FINETUNE
+from cellflow._keywords import check_keywords
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import (
@@ -34,6 +35,7 @@ from cellflow.training import (
 )
 
 
+@check_keywords
 def finetune(
     adata: AnnData,
     flow: Flow,

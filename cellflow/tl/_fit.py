@@ -12,6 +12,7 @@ from anndata import AnnData
 
 from cellflow._batch import Batch
 from cellflow._keys import FIT, HOLDOUT, read_record, write_record
+from cellflow._keywords import check_keywords
 from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
 from cellflow.evaluation.cautions import (
@@ -38,6 +39,7 @@ from cellflow.representation import current_representation, points_of, to_contex
 from cellflow.training import Checkpoint, fit_flow, make_checkpoint, resolve_device
 
 
+@check_keywords
 def fit(
     adata: AnnData,
     *,

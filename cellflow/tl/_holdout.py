@@ -12,6 +12,7 @@ from anndata import AnnData
 
 from cellflow._errors import InputError
 from cellflow._keys import FIT, HOLDOUT, read_record, write_record
+from cellflow._keywords import check_keywords
 from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
 from cellflow._versions import versions
@@ -32,6 +33,7 @@ from cellflow.metrics import Baselines
 from cellflow.training import resolve_device
 
 
+@check_keywords
 @show_held_out
 def holdout(
     adata: AnnData,

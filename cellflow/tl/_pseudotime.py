@@ -38,7 +38,7 @@ def pseudotime(
     flow: Flow,
     *,
     course: AnnData | None = None,
-    n_neighbors: int = 30,
+    n_neighbors: int = 100,
     time_key: str | None = None,
     rng: RNG = 0,
     key_added: str = PSEUDOTIME,
@@ -96,7 +96,9 @@ def pseudotime(
     This is nearest-neighbour regression of time on position (Cover 1968, IEEE Trans. Inf. Theory
     14:50), with equal prior probability of all intervals. Means over neighbours are drawn inward
     from the first and the last time by about the range of times among the neighbours. If
-    populations of different times overlap completely, all cells get the mean time.
+    populations of different times overlap completely, all cells get the mean time. Use it as an
+    order of the cells of a time: as a number it is drawn inward, and on simulated courses twice as
+    far from the true progress as the time of measurement (`docs/trust.md`).
 
     Examples
     --------

@@ -89,9 +89,10 @@ def velocity(
 
     Notes
     -----
-    Averages over 30 cells raised the cosine with the true velocity from 0.45 to 0.64 on simulated
-    courses (`docs/trust.md`). Instantaneous changes are faster than averages over an interval: true
-    velocities were 1.5 to 2 times as long.
+    Averages over 30 cells raised the cosine with the true velocity from 0.42 to 0.59 on five
+    simulated courses (`docs/trust.md`), where the shift of the population's mean has 0.56.
+    Instantaneous changes are faster than averages over an interval: true velocities were 1.5 times
+    as long.
 
     A basis that is an affine map of the representation (such as its principal components, found by
     least squares) gets the exact image of the velocity, in units of the basis per unit of elapsed

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 import cellflow as cf
+from cellflow.evaluation import external
 from cellflow.evaluation.folds import Evaluation
 from cellflow.evaluation.held_out import make_held_out
+from cellflow.evaluation.named_methods import ExternalMethod
 from cellflow.io import Conditions
 from cellflow.nets import Fields
 from cellflow.tl._plan_transitions import BridgeTransitions, CouplingTransitions
@@ -91,3 +93,15 @@ def test_the_midpoint_pairs_cells_of_a_dose(doses, keys, max_cells, rng):
 
     assert score(**keys) < 0.25
     assert score() > 1.0
+
+
+def test_peers_that_pair_without_conditions_say_so(monkeypatch, caplog, rng):
+    adata = crossing(DOSES["few"], rng)
+    settings = {"use_rep": "X_pca", "whiten": False, "condition_keys": ["dose"]}
+    evaluation = Evaluation(adata, make_held_out(settings))
+    monkeypatch.setattr(external, "check_installed", lambda method: None)
+    monkeypatch.setattr(external, "_train", lambda *each: lambda t, x: torch.zeros_like(x))
+    with caplog.at_level("INFO", "cellflow"):
+        fold, axis = evaluation.make_fold(1.0), evaluation.baseline_axis
+        external.predict_external(ExternalMethod("peer", "torchcfm:ot-cfm"), fold, axis, 0)
+    assert "torchcfm:ot-cfm pairs cells without their condition, label" in caplog.text

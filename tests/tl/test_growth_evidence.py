@@ -117,7 +117,9 @@ def test_commands_take_evidence_of_growth(grown, run, tmp_path):
 )
 def test_the_figure_says_what_rates_are_relative_to(growth, label, grown, quick):
     cf.tl.growth(grown, fit(grown, quick, growth=growth))
-    assert grown.uns["cellflow"]["learned_growth"]["growth"] == growth
+    record = grown.uns["cellflow"]["learned_growth"]
+    assert record["growth"] == growth
+    assert "ahead of their time" in record["cautions"][0]
     ax = cf.pl.growth(grown, show=False)
     assert ax.get_ylabel() == f"{label} rate (per unit of time)"
     dotted = [line for line in ax.lines if line.get_linestyle() == ":"]

@@ -38,7 +38,7 @@ def test_cells_are_at_home_where_the_drift_would_have_them(drift, flow, tmp_path
     assert np.corrcoef(found[second], expected[second])[0, 1] > 0.85
     drift.write_h5ad(tmp_path / "p.h5ad")
     again = anndata.read_h5ad(tmp_path / "p.h5ad")
-    assert again.uns["cellflow"]["cellflow_pseudotime"]["n_neighbors"] == 30
+    assert again.uns["cellflow"]["cellflow_pseudotime"]["n_neighbors"] == 100
 
 
 def test_the_way_is_as_long_as_the_flow_is_fast(drift, flow):
