@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Container, Iterable, Sequence
 from difflib import get_close_matches
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
 from cellflow._errors import InputError
 
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
 #: Values that a list in a message shows before it is cut short.
 _MAX_LISTED = 12
+
+#: Names that other packages have for the random generator, which is `rng` here.
+_SEEDS = ("seed", "seeds", "random_state", "random_seed")
 
 
 def format_list(values: Iterable[object]) -> str:
@@ -51,3 +60,20 @@ def check_finite(array: np.ndarray, what: str, names: Sequence[str]) -> None:
             f"{what} has NaN or infinite values in {int(bad.sum())} of {len(array)} cells "
             f"(first: {first}); remove or impute them first"
         )
+
+
+def check_keywords(function: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Raise `InputError` for a keyword that a function does not have, and name the one it has."""
+    names = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def checked(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+        for name, value in kwargs.items():
+            if name in _SEEDS and name not in names and "rng" in names:
+                raise InputError(
+                    f"{function.__name__} has no parameter {name!r}: give the seed as rng={value!r}"
+                )
+            check_choice(name, names, f"parameter of {function.__name__}")
+        return function(*args, **kwargs)
+
+    return checked

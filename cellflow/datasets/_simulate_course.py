@@ -35,9 +35,9 @@ _CYCLES = 5.0
 
 
 def simulate_course(
-    *,
     n_cells: int | Sequence[int] = 1_500,
     n_genes: int = 200,
+    *,
     times: Sequence[float] = (0.0, 2.0, 4.0, 7.0),
     fates: Mapping[str, float] | Sequence[str] | None = None,
     commitment: str | float = "late",

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from anndata import AnnData
 
-from cellflow._checks import format_list
+from cellflow._checks import check_keywords, format_list
 from cellflow._errors import InputError
 from cellflow._keys import FINETUNE
-from cellflow._keywords import check_keywords
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import (

@@ -11,8 +11,8 @@ import torch
 from anndata import AnnData
 
 from cellflow._batch import Batch
+from cellflow._checks import check_keywords
 from cellflow._keys import FIT, HOLDOUT, read_record, write_record
-from cellflow._keywords import check_keywords
 from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
 from cellflow.evaluation.cautions import (

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 from anndata import AnnData
 
+from cellflow._checks import check_keywords
 from cellflow._errors import InputError
 from cellflow._keys import FIT, HOLDOUT, read_record, write_record
-from cellflow._keywords import check_keywords
 from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
 from cellflow._versions import versions

@@ -21,7 +21,7 @@ def cells():
     adata = fork()
     adata.obsm["X_umap"] = adata.obsm["X_pca"] * [1, -1]
     adata.uns["fate_colors"] = np.array(["#111111", "#222222", "#aa0000", "#0000bb"], dtype=object)
-    cf.tl.fates(adata, known_flow(adata, forking), "fate", n_neighbors=4)
+    cf.tl.fates(adata, known_flow(adata, forking), "fate", by="flow", n_neighbors=4)
     return adata
 
 
@@ -37,7 +37,7 @@ def paths(cells, flow):
 
 @pytest.fixture
 def table(cells, flow):
-    return cf.tl.transitions(cells, flow, "fate", n_neighbors=4)
+    return cf.tl.transitions(cells, flow, "fate", by="flow", n_neighbors=4)
 
 
 def test_fates_have_a_panel_each_and_one_of_the_entropy(cells, tmp_path):

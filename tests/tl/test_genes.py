@@ -120,6 +120,21 @@ def test_p_is_that_of_the_fate_and_not_of_its_probability(measured, rng):
         assert table.loc[name, "p"] == pytest.approx(stats.pearsonr(gene, fates[name])[1], abs=1e-9)
 
 
+def test_no_gene_drives_a_fate_that_is_not_drawn_yet(quick):
+    """At day 0 nothing is known of the fates, drawn at day 2.45; at day 4 they are expressed."""
+    adata = cf.datasets.simulate_course(n_cells=600, n_genes=60, rng=3)
+    cf.pp.embed(adata, n_dims=6)
+    flow = cf.tl.fit(adata, time_key="time", recipe=quick, progress=False)
+    cf.tl.fates(adata, flow, "fate")
+    early = cf.tl.drivers(adata, times=0)
+    r, n = early["correlation"].to_numpy(), early["n"].to_numpy()
+    as_measured = 2 * stats.t.sf(np.abs(r) * np.sqrt((n - 2) / (1 - r**2)), n - 2)
+    assert (stats.false_discovery_control(as_measured) < 0.05).any()
+    assert not (early["q"] < 0.05).any()
+    late = cf.tl.drivers(adata, times=4)
+    assert (late["q"] < 0.001).sum() > 10
+
+
 def test_missing_correlations_have_a_note_and_the_rest_finite_p(
     measured, caplog, monkeypatch, tmp_path
 ):
