@@ -44,6 +44,7 @@ def test_costs_far_beyond_the_range_of_the_exponential(rng):
     np.testing.assert_allclose(plan_of(cost, np.ones(6), epsilon), expected, atol=5e-3)
 
 
+@pytest.mark.filterwarnings("ignore:an entropic plan")
 @settings(max_examples=25, deadline=None)
 @given(
     n=st.integers(2, 12),
