@@ -154,12 +154,26 @@ def fates(inputs: ReportInputs) -> Section | None:
         "fates",
         paragraphs=[
             f"The probability of each cell to be in each group of {entry['groups']} at time "
-            f"{float(entry['time']):g}, by {entry['by']}. Entropy is high where fates are open."
+            f"{float(entry['time']):g}, by {entry['by']}. Entropy is high where fates are open.",
+            _describe_certainty(entry),
         ],
         figures=[
             Figure.of(pl.fates(adata, show=False), "Fate probabilities of cells and their entropy.")
         ],
         tables=[Table((f"time{inputs.unit}", *names), rows, "Means over the cells of a time")],
+    )
+
+
+def _describe_certainty(entry: Mapping[str, Any]) -> str:
+    """Return how much of the fates is known, or that it cannot be read from them."""
+    if entry.get("certain_by_construction"):
+        return (
+            f"By {entry['by']}, fates are nearly certain by construction, also where nothing can "
+            "be known: read them for groups of cells, not for single cells."
+        )
+    shares = zip(entry.get("known", ()), entry.get("start_times", ()), strict=True)
+    return "Known of the fates (0%: every cell has the shares of its time): " + format_list(
+        f"{share:.0%} at {time:g}" for share, time in shares
     )
 
 

@@ -43,8 +43,9 @@ def ancestors(
     time
         A time point of the course.
     by
-        `flow` moves the group back along the flow, and the nearest cells there share each moved
-        cell; `coupling` multiplies optimal transport plans (see `fates`).
+        `bridge` multiplies entropic transport plans; `flow` moves the group back along the flow,
+        and the nearest cells there share each moved cell; `coupling` multiplies exact transport
+        plans (see `fates`).
     n_neighbors
         Number of cells that share each moved cell, for `by="flow"`.
     n_samples
@@ -133,8 +134,9 @@ def descendants(
     time
         A time point of the course.
     by
-        `flow` moves the group along the flow, and the nearest cells there share each moved
-        cell; `coupling` multiplies optimal transport plans (see `fates`).
+        `bridge` multiplies entropic transport plans; `flow` moves the group along the flow, and the
+        nearest cells there share each moved cell; `coupling` multiplies exact transport plans (see
+        `fates`).
     n_neighbors
         Number of cells that share each moved cell, for `by="flow"`.
     n_samples

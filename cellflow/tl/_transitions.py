@@ -47,8 +47,9 @@ def transitions(
     groups
         Column of `obs` with the groups. Cells without a value are left out at both times.
     by
-        `flow` moves the cells of each time to the next, and the nearest cells there vote;
-        `coupling` takes optimal transport plans (see `fates`).
+        `bridge` takes entropic transport plans, whose probabilities are honest where fates are
+        open; `flow` moves the cells of each time to the next, and the nearest cells there vote;
+        `coupling` takes exact transport plans (see `fates`).
     n_neighbors
         Number of cells that vote for each moved cell, for `by="flow"`.
     n_samples
