@@ -120,8 +120,8 @@ def fates(
     Notes
     -----
     The strength of the entropy is chosen for each interval: a row spreads over 30 % of the cells
-    of the later time in the mean, but the strength is at most 0.7 times the cost to the nearest
-    10 % of the cells of the same time. Rows are averaged over the nearest 7.5 % of the cells of
+    of the later time in the mean, but the strength is at most 0.6 times the cost to the nearest
+    20 % of the cells of the same time. Rows are averaged over the nearest 7.5 % of the cells of
     their time, since transport alone assigns cells to far branches by differences that may be
     noise. Masses are equal at every time, so where a fate grows faster than another, and the
     flow was not fitted with growth rates, cells are assigned to it that do not become it. On

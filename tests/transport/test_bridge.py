@@ -126,9 +126,9 @@ def test_separate_lineages_stay_apart(rng):
     centres = 12 * np.array([[0, 0], [0, 1], [1, 0], [1, 1]])[lineage]
     x, y = (centres + rng.normal(size=(200, 2)) for _ in range(2))
     plan = plan_of(squared(x, y), np.ones(200), epsilon_of(x, y))
-    assert plan[lineage[:, None] != lineage].max() < 1e-6
+    assert plan[lineage[:, None] != lineage].max() < 1e-4
     loose = plan_of(squared(x, y), np.ones(200), epsilon_of(x, y, near=0.9))
-    assert loose[lineage[:, None] != lineage].max() > 1e-4
+    assert loose[lineage[:, None] != lineage].max() > 1e-3
 
 
 def test_equal_points_are_all_alike():
