@@ -116,7 +116,7 @@ def test_options_are_keywords_and_what_must_be_given_is_little(name):
     # Of these the last positional one is a condition, a method or recipe by name, or a size as in
     # the data sets that scikit-learn makes.
     exempt = ("Flow.velocity", "images.Discriminator.log_ratio", "method")
-    if name not in (*exempt, "datasets.simulate_course"):
+    if name not in (*exempt, "datasets.simulate_course", "tl.fates"):
         assert all(each.default is each.empty for each in given)
     assert len(given) <= 4
 

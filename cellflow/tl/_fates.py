@@ -166,7 +166,8 @@ def fates(
     certain = by == "coupling" or (by == "flow" and n_samples is None)
     _report(probabilities, selected, (starts, known), by if certain else None)
     points = points_of(adata, course.representation)
-    cautions = check_fates(points, probabilities, course.elapsed, ends.names)
+    predicted = np.where((ends.codes < 0)[:, None], probabilities, np.nan)
+    cautions = check_fates(points, predicted, course.elapsed, ends.names)
     result = adata.copy() if copy else adata
     _remove_columns(result, key_added)
     if groups is None:

@@ -342,6 +342,14 @@ def test_fates_of_several_times(ladder, by):
     np.testing.assert_allclose(ladder.obsm["fate_probabilities"], expected, atol=1e-3)
 
 
+def test_terminal_cells_get_no_caution_about_their_own_group(arms):
+    """Groups that are mixed at the last time are certain there, since they are given."""
+    flow = known_flow(arms, to_the_right)
+    cf.tl.fates(arms, flow, "arm")
+    assert "cautions" not in arms.uns["cellflow"]["fate_probabilities"]
+    assert arms.obs["fate_ctrl"][:24].between(0.3, 0.7).all()
+
+
 def test_terminal_groups_are_proposed(forked, flow):
     cf.tl.fates(forked, flow, by="flow", n_neighbors=4)
     proposed = forked.obs["cellflow_terminal"]
