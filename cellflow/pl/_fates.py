@@ -105,7 +105,8 @@ def fates(
         bar.ax.tick_params(labelsize="small")
         bar.outline.set_visible(False)
     if ax is None:
-        when = f"{float(entry['time']):g} {plural_unit(str(entry['unit']))}".strip()
+        ends = format_list(f"{float(time):g}" for time in entry.get("end_times", [entry["time"]]))
+        when = f"{ends} {plural_unit(str(entry['unit']))}".strip()
         title = f"Fates at time {when}, by {entry['by']}\n{_describe_certainty(entry)}"
         panels[0].figure.suptitle(title, fontsize="medium")
     note_cautions(panels[0], read_cautions(adata.uns, key + PROBABILITIES), grow=ax is None)

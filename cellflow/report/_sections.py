@@ -149,12 +149,13 @@ def fates(inputs: ReportInputs) -> Section | None:
             & np.isfinite(probabilities).all(axis=1)
         ).any()
     ]
+    ends = format_list(f"{float(time):g}" for time in entry.get("end_times", [entry["time"]]))
     return Section(
         "Fates",
         "fates",
         paragraphs=[
-            f"The probability of each cell to be in each group of {entry['groups']} at time "
-            f"{float(entry['time']):g}, by {entry['by']}. Entropy is high where fates are open.",
+            f"The probability of each cell to end in each group of {entry['groups']} at time "
+            f"{ends}, by {entry['by']}. Entropy is high where fates are open.",
             _describe_certainty(entry),
         ],
         figures=[
@@ -171,8 +172,13 @@ def _describe_certainty(entry: Mapping[str, Any]) -> str:
             f"By {entry['by']}, fates are nearly certain by construction, also where nothing can "
             "be known: read them for groups of cells, not for single cells."
         )
-    shares = zip(entry.get("known", ()), entry.get("start_times", ()), strict=True)
-    return "Known of the fates (0%: every cell has the shares of its time): " + format_list(
+    if "known" not in entry:
+        return (
+            f"Probabilities by {entry['by']} are those of simulated paths, and were not found to "
+            "be calibrated."
+        )
+    shares = zip(entry["known"], entry["start_times"], strict=True)
+    return "Known of the fates (0%: all cells of a time have the same): " + format_list(
         f"{share:.0%} at {time:g}" for share, time in shares
     )
 

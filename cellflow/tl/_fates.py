@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from scipy.special import entr
 
@@ -106,16 +107,16 @@ def fates(
         `names` of the K groups that have terminal cells, in the order of the column; `columns`,
         their columns in `obs`; `groups`, `time` (the last, if there are several), `end_times`,
         `cells`, `by`, `certain_by_construction`, `n_neighbors`, `n_samples`; `cautions`, sentences
-        on fates that the data do not support; `start_times` and `known`, the share of the variance
-        of fates at each start time that the probabilities explain: 0 if all cells have the same
-        probabilities, 1 if all fates are certain; and the provenance: `flow_id`, `data`, `seed`,
-        `device`, `versions`, `time_key`, `unit`.
+        on fates that the data do not support; for `by="bridge"` also `start_times` and `known`, the
+        share of the variance of fates at each start time that the probabilities explain: 0 if all
+        cells have the same probabilities, 1 if all fates are certain; and the provenance:
+        `flow_id`, `data`, `seed`, `device`, `versions`, `time_key`, `unit`.
 
     Raises
     ------
     InputError
         For unknown columns, cells, times, groups or estimators, if a time has no terminal cell, or
-        if a column of `obs` that this function did not write would be replaced.
+        if a slot that this function did not write would be replaced.
 
     Notes
     -----
@@ -146,10 +147,11 @@ def fates(
     >>> cf.tl.fates(adata, flow, "half", cells="time=72")
     >>> adata.obsm["fate_probabilities"].shape
     (2434, 2)
-    >>> adata.obs["fate_True"].notna().sum() == (adata.obs["time"] == 72).sum()
+    >>> bool(adata.obs["fate_True"].notna().sum() == (adata.obs["time"] == 72).sum())
     True
     """
     course = TimeCourse.read(adata, flow, time_key)
+    _check_slots(adata, key_added, proposes=groups is None)
     if groups is None:
         labels = propose_terminal_groups(course, time)
     else:
@@ -159,12 +161,15 @@ def fates(
     selected = course.select(cells, usable, f"at or before time {ends.times[-1]:g}")
     seed = resolve_seed(rng)
     estimator = make_estimator(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
-    probabilities = _propagate(course, estimator, ends, selected)
     columns = _name_columns(adata, ends.names, key_added)
-    starts, known = _measure_known(course, probabilities, ends)
-
+    probabilities = _propagate(course, estimator, ends, selected)
     certain = by == "coupling" or (by == "flow" and n_samples is None)
-    _report(probabilities, selected, (starts, known), by if certain else None)
+    # Shares of variance are what is known only where probabilities are calibrated.
+    starts, known = _measure_known(course, probabilities, ends) if by == "bridge" else (None, None)
+    _report_limits(labels, ends, probabilities[selected], by=by, certain=certain)
+    if starts is not None and known is not None and len(known):
+        shares = (f"{share:.0%} at {time:g}" for time, share in zip(starts, known, strict=True))
+        log_info(f"known of the fates (0%: all cells have the same): {format_list(shares)}")
     points = points_of(adata, course.representation)
     predicted = np.where((ends.codes < 0)[:, None], probabilities, np.nan)
     cautions = check_fates(points, predicted, course.elapsed, ends.names)
@@ -228,27 +233,50 @@ def _measure_known(
         found = probabilities[rows]
         if len(rows) and (total := float(np.sum(found.mean(axis=0) * (1 - found.mean(axis=0))))):
             open_part = float((found * (1 - found)).sum(axis=1).mean())
-            shares[time] = 1 - open_part / total
+            shares[time] = max(0.0, 1 - open_part / total)
     return np.array(list(shares)), np.array(list(shares.values()))
 
 
-def _report(
-    probabilities: np.ndarray,
-    selected: np.ndarray,
-    known: tuple[np.ndarray, np.ndarray],
-    certain_by: str | None,
+def _report_limits(
+    labels: pd.Series, ends: TerminalCells, probabilities: np.ndarray, *, by: str, certain: bool
 ) -> None:
-    """Log how much is known of the fates, and what limits them."""
-    if lost := int(np.isnan(probabilities[selected, 0]).sum()):
-        log_info(f"{lost} of {int(selected.sum())} cells have no fate: no terminal descendants")
-    if certain_by is not None:
+    """Log which groups and cells have no fates, and what probabilities by `by` are."""
+    if absent := format_list(set(labels.cat.categories) - set(ends.names)):
+        log_info(f"not among the fates, since no terminal cell has the group: {absent}")
+    if lost := int(np.isnan(probabilities[:, 0]).sum()):
         log_info(
-            f"by={certain_by!r} gives nearly certain fates by construction, also where nothing can "
-            "be known; by='bridge' gives probabilities"
+            f"{lost} of {len(probabilities)} cells have no fate: no terminal cell of their label "
+            "descends from them, or they are at the last time without a group"
         )
-    elif len(known[0]):
-        shares = (f"{share:.0%} at {time:g}" for time, share in zip(*known, strict=True))
-        log_info(f"known of the fates (0%: shares of the time only): {format_list(shares)}")
+    if certain:
+        log_info(
+            f"by={by!r} gives nearly certain fates by construction, also where nothing can be "
+            "known; by='bridge' gives probabilities"
+        )
+    elif by == "flow":
+        log_info(
+            "probabilities by n_samples are those of the simulated noise and were not found "
+            "calibrated; by='bridge' gives probabilities"
+        )
+
+
+def _check_slots(adata: AnnData, key_added: str, *, proposes: bool) -> None:
+    """Check the key, and that slots which exist were written by an earlier call."""
+    if not key_added or "/" in key_added:
+        raise InputError(f"key_added must be a name without a slash, got {key_added!r}")
+    entry = read_record(adata.uns, key_added + PROBABILITIES)
+    slots = {
+        f"obsm[{key_added + PROBABILITIES!r}]": key_added + PROBABILITIES in adata.obsm,
+        f"obs[{key_added + ENTROPY!r}]": key_added + ENTROPY in adata.obs,
+    }
+    if entry is None and (taken := [name for name, exists in slots.items() if exists]):
+        raise InputError(f"{format_list(taken)} was not written by fates; give another key_added")
+    proposed = entry is not None and entry["groups"] == TERMINAL
+    if proposes and TERMINAL in adata.obs and not proposed:
+        raise InputError(
+            f"obs[{TERMINAL!r}] exists, and proposed groups would replace it; name it as groups "
+            "(--groups), or remove it"
+        )
 
 
 def _name_columns(adata: AnnData, names: Sequence[str], key_added: str) -> list[str]:
@@ -261,7 +289,7 @@ def _name_columns(adata: AnnData, names: Sequence[str], key_added: str) -> list[
     if clashes:
         raise InputError(
             f"obs already has, or would get twice: {format_list(dict.fromkeys(clashes))}; give "
-            "another key_added (--key-added), or rename the groups"
+            "another key_added, or rename the groups or the columns"
         )
     return columns
 

@@ -45,10 +45,11 @@ def test_fates_have_a_panel_each_and_one_of_the_entropy(cells, tmp_path):
     panels = [panel for panel in ax.figure.axes if panel.get_title()]
     assert [panel.get_title() for panel in panels] == ["up", "down", "entropy"]
     assert [panel.lines[0].get_color() for panel in panels[:2]] == ["#aa0000", "#0000bb"]
-    untold, told = ax.collections[:2]
-    assert (len(untold.get_offsets()), len(told.get_offsets())) == (8, 17)
-    assert sorted(told.get_array()) == [0] * 8 + [0.5] + [1] * 8
-    assert told.get_array()[-1] == 1, "likely cells are drawn last"
+    unknown, known = ax.collections[:2]
+    assert (len(unknown.get_offsets()), len(known.get_offsets())) == (0, 25)
+    assert sorted(known.get_array()) == [0] * 12 + [0.5] + [1] * 12
+    assert known.get_array()[-1] == 1, "likely cells are drawn last"
+    assert "nearly certain by construction" in ax.figure.get_suptitle()
     assert ax.get_xlabel() == "UMAP 1"
     cf.pl.save(ax, tmp_path / "fates.png")
     assert (tmp_path / "fates.png").stat().st_size > 5_000
@@ -63,6 +64,7 @@ def test_panels_of_fates_in_several_rows_have_one_pair_of_names(cells):
 
 
 def test_one_fate_takes_axes(cells):
+    cells.obsm["fate_probabilities"][17:] = np.nan
     ax = plt.figure().add_subplot()
     assert cf.pl.fates(cells, fates="up", basis="pca", ax=ax, show=False) is ax
     np.testing.assert_allclose(ax.collections[0].get_offsets(), cells.obsm["X_pca"][17:])

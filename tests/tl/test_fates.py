@@ -54,6 +54,7 @@ def test_branches_are_certain_and_the_middle_is_open(forked, flow):
     assert entropy.iloc[:4].tolist() == [0] * 4
     assert entropy.notna().all()
     assert entry["certain_by_construction"]
+    assert "known" not in entry
 
 
 def test_an_ensemble_opens_the_middle_and_little_else(forked):
@@ -265,6 +266,7 @@ def test_cells_without_a_group_do_not_vote(forked, flow):
             "unknown estimator of transitions .by. 'flows'.*valid: bridge, flow, coupling",
         ),
         ({"time": 1.5}, "no cells were measured at time 1.5"),
+        ({"key_added": "a/b"}, "key_added must be a name without a slash, got 'a/b'"),
         ({"time": []}, "time is an empty list"),
         ({"time": {}}, "time is an empty mapping"),
         ({"time": {"upp": 2}}, "unknown group 'upp' .did you mean 'up'"),
@@ -367,6 +369,15 @@ def test_columns_of_others_are_not_replaced(forked, flow):
     cf.tl.fates(forked, flow, "other")
     assert {"fate_a_b", "fate_b"} <= set(forked.obs)
     assert not {"fate_up", "fate_down"} & set(forked.obs)
+    for slot in ("mine_probabilities", "mine_entropy"):
+        mine = forked.copy()
+        (mine.obsm if "prob" in slot else mine.obs)[slot] = np.ones((25, 1))
+        with pytest.raises(cf.InputError, match=f"{slot}'. was not written by fates"):
+            cf.tl.fates(mine, flow, "fate", key_added="mine")
+    mine = forked.copy()
+    mine.obs["cellflow_terminal"] = "x"
+    with pytest.raises(cf.InputError, match="proposed groups would replace it"):
+        cf.tl.fates(mine, flow)
     forked.obs["end_b"] = 1
     with pytest.raises(cf.InputError, match="obs already has, or would get twice: end_b"):
         cf.tl.fates(forked, flow, "other", key_added="end")

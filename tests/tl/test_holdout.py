@@ -155,7 +155,7 @@ BAD = {
     "not a time": ({"times": ["noon"]}, "'noon' is not a time"),
     "protocol": ({"protocol": "lax"}, "unknown protocol 'lax'; valid: strict, paper"),
     "method": ({"method": "sinkhorn"}, "unknown method 'sinkhorn'"),
-    "setting": ({"n_dim": 3}, r"unknown setting .*'n_dim' \(did you mean 'n_dims'"),
+    "setting": ({"n_dim": 3}, r"unknown parameter of holdout .*'n_dim' \(did you mean 'n_dims'"),
     "dimensions": ({"n_dims": 9}, "n_dims 9 is more than the 3 dimensions of obsm"),
 }
 
