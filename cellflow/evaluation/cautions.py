@@ -28,6 +28,9 @@ _MIN_CELLS, _MIN_FATE_CELLS, _MIN_FATE_SHARE = 40, 10, 0.05
 #: Cells between two fates, relative to those on the sparser side, under which there is a gap.
 _GAP = 0.8
 
+#: Drop of a group's share of the cells that is worth a caution, as a share and in standard errors.
+_DROP, _DROP_ERRORS = 0.05, 3.0
+
 #: Names of columns of batches; parts of a name between non-letters count.
 _BATCH_NAMES = {
     "batch", "donor", "sample", "replicate", "rep", "library", "plate", "chip", "lane", "channel",
@@ -104,6 +107,43 @@ def check_fates(
                 f"{certainty:.2f}, but nothing in the data separates those of "
                 f"{format_list(mixed)}: they form one cloud. Read shares of the time, not fates of "
                 "cells"
+            )
+    return found
+
+
+def check_group_shares(codes: np.ndarray, elapsed: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Return a caution for each terminal group whose share of the cells falls between two times.
+
+    Cells do not leave a terminal group, so its share rises. Where it falls, the group grew more
+    slowly than others or fewer of it were captured, but plans between equal masses give its
+    surplus cells to other groups.
+
+    Parameters
+    ----------
+    codes
+        Number of the terminal group that each cell is annotated with, -1 for others, shape (n,).
+    elapsed
+        Time of each cell, shape (n,).
+    names
+        Names of the groups.
+    """
+    times = np.unique(elapsed)
+    found = []
+    for k, name in enumerate(names):
+        shares = np.array([np.mean(codes[elapsed == time] == k) for time in times])
+        counts = np.array([np.sum(elapsed == time) for time in times])
+        errors = np.sqrt(shares * (1 - shares) / counts)
+        drops = shares[:-1] - shares[1:]
+        limit = np.maximum(_DROP, _DROP_ERRORS * np.hypot(errors[:-1], errors[1:]))
+        large = [
+            f"{shares[i]:.0%} at {times[i]:g} to {shares[i + 1]:.0%} at {times[i + 1]:g}"
+            for i in np.flatnonzero(drops > limit)
+        ]
+        if large:
+            found.append(
+                f"The share of {name} in the cells falls from {format_list(large)}. Masses are "
+                f"taken as equal, so cells of {name} are given other fates there. That is wrong if "
+                "they grew less or fewer were captured: give growth rates to the fit (growth_key)"
             )
     return found
 

@@ -14,7 +14,7 @@ from cellflow._errors import InputError
 from cellflow._keys import ENTROPY, FATE, PROBABILITIES, TERMINAL, read_record, write_record
 from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
-from cellflow.evaluation.cautions import check_fates, record_cautions
+from cellflow.evaluation.cautions import check_fates, check_group_shares, record_cautions
 from cellflow.flow import Flow
 from cellflow.io import Cells, describe_cells, groups_of
 from cellflow.representation import points_of
@@ -172,7 +172,10 @@ def fates(
         log_info(f"known of the fates (0%: all cells have the same): {format_list(shares)}")
     points = points_of(adata, course.representation)
     predicted = np.where((ends.codes < 0)[:, None], probabilities, np.nan)
-    cautions = check_fates(points, predicted, course.elapsed, ends.names)
+    cautions = [
+        *check_fates(points, predicted, course.elapsed, ends.names),
+        *_check_shares(course, labels, ends),
+    ]
     result = adata.copy() if copy else adata
     _remove_columns(result, key_added)
     if groups is None:
@@ -235,6 +238,15 @@ def _measure_known(
             open_part = float((found * (1 - found)).sum(axis=1).mean())
             shares[time] = max(0.0, 1 - open_part / total)
     return np.array(list(shares)), np.array(list(shares.values()))
+
+
+def _check_shares(course: TimeCourse, labels: pd.Series, ends: TerminalCells) -> list[str]:
+    """Return cautions on terminal groups whose share falls; none where growth is given."""
+    if course.flow.method.needs_growth_rates:
+        return []
+    codes = pd.Categorical(labels, categories=list(ends.names)).codes.astype(int)
+    here = np.isin(course.elapsed, [time for time in course.times if time <= ends.times[-1]])
+    return check_group_shares(codes[here], course.elapsed[here], ends.names)
 
 
 def _report_limits(

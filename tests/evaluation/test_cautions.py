@@ -8,6 +8,7 @@ import cellflow as cf
 from cellflow.evaluation.cautions import (
     check_batches,
     check_fates,
+    check_group_shares,
     check_score_settings,
     check_scores,
     flow_settings,
@@ -161,3 +162,14 @@ def test_a_flow_without_faults_is_told_and_drawn_without_cautions(course, quick,
     assert "caution" not in caplog.text
     predicted = cf.tl.interpolate(course, flow, 1.5)
     assert cf.pl.interpolation(course, predicted).figure._supxlabel is None
+
+
+def test_a_terminal_group_whose_share_falls_is_named():
+    """A rises, B falls from 50 % to 20 %, and C by less than chance."""
+    elapsed = np.repeat([0.0, 1.0, 2.0], 100)
+    first = np.repeat([-1, 0, 2], [60, 10, 30])
+    second = np.repeat([0, 1, 2], [25, 50, 25])
+    third = np.repeat([0, 1, 2], [60, 20, 20])
+    codes = np.concatenate([first, second, third])
+    (caution,) = check_group_shares(codes, elapsed, ["A", "B", "C"])
+    assert caution.startswith("The share of B in the cells falls from 50% at 1 to 20% at 2.")
