@@ -180,5 +180,5 @@ def test_bad_times_to_predict_are_named(course, fitted):
 def test_keywords_of_other_names_are_refused_with_the_one_that_is_meant(verb, course):
     with pytest.raises(cf.InputError, match=r"no parameter 'seed': give the seed as rng=1"):
         verb(course, seed=1)
-    with pytest.raises(cf.InputError, match=r"'methd' \(did you mean 'method'\?\)"):
-        verb(course, methd="ot-cfm")
+    with pytest.raises(cf.InputError, match=r"'method_' \(did you mean 'method'\?\)"):
+        verb(course, method_="ot-cfm")
