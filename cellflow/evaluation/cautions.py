@@ -7,7 +7,7 @@ A verb computes its cautions once and stores them in its record in `uns["cellflo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -180,6 +180,13 @@ def _direction(x: np.ndarray, is_other: np.ndarray) -> np.ndarray:
     gap = other.mean(axis=0) - one.mean(axis=0)
     direction: np.ndarray = np.linalg.solve(scatter + ridge * np.eye(len(scatter)), gap)
     return direction
+
+
+def describe_known(times: Iterable[float], shares: Iterable[float]) -> str:
+    """Describe how much of the fates is known at each start time, as `4% at 2, 93% at 4`."""
+    return format_list(
+        f"{share:.0%} at {time:g}" for time, share in zip(times, shares, strict=True)
+    )
 
 
 def check_batches(

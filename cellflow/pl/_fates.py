@@ -15,6 +15,7 @@ from matplotlib.colors import Normalize
 from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow._keys import ENTROPY, FATE, PROBABILITIES, read_cautions, read_record
+from cellflow.evaluation.cautions import describe_known
 from cellflow.io import plural_unit
 from cellflow.pl._canvas import PALE, dot_size, finish, frame, note_cautions, scatter
 from cellflow.pl._colours import group_colours
@@ -117,8 +118,7 @@ def _describe_certainty(entry: Mapping[str, Any]) -> str:
     """Return the share of the fates that is known at each start time, or that it is not known."""
     if entry.get("certain_by_construction"):
         return "nearly certain by construction, also where nothing can be known"
-    shares = zip(entry.get("known", ()), entry.get("start_times", ()), strict=True)
-    known = format_list(f"{share:.0%} at {time:g}" for share, time in shares)
+    known = describe_known(entry.get("start_times", ()), entry.get("known", ()))
     return f"known of them: {known}" if known else ""
 
 

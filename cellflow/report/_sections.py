@@ -22,6 +22,7 @@ from cellflow._keys import (
     is_relative_growth,
     read_record,
 )
+from cellflow.evaluation.cautions import describe_known
 from cellflow.io import count_growth, per_unit
 from cellflow.report._cautions import cautions, describe_use_of_counts
 from cellflow.report._inputs import ReportInputs
@@ -177,10 +178,8 @@ def _describe_certainty(entry: Mapping[str, Any]) -> str:
             f"Probabilities by {entry['by']} are those of simulated paths, and were not found to "
             "be calibrated."
         )
-    shares = zip(entry["known"], entry["start_times"], strict=True)
-    return "Known of the fates (0%: all cells of a time have the same): " + format_list(
-        f"{share:.0%} at {time:g}" for share, time in shares
-    )
+    known = describe_known(entry["start_times"], entry["known"])
+    return f"Known of the fates (0%: all cells of a time have the same): {known}"
 
 
 def velocity(inputs: ReportInputs) -> Section | None:

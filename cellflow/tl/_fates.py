@@ -14,7 +14,12 @@ from cellflow._errors import InputError
 from cellflow._keys import ENTROPY, FATE, PROBABILITIES, TERMINAL, read_record, write_record
 from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
-from cellflow.evaluation.cautions import check_fates, check_group_shares, record_cautions
+from cellflow.evaluation.cautions import (
+    check_fates,
+    check_group_shares,
+    describe_known,
+    record_cautions,
+)
 from cellflow.flow import Flow
 from cellflow.io import Cells, describe_cells, groups_of
 from cellflow.representation import points_of
@@ -168,8 +173,8 @@ def fates(
     starts, known = _measure_known(course, probabilities, ends) if by == "bridge" else (None, None)
     _report_limits(labels, ends, probabilities[selected], by=by, certain=certain)
     if starts is not None and known is not None and len(known):
-        shares = (f"{share:.0%} at {time:g}" for time, share in zip(starts, known, strict=True))
-        log_info(f"known of the fates (0%: all cells have the same): {format_list(shares)}")
+        shares = describe_known(starts, known)
+        log_info(f"known of the fates (0%: all cells have the same): {shares}")
     points = points_of(adata, course.representation)
     predicted = np.where((ends.codes < 0)[:, None], probabilities, np.nan)
     cautions = [

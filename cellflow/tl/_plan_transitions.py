@@ -20,6 +20,9 @@ from cellflow.representation import points_of
 from cellflow.tl._time_course import TimeCourse
 from cellflow.training import ground_cost
 
+#: Positions of the cells of each label at an earlier and a later time.
+Blocks = list[tuple[np.ndarray, np.ndarray]]
+
 
 @dataclass(frozen=True)
 class PlanTransitions(ABC):
@@ -69,12 +72,7 @@ class PlanTransitions(ABC):
         return self._plans[start]
 
     @abstractmethod
-    def _solve(
-        self,
-        source: Population,
-        target: Population,
-        blocks: list[tuple[np.ndarray, np.ndarray]],
-    ) -> LinearOperator:
+    def _solve(self, source: Population, target: Population, blocks: Blocks) -> LinearOperator:
         """Return the plan between two populations, within blocks of rows and columns."""
 
     def _populations(self, start: float, stop: float) -> tuple[Population, Population]:
@@ -104,12 +102,7 @@ class CouplingTransitions(PlanTransitions):
     Unbalanced plans have the length scale of the fit.
     """
 
-    def _solve(
-        self,
-        source: Population,
-        target: Population,
-        blocks: list[tuple[np.ndarray, np.ndarray]],
-    ) -> LinearOperator:
+    def _solve(self, source: Population, target: Population, blocks: Blocks) -> LinearOperator:
         plan = csr_array((len(source), len(target)))
         for before, after in blocks:
             plan = plan + self._solve_block(source, target, before, after)
@@ -152,11 +145,6 @@ class BridgeTransitions(PlanTransitions):
     are solved within them.
     """
 
-    def _solve(
-        self,
-        source: Population,
-        target: Population,
-        blocks: list[tuple[np.ndarray, np.ndarray]],
-    ) -> LinearOperator:
+    def _solve(self, source: Population, target: Population, blocks: Blocks) -> LinearOperator:
         cost, generator = ground_cost(self.course.flow.method.coupling), torch_generator(self.seed)
         return bridge_transitions(source, target, blocks, generator=generator, cost=cost)

@@ -193,10 +193,13 @@ def _perplexity(cost: np.ndarray, epsilon: float) -> float:
 
 
 def _neighbour_cost(costs: np.ndarray, near: float) -> float:
-    """Return the geometric mean of the costs to the farthest of the `near` share; 0 if all are."""
-    rank = max(1, round(near * (len(costs) - 1)))
+    """Return the geometric mean of the costs to the farthest of the `near` share that are not 0.
+
+    0 if there are none.
+    """
     if len(costs) < 2:
         return 0.0
+    rank = max(1, round(near * (len(costs) - 1)))
     # The cost of a cell to itself is the smallest, so rank 0.
     far = np.partition(costs, rank, axis=1)[:, rank]
     far = far[far > 0]
