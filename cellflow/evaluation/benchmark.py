@@ -117,7 +117,7 @@ def _make_shared_columns(runner: Runner, data: DataSet, plan: BenchmarkPlan) -> 
         "published": data.published,
         "protocol": data.settings.protocol,
         "time_axis": evaluation.time_axis,
-        "whiten": data.settings.whiten,
+        "whiten": evaluation.settings.whiten,
         "max_cells": data.settings.max_cells,
         "representation_may_have_seen_held_out": evaluation.may_have_seen_held_out(
             growth_rates=any(method.needs_growth_rates for method in plan.methods)
