@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,11 @@ class Fold:
     unit: np.ndarray
     representation: str
     max_cells: int | None = None
+
+    @property
+    def first(self) -> float:
+        """First training time."""
+        return min(self.training_times)
 
     @property
     def before(self) -> float:
@@ -170,7 +175,7 @@ class Evaluation:
     Attributes
     ----------
     protocol
-        Rules of the evaluation.
+        Rules of the evaluation, with the start of the settings if they name one.
     points
         Times of all cells.
     time_axis
@@ -188,7 +193,8 @@ class Evaluation:
 
     def __init__(self, adata: AnnData, settings: HeldOut) -> None:
         self.adata, self.settings = adata, settings
-        self.protocol = PROTOCOLS[settings.protocol]
+        protocol = PROTOCOLS[settings.protocol]
+        self.protocol = replace(protocol, start=settings.start or protocol.start)
         self.points = time_points_of(adata, settings.time_key)
         self.time_axis = settings.time_axis or self.protocol.flow_axis
         learned = self.time_axis == "learned"

@@ -149,6 +149,7 @@ def holdout(
         "times": table["time"].unique(),
         "n_dims": fold.cells.x.shape[1],
         "representation": fold.representation,
+        "start": evaluation.protocol.start,
         "time_axis": evaluation.time_axis,
         "condition_keys": list(evaluation.settings.condition_keys),
         "method": named.method.model_dump(),
