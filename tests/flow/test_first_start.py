@@ -57,6 +57,4 @@ def test_other_starts_leave_the_first_time_alone(start, origins):
 
 def test_the_first_time_point_is_required():
     with pytest.raises(ValueError, match="first"):
-        predict_cells(
-            growing_flow(), cells_at, (1.0, 4.0), 2.0, start="first", generator=seeded()
-        )
+        predict_cells(growing_flow(), cells_at, (1.0, 4.0), 2.0, start="first", generator=seeded())
