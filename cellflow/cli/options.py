@@ -14,7 +14,14 @@ import rich_click as click
 
 from cellflow._errors import CellflowWarning
 from cellflow.evaluation.protocols import PROTOCOLS
-from cellflow.methods.names import EXPRESSION_KINDS, RECIPES, STARTS, TIME_AXES, WFR_GROWTH
+from cellflow.methods.names import (
+    EXPRESSION_KINDS,
+    HELD_OUT_STARTS,
+    RECIPES,
+    STARTS,
+    TIME_AXES,
+    WFR_GROWTH,
+)
 from cellflow.methods.presets import PRESETS
 
 Command = Callable[..., Any]
@@ -359,6 +366,14 @@ held_out = compose(
         help="Rules of the evaluation; "
         + describe_choices({name: protocol.summary for name, protocol in PROTOCOLS.items()})
         + ".",
+    ),
+    click.option(
+        "--start",
+        type=click.Choice(list(HELD_OUT_STARTS)),
+        panel=FIT,
+        help="Cells to predict from; "
+        + describe_choices(HELD_OUT_STARTS)
+        + ". [default: the protocol's]",
     ),
     time_axis(
         help="Flow time between time points; "

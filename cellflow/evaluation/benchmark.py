@@ -27,7 +27,7 @@ from cellflow.metrics import BASELINES
 
 #: Columns, in order.
 COLUMNS = (
-    "data", "published", "protocol", "time_axis", "n_dims", "whiten", "max_cells",
+    "data", "published", "protocol", "start", "time_axis", "n_dims", "whiten", "max_cells",
     "representation_may_have_seen_held_out", "time", "method", "role", "seed",
     "w1", "w1_error", "w1_excess", "w1_half", "reference",
     "energy", "mean_error", "cov_error", "var_ratio",
@@ -116,6 +116,7 @@ def _make_shared_columns(runner: Runner, data: DataSet, plan: BenchmarkPlan) -> 
         "data": data.name,
         "published": data.published,
         "protocol": data.settings.protocol,
+        "start": evaluation.protocol.start,
         "time_axis": evaluation.time_axis,
         "whiten": evaluation.settings.whiten,
         "max_cells": data.settings.max_cells,

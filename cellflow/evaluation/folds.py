@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,11 @@ class Fold:
     unit: np.ndarray
     representation: Representation
     max_cells: int | None = None
+
+    @property
+    def first(self) -> float:
+        """First training time."""
+        return min(self.training_times)
 
     @property
     def before(self) -> float:
@@ -173,7 +178,7 @@ class Evaluation:
     settings
         How times are held out, with what comes from the flow or the cells.
     protocol
-        Rules of the evaluation.
+        Rules of the evaluation, with the start of the settings if they name one.
     points
         Times of all cells.
     time_axis
@@ -195,7 +200,8 @@ class Evaluation:
         resolved = resolve_held_out(adata, settings, flow)
         settings, self.origin = resolved.settings, resolved.origin
         self.adata, self.settings, self.representation = adata, settings, resolved.representation
-        self.protocol = PROTOCOLS[settings.protocol]
+        protocol = PROTOCOLS[settings.protocol]
+        self.protocol = replace(protocol, start=settings.start or protocol.start)
         self.points = time_points_of(adata, settings.time_key)
         self.time_axis = settings.time_axis or self.protocol.flow_axis
         learned = self.time_axis == "learned"

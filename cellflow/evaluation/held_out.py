@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from cellflow._checks import check_choice
 from cellflow.evaluation.protocols import PROTOCOLS
-from cellflow.methods.names import EXPRESSION_KINDS, TIME_AXES
+from cellflow.methods.names import EXPRESSION_KINDS, HELD_OUT_STARTS, TIME_AXES
 from cellflow.methods.validation import StrictSettings, validate_settings
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
@@ -42,6 +42,11 @@ class HeldOut(StrictSettings):
         the training cells, and cells of both neighbouring times are moved, the nearer with
         more weight. `paper`: as published; the representation is fitted to all cells, and those of
         the time before are moved by 100 Euler steps.
+    start
+        Cells that are moved to the held-out time: `previous`, those of the time before; `both`
+        neighbours; or `first`, those of the first time, through all times in between, as WFR-FM and
+        VGFM are published. Their growth on the way counts. None uses the protocol's, both for
+        `strict` and previous for `paper`.
     time_axis
         Clock of the flow, as in `tl.fit`; None uses that of `flow` or the protocol's, learned for
         `strict` and index for `paper`. If it is learned, the midpoint uses that of the protocol.
@@ -65,6 +70,7 @@ class HeldOut(StrictSettings):
     n_dims: int | None = Field(default=None, gt=0)
     whiten: bool | None = None
     protocol: str = "strict"
+    start: str | None = None
     time_axis: str | None = None
     condition_keys: tuple[str, ...] = ()
     label_key: str | None = None
@@ -101,6 +107,8 @@ def make_held_out(values: Mapping[str, Any], data: str | None = None) -> HeldOut
     settings = validate_settings(HeldOut, values, what)
     check_choice(settings.protocol, PROTOCOLS, f"protocol{whose}")
     check_choice(settings.kind, EXPRESSION_KINDS, f"kind of expression{whose}")
+    if settings.start is not None:
+        check_choice(settings.start, HELD_OUT_STARTS, f"start{whose}")
     if settings.time_axis is not None:
         check_choice(settings.time_axis, TIME_AXES, f"time axis{whose}")
     return settings

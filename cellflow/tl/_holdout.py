@@ -168,6 +168,7 @@ def holdout(
         "times": np.array(times),
         **representation_settings(fold.representation),
         "representation": fold.representation.describe(),
+        "start": evaluation.protocol.start,
         "time_axis": evaluation.time_axis,
         "condition_keys": list(evaluation.settings.condition_keys),
         "flow_id": None if flow is None else flow.fingerprint,
