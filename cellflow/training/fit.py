@@ -15,7 +15,7 @@ from cellflow._versions import versions
 from cellflow.flow import FitRecord, Flow, Inputs
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.methods.method import Method
-from cellflow.methods.parts import COUPLINGS, OATSettings
+from cellflow.methods.parts import COUPLINGS, OATSettings, WFRSettings
 from cellflow.methods.recipes import Recipe
 from cellflow.nets import Fields
 from cellflow.training.builders import OBJECTIVE_BUILDERS, PATH_BUILDERS
@@ -133,7 +133,9 @@ def fit_flow(
         str(device),
         versions(),
         diffusion=fit.sigma,
-        wfr_length_scale=fit.wfr_length_scale if method.coupling.changes_mass else None,
+        wfr_length_scale=(
+            fit.wfr_length_scale if isinstance(method.coupling, WFRSettings) else None
+        ),
         cost=timer.cost,
     )
     inputs = Inputs(
