@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from cellflow._keys import GROWTH, GROWTH_SETTINGS, read_record
 from cellflow._log import log_info
 from cellflow.evaluation.held_out import HeldOut
 from cellflow.evaluation.protocols import PROTOCOLS
-from cellflow.io import DEFAULT_WEIGHT, SideColumns, TimePoints, time_points_of
+from cellflow.io import DEFAULT_WEIGHT, SideColumns, TimePoints, detect_unit, time_points_of
 from cellflow.marginals import TimeAxis
 from cellflow.metrics import Baselines, Cloud, make_baselines
 from cellflow.representation import RepresentationSettings, fit_representation
@@ -173,6 +173,8 @@ class Evaluation:
         Rules of the evaluation.
     points
         Times of all cells.
+    time_unit
+        Unit of the times, such as `hour`; empty if it is not known.
     time_axis
         Name of the clock of flows.
     baseline_axis
@@ -190,6 +192,7 @@ class Evaluation:
         self.adata, self.settings = adata, settings
         self.protocol = PROTOCOLS[settings.protocol]
         self.points = time_points_of(adata, settings.time_key)
+        self.time_unit = detect_unit(adata, settings.time_key)
         self.time_axis = settings.time_axis or self.protocol.flow_axis
         learned = self.time_axis == "learned"
         self.baseline_axis = TimeAxis(
@@ -215,7 +218,9 @@ class Evaluation:
         """
         return find_interior_times(self.points, self.settings.times)
 
-    def make_fold(self, time: float, *, growth_rates: bool = False) -> Fold:
+    def make_fold(
+        self, time: float, *, growth_rates: bool = False, without: Collection[float] = ()
+    ) -> Fold:
         """Hold one time out.
 
         The representation is fitted to the training cells, or to all cells if the protocol says so,
@@ -228,9 +233,12 @@ class Evaluation:
             The time.
         growth_rates
             Read growth rates with the training cells, of `growth_key` or `pp.growth`.
+        without
+            Other times whose cells are not used either.
         """
         settings, elapsed = self.settings, self.points.elapsed
-        training = elapsed != time
+        held_out = elapsed == time
+        training = ~held_out & ~np.isin(elapsed, list(without))
         seen = training | self.protocol.representation_sees_held_out
         fitted = fit_representation(self.adata[seen], self.representation)
         x = fitted.transform(self.adata)
@@ -249,10 +257,10 @@ class Evaluation:
         )
         return Fold(
             time,
-            tuple(other for other in self.points.times if other != time),
+            tuple(other for other in self.points.times if other not in (time, *without)),
             batch,
             elapsed[training],
-            x[~training],
+            x[held_out],
             np.where(unit > 0, unit, 1.0),
             fitted.describe(),
             settings.max_cells,

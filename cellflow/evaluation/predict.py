@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from math import isnan
 from time import perf_counter
 from typing import Any
 
@@ -102,4 +104,38 @@ def predict_fold(
         start=protocol.start,
         generator=generator,
         **solver_options,
+    )
+
+
+def make_row(
+    time: float, seed: int, scores: Mapping[str, Any], baselines: Baselines
+) -> dict[str, Any]:
+    """Make one row of a table of scores, with the reference and each baseline's as columns."""
+    of_baselines = {
+        f"{metric}_{name}": value
+        for name, baseline in baselines.scores.items()
+        for metric, value in asdict(baseline).items()
+    }
+    return {
+        "time": time,
+        "seed": seed,
+        "n_predicted": scores["n_predicted"],
+        "n_true": len(baselines.real),
+        **{name: value for name, value in scores.items() if name not in ("n_predicted", "seconds")},
+        **baselines.references,
+        **of_baselines,
+        "seconds": scores["seconds"],
+    }
+
+
+def describe_row(row: Mapping[str, Any]) -> str:
+    """Describe W1 of one held-out time beside baselines and reference, all of the same cells."""
+    named = {"W1": "w1", "midpoint": "w1_midpoint", "previous": "w1_previous", "next": "w1_next"}
+    text = ", ".join(f"{name} {row[column]:.3f}" for name, column in named.items())
+    text = f"{text}, reference {row['w1_reference']:.3f}"
+    if isnan(row["w1_error"]):
+        return text
+    return (
+        f"{text} (of a sample: W1 ± {row['w1_error']:.3f}, up to {row['w1_excess']:.3f} above that "
+        "of all cells)"
     )

@@ -27,6 +27,7 @@ from cellflow.io.time_points import (
     time_key_of,
     time_points_of,
 )
+from cellflow.io.time_units import detect_unit, format_time, format_times
 
 __all__ = [
     "DEFAULT_WEIGHT",
@@ -43,7 +44,9 @@ __all__ = [
     "count_growth",
     "describe_cells",
     "describe_count_growth",
-    "described",
+    "detect_unit",
+    "format_time",
+    "format_times",
     "groups_of",
     "open_cells",
     "parse_times",

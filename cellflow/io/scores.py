@@ -44,6 +44,8 @@ def write_scores(
 def read_scores(path: str | Path) -> pd.DataFrame:
     """Read the table of scores from a file that `write_scores` wrote.
 
+    `attrs["settings"]` of the table holds their settings.
+
     Raises
     ------
     FileError
@@ -52,7 +54,9 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return pd.DataFrame([_flatten(fold) for fold in document["folds"]])
+        table = pd.DataFrame([_flatten(fold) for fold in document["folds"]])
+        table.attrs["settings"] = dict(document["settings"])
+        return table
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -2,6 +2,7 @@
 
 from cellflow.metrics.baselines import (
     BASELINES,
+    REFERENCES,
     Baselines,
     PredictionScore,
     Score,
@@ -20,6 +21,7 @@ from cellflow.metrics.distances import (
 
 __all__ = [
     "BASELINES",
+    "REFERENCES",
     "Baselines",
     "Cloud",
     "PredictionScore",

@@ -58,7 +58,10 @@ class ReportInputs:
         entry = read_record(adata.uns, HOLDOUT)
         if scores is not None or entry is None:
             return cls(course, scores, {}, color)
-        return cls(course, entry["scores"], dict(entry["settings"]), color)
+        scores, settings = entry["scores"].copy(), dict(entry["settings"])
+        # Files do not keep attrs, and arrays in them break pandas.concat.
+        scores.attrs["settings"] = {"time_unit": settings.get("time_unit", "")}
+        return cls(course, scores, settings, color)
 
     @property
     def unit(self) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from math import isnan
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -22,14 +20,14 @@ from cellflow.evaluation.cautions import (
     record_cautions,
     recorded_settings,
 )
+from cellflow.evaluation.comparison import describe_comparison
 from cellflow.evaluation.folds import Evaluation
 from cellflow.evaluation.held_out import make_held_out, show_held_out
 from cellflow.evaluation.named_methods import name_method
-from cellflow.evaluation.predict import score_method
-from cellflow.io import check_growth_key, time_key_of
+from cellflow.evaluation.predict import describe_row, make_row, score_method
+from cellflow.io import check_growth_key, format_time, time_key_of
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
-from cellflow.metrics import Baselines
 from cellflow.training import resolve_device
 
 
@@ -93,10 +91,14 @@ def holdout(
         the doublings of `max_cells` to all cells. NaN otherwise.
     `mean_error`, `cov_error`, `var_ratio`
         Distance of means, Frobenius distance of covariances, total variance over the real one.
+    `w1_reference`, `w1_reference_sd`
+        W1 that as many fresh cells of the same time would have, which compares with `w1`:
+        `reference` extrapolated by its ratio to the W1 of quarters; and its standard deviation over
+        random splits.
     `w1_half`, `reference`, `gap_closed`
         W1 with as many cells as half of the real ones; W1 of one real half from the other; and
-        the share of the gap from the midpoint to it that the prediction closes, all at that size.
-        A share of a small gap is uncertain.
+        the share of the gap from the midpoint to it that the prediction closes, all at that size,
+        for comparison with each other only. A share of a small gap is uncertain.
     `{score}_{baseline}`
         `w1`, `w1_half`, `energy`, `mean_error`, `cov_error`, `var_ratio`, `w1_error`, `w1_excess`
         of `previous`, `next`, `midpoint`, `midpoint_0.7`, `midpoint_0.8`, `midpoint_0.9`.
@@ -136,16 +138,14 @@ def holdout(
             scores = score_method(
                 evaluation, fold, baselines, named, seed=seed, device=target, progress=progress
             )
-            rows.append(_make_row(time, seed, scores, baselines))
-            log_info(
-                f"time {time:g} held out: w1 {_describe_w1(scores)}, midpoint "
-                f"{baselines.scores['midpoint'].w1:.3f}, previous "
-                f"{baselines.scores['previous'].w1:.3f}"
-            )
+            rows.append(make_row(time, seed, scores, baselines))
+            when = format_time(time, evaluation.time_unit)
+            log_info(f"{when} held out: {describe_row(rows[-1])}")
     table = pd.DataFrame(rows)
     settings = {
         **evaluation.settings.model_dump(),
         "time_key": time_key_of(adata, evaluation.settings.time_key),
+        "time_unit": evaluation.time_unit,
         "times": table["time"].unique(),
         "n_dims": fold.cells.x.shape[1],
         "representation": fold.representation,
@@ -161,6 +161,10 @@ def holdout(
             growth_rates=named.needs_growth_rates
         ),
     }
+    # The table alone is what figures are given; arrays in attrs break pandas.concat.
+    table.attrs["settings"] = {**settings, "times": table["time"].unique().tolist()}
+    for sentence in describe_comparison(table):
+        log_info(sentence)
     cautions = check_scores(table)
     fitted = read_record(adata.uns, FIT)
     if fitted is not None:
@@ -172,35 +176,5 @@ def holdout(
         "cautions": record_cautions(cautions),
     }
     write_record(adata.uns, key_added, entry)
-    # The table alone is what figures are given.
     table.attrs["cautions"] = cautions
     return table
-
-
-def _describe_w1(scores: Mapping[str, Any]) -> str:
-    """Describe W1, with its error where a sample was scored."""
-    if isnan(scores["w1_error"]):
-        return f"{scores['w1']:.3f}"
-    bounds = f"± {scores['w1_error']:.3f}, up to {scores['w1_excess']:.3f} above that of all cells"
-    return f"{scores['w1']:.3f} (of a sample: {bounds})"
-
-
-def _make_row(
-    time: float, seed: int, scores: Mapping[str, Any], baselines: Baselines
-) -> dict[str, Any]:
-    """Make one row of the table, with the reference and each baseline's scores as columns."""
-    of_baselines = {
-        f"{metric}_{name}": value
-        for name, baseline in baselines.scores.items()
-        for metric, value in asdict(baseline).items()
-    }
-    return {
-        "time": time,
-        "seed": seed,
-        "n_predicted": scores["n_predicted"],
-        "n_true": len(baselines.real),
-        **{name: value for name, value in scores.items() if name not in ("n_predicted", "seconds")},
-        "reference": baselines.reference,
-        **of_baselines,
-        "seconds": scores["seconds"],
-    }
