@@ -10,7 +10,7 @@ from __future__ import annotations
 import pandas as pd
 
 from cellflow._checks import format_list
-from cellflow.io import format_time
+from cellflow.io import format_time, name_time
 
 #: Columns that a comparison requires.
 COMPARED = (
@@ -70,7 +70,7 @@ def describe_comparison(scores: pd.DataFrame) -> list[str]:
     """
     folds = _average_seeds(scores)
     unit = time_unit_of(scores)
-    labels = pd.Series([format_time(time, unit) for time in folds.index], folds.index)
+    labels = pd.Series([name_time(time, unit) for time in folds.index], folds.index)
     mean, single = folds.mean(), len(folds) == 1
     room = _gain(mean["w1_reference"], mean["w1_midpoint"])
     subject = f"The prediction of {labels.iloc[0]} is" if single else _name_times(list(labels))

@@ -8,6 +8,7 @@ from math import isnan
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 
 from cellflow._random import torch_generator
@@ -64,9 +65,15 @@ def score_method(
         flow = fit_fold(evaluation, fold, method, seed=seed, device=device, progress=progress)
         prediction = predict_fold(flow, fold, evaluation.protocol, torch_generator(seed))
     seconds = perf_counter() - started
-    cloud = fold.to_cloud(prediction.points, prediction.weights)
-    score = baselines.score(cloud, progress=progress, threads=threads)
-    return {"n_predicted": len(prediction.points), **asdict(score), "seconds": seconds}
+    scores = score_prediction(
+        fold,
+        baselines,
+        prediction.points,
+        prediction.weights,
+        progress=progress,
+        threads=threads,
+    )
+    return {**scores, "seconds": seconds}
 
 
 def fit_fold(evaluation: Evaluation, fold: Fold, method: NamedMethod, **options: Any) -> Flow:
@@ -105,6 +112,14 @@ def predict_fold(
         generator=generator,
         **solver_options,
     )
+
+
+def score_prediction(
+    fold: Fold, baselines: Baselines, points: np.ndarray, weights: np.ndarray, **options: Any
+) -> dict[str, Any]:
+    """Return `n_predicted` and the scores of predicted cells; options as in `Baselines.fit`."""
+    score = baselines.score(fold.to_cloud(points, weights), **options)
+    return {"n_predicted": len(points), **asdict(score)}
 
 
 def make_row(

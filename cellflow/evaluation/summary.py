@@ -9,7 +9,7 @@ import pandas as pd
 
 from cellflow._checks import check_columns, format_list
 from cellflow._files import atomic_file
-from cellflow.io import format_time, format_times
+from cellflow.io import format_time, format_times, name_time
 
 #: Names of the files in the folder.
 TABLE, SUMMARY, FIGURE = "benchmark.csv", "benchmark.md", "benchmark.png"
@@ -83,7 +83,7 @@ def describe_failures(table: pd.DataFrame) -> list[str]:
     """Describe each fit that failed in a line: data, time, method, seed, reason."""
     failed = table[table["error"] != ""]
     return [
-        f"{row['data']}, time {format_time(row['time'], row['time_unit'])}, {row['method']}, "
+        f"{row['data']}, {name_time(row['time'], row['time_unit'])}, {row['method']}, "
         f"seed {row['seed']}: {row['error']}"
         for row in failed.to_dict("records")
     ]

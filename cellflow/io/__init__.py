@@ -27,7 +27,7 @@ from cellflow.io.time_points import (
     time_key_of,
     time_points_of,
 )
-from cellflow.io.time_units import detect_unit, format_time, format_times
+from cellflow.io.time_units import detect_unit, format_time, format_times, name_time
 
 __all__ = [
     "DEFAULT_WEIGHT",
@@ -48,6 +48,7 @@ __all__ = [
     "format_time",
     "format_times",
     "groups_of",
+    "name_time",
     "open_cells",
     "parse_times",
     "per_unit",

@@ -26,6 +26,12 @@ def format_time(time: float, unit: str = "") -> str:
     return f"{time:g} {_SYMBOLS[unit]}" if unit in _SYMBOLS else f"{unit} {time:g}"
 
 
+def name_time(time: float, unit: str = "") -> str:
+    """Name a time in a sentence: `36 h`, `day 3`, or `time 36` if the unit is not known."""
+    text = format_time(time, unit)
+    return f"time {text}" if text == format_time(time) else text
+
+
 def format_times(times: Iterable[float], unit: str = "") -> str:
     """Write several times with their unit, with commas between."""
     return format_list(format_time(time, unit) for time in times)

@@ -25,7 +25,7 @@ from cellflow.evaluation.folds import Evaluation
 from cellflow.evaluation.held_out import make_held_out, show_held_out
 from cellflow.evaluation.named_methods import name_method
 from cellflow.evaluation.predict import describe_row, make_row, score_method
-from cellflow.io import check_growth_key, format_time, time_key_of
+from cellflow.io import check_growth_key, name_time, time_key_of
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.training import resolve_device
@@ -139,7 +139,7 @@ def holdout(
                 evaluation, fold, baselines, named, seed=seed, device=target, progress=progress
             )
             rows.append(make_row(time, seed, scores, baselines))
-            when = format_time(time, evaluation.time_unit)
+            when = name_time(time, evaluation.time_unit)
             log_info(f"{when} held out: {describe_row(rows[-1])}")
     table = pd.DataFrame(rows)
     settings = {

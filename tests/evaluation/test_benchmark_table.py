@@ -44,7 +44,7 @@ def test_means_are_over_times_and_spreads_over_seeds(table):
 def test_a_method_that_failed_somewhere_has_no_mean(table):
     assert pd.isna(average_scores(table).loc["half", "w1"])
     text = format_summary(table)
-    assert "- d, time 2 h, half, seed 0: broke" in text
+    assert "- d, 2 h, half, seed 0: broke" in text
     assert "| `half` |  |" in text
 
 
