@@ -15,6 +15,7 @@ from cellflow.methods.presets import PRESETS
 @options.course
 @options.output(metavar="SCORES.json", help="File for the scores.")
 @options.force
+@options.scored_flow
 @options.held_out
 @options.fit_options
 @click.option(
@@ -36,6 +37,9 @@ def holdout(
     **settings: Any,
 ) -> None:
     """Hold times out, predict their cells, and score the prediction.
+
+    Scored are the settings of --flow; without it those of the options, in the representation that
+    cellflow embed recorded in FILE, if there is one.
 
     Each score is reported with baselines that need no model and with the distance of one half of
     the real cells from the other. A fold takes a fit and some 50 exact transport problems:

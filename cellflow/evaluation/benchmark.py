@@ -27,7 +27,7 @@ from cellflow.metrics import BASELINES, REFERENCES
 
 #: Columns, in order.
 COLUMNS = (
-    "data", "published", "protocol", "time_axis", "n_dims", "whiten", "max_cells",
+    "data", "published", "protocol", "start", "time_axis", "n_dims", "whiten", "max_cells",
     "representation_may_have_seen_held_out", "time_unit", "time", "method", "role", "seed",
     "w1", "w1_error", "w1_excess", "w1_reference", "w1_reference_sd", "w1_half", "reference",
     "energy", "mean_error", "cov_error", "var_ratio",
@@ -117,8 +117,9 @@ def _make_shared_columns(runner: Runner, data: DataSet, plan: BenchmarkPlan) -> 
         "published": data.published,
         "time_unit": evaluation.time_unit,
         "protocol": data.settings.protocol,
+        "start": evaluation.protocol.start,
         "time_axis": evaluation.time_axis,
-        "whiten": data.settings.whiten,
+        "whiten": evaluation.settings.whiten,
         "max_cells": data.settings.max_cells,
         "representation_may_have_seen_held_out": evaluation.may_have_seen_held_out(
             growth_rates=any(method.needs_growth_rates for method in plan.methods)

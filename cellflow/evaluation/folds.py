@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,13 @@ from cellflow._errors import InputError
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, read_record
 from cellflow._log import log_info
 from cellflow.evaluation.held_out import HeldOut
+from cellflow.evaluation.inheritance import resolve_held_out
 from cellflow.evaluation.protocols import PROTOCOLS
+from cellflow.flow import Flow
 from cellflow.io import DEFAULT_WEIGHT, SideColumns, TimePoints, detect_unit, time_points_of
 from cellflow.marginals import TimeAxis
 from cellflow.metrics import Baselines, Cloud, make_baselines
-from cellflow.representation import RepresentationSettings, fit_representation
+from cellflow.representation import Representation, fit_representation
 from cellflow.representation.expression import read_expression
 
 #: Seed of the splits and draws of scoring, the same for every method and every seed of a fit.
@@ -31,9 +33,6 @@ SCORING_SEED = 0
 
 #: Cells that a held-out time needs, so that its halves have two each.
 _MIN_CELLS = 4
-
-#: Dimensions that published single-cell benchmarks score in.
-_BENCHMARK_DIMS = 5
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Fold:
     unit
         Divisor of each coordinate before scoring, shape (d,).
     representation
-        Description of the representation, for records.
+        The representation, fitted to the training cells or, by protocol, to all.
     max_cells
         Maximum number of cells per side of a score, drawn with a fixed seed; None scores all.
     """
@@ -64,8 +63,13 @@ class Fold:
     elapsed: np.ndarray
     held_out: np.ndarray
     unit: np.ndarray
-    representation: str
+    representation: Representation
     max_cells: int | None = None
+
+    @property
+    def first(self) -> float:
+        """First training time."""
+        return min(self.training_times)
 
     @property
     def before(self) -> float:
@@ -166,11 +170,15 @@ class Evaluation:
         Cells of three times or more.
     settings
         How times are held out.
+    flow
+        Flow to score, whose settings are used where `settings` has None.
 
     Attributes
     ----------
+    settings
+        How times are held out, with what comes from the flow or the cells.
     protocol
-        Rules of the evaluation.
+        Rules of the evaluation, with the start of the settings if they name one.
     points
         Times of all cells.
     time_unit
@@ -181,30 +189,27 @@ class Evaluation:
         Clock of baselines and external methods: that of the protocol if flows learn theirs.
     representation
         Settings of the representation; the default is at most 5 dimensions.
+    origin
+        Where it comes from, in words; empty for settings alone.
 
     Raises
     ------
     InputError
-        For times that cannot be read.
+        For times that cannot be read, and a flow that was not fitted to cells.
     """
 
-    def __init__(self, adata: AnnData, settings: HeldOut) -> None:
-        self.adata, self.settings = adata, settings
-        self.protocol = PROTOCOLS[settings.protocol]
+    def __init__(self, adata: AnnData, settings: HeldOut, flow: Flow | None = None) -> None:
+        resolved = resolve_held_out(adata, settings, flow)
+        settings, self.origin = resolved.settings, resolved.origin
+        self.adata, self.settings, self.representation = adata, settings, resolved.representation
+        protocol = PROTOCOLS[settings.protocol]
+        self.protocol = replace(protocol, start=settings.start or protocol.start)
         self.points = time_points_of(adata, settings.time_key)
         self.time_unit = detect_unit(adata, settings.time_key)
         self.time_axis = settings.time_axis or self.protocol.flow_axis
         learned = self.time_axis == "learned"
         self.baseline_axis = TimeAxis(
             self.protocol.time_axis if learned else self.time_axis, self.points.times
-        )
-        self.representation = RepresentationSettings(
-            settings.use_rep,
-            settings.layer,
-            settings.kind,
-            settings.n_dims,
-            _BENCHMARK_DIMS,
-            settings.whiten,
         )
 
     def find_times(self) -> list[float]:
@@ -262,7 +267,7 @@ class Evaluation:
             elapsed[training],
             x[held_out],
             np.where(unit > 0, unit, 1.0),
-            fitted.describe(),
+            fitted,
             settings.max_cells,
         )
 

@@ -33,8 +33,7 @@ def score_left_out(
     adata
         All cells, those of the left-out times too.
     flow
-        Flow that was fitted to the other times, in a whitened embedding of their
-        cells by `pp.embed`.
+        Flow that was fitted to the other times, in an embedding of their cells by `pp.embed`.
     predicted
         Result of `tl.interpolate` for each left-out time.
     seconds
@@ -44,8 +43,7 @@ def score_left_out(
     -------
     The record that `tl.holdout` writes.
     """
-    named = flow_settings(flow)
-    evaluation = Evaluation(adata, make_held_out({"n_dims": flow.dim}))
+    evaluation = Evaluation(adata, make_held_out({}), flow)
     rows = []
     for time, cells in predicted.items():
         fold = evaluation.make_fold(time, without=predicted.keys() - {time})
@@ -58,12 +56,12 @@ def score_left_out(
     table = pd.DataFrame(rows)
     settings = {
         **evaluation.settings.model_dump(),
-        **named,
+        **flow_settings(flow),
         "time_key": time_key_of(adata),
         "time_unit": evaluation.time_unit,
         "times": list(predicted),
         "left_out_together": True,
-        "representation": fold.representation,
+        "representation": fold.representation.describe(),
         "representation_may_have_seen_held_out": False,
         "seeds": [flow.record.seed],
         "data": evaluation.digest(),

@@ -60,7 +60,8 @@ def score_method(
     """
     started = perf_counter()
     if isinstance(method, ExternalMethod):
-        prediction = predict_external(method, fold, evaluation.baseline_axis, seed)
+        start = evaluation.protocol.start
+        prediction = predict_external(method, fold, evaluation.baseline_axis, seed, start=start)
     else:
         flow = fit_fold(evaluation, fold, method, seed=seed, device=device, progress=progress)
         prediction = predict_fold(flow, fold, evaluation.protocol, torch_generator(seed))
@@ -109,6 +110,7 @@ def predict_fold(
         (fold.before, fold.after),
         fold.time,
         start=protocol.start,
+        first=fold.first,
         generator=generator,
         **solver_options,
     )

@@ -20,7 +20,7 @@ class Protocol:
     representation_sees_held_out
         Whether scaling and components are fitted to all cells or to the training cells.
     start
-        Cells that are moved to the held-out time: `previous`, or `both` neighbours.
+        Cells that are moved to the held-out time, one of `HELD_OUT_STARTS`.
     solver, n_steps
         Solver of the flow, and its number of steps; None is the default of the solver.
     """

@@ -156,7 +156,7 @@ class Runner:
         return {
             "n_true": len(baselines.real),
             "n_dims": fold.held_out.shape[1],
-            "representation": fold.representation,
+            "representation": fold.representation.describe(),
             **baselines.references,
             "baselines": {name: asdict(score) for name, score in baselines.scores.items()},
         }

@@ -26,7 +26,7 @@ _SCORES = {
 #: Columns that are not ranked.
 _NEUTRAL = ("percent", "seconds")
 
-_NEEDED = ("data", "protocol", "time_axis", "n_dims", "time", "method", "role", "seed",
+_NEEDED = ("data", "protocol", "start", "time_axis", "n_dims", "time", "method", "role", "seed",
            "w1_reference", "time_unit", "error", "w1_error", "w1_excess",
            *(column for column in _SCORES if column != "percent"))  # fmt: skip
 
@@ -116,7 +116,7 @@ def _describe(part: pd.DataFrame) -> str:
     times = format_times(part["time"].unique(), first["time_unit"])
     dims = format_list(part["n_dims"].dropna().unique()) or "no"
     sentences = [
-        f"Protocol `{first['protocol']}`, {first['time_axis']} time axis, "
+        f"Protocol `{first['protocol']}`, {first['time_axis']} time axis, start {first['start']}, "
         f"{dims} {'whitened ' if first['whiten'] else ''}dimensions; held out: {times}."
     ]
     if part["w1"].isna().all():

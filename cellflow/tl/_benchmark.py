@@ -88,7 +88,7 @@ def benchmark(
     `data`, `published`
         Name of the data set; whether its file is the one of published scores (`yes`; `no` where
         only its name is; empty for others).
-    `protocol`, `time_axis`, `n_dims`, `whiten`, `max_cells`
+    `protocol`, `start`, `time_axis`, `n_dims`, `whiten`, `max_cells`
         How its times were held out.
     `representation_may_have_seen_held_out`
         Whether an input of the predictions may depend on the held-out cells.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 
@@ -17,14 +18,17 @@ from cellflow._versions import versions
 from cellflow.evaluation.cautions import (
     check_score_settings,
     check_scores,
+    flow_settings,
     record_cautions,
     recorded_settings,
+    representation_settings,
 )
 from cellflow.evaluation.comparison import describe_comparison
-from cellflow.evaluation.folds import Evaluation
+from cellflow.evaluation.folds import Evaluation, Fold
 from cellflow.evaluation.held_out import make_held_out, show_held_out
-from cellflow.evaluation.named_methods import name_method
+from cellflow.evaluation.named_methods import NamedMethod, name_method
 from cellflow.evaluation.predict import describe_row, make_row, score_method
+from cellflow.flow import Flow
 from cellflow.io import check_growth_key, name_time, time_key_of
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
@@ -36,9 +40,10 @@ from cellflow.training import resolve_device
 def holdout(
     adata: AnnData,
     *,
+    flow: Flow | None = None,
     method: str | Method | None = None,
     growth: str | None = None,
-    recipe: str | Recipe = "default",
+    recipe: str | Recipe | None = None,
     prior_method: str | Method | None = None,
     rng: RNG | Sequence[int] = 0,
     device: str = "auto",
@@ -59,8 +64,13 @@ def holdout(
         Cells of three or more times.
     **held_out
         The settings of `HeldOut`.
+    flow
+        Flow whose settings are scored: its representation, method, recipe, clock, and the keys
+        that it was fitted with. In each fold a flow with these settings is fitted to the training
+        cells; the weights of this one, which saw all cells, are not used. What is given beside it
+        takes precedence.
     method, growth, recipe
-        As in `tl.fit`.
+        As in `tl.fit`; None uses those of `flow`, or else the defaults.
     prior_method
         Method of the flow that coupling `acceleration` needs and `oat-fm` fine-tunes; in each fold
         it is fitted first, to the same cells and with the same recipe. None uses `ot-cfm`. A
@@ -115,24 +125,32 @@ def holdout(
     ------
     InputError
         For a time that is not an interior one, fewer than three times, fewer than four cells at a
-        held-out time, missing keys, or unknown names.
+        held-out time, missing keys, or unknown names; for a flow that was not fitted to cells, or
+        was fine-tuned, which does not record the fit before.
 
     Notes
     -----
+    The distances of two representations have different units and floors, so a score says something
+    on a flow only if both share one: a file that `pp.embed` or `tl.fit` has written to is scored in
+    that embedding, and `flow` settles it for any flow. `settings` records what was used.
+
     A representation that came with the data (`use_rep`, `cost_rep`) and growth rates of cells
     (`pp.growth`, `growth_key`), which were computed with all cells, may depend on the held-out
     cells under either protocol; `settings["representation_may_have_seen_held_out"]` says so.
     """
-    named = name_method(method, recipe=recipe, prior_method=prior_method, growth=growth)
+    named = _name_method(flow, method, recipe, prior_method, growth)
     target = resolve_device(device)
-    evaluation = Evaluation(adata, make_held_out(held_out))
-    check_growth_key(evaluation.settings.growth_key, reads_rates=named.needs_growth_rates)
+    given = make_held_out(held_out)
+    check_growth_key(given.growth_key, reads_rates=named.needs_growth_rates)
+    evaluation = Evaluation(adata, given, flow)
     seeds = [resolve_seed(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
     if not seeds:
         raise InputError("rng is empty; give one seed or more")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for time in evaluation.find_times():
         fold = evaluation.make_fold(time, growth_rates=named.needs_growth_rates)
+        if not rows:
+            log_info(_describe_space(evaluation, fold))
         baselines = fold.score_baselines(evaluation.baseline_axis, progress=progress)
         for seed in seeds:
             scores = score_method(
@@ -142,15 +160,18 @@ def holdout(
             when = name_time(time, evaluation.time_unit)
             log_info(f"{when} held out: {describe_row(rows[-1])}")
     table = pd.DataFrame(rows)
+    times = [float(time) for time in table["time"].unique()]
     settings = {
         **evaluation.settings.model_dump(),
         "time_key": time_key_of(adata, evaluation.settings.time_key),
         "time_unit": evaluation.time_unit,
-        "times": table["time"].unique(),
-        "n_dims": fold.cells.x.shape[1],
-        "representation": fold.representation,
+        "times": np.array(times),
+        **representation_settings(fold.representation),
+        "representation": fold.representation.describe(),
+        "start": evaluation.protocol.start,
         "time_axis": evaluation.time_axis,
         "condition_keys": list(evaluation.settings.condition_keys),
+        "flow_id": None if flow is None else flow.fingerprint,
         "method": named.method.model_dump(),
         "prior_method": None if named.prior is None else named.prior.model_dump(),
         "recipe": named.recipe.model_dump(),
@@ -161,13 +182,15 @@ def holdout(
             growth_rates=named.needs_growth_rates
         ),
     }
-    # The table alone is what figures are given; arrays in attrs break pandas.concat.
-    table.attrs["settings"] = {**settings, "times": table["time"].unique().tolist()}
+    # The table alone is what figures and reports are given; arrays in attrs break pandas.concat.
+    table.attrs["settings"] = {**settings, "times": times}
     for sentence in describe_comparison(table):
         log_info(sentence)
     cautions = check_scores(table)
     fitted = read_record(adata.uns, FIT)
-    if fitted is not None:
+    if flow is not None:
+        cautions += check_score_settings(settings, flow_settings(flow))
+    elif fitted is not None:
         cautions += check_score_settings(settings, recorded_settings(fitted))
     entry = {
         "scores": table,
@@ -178,3 +201,30 @@ def holdout(
     write_record(adata.uns, key_added, entry)
     table.attrs["cautions"] = cautions
     return table
+
+
+def _name_method(
+    flow: Flow | None,
+    method: str | Method | None,
+    recipe: str | Recipe | None,
+    prior_method: str | Method | None,
+    growth: str | None,
+) -> NamedMethod:
+    """Return the method to score: that of the flow unless another is given."""
+    if flow is not None and method is None:
+        if flow.method.objective.fine_tunes:
+            raise InputError(
+                "the flow was fine-tuned and does not record the fit before, so its score cannot "
+                "be measured from it alone: give method 'oat-fm', and prior_method and recipe of "
+                "the fit before"
+            )
+        method = flow.method
+    if recipe is None:
+        recipe = "default" if flow is None else flow.recipe
+    return name_method(method, recipe=recipe, prior_method=prior_method, growth=growth)
+
+
+def _describe_space(evaluation: Evaluation, fold: Fold) -> str:
+    """Describe the representation of the scores, and where it comes from."""
+    origin = f" (as recorded in {evaluation.origin})" if evaluation.origin else ""
+    return f"scored in {fold.representation.describe()}{origin}"
