@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from cellflow.cli import options
+from cellflow.evaluation.protocols import HOLD_OUT
 from cellflow.methods.presets import PRESETS
 
 
@@ -17,6 +18,14 @@ from cellflow.methods.presets import PRESETS
 @options.force
 @options.scored_flow
 @options.held_out
+@click.option(
+    "--hold-out",
+    type=click.Choice(list(HOLD_OUT)),
+    default="time",
+    show_default=True,
+    panel=options.DATA,
+    help="What a fold holds out; " + options.describe_choices(HOLD_OUT) + ".",
+)
 @options.fit_options
 @click.option(
     "--prior-method",

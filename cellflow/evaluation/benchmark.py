@@ -30,12 +30,15 @@ COLUMNS = (
     "data", "published", "protocol", "start", "time_axis", "n_dims", "whiten", "max_cells",
     "representation_may_have_seen_held_out", "time_unit", "time", "method", "role", "seed",
     "w1", "w1_error", "w1_excess", "w1_reference", "w1_reference_sd", "w1_half", "reference",
-    "energy", "mean_error", "cov_error", "var_ratio",
+    "w1_replicates", "n_replicates", "energy", "mean_error", "cov_error", "var_ratio",
     "gap_closed", "gap_closed_best", "rival", "w1_uniform", "w2", "mmd",
     "seconds", "n_predicted", "n_true", "error",
 )  # fmt: skip
 
-_WHOLE = ("n_dims", "max_cells", "seed", "n_predicted", "n_true")
+_WHOLE = ("n_dims", "max_cells", "seed", "n_replicates", "n_predicted", "n_true")
+#: Columns of data sets with `replicate_key`.
+_OF_REPLICATES = ("w1_replicates", "n_replicates")
+
 _TEXT = ("published", "time_unit", "rival", "error")
 
 #: Roles whose best method is the `rival`.
@@ -165,7 +168,10 @@ def _make_rows(
         columns = {
             **shared[data],
             "time": time,
-            **{name: scores.get(name) for name in ("n_dims", "n_true", *REFERENCES)},
+            **{
+                name: scores.get(name)
+                for name in ("n_dims", "n_true", *REFERENCES, *_OF_REPLICATES)
+            },
         }
         for name in BASELINES if scores else ():
             yield {

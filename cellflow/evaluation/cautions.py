@@ -66,6 +66,7 @@ _RIVALS = {
     "midpoint": "the midpoint of coupled cells",
     "previous": "the cells before",
     "next": "the cells after",
+    "others": "the other replicates",
 }
 
 

@@ -31,6 +31,7 @@ def score_method(
     *,
     seed: int,
     device: torch.device,
+    flow: Flow | None = None,
     progress: bool = False,
     threads: int | None = None,
 ) -> dict[str, Any]:
@@ -48,6 +49,8 @@ def score_method(
         Seed of the fit.
     device
         Where to fit.
+    flow
+        Flow that was fitted to the same training cells before; None fits one.
     progress
         Show progress bars on stderr.
     threads
@@ -63,7 +66,8 @@ def score_method(
         start = evaluation.protocol.start
         prediction = predict_external(method, fold, evaluation.baseline_axis, seed, start=start)
     else:
-        flow = fit_fold(evaluation, fold, method, seed=seed, device=device, progress=progress)
+        if flow is None:
+            flow = fit_fold(evaluation, fold, method, seed=seed, device=device, progress=progress)
         prediction = predict_fold(flow, fold, evaluation.protocol, torch_generator(seed))
     seconds = perf_counter() - started
     scores = score_prediction(

@@ -18,9 +18,11 @@ from cellflow.metrics.distances import (
     var_ratio,
     wasserstein,
 )
+from cellflow.metrics.replicates import OTHERS, replicate_distance
 
 __all__ = [
     "BASELINES",
+    "OTHERS",
     "REFERENCES",
     "Baselines",
     "Cloud",
@@ -32,6 +34,7 @@ __all__ = [
     "mean_error",
     "midpoint",
     "mmd",
+    "replicate_distance",
     "var_ratio",
     "wasserstein",
 ]

@@ -50,8 +50,14 @@ def test_a_plan_becomes_table_summary_and_figure(run, file, course, tmp_path):
     np.testing.assert_allclose(ours, wanted[wanted["method"] == "ot-cfm"]["w1"])
     assert len(table[table["method"] == "own"]) == 4
     text = (tmp_path / "o" / "benchmark.md").read_text()
-    assert "## three\n\nProtocol `strict`, learned time axis, start both, 3 whitened dimensions" in text
-    assert "Protocol `paper`, index time axis, start previous, 2 whitened dimensions; held out: day 2." in text
+    assert (
+        "## three\n\nProtocol `strict`, learned time axis, start both, 3 whitened dimensions"
+        in text
+    )
+    assert (
+        "Protocol `paper`, index time axis, start previous, 2 whitened dimensions; held out: day 2."
+        in text
+    )
     assert "| `own`" in text
     before = [path.stat().st_mtime_ns for path in (tmp_path / "o" / "fits").iterdir()]
     assert run("benchmark", "plan.yaml", "--output", "o", "--quiet", "--jobs", 1)[:2] == (0, "")
