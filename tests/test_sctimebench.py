@@ -69,8 +69,9 @@ def test_a_graph_is_the_mean_over_intervals_by_their_cells(convert):
     assert graph == pytest.approx(np.array([[5 / 40, 35 / 40, 0], [0, 0, 0], [0, 1, 0]]))
 
 
-def test_expression_is_not_negative(convert):
-    assert convert.clip_expression(np.array([-1.0, 0.0, 2.0])).tolist() == [0, 0, 2]
+def test_expression_is_within_the_range_of_normalised_counts(convert):
+    found = convert.clip_expression(np.array([-1.0, 0.0, 2.0, 99.0]))
+    assert found == pytest.approx([0, 0, 2, np.log(10_001)])
 
 
 class Outputs(enum.Enum):
@@ -78,6 +79,7 @@ class Outputs(enum.Enum):
 
     EMBEDDING = "embedding.npy"
     NEXT_TIMEPOINT_GENE_EXPRESSION = "next_timepoint_gene_expression.npy"
+    NEXT_CELLTYPE = "next_cell_type.parquet"
     PRED_GRAPH = "predicted_graph.npy"
 
 
@@ -118,7 +120,8 @@ def make_method(monkeypatch, tmp_path):
     module = load(monkeypatch, METHOD, "run")
 
     def make(**metadata):
-        options = [[Outputs.NEXT_TIMEPOINT_GENE_EXPRESSION], [Outputs.PRED_GRAPH]]
+        names = ("NEXT_TIMEPOINT_GENE_EXPRESSION", "NEXT_CELLTYPE", "PRED_GRAPH")
+        options = [[Outputs[name]] for name in names]
         config = {"method": {"metadata": metadata}, "options": options}
         return module.Cellflow({**config, "output_path": str(tmp_path)})
 
@@ -160,6 +163,18 @@ def test_the_graph_and_the_components_of_a_course(make_method, cells):
     here, there = method.generate_embedding(cells), method.generate_next_tp_embedding(cells)
     assert here == pytest.approx(method.course.obsm["X_pca"], abs=1e-4)
     assert np.isnan(there).any(axis=1).tolist() == [False] * 96 + [True] * 36
+
+
+def test_the_next_type_of_each_cell_is_one_of_the_next_time(make_method, cells):
+    times, name = cells.obs[Columns.TIMEPOINT.value], Columns.CELL_TYPE.value
+    cells.obs[name] = np.where(times < 2, "early", "late")
+    method = make_method(lineage="cells")
+    method.train(cells.copy())
+    assert method.required_outputs == [Outputs.NEXT_CELLTYPE]
+    found = method.generate_next_cell_type(cells)[name]
+    assert set(found[:30]) == {"early"}
+    assert set(found[30:96]) == {"late"}
+    assert set(found[96:]) == {"unknown"}
 
 
 def test_a_flow_is_read_again(make_method, cells, monkeypatch):
@@ -219,3 +234,21 @@ def test_scores_are_read_from_the_database(monkeypatch, tmp_path):
     assert found["metric"].tolist() == ["W", "W", "f1", "ari_next_timepoint"]
     assert found["criterion"].tolist() == ["", "", "simple", ""]
     assert found["score"].tolist() == [1.5, 2.5, 0.5, 0.25]
+
+
+def test_tables_of_a_page_are_replaced(monkeypatch):
+    results = load(monkeypatch, FOLDER, "results")
+    rows = [("a", "easy", 0.01234), ("a", "hard", 2.0), ("b", "easy", 12345.0)]
+    scores = pd.DataFrame(rows, columns=["method", "split", "score"])
+    scores = scores.assign(task="genes", course="worm", time="mean", metric="HausdorffLoss")
+    tables = results.tabulate(scores.assign(criterion=""))
+    page = "text\n<!-- table genes worm -->\nold\n<!-- end -->\n<!-- table other -->\nkept\n"
+    lines = results.replace_tables(page, tables).splitlines()
+    assert lines[3:7] == [
+        "| | Hausdorff, easy | Hausdorff, hard |",
+        "|---|---|---|",
+        "| a | 0.012 | 2.00 |",
+        "| b | 12345 |  |",
+    ]
+    assert "old" not in lines
+    assert lines[-1] == "kept"

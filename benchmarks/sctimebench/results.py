@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -71,51 +73,76 @@ def _unpack(metric: str, result: str) -> Iterator[tuple[str, str, float]]:
         yield criterion, name, float(score)
 
 
-#: Metrics of a table, and their headings.
+#: Metrics of a table, their headings, and the power of ten by which scores are multiplied.
 GENES = {
-    "WassersteinOTLoss": "W",
-    "EnergyDistanceLoss": "energy",
-    "MMDLoss": "MMD",
-    "HausdorffLoss": "Hausdorff",
+    "WassersteinOTLoss": ("W", 0),
+    "EnergyDistanceLoss": ("energy x 1000", 3),
+    "HausdorffLoss": ("Hausdorff", 0),
+    "MMDLoss": ("MMD x 10^6", 6),
 }
 GRAPHS = {
-    "f1": "F1",
-    "JaccardSimilarity": "Jaccard",
-    "auc_roc": "AUROC",
-    "auc_prc": "AUPRC",
-    "precision": "precision",
-    "recall": "recall",
+    "f1": ("F1", 0),
+    "JaccardSimilarity": ("Jaccard", 0),
+    "auc_roc": ("AUROC", 0),
+    "auc_prc": ("AUPRC", 0),
+    "precision": ("precision", 0),
+    "recall": ("recall", 0),
 }
 EMBEDDINGS = {
-    "ari_ground_truth": "ARI, measured",
-    "ari_next_timepoint": "ARI, predicted",
-    "avg_entropy": "entropy, measured",
-    "pred_tp_avg_entropy": "entropy, predicted",
+    "ari_ground_truth": ("ARI, measured", 0),
+    "ari_next_timepoint": ("ARI, predicted", 0),
+    "avg_entropy": ("entropy, measured", 0),
+    "pred_tp_avg_entropy": ("entropy, predicted", 0),
 }
 
 
-def tabulate(scores: pd.DataFrame) -> str:
-    """Return all tables in markdown."""
+def tabulate(scores: pd.DataFrame) -> dict[str, str]:
+    """Return tables in markdown by name: `genes COURSE`, `lineage CRITERION` and `embedding`."""
     means = scores[scores["time"].astype(str) == "mean"]
-    parts = []
-    for (course, split), each in means[means["task"] == "genes"].groupby(
-        ["course", "split"], sort=False
-    ):
-        parts.append(f"{course}, {split}\n\n{_table(each, GENES)}")
-    for criterion, each in means[means["task"] == "lineage"].groupby("criterion", sort=False):
-        parts.append(f"worm, lineage, {criterion}\n\n{_table(each, GRAPHS)}")
-    each = means[means["task"] == "embedding"]
-    parts.append(f"worm, embedding\n\n{_table(each, EMBEDDINGS)}")
-    return "\n\n".join(parts) + "\n"
+    genes, lineage, embedding = (
+        means[means["task"] == task] for task in ("genes", "lineage", "embedding")
+    )
+    tables = {
+        f"genes {course}": _table(each, GENES)
+        for course, each in genes.groupby("course", sort=False)
+    }
+    tables |= {
+        f"lineage {criterion}": _table(each, GRAPHS)
+        for criterion, each in lineage.groupby("criterion", sort=False)
+    }
+    return tables | ({} if embedding.empty else {"embedding": _table(embedding, EMBEDDINGS)})
 
 
-def _table(scores: pd.DataFrame, metrics: Mapping[str, str]) -> str:
-    """Return methods by metrics in markdown, four significant digits."""
-    if scores.empty:
-        return "no scores"
-    wide = scores.pivot_table("score", "method", "metric", sort=False)
-    wide = wide[[each for each in metrics if each in wide]].rename(columns=metrics)
-    lines = ["| | " + " | ".join(wide) + " |", "|---" * (wide.shape[1] + 1) + "|"]
-    for method, row in wide.iterrows():
-        lines.append(f"| {method} | " + " | ".join(f"{value:.4g}" for value in row) + " |")
+def replace_tables(page: str, tables: Mapping[str, str]) -> str:
+    """Return a page with new tables between `<!-- table NAME -->` and `<!-- end -->`."""
+    for name, table in tables.items():
+        mark = re.escape(f"<!-- table {name} -->")
+        page = re.sub(
+            f"({mark}\n).*?(<!-- end -->)",
+            lambda found, table=table: f"{found[1]}\n{table}\n\n{found[2]}",
+            page,
+            flags=re.DOTALL,
+        )
+    return page
+
+
+def _table(scores: pd.DataFrame, metrics: Mapping[str, tuple[str, int]]) -> str:
+    """Return methods by metrics and splits in markdown, three significant digits."""
+    wide = scores.pivot_table("score", "method", ["metric", "split"], sort=False)
+    columns = [each for metric in metrics for each in wide if each[0] == metric]
+    heads = [
+        metrics[metric][0] + ("" if split == "all" else f", {split}") for metric, split in columns
+    ]
+    lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(columns) + 1) + "|"]
+    for method, row in wide[columns].iterrows():
+        cells = [_round(value * 10 ** metrics[each[0]][1]) for each, value in row.items()]
+        lines.append(f"| {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _round(value: float) -> str:
+    """Return three significant digits without an exponent, blank for NaN."""
+    if math.isnan(value):
+        return ""
+    digits = 2 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:.{min(max(digits, 0), 3)}f}"

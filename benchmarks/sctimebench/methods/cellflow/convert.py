@@ -71,5 +71,5 @@ def to_graph(table: pd.DataFrame, cell_types: Sequence[str]) -> np.ndarray:
 
 
 def clip_expression(x: np.ndarray) -> np.ndarray:
-    """Set negative expression to zero, which CellTypist refuses and log1p cannot give."""
-    return np.maximum(x, 0.0)
+    """Bring expression to the range of log1p of 10,000 counts, which CellTypist requires."""
+    return np.clip(x, 0.0, np.log1p(10_000))

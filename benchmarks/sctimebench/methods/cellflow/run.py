@@ -11,17 +11,21 @@ Metadata of the YAML:
     `tl.push`, which starts from real cells of held-out times where the benchmark offers them.
     Times that the flow was fitted to, and embeddings, are always pushed.
 `lineage`
-    `transitions` (default): the graph of cell types by `tl.transitions`. `genes`: predicted
-    expression, for scTimeBench's classifier.
+    `transitions` (default): the graph of cell types by `tl.transitions`, whose edges are
+    probabilities. `cells`: the most probable type of each cell at the next time, by `tl.fates`,
+    which scTimeBench counts as it does for transport plans. `genes`: predicted expression, for
+    scTimeBench's classifier.
 `seed`
     Seed of the fit, 0.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import scanpy as sc
 from anndata import AnnData
 from convert import clip_expression, draw_rows, fill_next, to_dense, to_graph
@@ -36,6 +40,13 @@ CELL_TYPE = ObservationColumns.CELL_TYPE.value
 #: Principal components, if there are as many; scanpy's default.
 N_DIMS = 50
 
+#: Output that each kind of `lineage` is scored by.
+OUTPUTS = {
+    "transitions": RequiredOutputFiles.PRED_GRAPH,
+    "cells": RequiredOutputFiles.NEXT_CELLTYPE,
+    "genes": RequiredOutputFiles.NEXT_TIMEPOINT_GENE_EXPRESSION,
+}
+
 
 class Cellflow(BaseMethod):
     """Fit with defaults; predict populations, cells and transitions."""
@@ -45,11 +56,10 @@ class Cellflow(BaseMethod):
         metadata = self.config["method"].get("metadata") or {}
         self.predict = metadata.get("predict", "interpolate")
         self.seed = int(metadata.get("seed", 0))
-        if metadata.get("lineage", "transitions") == "transitions":
-            graph = [
-                o for o in self.required_outputs_options if RequiredOutputFiles.PRED_GRAPH in o
-            ]
-            self.required_outputs = graph[0] if graph else self.required_outputs
+        wanted = OUTPUTS[metadata.get("lineage", "transitions")]
+        for option in self.required_outputs_options:
+            if wanted in option:
+                self.required_outputs = option
 
     def train(self, ann_data: AnnData, all_tps: list | None = None) -> None:  # noqa: ARG002
         """Embed the training cells and fit the flow, or read it."""
@@ -96,6 +106,19 @@ class Cellflow(BaseMethod):
         cells = self._project(test_ann_data)
         table = cf.tl.transitions(cells, self.flow, CELL_TYPE, time_key=TIME, rng=self.seed)
         return to_graph(table, sorted(cells.obs[CELL_TYPE].astype(str).unique()))
+
+    def generate_next_cell_type(self, test_ann_data: AnnData) -> pd.DataFrame:
+        """Return the most probable cell type of each cell at the next time."""
+        cells, types = self._project(test_ann_data), np.full(test_ann_data.n_obs, "unknown", object)
+        times = cells.obs[TIME].to_numpy(float)
+        for time, following in pairwise(np.unique(times)):
+            near = cells[(times == time) | (times == following)].copy()
+            settings = {"time": following, "time_key": TIME, "rng": self.seed}
+            cf.tl.fates(near, self.flow, CELL_TYPE, **settings)
+            names = near.uns["cellflow"]["fate_probabilities"]["names"]
+            best = np.argmax(near.obsm["fate_probabilities"][near.obs[TIME] == time], axis=1)
+            types[times == time] = np.asarray(names, object)[best]
+        return pd.DataFrame({CELL_TYPE: types})
 
     def _populate(self, time: float, fitted: np.ndarray) -> AnnData:
         """Return the population of a time that the flow was not fitted to."""

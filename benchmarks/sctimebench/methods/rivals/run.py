@@ -4,7 +4,7 @@ Metadata `rule`, for expression at a held-out time:
 
 `previous`, `next`
     The cells of the nearest training time before or after, drawn at random; beyond the training
-    times, of the last.
+    times, those of the last, for every rule.
 `midpoint`
     Pairs of these two by exact optimal transport, each at its share of the time between them; in
     50 principal components of the training cells, decoded to genes. `previous components` are the
@@ -94,9 +94,8 @@ class Rivals(BaseMethod):
             later = self.x[self.times == after]
             share = (time - before) / (after - before)
             cells = later if self.rule == "next" else self._join(cells, later, share)
-        if self.rule == "previous components":
-            points = self.pca.transform(cells)
-            cells = np.maximum(self.pca.inverse_transform(points), 0.0)
+        elif self.rule in ("previous components", "midpoint"):
+            cells = self._decode(self.pca.transform(cells))
         if self.rule == "mean":
             cells = np.repeat(cells.mean(axis=0, keepdims=True), len(cells), axis=0)
         return cells
@@ -109,6 +108,10 @@ class Rivals(BaseMethod):
         pairs = self.rng.choice(mass.size, size=max(len(before), len(after)), p=mass / mass.sum())
         rows, columns = np.unravel_index(pairs, plan.shape)
         points = (1 - share) * ends[0][rows] + share * ends[1][columns]
+        return self._decode(points)
+
+    def _decode(self, points: np.ndarray) -> np.ndarray:
+        """Return expression, not negative, from components."""
         return np.maximum(self.pca.inverse_transform(points), 0.0)
 
     def _join_centroids(self, adata: AnnData, types: list[str]) -> np.ndarray:
