@@ -27,15 +27,18 @@ from cellflow.metrics import BASELINES
 
 #: Columns, in order.
 COLUMNS = (
-    "data", "published", "protocol", "time_axis", "n_dims", "whiten", "max_cells",
+    "data", "published", "protocol", "start", "time_axis", "n_dims", "whiten", "max_cells",
     "representation_may_have_seen_held_out", "time", "method", "role", "seed",
     "w1", "w1_error", "w1_excess", "w1_half", "reference",
-    "energy", "mean_error", "cov_error", "var_ratio",
+    "w1_replicates", "n_replicates", "energy", "mean_error", "cov_error", "var_ratio",
     "gap_closed", "gap_closed_best", "rival", "w1_uniform", "w2", "mmd",
     "seconds", "n_predicted", "n_true", "error",
 )  # fmt: skip
 
-_WHOLE = ("n_dims", "max_cells", "seed", "n_predicted", "n_true")
+_WHOLE = ("n_dims", "max_cells", "seed", "n_replicates", "n_predicted", "n_true")
+#: Columns of data sets with `replicate_key`.
+_OF_REPLICATES = ("w1_replicates", "n_replicates")
+
 _TEXT = ("published", "rival", "error")
 
 #: Roles whose best method is the `rival`.
@@ -116,8 +119,9 @@ def _make_shared_columns(runner: Runner, data: DataSet, plan: BenchmarkPlan) -> 
         "data": data.name,
         "published": data.published,
         "protocol": data.settings.protocol,
+        "start": evaluation.protocol.start,
         "time_axis": evaluation.time_axis,
-        "whiten": data.settings.whiten,
+        "whiten": evaluation.settings.whiten,
         "max_cells": data.settings.max_cells,
         "representation_may_have_seen_held_out": evaluation.may_have_seen_held_out(
             growth_rates=any(method.needs_growth_rates for method in plan.methods)
@@ -163,7 +167,10 @@ def _make_rows(
         columns = {
             **shared[data],
             "time": time,
-            **{name: scores.get(name) for name in ("n_dims", "n_true", "reference")},
+            **{
+                name: scores.get(name)
+                for name in ("n_dims", "n_true", "reference", *_OF_REPLICATES)
+            },
         }
         for name in BASELINES if scores else ():
             yield {

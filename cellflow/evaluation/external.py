@@ -52,8 +52,13 @@ def check_installed(method: ExternalMethod) -> None:
         )
 
 
-def predict_external(method: ExternalMethod, fold: Fold, axis: TimeAxis, seed: int) -> Prediction:
-    """Train on the training cells, then integrate those of the time before, on one CPU thread."""
+def predict_external(
+    method: ExternalMethod, fold: Fold, axis: TimeAxis, seed: int, *, start: str = "previous"
+) -> Prediction:
+    """Train on the training cells, then integrate those of the time before, on one CPU thread.
+
+    If `start` is `first`, the cells of the first time are integrated instead.
+    """
     check_installed(method)
     ignored = [name for name in ("condition", "label", "clones") if name in fold.cells.columns()]
     if ignored:
@@ -61,14 +66,15 @@ def predict_external(method: ExternalMethod, fold: Fold, axis: TimeAxis, seed: i
     with _global_seed(seed), cpu_threads(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         net = _train(method, fold, axis)
-    x = fold.cells_at(fold.before).x
-    start, stop = axis.to_flow(fold.before), axis.to_flow(fold.time)
-    step = (stop - start) / _EULER_STEPS
+    origin = fold.first if start == "first" else fold.before
+    x = fold.cells_at(origin).x
+    begin, end = axis.to_flow(origin), axis.to_flow(fold.time)
+    step = (end - begin) / _EULER_STEPS
     with torch.no_grad():
         for k in range(_EULER_STEPS):
-            x = x + step * net(torch.full((len(x),), start + k * step), x)
+            x = x + step * net(torch.full((len(x),), begin + k * step), x)
     points = x.double().numpy()
-    return Prediction(points, np.full(len(x), 1 / len(x)), np.full(len(x), fold.before))
+    return Prediction(points, np.full(len(x), 1 / len(x)), np.full(len(x), origin))
 
 
 def count_steps(method: ExternalMethod, counts: list[int]) -> int:

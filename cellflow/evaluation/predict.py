@@ -28,6 +28,7 @@ def score_method(
     *,
     seed: int,
     device: torch.device,
+    flow: Flow | None = None,
     progress: bool = False,
     threads: int | None = None,
 ) -> dict[str, Any]:
@@ -45,6 +46,8 @@ def score_method(
         Seed of the fit.
     device
         Where to fit.
+    flow
+        Flow that was fitted to the same training cells before; None fits one.
     progress
         Show progress bars on stderr.
     threads
@@ -57,9 +60,11 @@ def score_method(
     """
     started = perf_counter()
     if isinstance(method, ExternalMethod):
-        prediction = predict_external(method, fold, evaluation.baseline_axis, seed)
+        start = evaluation.protocol.start
+        prediction = predict_external(method, fold, evaluation.baseline_axis, seed, start=start)
     else:
-        flow = fit_fold(evaluation, fold, method, seed=seed, device=device, progress=progress)
+        if flow is None:
+            flow = fit_fold(evaluation, fold, method, seed=seed, device=device, progress=progress)
         prediction = predict_fold(flow, fold, evaluation.protocol, torch_generator(seed))
     seconds = perf_counter() - started
     cloud = fold.to_cloud(prediction.points, prediction.weights)
@@ -100,6 +105,7 @@ def predict_fold(
         (fold.before, fold.after),
         fold.time,
         start=protocol.start,
+        first=fold.first,
         generator=generator,
         **solver_options,
     )

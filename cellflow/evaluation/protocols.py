@@ -20,7 +20,7 @@ class Protocol:
     representation_sees_held_out
         Whether scaling and components are fitted to all cells or to the training cells.
     start
-        Cells that are moved to the held-out time: `previous`, or `both` neighbours.
+        Cells that are moved to the held-out time, one of `HELD_OUT_STARTS`.
     solver, n_steps
         Solver of the flow, and its number of steps; None is the default of the solver.
     """
@@ -53,4 +53,11 @@ PROTOCOLS = {
         solver="euler",
         n_steps=100,
     ),
+}
+
+#: What a fold of `tl.holdout` holds out.
+HOLD_OUT = {
+    "time": "all cells of a time, predicted by a flow of the other times",
+    "replicate": "a replicate at all times, whose own cells of the other times are moved by a flow "
+    "of the other replicates",
 }

@@ -151,8 +151,9 @@ class Runner:
         return {
             "n_true": len(baselines.real),
             "n_dims": fold.held_out.shape[1],
-            "representation": fold.representation,
+            "representation": fold.representation.describe(),
             "reference": baselines.reference,
+            **({} if self.evaluation(run.data).replicates is None else fold.score_replicates()),
             "baselines": {name: asdict(score) for name, score in baselines.scores.items()},
         }
 

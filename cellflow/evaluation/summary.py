@@ -27,7 +27,7 @@ _SCORES = {
 #: Columns where more is better, and those that are not ranked.
 _MORE, _NEUTRAL = ("gap_closed", "gap_closed_best"), ("seconds",)
 
-_NEEDED = ("data", "protocol", "time_axis", "n_dims", "time", "method", "role", "seed",
+_NEEDED = ("data", "protocol", "start", "time_axis", "n_dims", "time", "method", "role", "seed",
            "reference", "rival", "error", "w1_error", "w1_excess", *_SCORES)  # fmt: skip
 
 _LEGEND = """\
@@ -114,7 +114,7 @@ def _describe(part: pd.DataFrame) -> str:
     times = format_list(f"{time:g}" for time in part["time"].unique())
     dims = format_list(part["n_dims"].dropna().unique()) or "no"
     sentences = [
-        f"Protocol `{first['protocol']}`, {first['time_axis']} time axis, "
+        f"Protocol `{first['protocol']}`, {first['time_axis']} time axis, start {first['start']}, "
         f"{dims} {'whitened ' if first['whiten'] else ''}dimensions; held out: {times}."
     ]
     if part["w1"].isna().all():

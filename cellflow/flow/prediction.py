@@ -40,10 +40,11 @@ def predict_cells(
     time: float,
     *,
     start: str,
+    first: float | None = None,
     generator: torch.Generator,
     **solver_options: Any,
 ) -> Prediction:
-    """Move cells of the time point before, or of both neighbours, to `time`.
+    """Move cells of the time point before, of both neighbours, or of the first one, to `time`.
 
     For both neighbours, the cells before are moved forward and the cells after backward, and the
     nearer side has more weight. Errors of the flow grow along a trajectory, so the nearer side is
@@ -63,7 +64,9 @@ def predict_cells(
     time
         Elapsed time to predict.
     start
-        `previous` or `both`.
+        `previous`, `both` or `first`.
+    first
+        The first time point, for `first`: its cells are moved through all that follow.
     generator
         Source of the offsets from the clock, on the CPU.
     **solver_options
@@ -74,7 +77,10 @@ def predict_cells(
     # Rounding may put a time at the time point after it, where log-odds are infinite.
     passed = min((here - low) / (high - low), 1 - 1e-9) if low < here else 0.0
     both = start == "both" and passed > 0
-    shares = {before: 1 - passed, after: passed} if both else {before: 1.0}
+    if start == "first" and first is None:
+        raise ValueError("start 'first' needs the first time point")
+    origin = first if start == "first" and first is not None else before
+    shares = {before: 1 - passed, after: passed} if both else {origin: 1.0}
     asynchrony = flow.method.asynchrony if passed else 0.0
     points, weights, start_times = [], [], []
     for origin, share in shares.items():

@@ -20,6 +20,12 @@ STARTS = {
     "previous": "cells of the previous time point only",
 }
 
+#: Cells that a held-out time is predicted from.
+HELD_OUT_STARTS = {
+    **STARTS,
+    "first": "cells of the first time point, moved through all that follow, as WFR-FM is published",
+}
+
 TRANSITION_ESTIMATORS = {
     "bridge": "products of entropic transport plans between consecutive time points, whose rows "
     "spread over the cells that the data cannot tell apart",

@@ -17,9 +17,11 @@ from cellflow.metrics.distances import (
     var_ratio,
     wasserstein,
 )
+from cellflow.metrics.replicates import OTHERS, replicate_distance
 
 __all__ = [
     "BASELINES",
+    "OTHERS",
     "Baselines",
     "Cloud",
     "PredictionScore",
@@ -30,6 +32,7 @@ __all__ = [
     "mean_error",
     "midpoint",
     "mmd",
+    "replicate_distance",
     "var_ratio",
     "wasserstein",
 ]

@@ -26,7 +26,7 @@ class ReportInputs:
     scores
         Held-out scores, one row for each fold; None if none were measured.
     score_settings
-        Settings that the scores were measured with, if they were recorded with the cells.
+        Settings that the scores were measured with; empty if they are not known.
     color
         Column of `obs` with groups of cells, or None.
     """
@@ -56,8 +56,10 @@ class ReportInputs:
             check_choice(color, [str(name) for name in adata.obs], "obs column")
         course = TimeCourse.read(adata, flow, time_key)
         entry = read_record(adata.uns, HOLDOUT)
-        if scores is not None or entry is None:
-            return cls(course, scores, {}, color)
+        if scores is not None:
+            return cls(course, scores, dict(scores.attrs.get("settings", {})), color)
+        if entry is None:
+            return cls(course, None, {}, color)
         return cls(course, entry["scores"], dict(entry["settings"]), color)
 
     @property

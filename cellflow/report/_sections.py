@@ -24,7 +24,7 @@ from cellflow._keys import (
 )
 from cellflow.evaluation.cautions import describe_known
 from cellflow.io import count_growth, per_unit
-from cellflow.report._cautions import cautions, describe_use_of_counts
+from cellflow.report._cautions import cautions, compare_settings, describe_use_of_counts
 from cellflow.report._inputs import ReportInputs
 from cellflow.report._page import Figure, Section, Table
 
@@ -103,6 +103,8 @@ def accuracy(inputs: ReportInputs) -> Section | None:
             "needs no model; 'gap closed' is the share of the way from it to the real half.",
             f"{format_list([*how, f'{seeds} seed' + 's' * (seeds > 1)])}.".capitalize(),
         ],
+        # Repeated here, since scores of another representation do not belong to this flow.
+        points=compare_settings(inputs),
         figures=[
             Figure.of(
                 pl.holdout(scores, show=False),

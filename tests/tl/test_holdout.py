@@ -116,6 +116,20 @@ def test_paper_protocol_carries_the_cells_before(course, quick):
     assert paper["n_predicted"].item() == 60
 
 
+def test_cells_of_the_first_time_can_be_moved_instead(course, quick):
+    """At the second time they are those of the time before; later they are not."""
+    options = {"use_rep": "X_pca", "protocol": "paper", "method": "wfr-fm"}
+    first, previous = (
+        holdout(course, quick, start=start, **options).drop(columns="seconds")
+        for start in ("first", None)
+    )
+    assert course.uns["cellflow"]["holdout"]["settings"]["start"] == "previous"
+    second, third = (first["time"] == 1), (first["time"] == 2)
+    np.testing.assert_array_equal(first[second], previous[second])
+    assert first[third]["w1"].item() != previous[third]["w1"].item()
+    assert first[third]["w1_midpoint"].item() == previous[third]["w1_midpoint"].item()
+
+
 def test_record_says_what_was_done_and_survives_h5ad(semrau, quick, tmp_path):
     scores = holdout(semrau, quick, times=["24.0"])
     entry = semrau.uns["cellflow"]["holdout"]
@@ -154,6 +168,7 @@ BAD = {
     "an end": ({"times": [4]}, "time 4 has no neighbours on both sides; .* 1, 2"),
     "not a time": ({"times": ["noon"]}, "'noon' is not a time"),
     "protocol": ({"protocol": "lax"}, "unknown protocol 'lax'; valid: strict, paper"),
+    "start": ({"start": "last"}, "unknown start 'last'; valid: both, previous, first"),
     "method": ({"method": "sinkhorn"}, "unknown method 'sinkhorn'"),
     "setting": ({"n_dim": 3}, r"unknown parameter of holdout .*'n_dim' \(did you mean 'n_dims'"),
     "dimensions": ({"n_dims": 9}, "n_dims 9 is more than the 3 dimensions of obsm"),

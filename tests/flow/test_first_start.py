@@ -1,0 +1,60 @@
+"""Predictions from the cells of the first time: all the way, with the growth on it."""
+
+import pytest
+import torch
+
+from cellflow import method, recipe
+from cellflow._batch import Batch
+from cellflow.flow import Flow, predict_cells
+from cellflow.marginals import TimeAxis
+from cellflow.nets import Fields
+from tests.linear_flows import linear_net
+from tests.seeds import seeded
+
+TIMES = (0.0, 1.0, 4.0)
+
+
+def growing_flow():
+    """A flow of constant velocity (1, 0) and growth rate x_1 per unit of flow time."""
+    nets = {
+        "velocity": linear_net(torch.zeros(2, 2), [1.0, 0.0]),
+        "growth": linear_net(torch.tensor([[0.0, 1.0]]), [0.0]),
+    }
+    return Flow(Fields(nets).eval(), TimeAxis("real", TIMES), method("ot-cfm"), recipe("default"))
+
+
+def cells_at(time):
+    # A different number of cells at each time tells them apart.
+    return Batch(torch.randn((5 + int(time), 2), generator=seeded(int(time))))
+
+
+def predict(start, time=2.0, neighbours=(1.0, 4.0)):
+    options = {"start": start, "first": 0.0, "generator": seeded()}
+    return predict_cells(growing_flow(), cells_at, neighbours, time, **options)
+
+
+def test_cells_of_the_first_time_arrive_with_all_their_growth():
+    predicted = predict("first")
+    assert predicted.start_times.tolist() == [0.0] * 5
+    passed = TimeAxis("real", TIMES).to_flow(2.0)
+    x = cells_at(0.0).x
+    expected = x + torch.tensor([passed, 0.0])
+    torch.testing.assert_close(torch.as_tensor(predicted.points), expected, rtol=1e-5, atol=1e-5)
+    weights = (x[:, 1] * passed).double().softmax(dim=0)
+    torch.testing.assert_close(torch.as_tensor(predicted.weights), weights, rtol=1e-5, atol=1e-6)
+
+
+def test_first_is_previous_where_the_time_before_is_the_first():
+    first, previous = (predict(start, 0.5, (0.0, 1.0)) for start in ("first", "previous"))
+    for name in ("points", "weights", "start_times"):
+        assert getattr(first, name).tolist() == getattr(previous, name).tolist()
+
+
+@pytest.mark.parametrize(("start", "origins"), [("previous", {1.0}), ("both", {1.0, 4.0})])
+def test_other_starts_leave_the_first_time_alone(start, origins):
+    assert set(predict(start).start_times.tolist()) == origins
+
+
+def test_the_first_time_point_is_required():
+    with pytest.raises(ValueError, match="first"):
+        predict_cells(growing_flow(), cells_at, (1.0, 4.0), 2.0, start="first", generator=seeded())
