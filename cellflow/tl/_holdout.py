@@ -260,9 +260,9 @@ def _score_replicates(evaluation: Evaluation, fold: Fold) -> dict[str, float]:
     columns = fold.score_replicates()
     if columns["n_replicates"] < 2:
         log_info(
-            f"time {fold.time:g} has {columns['n_replicates']} replicates of "
-            f"obs[{evaluation.replicates.key!r}] with {MIN_REPLICATE_CELLS} cells or more, so its "
-            "reference is that of halves alone"
+            f"of obs[{evaluation.replicates.key!r}], {columns['n_replicates'] or 'none'} has "
+            f"{MIN_REPLICATE_CELLS} cells or more at time {fold.time:g}, so replicates cannot be "
+            "compared there and the reference is that of halves alone"
         )
     return columns
 
