@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from cellflow.cli import options
+from cellflow.evaluation.protocols import HOLD_OUT
 from cellflow.methods.presets import PRESETS
 
 
@@ -15,7 +16,16 @@ from cellflow.methods.presets import PRESETS
 @options.course
 @options.output(metavar="SCORES.json", help="File for the scores.")
 @options.force
+@options.scored_flow
 @options.held_out
+@click.option(
+    "--hold-out",
+    type=click.Choice(list(HOLD_OUT)),
+    default="time",
+    show_default=True,
+    panel=options.DATA,
+    help="What a fold holds out; " + options.describe_choices(HOLD_OUT) + ".",
+)
 @options.fit_options
 @click.option(
     "--prior-method",
@@ -36,6 +46,9 @@ def holdout(
     **settings: Any,
 ) -> None:
     """Hold times out, predict their cells, and score the prediction.
+
+    Scored are the settings of --flow; without it those of the options, in the representation that
+    cellflow embed recorded in FILE, if there is one.
 
     Each score is reported with baselines that need no model and with the distance of one half of
     the real cells from the other. A fold takes a fit and some 50 exact transport problems:

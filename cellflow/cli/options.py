@@ -76,6 +76,17 @@ flow = click.option(
     help="Folder of the fitted flow.",
 )
 
+#: Flow that is loaded before the options of method and recipe are read, which change its own.
+scored_flow = click.option(
+    "--flow",
+    type=PATH,
+    metavar="FLOW",
+    panel=DATA,
+    callback=lambda *given: None if given[-1] is None else _load_flow(given[-1]),
+    help="Folder of a flow to score: its representation, method, recipe, clock and columns are "
+    "used, where no option changes them, and it is fitted anew without the held-out cells.",
+)
+
 time_key = click.option(
     "--time-key",
     metavar="COLUMN",
@@ -336,8 +347,15 @@ held_out = compose(
         help="Time point to hold out; repeatable, one fold each. [default: all but first and last]",
     ),
     use_rep,
-    n_dims(help="Number of dimensions to fit and score in. [default: 5, or all if fewer]"),
-    whiten(default=True, show_default=True, help="Scale each dimension to unit variance."),
+    n_dims(
+        help="Number of dimensions to fit and score in. [default: those of the flow or the "
+        "recorded embedding, else 5, or all if fewer]"
+    ),
+    whiten(
+        default=None,
+        help="Scale each dimension to unit variance. [default: as in the flow or the recorded "
+        "embedding, else whiten]",
+    ),
     expression,
     click.option(
         "--protocol",
@@ -360,9 +378,16 @@ held_out = compose(
     time_axis(
         help="Flow time between time points; "
         + describe_choices(TIME_AXES)
-        + ". [default: the protocol's]"
+        + ". [default: the flow's or the protocol's]"
     ),
     side_columns,
+    click.option(
+        "--replicate-key",
+        metavar="COLUMN",
+        panel=DATA,
+        help="Column of obs with the replicate of each cell, such as donor or batch; the distance "
+        "between replicates of a held-out time is reported beside the reference.",
+    ),
     click.option(
         "--max-cells",
         type=click.IntRange(min=4),
@@ -471,8 +496,17 @@ def run_options(command: Command) -> Command:
     )(run)
 
 
+def _load_flow(path: Path) -> Any:
+    from cellflow import Flow
+
+    return Flow.load(path)
+
+
 def fit_options(command: Command) -> Command:
-    """Add the options of method and recipe; the command gets complete `method` and `recipe`."""
+    """Add the options of method and recipe; the command gets complete `method` and `recipe`.
+
+    With a `flow` to score, options change its method and recipe; both are None if none is given.
+    """
 
     @functools.wraps(command)
     def run(
@@ -487,6 +521,8 @@ def fit_options(command: Command) -> Command:
         from cellflow.methods.method import method_of
         from cellflow.methods.recipes import recipe_of
 
+        base: Any
+        numbers: Any
         read = None if config is None else read_config(config)
         for name, given in (("method", method), ("recipe", recipe)):
             if read is not None and given is not None and name in read.named:
@@ -495,9 +531,22 @@ def fit_options(command: Command) -> Command:
                     f"settings; leave one of them out"
                 )
         parts = {name: kwargs.pop(name) for name in _PARTS}
+        changes = {} if n_steps is None else {"n_steps": n_steps}
+        flow = kwargs.get("flow")
+        if flow is not None:
+            base, numbers = method, recipe
+            if read is not None:
+                base = base or (read.method if "method" in read.named else None)
+                numbers = numbers or (read.recipe if "recipe" in read.named else None)
+            changed = base is not None or any(part is not None for part in parts.values())
+            return command(
+                *args,
+                method=method_of(base or flow.method, **parts) if changed else None,
+                recipe=recipe_of(numbers or flow.recipe, **changes) if numbers or changes else None,
+                **kwargs,
+            )
         base = method or (read.method if read else None)
         numbers = recipe or (read.recipe if read else "default")
-        changes = {} if n_steps is None else {"n_steps": n_steps}
         return command(
             *args,
             method=method_of(base, **parts),

@@ -18,6 +18,8 @@ from sklearn.neighbors import NearestNeighbors
 from cellflow._checks import format_list
 from cellflow._log import log_info
 from cellflow.flow import Flow
+from cellflow.io import format_time
+from cellflow.representation import Representation, from_context, settings_of
 
 #: Mean of the largest fate probability from which fates count as certain.
 _CERTAIN = 0.9
@@ -46,16 +48,16 @@ _N_NEIGHBORS, _MAX_CELLS = 15, 2000
 #: Share of the way from chance to complete separation of batches that is worth a caution.
 _SEPARATED = 0.2
 
-#: Settings of a fit that decide its held-out scores.
+#: Settings of a fit that decide its held-out scores: of its representation, and others.
+_SPACE = ("use_rep", "layer", "kind", "n_dims", "whiten")
 _SCORE_SETTINGS = (
     "method",
     "recipe",
-    "use_rep",
-    "n_dims",
     "condition_keys",
     "label_key",
     "lineage_key",
     "cost_rep",
+    "growth_key",
     "time_axis",
 )
 
@@ -64,6 +66,7 @@ _RIVALS = {
     "midpoint": "the midpoint of coupled cells",
     "previous": "the cells before",
     "next": "the cells after",
+    "others": "the other replicates",
 }
 
 
@@ -285,11 +288,17 @@ def check_scores(scores: pd.DataFrame) -> list[str]:
     """
     columns = {f"w1_{name}": text for name, text in _RIVALS.items() if f"w1_{name}" in scores}
     means = scores.groupby("time")[["w1", *columns]].mean()
+    unit = scores.attrs.get("settings", {}).get("time_unit", "")
     worse = []
     for time, row in means.iterrows():
         best = str(row[list(columns)].astype(float).idxmin())
         if row["w1"] > row[best]:
-            worse.append((f"{time:g}", f"W1 {row[best]:.3g} by {columns[best]}, {row['w1']:.3g}"))
+            worse.append(
+                (
+                    format_time(float(str(time)), unit),
+                    f"W1 {row[best]:.3g} by {columns[best]}, {row['w1']:.3g}",
+                )
+            )
     if not worse:
         return []
     detail = "; ".join(f"at {time} {text} by the flow" for time, text in worse)
@@ -300,7 +309,9 @@ def check_scores(scores: pd.DataFrame) -> list[str]:
 
 
 def check_score_settings(settings: Mapping[str, Any], fitted: Mapping[str, Any]) -> list[str]:
-    """Return a caution if scores were measured with other settings than those of a flow.
+    """Return cautions if scores were measured with other settings than those of a flow.
+
+    The first is on the representation, if it differs; the second is on all other settings.
 
     Parameters
     ----------
@@ -310,28 +321,50 @@ def check_score_settings(settings: Mapping[str, Any], fitted: Mapping[str, Any])
         Settings of the flow under the same names, as `flow_settings` and `recorded_settings` return
         them.
     """
-    named = {name: settings.get(name) for name in fitted}
-    differing = [
-        f"{name} {_show(theirs)} (flow: {_show(mine)})"
-        for name, theirs, mine in _differences(named, fitted, "")
-    ]
-    if not differing:
-        return []
-    return [
-        f"Held-out scores are those of other settings than the flow's: {format_list(differing)}"
-    ]
+    found = []
+    if space := _describe_differences(settings, fitted, _SPACE):
+        found.append(
+            f"Held-out scores are of another representation than the flow's: {space}. They do not "
+            "say how far predictions of this flow are off, and their distances have another unit; "
+            "score the flow with tl.holdout(adata, flow=flow) or cellflow holdout --flow FLOW"
+        )
+    if others := _describe_differences(settings, fitted, _SCORE_SETTINGS):
+        found.append(f"Held-out scores are those of other settings than the flow's: {others}")
+    return found
+
+
+def _describe_differences(
+    settings: Mapping[str, Any], fitted: Mapping[str, Any], names: Sequence[str]
+) -> str:
+    """Describe the settings of these names that differ; empty if none does."""
+    theirs, mine = (
+        {name: one.get(name) for name in names if name in fitted} for one in (settings, fitted)
+    )
+    return format_list(
+        f"{name} {_show(one)} (flow: {_show(other)})"
+        for name, one, other in _differences(theirs, mine, "")
+    )
 
 
 def flow_settings(flow: Flow) -> dict[str, Any]:
     """Return the settings of a flow that decide its scores, named as `tl.holdout` records them."""
     values = flow.as_dict()
     entry = {**values["inputs"], "method": values["method"], "recipe": values["recipe"]}
-    return recorded_settings({**entry, "n_dims": flow.dim, "time_axis": flow.axis.kind})
+    space = representation_settings(from_context(flow.context))
+    return recorded_settings({**entry, "representation": space, "time_axis": flow.axis.kind})
+
+
+def representation_settings(fitted: Representation) -> dict[str, Any]:
+    """Return the settings of a representation as they are recorded with scores and flows."""
+    recorded = settings_of(fitted)
+    return {name: getattr(recorded, name) for name in _SPACE}
 
 
 def recorded_settings(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return those settings of the record of a fit."""
-    return {name: entry.get(name) for name in _SCORE_SETTINGS}
+    space = entry.get("representation", {})
+    settings = {name: entry.get(name) for name in _SCORE_SETTINGS}
+    return {**settings, **({name: space.get(name) for name in _SPACE} if space else {})}
 
 
 def _differences(

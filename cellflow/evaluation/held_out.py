@@ -30,13 +30,13 @@ class HeldOut(StrictSettings):
     times
         Interior time to hold out, or several, each a fold of its own; None uses every one that
         has four cells or more.
-    use_rep, layer, kind
-        The representation, as in `pp.embed`; expression is embedded if `use_rep` is None.
-    n_dims
-        Dimensions to fit and score in; None uses 5, as published benchmarks do, or as many as
-        there are.
-    whiten
-        Scale each dimension to variance one.
+    use_rep, layer, kind, n_dims, whiten
+        The representation, as in `pp.embed`. What is not given is that of `flow` (in
+        `tl.holdout`); without a flow that of the embedding `X_cellflow`, if `pp.embed` recorded
+        one in the cells; without either expression, in 5 dimensions, as in published benchmarks,
+        or as many as there are, each scaled to variance one. A recorded embedding is not read from
+        `obsm`, but computed anew in each fold by the same recipe. With `use_rep` the `obsm` key is
+        used as it is, in 5 whitened dimensions unless others are given.
     protocol
         `strict`: the held-out cells are not used; scaling and principal components are fitted to
         the training cells, and cells of both neighbouring times are moved, the nearer with
@@ -48,10 +48,15 @@ class HeldOut(StrictSettings):
         VGFM are published. Their growth on the way counts. None uses the protocol's, both for
         `strict` and previous for `paper`.
     time_axis
-        Clock of the flow, as in `tl.fit`; None uses the protocol's, learned for `strict` and index
-        for `paper`. If it is learned, the midpoint uses that of the protocol.
+        Clock of the flow, as in `tl.fit`; None uses that of `flow` or the protocol's, learned for
+        `strict` and index for `paper`. If it is learned, the midpoint uses that of the protocol.
     condition_keys, label_key, lineage_key, cost_rep, growth_key
-        As in `tl.fit`; those of the held-out cells are not used.
+        As in `tl.fit`; those that are not given are the `flow`'s, if there is one. Values of the
+        held-out cells are not used.
+    replicate_key
+        Column of `obs` with the replicate of each cell (donor, batch, plate). At a held-out time
+        with two or more replicates, of 20 cells or more each and at least a quarter of the
+        largest, the distance between them is reported beside the reference. None uses none.
     max_cells
         Maximum number of real, of predicted and of baseline cells to score, drawn once and by
         weight (so `w1_uniform` is `w1`); None scores all.
@@ -67,7 +72,7 @@ class HeldOut(StrictSettings):
     layer: str | None = None
     kind: str = "auto"
     n_dims: int | None = Field(default=None, gt=0)
-    whiten: bool = True
+    whiten: bool | None = None
     protocol: str = "strict"
     start: str | None = None
     time_axis: str | None = None
@@ -76,6 +81,7 @@ class HeldOut(StrictSettings):
     lineage_key: str | None = None
     cost_rep: str | None = None
     growth_key: str | None = None
+    replicate_key: str | None = None
     max_cells: int | None = Field(default=None, ge=4)
 
     @field_validator("times", "condition_keys", mode="before")

@@ -14,7 +14,7 @@ from anndata import AnnData
 from cellflow._errors import FileError, InputError
 from cellflow._files import atomic_file
 from cellflow._keys import HOLDOUT, read_record
-from cellflow.metrics import BASELINES
+from cellflow.metrics import BASELINES, OTHERS
 
 
 def write_scores(
@@ -44,6 +44,8 @@ def write_scores(
 def read_scores(path: str | Path) -> pd.DataFrame:
     """Read the table of scores from a file that `write_scores` wrote.
 
+    `attrs["settings"]` of the table holds their settings.
+
     Raises
     ------
     FileError
@@ -52,7 +54,9 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return pd.DataFrame([_flatten(fold) for fold in document["folds"]])
+        table = pd.DataFrame([_flatten(fold) for fold in document["folds"]])
+        table.attrs["settings"] = dict(document["settings"])
+        return table
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -65,7 +69,7 @@ def _nest(row: Mapping[str, Any]) -> dict[str, Any]:
     for column in row:
         metric, name = _split(column)
         if name:
-            scores[name][metric] = fold.pop(column)
+            scores.setdefault(name, {})[metric] = fold.pop(column)
     fold["baselines"] = {name: values["w1"] for name, values in scores.items()}
     fold["baseline_scores"] = scores
     return fold
@@ -81,7 +85,7 @@ def _flatten(fold: Mapping[str, Any]) -> dict[str, Any]:
 
 def _split(column: str) -> tuple[str, str]:
     """Split a column name into metric and baseline; the baseline of the method's own is empty."""
-    for name in BASELINES:
+    for name in (*BASELINES, OTHERS):
         if column.endswith(f"_{name}"):
             return column.removesuffix(f"_{name}"), name
     return column, ""

@@ -38,14 +38,25 @@ def _check_scores(inputs: ReportInputs) -> Iterator[str]:
         )
         return
     yield from (f"{each}." for each in check_scores(inputs.scores))
-    if inputs.score_settings:
-        settings = flow_settings(inputs.course.flow)
-        yield from (f"{each}." for each in check_score_settings(inputs.score_settings, settings))
+    yield from compare_settings(inputs)
     if inputs.score_settings.get("representation_may_have_seen_held_out"):
         yield (
             "The representation came with the file and may have seen the held-out cells, so scores "
             "may be too good."
         )
+
+
+def compare_settings(inputs: ReportInputs) -> list[str]:
+    """Return cautions if scores are of another representation or other settings than the flow."""
+    if inputs.scores is None:
+        return []
+    if not inputs.score_settings:
+        return [
+            "The settings of these scores are not recorded with them, so they may be of another "
+            "representation or method than this flow."
+        ]
+    settings = flow_settings(inputs.course.flow)
+    return [f"{each}." for each in check_score_settings(inputs.score_settings, settings)]
 
 
 def _check_cells(inputs: ReportInputs) -> Iterator[str]:

@@ -26,7 +26,7 @@ class ReportInputs:
     scores
         Held-out scores, one row for each fold; None if none were measured.
     score_settings
-        Settings that the scores were measured with, if they were recorded with the cells.
+        Settings that the scores were measured with; empty if they are not known.
     color
         Column of `obs` with groups of cells, or None.
     """
@@ -56,9 +56,14 @@ class ReportInputs:
             check_choice(color, [str(name) for name in adata.obs], "obs column")
         course = TimeCourse.read(adata, flow, time_key)
         entry = read_record(adata.uns, HOLDOUT)
-        if scores is not None or entry is None:
-            return cls(course, scores, {}, color)
-        return cls(course, entry["scores"], dict(entry["settings"]), color)
+        if scores is not None:
+            return cls(course, scores, dict(scores.attrs.get("settings", {})), color)
+        if entry is None:
+            return cls(course, None, {}, color)
+        scores, settings = entry["scores"].copy(), dict(entry["settings"])
+        # Files do not keep attrs, and arrays in them break pandas.concat.
+        scores.attrs["settings"] = {"time_unit": settings.get("time_unit", "")}
+        return cls(course, scores, settings, color)
 
     @property
     def unit(self) -> str:

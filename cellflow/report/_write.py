@@ -8,8 +8,10 @@ import pandas as pd
 from anndata import AnnData
 
 from cellflow._files import atomic_file, check_file_target
+from cellflow._log import log_info
 from cellflow._versions import versions
 from cellflow.flow import Flow
+from cellflow.report._cautions import compare_settings
 from cellflow.report._inputs import ReportInputs
 from cellflow.report._page import render
 from cellflow.report._sections import SECTIONS
@@ -61,6 +63,8 @@ def write(
     path = Path(path)
     check_file_target(path, overwrite=overwrite)
     inputs = ReportInputs.read(adata, flow, scores, time_key, color)
+    for caution in compare_settings(inputs):
+        log_info(f"caution: {caution}")
     sections = [section for make in SECTIONS if (section := make(inputs)) is not None]
     facts = [
         ("cells", f"{adata.n_obs:,}"),

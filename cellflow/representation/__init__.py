@@ -1,7 +1,12 @@
 """Representations: the space that flows are fitted in, as an object fitted to cells."""
 
 from cellflow.representation.chunks import cluster_at
-from cellflow.representation.fitting import RepresentationSettings, fit_representation, kind_of
+from cellflow.representation.fitting import (
+    RepresentationSettings,
+    fit_representation,
+    kind_of,
+    settings_of,
+)
 from cellflow.representation.placement import Placement, find_basis, fit_affine
 from cellflow.representation.representation import LinearMap, Representation, check_components
 from cellflow.representation.slots import (
@@ -33,6 +38,7 @@ __all__ = [
     "kind_of",
     "points_of",
     "read_slots",
+    "settings_of",
     "to_context",
     "write_map",
     "write_slots",

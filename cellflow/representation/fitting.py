@@ -70,6 +70,14 @@ class RepresentationSettings:
     whiten: bool = False
 
 
+def settings_of(fitted: Representation) -> RepresentationSettings:
+    """Return the settings by which a representation can be fitted again to other cells."""
+    settings = RepresentationSettings(n_dims=fitted.n_dims, whiten=fitted.whitened)
+    if fitted.kind == "obsm":
+        return replace(settings, use_rep=fitted.source)
+    return replace(settings, layer=fitted.source or None, kind=fitted.kind)
+
+
 @cpu_threads(None)
 def fit_representation(adata: AnnData, settings: RepresentationSettings) -> Representation:
     """Fit a representation to all cells of `adata`.

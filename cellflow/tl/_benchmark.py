@@ -102,6 +102,9 @@ def benchmark(
     `w1_half`, `reference`, `gap_closed`
         At half size, as in `tl.holdout`: W1, that of one real half from the other, and the share
         of the gap from the midpoint to it that is closed.
+    `w1_replicates`, `n_replicates`
+        With `replicate_key`, as in `tl.holdout`: the distance between replicates of the held-out
+        time at the size of `w1`, and their number; NaN otherwise.
     `rival`, `gap_closed_best`
         The baseline or external method of the lowest mean W1 on this data set, and the share of
         the gap from its `w1_half` at this time (mean over its seeds) to the reference; NaN where

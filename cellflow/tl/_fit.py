@@ -20,6 +20,7 @@ from cellflow.evaluation.cautions import (
     check_score_settings,
     flow_settings,
     record_cautions,
+    representation_settings,
 )
 from cellflow.flow import Flow, fingerprint
 from cellflow.io import (
@@ -35,7 +36,7 @@ from cellflow.io import (
 from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
-from cellflow.representation import current_representation, points_of, to_context
+from cellflow.representation import current_representation, from_context, points_of, to_context
 from cellflow.training import Checkpoint, fit_flow, make_checkpoint, resolve_device
 
 
@@ -226,6 +227,7 @@ def record_fit(adata: AnnData, flow: Flow, key_added: str, cautions: Sequence[st
         **values["inputs"],
         **values["record"],
         "n_dims": flow.dim,
+        "representation": representation_settings(from_context(flow.context)),
         "time_axis": flow.axis.kind,
         "flow_id": flow.fingerprint,
         "times": np.array(flow.axis.times),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from math import isnan
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._checks import check_keywords
+from cellflow._checks import check_choice, check_keywords
 from cellflow._errors import InputError
 from cellflow._keys import FIT, HOLDOUT, read_record, write_record
 from cellflow._log import log_info
@@ -19,17 +18,22 @@ from cellflow._versions import versions
 from cellflow.evaluation.cautions import (
     check_score_settings,
     check_scores,
+    flow_settings,
     record_cautions,
     recorded_settings,
+    representation_settings,
 )
-from cellflow.evaluation.folds import Evaluation
+from cellflow.evaluation.comparison import describe_comparison
+from cellflow.evaluation.folds import Evaluation, Fold
 from cellflow.evaluation.held_out import make_held_out, show_held_out
-from cellflow.evaluation.named_methods import name_method
-from cellflow.evaluation.predict import score_method
-from cellflow.io import check_growth_key, time_key_of
+from cellflow.evaluation.named_methods import NamedMethod, name_method
+from cellflow.evaluation.predict import describe_row, fit_fold, make_row, score_method
+from cellflow.evaluation.protocols import HOLD_OUT
+from cellflow.evaluation.replicates import MIN_REPLICATE_CELLS, describe_replicates
+from cellflow.flow import Flow
+from cellflow.io import check_growth_key, name_time, time_key_of
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
-from cellflow.metrics import Baselines
 from cellflow.training import resolve_device
 
 
@@ -38,9 +42,11 @@ from cellflow.training import resolve_device
 def holdout(
     adata: AnnData,
     *,
+    hold_out: str = "time",
+    flow: Flow | None = None,
     method: str | Method | None = None,
     growth: str | None = None,
-    recipe: str | Recipe = "default",
+    recipe: str | Recipe | None = None,
     prior_method: str | Method | None = None,
     rng: RNG | Sequence[int] = 0,
     device: str = "auto",
@@ -61,8 +67,19 @@ def holdout(
         Cells of three or more times.
     **held_out
         The settings of `HeldOut`.
+    hold_out
+        What a fold holds out. `time`: all cells of a time, predicted by a flow of the other times.
+        `replicate`: one replicate of `replicate_key` at all times; a flow is fitted to the other
+        replicates, and moves the replicate's own cells of its neighbouring times to the held-out
+        one. That is the question whether a flow holds for a new donor or batch; the other
+        replicates at that time are a baseline, `others`.
+    flow
+        Flow whose settings are scored: its representation, method, recipe, clock, and the keys
+        that it was fitted with. In each fold a flow with these settings is fitted to the training
+        cells; the weights of this one, which saw all cells, are not used. What is given beside it
+        takes precedence.
     method, growth, recipe
-        As in `tl.fit`.
+        As in `tl.fit`; None uses those of `flow`, or else the defaults.
     prior_method
         Method of the flow that coupling `acceleration` needs and `oat-fm` fine-tunes; in each fold
         it is fitted first, to the same cells and with the same recipe. None uses `ot-cfm`. A
@@ -93,10 +110,24 @@ def holdout(
         the doublings of `max_cells` to all cells. NaN otherwise.
     `mean_error`, `cov_error`, `var_ratio`
         Distance of means, Frobenius distance of covariances, total variance over the real one.
+    `w1_reference`, `w1_reference_sd`
+        W1 that as many fresh cells of the same time would have, which compares with `w1`:
+        `reference` extrapolated by its ratio to the W1 of quarters; and its standard deviation over
+        random splits.
     `w1_half`, `reference`, `gap_closed`
         W1 with as many cells as half of the real ones; W1 of one real half from the other; and
-        the share of the gap from the midpoint to it that the prediction closes, all at that size.
-        A share of a small gap is uncertain.
+        the share of the gap from the midpoint to it that the prediction closes, all at that size,
+        for comparison with each other only. A share of a small gap is uncertain.
+    `n_replicates`, `w1_replicates`
+        With `replicate_key`, of a held-out time: number of its replicates with enough cells, and
+        the mean W1 of each from the others, extrapolated to the size of `w1` and thus comparable
+        with it: so far is a repeat of the experiment. A prediction can be nearer if the training
+        cells are of the same replicates, whose differences it then carries; if every time has
+        replicates of its own, no method can be expected to be. NaN with fewer than two replicates,
+        where the reference is that of halves alone.
+    `replicate`, `{score}_others`
+        With `hold_out="replicate"`: the held-out replicate, and scores of the other replicates'
+        cells of that time as its prediction.
     `{score}_{baseline}`
         `w1`, `w1_half`, `energy`, `mean_error`, `cov_error`, `var_ratio`, `w1_error`, `w1_excess`
         of `previous`, `next`, `midpoint`, `midpoint_0.7`, `midpoint_0.8`, `midpoint_0.9`.
@@ -113,45 +144,75 @@ def holdout(
     ------
     InputError
         For a time that is not an interior one, fewer than three times, fewer than four cells at a
-        held-out time, missing keys, or unknown names.
+        held-out time, missing keys, or unknown names; for a flow that was not fitted to cells, or
+        was fine-tuned, which does not record the fit before.
 
     Notes
     -----
+    The distances of two representations have different units and floors, so a score says something
+    on a flow only if both share one: a file that `pp.embed` or `tl.fit` has written to is scored in
+    that embedding, and `flow` settles it for any flow. `settings` records what was used.
+
     A representation that came with the data (`use_rep`, `cost_rep`) and growth rates of cells
     (`pp.growth`, `growth_key`), which were computed with all cells, may depend on the held-out
     cells under either protocol; `settings["representation_may_have_seen_held_out"]` says so.
     """
-    named = name_method(method, recipe=recipe, prior_method=prior_method, growth=growth)
+    named = _name_method(flow, method, recipe, prior_method, growth)
     target = resolve_device(device)
-    evaluation = Evaluation(adata, make_held_out(held_out))
-    check_growth_key(evaluation.settings.growth_key, reads_rates=named.needs_growth_rates)
+    given = make_held_out(held_out)
+    check_growth_key(given.growth_key, reads_rates=named.needs_growth_rates)
+    evaluation = Evaluation(adata, given, flow)
     seeds = [resolve_seed(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
     if not seeds:
         raise InputError("rng is empty; give one seed or more")
-    rows = []
-    for time in evaluation.find_times():
-        fold = evaluation.make_fold(time, growth_rates=named.needs_growth_rates)
+    check_choice(hold_out, HOLD_OUT, "hold_out")
+    rows: list[dict[str, Any]] = []
+    flows: dict[tuple[str, int], Flow] = {}
+    for replicate, time in _find_folds(evaluation, hold_out):
+        fold = evaluation.make_fold(
+            time, growth_rates=named.needs_growth_rates, replicate=replicate
+        )
+        if not rows:
+            log_info(_describe_space(evaluation, fold))
         baselines = fold.score_baselines(evaluation.baseline_axis, progress=progress)
+        own = _score_replicates(evaluation, fold) if replicate is None else {"replicate": replicate}
         for seed in seeds:
+            fitted = None
+            if replicate is not None:
+                # All times of a replicate share the training cells, and so the flow.
+                if (replicate, seed) not in flows:
+                    flows[replicate, seed] = fit_fold(
+                        evaluation, fold, named, seed=seed, device=target, progress=progress
+                    )
+                fitted = flows[replicate, seed]
             scores = score_method(
-                evaluation, fold, baselines, named, seed=seed, device=target, progress=progress
+                evaluation,
+                fold,
+                baselines,
+                named,
+                seed=seed,
+                device=target,
+                flow=fitted,
+                progress=progress,
             )
-            rows.append(_make_row(time, seed, scores, baselines))
-            log_info(
-                f"time {time:g} held out: w1 {_describe_w1(scores)}, midpoint "
-                f"{baselines.scores['midpoint'].w1:.3f}, previous "
-                f"{baselines.scores['previous'].w1:.3f}"
-            )
+            rows.append({**make_row(time, seed, scores, baselines), **own})
+            when = name_time(time, evaluation.time_unit)
+            what = when if replicate is None else f"{when} of replicate {replicate}"
+            log_info(f"{what} held out: {describe_row(rows[-1])}")
     table = pd.DataFrame(rows)
+    times = [float(time) for time in table["time"].unique()]
     settings = {
         **evaluation.settings.model_dump(),
         "time_key": time_key_of(adata, evaluation.settings.time_key),
-        "times": table["time"].unique(),
-        "n_dims": fold.cells.x.shape[1],
-        "representation": fold.representation,
+        "time_unit": evaluation.time_unit,
+        "times": np.array(times),
+        **representation_settings(fold.representation),
+        "representation": fold.representation.describe(),
         "start": evaluation.protocol.start,
         "time_axis": evaluation.time_axis,
         "condition_keys": list(evaluation.settings.condition_keys),
+        "hold_out": hold_out,
+        "flow_id": None if flow is None else flow.fingerprint,
         "method": named.method.model_dump(),
         "prior_method": None if named.prior is None else named.prior.model_dump(),
         "recipe": named.recipe.model_dump(),
@@ -162,9 +223,15 @@ def holdout(
             growth_rates=named.needs_growth_rates
         ),
     }
+    # The table alone is what figures and reports are given; arrays in attrs break pandas.concat.
+    table.attrs["settings"] = {**settings, "times": times}
+    for sentence in describe_comparison(table) + describe_replicates(table):
+        log_info(sentence)
     cautions = check_scores(table)
     fitted = read_record(adata.uns, FIT)
-    if fitted is not None:
+    if flow is not None:
+        cautions += check_score_settings(settings, flow_settings(flow))
+    elif fitted is not None:
         cautions += check_score_settings(settings, recorded_settings(fitted))
     entry = {
         "scores": table,
@@ -173,35 +240,55 @@ def holdout(
         "cautions": record_cautions(cautions),
     }
     write_record(adata.uns, key_added, entry)
-    # The table alone is what figures are given.
     table.attrs["cautions"] = cautions
     return table
 
 
-def _describe_w1(scores: Mapping[str, Any]) -> str:
-    """Describe W1, with its error where a sample was scored."""
-    if isnan(scores["w1_error"]):
-        return f"{scores['w1']:.3f}"
-    bounds = f"± {scores['w1_error']:.3f}, up to {scores['w1_excess']:.3f} above that of all cells"
-    return f"{scores['w1']:.3f} (of a sample: {bounds})"
+def _find_folds(evaluation: Evaluation, hold_out: str) -> list[tuple[str | None, float]]:
+    """Return the folds as (held-out replicate or None, held-out time)."""
+    if evaluation.replicates is not None and (missing := evaluation.replicates.describe_missing()):
+        log_info(missing)
+    if hold_out == "replicate":
+        return list(evaluation.find_replicate_folds())
+    return [(None, time) for time in evaluation.find_times()]
 
 
-def _make_row(
-    time: float, seed: int, scores: Mapping[str, Any], baselines: Baselines
-) -> dict[str, Any]:
-    """Make one row of the table, with the reference and each baseline's scores as columns."""
-    of_baselines = {
-        f"{metric}_{name}": value
-        for name, baseline in baselines.scores.items()
-        for metric, value in asdict(baseline).items()
-    }
-    return {
-        "time": time,
-        "seed": seed,
-        "n_predicted": scores["n_predicted"],
-        "n_true": len(baselines.real),
-        **{name: value for name, value in scores.items() if name not in ("n_predicted", "seconds")},
-        "reference": baselines.reference,
-        **of_baselines,
-        "seconds": scores["seconds"],
-    }
+def _score_replicates(evaluation: Evaluation, fold: Fold) -> dict[str, float]:
+    """Return the columns of replicates, and log if the held-out time has fewer than two."""
+    if evaluation.replicates is None:
+        return {}
+    columns = fold.score_replicates()
+    if columns["n_replicates"] < 2:
+        log_info(
+            f"of obs[{evaluation.replicates.key!r}], {columns['n_replicates'] or 'none'} has "
+            f"{MIN_REPLICATE_CELLS} cells or more at time {fold.time:g}, so replicates cannot be "
+            "compared there and the reference is that of halves alone"
+        )
+    return columns
+
+
+def _name_method(
+    flow: Flow | None,
+    method: str | Method | None,
+    recipe: str | Recipe | None,
+    prior_method: str | Method | None,
+    growth: str | None,
+) -> NamedMethod:
+    """Return the method to score: that of the flow unless another is given."""
+    if flow is not None and method is None:
+        if flow.method.objective.fine_tunes:
+            raise InputError(
+                "the flow was fine-tuned and does not record the fit before, so its score cannot "
+                "be measured from it alone: give method 'oat-fm', and prior_method and recipe of "
+                "the fit before"
+            )
+        method = flow.method
+    if recipe is None:
+        recipe = "default" if flow is None else flow.recipe
+    return name_method(method, recipe=recipe, prior_method=prior_method, growth=growth)
+
+
+def _describe_space(evaluation: Evaluation, fold: Fold) -> str:
+    """Describe the representation of the scores, and where it comes from."""
+    origin = f" (as recorded in {evaluation.origin})" if evaluation.origin else ""
+    return f"scored in {fold.representation.describe()}{origin}"

@@ -123,8 +123,9 @@ def test_settings_of_scores_and_flow_are_compared_by_name():
     assert check_score_settings(scores, flow) == []
     scores["method"]["path"]["sigma"] = 0.2
     scores["use_rep"] = "X_pca"
-    (said,) = check_score_settings(scores, flow)
-    assert "method.path.sigma 0.2 (flow: 0.1), use_rep X_pca (flow: none)" in said
+    space, others = check_score_settings(scores, flow)
+    assert "another representation than the flow's: use_rep X_pca (flow: none). They do" in space
+    assert "other settings than the flow's: method.path.sigma 0.2 (flow: 0.1)" in others
 
 
 # One sentence in the verb, the figure and the report
@@ -140,7 +141,7 @@ def test_verb_figure_and_report_say_the_same(course, caplog):
         scores = cf.tl.holdout(adata, recipe=cf.recipe(short, n_steps=1), **options)
     batches, beaten, others = (
         "No two consecutive times share a value of obs['batch']",
-        "At 1, 2 a prediction without any model is nearer to the real cells",
+        "At day 1, day 2 a prediction without any model is nearer to the real cells",
         "recipe.n_steps 1 (flow: 2)",
     )
     told = " ".join(cautions(ReportInputs.read(adata, flow, None, None, None)))
@@ -154,6 +155,7 @@ def test_verb_figure_and_report_say_the_same(course, caplog):
         assert said in told
         assert said in figure
     assert flow_settings(flow)["n_dims"] == 3
+    assert "another representation than the flow's: whiten True (flow: False)" in told
 
 
 def test_a_flow_without_faults_is_told_and_drawn_without_cautions(course, quick, caplog):

@@ -93,7 +93,7 @@ def test_trajectories_start_at_cells_of_the_first_time(course, flow):
 def test_holdout_draws_one_mark_for_each_fold_and_series(scores):
     ax = cf.pl.holdout(scores, show=False)
     assert [len(marks.get_offsets()) for marks in ax.collections[:4]] == [2] * 4
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["1", "2"]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["day 1", "day 2"]
 
 
 def test_what_cannot_be_drawn_is_named(course, flow, predicted, scores):
@@ -103,5 +103,5 @@ def test_what_cannot_be_drawn_is_named(course, flow, predicted, scores):
         cf.pl.interpolation(course, predicted, components=(0, 3))
     with pytest.raises(cf.InputError, match="n_cells must be positive"):
         cf.pl.trajectories(course, flow, n_cells=0)
-    with pytest.raises(cf.InputError, match="missing columns: w1_half_next"):
-        cf.pl.holdout(scores.drop(columns="w1_half_next"))
+    with pytest.raises(cf.InputError, match="missing columns: w1_next"):
+        cf.pl.holdout(scores.drop(columns="w1_next"))
