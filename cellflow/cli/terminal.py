@@ -20,6 +20,7 @@ _COLUMNS = {
     "w1_previous": "previous",
     "w1_next": "next",
     "w1_reference": "reference",
+    "w1_replicates": "replicates",
 }
 
 #: Columns that are also shown in per cent of the midpoint's.
@@ -29,6 +30,8 @@ _LEGEND = """\
 midpoint, previous, next  baselines without a model
 reference                 about what as many fresh cells of that time would have
 ( %)                      in per cent of the midpoint's"""
+
+_OF_REPLICATES = "replicates                replicates of that time from each other"
 
 
 def print_scores(scores: pd.DataFrame) -> None:
@@ -41,19 +44,23 @@ def print_scores(scores: pd.DataFrame) -> None:
         padding=(0, 1, 0, 0),
     )
     table.add_column("held out", justify="right")
-    for heading in _COLUMNS.values():
-        table.add_column(heading, justify="right")
-    for when, row in compare_with_midpoint(scores).iterrows():
+    means = compare_with_midpoint(scores)
+    columns = [name for name in _COLUMNS if name in means and means[name].notna().any()]
+    for column in columns:
+        table.add_column(_COLUMNS[column], justify="right")
+    for when, row in means.iterrows():
         if when == "mean":
             table.add_section()
         shares = {column: f" ({row[share]:.0f} %)" for column, share in _SHARES.items()}
         table.add_row(
             str(when),
-            *(f"{row[column]:.3f}{shares.get(column, '')}" for column in _COLUMNS),
+            *(f"{row[column]:.3f}{shares.get(column, '')}" for column in columns),
         )
     console = Console()
     console.print(table)
     console.print(_LEGEND, style="dim")
+    if "w1_replicates" in columns:
+        console.print(_OF_REPLICATES, style="dim")
 
 
 def print_pairs(title: str, pairs: dict[str, str]) -> None:

@@ -36,6 +36,7 @@ _SCORES = {
     "w1_previous": "time before",
     "w1_next": "time after",
     "w1_reference": "reference",
+    "w1_replicates": "replicates",
     "percent": "% of midpoint",
     "percent_reference": "reference, % of midpoint",
     "energy": "energy distance",
