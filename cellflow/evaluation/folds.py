@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from cellflow.evaluation.inheritance import resolve_held_out
 from cellflow.evaluation.protocols import PROTOCOLS
 from cellflow.evaluation.replicates import Replicates, find_replicate_folds
 from cellflow.flow import Flow
-from cellflow.io import DEFAULT_WEIGHT, SideColumns, TimePoints, time_points_of
+from cellflow.io import DEFAULT_WEIGHT, SideColumns, TimePoints, detect_unit, time_points_of
 from cellflow.marginals import TimeAxis
 from cellflow.metrics import OTHERS, Baselines, Cloud, make_baselines, replicate_distance
 from cellflow.representation import Representation, fit_representation
@@ -217,6 +217,8 @@ class Evaluation:
         Rules of the evaluation, with the start of the settings if they name one.
     points
         Times of all cells.
+    time_unit
+        Unit of the times, such as `hour`; empty if it is not known.
     time_axis
         Name of the clock of flows.
     baseline_axis
@@ -241,6 +243,7 @@ class Evaluation:
         protocol = PROTOCOLS[settings.protocol]
         self.protocol = replace(protocol, start=settings.start or protocol.start)
         self.points = time_points_of(adata, settings.time_key)
+        self.time_unit = detect_unit(adata, settings.time_key)
         key = settings.replicate_key
         self.replicates = None if key is None else Replicates.read(adata, key)
         self.time_axis = settings.time_axis or self.protocol.flow_axis
@@ -282,7 +285,12 @@ class Evaluation:
         return find_replicate_folds(self.replicates, self.points.elapsed, self.find_times())
 
     def make_fold(
-        self, time: float, *, growth_rates: bool = False, replicate: str | None = None
+        self,
+        time: float,
+        *,
+        growth_rates: bool = False,
+        replicate: str | None = None,
+        without: Collection[float] = (),
     ) -> Fold:
         """Hold one time out, or one replicate of it.
 
@@ -299,10 +307,12 @@ class Evaluation:
         replicate
             Hold out this replicate alone: the training cells are those of the others at all times,
             and predictions start from its own cells at its other times.
+        without
+            Other times whose cells are not used either.
         """
         settings, elapsed = self.settings, self.points.elapsed
         held_out = elapsed == time
-        training = moved = ~held_out
+        training = moved = ~held_out & ~np.isin(elapsed, list(without))
         if replicate is not None:
             assert self.replicates is not None
             codes = self.replicates.codes

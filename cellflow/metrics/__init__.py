@@ -2,6 +2,7 @@
 
 from cellflow.metrics.baselines import (
     BASELINES,
+    REFERENCES,
     Baselines,
     PredictionScore,
     Score,
@@ -22,6 +23,7 @@ from cellflow.metrics.replicates import OTHERS, replicate_distance
 __all__ = [
     "BASELINES",
     "OTHERS",
+    "REFERENCES",
     "Baselines",
     "Cloud",
     "PredictionScore",

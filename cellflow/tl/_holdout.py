@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from math import isnan
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,17 +23,17 @@ from cellflow.evaluation.cautions import (
     recorded_settings,
     representation_settings,
 )
+from cellflow.evaluation.comparison import describe_comparison
 from cellflow.evaluation.folds import Evaluation, Fold
 from cellflow.evaluation.held_out import make_held_out, show_held_out
 from cellflow.evaluation.named_methods import NamedMethod, name_method
-from cellflow.evaluation.predict import fit_fold, score_method
+from cellflow.evaluation.predict import describe_row, fit_fold, make_row, score_method
 from cellflow.evaluation.protocols import HOLD_OUT
 from cellflow.evaluation.replicates import MIN_REPLICATE_CELLS, describe_replicates
 from cellflow.flow import Flow
-from cellflow.io import check_growth_key, time_key_of
+from cellflow.io import check_growth_key, name_time, time_key_of
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
-from cellflow.metrics import Baselines
 from cellflow.training import resolve_device
 
 
@@ -112,10 +110,14 @@ def holdout(
         the doublings of `max_cells` to all cells. NaN otherwise.
     `mean_error`, `cov_error`, `var_ratio`
         Distance of means, Frobenius distance of covariances, total variance over the real one.
+    `w1_reference`, `w1_reference_sd`
+        W1 that as many fresh cells of the same time would have, which compares with `w1`:
+        `reference` extrapolated by its ratio to the W1 of quarters; and its standard deviation over
+        random splits.
     `w1_half`, `reference`, `gap_closed`
         W1 with as many cells as half of the real ones; W1 of one real half from the other; and
-        the share of the gap from the midpoint to it that the prediction closes, all at that size.
-        A share of a small gap is uncertain.
+        the share of the gap from the midpoint to it that the prediction closes, all at that size,
+        for comparison with each other only. A share of a small gap is uncertain.
     `n_replicates`, `w1_replicates`
         With `replicate_key`, of a held-out time: number of its replicates with enough cells, and
         the mean W1 of each from the others, extrapolated to the size of `w1` and thus comparable
@@ -193,18 +195,16 @@ def holdout(
                 flow=fitted,
                 progress=progress,
             )
-            rows.append({**_make_row(time, seed, scores, baselines), **own})
-            what = f"time {time:g}" + ("" if replicate is None else f" of replicate {replicate}")
-            log_info(
-                f"{what} held out: w1 {_describe_w1(scores)}, midpoint "
-                f"{baselines.scores['midpoint'].w1:.3f}, previous "
-                f"{baselines.scores['previous'].w1:.3f}"
-            )
+            rows.append({**make_row(time, seed, scores, baselines), **own})
+            when = name_time(time, evaluation.time_unit)
+            what = when if replicate is None else f"{when} of replicate {replicate}"
+            log_info(f"{what} held out: {describe_row(rows[-1])}")
     table = pd.DataFrame(rows)
     times = [float(time) for time in table["time"].unique()]
     settings = {
         **evaluation.settings.model_dump(),
         "time_key": time_key_of(adata, evaluation.settings.time_key),
+        "time_unit": evaluation.time_unit,
         "times": np.array(times),
         **representation_settings(fold.representation),
         "representation": fold.representation.describe(),
@@ -223,7 +223,9 @@ def holdout(
             growth_rates=named.needs_growth_rates
         ),
     }
-    for sentence in describe_replicates(table):
+    # The table alone is what figures and reports are given; arrays in attrs break pandas.concat.
+    table.attrs["settings"] = {**settings, "times": times}
+    for sentence in describe_comparison(table) + describe_replicates(table):
         log_info(sentence)
     cautions = check_scores(table)
     fitted = read_record(adata.uns, FIT)
@@ -238,8 +240,7 @@ def holdout(
         "cautions": record_cautions(cautions),
     }
     write_record(adata.uns, key_added, entry)
-    # The table alone is what figures and reports are given; arrays in attrs break pandas.concat.
-    table.attrs |= {"cautions": cautions, "settings": {**settings, "times": times}}
+    table.attrs["cautions"] = cautions
     return table
 
 
@@ -259,9 +260,9 @@ def _score_replicates(evaluation: Evaluation, fold: Fold) -> dict[str, float]:
     columns = fold.score_replicates()
     if columns["n_replicates"] < 2:
         log_info(
-            f"time {fold.time:g} has {columns['n_replicates']} replicates of "
-            f"obs[{evaluation.replicates.key!r}] with {MIN_REPLICATE_CELLS} cells or more, so its "
-            "reference is that of halves alone"
+            f"of obs[{evaluation.replicates.key!r}], {columns['n_replicates'] or 'none'} has "
+            f"{MIN_REPLICATE_CELLS} cells or more at time {fold.time:g}, so replicates cannot be "
+            "compared there and the reference is that of halves alone"
         )
     return columns
 
@@ -291,32 +292,3 @@ def _describe_space(evaluation: Evaluation, fold: Fold) -> str:
     """Describe the representation of the scores, and where it comes from."""
     origin = f" (as recorded in {evaluation.origin})" if evaluation.origin else ""
     return f"scored in {fold.representation.describe()}{origin}"
-
-
-def _describe_w1(scores: Mapping[str, Any]) -> str:
-    """Describe W1, with its error where a sample was scored."""
-    if isnan(scores["w1_error"]):
-        return f"{scores['w1']:.3f}"
-    bounds = f"± {scores['w1_error']:.3f}, up to {scores['w1_excess']:.3f} above that of all cells"
-    return f"{scores['w1']:.3f} (of a sample: {bounds})"
-
-
-def _make_row(
-    time: float, seed: int, scores: Mapping[str, Any], baselines: Baselines
-) -> dict[str, Any]:
-    """Make one row of the table, with the reference and each baseline's scores as columns."""
-    of_baselines = {
-        f"{metric}_{name}": value
-        for name, baseline in baselines.scores.items()
-        for metric, value in asdict(baseline).items()
-    }
-    return {
-        "time": time,
-        "seed": seed,
-        "n_predicted": scores["n_predicted"],
-        "n_true": len(baselines.real),
-        **{name: value for name, value in scores.items() if name not in ("n_predicted", "seconds")},
-        "reference": baselines.reference,
-        **of_baselines,
-        "seconds": scores["seconds"],
-    }

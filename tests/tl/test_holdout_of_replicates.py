@@ -64,8 +64,8 @@ def test_one_replicate_leaves_the_halves_and_says_so(donors, quick, caplog):
         row = holdout(donors, quick, replicate_key="plate").iloc[0]
     assert row["n_replicates"] == 1
     assert np.isnan(row["w1_replicates"])
-    assert "time 1 has 1 replicates of obs['plate']" in caplog.text
-    assert "its reference is that of halves alone" in caplog.text
+    assert "of obs['plate'], 1 has 20 cells or more at time 1" in caplog.text
+    assert "the reference is that of halves alone" in caplog.text
 
 
 def test_few_cells_missing_values_and_small_shares_are_no_replicates(donors):
