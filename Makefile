@@ -8,7 +8,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills \
-	tutorials licences audit benchmark methods toys fates performance clean
+	tutorials licences audit benchmark methods toys fates sctimebench performance clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -99,6 +99,19 @@ toys: $(VENV)/.base
 fates: $(VENV)/.base
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fates/simulated.py results/fates $(if $(PEERS),--peers $(PEERS))
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fates/larry.py results/larry $(if $(PEERS),--peers $(PEERS))
+
+# The tables of docs/sctimebench.md, which need CELLFLOW_DATA. Everything runs in an environment of
+# benchmarks/sctimebench/requirements.txt with cellflow beside it: .venv-sctimebench, or that of
+# PEERS=/path/to/python. REFRESH=cellflow runs the methods of this folder again.
+sctimebench: $(if $(PEERS),,.venv-sctimebench/.ready)
+	OMP_NUM_THREADS=1 $(or $(PEERS),.venv-sctimebench/bin/python) benchmarks/sctimebench/compare.py \
+		results/sctimebench $(if $(REFRESH),--refresh $(REFRESH))
+
+.venv-sctimebench/.ready: $(VENV)/.uv benchmarks/sctimebench/requirements.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-sctimebench
+	$(BIN)/uv pip install --quiet --python .venv-sctimebench --build-constraint constraints.txt \
+		--requirement benchmarks/sctimebench/requirements.txt --editable .
+	@touch $@
 
 # The ratios of docs/performance.md; the first needs CELLFLOW_DATA.
 performance: $(VENV)/.dev

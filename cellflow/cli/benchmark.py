@@ -185,7 +185,7 @@ def _draw(table: Any, output: Path) -> None:
     from cellflow.evaluation.summary import FIGURE
 
     # If every fit failed there may be no scores to draw.
-    if table["w1_half"].notna().any():
+    if table["w1"].notna().any():
         write_figure("benchmark", table, output=output / FIGURE, force=True)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from cellflow.cli import options
+from cellflow.evaluation.protocols import HOLD_OUT
 from cellflow.methods.presets import PRESETS
 
 
@@ -17,6 +18,14 @@ from cellflow.methods.presets import PRESETS
 @options.force
 @options.scored_flow
 @options.held_out
+@click.option(
+    "--hold-out",
+    type=click.Choice(list(HOLD_OUT)),
+    default="time",
+    show_default=True,
+    panel=options.DATA,
+    help="What a fold holds out; " + options.describe_choices(HOLD_OUT) + ".",
+)
 @options.fit_options
 @click.option(
     "--prior-method",
@@ -42,7 +51,7 @@ def holdout(
     cellflow embed recorded in FILE, if there is one.
 
     Each score is reported with baselines that need no model and with the distance of one half of
-    the real cells from the other. A fold takes a fit and some 50 exact transport problems:
+    the real cells from the other. A fold takes a fit and some 80 exact transport problems:
     seconds for hundreds of cells per time, minutes and some 10 GB for 8,000.
     """
     from cellflow import tl

@@ -382,6 +382,13 @@ held_out = compose(
     ),
     side_columns,
     click.option(
+        "--replicate-key",
+        metavar="COLUMN",
+        panel=DATA,
+        help="Column of obs with the replicate of each cell, such as donor or batch; the distance "
+        "between replicates of a held-out time is reported beside the reference.",
+    ),
+    click.option(
         "--max-cells",
         type=click.IntRange(min=4),
         metavar="N",

@@ -19,36 +19,48 @@ _COLUMNS = {
     "w1_midpoint": "midpoint",
     "w1_previous": "previous",
     "w1_next": "next",
-    "w1_half": "half size",
-    "reference": "reference",
-    "gap_closed": "gap closed",
+    "w1_reference": "reference",
+    "w1_replicates": "replicates",
 }
+
+#: Columns that are also shown in per cent of the midpoint's.
+_SHARES = {"w1": "percent", "w1_reference": "percent_reference"}
 
 _LEGEND = """\
 midpoint, previous, next  baselines without a model
-half size                 cellflow with half as many cells as were measured
-reference                 one half of the measured cells against the other half
-gap closed                from midpoint (0) to reference (1), at half size"""
+reference                 about what as many fresh cells of that time would have
+( %)                      in per cent of the midpoint's"""
+
+_OF_REPLICATES = "replicates                replicates of that time from each other"
 
 
 def print_scores(scores: pd.DataFrame) -> None:
     """Print the held-out W1 of each time, mean over seeds, and the mean over times."""
+    from cellflow.evaluation.comparison import compare_with_midpoint
+
     table = Table(
         title="W1 to the held-out cells, lower is better",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     table.add_column("held out", justify="right")
-    for heading in _COLUMNS.values():
-        table.add_column(heading, justify="right")
-    folds = scores.groupby("time")[list(_COLUMNS)].mean()
-    for time, row in folds.iterrows():
-        table.add_row(f"{time:g}", *(f"{row[column]:.3f}" for column in _COLUMNS))
-    table.add_section()
-    table.add_row("mean", *(f"{folds[column].mean():.3f}" for column in _COLUMNS))
+    means = compare_with_midpoint(scores)
+    columns = [name for name in _COLUMNS if name in means and means[name].notna().any()]
+    for column in columns:
+        table.add_column(_COLUMNS[column], justify="right")
+    for when, row in means.iterrows():
+        if when == "mean":
+            table.add_section()
+        shares = {column: f" ({row[share]:.0f} %)" for column, share in _SHARES.items()}
+        table.add_row(
+            str(when),
+            *(f"{row[column]:.3f}{shares.get(column, '')}" for column in columns),
+        )
     console = Console()
     console.print(table)
     console.print(_LEGEND, style="dim")
+    if "w1_replicates" in columns:
+        console.print(_OF_REPLICATES, style="dim")
 
 
 def print_pairs(title: str, pairs: dict[str, str]) -> None:
@@ -90,10 +102,10 @@ def print_benchmark(table: pd.DataFrame) -> None:
                 "" if pd.isna(row["w1_sd"]) else f"{row['w1_sd']:.3f}",
                 f"{row['energy']:.3f}",
                 f"{row['cov_error']:.3f}",
-                f"{row['gap_closed']:+.2f}",
+                f"{row['percent']:.0f} %",
                 "" if pd.isna(row["seconds"]) else f"{row['seconds']:.1f}",
             )
             for method, row in means.iterrows()
         ]
-        headings = ("method", "W1", "sd", "energy", "cov. error", "gap", "seconds")
+        headings = ("method", "W1", "sd", "energy", "cov. error", "of midpoint", "seconds")
         print_table(f"{name}: mean over the held-out times", headings, rows)

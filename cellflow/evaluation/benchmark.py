@@ -23,20 +23,23 @@ from cellflow.evaluation.named_methods import ExternalMethod
 from cellflow.evaluation.results import ResultsFolder
 from cellflow.evaluation.runs import Run, Runner, RunResult, open_workers
 from cellflow.io import check_growth_key
-from cellflow.metrics import BASELINES
+from cellflow.metrics import BASELINES, REFERENCES
 
 #: Columns, in order.
 COLUMNS = (
     "data", "published", "protocol", "start", "time_axis", "n_dims", "whiten", "max_cells",
-    "representation_may_have_seen_held_out", "time", "method", "role", "seed",
-    "w1", "w1_error", "w1_excess", "w1_half", "reference",
-    "energy", "mean_error", "cov_error", "var_ratio",
+    "representation_may_have_seen_held_out", "time_unit", "time", "method", "role", "seed",
+    "w1", "w1_error", "w1_excess", "w1_reference", "w1_reference_sd", "w1_half", "reference",
+    "w1_replicates", "n_replicates", "energy", "mean_error", "cov_error", "var_ratio",
     "gap_closed", "gap_closed_best", "rival", "w1_uniform", "w2", "mmd",
     "seconds", "n_predicted", "n_true", "error",
 )  # fmt: skip
 
-_WHOLE = ("n_dims", "max_cells", "seed", "n_predicted", "n_true")
-_TEXT = ("published", "rival", "error")
+_WHOLE = ("n_dims", "max_cells", "seed", "n_replicates", "n_predicted", "n_true")
+#: Columns of data sets with `replicate_key`.
+_OF_REPLICATES = ("w1_replicates", "n_replicates")
+
+_TEXT = ("published", "time_unit", "rival", "error")
 
 #: Roles whose best method is the `rival`.
 _RIVALS = ("baseline", "external")
@@ -115,6 +118,7 @@ def _make_shared_columns(runner: Runner, data: DataSet, plan: BenchmarkPlan) -> 
     return {
         "data": data.name,
         "published": data.published,
+        "time_unit": evaluation.time_unit,
         "protocol": data.settings.protocol,
         "start": evaluation.protocol.start,
         "time_axis": evaluation.time_axis,
@@ -133,7 +137,7 @@ def _find_results(
     baselines = list({run.baselines.id: run.baselines for run in fits if run.baselines}.values())
     found = {}
     for run in [] if force else [*baselines, *fits]:
-        scores = runner.results.read(run.kind, run.key)
+        scores = runner.results.read(run.kind, run.key, run.needed)
         if scores is not None:
             found[run.id] = RunResult(run, scores)
     if n_found := sum(run.id in found for run in fits):
@@ -164,7 +168,10 @@ def _make_rows(
         columns = {
             **shared[data],
             "time": time,
-            **{name: scores.get(name) for name in ("n_dims", "n_true", "reference")},
+            **{
+                name: scores.get(name)
+                for name in ("n_dims", "n_true", *REFERENCES, *_OF_REPLICATES)
+            },
         }
         for name in BASELINES if scores else ():
             yield {

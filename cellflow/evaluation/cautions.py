@@ -18,6 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 from cellflow._checks import format_list
 from cellflow._log import log_info
 from cellflow.flow import Flow
+from cellflow.io import format_time
 from cellflow.representation import Representation, from_context, settings_of
 
 #: Mean of the largest fate probability from which fates count as certain.
@@ -65,6 +66,7 @@ _RIVALS = {
     "midpoint": "the midpoint of coupled cells",
     "previous": "the cells before",
     "next": "the cells after",
+    "others": "the other replicates",
 }
 
 
@@ -286,11 +288,17 @@ def check_scores(scores: pd.DataFrame) -> list[str]:
     """
     columns = {f"w1_{name}": text for name, text in _RIVALS.items() if f"w1_{name}" in scores}
     means = scores.groupby("time")[["w1", *columns]].mean()
+    unit = scores.attrs.get("settings", {}).get("time_unit", "")
     worse = []
     for time, row in means.iterrows():
         best = str(row[list(columns)].astype(float).idxmin())
         if row["w1"] > row[best]:
-            worse.append((f"{time:g}", f"W1 {row[best]:.3g} by {columns[best]}, {row['w1']:.3g}"))
+            worse.append(
+                (
+                    format_time(float(str(time)), unit),
+                    f"W1 {row[best]:.3g} by {columns[best]}, {row['w1']:.3g}",
+                )
+            )
     if not worse:
         return []
     detail = "; ".join(f"at {time} {text} by the flow" for time, text in worse)

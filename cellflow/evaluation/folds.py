@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -21,10 +21,11 @@ from cellflow._log import log_info
 from cellflow.evaluation.held_out import HeldOut
 from cellflow.evaluation.inheritance import resolve_held_out
 from cellflow.evaluation.protocols import PROTOCOLS
+from cellflow.evaluation.replicates import Replicates, find_replicate_folds
 from cellflow.flow import Flow
-from cellflow.io import DEFAULT_WEIGHT, SideColumns, TimePoints, time_points_of
+from cellflow.io import DEFAULT_WEIGHT, SideColumns, TimePoints, detect_unit, time_points_of
 from cellflow.marginals import TimeAxis
-from cellflow.metrics import Baselines, Cloud, make_baselines
+from cellflow.metrics import OTHERS, Baselines, Cloud, make_baselines, replicate_distance
 from cellflow.representation import Representation, fit_representation
 from cellflow.representation.expression import read_expression
 
@@ -47,6 +48,9 @@ class Fold:
         All other times.
     cells, elapsed
         The training cells, with points in the fold's representation, and their times.
+    moved, moved_elapsed
+        The cells that predictions and baselines start from, and their times: the training cells,
+        or those of a held-out replicate at its other times.
     held_out
         Points of the held-out cells, shape (m, d).
     unit
@@ -55,35 +59,49 @@ class Fold:
         The representation, fitted to the training cells or, by protocol, to all.
     max_cells
         Maximum number of cells per side of a score, drawn with a fixed seed; None scores all.
+    replicates
+        Points of each replicate of the held-out cells, if there are two or more; or, if a replicate
+        is held out, those of the others at that time alone.
+    replicate
+        Name of the held-out replicate; None if a time is held out with all of its cells.
     """
 
     time: float
     training_times: tuple[float, ...]
     cells: Batch
     elapsed: np.ndarray
+    moved: Batch
+    moved_elapsed: np.ndarray
     held_out: np.ndarray
     unit: np.ndarray
     representation: Representation
     max_cells: int | None = None
+    replicates: tuple[np.ndarray, ...] = ()
+    replicate: str | None = None
+
+    @property
+    def moved_times(self) -> tuple[float, ...]:
+        """Times of the cells that predictions start from."""
+        return tuple(np.unique(self.moved_elapsed).tolist())
 
     @property
     def first(self) -> float:
-        """First training time."""
-        return min(self.training_times)
+        """First time of the cells that predictions start from."""
+        return self.moved_times[0]
 
     @property
     def before(self) -> float:
-        """Last training time before the held-out time."""
-        return max(time for time in self.training_times if time < self.time)
+        """Last of these times before the held-out time."""
+        return max(time for time in self.moved_times if time < self.time)
 
     @property
     def after(self) -> float:
-        """First training time after the held-out time."""
-        return min(time for time in self.training_times if time > self.time)
+        """First of these times after the held-out time."""
+        return min(time for time in self.moved_times if time > self.time)
 
     def cells_at(self, time: float) -> Batch:
-        """Return the cells of one training time."""
-        return self.cells[torch.as_tensor(np.flatnonzero(self.elapsed == time))]
+        """Return the cells of one time that predictions start from."""
+        return self.moved[torch.as_tensor(np.flatnonzero(self.moved_elapsed == time))]
 
     def to_cloud(self, points: np.ndarray, weights: np.ndarray | None = None) -> Cloud:
         """Scale points to the unit of the score, and draw `max_cells` of them if there are more.
@@ -125,7 +143,7 @@ class Fold:
         """log2 of the cells of the larger side over `max_cells`; 0 if all are scored."""
         if self.max_cells is None:
             return 0.0
-        n_moved = sum(int((self.elapsed == time).sum()) for time in (self.before, self.after))
+        n_moved = sum(int((self.moved_elapsed == time).sum()) for time in (self.before, self.after))
         return max(0.0, float(np.log2(max(len(self.held_out), n_moved) / self.max_cells)))
 
     def fraction(self, axis: TimeAxis) -> float:
@@ -151,14 +169,32 @@ class Fold:
                 before.condition_features.double().numpy() * scale,
                 after.condition_features.double().numpy() * scale,
             )
+        predictions = make_baselines(
+            clouds[0], clouds[1], self.fraction(axis), labels=labels, beside=beside
+        )
+        if self.replicate is not None:
+            predictions[OTHERS] = self.to_cloud(np.concatenate(self.replicates))
         return Baselines.fit(
             self.cloud_at(self.time),
-            make_baselines(clouds[0], clouds[1], self.fraction(axis), labels=labels, beside=beside),
+            predictions,
             SCORING_SEED,
             log2_ratio=self.log2_ratio,
             progress=progress,
             threads=threads,
         )
+
+    def score_replicates(self) -> dict[str, float]:
+        """Return `n_replicates` and `w1_replicates`, their distance at the size of `w1`.
+
+        The distance is NaN if the held-out time does not have two replicates with enough cells.
+        """
+        if len(self.replicates) < 2:
+            return {"n_replicates": len(self.replicates), "w1_replicates": float("nan")}
+        clouds = [self.to_cloud(points) for points in self.replicates]
+        size = len(self.held_out)
+        size = size if self.max_cells is None else min(size, self.max_cells)
+        distance = replicate_distance(clouds, size, SCORING_SEED)
+        return {"n_replicates": len(clouds), "w1_replicates": distance}
 
 
 class Evaluation:
@@ -181,6 +217,8 @@ class Evaluation:
         Rules of the evaluation, with the start of the settings if they name one.
     points
         Times of all cells.
+    time_unit
+        Unit of the times, such as `hour`; empty if it is not known.
     time_axis
         Name of the clock of flows.
     baseline_axis
@@ -189,6 +227,8 @@ class Evaluation:
         Settings of the representation; the default is at most 5 dimensions.
     origin
         Where it comes from, in words; empty for settings alone.
+    replicates
+        Replicate of each cell; None without `replicate_key`.
 
     Raises
     ------
@@ -203,6 +243,9 @@ class Evaluation:
         protocol = PROTOCOLS[settings.protocol]
         self.protocol = replace(protocol, start=settings.start or protocol.start)
         self.points = time_points_of(adata, settings.time_key)
+        self.time_unit = detect_unit(adata, settings.time_key)
+        key = settings.replicate_key
+        self.replicates = None if key is None else Replicates.read(adata, key)
         self.time_axis = settings.time_axis or self.protocol.flow_axis
         learned = self.time_axis == "learned"
         self.baseline_axis = TimeAxis(
@@ -220,8 +263,36 @@ class Evaluation:
         """
         return find_interior_times(self.points, self.settings.times)
 
-    def make_fold(self, time: float, *, growth_rates: bool = False) -> Fold:
-        """Hold one time out.
+    def find_replicate_folds(self) -> list[tuple[str, float]]:
+        """Find the folds that hold out a replicate, as (replicate, held-out time).
+
+        Raises
+        ------
+        InputError
+            Without `replicate_key`; if the flow depends on it; if no replicate can be held out.
+        """
+        if self.replicates is None:
+            raise InputError(
+                "hold_out 'replicate' requires the column of the replicates: give replicate_key "
+                "(--replicate-key)"
+            )
+        key = self.replicates.key
+        if key in self.settings.condition_keys:
+            raise InputError(
+                f"a flow with condition {key!r} cannot predict a replicate that it was not fitted "
+                f"to; leave {key!r} out of condition_keys (--condition-key)"
+            )
+        return find_replicate_folds(self.replicates, self.points.elapsed, self.find_times())
+
+    def make_fold(
+        self,
+        time: float,
+        *,
+        growth_rates: bool = False,
+        replicate: str | None = None,
+        without: Collection[float] = (),
+    ) -> Fold:
+        """Hold one time out, or one replicate of it.
 
         The representation is fitted to the training cells, or to all cells if the protocol says so,
         and applied to all. With whitening, the unit of the score is the spread of all cells in that
@@ -233,14 +304,30 @@ class Evaluation:
             The time.
         growth_rates
             Read growth rates with the training cells, of `growth_key` or `pp.growth`.
+        replicate
+            Hold out this replicate alone: the training cells are those of the others at all times,
+            and predictions start from its own cells at its other times.
+        without
+            Other times whose cells are not used either.
         """
         settings, elapsed = self.settings, self.points.elapsed
-        training = elapsed != time
+        held_out = elapsed == time
+        training = moved = ~held_out & ~np.isin(elapsed, list(without))
+        if replicate is not None:
+            assert self.replicates is not None
+            codes = self.replicates.codes
+            own = codes == self.replicates.names.index(replicate)
+            starts = np.isin(elapsed, self.replicates.start_times(replicate, elapsed))
+            # Cells without a replicate may be of this one.
+            training, moved, held_out = (
+                ~own & (codes >= 0),
+                own & starts & ~held_out,
+                own & held_out,
+            )
         seen = training | self.protocol.representation_sees_held_out
         fitted = fit_representation(self.adata[seen], self.representation)
         x = fitted.transform(self.adata)
         unit = x.std(axis=0) if settings.whiten else np.ones(x.shape[1])
-        cells = self.adata[training]
         side_columns = SideColumns(
             settings.label_key,
             settings.lineage_key,
@@ -249,18 +336,26 @@ class Evaluation:
             settings.growth_key,
         )
         # Of weight one: methods have weights of their own, and share folds.
-        batch, _ = side_columns.encode(
-            cells, x[training], elapsed[training], settings.condition_keys, 1.0
+        batch, conditions = side_columns.encode(
+            self.adata[training], x[training], elapsed[training], settings.condition_keys, 1.0
         )
+        start = batch
+        if replicate is not None:
+            start = side_columns.batch(self.adata[moved], x[moved], conditions)
+        found = {} if self.replicates is None else self.replicates.find(elapsed == time)
         return Fold(
             time,
-            tuple(other for other in self.points.times if other != time),
+            tuple(np.unique(elapsed[training]).tolist()),
             batch,
             elapsed[training],
-            x[~training],
+            start,
+            elapsed[moved],
+            x[held_out],
             np.where(unit > 0, unit, 1.0),
             fitted,
             settings.max_cells,
+            tuple(x[rows] for name, rows in found.items() if name != replicate),
+            replicate,
         )
 
     def check_representation(self) -> None:
@@ -293,8 +388,10 @@ class Evaluation:
 
     def describe(self) -> dict[str, Any]:
         """Return all inputs of the folds as plain values: settings, protocol, digest of cells."""
+        # Without replicates, scores are those of versions that did not have them.
+        left_out = {"time_key", "times", *(() if self.replicates else ("replicate_key",))}
         return {
-            **self.settings.model_dump(mode="json", exclude={"time_key", "times"}),
+            **self.settings.model_dump(mode="json", exclude=left_out),
             "protocol": asdict(self.protocol),
             "time_axis": self.time_axis,
             "data": self.digest(),
@@ -313,7 +410,9 @@ class Evaluation:
         for key in (settings.use_rep, settings.cost_rep, settings.lineage_key):
             if key in adata.obsm:
                 _update(digest, adata.obsm[key])
-        keys = (settings.label_key, settings.lineage_key, settings.growth_key, growth)
+        keys = [settings.label_key, settings.lineage_key, settings.growth_key, growth]
+        if settings.replicate_key is not None:
+            keys.append(settings.replicate_key)
         for key in (*settings.condition_keys, *keys):
             if key in adata.obs:
                 _update(digest, adata.obs[key].astype(str).tolist())

@@ -53,6 +53,10 @@ class HeldOut(StrictSettings):
     condition_keys, label_key, lineage_key, cost_rep, growth_key
         As in `tl.fit`; those that are not given are the `flow`'s, if there is one. Values of the
         held-out cells are not used.
+    replicate_key
+        Column of `obs` with the replicate of each cell (donor, batch, plate). At a held-out time
+        with two or more replicates, of 20 cells or more each and at least a quarter of the
+        largest, the distance between them is reported beside the reference. None uses none.
     max_cells
         Maximum number of real, of predicted and of baseline cells to score, drawn once and by
         weight (so `w1_uniform` is `w1`); None scores all.
@@ -77,6 +81,7 @@ class HeldOut(StrictSettings):
     lineage_key: str | None = None
     cost_rep: str | None = None
     growth_key: str | None = None
+    replicate_key: str | None = None
     max_cells: int | None = Field(default=None, ge=4)
 
     @field_validator("times", "condition_keys", mode="before")

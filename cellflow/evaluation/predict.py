@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from math import isnan
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 
 from cellflow._random import torch_generator
@@ -28,6 +31,7 @@ def score_method(
     *,
     seed: int,
     device: torch.device,
+    flow: Flow | None = None,
     progress: bool = False,
     threads: int | None = None,
 ) -> dict[str, Any]:
@@ -45,6 +49,8 @@ def score_method(
         Seed of the fit.
     device
         Where to fit.
+    flow
+        Flow that was fitted to the same training cells before; None fits one.
     progress
         Show progress bars on stderr.
     threads
@@ -60,12 +66,19 @@ def score_method(
         start = evaluation.protocol.start
         prediction = predict_external(method, fold, evaluation.baseline_axis, seed, start=start)
     else:
-        flow = fit_fold(evaluation, fold, method, seed=seed, device=device, progress=progress)
+        if flow is None:
+            flow = fit_fold(evaluation, fold, method, seed=seed, device=device, progress=progress)
         prediction = predict_fold(flow, fold, evaluation.protocol, torch_generator(seed))
     seconds = perf_counter() - started
-    cloud = fold.to_cloud(prediction.points, prediction.weights)
-    score = baselines.score(cloud, progress=progress, threads=threads)
-    return {"n_predicted": len(prediction.points), **asdict(score), "seconds": seconds}
+    scores = score_prediction(
+        fold,
+        baselines,
+        prediction.points,
+        prediction.weights,
+        progress=progress,
+        threads=threads,
+    )
+    return {**scores, "seconds": seconds}
 
 
 def fit_fold(evaluation: Evaluation, fold: Fold, method: NamedMethod, **options: Any) -> Flow:
@@ -104,4 +117,46 @@ def predict_fold(
         first=fold.first,
         generator=generator,
         **solver_options,
+    )
+
+
+def score_prediction(
+    fold: Fold, baselines: Baselines, points: np.ndarray, weights: np.ndarray, **options: Any
+) -> dict[str, Any]:
+    """Return `n_predicted` and the scores of predicted cells; options as in `Baselines.fit`."""
+    score = baselines.score(fold.to_cloud(points, weights), **options)
+    return {"n_predicted": len(points), **asdict(score)}
+
+
+def make_row(
+    time: float, seed: int, scores: Mapping[str, Any], baselines: Baselines
+) -> dict[str, Any]:
+    """Make one row of a table of scores, with the reference and each baseline's as columns."""
+    of_baselines = {
+        f"{metric}_{name}": value
+        for name, baseline in baselines.scores.items()
+        for metric, value in asdict(baseline).items()
+    }
+    return {
+        "time": time,
+        "seed": seed,
+        "n_predicted": scores["n_predicted"],
+        "n_true": len(baselines.real),
+        **{name: value for name, value in scores.items() if name not in ("n_predicted", "seconds")},
+        **baselines.references,
+        **of_baselines,
+        "seconds": scores["seconds"],
+    }
+
+
+def describe_row(row: Mapping[str, Any]) -> str:
+    """Describe W1 of one held-out time beside baselines and reference, all of the same cells."""
+    named = {"W1": "w1", "midpoint": "w1_midpoint", "previous": "w1_previous", "next": "w1_next"}
+    text = ", ".join(f"{name} {row[column]:.3f}" for name, column in named.items())
+    text = f"{text}, reference {row['w1_reference']:.3f}"
+    if isnan(row["w1_error"]):
+        return text
+    return (
+        f"{text} (of a sample: W1 ± {row['w1_error']:.3f}, up to {row['w1_excess']:.3f} above that "
+        "of all cells)"
     )

@@ -54,3 +54,10 @@ PROTOCOLS = {
         n_steps=100,
     ),
 }
+
+#: What a fold of `tl.holdout` holds out.
+HOLD_OUT = {
+    "time": "all cells of a time, predicted by a flow of the other times",
+    "replicate": "a replicate at all times, whose own cells of the other times are moved by a flow "
+    "of the other replicates",
+}

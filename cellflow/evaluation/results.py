@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import isnan, nan
 from pathlib import Path
@@ -60,13 +60,17 @@ class ResultsFolder:
         except OSError as error:
             raise FileError(f"cannot write {self.path}: {error.strerror or error}") from error
 
-    def read(self, kind: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the scores under a key; None if the file is missing or damaged."""
+    def read(
+        self, kind: str, key: Mapping[str, Any], needed: Iterable[str] = ()
+    ) -> dict[str, Any] | None:
+        """Return the scores under a key; None if the file is missing, damaged or incomplete."""
         try:
             document = json.loads(self._file(kind, key).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         if not isinstance(document, dict) or document.get("key") != json.loads(json.dumps(key)):
+            return None
+        if not set(needed) <= document["value"].keys():
             return None
         return dict(_map(document["value"], lambda number: nan if number is None else number))
 

@@ -24,7 +24,7 @@ from cellflow.evaluation.named_methods import ExternalMethod, NamedMethod
 from cellflow.evaluation.predict import score_method
 from cellflow.evaluation.results import BASELINES, FITS, ResultsFolder
 from cellflow.io import read_course
-from cellflow.metrics import Baselines, Score
+from cellflow.metrics import REFERENCES, Baselines, Score
 from cellflow.training import resolve_device
 
 
@@ -62,6 +62,11 @@ class Run:
     def kind(self) -> str:
         """Folder of its result."""
         return BASELINES if self.method is None else FITS
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Names that its result must have."""
+        return REFERENCES if self.method is None else ()
 
     def __str__(self) -> str:
         name = "" if self.method is None else f", {self.method.name}, seed {self.seed}"
@@ -152,7 +157,8 @@ class Runner:
             "n_true": len(baselines.real),
             "n_dims": fold.held_out.shape[1],
             "representation": fold.representation.describe(),
-            "reference": baselines.reference,
+            **baselines.references,
+            **({} if self.evaluation(run.data).replicates is None else fold.score_replicates()),
             "baselines": {name: asdict(score) for name, score in baselines.scores.items()},
         }
 
@@ -172,12 +178,14 @@ class Runner:
 
     def _restore_baselines(self, run: Run, fold: Fold) -> Baselines:
         assert run.baselines is not None
-        known = self.results.read(BASELINES, run.baselines.key) or self.compute(run.baselines)
+        known = self.results.read(
+            BASELINES, run.baselines.key, run.baselines.needed
+        ) or self.compute(run.baselines)
         scores = {name: Score(**score) for name, score in known["baselines"].items()}
         return Baselines.restore(
             fold.cloud_at(fold.time),
             scores,
-            known["reference"],
+            {name: known[name] for name in REFERENCES},
             SCORING_SEED,
             log2_ratio=fold.log2_ratio,
         )

@@ -9,6 +9,7 @@ import pandas as pd
 
 from cellflow._checks import check_columns, format_list
 from cellflow._files import atomic_file
+from cellflow.io import format_time, format_times, name_time
 
 #: Names of the files in the folder.
 TABLE, SUMMARY, FIGURE = "benchmark.csv", "benchmark.md", "benchmark.png"
@@ -16,28 +17,25 @@ TABLE, SUMMARY, FIGURE = "benchmark.csv", "benchmark.md", "benchmark.png"
 #: Columns of the summary and their headings.
 _SCORES = {
     "w1": "W1",
-    "w1_half": "W1 at half",
+    "percent": "of midpoint",
     "energy": "energy",
     "cov_error": "cov. error",
-    "gap_closed": "gap closed, midpoint",
-    "gap_closed_best": "gap closed, {rival}",
     "seconds": "seconds",
 }
 
-#: Columns where more is better, and those that are not ranked.
-_MORE, _NEUTRAL = ("gap_closed", "gap_closed_best"), ("seconds",)
+#: Columns that are not ranked.
+_NEUTRAL = ("percent", "seconds")
 
 _NEEDED = ("data", "protocol", "start", "time_axis", "n_dims", "time", "method", "role", "seed",
-           "reference", "rival", "error", "w1_error", "w1_excess", *_SCORES)  # fmt: skip
+           "w1_reference", "time_unit", "error", "w1_error", "w1_excess",
+           *(column for column in _SCORES if column != "percent"))  # fmt: skip
 
 _LEGEND = """\
 Mean over the held-out times, with the standard deviation of that mean over seeds; the best in bold.
-W1 is of all scored cells, *at half* of as many as half of the real ones, to compare with the
-*real half*, one half of the real cells against the other. *Gap closed* is the share of the gap
-between a baseline's W1 and the real half's that a prediction closes, at half size, mean over the
-held-out times: of the midpoint, and of the baseline or external method of the lowest mean W1.
-Baselines, in italics, need no model. A † marks a W1 below the midpoint's with a higher energy
-distance or covariance error."""
+All W1 are of all scored cells, also the *reference*: about what as many fresh cells of the same
+time would have, the W1 of one half of the real cells from the other extrapolated to all. *Of
+midpoint* is the mean W1 in per cent of the midpoint's. Baselines, in italics, need no model. A †
+marks a W1 below the midpoint's with a higher energy distance or covariance error."""
 
 
 def write_benchmark(table: pd.DataFrame, folder: str | Path) -> None:
@@ -85,14 +83,16 @@ def describe_failures(table: pd.DataFrame) -> list[str]:
     """Describe each fit that failed in a line: data, time, method, seed, reason."""
     failed = table[table["error"] != ""]
     return [
-        f"{row.data}, time {row.time:g}, {row.method}, seed {row.seed}: {row.error}"
-        for row in failed.itertuples()
+        f"{row['data']}, {name_time(row['time'], row['time_unit'])}, {row['method']}, "
+        f"seed {row['seed']}: {row['error']}"
+        for row in failed.to_dict("records")
     ]
 
 
 def average_scores(part: pd.DataFrame) -> pd.DataFrame:
     """Average each score over the held-out times of one data set, with a row for each method.
 
+    `percent` is the mean W1 in per cent of the midpoint's.
     Columns with `_sd` at the end have the standard deviation over seeds; NaN for one seed, and
     throughout for a method that failed somewhere.
     """
@@ -101,17 +101,19 @@ def average_scores(part: pd.DataFrame) -> pd.DataFrame:
         role = runs["role"].iloc[0]
         # Baselines have no seed, and groups of missing keys would be dropped.
         seeds = runs["seed"].fillna(-1)
-        by_seed = runs.groupby(seeds)[list(_SCORES)].mean()
+        by_seed = runs.groupby(seeds)[[name for name in _SCORES if name != "percent"]].mean()
         if (runs["error"] != "").any():
             by_seed = by_seed * float("nan")
         spread = by_seed.std().add_suffix("_sd")
         rows[name] = pd.concat([pd.Series({"role": role}), by_seed.mean(), spread])
-    return pd.DataFrame(rows).T.infer_objects().rename_axis("method")
+    means = pd.DataFrame(rows).T.infer_objects().rename_axis("method")
+    middle = means["w1"].get("midpoint", float("nan"))
+    return means.assign(percent=100 * means["w1"] / middle)
 
 
 def _describe(part: pd.DataFrame) -> str:
     first = part.iloc[0]
-    times = format_list(f"{time:g}" for time in part["time"].unique())
+    times = format_times(part["time"].unique(), first["time_unit"])
     dims = format_list(part["n_dims"].dropna().unique()) or "no"
     sentences = [
         f"Protocol `{first['protocol']}`, {first['time_axis']} time axis, start {first['start']}, "
@@ -145,27 +147,21 @@ def _describe_error(part: pd.DataFrame) -> str:
 def _format_means(part: pd.DataFrame) -> list[str]:
     means = average_scores(part)
     means = pd.concat([means[means["role"] != "baseline"], means[means["role"] == "baseline"]])
-    best = {
-        column: means[column].max() if column in _MORE else means[column].min()
-        for column in _SCORES
-        if column not in _NEUTRAL
-    }
-    rival = part["rival"].iloc[0] or "best rival"
+    best = {column: means[column].min() for column in _SCORES if column not in _NEUTRAL}
     rows = []
     for name, row in means.iterrows():
         cells = [
             _format_number(
-                row[column], row[f"{column}_sd"], column, best=row[column] == best.get(column)
+                row[column], row.get(f"{column}_sd"), column, best=row[column] == best.get(column)
             )
             for column in _SCORES
         ]
         rows.append([_format_name(str(name), row, means), *cells])
-    reference = part.groupby("time")["reference"].first().mean()
-    blank = [f"{reference:.3f}" if column == "w1_half" else "" for column in _SCORES]
-    return _format_table(
-        ["method", *(heading.format(rival=rival) for heading in _SCORES.values())],
-        [*rows, ["real half", *blank]],
-    )
+    reference = part.groupby("time")["w1_reference"].first().mean()
+    share = 100 * reference / means["w1"].get("midpoint", float("nan"))
+    known = {"w1": reference, "percent": share}
+    last = [_format_number(known.get(column), None, column, best=False) for column in _SCORES]
+    return _format_table(["method", *_SCORES.values()], [*rows, ["reference", *last]])
 
 
 def _format_name(name: str, row: pd.Series, means: pd.DataFrame) -> str:
@@ -182,7 +178,7 @@ def _format_name(name: str, row: pd.Series, means: pd.DataFrame) -> str:
 
 def _format_folds(part: pd.DataFrame) -> list[str]:
     """Make the table of W1 at each held-out time."""
-    times = list(part["time"].unique())
+    times, unit = list(part["time"].unique()), part["time_unit"].iloc[0]
     groups = part.groupby(["method", "time"], sort=False)["w1"]
     means, spreads = groups.mean(), groups.std()
     roles = part.groupby("method", sort=False)["role"].first()
@@ -195,20 +191,20 @@ def _format_folds(part: pd.DataFrame) -> list[str]:
             lowest = value == means.xs(time, level="time").min()
             cells.append(_format_number(value, spreads.get((name, time)), "w1", best=lowest))
         rows.append([shown, *cells])
-    reference = part.groupby("time")["reference"].first()
-    rows.append(["real half, at half size", *(f"{reference[time]:.3f}" for time in times)])
-    return _format_table(["W1, held out", *(f"{time:g}" for time in times)], rows)
+    reference = part.groupby("time")["w1_reference"].first()
+    levels = (_format_number(reference[time], None, "w1", best=False) for time in times)
+    rows.append(["reference", *levels])
+    return _format_table(["W1, held out", *(format_time(time, unit) for time in times)], rows)
 
 
-def _format_number(value: float, spread: float | None, column: str, *, best: bool) -> str:
+def _format_number(value: float | None, spread: float | None, column: str, *, best: bool) -> str:
     if pd.isna(value):
         return ""
+    if column == "percent":
+        return f"{value:.1f} %"
     digits = 1 if column == "seconds" else 3
-    text = f"{value:+.2f}" if column in _MORE else f"{value:.{digits}f}"
-    text = f"**{text}**" if best else text
-    if column == "seconds" or spread is None or pd.isna(spread):
-        return text
-    return text + (f" ± {spread:.2f}" if column in _MORE else f" ± {spread:.3f}")
+    text = f"**{value:.{digits}f}**" if best else f"{value:.{digits}f}"
+    return text if column == "seconds" or pd.isna(spread) else f"{text} ± {spread:.3f}"
 
 
 def _format_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -27,6 +27,7 @@ from cellflow.io.time_points import (
     time_key_of,
     time_points_of,
 )
+from cellflow.io.time_units import detect_unit, format_time, format_times, name_time
 
 __all__ = [
     "DEFAULT_WEIGHT",
@@ -43,8 +44,11 @@ __all__ = [
     "count_growth",
     "describe_cells",
     "describe_count_growth",
-    "described",
+    "detect_unit",
+    "format_time",
+    "format_times",
     "groups_of",
+    "name_time",
     "open_cells",
     "parse_times",
     "per_unit",

@@ -14,7 +14,7 @@ from anndata import AnnData
 from cellflow._errors import FileError, InputError
 from cellflow._files import atomic_file
 from cellflow._keys import HOLDOUT, read_record
-from cellflow.metrics import BASELINES
+from cellflow.metrics import BASELINES, OTHERS
 
 
 def write_scores(
@@ -69,7 +69,7 @@ def _nest(row: Mapping[str, Any]) -> dict[str, Any]:
     for column in row:
         metric, name = _split(column)
         if name:
-            scores[name][metric] = fold.pop(column)
+            scores.setdefault(name, {})[metric] = fold.pop(column)
     fold["baselines"] = {name: values["w1"] for name, values in scores.items()}
     fold["baseline_scores"] = scores
     return fold
@@ -85,7 +85,7 @@ def _flatten(fold: Mapping[str, Any]) -> dict[str, Any]:
 
 def _split(column: str) -> tuple[str, str]:
     """Split a column name into metric and baseline; the baseline of the method's own is empty."""
-    for name in BASELINES:
+    for name in (*BASELINES, OTHERS):
         if column.endswith(f"_{name}"):
             return column.removesuffix(f"_{name}"), name
     return column, ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
@@ -192,8 +192,15 @@ def time_key_of(adata: AnnData, time_key: str | None = None) -> str:
 
 
 def time_points_of(adata: AnnData, time_key: str | None = None) -> TimePoints:
-    """Read the times of all cells from the column that `time_key_of` finds."""
-    points = parse_times(adata.obs[time_key_of(adata, time_key)])
+    """Read the times of all cells from the column that `time_key_of` finds.
+
+    Numbers without a unit have the one that `pp.time_points` recorded of the column, if any.
+    """
+    key = time_key_of(adata, time_key)
+    points = parse_times(adata.obs[key])
+    recorded = read_record(adata.uns, TIME_POINTS) or {}
+    if not points.unit and recorded.get("time_key") == key:
+        points = replace(points, unit=str(recorded.get("unit", "")))
     if points.unit == "rank":
         log_info("the time categories have no numbers: their ranks are used as elapsed times")
     return points

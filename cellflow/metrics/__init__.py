@@ -2,6 +2,7 @@
 
 from cellflow.metrics.baselines import (
     BASELINES,
+    REFERENCES,
     Baselines,
     PredictionScore,
     Score,
@@ -17,9 +18,12 @@ from cellflow.metrics.distances import (
     var_ratio,
     wasserstein,
 )
+from cellflow.metrics.replicates import OTHERS, replicate_distance
 
 __all__ = [
     "BASELINES",
+    "OTHERS",
+    "REFERENCES",
     "Baselines",
     "Cloud",
     "PredictionScore",
@@ -30,6 +34,7 @@ __all__ = [
     "mean_error",
     "midpoint",
     "mmd",
+    "replicate_distance",
     "var_ratio",
     "wasserstein",
 ]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from math import nan
 
 import numpy as np
@@ -29,6 +30,9 @@ SHRINKAGE = (0.7, 0.8, 0.9)
 
 #: Names of the baselines, in the order of every table.
 BASELINES = ("previous", "next", "midpoint", *(f"midpoint_{factor}" for factor in SHRINKAGE))
+
+#: Names of the columns of the reference.
+REFERENCES = ("reference", "w1_reference", "w1_reference_sd")
 
 #: Random splits of the real cells into halves that the reference is a mean of.
 N_SPLITS = 5
@@ -123,6 +127,12 @@ class Baselines:
     reference
         W1 of one half of the real cells against the other, mean over the splits. Not a lower bound:
         in 50 or more dimensions points nearer to the mean score lower.
+    w1_reference
+        W1 that as many fresh cells of the same time would have, the reference at the size of `w1`:
+        `reference` times its ratio to the W1 of quarters, since W1 falls by about as much with each
+        doubling of the cells. At most `reference`.
+    w1_reference_sd
+        Standard deviation of it over the splits: by how much it is uncertain.
     log2_ratio
         log2 of all cells over the cells that are scored; 0 if all are scored.
     """
@@ -131,6 +141,8 @@ class Baselines:
     halves: tuple[tuple[Cloud, Cloud], ...]
     scores: Mapping[str, Score]
     reference: float
+    w1_reference: float
+    w1_reference_sd: float
     log2_ratio: float = 0.0
 
     @classmethod
@@ -167,21 +179,35 @@ class Baselines:
         with _Solvers(clouds, real, progress=progress, threads=threads) as solvers:
             pending = {name: solvers.begin(cloud, halves) for name, cloud in predictions.items()}
             references = [solvers.distance(one, other) for one, other in halves]
+            quarters = [
+                solvers.distance(one, other)
+                for pair in halves
+                for one, other in combinations(_cut_halves(pair), 2)
+            ]
         scores = {name: one.score(real, log2_ratio) for name, one in pending.items()}
-        return cls(real, halves, scores, _mean(references), log2_ratio)
+        reference, smaller = _mean(references), _mean(quarters)
+        ratio = min(reference / smaller, 1.0) if smaller else 1.0
+        spread = ratio * _spread(references)
+        return cls(real, halves, scores, reference, ratio * reference, spread, log2_ratio)
 
     @classmethod
     def restore(
         cls,
         real: Cloud,
         scores: Mapping[str, Score],
-        reference: float,
+        references: Mapping[str, float],
         seed: int,
         *,
         log2_ratio: float = 0.0,
     ) -> Baselines:
-        """Make the object again from scores that `fit` computed for the same cells and seed."""
-        return cls(real, _split(real, np.random.default_rng(seed)), scores, reference, log2_ratio)
+        """Make the object again from what `fit` computed for the same cells and seed."""
+        halves = _split(real, np.random.default_rng(seed))
+        return cls(real, halves, scores, **references, log2_ratio=log2_ratio)
+
+    @property
+    def references(self) -> dict[str, float]:
+        """The reference at both sizes and its spread, by their names in tables."""
+        return {name: getattr(self, name) for name in REFERENCES}
 
     def gap_closed(self, w1_half: float) -> float:
         """Return the share of the gap from the midpoint to the reference that `w1_half` closes."""
@@ -278,6 +304,12 @@ def _split(real: Cloud, rng: np.random.Generator) -> tuple[tuple[Cloud, Cloud], 
         parts = order[:half], order[half : 2 * half]
         splits.append((Cloud.of(real.points[parts[0]]), Cloud.of(real.points[parts[1]])))
     return tuple(splits)
+
+
+def _cut_halves(halves: tuple[Cloud, Cloud]) -> list[Cloud]:
+    """Return four quarters, each half cut in two; its points are in random order."""
+    size = len(halves[0]) // 2
+    return [Cloud.of(half.points[k : k + size]) for half in halves for k in (0, size)]
 
 
 def _mean(values: Iterable[Future[float]]) -> float:

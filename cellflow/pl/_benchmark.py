@@ -16,7 +16,7 @@ from cellflow.pl._canvas import INK, PALE, PREDICTED, finish
 _COLOURS = {"model": PREDICTED, "external": "#2b6cb0", "baseline": "#8d929c"}
 _LABELS = {"model": "cellflow", "external": "other package", "baseline": "baseline without a model"}
 
-_NEEDED = ("data", "time", "method", "role", "w1_half", "reference", "protocol", "n_dims")
+_NEEDED = ("data", "time", "method", "role", "w1", "w1_reference", "protocol", "n_dims")
 
 #: Height in inches per method, and of title and labels of a panel.
 _LINE, _AROUND = 0.23, 1.0
@@ -39,9 +39,9 @@ def benchmark(table: pd.DataFrame, *, ax: Axes | None = None, show: bool | None 
     Returns
     -------
     The axes of the first panel. Pale dots are held-out times, means over seeds; full dots are means
-    over times. Values are W1 at half size, divided by that of the midpoint baseline: 1 is the
-    midpoint, lower is better. The dashed line is the reference, one half of the measured cells
-    against the other. Methods are sorted by their means.
+    over times. Values are W1 of all scored cells, divided by that of the midpoint baseline: 1 is
+    the midpoint, lower is better. The dashed line is the reference, about what as many fresh cells
+    of the same time would have. Methods are sorted by their means.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def benchmark(table: pd.DataFrame, *, ax: Axes | None = None, show: bool | None 
         If columns are missing, there are no scores, or several data sets for one `ax`.
     """
     check_columns(table, _NEEDED, "cellflow.tl.benchmark")
-    scored = table[table["w1_half"].notna()]
+    scored = table[table["w1"].notna()]
     parts = [(str(name), _relative(part)) for name, part in scored.groupby("data", sort=False)]
     if not parts:
         raise InputError(
@@ -69,12 +69,12 @@ def benchmark(table: pd.DataFrame, *, ax: Axes | None = None, show: bool | None 
 
 def _relative(part: pd.DataFrame) -> pd.DataFrame:
     """Divide the scores of one data set by those of the midpoint, per method and time."""
-    shown = ["protocol", "n_dims", "role", "w1_half", "reference"]
-    kinds = dict.fromkeys(shown, "first") | {"w1_half": "mean"}
+    shown = ["protocol", "n_dims", "role", "w1", "w1_reference"]
+    kinds = dict.fromkeys(shown, "first") | {"w1": "mean"}
     means = part.groupby(["method", "time"], sort=False, as_index=False).agg(kinds)
-    middle = means[means["method"] == "midpoint"].set_index("time")["w1_half"]
+    middle = means[means["method"] == "midpoint"].set_index("time")["w1"]
     base = means["time"].map(middle)
-    return means.assign(w1=means["w1_half"] / base, reference=means["reference"] / base)
+    return means.assign(w1=means["w1"] / base, reference=means["w1_reference"] / base)
 
 
 def _panels(lines: list[int]) -> list[Axes]:
@@ -127,7 +127,7 @@ def _draw(ax: Axes, name: str, part: pd.DataFrame) -> None:
     first = part.iloc[0]
     dims = "" if pd.isna(first["n_dims"]) else f", {first['n_dims']}-D"
     ax.set_title(f"{name}\n{first['protocol']}{dims}", fontsize="medium", loc="left")
-    ax.set_xlabel("W1 relative to the midpoint baseline (half size)", fontsize="small")
+    ax.set_xlabel("W1 relative to the midpoint baseline", fontsize="small")
 
 
 def _legend(ax: Axes, table: pd.DataFrame, *, outside: bool) -> None:
@@ -142,7 +142,7 @@ def _legend(ax: Axes, table: pd.DataFrame, *, outside: bool) -> None:
         color=INK,
         linestyle="--",
         linewidth=1.1,
-        label="reference (half vs half)",
+        label="reference (fresh cells)",
     )
     figure = ax.get_figure(root=True)
     if outside and isinstance(figure, Figure):

@@ -43,16 +43,21 @@ def canvas(ax: Axes | None, size: tuple[float, float] = (6.0, 4.6)) -> Axes:
 
 
 def note_cautions(ax: Axes, cautions: Sequence[str], *, grow: bool = True) -> None:
-    """Write cautions under the figure of the axes, wrapped to its width.
+    """Write cautions under the figure of the axes, as `add_notes` does."""
+    add_notes(ax, [f"Caution: {each}" for each in cautions], grow=grow)
+
+
+def add_notes(ax: Axes, notes: Sequence[str], *, grow: bool = True) -> None:
+    """Write notes under the figure of the axes, wrapped to its width.
 
     With `grow` the figure becomes higher by their lines.
     """
-    if not len(cautions):
+    if not len(notes):
         return
     figure = ax.get_figure(root=True)
     assert figure is not None
     width = int(figure.get_figwidth() * _LETTERS)
-    lines = [line for each in cautions for line in textwrap.wrap(f"Caution: {each}", width)]
+    lines = [line for each in notes for line in textwrap.wrap(each, width)]
     if grow:
         figure.set_figheight(float(figure.get_figheight()) + _LINE * len(lines))
     figure.supxlabel("\n".join(lines), fontsize="x-small", color=INK, x=0.01, ha="left")

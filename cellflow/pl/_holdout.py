@@ -8,14 +8,16 @@ from matplotlib.axes import Axes
 
 from cellflow._checks import check_columns
 from cellflow.evaluation.cautions import check_scores
-from cellflow.pl._canvas import INK, PALE, PREDICTED, canvas, finish, note_cautions
+from cellflow.evaluation.comparison import COMPARED, describe_comparison, time_unit_of
+from cellflow.io import format_time
+from cellflow.pl._canvas import INK, PALE, PREDICTED, add_notes, canvas, finish
 
 #: Column of the table, label, marker, colour, and horizontal offset.
 _SERIES = (
-    ("w1_half_previous", "previous time", "<", PALE, -0.1),
-    ("w1_half_next", "next time", ">", PALE, -0.1),
-    ("w1_half_midpoint", "midpoint baseline", "s", INK, -0.1),
-    ("w1_half", "cellflow", "o", PREDICTED, 0.1),
+    ("w1_previous", "previous time", "<", PALE, -0.1),
+    ("w1_next", "next time", ">", PALE, -0.1),
+    ("w1_midpoint", "midpoint baseline", "s", INK, -0.1),
+    ("w1", "cellflow", "o", PREDICTED, 0.1),
 )
 
 
@@ -33,19 +35,20 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
 
     Returns
     -------
-    The axes, with one dot per seed. All values are at half size, where they compare with the
-    reference, drawn as a dash: one half of the measured cells against the other. Cautions on the
-    scores stand below.
+    The axes, with one dot per seed. All values are of all scored cells, also the reference, drawn
+    as a dash: about what as many fresh cells of the same time would have, and its spread over
+    random splits as a band; with `replicate_key`, the distance between replicates is a dotted line.
+    Below, sentences say what the scores mean (on a figure of its own), and
+    cautions.
 
     Raises
     ------
     InputError
         If columns are missing.
     """
-    needed = ["time", "reference", *(column for column, *_ in _SERIES)]
-    check_columns(scores, needed, "cellflow.tl.holdout")
+    check_columns(scores, COMPARED, "cellflow.tl.holdout")
     is_own = ax is None
-    ax = canvas(ax, (max(4.5, 1.5 + 0.8 * scores["time"].nunique()), 4.0))
+    ax = canvas(ax, (max(5.5, 1.5 + 0.8 * scores["time"].nunique()), 4.0))
     times, place = np.unique(scores["time"], return_inverse=True)
     for column, label, marker, colour, aside in _SERIES:
         ax.scatter(
@@ -59,15 +62,25 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
             linewidths=0.6,
             zorder=3,
         )
+    ends = place - 0.28, place + 0.28
     ax.hlines(
-        scores["reference"],
-        place - 0.28,
-        place + 0.28,
-        color=INK,
-        linewidth=1.6,
-        label="reference (half vs half)",
+        scores["w1_reference"], *ends, color=INK, linewidth=1.6, label="reference (fresh cells)"
     )
-    ax.set_xticks(range(len(times)), [f"{time:g}" for time in times])
+    for low, high, level, spread in zip(
+        *ends, scores["w1_reference"], scores["w1_reference_sd"], strict=True
+    ):
+        ax.fill_between([low, high], level - spread, level + spread, color=PALE, alpha=0.4, lw=0)
+    if "w1_replicates" in scores and scores["w1_replicates"].notna().any():
+        ax.hlines(
+            scores["w1_replicates"],
+            *ends,
+            color=INK,
+            linewidth=1.6,
+            linestyle=":",
+            label="replicates of the time",
+        )
+    unit = time_unit_of(scores)
+    ax.set_xticks(range(len(times)), [format_time(time, unit) for time in times])
     ax.set_xlim(-0.6, len(times) - 0.4)
     ax.set_ylim(bottom=0)
     ax.set_xlabel("held-out time")
@@ -76,5 +89,8 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     ax.grid(axis="y", color="#eceef2", zorder=0)
     ax.set_axisbelow(True)
     ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    note_cautions(ax, scores.attrs.get("cautions", check_scores(scores)), grow=is_own)
+    cautions = scores.attrs.get("cautions", check_scores(scores))
+    meaning = describe_comparison(scores) if is_own else []
+    notes = [*(f"{each}." for each in meaning), *(f"Caution: {each}" for each in cautions)]
+    add_notes(ax, notes, grow=is_own)
     return finish(ax, show=show)

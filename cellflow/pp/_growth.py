@@ -24,7 +24,7 @@ from cellflow._keys import (
     write_record,
 )
 from cellflow._log import log_info
-from cellflow.io import time_key_of, time_points_of
+from cellflow.io import detect_unit
 from cellflow.io.time_points import DAYS, UNIT_OF_WORD
 from cellflow.representation.expression import read_expression
 from cellflow.representation.representation import on_log_scale
@@ -228,8 +228,7 @@ def _number(per: object) -> float | None:
 def _detect_unit(adata: AnnData, time_key: str | None) -> str:
     """Return the unit of the time column by its labels, else by its name; else empty."""
     try:
-        key = time_key_of(adata, time_key)
-        return time_points_of(adata, key).unit or UNIT_OF_WORD.get(key.lower(), "")
+        return detect_unit(adata, time_key)
     except InputError:
         if time_key is not None:
             raise

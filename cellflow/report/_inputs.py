@@ -60,7 +60,10 @@ class ReportInputs:
             return cls(course, scores, dict(scores.attrs.get("settings", {})), color)
         if entry is None:
             return cls(course, None, {}, color)
-        return cls(course, entry["scores"], dict(entry["settings"]), color)
+        scores, settings = entry["scores"].copy(), dict(entry["settings"])
+        # Files do not keep attrs, and arrays in them break pandas.concat.
+        scores.attrs["settings"] = {"time_unit": settings.get("time_unit", "")}
+        return cls(course, scores, settings, color)
 
     @property
     def unit(self) -> str:

@@ -23,6 +23,7 @@ from cellflow._keys import (
     read_record,
 )
 from cellflow.evaluation.cautions import describe_known
+from cellflow.evaluation.comparison import compare_with_midpoint, describe_comparison
 from cellflow.io import count_growth, per_unit
 from cellflow.report._cautions import cautions, compare_settings, describe_use_of_counts
 from cellflow.report._inputs import ReportInputs
@@ -34,9 +35,10 @@ _SCORES = {
     "w1_midpoint": "midpoint",
     "w1_previous": "time before",
     "w1_next": "time after",
-    "w1_half": "W1 at half",
-    "reference": "real half",
-    "gap_closed": "gap closed",
+    "w1_reference": "reference",
+    "w1_replicates": "replicates",
+    "percent": "% of midpoint",
+    "percent_reference": "reference, % of midpoint",
     "energy": "energy distance",
     "energy_midpoint": "of midpoint",
     "cov_error": "covariance error",
@@ -82,10 +84,9 @@ def accuracy(inputs: ReportInputs) -> Section | None:
     scores = inputs.scores
     if scores is None:
         return None
-    shown = {column: heading for column, heading in _SCORES.items() if column in scores}
-    means = scores.groupby("time")[list(shown)].mean()
-    rows = [(f"{time:g}", *_format_row(row)) for time, row in means.iterrows()]
-    rows.append(("mean", *_format_row(means.mean())))
+    means = compare_with_midpoint(scores)
+    shown = {column: heading for column, heading in _SCORES.items() if column in means}
+    rows = [(str(when), *_format_scores(row)) for when, row in means[list(shown)].iterrows()]
     seeds = scores["seed"].nunique() if "seed" in scores else 1
     how = [
         f"{name} {inputs.score_settings[name]}"
@@ -96,11 +97,13 @@ def accuracy(inputs: ReportInputs) -> Section | None:
         "How far predictions are off",
         "accuracy",
         paragraphs=[
-            "Each time in turn was held out, predicted from the others, and compared with its real "
-            "cells. W1 is the mean distance that predicted cells have to move to become the real "
-            "ones, lower is better. 'Real half' is the distance of one half of the real cells "
-            "from the other, what sampling alone costs, and compares with 'W1 at half'; 'midpoint' "
-            "needs no model; 'gap closed' is the share of the way from it to the real half.",
+            f"{_describe_folds(inputs.score_settings)}, and compared with its real cells. "
+            "W1 is the mean distance that predicted cells have to move to become the real "
+            "ones, lower is better; all of it is of all scored cells. 'Midpoint' needs no model. "
+            "'Reference' is about what as many fresh cells of the same time would have, what "
+            "sampling alone costs: the distance of one half of the real cells from the other, "
+            "extrapolated to all.",
+            " ".join(f"{sentence}." for sentence in describe_comparison(scores)),
             f"{format_list([*how, f'{seeds} seed' + 's' * (seeds > 1)])}.".capitalize(),
         ],
         # Repeated here, since scores of another representation do not belong to this flow.
@@ -108,10 +111,10 @@ def accuracy(inputs: ReportInputs) -> Section | None:
         figures=[
             Figure.of(
                 pl.holdout(scores, show=False),
-                "W1 of each held-out time beside baselines and the distance of real halves.",
+                "W1 of each held-out time beside baselines and the reference.",
             )
         ],
-        tables=[Table((f"held out{inputs.unit}", *shown.values()), rows)],
+        tables=[Table(("held out", *shown.values()), rows)],
     )
 
 
@@ -282,6 +285,21 @@ SECTIONS: tuple[Callable[[ReportInputs], Section | None], ...] = (
     trust,
     fit,
 )
+
+
+def _describe_folds(settings: Mapping[str, Any]) -> str:
+    """Begin the sentence on how times were held out."""
+    if settings.get("left_out_together"):
+        return "The times of the table were left out together, each was predicted from the others"
+    return "Each time in turn was held out, predicted from the others"
+
+
+def _format_scores(row: pd.Series) -> list[str]:
+    """Format scores, and shares of the midpoint's as per cent."""
+    return [
+        f"{row[name]:.0f} %" if str(name).startswith("percent") else text
+        for name, text in zip(row.index, _format_row(row), strict=True)
+    ]
 
 
 def _format_row(row: pd.Series) -> list[str]:

@@ -92,16 +92,22 @@ def benchmark(
         How its times were held out.
     `representation_may_have_seen_held_out`
         Whether an input of the predictions may depend on the held-out cells.
-    `time`, `method`, `role`, `seed`
-        The held-out time; name of a method or baseline; `model`, `external` or `baseline`; the
-        seed.
+    `time_unit`, `time`, `method`, `role`, `seed`
+        Unit of the times, empty if it is not known; the held-out time; name of a method or
+        baseline; `model`, `external` or `baseline`; the seed.
     `w1`, `energy`, `mean_error`, `cov_error`, `var_ratio`, `w1_uniform`, `w2`, `mmd`
         Scores of all cells; the last three of methods only.
     `w1_error`, `w1_excess`
         With `max_cells`, how far `w1` may be from that of all cells, as in `tl.holdout`.
+    `w1_reference`, `w1_reference_sd`
+        W1 that as many fresh cells would have, to compare with `w1`, and its spread over random
+        splits, as in `tl.holdout`.
     `w1_half`, `reference`, `gap_closed`
         At half size, as in `tl.holdout`: W1, that of one real half from the other, and the share
         of the gap from the midpoint to it that is closed.
+    `w1_replicates`, `n_replicates`
+        With `replicate_key`, as in `tl.holdout`: the distance between replicates of the held-out
+        time at the size of `w1`, and their number; NaN otherwise.
     `rival`, `gap_closed_best`
         The baseline or external method of the lowest mean W1 on this data set, and the share of
         the gap from its `w1_half` at this time (mean over its seeds) to the reference; NaN where

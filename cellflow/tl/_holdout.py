@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from math import isnan
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._checks import check_keywords
+from cellflow._checks import check_choice, check_keywords
 from cellflow._errors import InputError
 from cellflow._keys import FIT, HOLDOUT, read_record, write_record
 from cellflow._log import log_info
@@ -25,15 +23,17 @@ from cellflow.evaluation.cautions import (
     recorded_settings,
     representation_settings,
 )
+from cellflow.evaluation.comparison import describe_comparison
 from cellflow.evaluation.folds import Evaluation, Fold
 from cellflow.evaluation.held_out import make_held_out, show_held_out
 from cellflow.evaluation.named_methods import NamedMethod, name_method
-from cellflow.evaluation.predict import score_method
+from cellflow.evaluation.predict import describe_row, fit_fold, make_row, score_method
+from cellflow.evaluation.protocols import HOLD_OUT
+from cellflow.evaluation.replicates import MIN_REPLICATE_CELLS, describe_replicates
 from cellflow.flow import Flow
-from cellflow.io import check_growth_key, time_key_of
+from cellflow.io import check_growth_key, name_time, time_key_of
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
-from cellflow.metrics import Baselines
 from cellflow.training import resolve_device
 
 
@@ -42,6 +42,7 @@ from cellflow.training import resolve_device
 def holdout(
     adata: AnnData,
     *,
+    hold_out: str = "time",
     flow: Flow | None = None,
     method: str | Method | None = None,
     growth: str | None = None,
@@ -66,6 +67,12 @@ def holdout(
         Cells of three or more times.
     **held_out
         The settings of `HeldOut`.
+    hold_out
+        What a fold holds out. `time`: all cells of a time, predicted by a flow of the other times.
+        `replicate`: one replicate of `replicate_key` at all times; a flow is fitted to the other
+        replicates, and moves the replicate's own cells of its neighbouring times to the held-out
+        one. That is the question whether a flow holds for a new donor or batch; the other
+        replicates at that time are a baseline, `others`.
     flow
         Flow whose settings are scored: its representation, method, recipe, clock, and the keys
         that it was fitted with. In each fold a flow with these settings is fitted to the training
@@ -103,10 +110,24 @@ def holdout(
         the doublings of `max_cells` to all cells. NaN otherwise.
     `mean_error`, `cov_error`, `var_ratio`
         Distance of means, Frobenius distance of covariances, total variance over the real one.
+    `w1_reference`, `w1_reference_sd`
+        W1 that as many fresh cells of the same time would have, which compares with `w1`:
+        `reference` extrapolated by its ratio to the W1 of quarters; and its standard deviation over
+        random splits.
     `w1_half`, `reference`, `gap_closed`
         W1 with as many cells as half of the real ones; W1 of one real half from the other; and
-        the share of the gap from the midpoint to it that the prediction closes, all at that size.
-        A share of a small gap is uncertain.
+        the share of the gap from the midpoint to it that the prediction closes, all at that size,
+        for comparison with each other only. A share of a small gap is uncertain.
+    `n_replicates`, `w1_replicates`
+        With `replicate_key`, of a held-out time: number of its replicates with enough cells, and
+        the mean W1 of each from the others, extrapolated to the size of `w1` and thus comparable
+        with it: so far is a repeat of the experiment. A prediction can be nearer if the training
+        cells are of the same replicates, whose differences it then carries; if every time has
+        replicates of its own, no method can be expected to be. NaN with fewer than two replicates,
+        where the reference is that of halves alone.
+    `replicate`, `{score}_others`
+        With `hold_out="replicate"`: the held-out replicate, and scores of the other replicates'
+        cells of that time as its prediction.
     `{score}_{baseline}`
         `w1`, `w1_half`, `energy`, `mean_error`, `cov_error`, `var_ratio`, `w1_error`, `w1_excess`
         of `previous`, `next`, `midpoint`, `midpoint_0.7`, `midpoint_0.8`, `midpoint_0.9`.
@@ -144,33 +165,53 @@ def holdout(
     seeds = [resolve_seed(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
     if not seeds:
         raise InputError("rng is empty; give one seed or more")
+    check_choice(hold_out, HOLD_OUT, "hold_out")
     rows: list[dict[str, Any]] = []
-    for time in evaluation.find_times():
-        fold = evaluation.make_fold(time, growth_rates=named.needs_growth_rates)
+    flows: dict[tuple[str, int], Flow] = {}
+    for replicate, time in _find_folds(evaluation, hold_out):
+        fold = evaluation.make_fold(
+            time, growth_rates=named.needs_growth_rates, replicate=replicate
+        )
         if not rows:
             log_info(_describe_space(evaluation, fold))
         baselines = fold.score_baselines(evaluation.baseline_axis, progress=progress)
+        own = _score_replicates(evaluation, fold) if replicate is None else {"replicate": replicate}
         for seed in seeds:
+            fitted = None
+            if replicate is not None:
+                # All times of a replicate share the training cells, and so the flow.
+                if (replicate, seed) not in flows:
+                    flows[replicate, seed] = fit_fold(
+                        evaluation, fold, named, seed=seed, device=target, progress=progress
+                    )
+                fitted = flows[replicate, seed]
             scores = score_method(
-                evaluation, fold, baselines, named, seed=seed, device=target, progress=progress
+                evaluation,
+                fold,
+                baselines,
+                named,
+                seed=seed,
+                device=target,
+                flow=fitted,
+                progress=progress,
             )
-            rows.append(_make_row(time, seed, scores, baselines))
-            log_info(
-                f"time {time:g} held out: w1 {_describe_w1(scores)}, midpoint "
-                f"{baselines.scores['midpoint'].w1:.3f}, previous "
-                f"{baselines.scores['previous'].w1:.3f}"
-            )
+            rows.append({**make_row(time, seed, scores, baselines), **own})
+            when = name_time(time, evaluation.time_unit)
+            what = when if replicate is None else f"{when} of replicate {replicate}"
+            log_info(f"{what} held out: {describe_row(rows[-1])}")
     table = pd.DataFrame(rows)
     times = [float(time) for time in table["time"].unique()]
     settings = {
         **evaluation.settings.model_dump(),
         "time_key": time_key_of(adata, evaluation.settings.time_key),
+        "time_unit": evaluation.time_unit,
         "times": np.array(times),
         **representation_settings(fold.representation),
         "representation": fold.representation.describe(),
         "start": evaluation.protocol.start,
         "time_axis": evaluation.time_axis,
         "condition_keys": list(evaluation.settings.condition_keys),
+        "hold_out": hold_out,
         "flow_id": None if flow is None else flow.fingerprint,
         "method": named.method.model_dump(),
         "prior_method": None if named.prior is None else named.prior.model_dump(),
@@ -182,6 +223,10 @@ def holdout(
             growth_rates=named.needs_growth_rates
         ),
     }
+    # The table alone is what figures and reports are given; arrays in attrs break pandas.concat.
+    table.attrs["settings"] = {**settings, "times": times}
+    for sentence in describe_comparison(table) + describe_replicates(table):
+        log_info(sentence)
     cautions = check_scores(table)
     fitted = read_record(adata.uns, FIT)
     if flow is not None:
@@ -195,9 +240,31 @@ def holdout(
         "cautions": record_cautions(cautions),
     }
     write_record(adata.uns, key_added, entry)
-    # The table alone is what figures and reports are given; arrays in attrs break pandas.concat.
-    table.attrs |= {"cautions": cautions, "settings": {**settings, "times": times}}
+    table.attrs["cautions"] = cautions
     return table
+
+
+def _find_folds(evaluation: Evaluation, hold_out: str) -> list[tuple[str | None, float]]:
+    """Return the folds as (held-out replicate or None, held-out time)."""
+    if evaluation.replicates is not None and (missing := evaluation.replicates.describe_missing()):
+        log_info(missing)
+    if hold_out == "replicate":
+        return list(evaluation.find_replicate_folds())
+    return [(None, time) for time in evaluation.find_times()]
+
+
+def _score_replicates(evaluation: Evaluation, fold: Fold) -> dict[str, float]:
+    """Return the columns of replicates, and log if the held-out time has fewer than two."""
+    if evaluation.replicates is None:
+        return {}
+    columns = fold.score_replicates()
+    if columns["n_replicates"] < 2:
+        log_info(
+            f"of obs[{evaluation.replicates.key!r}], {columns['n_replicates'] or 'none'} has "
+            f"{MIN_REPLICATE_CELLS} cells or more at time {fold.time:g}, so replicates cannot be "
+            "compared there and the reference is that of halves alone"
+        )
+    return columns
 
 
 def _name_method(
@@ -225,32 +292,3 @@ def _describe_space(evaluation: Evaluation, fold: Fold) -> str:
     """Describe the representation of the scores, and where it comes from."""
     origin = f" (as recorded in {evaluation.origin})" if evaluation.origin else ""
     return f"scored in {fold.representation.describe()}{origin}"
-
-
-def _describe_w1(scores: Mapping[str, Any]) -> str:
-    """Describe W1, with its error where a sample was scored."""
-    if isnan(scores["w1_error"]):
-        return f"{scores['w1']:.3f}"
-    bounds = f"± {scores['w1_error']:.3f}, up to {scores['w1_excess']:.3f} above that of all cells"
-    return f"{scores['w1']:.3f} (of a sample: {bounds})"
-
-
-def _make_row(
-    time: float, seed: int, scores: Mapping[str, Any], baselines: Baselines
-) -> dict[str, Any]:
-    """Make one row of the table, with the reference and each baseline's scores as columns."""
-    of_baselines = {
-        f"{metric}_{name}": value
-        for name, baseline in baselines.scores.items()
-        for metric, value in asdict(baseline).items()
-    }
-    return {
-        "time": time,
-        "seed": seed,
-        "n_predicted": scores["n_predicted"],
-        "n_true": len(baselines.real),
-        **{name: value for name, value in scores.items() if name not in ("n_predicted", "seconds")},
-        "reference": baselines.reference,
-        **of_baselines,
-        "seconds": scores["seconds"],
-    }

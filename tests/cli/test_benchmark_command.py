@@ -50,8 +50,14 @@ def test_a_plan_becomes_table_summary_and_figure(run, file, course, tmp_path):
     np.testing.assert_allclose(ours, wanted[wanted["method"] == "ot-cfm"]["w1"])
     assert len(table[table["method"] == "own"]) == 4
     text = (tmp_path / "o" / "benchmark.md").read_text()
-    assert "## three\n\nProtocol `strict`, learned time axis, 3 whitened dimensions" in text
-    assert "Protocol `paper`, index time axis, 2 whitened dimensions; held out: 2." in text
+    assert (
+        "## three\n\nProtocol `strict`, learned time axis, start both, 3 whitened dimensions"
+        in text
+    )
+    assert (
+        "Protocol `paper`, index time axis, start previous, 2 whitened dimensions; held out: day 2."
+        in text
+    )
     assert "| `own`" in text
     before = [path.stat().st_mtime_ns for path in (tmp_path / "o" / "fits").iterdir()]
     assert run("benchmark", "plan.yaml", "--output", "o", "--quiet", "--jobs", 1)[:2] == (0, "")
@@ -82,9 +88,9 @@ def test_a_fit_that_fails_is_named_and_the_exit_code_is_1(run, file, tmp_path, m
     words = ["benchmark", file, "--method", "vp", "--method", "ot-cfm", *SHORT]
     code, _, err = run(*words, "--output", "o", "--jobs", 1, "--quiet")
     assert code == 1
-    assert err == "cellflow: failed: course, time 1, vp, seed 0: RuntimeError: no luck\n"
+    assert err == "cellflow: failed: course, day 1, vp, seed 0: RuntimeError: no luck\n"
     text = (tmp_path / "o" / "benchmark.md").read_text()
-    assert "- course, time 1, vp, seed 0: RuntimeError: no luck" in text
+    assert "- course, day 1, vp, seed 0: RuntimeError: no luck" in text
     assert (tmp_path / "o" / "benchmark.png").exists()
 
 

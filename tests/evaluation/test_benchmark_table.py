@@ -8,7 +8,8 @@ from cellflow.evaluation.benchmark import make_table
 from cellflow.evaluation.summary import average_scores, format_summary
 
 FIXED = {"data": "d", "protocol": "strict", "time_axis": "real", "n_dims": 5, "whiten": True,
-         "representation_may_have_seen_held_out": False, "reference": 0.5}  # fmt: skip
+         "representation_may_have_seen_held_out": False, "reference": 0.5, "w1_reference": 0.4,
+         "time_unit": "hour"}  # fmt: skip
 
 
 def row(method, role, time, seed, w1, energy=0.2, error=""):
@@ -43,16 +44,23 @@ def test_means_are_over_times_and_spreads_over_seeds(table):
 def test_a_method_that_failed_somewhere_has_no_mean(table):
     assert pd.isna(average_scores(table).loc["half", "w1"])
     text = format_summary(table)
-    assert "- d, time 2, half, seed 0: broke" in text
+    assert "- d, 2 h, half, seed 0: broke" in text
     assert "| `half` |  |" in text
 
 
 def test_gains_at_a_cost_are_marked_and_the_best_is_bold(table):
     text = format_summary(table)
-    assert "| `bought` † | **0.900**" in text
-    assert "| `ours` | **0.900** ± 0.000 |" in text
-    assert "| *midpoint* | 1.000 |" in text
-    assert "gap closed, midpoint |" in text
+    assert "| `bought` † | **0.900** | 90.0 % |" in text
+    assert "| `ours` | **0.900** ± 0.000 | 90.0 % |" in text
+    assert "| *midpoint* | 1.000 | 100.0 % |" in text
+
+
+def test_a_summary_has_one_size_and_a_unit(table):
+    text = format_summary(table)
+    assert "half at" not in text
+    assert "| reference | 0.400 | 40.0 % |" in text
+    assert "| W1, held out | 1 h | 2 h |" in text
+    assert "| reference | 0.400 | 0.400 |" in text
 
 
 def test_gaps_are_closed_from_the_rival_of_each_time(table):

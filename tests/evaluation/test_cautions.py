@@ -141,7 +141,7 @@ def test_verb_figure_and_report_say_the_same(course, caplog):
         scores = cf.tl.holdout(adata, recipe=cf.recipe(short, n_steps=1), **options)
     batches, beaten, others = (
         "No two consecutive times share a value of obs['batch']",
-        "At 1, 2 a prediction without any model is nearer to the real cells",
+        "At day 1, day 2 a prediction without any model is nearer to the real cells",
         "recipe.n_steps 1 (flow: 2)",
     )
     told = " ".join(cautions(ReportInputs.read(adata, flow, None, None, None)))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellflow import InputError
-from cellflow.io import parse_times
+from cellflow.io import detect_unit, format_time, parse_times
 
 
 def column(values, repeat=2, **kwargs):
@@ -122,3 +122,19 @@ def test_single_precision_times_are_those_that_people_write():
     points = parse_times(pd.Series([0.1, 0.1, 0.2, 0.2], dtype="float32", name="t"))
     assert points.times == (0.1, 0.2)
     assert points.find(0.1) == points.find("0.1") == points.find(np.float32(0.1)) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("unit", "text"),
+    [("hour", "36 h"), ("minute", "36 min"), ("day", "day 36"), ("", "36"), ("rank", "36")],
+)
+def test_times_are_written_with_their_unit(unit, text):
+    assert format_time(36.0, unit) == text
+
+
+def test_units_come_from_records_labels_or_names(course):
+    assert detect_unit(course, "day") == "day"
+    course.obs["when"] = course.obs["day"]
+    assert detect_unit(course, "when") == ""
+    course.obs["day"] = [f"{24 * day:g}h" for day in course.obs["day"]]
+    assert detect_unit(course, "day") == "hour"

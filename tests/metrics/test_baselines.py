@@ -56,6 +56,34 @@ def test_reference_is_the_mean_distance_of_the_halves(baselines):
         np.testing.assert_array_equal(np.sort(joined, 0), np.sort(baselines.real.points, 0))
 
 
+@pytest.mark.parametrize(("dim", "n"), [(1, 80), (2, 200), (5, 100)])
+def test_the_reference_is_extrapolated_to_the_distance_of_fresh_cells(rng, dim, n):
+    found, fresh = [], []
+    for _ in range(12):
+        real, other = (Cloud.of(rng.normal(size=(n, dim))) for _ in range(2))
+        fitted = Baselines.fit(real, {"midpoint": other}, seed=0)
+        assert fitted.w1_reference < fitted.reference
+        found.append(fitted.w1_reference)
+        fresh.append(wasserstein(real, other))
+    assert np.mean(found) == pytest.approx(np.mean(fresh), rel=0.06 if dim > 1 else 0.2)
+
+
+def test_references_are_in_units_of_the_points_and_zero_where_all_are_one(rng):
+    points = rng.normal(size=(20, 2))
+    one, three, none = (
+        Baselines.fit(Cloud.of(k * points), {"midpoint": Cloud.of(k * points)}, 0).references
+        for k in (1, 3, 0)
+    )
+    assert three == pytest.approx({name: 3 * value for name, value in one.items()})
+    assert set(none.values()) == {0.0}
+
+
+def test_four_cells_have_references():
+    four = Cloud.of(np.arange(4.0)[:, None])
+    found = Baselines.fit(four, {"midpoint": four}, 0)
+    assert 0 < found.w1_reference <= found.reference
+
+
 def test_weights_count_and_uniform_stands_beside(times, baselines):
     before, real, _ = times
     both = np.concatenate([before.points, real.points])

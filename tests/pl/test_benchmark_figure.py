@@ -29,7 +29,7 @@ def test_the_midpoint_is_one_and_the_best_on_top(table):
     part = table[table["data"] == "b"]
     assert cf.pl.benchmark(part, ax=ax, show=False) is ax
     names = [label.get_text() for label in ax.get_yticklabels()]
-    means = part.groupby("method")["w1_half"].mean().sort_values(ascending=False)
+    means = part.groupby("method")["w1"].mean().sort_values(ascending=False)
     assert names == means.index.tolist()
     dots = {tuple(point) for each in ax.collections for point in each.get_offsets().tolist()}
     assert (1.0, names.index("midpoint")) in dots
@@ -41,4 +41,4 @@ def test_what_is_no_table_is_refused(table):
     with pytest.raises(cf.InputError, match="missing columns: protocol"):
         cf.pl.benchmark(table.drop(columns="protocol"), show=False)
     with pytest.raises(cf.InputError, match="no scores to draw"):
-        cf.pl.benchmark(table.assign(w1_half=float("nan")), show=False)
+        cf.pl.benchmark(table.assign(w1=float("nan")), show=False)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import cellflow as cf
+from cellflow.io import time_points_of
 
 
 def test_time_points_writes_elapsed_times(course):
@@ -83,3 +84,22 @@ def test_slots_survive_h5ad(semrau, tmp_path, whiten):
         again.obsm["X_cellflow"], first.transform(semrau), rtol=1e-4, atol=1e-4
     )
     assert first.describe() == second.describe()
+
+
+def test_plain_numbers_can_be_given_a_unit_which_is_kept(semrau):
+    cf.pp.time_points(semrau, "time", unit="h")
+    assert semrau.uns["cellflow"]["time_points"]["unit"] == "hour"
+    assert time_points_of(semrau).describe().endswith("(hours)")
+    cf.pp.time_points(semrau, "time")
+    assert semrau.uns["cellflow"]["time_points"]["unit"] == "hour"
+    semrau.obs["other"] = semrau.obs["time"]
+    assert time_points_of(semrau, "other").unit == ""
+
+
+def test_units_that_are_unknown_or_contradict_labels_are_refused(course):
+    with pytest.raises(cf.InputError, match=r"unknown unit of time 'dya'.*valid: minute, hour"):
+        cf.pp.time_points(course, "day", unit="dya")
+    course.obs["hours"] = [f"{day:g}h" for day in course.obs["day"]]
+    with pytest.raises(cf.InputError, match=r"unit is 'day', but the times .* are hours"):
+        cf.pp.time_points(course, "hours", unit="day")
+    cf.pp.time_points(course, "hours", unit="hour")

@@ -92,7 +92,7 @@ def test_cautions_name_few_cells_jumps_long_gaps_and_lost_comparisons(scored):
     assert "2 to 4 (60 to 5)" in told
     scores = course.uns["cellflow"]["holdout"]["scores"].assign(w1=[0.1, 9.0])
     told = " ".join(cautions(ReportInputs.read(course, flow, scores, None, None)))
-    assert "At 2 a prediction without any model" in told
+    assert "At day 2 a prediction without any model" in told
     course.obs["day"] = course.obs["day"].replace({4.0: 12.0})
     told = " ".join(cautions(ReportInputs.read(course, flow, scores, None, None)))
     assert "from 2 to 12" in told

@@ -1,0 +1,156 @@
+"""Replicates of a time course: which of them a held-out time has, and what they say of a score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from cellflow._checks import format_list
+from cellflow._errors import InputError
+from cellflow.io.cell_selection import groups_of
+
+#: Cells that a replicate needs at a time, and its share of the largest replicate there.
+MIN_REPLICATE_CELLS, _MIN_SHARE = 20, 0.25
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """Replicate of each cell.
+
+    Attributes
+    ----------
+    key
+        Column of `obs`.
+    names
+        Names of the replicates.
+    codes
+        Number of the replicate of each cell, -1 for cells without one, shape (n,).
+    """
+
+    key: str
+    names: tuple[str, ...]
+    codes: np.ndarray
+
+    @classmethod
+    def read(cls, adata: AnnData, key: str) -> Replicates:
+        """Read a column of `obs`; categories without cells do not count.
+
+        Raises
+        ------
+        InputError
+            If the column does not exist, or has no value for any cell.
+        """
+        groups = groups_of(adata, key)
+        return cls(key, tuple(map(str, groups.cat.categories)), groups.cat.codes.to_numpy())
+
+    def find(self, here: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the rows of each replicate with enough cells among those of a mask, by name.
+
+        Enough are 20 cells, and a quarter of the cells of the largest replicate there.
+        """
+        counts = np.bincount(self.codes[here & (self.codes >= 0)], minlength=len(self.names))
+        least = max(MIN_REPLICATE_CELLS, _MIN_SHARE * counts.max(initial=0))
+        return {
+            name: np.flatnonzero(here & (self.codes == code))
+            for code, name in enumerate(self.names)
+            if counts[code] >= least
+        }
+
+    def start_times(self, name: str, elapsed: np.ndarray) -> list[float]:
+        """Return the times at which a replicate has enough cells, within those of the others.
+
+        Parameters
+        ----------
+        name
+            The replicate.
+        elapsed
+            Time of each cell, shape (n,).
+        """
+        others = elapsed[(self.codes >= 0) & (self.codes != self.names.index(name))]
+        return [
+            float(time)
+            for time in np.unique(elapsed)
+            if len(others)
+            and others.min() <= time <= others.max()
+            and name in self.find(elapsed == time)
+        ]
+
+    def describe_missing(self) -> str:
+        """Describe cells without a replicate; empty if there are none."""
+        n = int((self.codes < 0).sum())
+        return f"{n} of {len(self.codes)} cells have no value in obs[{self.key!r}]" if n else ""
+
+
+def find_replicate_folds(
+    replicates: Replicates, elapsed: np.ndarray, times: list[float]
+) -> list[tuple[str, float]]:
+    """Find the folds that hold out a replicate, as (replicate, held-out time) in order.
+
+    A replicate can be held out at a time at which it and the others have enough cells, if it has
+    enough at a time before and at a time after, within the times of the others.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    folds = []
+    for name in replicates.names:
+        own = replicates.start_times(name, elapsed)
+        folds += [
+            (name, time)
+            for time in times
+            if len(found := replicates.find(elapsed == time)) > 1
+            and name in found
+            and own[0] < time < own[-1]
+        ]
+    if not folds:
+        raise InputError(
+            f"no replicate in obs[{replicates.key!r}] ({format_list(replicates.names[:8])}) can be "
+            f"held out: one needs {MIN_REPLICATE_CELLS} cells or more at a held-out time, at one "
+            "before and at one after, at which others were measured too; for the distance between "
+            "replicates of a time leave hold_out (--hold-out) out"
+        )
+    return folds
+
+
+def describe_replicates(scores: pd.DataFrame) -> list[str]:
+    """Say how near predictions are beside replicates of the same times, in words.
+
+    Parameters
+    ----------
+    scores
+        Table of `tl.holdout`; seeds are averaged.
+    """
+    found = []
+    if "w1_replicates" in scores and scores["w1_replicates"].notna().any():
+        means = scores.dropna(subset="w1_replicates").groupby("time").mean(numeric_only=True)
+        apart, w1 = means["w1_replicates"].mean(), means["w1"].mean()
+        found.append(
+            f"Replicates of {_name_times(means)} are {apart:.3f} apart, and the prediction is "
+            f"{w1:.3f} from the measured cells: {_compare(w1, apart)} a repeat of the experiment"
+        )
+    if "w1_others" in scores:
+        means = scores.groupby("time").mean(numeric_only=True)
+        others, w1 = means["w1_others"].mean(), means["w1"].mean()
+        found.append(
+            f"The other replicates of {_name_times(means)} are {others:.3f} from the held-out one, "
+            f"and the prediction from its own cells is {w1:.3f}: {_compare(w1, others)} taking the "
+            "others for it"
+        )
+    return found
+
+
+def _name_times(means: pd.DataFrame) -> str:
+    times = [f"{time:g}" for time in means.index]
+    return f"time {times[0]}" if len(times) == 1 else f"{len(times)} times"
+
+
+def _compare(w1: float, other: float) -> str:
+    gain = round(100 * (1 - w1 / other)) if other else 0
+    if gain == 0:
+        return "as near as"
+    return f"{abs(gain)} % {'nearer' if gain > 0 else 'farther'} than"
