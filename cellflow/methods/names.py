@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 TIME_AXES = {
-    "learned": "from log time and the distance that cells move",
+    "learned": "from how far cells move, and how much they slow down",
     "real": "proportional to elapsed time",
     "index": "one unit per interval",
 }

@@ -208,7 +208,7 @@ def test_a_population_grows_by_its_evidence_alone(evidence, growth, labelled, ge
 
 @pytest.mark.parametrize(
     "chosen",
-    [method("ot-cfm", objective="growth"), method("default", growth="rates", delta=0.5)],
+    [method("ot-cfm", objective="growth"), method("wfr-fm", growth="rates", delta=0.5), method(growth="rates")],
     ids=["ot", "wfr"],
 )
 def test_known_growth_moves_the_source_to_what_it_becomes(chosen):
