@@ -22,6 +22,12 @@ _COLUMNS = {
     "w1_reference": "reference",
 }
 
+#: Columns of replicates, shown where a table has them, their headings and what they are.
+_OF_REPLICATES = {
+    "w1_replicates": ("replicates", "replicates of that time against each other"),
+    "w1_others": ("others", "the other replicates of that time, a baseline"),
+}
+
 #: Columns that are also shown in per cent of the midpoint's.
 _SHARES = {"w1": "percent", "w1_reference": "percent_reference"}
 
@@ -41,7 +47,9 @@ def print_scores(scores: pd.DataFrame) -> None:
         padding=(0, 1, 0, 0),
     )
     table.add_column("held out", justify="right")
-    for heading in _COLUMNS.values():
+    found = {column: text for column, text in _OF_REPLICATES.items() if column in scores}
+    columns = _COLUMNS | {column: heading for column, (heading, _) in found.items()}
+    for heading in columns.values():
         table.add_column(heading, justify="right")
     for when, row in compare_with_midpoint(scores).iterrows():
         if when == "mean":
@@ -49,10 +57,12 @@ def print_scores(scores: pd.DataFrame) -> None:
         shares = {column: f" ({row[share]:.0f} %)" for column, share in _SHARES.items()}
         table.add_row(
             str(when),
-            *(f"{row[column]:.3f}{shares.get(column, '')}" for column in _COLUMNS),
+            *(f"{row[column]:.3f}{shares.get(column, '')}" for column in columns),
         )
     console = Console()
     console.print(table)
+    for heading, meaning in found.values():
+        console.print(f"{heading:<24}  {meaning}", style="dim")
     console.print(_LEGEND, style="dim")
 
 

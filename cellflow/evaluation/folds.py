@@ -183,17 +183,20 @@ class Fold:
             threads=threads,
         )
 
-    def score_replicates(self) -> dict[str, float]:
+    def score_replicates(self, reference: float) -> dict[str, float]:
         """Return `n_replicates` and `w1_replicates`, their distance at the size of `w1`.
 
         The distance is NaN if the held-out time does not have two replicates with enough cells.
+
+        Parameters
+        ----------
+        reference
+            W1 that fresh cells of the same time would have, at that size.
         """
         if len(self.replicates) < 2:
             return {"n_replicates": len(self.replicates), "w1_replicates": float("nan")}
         clouds = [self.to_cloud(points) for points in self.replicates]
-        size = len(self.held_out)
-        size = size if self.max_cells is None else min(size, self.max_cells)
-        distance = replicate_distance(clouds, size, SCORING_SEED)
+        distance = replicate_distance(clouds, reference, SCORING_SEED)
         return {"n_replicates": len(clouds), "w1_replicates": distance}
 
 
