@@ -51,7 +51,7 @@ def holdout(
     cellflow embed recorded in FILE, if there is one.
 
     Each score is reported with baselines that need no model and with the distance of one half of
-    the real cells from the other. A fold takes a fit and some 50 exact transport problems:
+    the real cells from the other. A fold takes a fit and some 80 exact transport problems:
     seconds for hundreds of cells per time, minutes and some 10 GB for 8,000.
     """
     from cellflow import tl

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import isnan
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -20,12 +21,8 @@ _COLUMNS = {
     "w1_previous": "previous",
     "w1_next": "next",
     "w1_reference": "reference",
-}
-
-#: Columns of replicates, shown where a table has them, their headings and what they are.
-_OF_REPLICATES = {
-    "w1_replicates": ("replicates", "replicates of that time against each other"),
-    "w1_others": ("others", "the other replicates of that time, a baseline"),
+    "w1_replicates": "replicates",
+    "w1_others": "others",
 }
 
 #: Columns that are also shown in per cent of the midpoint's.
@@ -35,6 +32,12 @@ _LEGEND = """\
 midpoint, previous, next  baselines without a model
 reference                 about what as many fresh cells of that time would have
 ( %)                      in per cent of the midpoint's"""
+
+#: Lines of the legend for columns that not every table has.
+_OF_REPLICATES = {
+    "w1_replicates": "replicates                replicates of that time from each other",
+    "w1_others": "others                    other replicates for the held-out one, a baseline",
+}
 
 
 def print_scores(scores: pd.DataFrame) -> None:
@@ -47,23 +50,26 @@ def print_scores(scores: pd.DataFrame) -> None:
         padding=(0, 1, 0, 0),
     )
     table.add_column("held out", justify="right")
-    found = {column: text for column, text in _OF_REPLICATES.items() if column in scores}
-    columns = _COLUMNS | {column: heading for column, (heading, _) in found.items()}
-    for heading in columns.values():
-        table.add_column(heading, justify="right")
-    for when, row in compare_with_midpoint(scores).iterrows():
+    means = compare_with_midpoint(scores)
+    columns = [name for name in _COLUMNS if name in means and means[name].notna().any()]
+    for column in columns:
+        table.add_column(_COLUMNS[column], justify="right")
+    for when, row in means.iterrows():
         if when == "mean":
             table.add_section()
         shares = {column: f" ({row[share]:.0f} %)" for column, share in _SHARES.items()}
         table.add_row(
             str(when),
-            *(f"{row[column]:.3f}{shares.get(column, '')}" for column in columns),
+            *(
+                "" if isnan(row[column]) else f"{row[column]:.3f}{shares.get(column, '')}"
+                for column in columns
+            ),
         )
     console = Console()
     console.print(table)
-    for heading, meaning in found.values():
-        console.print(f"{heading:<24}  {meaning}", style="dim")
     console.print(_LEGEND, style="dim")
+    for column in _OF_REPLICATES.keys() & set(columns):
+        console.print(_OF_REPLICATES[column], style="dim")
 
 
 def print_pairs(title: str, pairs: dict[str, str]) -> None:

@@ -26,8 +26,8 @@ from cellflow.methods.recipes import Recipe
 from cellflow.nets import centre_and_scale
 from cellflow.training.context import Fit
 from cellflow.training.devices import cpu_threads
-from cellflow.training.fit import split_marginals
 from cellflow.training.potentials import load_or_fit_potentials, potentials_path
+from cellflow.training.splits import split_marginals
 from cellflow.training.time_course import split_by_label
 
 if TYPE_CHECKING:

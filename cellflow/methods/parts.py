@@ -455,12 +455,22 @@ class MetricSettings(PathSettings):
     ----------
     metric
         `land` or `rbf`; None uses land up to 10 dimensions.
-    land_gamma, land_rho, land_alpha
-        Width, offset and power of `land`.
+    land_gamma
+        Width of the kernel of `land`. None uses, in each interval, that of the highest
+        leave-one-out likelihood of the cells at its ends; published is one for each held-out time.
+    land_rho, land_alpha
+        Offset and power of `land`.
+    land_bends
+        Intervals in which paths are bent by `land`: with `sparse`, those in which the middles of
+        straight paths lie where cells are sparser than at both ends more often than of three cells
+        drawn alike, in a third of the pairs; with `all`, every one, as published.
     rbf_centres, rbf_kappa
         Number and width of the radial basis functions of `rbf`.
-    geopath_steps
-        Training steps of the net that bends the path.
+    geopath_steps, geopath_learning_rate
+        Training of the net that bends the path, apart from that of the flow: number of steps (None
+        takes as many as 10 passes through the cells need, since the net follows few cells too
+        closely) and constant learning rate. A tenth of the cells is not trained on, and the weights
+        with the lowest energy of the paths between these cells are used, or straight paths.
     """
 
     summary: ClassVar[str] = "learned geodesics through the data"
@@ -469,12 +479,14 @@ class MetricSettings(PathSettings):
 
     name: Literal["metric"] = "metric"
     metric: Literal["land", "rbf"] | None = None
-    land_gamma: PositiveFloat = 0.25
+    land_gamma: PositiveFloat | None = None
     land_rho: PositiveFloat = 1e-3
     land_alpha: PositiveFloat = 2.0
+    land_bends: Literal["sparse", "all"] = "sparse"
     rbf_centres: PositiveInt = 150
     rbf_kappa: PositiveFloat = 1.5
-    geopath_steps: PositiveInt = 1000
+    geopath_steps: PositiveInt | None = None
+    geopath_learning_rate: PositiveFloat = 1e-4
 
 
 class WFRPathSettings(PathSettings):

@@ -7,9 +7,10 @@ from cellflow.paths.gaussian_paths import (
     TargetPath,
     VariancePreservingPath,
 )
+from cellflow.paths.land import LandMetric, likelihood_width
 from cellflow.paths.metric_path import Geopath, MetricPath
 from cellflow.paths.path import Path, PathSample
-from cellflow.paths.riemannian import IntervalMetrics, LandMetric, Metric, RBFMetric
+from cellflow.paths.riemannian import IntervalMetrics, Metric, RBFMetric, share_sparser
 from cellflow.paths.wfr_path import WFRPath
 
 __all__ = [
@@ -27,4 +28,6 @@ __all__ = [
     "TargetPath",
     "VariancePreservingPath",
     "WFRPath",
+    "likelihood_width",
+    "share_sparser",
 ]

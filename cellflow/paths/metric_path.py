@@ -38,10 +38,13 @@ class MetricPath:
         (`requires_grad_(False)`).
     sigma
         Standard deviation of the noise, in units of the points.
+    straight_starts
+        Flow times at which the intervals start whose paths are not corrected.
     """
 
     geopath: Geopath
     sigma: float = 0.1
+    straight_starts: tuple[float, ...] = ()
 
     def sample(self, pairs: Pairs, t: Rows, generator: torch.Generator) -> PathSample:
         """Draw x_t for each pair; sigma = 0 draws no noise."""
@@ -55,7 +58,13 @@ class MetricPath:
         phi, slope = torch.func.jvp(  # type: ignore[misc]  # three values only with `has_aux`
             correction, (t,), (torch.ones_like(t),)
         )
-        gamma = 2 * s * (1 - s)
+        bends = self._bends(pairs.t0)
+        gamma = 2 * s * (1 - s) * bends
         x = add_noise(pairs.x0 + s * displacement + gamma * phi, self.sigma, generator)
-        u = (displacement + 2 * (1 - 2 * s) * phi) / length + gamma * slope
+        u = (displacement + 2 * (1 - 2 * s) * bends * phi) / length + gamma * slope
         return PathSample(x, u, **exponential_growth(pairs, t))
+
+    def _bends(self, t0: Rows) -> Tensor:
+        """Return 1 for the pairs whose paths are corrected and 0 for the others, shape (n, 1)."""
+        straight = t0.new_tensor(self.straight_starts)
+        return (~torch.isclose(t0[:, None], straight).any(dim=1, keepdim=True)).to(t0)

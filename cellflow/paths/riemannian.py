@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from cellflow._batch import Pairs
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
-from cellflow._typing import OtherPoints, Points, Rows
+from cellflow._typing import Points, Rows
 from cellflow.transport import squared_distances
 
 #: Least mean number of cells per cluster, so that clusters have a spread.
@@ -38,74 +39,6 @@ class Metric(Protocol):
     def __call__(self, x: Points) -> Points:
         """Return the diagonal at `x`, shape (n, d)."""
         ...
-
-
-@dataclass(frozen=True)
-class LandMetric:
-    """LAND metric: inverse local variance, for few dimensions (Arvanitidis et al. 2016).
-
-    M_d(x) = (h_d(x) + rho)^-alpha with
-    h_d(x) = sum_n (S_nd - x_d)^2 exp(-|x - S_n|^2 / (2 gamma^2))
-    (Kapuśniak et al. 2024, arXiv 2405.14780).
-
-    Attributes
-    ----------
-    samples
-        Cells S, shape (m, d).
-    gamma
-        Width of the kernel, in units of the points.
-    rho
-        Offset, in squared units of the points. Lower values raise the metric far from cells.
-    alpha
-        Power.
-    count
-        Number of cells that each sample represents.
-    """
-
-    samples: OtherPoints
-    gamma: float
-    rho: float = 1e-3
-    alpha: float = 2.0
-    count: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_positive(self.gamma, "gamma")
-        check_positive(self.rho, "rho")
-        check_positive(self.alpha, "alpha")
-        check_positive(self.count, "count")
-
-    @classmethod
-    def between(
-        cls,
-        source: Points,
-        target: OtherPoints,
-        gamma: float,
-        generator: torch.Generator,
-        *,
-        rho: float = 1e-3,
-        alpha: float = 2.0,
-        max_samples: int = 1000,
-    ) -> LandMetric:
-        """Build the metric of equally many cells of two populations, all of the smaller one.
-
-        At most `max_samples` cells are drawn and weighted by `count`, so that the metric depends
-        on the limit only through noise.
-        """
-        fewest = min(len(source), len(target))
-        drawn = max(1, min(fewest, max_samples // 2))
-        samples = [_subsample(cells, drawn, generator) for cells in (source, target)]
-        return cls(torch.cat(samples), gamma, rho, alpha, fewest / drawn)
-
-    def __call__(self, x: Points) -> Points:
-        """Return the diagonal of the metric at `x`, shape (n, d)."""
-        # Expand the squares to avoid an array of shape (n, m, d); coordinates relative to the mean
-        # of the samples keep rounding errors small.
-        centre = self.samples.mean(dim=0)
-        x, samples = x - centre, self.samples - centre
-        near = self.count * torch.exp(-squared_distances(x, samples) / (2 * self.gamma**2))
-        total = near.sum(dim=1, keepdim=True)
-        h = near @ samples.square() - 2 * x * (near @ samples) + x.square() * total
-        return (h.clamp(min=0) + self.rho) ** -self.alpha
 
 
 @dataclass(frozen=True)
@@ -218,6 +151,17 @@ class IntervalMetrics:
             if len(rows):
                 values = values.index_copy(0, rows, metric(x[rows]))
         return values
+
+
+def share_sparser(metric: Metric, pairs: Pairs) -> float:
+    """Return the share of pairs whose middle lies where cells are sparser than at both ends.
+
+    Sparser is where the mean logarithm of the diagonal of the metric is larger. Of three points
+    that are drawn alike, each is the sparsest with probability 1/3.
+    """
+    middle = (pairs.x0 + pairs.x1) / 2
+    here, *ends = (metric(x).log().mean(dim=1) for x in (middle, pairs.x0, pairs.x1))
+    return float((here > torch.maximum(*ends)).double().mean())
 
 
 def _subsample(rows: Tensor, n: int, generator: torch.Generator) -> Tensor:

@@ -39,9 +39,9 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     -------
     The axes, with one dot per seed. All values are of all scored cells, also the reference, drawn
     as a dash: about what as many fresh cells of the same time would have, and its spread over
-    random splits as a band. A dotted dash is the distance between replicates of that time, and
-    diamonds are the other replicates where one was held out. Below, sentences say what the scores
-    mean (on a figure of its own), and cautions.
+    random splits as a band; with `replicate_key`, the distance between replicates is a dotted line,
+    and diamonds are the other replicates where one was held out. Below, sentences say what the
+    scores mean (on a figure of its own), and cautions.
 
     Raises
     ------
@@ -67,14 +67,22 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
             zorder=3,
         )
     ends = place - 0.28, place + 0.28
-    ax.hlines(scores["w1_reference"], *ends, color=INK, linewidth=1.6, label="reference")
+    ax.hlines(
+        scores["w1_reference"], *ends, color=INK, linewidth=1.6, label="reference (fresh cells)"
+    )
     for low, high, level, spread in zip(
         *ends, scores["w1_reference"], scores["w1_reference_sd"], strict=True
     ):
         ax.fill_between([low, high], level - spread, level + spread, color=PALE, alpha=0.4, lw=0)
     if "w1_replicates" in scores and scores["w1_replicates"].notna().any():
-        levels = scores["w1_replicates"]
-        ax.hlines(levels, *ends, color=INK, linewidth=1.6, linestyle=":", label="replicates")
+        ax.hlines(
+            scores["w1_replicates"],
+            *ends,
+            color=INK,
+            linewidth=1.6,
+            linestyle=":",
+            label="replicates of the time",
+        )
     unit = time_unit_of(scores)
     ax.set_xticks(range(len(times)), [format_time(time, unit) for time in times])
     ax.set_xlim(-0.6, len(times) - 0.4)

@@ -99,8 +99,8 @@ def accuracy(inputs: ReportInputs) -> Section | None:
         "How far predictions are off",
         "accuracy",
         paragraphs=[
-            "Each time in turn was held out, predicted from the others, and compared with its real "
-            "cells. W1 is the mean distance that predicted cells have to move to become the real "
+            f"{_describe_folds(inputs.score_settings)}, and compared with its real cells. "
+            "W1 is the mean distance that predicted cells have to move to become the real "
             "ones, lower is better; all of it is of all scored cells. 'Midpoint' needs no model. "
             "'Reference' is about what as many fresh cells of the same time would have, what "
             "sampling alone costs: the distance of one half of the real cells from the other, "
@@ -289,6 +289,13 @@ SECTIONS: tuple[Callable[[ReportInputs], Section | None], ...] = (
     trust,
     fit,
 )
+
+
+def _describe_folds(settings: Mapping[str, Any]) -> str:
+    """Begin the sentence on how times were held out."""
+    if settings.get("left_out_together"):
+        return "The times of the table were left out together, each was predicted from the others"
+    return "Each time in turn was held out, predicted from the others"
 
 
 def _format_scores(row: pd.Series) -> list[str]:

@@ -77,7 +77,7 @@ from cellflow.paths import (
     VariancePreservingPath,
     WFRPath,
 )
-from cellflow.training.context import Fit
+from cellflow.training.context import Couple, Fit
 from cellflow.training.geodesics import metric_path
 from cellflow.training.potentials import load_or_fit_potentials
 from cellflow.transport import Plan, entropic_plan, partial_plan, unbalanced_plan
@@ -251,29 +251,29 @@ COUPLING_BUILDERS: dict[str, Callable[..., Coupling]] = {
 }
 
 
-def _straight(fit: Fit, _settings: StraightSettings, _coupling: Coupling) -> Path:
+def _straight(fit: Fit, _settings: StraightSettings, _couple: Couple) -> Path:
     return StraightPath(fit.sigma)
 
 
-def _target(fit: Fit, settings: TargetSettings, _coupling: Coupling) -> Path:
+def _target(fit: Fit, settings: TargetSettings, _couple: Couple) -> Path:
     source = fit.marginals.populations[0]
     centre = source.centre[0] if isinstance(source, Gaussian) else fit.centre
     return TargetPath(settings.sigma, centre)
 
 
-def _vp(fit: Fit, _settings: VPSettings, _coupling: Coupling) -> Path:
+def _vp(fit: Fit, _settings: VPSettings, _couple: Couple) -> Path:
     return VariancePreservingPath(fit.sigma, fit.centre)
 
 
-def _bridge(fit: Fit, _settings: BridgeSettings, _coupling: Coupling) -> Path:
+def _bridge(fit: Fit, _settings: BridgeSettings, _couple: Couple) -> Path:
     return BridgePath(fit.sigma)
 
 
-def _wfr_path(fit: Fit, _settings: WFRPathSettings, _coupling: Coupling) -> Path:
+def _wfr_path(fit: Fit, _settings: WFRPathSettings, _couple: Couple) -> Path:
     return WFRPath(fit.wfr_length_scale, fit.sigma)
 
 
-#: Makes each path, given the coupling of the time course: `builder(fit, settings, coupling)`.
+#: Makes each path: `builder(fit, settings, couple)`; `couple` couples populations as the fit does.
 PATH_BUILDERS: dict[str, Callable[..., Path]] = {
     "straight": _straight,
     "target": _target,

@@ -10,12 +10,13 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from cellflow._random import torch_generator
 from cellflow._tensors import add_prefix, select_prefix
 from cellflow.couplings import Coupling
+from cellflow.objectives import Objective
 from cellflow.training.trainer import Callback, Trainer
 
 #: Number of validation pairs, and the seed of their times and noise.
@@ -50,16 +51,18 @@ class EarlyStopping(Callback):
 
     def after_reading(self, trainer: Trainer[Any]) -> bool:
         """Compute the loss on the unseen pairs."""
-        # The same times and noise at every reading, so that only the weights make a difference.
-        generator = torch_generator(_SEED, self.device)
-        with torch.no_grad():
-            loss = trainer.objective.loss(trainer.current, self.pairs, generator)
         losses = trainer.history.setdefault("check", [])
-        losses.append(float(loss))
+        losses.append(self.unseen_loss(trainer.objective, trainer.current))
         since_lowest = len(losses) - 1 - min(range(len(losses)), key=losses.__getitem__)
         if since_lowest == 0:
             self.best = deepcopy(trainer.current.state_dict())
         return self.patience is not None and since_lowest >= self.patience
+
+    @torch.no_grad()
+    def unseen_loss(self, objective: Objective, net: nn.Module) -> float:
+        """Return the loss of a net on the unseen pairs."""
+        # The same times and noise at every reading, so that only the weights make a difference.
+        return float(objective.loss(net, self.pairs, torch_generator(_SEED, self.device)))
 
     def state(self) -> dict[str, Tensor]:
         """Return the best weights so far."""

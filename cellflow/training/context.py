@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from cellflow.couplings import MixtureCoupling
 from cellflow.flow import Flow
 from cellflow.marginals import Marginals
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
+
+#: Couples populations at the times of a fit, with its method; one component for each interval.
+Couple = Callable[[Marginals], MixtureCoupling]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -12,8 +13,9 @@ from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow._random import torch_generator
 from cellflow._versions import versions
+from cellflow.couplings import MixtureCoupling
 from cellflow.flow import FitRecord, Flow, Inputs
-from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
+from cellflow.marginals import Gaussian, Marginals, TimeAxis
 from cellflow.methods.method import Method
 from cellflow.methods.parts import COUPLINGS, OATSettings
 from cellflow.methods.recipes import Recipe
@@ -22,16 +24,13 @@ from cellflow.training.builders import OBJECTIVE_BUILDERS, PATH_BUILDERS
 from cellflow.training.callbacks import EarlyStopping, ProgressBar, Timer
 from cellflow.training.checkpoints import Checkpoint
 from cellflow.training.context import Fit
-from cellflow.training.devices import cpu_threads, move_marginals
+from cellflow.training.devices import cpu_threads
 from cellflow.training.fine_tuning import check_tunable, tuning_recipe
 from cellflow.training.parallel import ProcessGroup
+from cellflow.training.splits import split_marginals
 from cellflow.training.target_net import TargetNet
 from cellflow.training.time_course import course_coupling, wfr_length_scale
 from cellflow.training.trainer import Callback, Trainer
-
-#: The training cells do not depend on the seed of a fit, as in the reference runner, so that seeds
-#: differ by training alone.
-SPLIT_SEED = 42
 
 
 def fit_flow(
@@ -112,10 +111,10 @@ def fit_flow(
             all_callbacks.append(target)
             fit = replace(fit, prior=replace(tuned, nets=target.net))
         coupling = course_coupling(fit)
-        path = PATH_BUILDERS[method.path.name](fit, method.path, coupling)
+        couple = partial(_couple, fit)
+        path = PATH_BUILDERS[method.path.name](fit, method.path, couple)
         if recipe.patience is not None:
-            check = course_coupling(replace(fit, marginals=unseen))
-            all_callbacks.append(EarlyStopping(check, device, recipe.patience))
+            all_callbacks.append(EarlyStopping(couple(unseen), device, recipe.patience))
         if progress:
             all_callbacks.append(ProgressBar(unit=unit))
         trainer = Trainer(
@@ -141,6 +140,11 @@ def fit_flow(
         from_noise=starts_from_noise(marginals),
     )
     return Flow(nets, axis, method, recipe, inputs, record, trainer.history)
+
+
+def _couple(fit: Fit, marginals: Marginals) -> MixtureCoupling:
+    """Return the coupling of other populations at the times of the fit."""
+    return course_coupling(replace(fit, marginals=marginals))
 
 
 def make_nets(marginals: Marginals, method: Method, recipe: Recipe, seed: int) -> Fields:
@@ -223,37 +227,3 @@ def check_prior(prior: Flow | None, method: Method, marginals: Marginals, axis: 
             raise InputError(f"the prior has {name} {mine}, this fit {theirs}; fit both alike")
     if method.objective.fine_tunes:
         check_tunable(prior, marginals)
-
-
-def split_marginals(
-    marginals: Marginals, fraction: float, device: torch.device
-) -> tuple[Marginals, Marginals]:
-    """Split each population at random in a share and its rest; for a share of 1, return it twice.
-
-    Raises
-    ------
-    InputError
-        If a population of one point would have to be split.
-    """
-    if fraction == 1:
-        here = move_marginals(marginals, device)
-        return here, here
-    generator = torch_generator(SPLIT_SEED)
-    parts: list[tuple[Population | Gaussian, Population | Gaussian]] = []
-    for population in marginals.populations:
-        if isinstance(population, Gaussian):
-            parts.append((population, population))
-            continue
-        if len(population) == 1:
-            raise InputError(
-                f"train_fraction={fraction:g} needs two points or more at each time, and one has "
-                "a single one; set it to 1"
-            )
-        order = torch.randperm(len(population), generator=generator)
-        n = min(max(2, round(fraction * len(population))), len(population) - 1)
-        parts.append((population[order[:n]], population[order[n:]]))
-    seen, unseen = (
-        move_marginals(replace(marginals, populations=tuple(side)), device)
-        for side in zip(*parts, strict=True)
-    )
-    return seen, unseen

@@ -21,7 +21,7 @@ from cellflow.training.builders import COUPLING_BUILDERS, Side
 from cellflow.training.context import Fit
 
 
-def course_coupling(fit: Fit) -> Coupling:
+def course_coupling(fit: Fit) -> MixtureCoupling:
     """Return the coupling of a time course, which samples all intervals with equal probability."""
     check_columns(fit)
     intervals = fit.marginals.intervals

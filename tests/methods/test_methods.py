@@ -35,6 +35,8 @@ SETTINGS = [
 
 #: Where the default is None, a value that is valid.
 GIVEN = {
+    "land_gamma": 0.25,
+    "geopath_steps": 100,
     "epsilon": 0.5,
     "condition_weight": 1.0,
     "cost_dim": 2,

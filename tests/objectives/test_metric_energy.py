@@ -13,8 +13,9 @@ from cellflow.couplings import MinibatchCoupling
 from cellflow.marginals import Population
 from cellflow.nets import GeopathNet
 from cellflow.objectives.metric_energy import MetricEnergy
+from cellflow.paths.land import LandMetric
 from cellflow.paths.metric_path import MetricPath
-from cellflow.paths.riemannian import IntervalMetrics, LandMetric, RBFMetric
+from cellflow.paths.riemannian import IntervalMetrics, RBFMetric
 from cellflow.training import EarlyStopping, Trainer
 from cellflow.training.devices import cpu_threads
 from tests.seeds import seeded
@@ -153,7 +154,7 @@ def test_paths_learn_to_follow_an_arc_of_cells(kind, generator):
     """Chords of the arc cross the void; the trained paths stay where cells are."""
     source, target = arc(0, 0.55, generator), arc(0.45, 1, generator)
     metric = (
-        LandMetric.between(source, target, 0.2, generator)
+        LandMetric.between(source, target, 0.2)
         if kind == "land"
         else RBFMetric.fit(
             torch.cat([source, target]), generator, n_centres=20, contrast=50.0, alpha=2.0

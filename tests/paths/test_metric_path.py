@@ -1,4 +1,4 @@
-"""Metrics made of cells, the net that bends paths, and the bent path against finite differences."""
+"""The bent path against finite differences, the net that bends it, and RBF metrics of cells."""
 
 import pytest
 import torch
@@ -9,8 +9,9 @@ from cellflow._batch import Batch, Pairs
 from cellflow._errors import InputError
 from cellflow.nets import GeopathNet
 from cellflow.paths import StraightPath
+from cellflow.paths.land import LandMetric
 from cellflow.paths.metric_path import MetricPath
-from cellflow.paths.riemannian import IntervalMetrics, LandMetric, RBFMetric
+from cellflow.paths.riemannian import IntervalMetrics, RBFMetric, share_sparser
 from tests.seeds import seeded
 
 SEEDS = st.integers(0, 2**31)
@@ -122,6 +123,23 @@ def test_a_path_can_be_drawn_where_no_gradients_are_kept(generator):
     torch.testing.assert_close(still.u, path.sample(pairs, t, generator).u.detach())
 
 
+@given(seed=SEEDS)
+def test_paths_of_some_intervals_can_stay_straight(seed):
+    generator = seeded(seed)
+    early, t_early = pairs_and_times(generator, start=0.5)
+    late, t_late = pairs_and_times(generator, start=2.5)
+    pairs, t = Pairs.cat([early, late]), torch.cat([t_early, t_late])
+    net = net_with_bends(generator)
+    some = MetricPath(net, sigma=0, straight_starts=(2.5,)).sample(pairs, t, generator)
+    bent = MetricPath(net, sigma=0).sample(pairs, t, generator)
+    straight = StraightPath(0).sample(pairs, t, generator)
+    for name in ("x", "u"):
+        ours, curved, lines = (getattr(each, name) for each in (some, bent, straight))
+        torch.testing.assert_close(ours[:9], curved[:9])
+        torch.testing.assert_close(ours[9:], lines[9:])
+        assert not torch.allclose(curved[9:], lines[9:])
+
+
 # --- the net ---
 
 
@@ -144,56 +162,6 @@ def test_the_bend_depends_on_time_and_on_both_ends(generator):
     bend = net(t, pairs.x0, pairs.x1)
     for other in ((t + 1, pairs.x0, pairs.x1), (t, -pairs.x0, pairs.x1), (t, pairs.x0, -pairs.x1)):
         assert not torch.allclose(net(*other), bend)
-
-
-# --- LAND ---
-
-
-def test_land_of_two_samples_by_hand():
-    """At the origin, e^-2 + 0.001 and 4 e^-8 + 0.001."""
-    samples = torch.tensor([[1.0, 0.0], [0.0, 2.0]], dtype=torch.float64)
-    origin = torch.zeros((1, 2), dtype=torch.float64)
-    inverse = LandMetric(samples, gamma=0.5, rho=1e-3, alpha=1.0)(origin) ** -1
-    assert inverse[0].tolist() == pytest.approx([0.136335, 0.00234185], rel=1e-5)
-    squared = LandMetric(samples, gamma=0.5, rho=1e-3, alpha=2.0)(origin)
-    assert squared[0].tolist() == pytest.approx([53.8001, 182_340], rel=1e-5)
-
-
-@given(seed=SEEDS, gamma=st.floats(0.1, 3), alpha=st.floats(0.5, 3), shift=st.floats(-50, 50))
-def test_land_is_its_sum_over_samples(seed, gamma, alpha, shift):
-    generator = seeded(seed)
-    x, samples = normal((7, 3), generator) + shift, normal((11, 3), generator) + shift
-    squares = (x[:, None] - samples).square()
-    near = torch.exp(-squares.sum(dim=2, keepdim=True) / (2 * gamma**2))
-    expected = ((squares * near).sum(dim=1) + 0.01) ** -alpha
-    metric = LandMetric(samples, gamma, 0.01, alpha)
-    torch.testing.assert_close(metric(x), expected, rtol=1e-7, atol=0)
-
-
-def test_land_in_single_precision_keeps_its_digits_far_from_the_origin(generator):
-    samples, x = normal((500, 5), generator) + 100, 2 * normal((200, 5), generator) + 100
-    exact = LandMetric(samples.float().double(), 0.25)(x.float().double())
-    single = LandMetric(samples.float(), 0.25)(x.float())
-    torch.testing.assert_close(single.double(), exact, rtol=5e-3, atol=0)
-
-
-def test_drawn_samples_stand_for_all_cells(generator):
-    source, target = normal((3000, 2), generator), normal((2000, 2), generator) + 1
-    metrics = [
-        LandMetric.between(source, target, 0.5, generator, max_samples=limit)
-        for limit in (10_000, 1000)
-    ]
-    assert [len(metric.samples) for metric in metrics] == [4000, 1000]
-    assert [metric.count for metric in metrics] == [1.0, 4.0]
-    x = 0.5 + 0.5 * normal((50, 2), generator)
-    whole, drawn = (metric(x).log().mean() for metric in metrics)
-    assert float(drawn) == pytest.approx(float(whole), abs=0.1)
-
-
-def test_as_many_cells_of_either_population_are_drawn(generator):
-    source, target = torch.zeros((30, 2)), torch.ones((7, 2))
-    samples = LandMetric.between(source, target, 0.5, generator).samples
-    assert int((samples == 0).all(dim=1).sum()) == int((samples == 1).all(dim=1).sum()) == 7
 
 
 # --- radial basis functions ---
@@ -253,6 +221,26 @@ def test_same_seed_same_metric():
     torch.testing.assert_close(first, second, rtol=0, atol=0)
 
 
+# --- where cells are sparser ---
+
+
+def test_middles_across_a_ring_are_sparser_and_those_along_it_are_not(
+    generator,
+):
+    cells = ring(generator)
+    metric = LandMetric(cells, 0.2)
+    opposite = Pairs.over((0.0, 1.0), Batch(cells), Batch(-cells))
+    assert share_sparser(metric, opposite) == 1
+    order = torch.atan2(cells[:, 1], cells[:, 0]).argsort()
+    apart = Pairs.over((0.0, 1.0), Batch(cells[order[:-9]]), Batch(cells[order[9:]]))
+    assert share_sparser(metric, apart) < 1 / 3
+
+
+def test_nothing_is_sparser_in_a_flat_metric(generator):
+    pairs, _ = pairs_and_times(generator)
+    assert share_sparser(torch.ones_like, pairs) == 0
+
+
 # --- one metric for each interval ---
 
 
@@ -274,14 +262,6 @@ def test_gradients_pass_through_the_metrics_of_intervals(generator):
     (several_slope,) = torch.autograd.grad(several(x, t0).log().sum(), x)
     (slope,) = torch.autograd.grad(metric(x).log().sum(), x)
     torch.testing.assert_close(several_slope, slope)
-
-
-@pytest.mark.parametrize("name", ["gamma", "rho", "alpha"])
-@pytest.mark.parametrize("value", [0.0, -1.0, float("nan")])
-def test_numbers_of_a_land_metric_must_be_positive(name, value):
-    numbers = {"gamma": 1.0, "rho": 1.0, "alpha": 1.0, name: value}
-    with pytest.raises(InputError, match=f"{name} must be positive"):
-        LandMetric(torch.zeros((2, 2)), **numbers)
 
 
 @pytest.mark.parametrize("name", ["n_centres", "kappa", "contrast"])

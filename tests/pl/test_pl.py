@@ -96,6 +96,20 @@ def test_holdout_draws_one_mark_for_each_fold_and_series(scores):
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["day 1", "day 2"]
 
 
+def test_holdout_shows_one_size_its_meaning_and_replicates_where_known(scores):
+    ax = cf.pl.holdout(scores.assign(w1_replicates=[0.7, float("nan")]), show=False)
+    drawn = {dots.get_label(): dots for dots in ax.collections}
+    heights = [dots[1] for dots in drawn["cellflow"].get_offsets().tolist()]
+    assert heights == scores["w1"].tolist()
+    levels = [line[0, 1] for line in drawn["reference (fresh cells)"].get_segments()]
+    assert levels == scores["w1_reference"].tolist()
+    assert "replicates of the time" in drawn
+    said = " ".join(ax.figure._supxlabel.get_text().split())
+    assert "than the midpoint, which needs no model" in said
+    plain = cf.pl.holdout(scores, show=False).collections
+    assert "replicates of the time" not in [dots.get_label() for dots in plain]
+
+
 def test_what_cannot_be_drawn_is_named(course, flow, predicted, scores):
     with pytest.raises(cf.InputError, match=r"result of cellflow\.tl\.interpolate"):
         cf.pl.interpolation(course, course)

@@ -259,5 +259,5 @@ def test_lipman_paths_start_from_the_noise_that_is_given(generator):
     marginals = Marginals((0.0, 1.0), (Gaussian(torch.zeros(1, 1)), Population.of(points)))
     chosen = method("fm")
     fit = Fit(marginals, chosen, recipe("default"), torch.full((1,), 8.0), 1.0, generator)
-    path = PATH_BUILDERS["target"](fit, chosen.path, course_coupling(fit))
+    path = PATH_BUILDERS["target"](fit, chosen.path, lambda _: course_coupling(fit))
     assert path.centre.item() == 0.0

@@ -5,7 +5,7 @@ import torch
 
 from cellflow import InputError
 from cellflow.marginals import Marginals, Population
-from cellflow.training.fit import split_marginals
+from cellflow.training.splits import split_marginals
 
 CPU = torch.device("cpu")
 
