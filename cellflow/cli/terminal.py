@@ -68,7 +68,7 @@ def print_scores(scores: pd.DataFrame) -> None:
     console = Console()
     console.print(table)
     console.print(_LEGEND, style="dim")
-    for column in _OF_REPLICATES.keys() & set(columns):
+    for column in [name for name in _OF_REPLICATES if name in columns]:
         console.print(_OF_REPLICATES[column], style="dim")
 
 

@@ -138,11 +138,12 @@ def describe_replicates(scores: pd.DataFrame) -> list[str]:
         )
     if "w1_others" in scores:
         times, means = _average(scores)
-        others, w1 = means["w1_others"], means["w1"]
+        others, w1 = min(means["w1_others"], means["w1_others_shifted"]), means["w1"]
         found.append(
-            f"{times}, the other replicates are {others:.3f} from the held-out one, and its "
-            f"prediction from its own cells is {w1:.3f}: {_compare(w1, others)} taking the others "
-            "for it"
+            f"{times}, the other replicates are {means['w1_others']:.3f} from the held-out one, "
+            f"{means['w1_others_shifted']:.3f} if shifted by the difference at its neighbouring "
+            f"times, and its prediction from its own cells is {w1:.3f}: {_compare(w1, others)} "
+            "taking the others for it"
         )
     return found
 

@@ -9,8 +9,9 @@ import numpy as np
 from cellflow.metrics.cloud import Cloud
 from cellflow.metrics.distances import wasserstein
 
-#: Name of a baseline of a held-out replicate: the cells of the others at the same time.
-OTHERS = "others"
+#: Baselines of a held-out replicate: the cells of the others at the same time, as they are and
+#: shifted by the mean difference of the replicate from them at its neighbouring times.
+OTHERS, OTHERS_SHIFTED = "others", "others_shifted"
 
 #: Draws of cells that a squared distance is a mean of, over all comparisons together at least.
 _N_DRAWS = 6

@@ -19,7 +19,8 @@ _SERIES = (
     ("w1_next", "next time", ">", PALE, -0.1),
     ("w1_midpoint", "midpoint baseline", "s", INK, -0.1),
     ("w1", "cellflow", "o", PREDICTED, 0.1),
-    ("w1_others", "other replicates", "D", INK, -0.1),
+    ("w1_others", "other replicates", "D", PALE, 0.0),
+    ("w1_others_shifted", "others, shifted", "D", INK, 0.0),
 )
 
 

@@ -39,6 +39,7 @@ _SCORES = {
     "w1_reference": "reference",
     "w1_replicates": "replicates",
     "w1_others": "other replicates",
+    "w1_others_shifted": "others, shifted",
     "percent": "% of midpoint",
     "percent_reference": "reference, % of midpoint",
     "energy": "energy distance",

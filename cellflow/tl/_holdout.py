@@ -71,8 +71,10 @@ def holdout(
         What a fold holds out. `time`: all cells of a time, predicted by a flow of the other times.
         `replicate`: one replicate of `replicate_key` at all times; a flow is fitted to the other
         replicates, and moves the replicate's own cells of its neighbouring times to the held-out
-        one. That is the question whether a flow holds for a new donor or batch; the other
-        replicates at that time are a baseline, `others`.
+        one. That is the question whether a flow holds for a new donor or batch. The flow knows the
+        others at that time, as the midpoint does not; the rivals are `others`, their cells of that
+        time, and `others_shifted`, these moved by the replicate's mean difference from them at its
+        neighbouring times.
     flow
         Flow whose settings are scored: its representation, method, recipe, clock, and the keys
         that it was fitted with. In each fold a flow with these settings is fitted to the training
@@ -125,9 +127,9 @@ def holdout(
         prediction can be nearer if the training cells are of the same replicates, whose differences
         it then carries; if every time has replicates of its own, no method can be expected to be.
         NaN with fewer than two replicates, where the reference is that of halves alone.
-    `replicate`, `{score}_others`
+    `replicate`, `{score}_others`, `{score}_others_shifted`
         With `hold_out="replicate"`: the held-out replicate, and scores of the other replicates'
-        cells of that time as its prediction.
+        cells of that time as its prediction, as they are and shifted.
     `{score}_{baseline}`
         `w1`, `w1_half`, `energy`, `mean_error`, `cov_error`, `var_ratio`, `w1_error`, `w1_excess`
         of `previous`, `next`, `midpoint`, `midpoint_0.7`, `midpoint_0.8`, `midpoint_0.9`.

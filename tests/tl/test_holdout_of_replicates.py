@@ -98,6 +98,8 @@ def test_a_held_out_replicate_is_predicted_from_its_own_cells(donors, quick):
     assert c["w1_others"] == pytest.approx(2, abs=0.2)
     assert c["w1_previous"] == pytest.approx(1, abs=0.2)
     assert c["w1_midpoint"] < 0.4
+    # All that differs is a shift, so that the others moved by it are as fresh cells of c.
+    assert c["w1_others_shifted"] < 0.4
     assert "w1_replicates" not in scores
     assert any("taking the others" in said for said in describe_replicates(scores))
     assert donors.uns["cellflow"]["holdout"]["settings"]["hold_out"] == "replicate"
@@ -197,4 +199,5 @@ def test_the_command_writes_and_reads_them(donors, run, tmp_path):
     assert [each["replicate"] for each in folds] == ["a", "b", "c"]
     assert folds[2]["baselines"]["others"] == folds[2]["baseline_scores"]["others"]["w1"]
     assert read_scores(tmp_path / "b.json")["w1_others"].notna().all()
+    assert folds[0]["baseline_scores"]["others_shifted"]["w1"] > 0
     assert run("plot", "holdout", "b.json", "--output", "b.png")[0] == 0
