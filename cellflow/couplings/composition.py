@@ -31,6 +31,9 @@ N_NEIGHBORS = 15
 #: number of cells at which it is half of that: densities of few cells are mostly noise.
 _MAX_SHARE, _N_HALF = 0.6, 100.0
 
+#: Least width of the kernel, where neighbours coincide with a cell.
+_LEAST_WIDTH = 1e-100
+
 #: Rows of a matrix of distances that are computed at a time.
 _CHUNK_SIZE = 512
 
@@ -67,8 +70,7 @@ def log_density_ratio(
         distance = distances(cells[rows], cells)
         distance[np.arange(len(rows)), rows] = np.inf
         width = np.partition(distance, rank, axis=1)[:, rank, None]
-        # The smallest number keeps 0 / 0 from occurring where cells coincide.
-        kernel = np.exp(-0.5 * np.square(distance / np.maximum(width, np.finfo(float).tiny)))
+        kernel = np.exp(-0.5 * np.square(distance / np.maximum(width, _LEAST_WIDTH)))
         sums[0, rows], sums[1, rows] = kernel[:, :n] @ mass[:n], kernel[:, n:] @ mass[n:]
     totals = np.tile([[float(n)], [float(len(y))]], len(cells))
     totals[0, :n] -= mass[:n]

@@ -16,7 +16,7 @@ def test_fit_records_itself_and_makes_what_is_missing(semrau, quick, tmp_path):
     flow = cf.tl.fit(semrau, recipe=quick, progress=False)
     assert semrau.obsm["X_cellflow"].shape[1] == flow.dim == 40
     entry = semrau.uns["cellflow"]["fit"]
-    assert entry["method"]["coupling"]["name"] == "wfr"
+    assert entry["method"]["coupling"]["name"] == "composition"
     assert entry["time_axis"] == "learned"
     assert entry["recipe"]["n_steps"] == 30
     assert entry["history"]["step"].tolist() == [30]

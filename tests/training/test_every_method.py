@@ -73,7 +73,7 @@ def test_methods_that_pass_elsewhere_still_reach_the_next_time(name):
     assert float(moved[0]) == pytest.approx(1.0, abs=0.25)
 
 
-@pytest.mark.parametrize("name", sorted(set(COUPLINGS) - {"wfr", "acceleration"}))
+@pytest.mark.parametrize("name", sorted(set(COUPLINGS) - {"wfr", "composition", "acceleration"}))
 def test_every_coupling_of_cells_can_be_fitted_with(name):
     marginals = moving(n=60)
     flow = fitted(
