@@ -102,7 +102,7 @@ fates: $(VENV)/.base
 
 # The tables of docs/sctimebench.md, which need CELLFLOW_DATA. Everything runs in an environment of
 # benchmarks/sctimebench/requirements.txt with cellflow beside it: .venv-sctimebench, or that of
-# PEERS=/path/to/python. REFRESH="cellflow" computes the methods whose names begin so again.
+# PEERS=/path/to/python. REFRESH=cellflow runs the methods of this folder again.
 sctimebench: $(if $(PEERS),,.venv-sctimebench/.ready)
 	OMP_NUM_THREADS=1 $(or $(PEERS),.venv-sctimebench/bin/python) benchmarks/sctimebench/compare.py \
 		results/sctimebench $(if $(REFRESH),--refresh $(REFRESH))

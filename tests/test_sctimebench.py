@@ -123,7 +123,7 @@ def make_method(monkeypatch, tmp_path):
         names = ("NEXT_TIMEPOINT_GENE_EXPRESSION", "NEXT_CELLTYPE", "PRED_GRAPH")
         options = [[Outputs[name]] for name in names]
         config = {"method": {"metadata": metadata}, "options": options}
-        return module.Cellflow({**config, "output_path": str(tmp_path)})
+        return module.Cellflow({**config, "output_path": str(tmp_path / "outputs")})
 
     return make
 

@@ -5,9 +5,8 @@
 
 PYTHON is that of an environment of `requirements.txt` in which cellflow can be imported. Every
 score comes from the command `scTimeBench`, run once for each method and task. What is in FOLDER
-already is kept, so a stopped run goes on; `--refresh` computes methods again, by the beginning of
-their names. Writes FOLDER/scores.csv and FOLDER/tables.md, and the tables into a page given by
-`--page`.
+already is kept, so a stopped run goes on; `--refresh` runs all methods of a folder of `methods/`
+again. Writes FOLDER/scores.csv and FOLDER/tables.md, and the tables into a page given by `--page`.
 """
 
 from __future__ import annotations
@@ -89,12 +88,13 @@ def main() -> None:
     data = folder / "data"
     if not all((data / f"{name}.h5ad").exists() for name in FILES):
         subprocess.run([sys.executable, HERE / "prepare.py", data], check=True)
+    for each in options.refresh:
+        shutil.rmtree(folder / each, ignore_errors=True)
     scores = []
     for name in options.methods:
-        home = folder / name.replace(", ", "-").replace(" ", "-")
-        if any(name.startswith(each) for each in options.refresh):
-            shutil.rmtree(home, ignore_errors=True)
-        for task in METHODS[name][2]:
+        method, _, tasks = METHODS[name]
+        home = folder / method / name.replace(", ", "-").replace(" ", "-")
+        for task in tasks:
             if not (home / f"{task}.csv").exists():
                 run_task(name, task, home, data)
             scores.append(pd.read_csv(home / f"{task}.csv"))
@@ -116,7 +116,7 @@ def run_task(name: str, task: str, home: Path, data: Path) -> None:
     # Outputs of several runs into one database would be scored twice.
     database.unlink(missing_ok=True)
     command = [Path(sys.executable).with_name("scTimeBench"), "--config", config,
-               "--database_path", database, "--output_dir", home / "outputs",
+               "--database_path", database, "--output_dir", home.parent / "outputs",
                "--log_level", "DEBUG", "--log_file", home / f"{task}.log"]  # fmt: skip
     # JAX takes every core unless it is told otherwise.
     environment = {
@@ -188,7 +188,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", help="where to write")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
-    parser.add_argument("--refresh", nargs="+", default=[], help="methods to compute again")
+    folders = sorted({folder for folder, _, _ in METHODS.values()})
+    parser.add_argument(
+        "--refresh", nargs="+", default=[], choices=folders, help="folders of methods to run again"
+    )
     parser.add_argument("--page", type=Path, help="page with marks of tables, to bring up to date")
     return parser.parse_args()
 

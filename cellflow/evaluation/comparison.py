@@ -112,7 +112,7 @@ def _name_times(labels: list[str]) -> str:
         if len(labels) <= 3
         else (f"{len(labels)} held-out times")
     )
-    return f"On the mean of {named} predictions are"
+    return f"On the mean of {named}, predictions are"
 
 
 def _gain(w1: float, midpoint: float) -> int:
@@ -135,12 +135,16 @@ def _describe_seeds(scores: pd.DataFrame) -> list[str]:
         return []
     means = scores.groupby("seed")[["w1", "w1_midpoint"]].mean()
     gains = [_gain(row["w1"], row["w1_midpoint"]) for _, row in means.iterrows()]
-    low, high = (
-        f"{abs(gain)} % {'nearer' if gain >= 0 else 'farther'}" for gain in (min(gains), max(gains))
-    )
-    if low == high:
+    if min(gains) == max(gains):
         return []
-    return [f"Of {len(gains)} seeds, the worst is {low}, the best {high}"]
+    worst, best = (_name_gain(gain) for gain in (min(gains), max(gains)))
+    return [f"Of {len(gains)} seeds, the worst is {worst}, the best {best}"]
+
+
+def _name_gain(gain: int) -> str:
+    if gain == 0:
+        return "as near"
+    return f"{abs(gain)} % {'nearer' if gain > 0 else 'farther'}"
 
 
 def _describe_energy(folds: pd.DataFrame, labels: pd.Series) -> list[str]:

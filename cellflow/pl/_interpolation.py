@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from cellflow._errors import InputError
 from cellflow._keys import FIT, INTERPOLATE, REPRESENTATION, read_cautions, read_record
-from cellflow.io import convert_unit, plural_unit, time_points_of
+from cellflow.io import convert_unit, format_time, time_points_of
 from cellflow.pl._canvas import (
     PALE,
     PREDICTED,
@@ -76,7 +76,7 @@ def interpolation(
     is_own = ax is None
     ax = canvas(ax)
     points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
-    cells, unit = plane.cells, plural_unit(str(entry["unit"]))
+    cells, unit = plane.cells, str(entry["unit"])
     target, size = float(entry["time"]), dot_size(adata.n_obs)
     before = [t for t in points.times if t < target][-1:]
     after = [t for t in points.times if t > target][:1]
@@ -87,7 +87,12 @@ def interpolation(
     for time, colour in zip([*before, *after], SAFE, strict=False):
         chosen = cells[points.elapsed == time]
         scatter(
-            ax, chosen, s=size, color=colour, alpha=0.8, label=f"measured, {time:g} {unit}".rstrip()
+            ax,
+            chosen,
+            s=size,
+            color=colour,
+            alpha=0.8,
+            label=f"measured, {format_time(time, unit)}",
         )
     if real.any():
         scatter(
@@ -97,7 +102,7 @@ def interpolation(
             facecolors="none",
             edgecolors="black",
             linewidths=0.6,
-            label=f"measured, {target:g} {unit}".rstrip(),
+            label=f"measured, {format_time(target, unit)}",
         )
     scatter(
         ax,
@@ -105,10 +110,10 @@ def interpolation(
         s=size,
         c=PREDICTED,
         alpha=0.8,
-        label=f"predicted, {target:g} {unit}".rstrip(),
+        label=f"predicted, {format_time(target, unit)}",
     )
     plane.frame(ax)
-    ax.set_title(f"Cells predicted at {target:g} {unit}".rstrip(), fontsize="medium")
+    ax.set_title(f"Cells predicted at {format_time(target, unit)}", fontsize="medium")
     ax.legend(frameon=False, fontsize="small", markerscale=1.8, loc="best")
     note_cautions(ax, read_cautions(adata.uns, FIT), grow=is_own)
     return finish(ax, show=show)

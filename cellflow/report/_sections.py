@@ -24,6 +24,7 @@ from cellflow._keys import (
 )
 from cellflow.evaluation.cautions import describe_known
 from cellflow.evaluation.comparison import compare_with_midpoint, describe_comparison
+from cellflow.evaluation.replicates import describe_replicates
 from cellflow.io import count_growth, per_unit
 from cellflow.report._cautions import cautions, compare_settings, describe_use_of_counts
 from cellflow.report._inputs import ReportInputs
@@ -37,6 +38,8 @@ _SCORES = {
     "w1_next": "time after",
     "w1_reference": "reference",
     "w1_replicates": "replicates",
+    "w1_others": "other replicates",
+    "w1_others_shifted": "others, shifted",
     "percent": "% of midpoint",
     "percent_reference": "reference, % of midpoint",
     "energy": "energy distance",
@@ -97,13 +100,15 @@ def accuracy(inputs: ReportInputs) -> Section | None:
         "How far predictions are off",
         "accuracy",
         paragraphs=[
-            "Each time in turn was held out, predicted from the others, and compared with its real "
-            "cells. W1 is the mean distance that predicted cells have to move to become the real "
+            f"{_describe_folds(inputs.score_settings)}, and compared with its real cells. "
+            "W1 is the mean distance that predicted cells have to move to become the real "
             "ones, lower is better; all of it is of all scored cells. 'Midpoint' needs no model. "
             "'Reference' is about what as many fresh cells of the same time would have, what "
             "sampling alone costs: the distance of one half of the real cells from the other, "
             "extrapolated to all.",
-            " ".join(f"{sentence}." for sentence in describe_comparison(scores)),
+            " ".join(
+                f"{each}." for each in describe_comparison(scores) + describe_replicates(scores)
+            ),
             f"{format_list([*how, f'{seeds} seed' + 's' * (seeds > 1)])}.".capitalize(),
         ],
         # Repeated here, since scores of another representation do not belong to this flow.
@@ -285,6 +290,13 @@ SECTIONS: tuple[Callable[[ReportInputs], Section | None], ...] = (
     trust,
     fit,
 )
+
+
+def _describe_folds(settings: Mapping[str, Any]) -> str:
+    """Begin the sentence on how times were held out."""
+    if settings.get("left_out_together"):
+        return "The times of the table were left out together, each was predicted from the others"
+    return "Each time in turn was held out, predicted from the others"
 
 
 def _format_scores(row: pd.Series) -> list[str]:

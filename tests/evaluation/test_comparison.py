@@ -44,7 +44,7 @@ def test_losses_and_ties_are_named_as_such(w1, words):
 def test_several_times_are_compared_by_their_mean_and_losses_named():
     said = describe_comparison(table(0.7, 1.1, 0.9))
     assert said[0].startswith(
-        "On the mean of 12 h, 24 h and 36 h predictions are 10 % nearer to the measured cells"
+        "On the mean of 12 h, 24 h and 36 h, predictions are 10 % nearer to the measured cells"
     )
     assert said[1:] == ["They are farther than the midpoint at 24 h (10 %)"]
     assert "the mean of 4 held-out times" in describe_comparison(table(1, 1, 1, 1))[0]
@@ -61,6 +61,10 @@ def test_seeds_that_differ_are_reported():
     scores = table([0.9, 1.1], [0.8, 1.0], seeds=(0, 1))
     assert "Of 2 seeds, the worst is 5 % farther, the best 15 % nearer" in describe_comparison(
         scores
+    )
+    assert (
+        "the worst is as near, the best 5 % nearer"
+        in describe_comparison(table([1.0, 0.95], seeds=(0, 1)))[1]
     )
     assert len(describe_comparison(table([0.9, 0.9], seeds=(0, 1)))) == 1
 

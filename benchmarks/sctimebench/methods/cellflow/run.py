@@ -21,6 +21,7 @@ Metadata of the YAML:
 
 from __future__ import annotations
 
+import hashlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -66,11 +67,12 @@ class Cellflow(BaseMethod):
         sc.pp.pca(ann_data, n_comps=min(N_DIMS, min(ann_data.shape) - 1))
         self.mean = to_dense(ann_data.X).mean(axis=0)
         cf.pp.embed(ann_data, use_rep="X_pca")
-        self.course, folder = ann_data, Path(self.output_path) / "flow"
+        self.course, folder = ann_data, self._flow_folder(ann_data)
         if folder.exists():
             self.flow = cf.Flow.load(folder)
         else:
             self.flow = cf.tl.fit(ann_data, time_key=TIME, rng=self.seed, progress=False)
+            folder.parent.mkdir(exist_ok=True)
             self.flow.save(folder)
 
     def generate_embedding(self, test_ann_data: AnnData) -> np.ndarray:
@@ -119,6 +121,13 @@ class Cellflow(BaseMethod):
             best = np.argmax(near.obsm["fate_probabilities"][near.obs[TIME] == time], axis=1)
             types[times == time] = np.asarray(names, object)[best]
         return pd.DataFrame({CELL_TYPE: types})
+
+    def _flow_folder(self, course: AnnData) -> Path:
+        """Return the folder of the flow of these cells, beside the outputs of all metadata."""
+        digest = hashlib.sha256(str(self.seed).encode())
+        for each in (course.obsm["X_cellflow"], course.obs[TIME].to_numpy(float)):
+            digest.update(np.ascontiguousarray(each).tobytes())
+        return Path(self.output_path).parent / "flows" / digest.hexdigest()[:16]
 
     def _populate(self, time: float, fitted: np.ndarray) -> AnnData:
         """Return the population of a time that the flow was not fitted to."""
