@@ -15,7 +15,8 @@ import cellflow as cf
 from cellflow.representation import from_context, points_of
 
 TARGET = Path(__file__).parents[1] / "docs" / "images" / "film.png"
-HELD_OUT = 36.0
+#: Times that are left out, as in `cellflow demo`.
+LEFT_OUT = (48.0, 60.0)
 
 #: From plane to plane; width, skew and height of a plane.
 STEP, WIDTH, SKEW, HEIGHT = 1.25, 1.0, 0.46, 2.0
@@ -49,7 +50,7 @@ class Stage:
 
 def draw_plane(ax: Axes, stage: Stage, time: float, depth: float) -> None:
     """A frame with its time below it."""
-    held = time == HELD_OUT
+    held = time in LEFT_OUT
     left = STEP * float(stage.along(time))
     sides = np.array([[0, 0], [WIDTH, SKEW], [WIDTH, SKEW + HEIGHT], [0, HEIGHT]])
     frame = Polygon(
@@ -64,10 +65,10 @@ def draw_plane(ax: Axes, stage: Stage, time: float, depth: float) -> None:
 
 
 def draw_legend(ax: Axes, left: float, ring: dict) -> None:
-    """What the two kinds of points on the held-out plane are."""
+    """Name the two kinds of points on the planes of left-out times."""
     small = {"va": "center", "fontsize": 8.5}
     ax.scatter(left + 0.53, -0.175, s=14, **ring)
-    ax.text(left + 0.6, -0.175, "held out", color=REAL, **small)
+    ax.text(left + 0.6, -0.175, "left out", color=REAL, **small)
     ax.scatter(left + 0.53, -0.335, s=12, color=PREDICTED, linewidths=0)
     ax.text(left + 0.6, -0.335, "predicted", color=PREDICTED, **small)
 
@@ -86,13 +87,13 @@ def draw_paths(
 
 
 def main() -> None:
-    """Hold 36 h out, fit, predict, and draw the course as a row of planes."""
+    """Leave two times out, fit, predict, and draw the course as a row of planes."""
     course = cf.datasets.semrau2017()
     course = course[course.X.getnnz(axis=1) > 0].copy()
-    kept = course[course.obs["time"] != HELD_OUT].copy()
+    kept = course[~course.obs["time"].isin(LEFT_OUT)].copy()
     cf.pp.embed(kept, n_dims=5, whiten=True)
     flow = cf.tl.fit(kept)
-    predicted = cf.tl.interpolate(kept, flow, HELD_OUT).obsm["X_cellflow"]
+    predicted = {time: cf.tl.interpolate(kept, flow, time).obsm["X_cellflow"] for time in LEFT_OUT}
     times = np.unique(course.obs["time"])
     # Every plane is one of the times on which paths are known.
     dense = np.interp(np.linspace(0, len(times) - 1, 121), np.arange(len(times)), times)
@@ -110,12 +111,13 @@ def main() -> None:
     for k, time in enumerate(times):
         here = stage.place(time, cells[course.obs["time"] == time])
         draw_plane(ax, stage, time, 10 * k)
-        if time == HELD_OUT:
-            there = stage.place(time, predicted)
+        if time in LEFT_OUT:
+            there = stage.place(time, predicted[time])
             ring = {"facecolors": "none", "edgecolors": REAL, "linewidths": 0.45}
             ax.scatter(*here.T, s=10, **ring, zorder=10 * k + 1)
             ax.scatter(*there.T, s=5, color=PREDICTED, linewidths=0, alpha=0.85, zorder=10 * k + 2)
-            draw_legend(ax, STEP * k, ring)
+            if time == LEFT_OUT[0]:
+                draw_legend(ax, STEP * k, ring)
         else:
             filled = {"color": stage.colour(time), "linewidths": 0, "alpha": 0.85}
             ax.scatter(*here.T, s=6, **filled, zorder=10 * k + 1)

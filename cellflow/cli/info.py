@@ -76,7 +76,7 @@ def _describe_flow(flow: Flow) -> dict[str, str]:
     from cellflow._checks import format_list
     from cellflow.images.space import description
     from cellflow.io import conditions_of
-    from cellflow.methods.names import WFR_GROWTH
+    from cellflow.methods.names import GROWTH_EVIDENCE
     from cellflow.representation import from_context
 
     conditions = conditions_of(flow).describe()
@@ -86,7 +86,7 @@ def _describe_flow(flow: Flow) -> dict[str, str]:
         "space": description(flow) or from_context(flow.context).describe(),
         "method": ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts),
         **({"conditions": "; ".join(conditions)} if conditions else {}),
-        "growth": f"{evidence}: {WFR_GROWTH[evidence]}" if evidence else "mass is conserved",
+        "growth": f"{evidence}: {GROWTH_EVIDENCE[evidence]}" if evidence else "mass is conserved",
         "seed": str(flow.record.seed),
         "steps": str(flow.history["step"][-1]),
         "last loss": f"{flow.history['loss'][-1]:.4f}",

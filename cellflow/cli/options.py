@@ -16,11 +16,11 @@ from cellflow._errors import CellflowWarning
 from cellflow.evaluation.protocols import PROTOCOLS
 from cellflow.methods.names import (
     EXPRESSION_KINDS,
+    GROWTH_EVIDENCE,
     HELD_OUT_STARTS,
     RECIPES,
     STARTS,
     TIME_AXES,
-    WFR_GROWTH,
 )
 from cellflow.methods.presets import PRESETS
 
@@ -185,10 +185,10 @@ def parts(*names: str) -> Callable[[Command], Command]:
 
 growth = click.option(
     "--growth",
-    type=click.Choice(list(WFR_GROWTH)),
+    type=click.Choice(list(GROWTH_EVIDENCE)),
     panel=FIT,
     help="Evidence of the growth of populations, for methods default and wfr-fm; "
-    + describe_choices(WFR_GROWTH)
+    + describe_choices(GROWTH_EVIDENCE)
     + ". [default: the method's]",
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import isnan
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -21,6 +22,7 @@ _COLUMNS = {
     "w1_next": "next",
     "w1_reference": "reference",
     "w1_replicates": "replicates",
+    "w1_others": "others",
 }
 
 #: Columns that are also shown in per cent of the midpoint's.
@@ -31,7 +33,11 @@ midpoint, previous, next  baselines without a model
 reference                 about what as many fresh cells of that time would have
 ( %)                      in per cent of the midpoint's"""
 
-_OF_REPLICATES = "replicates                replicates of that time from each other"
+#: Lines of the legend for columns that not every table has.
+_OF_REPLICATES = {
+    "w1_replicates": "replicates                replicates of that time from each other",
+    "w1_others": "others                    other replicates for the held-out one, a baseline",
+}
 
 
 def print_scores(scores: pd.DataFrame) -> None:
@@ -54,13 +60,16 @@ def print_scores(scores: pd.DataFrame) -> None:
         shares = {column: f" ({row[share]:.0f} %)" for column, share in _SHARES.items()}
         table.add_row(
             str(when),
-            *(f"{row[column]:.3f}{shares.get(column, '')}" for column in columns),
+            *(
+                "" if isnan(row[column]) else f"{row[column]:.3f}{shares.get(column, '')}"
+                for column in columns
+            ),
         )
     console = Console()
     console.print(table)
     console.print(_LEGEND, style="dim")
-    if "w1_replicates" in columns:
-        console.print(_OF_REPLICATES, style="dim")
+    for column in [name for name in _OF_REPLICATES if name in columns]:
+        console.print(_OF_REPLICATES[column], style="dim")
 
 
 def print_pairs(title: str, pairs: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ from cellflow.couplings.acceleration_transport import (
     acceleration_cost,
 )
 from cellflow.couplings.bridge import bridge_transitions
+from cellflow.couplings.composition import composition_coupling, log_density_ratio
 from cellflow.couplings.coupling import Coupling, IndependentCoupling, PairTable
 from cellflow.couplings.dual_ascent import THRESHOLD, fit_potentials, warn_unless_converged
 from cellflow.couplings.dual_potentials import Potentials
@@ -44,10 +45,12 @@ __all__ = [
     "acceleration_cost",
     "blockwise_coupling",
     "bridge_transitions",
+    "composition_coupling",
     "default_delta",
     "euclidean",
     "exact_full_coupling",
     "fit_potentials",
+    "log_density_ratio",
     "low_rank_coupling",
     "potentials_plan",
     "squared_euclidean",

@@ -81,6 +81,54 @@ class PlanCoupling(Coupling):
         )
 
 
+def growing_masses(
+    source: FiniteMarginal, target: FiniteMarginal, growth: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the masses of the cells of both sides, shapes (n,) and (m,).
+
+    A cell has mass one, or its weight relative to the mean weight. Masses of the target are scaled
+    so that the total grows by m / n, clipped to the limits `growth`.
+    """
+    a, b = (each.masses.double().cpu().numpy() * len(each.cells) for each in (source, target))
+    observed_growth = b.sum() / a.sum()
+    return a, b * (np.clip(observed_growth, *growth) / observed_growth)
+
+
+def scale_to_masses(plan: Plan, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the masses of the entries of a plan at both ends, shape (k,) each.
+
+    They are the plan with its rows scaled to the masses `a` of the source, and with its columns
+    scaled to the masses `b` of the target.
+    """
+    at_start, at_end = (
+        plan.mass / np.bincount(index, plan.mass)[index] * each[index]
+        for index, each in ((plan.rows, a), (plan.columns, b))
+    )
+    return at_start, at_end
+
+
+def growing_coupling(
+    source: FiniteMarginal,
+    target: FiniteMarginal,
+    interval: Interval,
+    plan: Plan,
+    masses: tuple[np.ndarray, np.ndarray],
+) -> PlanCoupling:
+    """Return the coupling of the entries of a plan with other masses at both ends.
+
+    Pairs are drawn in proportion to their mass at the source, and have that as unit of mass. Source
+    cells with growth rates are weighted by what they grow to, as `Pairs.over` has it: their mass at
+    the source is exp(-rate T).
+    """
+    at_start, at_end = masses
+    m1 = torch.from_numpy(at_end / at_start).to(source.cells.x.dtype)
+    m0, rate = torch.ones_like(m1), source.cells.rate
+    if rate is not None:
+        m0 = torch.exp(-rate.cpu()[torch.from_numpy(plan.rows)] * (interval[1] - interval[0]))
+    drawn = Plan(plan.rows, plan.columns, at_start / at_start.sum())
+    return PlanCoupling(source, target, interval, drawn, m0=m0, m1=m1)
+
+
 @dataclass
 class LowRankCoupling(Coupling):
     """Pairs of cells drawn from a low-rank plan, which is never written as a matrix.

@@ -12,7 +12,12 @@ import torch
 from cellflow._batch import FiniteMarginal, Interval
 from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, InputError
-from cellflow.couplings.full_plan import PlanCoupling
+from cellflow.couplings.full_plan import (
+    PlanCoupling,
+    growing_coupling,
+    growing_masses,
+    scale_to_masses,
+)
 from cellflow.transport import Plan, distances, exact_plan
 from cellflow.transport.kl_unbalanced import kl_unbalanced_plan
 from cellflow.transport.random_blocks import random_blocks
@@ -79,9 +84,7 @@ def wfr_coupling(
     """
     check_positive(delta, "delta")
     x, y = (each.append_conditions(each.x).cpu().numpy() for each in (source.cells, target.cells))
-    a, b = (each.masses.double().cpu().numpy() * len(each.cells) for each in (source, target))
-    observed_growth = b.sum() / a.sum()
-    b = b * (np.clip(observed_growth, *growth) / observed_growth)
+    a, b = growing_masses(source, target, growth)
     plans = []
     blocks = random_blocks(len(x), len(y), block_size, generator)[:max_blocks]
     for rows, columns in blocks:
@@ -95,33 +98,12 @@ def wfr_coupling(
     plan = Plan.concatenate(plans)
     n, m = (sum(map(len, side)) for side in zip(*blocks, strict=True))
     _check_unpaired(plan, n, m, delta)
-    return _scale_plan(plan, source, target, interval, (a, b))
+    return growing_coupling(source, target, interval, plan, scale_to_masses(plan, a, b))
 
 
 def _paired_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the distance between corresponding rows, shape (n,), in float64."""
     return np.linalg.norm(x.astype(np.float64) - y.astype(np.float64), axis=1)
-
-
-def _scale_plan(
-    plan: Plan,
-    source: FiniteMarginal,
-    target: FiniteMarginal,
-    interval: Interval,
-    masses: tuple[np.ndarray, np.ndarray],
-) -> PlanCoupling:
-    """Return the coupling with g0 and g1, the plan scaled to the row and to the column masses."""
-    rows, columns, mass = plan.rows, plan.columns, plan.mass
-    at_start, at_end = (
-        mass / np.bincount(index, mass)[index] * each[index]
-        for index, each in zip((rows, columns), masses, strict=True)
-    )
-    m1 = torch.from_numpy(at_end / at_start).to(source.cells.x.dtype)
-    drawn = Plan(rows, columns, at_start / at_start.sum())
-    m0, rate = torch.ones_like(m1), source.cells.rate
-    if rate is not None:
-        m0 = torch.exp(-rate.cpu()[torch.from_numpy(rows)] * (interval[1] - interval[0]))
-    return PlanCoupling(source, target, interval, drawn, m0=m0, m1=m1)
 
 
 def _check_unpaired(plan: Plan, n: int, m: int, delta: float) -> None:

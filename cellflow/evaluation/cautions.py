@@ -67,6 +67,7 @@ _RIVALS = {
     "previous": "the cells before",
     "next": "the cells after",
     "others": "the other replicates",
+    "others_shifted": "the other replicates, shifted",
 }
 
 

@@ -25,7 +25,14 @@ from cellflow.evaluation.replicates import Replicates, find_replicate_folds
 from cellflow.flow import Flow
 from cellflow.io import DEFAULT_WEIGHT, SideColumns, TimePoints, detect_unit, time_points_of
 from cellflow.marginals import TimeAxis
-from cellflow.metrics import OTHERS, Baselines, Cloud, make_baselines, replicate_distance
+from cellflow.metrics import (
+    OTHERS,
+    OTHERS_SHIFTED,
+    Baselines,
+    Cloud,
+    make_baselines,
+    replicate_distance,
+)
 from cellflow.representation import Representation, fit_representation
 from cellflow.representation.expression import read_expression
 
@@ -173,7 +180,9 @@ class Fold:
             clouds[0], clouds[1], self.fraction(axis), labels=labels, beside=beside
         )
         if self.replicate is not None:
-            predictions[OTHERS] = self.to_cloud(np.concatenate(self.replicates))
+            others = np.concatenate(self.replicates)
+            predictions[OTHERS] = self.to_cloud(others)
+            predictions[OTHERS_SHIFTED] = self.to_cloud(others + self._shift_of_replicate())
         return Baselines.fit(
             self.cloud_at(self.time),
             predictions,
@@ -183,17 +192,32 @@ class Fold:
             threads=threads,
         )
 
-    def score_replicates(self) -> dict[str, float]:
+    def _shift_of_replicate(self) -> np.ndarray:
+        """Return the mean difference of the held-out replicate from the others, shape (d,).
+
+        It is that of the times before and after, or of one if the others lack cells at the other.
+        """
+        shifts = [
+            (self.cells_at(time).x.mean(dim=0) - others.mean(dim=0)).double().numpy()
+            for time in (self.before, self.after)
+            if len(others := self.cells.x[torch.as_tensor(self.elapsed == time)])
+        ]
+        return np.mean(shifts, axis=0) if shifts else np.zeros(self.cells.x.shape[1])
+
+    def score_replicates(self, reference: float) -> dict[str, float]:
         """Return `n_replicates` and `w1_replicates`, their distance at the size of `w1`.
 
         The distance is NaN if the held-out time does not have two replicates with enough cells.
+
+        Parameters
+        ----------
+        reference
+            W1 that fresh cells of the same time would have, at that size.
         """
         if len(self.replicates) < 2:
             return {"n_replicates": len(self.replicates), "w1_replicates": float("nan")}
         clouds = [self.to_cloud(points) for points in self.replicates]
-        size = len(self.held_out)
-        size = size if self.max_cells is None else min(size, self.max_cells)
-        distance = replicate_distance(clouds, size, SCORING_SEED)
+        distance = replicate_distance(clouds, reference, SCORING_SEED)
         return {"n_replicates": len(clouds), "w1_replicates": distance}
 
 

@@ -10,6 +10,8 @@ from anndata import AnnData
 
 from cellflow._checks import format_list
 from cellflow._errors import InputError
+from cellflow.evaluation.comparison import time_unit_of
+from cellflow.io import name_time
 from cellflow.io.cell_selection import groups_of
 
 #: Cells that a replicate needs at a time, and its share of the largest replicate there.
@@ -127,26 +129,32 @@ def describe_replicates(scores: pd.DataFrame) -> list[str]:
     """
     found = []
     if "w1_replicates" in scores and scores["w1_replicates"].notna().any():
-        means = scores.dropna(subset="w1_replicates").groupby("time").mean(numeric_only=True)
-        apart, w1 = means["w1_replicates"].mean(), means["w1"].mean()
+        times, means = _average(scores.dropna(subset="w1_replicates"))
+        apart, w1 = means["w1_replicates"], means["w1"]
         found.append(
-            f"Replicates of {_name_times(means)} are {apart:.3f} apart, and the prediction is "
-            f"{w1:.3f} from the measured cells: {_compare(w1, apart)} a repeat of the experiment"
+            f"{times}, replicates are {apart:.3f} apart, and the prediction is {w1:.3f} from the "
+            f"measured cells: {_compare(w1, apart)} a repeat of the experiment"
+            + (", as it can be where other times are of the same replicates" if w1 < apart else "")
         )
     if "w1_others" in scores:
-        means = scores.groupby("time").mean(numeric_only=True)
-        others, w1 = means["w1_others"].mean(), means["w1"].mean()
+        times, means = _average(scores)
+        others, w1 = min(means["w1_others"], means["w1_others_shifted"]), means["w1"]
         found.append(
-            f"The other replicates of {_name_times(means)} are {others:.3f} from the held-out one, "
-            f"and the prediction from its own cells is {w1:.3f}: {_compare(w1, others)} taking the "
-            "others for it"
+            f"{times}, the other replicates are {means['w1_others']:.3f} from the held-out one, "
+            f"{means['w1_others_shifted']:.3f} if shifted by the difference at its neighbouring "
+            f"times, and its prediction from its own cells is {w1:.3f}: {_compare(w1, others)} "
+            "taking the others for it"
         )
     return found
 
 
-def _name_times(means: pd.DataFrame) -> str:
-    times = [f"{time:g}" for time in means.index]
-    return f"time {times[0]}" if len(times) == 1 else f"{len(times)} times"
+def _average(scores: pd.DataFrame) -> tuple[str, pd.Series]:
+    """Return the times in words, and means over them, replicates and seeds averaged."""
+    means = scores.groupby("time").mean(numeric_only=True)
+    unit = time_unit_of(scores)
+    if len(means) == 1:
+        return f"At {name_time(float(means.index[0]), unit)}", means.iloc[0]
+    return f"On the mean of {len(means)} times", means.mean()
 
 
 def _compare(w1: float, other: float) -> str:

@@ -158,7 +158,11 @@ class Runner:
             "n_dims": fold.held_out.shape[1],
             "representation": fold.representation.describe(),
             **baselines.references,
-            **({} if self.evaluation(run.data).replicates is None else fold.score_replicates()),
+            **(
+                {}
+                if self.evaluation(run.data).replicates is None
+                else fold.score_replicates(baselines.w1_reference)
+            ),
             "baselines": {name: asdict(score) for name, score in baselines.scores.items()},
         }
 

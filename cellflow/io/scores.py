@@ -14,7 +14,7 @@ from anndata import AnnData
 from cellflow._errors import FileError, InputError
 from cellflow._files import atomic_file
 from cellflow._keys import HOLDOUT, read_record
-from cellflow.metrics import BASELINES, OTHERS
+from cellflow.metrics import BASELINES, OTHERS, OTHERS_SHIFTED
 
 
 def write_scores(
@@ -85,7 +85,7 @@ def _flatten(fold: Mapping[str, Any]) -> dict[str, Any]:
 
 def _split(column: str) -> tuple[str, str]:
     """Split a column name into metric and baseline; the baseline of the method's own is empty."""
-    for name in (*BASELINES, OTHERS):
+    for name in (*BASELINES, OTHERS, OTHERS_SHIFTED):
         if column.endswith(f"_{name}"):
             return column.removesuffix(f"_{name}"), name
     return column, ""

@@ -23,7 +23,7 @@ from cellflow.methods.parts import (
     ObjectiveSettings,
     PartSettings,
     PathSettings,
-    WFRSettings,
+    PopulationGrowthSettings,
     is_learned_on,
     pairs_move_on,
 )
@@ -96,10 +96,11 @@ class Method(StrictSettings):
 
     @property
     def growth_evidence(self) -> str | None:
-        """Evidence of growth, one of `WFR_GROWTH`; None if mass is conserved."""
+        """Evidence of growth, one of `GROWTH_EVIDENCE`; None if mass is conserved."""
         if not self.objective.learns_growth:
             return None
-        return self.coupling.growth if isinstance(self.coupling, WFRSettings) else "rates"
+        coupling = self.coupling
+        return coupling.growth if isinstance(coupling, PopulationGrowthSettings) else "rates"
 
     @model_validator(mode="after")
     def _check(self) -> Method:
@@ -257,6 +258,12 @@ def check_parts(
         raise InputError(
             f"objective {objective.name!r} cannot be learned on path {path.name!r}; "
             f"valid there: {format_list(valid)}"
+        )
+    if coupling.changes_mass and not objective.learns_growth:
+        valid = [name for name, each in OBJECTIVES.items() if "growth" in each.roles]
+        raise InputError(
+            f"coupling {coupling.name!r} changes the mass of cells, which objective "
+            f"{objective.name!r} does not learn; take objective {format_list(valid)}"
         )
     if objective.fine_tunes and not coupling.needs_prior:
         valid = [name for name, each in COUPLINGS.items() if each.needs_prior]

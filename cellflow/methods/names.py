@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 TIME_AXES = {
-    "learned": "from log time and the distance that cells move",
+    "learned": "from how far cells move, and how much they slow down",
     "real": "proportional to elapsed time",
     "index": "one unit per interval",
 }
@@ -68,8 +68,8 @@ RANKINGS = {
     "jacobian": "effect of the level of one gene on the change of another",
 }
 
-#: Evidence from which coupling `wfr` takes the growth of a population between two times.
-WFR_GROWTH = {
+#: Evidence of the growth of a population between two times, for couplings that change mass.
+GROWTH_EVIDENCE = {
     "relative": "numbers of cells are not used, the total mass stays the same",
     "counts": "the population grows and shrinks with the number of cells",
     "rising": "as counts, but a drop in cell numbers is taken as fewer cells captured",

@@ -79,8 +79,9 @@ class CouplingSettings(PartSettings):
         be changed at random when they are drawn.
     draws_apart
         Whether source and target are independent.
-    changes_mass
-        Whether pairs have masses at both ends.
+    mass
+        Law by which the mass of a pair changes: `kept` unless cells have growth rates, or, between
+        masses that the coupling gives, `exponential` or `geodesic` (Wasserstein-Fisher-Rao).
     needs_prior
         Whether it requires a fitted flow, whose velocities at both ends its pairs have.
     """
@@ -92,8 +93,13 @@ class CouplingSettings(PartSettings):
     takes_noise: ClassVar[bool] = False
     looks_up_rows: ClassVar[bool] = False
     draws_apart: ClassVar[bool] = False
-    changes_mass: ClassVar[bool] = False
+    mass: ClassVar[Literal["kept", "exponential", "geodesic"]] = "kept"
     needs_prior: ClassVar[bool] = False
+
+    @property
+    def changes_mass(self) -> bool:
+        """Whether the coupling gives pairs masses at both ends."""
+        return self.mass != "kept"
 
     @property
     def epsilon_from_sigma(self) -> bool:
@@ -319,8 +325,8 @@ class SemidiscreteSettings(FeatureCostSettings):
     potentials: Annotated[str | None, BeforeValidator(_path_to_str)] = None
 
 
-class WFRSettings(ConditionCostSettings):
-    """Settings of `wfr`.
+class PopulationGrowthSettings(ConditionCostSettings):
+    """Settings of couplings that change the mass of a population between two times.
 
     Attributes
     ----------
@@ -329,24 +335,14 @@ class WFRSettings(ConditionCostSettings):
         stays the same, and growth rates compare cells of one time), the number of cells (`counts`),
         its increases only (`rising`, since fewer cells may be fewer captured), or a rate of each
         cell (`rates`, of `pp.growth` or the column `growth_key`).
-    delta
-        Length scale: mass is not moved farther than pi delta. None uses the mean distance of
-        optimally coupled cells, or what the farthest need.
     block_size, max_blocks
         Number of cells per side of a block, and maximum number of blocks between two times; of
         more cells than these, a random share is coupled.
     """
 
-    summary: ClassVar[str] = (
-        "unbalanced transport with the Wasserstein-Fisher-Rao cost, mass at both ends"
-    )
-    source: ClassVar[str] = _WFR_FM
     looks_up_rows: ClassVar[bool] = True
-    changes_mass: ClassVar[bool] = True
 
-    name: Literal["wfr"] = "wfr"
     growth: Literal["relative", "counts", "rising", "rates"] = "relative"
-    delta: PositiveFloat | None = None
     block_size: PositiveInt = 2000
     max_blocks: PositiveInt = 5
 
@@ -358,6 +354,51 @@ class WFRSettings(ConditionCostSettings):
         """
         bounds = {"counts": (0.0, float("inf")), "rising": (1.0, float("inf"))}
         return bounds.get(self.growth, (1.0, 1.0))
+
+
+class CompositionSettings(CloneCostSettings, PopulationGrowthSettings):
+    """Settings of `composition`.
+
+    Attributes
+    ----------
+    share
+        Share of the pairs that is coupled after the composition of the population has changed in
+        place, from 0 (exact transport) to 1; None uses 0.6 h / (h + 100), with h the harmonic mean
+        of the numbers of cells of both times. With growth `rates` it is 0.
+    n_neighbors
+        Neighbour, among the cells of both times, at whose distance the densities are smoothed that
+        tell how the frequency of a state changes.
+    """
+
+    summary: ClassVar[str] = (
+        "states become more or less frequent in place, and what is left moves by exact transport"
+    )
+    source: ClassVar[str] = "this package, docs/methods.md"
+    mass: ClassVar[Literal["kept", "exponential", "geodesic"]] = "exponential"
+
+    name: Literal["composition"] = "composition"
+    share: float | None = Field(default=None, ge=0, le=1)
+    n_neighbors: PositiveInt = 15
+
+
+class WFRSettings(PopulationGrowthSettings):
+    """Settings of `wfr`.
+
+    Attributes
+    ----------
+    delta
+        Length scale: mass is not moved farther than pi delta. None uses the mean distance of
+        optimally coupled cells, or what the farthest need.
+    """
+
+    summary: ClassVar[str] = (
+        "unbalanced transport with the Wasserstein-Fisher-Rao cost, mass at both ends"
+    )
+    source: ClassVar[str] = _WFR_FM
+    mass: ClassVar[Literal["kept", "exponential", "geodesic"]] = "geodesic"
+
+    name: Literal["wfr"] = "wfr"
+    delta: PositiveFloat | None = None
 
 
 class AccelerationSettings(ConditionCostSettings):
@@ -395,8 +436,8 @@ class PathSettings(PartSettings):
         Whether the mean moves along a line at constant speed, with constant noise.
     has_score
         Whether it gives the noise that a score is learned from.
-    changes_mass
-        Whether mass changes on it.
+    masses
+        Laws by which the mass of a pair can change on it (`CouplingSettings.mass`).
     """
 
     kind: ClassVar[str] = "path"
@@ -404,7 +445,7 @@ class PathSettings(PartSettings):
     draws_source: ClassVar[bool] = False
     is_straight: ClassVar[bool] = False
     has_score: ClassVar[bool] = False
-    changes_mass: ClassVar[bool] = False
+    masses: ClassVar[tuple[str, ...]] = ("kept", "exponential")
 
     sigma: NonNegativeFloat = 0.1
 
@@ -495,7 +536,7 @@ class WFRPathSettings(PathSettings):
     summary: ClassVar[str] = "travelling Dirac masses"
     source: ClassVar[str] = _WFR_FM
     takes_noise: ClassVar[bool] = False
-    changes_mass: ClassVar[bool] = True
+    masses: ClassVar[tuple[str, ...]] = ("geodesic",)
 
     name: Literal["wfr"] = "wfr"
 
@@ -565,7 +606,7 @@ class GrowthSettings(ObjectiveSettings):
     """
 
     summary: ClassVar[str] = (
-        "velocity and growth rate, from coupling wfr or else from gene sets (pp.growth)"
+        "velocity and growth rate, from coupling composition or wfr, or else from gene sets"
     )
     source: ClassVar[str] = f"{_WFR_FM}; gene sets: Schiebinger et al. 2019 (the idea)"
     roles: ClassVar[tuple[str, ...]] = ("velocity", "growth")
@@ -665,6 +706,7 @@ COUPLINGS: dict[str, type[CouplingSettings]] = {
     "low-rank": LowRankSettings,
     "semidiscrete": SemidiscreteSettings,
     "wfr": WFRSettings,
+    "composition": CompositionSettings,
     "acceleration": AccelerationSettings,
     "auto": AutoSettings,
 }
@@ -694,13 +736,13 @@ def pairs_move_on(coupling: type[CouplingSettings], path: type[PathSettings]) ->
     """Return whether pairs of the coupling can move on the path."""
     if path.draws_source and not coupling.draws_apart:
         return False
-    return coupling.changes_mass == path.changes_mass
+    return coupling.mass in path.masses
 
 
 def is_learned_on(objective: type[ObjectiveSettings], path: type[PathSettings]) -> bool:
     """Return whether the objective can be learned on the path."""
     learns_growth = "growth" in objective.roles
-    if (path.changes_mass and not learns_growth) or (path.draws_source and learns_growth):
+    if ("geodesic" in path.masses and not learns_growth) or (path.draws_source and learns_growth):
         return False
     if "score" in objective.roles and not path.has_score:
         return False

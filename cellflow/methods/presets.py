@@ -50,10 +50,10 @@ _CFM = "Tong et al. 2024, arXiv 2302.00482"
 
 PRESETS = {
     "default": Preset(
-        "WFR-FM of cells that do not share one clock: the method that users get",
-        "Peng et al. 2026, arXiv 2601.06810; docs/benchmark.md",
-        coupling={"name": "wfr", "growth": "relative"},
-        path={"name": "wfr", "sigma": 0.0},
+        "states change in frequency, and cells that do not share one clock move: what users get",
+        "this package, docs/methods.md and docs/benchmark.md",
+        coupling={"name": "composition", "growth": "relative"},
+        path={"name": "straight", "sigma": 0.0},
         objective="growth",
         asynchrony=0.5,
     ),

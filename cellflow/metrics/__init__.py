@@ -18,11 +18,12 @@ from cellflow.metrics.distances import (
     var_ratio,
     wasserstein,
 )
-from cellflow.metrics.replicates import OTHERS, replicate_distance
+from cellflow.metrics.replicates import OTHERS, OTHERS_SHIFTED, replicate_distance
 
 __all__ = [
     "BASELINES",
     "OTHERS",
+    "OTHERS_SHIFTED",
     "REFERENCES",
     "Baselines",
     "Cloud",

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from cellflow._checks import check_columns
 from cellflow.evaluation.cautions import check_scores
 from cellflow.evaluation.comparison import COMPARED, describe_comparison, time_unit_of
+from cellflow.evaluation.replicates import describe_replicates
 from cellflow.io import format_time
 from cellflow.pl._canvas import INK, PALE, PREDICTED, add_notes, canvas, finish
 
@@ -18,6 +19,8 @@ _SERIES = (
     ("w1_next", "next time", ">", PALE, -0.1),
     ("w1_midpoint", "midpoint baseline", "s", INK, -0.1),
     ("w1", "cellflow", "o", PREDICTED, 0.1),
+    ("w1_others", "other replicates", "D", PALE, 0.0),
+    ("w1_others_shifted", "others, shifted", "D", INK, 0.0),
 )
 
 
@@ -37,9 +40,9 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     -------
     The axes, with one dot per seed. All values are of all scored cells, also the reference, drawn
     as a dash: about what as many fresh cells of the same time would have, and its spread over
-    random splits as a band; with `replicate_key`, the distance between replicates is a dotted line.
-    Below, sentences say what the scores mean (on a figure of its own), and
-    cautions.
+    random splits as a band; with `replicate_key`, the distance between replicates is a dotted line,
+    and diamonds are the other replicates where one was held out. Below, sentences say what the
+    scores mean (on a figure of its own), and cautions.
 
     Raises
     ------
@@ -51,6 +54,8 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     ax = canvas(ax, (max(5.5, 1.5 + 0.8 * scores["time"].nunique()), 4.0))
     times, place = np.unique(scores["time"], return_inverse=True)
     for column, label, marker, colour, aside in _SERIES:
+        if column not in scores:
+            continue
         ax.scatter(
             place + aside,
             scores[column],
@@ -90,7 +95,7 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     ax.set_axisbelow(True)
     ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     cautions = scores.attrs.get("cautions", check_scores(scores))
-    meaning = describe_comparison(scores) if is_own else []
+    meaning = describe_comparison(scores) + describe_replicates(scores) if is_own else []
     notes = [*(f"{each}." for each in meaning), *(f"Caution: {each}" for each in cautions)]
     add_notes(ax, notes, grow=is_own)
     return finish(ax, show=show)

@@ -24,6 +24,7 @@ from cellflow._keys import (
 )
 from cellflow.evaluation.cautions import describe_known
 from cellflow.evaluation.comparison import compare_with_midpoint, describe_comparison
+from cellflow.evaluation.replicates import describe_replicates
 from cellflow.io import count_growth, per_unit
 from cellflow.report._cautions import cautions, compare_settings, describe_use_of_counts
 from cellflow.report._inputs import ReportInputs
@@ -37,6 +38,8 @@ _SCORES = {
     "w1_next": "time after",
     "w1_reference": "reference",
     "w1_replicates": "replicates",
+    "w1_others": "other replicates",
+    "w1_others_shifted": "others, shifted",
     "percent": "% of midpoint",
     "percent_reference": "reference, % of midpoint",
     "energy": "energy distance",
@@ -103,7 +106,9 @@ def accuracy(inputs: ReportInputs) -> Section | None:
             "'Reference' is about what as many fresh cells of the same time would have, what "
             "sampling alone costs: the distance of one half of the real cells from the other, "
             "extrapolated to all.",
-            " ".join(f"{sentence}." for sentence in describe_comparison(scores)),
+            " ".join(
+                f"{each}." for each in describe_comparison(scores) + describe_replicates(scores)
+            ),
             f"{format_list([*how, f'{seeds} seed' + 's' * (seeds > 1)])}.".capitalize(),
         ],
         # Repeated here, since scores of another representation do not belong to this flow.

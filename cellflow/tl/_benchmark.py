@@ -92,13 +92,16 @@ def benchmark(
         How its times were held out.
     `representation_may_have_seen_held_out`
         Whether an input of the predictions may depend on the held-out cells.
-    `time`, `method`, `role`, `seed`
-        The held-out time; name of a method or baseline; `model`, `external` or `baseline`; the
-        seed.
+    `time_unit`, `time`, `method`, `role`, `seed`
+        Unit of the times, empty if it is not known; the held-out time; name of a method or
+        baseline; `model`, `external` or `baseline`; the seed.
     `w1`, `energy`, `mean_error`, `cov_error`, `var_ratio`, `w1_uniform`, `w2`, `mmd`
         Scores of all cells; the last three of methods only.
     `w1_error`, `w1_excess`
         With `max_cells`, how far `w1` may be from that of all cells, as in `tl.holdout`.
+    `w1_reference`, `w1_reference_sd`
+        W1 that as many fresh cells would have, to compare with `w1`, and its spread over random
+        splits, as in `tl.holdout`.
     `w1_half`, `reference`, `gap_closed`
         At half size, as in `tl.holdout`: W1, that of one real half from the other, and the share
         of the gap from the midpoint to it that is closed.

@@ -71,8 +71,10 @@ def holdout(
         What a fold holds out. `time`: all cells of a time, predicted by a flow of the other times.
         `replicate`: one replicate of `replicate_key` at all times; a flow is fitted to the other
         replicates, and moves the replicate's own cells of its neighbouring times to the held-out
-        one. That is the question whether a flow holds for a new donor or batch; the other
-        replicates at that time are a baseline, `others`.
+        one. That is the question whether a flow holds for a new donor or batch. The flow knows the
+        others at that time, as the midpoint does not; the rivals are `others`, their cells of that
+        time, and `others_shifted`, these moved by the replicate's mean difference from them at its
+        neighbouring times.
     flow
         Flow whose settings are scored: its representation, method, recipe, clock, and the keys
         that it was fitted with. In each fold a flow with these settings is fitted to the training
@@ -120,14 +122,14 @@ def holdout(
         for comparison with each other only. A share of a small gap is uncertain.
     `n_replicates`, `w1_replicates`
         With `replicate_key`, of a held-out time: number of its replicates with enough cells, and
-        the mean W1 of each from the others, extrapolated to the size of `w1` and thus comparable
-        with it: so far is a repeat of the experiment. A prediction can be nearer if the training
-        cells are of the same replicates, whose differences it then carries; if every time has
-        replicates of its own, no method can be expected to be. NaN with fewer than two replicates,
-        where the reference is that of halves alone.
-    `replicate`, `{score}_others`
+        the mean W1 of each from the others, brought to the size of `w1` and thus comparable with it
+        and with `w1_reference`, below which it is not. So far is a repeat of the experiment. A
+        prediction can be nearer if the training cells are of the same replicates, whose differences
+        it then carries; if every time has replicates of its own, no method can be expected to be.
+        NaN with fewer than two replicates, where the reference is that of halves alone.
+    `replicate`, `{score}_others`, `{score}_others_shifted`
         With `hold_out="replicate"`: the held-out replicate, and scores of the other replicates'
-        cells of that time as its prediction.
+        cells of that time as its prediction, as they are and shifted.
     `{score}_{baseline}`
         `w1`, `w1_half`, `energy`, `mean_error`, `cov_error`, `var_ratio`, `w1_error`, `w1_excess`
         of `previous`, `next`, `midpoint`, `midpoint_0.7`, `midpoint_0.8`, `midpoint_0.9`.
@@ -167,7 +169,7 @@ def holdout(
         raise InputError("rng is empty; give one seed or more")
     check_choice(hold_out, HOLD_OUT, "hold_out")
     rows: list[dict[str, Any]] = []
-    flows: dict[tuple[str, int], Flow] = {}
+    flows: dict[tuple[str | None, int], Flow] = {}
     for replicate, time in _find_folds(evaluation, hold_out):
         fold = evaluation.make_fold(
             time, growth_rates=named.needs_growth_rates, replicate=replicate
@@ -175,16 +177,13 @@ def holdout(
         if not rows:
             log_info(_describe_space(evaluation, fold))
         baselines = fold.score_baselines(evaluation.baseline_axis, progress=progress)
-        own = _score_replicates(evaluation, fold) if replicate is None else {"replicate": replicate}
+        own = _replicate_columns(evaluation, fold, baselines.w1_reference)
         for seed in seeds:
-            fitted = None
-            if replicate is not None:
-                # All times of a replicate share the training cells, and so the flow.
-                if (replicate, seed) not in flows:
-                    flows[replicate, seed] = fit_fold(
-                        evaluation, fold, named, seed=seed, device=target, progress=progress
-                    )
-                fitted = flows[replicate, seed]
+            # All times of a replicate share the training cells, and so the flow.
+            if replicate is not None and (replicate, seed) not in flows:
+                flows[replicate, seed] = fit_fold(
+                    evaluation, fold, named, seed=seed, device=target, progress=progress
+                )
             scores = score_method(
                 evaluation,
                 fold,
@@ -192,7 +191,7 @@ def holdout(
                 named,
                 seed=seed,
                 device=target,
-                flow=fitted,
+                flow=flows.get((replicate, seed)),
                 progress=progress,
             )
             rows.append({**make_row(time, seed, scores, baselines), **own})
@@ -253,11 +252,13 @@ def _find_folds(evaluation: Evaluation, hold_out: str) -> list[tuple[str | None,
     return [(None, time) for time in evaluation.find_times()]
 
 
-def _score_replicates(evaluation: Evaluation, fold: Fold) -> dict[str, float]:
-    """Return the columns of replicates, and log if the held-out time has fewer than two."""
+def _replicate_columns(evaluation: Evaluation, fold: Fold, reference: float) -> dict[str, Any]:
+    """Return the columns on replicates, and log if the held-out time has fewer than two."""
+    if fold.replicate is not None:
+        return {"replicate": fold.replicate}
     if evaluation.replicates is None:
         return {}
-    columns = fold.score_replicates()
+    columns = fold.score_replicates(reference)
     if columns["n_replicates"] < 2:
         log_info(
             f"of obs[{evaluation.replicates.key!r}], {columns['n_replicates'] or 'none'} has "

@@ -12,10 +12,15 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from cellflow._random import torch_generator
-from cellflow.couplings import bridge_transitions, exact_full_coupling, wfr_coupling
+from cellflow.couplings import (
+    bridge_transitions,
+    composition_coupling,
+    exact_full_coupling,
+    wfr_coupling,
+)
 from cellflow.io import SideColumns, conditions_of, populations
 from cellflow.marginals import Population
-from cellflow.methods.parts import ExactFullSettings, WFRSettings
+from cellflow.methods.parts import CompositionSettings, ExactFullSettings, WFRSettings
 from cellflow.representation import points_of
 from cellflow.tl._time_course import TimeCourse
 from cellflow.training import ground_cost
@@ -97,7 +102,7 @@ class PlanTransitions(ABC):
 
 @dataclass(frozen=True)
 class CouplingTransitions(PlanTransitions):
-    """Multiply exact transport plans, unbalanced ones if the coupling of the flow is `wfr`.
+    """Multiply exact transport plans, or those of the flow if its coupling changes mass.
 
     Unbalanced plans have the length scale of the fit.
     """
@@ -124,6 +129,16 @@ class CouplingTransitions(PlanTransitions):
                 *ends,
                 delta=length_scale,
                 generator=generator,
+                block_size=settings.block_size,
+                growth=settings.growth_bounds,
+            )
+        elif isinstance(settings, CompositionSettings):
+            pairs = composition_coupling(
+                *ends,
+                generator=torch_generator(self.seed),
+                cost=ground_cost(settings),
+                share=settings.share,
+                n_neighbors=settings.n_neighbors,
                 block_size=settings.block_size,
                 growth=settings.growth_bounds,
             )

@@ -25,6 +25,7 @@ from cellflow.couplings import (
     PlanCoupling,
     SemidiscreteCoupling,
     blockwise_coupling,
+    composition_coupling,
     exact_full_coupling,
     low_rank_coupling,
     potentials_plan,
@@ -37,6 +38,7 @@ from cellflow.methods.parts import (
     BlockwiseSettings,
     BridgeSettings,
     CloneCostSettings,
+    CompositionSettings,
     CouplingSettings,
     EDMSettings,
     EntropicSettings,
@@ -227,6 +229,23 @@ def _wfr(
     )
 
 
+def _composition(
+    fit: Fit, settings: CompositionSettings, source: Population, target: Population, span: Interval
+) -> Coupling:
+    return composition_coupling(
+        source,
+        target,
+        span,
+        generator=fit.generator,
+        cost=ground_cost(settings),
+        share=settings.share,
+        n_neighbors=settings.n_neighbors,
+        block_size=settings.block_size,
+        max_blocks=settings.max_blocks,
+        growth=settings.growth_bounds,
+    )
+
+
 def _auto(
     fit: Fit, settings: AutoSettings, source: Population, target: Population, span: Interval
 ) -> Coupling:
@@ -245,6 +264,7 @@ COUPLING_BUILDERS: dict[str, Callable[..., Coupling]] = {
     "blockwise": _blockwise,
     "low-rank": _low_rank,
     "wfr": _wfr,
+    "composition": _composition,
     "auto": _auto,
     "semidiscrete": _semidiscrete,
     "acceleration": _acceleration,

@@ -17,7 +17,7 @@ from cellflow.couplings import MixtureCoupling
 from cellflow.flow import FitRecord, Flow, Inputs
 from cellflow.marginals import Gaussian, Marginals, TimeAxis
 from cellflow.methods.method import Method
-from cellflow.methods.parts import COUPLINGS, OATSettings
+from cellflow.methods.parts import COUPLINGS, OATSettings, WFRSettings
 from cellflow.methods.recipes import Recipe
 from cellflow.nets import Fields
 from cellflow.training.builders import OBJECTIVE_BUILDERS, PATH_BUILDERS
@@ -132,7 +132,9 @@ def fit_flow(
         str(device),
         versions(),
         diffusion=fit.sigma,
-        wfr_length_scale=fit.wfr_length_scale if method.coupling.changes_mass else None,
+        wfr_length_scale=(
+            fit.wfr_length_scale if isinstance(method.coupling, WFRSettings) else None
+        ),
         cost=timer.cost,
     )
     inputs = Inputs(

@@ -16,7 +16,13 @@ from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
 from cellflow.couplings import Coupling, IndependentCoupling, MixtureCoupling, default_delta
 from cellflow.marginals import Gaussian, Population
-from cellflow.methods.parts import COUPLINGS, PATHS, SemidiscreteSettings, WFRSettings
+from cellflow.methods.parts import (
+    COUPLINGS,
+    PATHS,
+    PopulationGrowthSettings,
+    SemidiscreteSettings,
+    WFRSettings,
+)
 from cellflow.training.builders import COUPLING_BUILDERS, Side
 from cellflow.training.context import Fit
 
@@ -24,8 +30,23 @@ from cellflow.training.context import Fit
 def course_coupling(fit: Fit) -> MixtureCoupling:
     """Return the coupling of a time course, which samples all intervals with equal probability."""
     check_columns(fit)
+    _report_blocks(fit)
     intervals = fit.marginals.intervals
     return MixtureCoupling([_interval(fit, *ends, span) for ends, span in intervals])
+
+
+def _report_blocks(fit: Fit) -> None:
+    """Log that a random share of the cells is coupled, if they are more than the blocks take."""
+    settings = fit.method.coupling
+    if not isinstance(settings, PopulationGrowthSettings):
+        return
+    most = max(map(len, fit.marginals.finite))
+    if most > settings.max_blocks * settings.block_size:
+        log_info(
+            f"{most:,} cells at one time: {settings.max_blocks} random blocks of "
+            f"{settings.block_size:,} are coupled between two times; method setting max_blocks "
+            "takes more"
+        )
 
 
 def check_columns(fit: Fit) -> None:
@@ -178,19 +199,12 @@ def _none_missing(features: list[Tensor | None]) -> TypeGuard[list[Tensor]]:
 def wfr_length_scale(fit: Fit) -> float:
     """Return the length scale of unbalanced transport: the one given, or an estimate from the data.
 
-    It is 1 for couplings that conserve mass.
+    It is 1 for other couplings than `wfr`.
     """
     settings = fit.method.coupling
     if not isinstance(settings, WFRSettings):
         return 1.0
     check_columns(fit)
-    most = max(map(len, fit.marginals.finite))
-    if most > settings.max_blocks * settings.block_size:
-        log_info(
-            f"{most:,} cells at one time: {settings.max_blocks} random blocks of "
-            f"{settings.block_size:,} are coupled between two times; method setting max_blocks "
-            "takes more"
-        )
     if settings.delta is not None:
         return settings.delta * fit.length_scale
     ends = [block for pair in pairwise(fit.marginals.finite) for block in _split_ends(*pair)]

@@ -36,3 +36,14 @@ def test_one_time_has_no_mean_and_replicates_are_shown_where_known(capsys):
     assert "day 1 0.900 (90 %) 1.000 1.250 1.500 0.750 (75 %) 0.700" in rows
     assert not any(row.startswith("mean") for row in rows)
     assert "replicates replicates of that time from each other" in rows
+
+
+def test_a_time_without_replicates_is_blank_and_other_replicates_are_a_baseline(capsys):
+    print_scores(table(w1_replicates=[None, None, 0.6]))
+    rows = rows_of(capsys.readouterr().out)
+    assert "day 1 0.900 (90 %) 1.000 1.250 1.500 0.750 (75 %)" in rows
+    assert "day 2 0.500 (50 %) 1.000 1.250 1.500 0.750 (75 %) 0.600" in rows
+    print_scores(table(w1_others=0.4))
+    rows = rows_of(capsys.readouterr().out)
+    assert "day 1 0.900 (90 %) 1.000 1.250 1.500 0.750 (75 %) 0.400" in rows
+    assert "others other replicates for the held-out one, a baseline" in rows

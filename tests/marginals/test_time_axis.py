@@ -40,35 +40,57 @@ def test_neither_the_zero_of_time_nor_units_matter(steps, where, start, pace):
     assert other.to_flow(start + pace * time) == pytest.approx(one.to_flow(time), abs=1e-6)
 
 
-@pytest.mark.parametrize("lengths", [(0.0, 3.0), (0.0, 0.0)])
-def test_with_two_times_or_cells_that_stand_still_it_is_the_logarithm(lengths):
+def logit(share):
+    return math.log(share / (1 - share))
+
+
+@pytest.mark.parametrize(("lengths", "weight"), [((0.0, 3.0), 0.75), ((0.0, 0.0), 0.6)])
+def test_with_two_times_or_cells_that_stand_still_it_is_logarithmic(lengths, weight):
+    """The log-odds are those of the logarithm, with some weight on elapsed time."""
     axis = TimeAxis("learned", (2.0, 4.0), lengths)
-    assert axis.to_flow(3) == pytest.approx(math.log(1.5) / math.log(2))
+    odds = weight * logit(math.log(1.5) / math.log(2))
+    assert axis.to_flow(3) == pytest.approx(1 / (1 + math.exp(-odds)))
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
+def test_a_course_tells_how_much_it_slows_down(exponent):
+    """Lengths of a speed (1 + u)^(p - 1) give p, but for the pull towards 0."""
+    times = np.array([0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0])
+    lengths = np.log1p(times) if exponent == 0 else ((1 + times) ** exponent - 1) / exponent
+    axis = TimeAxis("learned", tuple(times), tuple(7 * lengths))
+    assert axis.exponent == pytest.approx(exponent, abs=0.05)
+    if exponent == 1:
+        assert axis.to_flow(5.0) == pytest.approx(2.5, abs=0.03)
 
 
 def test_where_cells_move_less_at_first_time_runs_later():
-    """The log-odds are the mean of both estimates; that of lengths is evaluated at its knots."""
+    """Lengths are interpolated so that a fast neighbouring interval draws movement to its side."""
     slow = TimeAxis("learned", (0.0, 1.0, 2.0, 3.0), (0.0, 5.0, 5.5, 11.0)).to_flow(1.5)
     fast = TimeAxis("learned", (0.0, 1.0, 2.0, 3.0), (0.0, 0.5, 5.5, 6.0)).to_flow(1.5)
-    log = math.log(2.5 / 2) / math.log(3 / 2)
-    assert 1 < slow < 2
-    assert 1 < fast < 2
-    assert slow != fast
-    assert min(slow, fast) < 1 + log < max(slow, fast)
+    before = TimeAxis("learned", (0.0, 1.0, 2.0, 3.0), (0.0, 5.0, 5.5, 5.6)).to_flow(1.5)
+    after = TimeAxis("learned", (0.0, 1.0, 2.0, 3.0), (0.0, 0.1, 0.6, 5.6)).to_flow(1.5)
+    assert after < min(slow, fast) < max(slow, fast) < before
 
 
 def test_lengths_are_wasserstein_distances(generator):
     """The transport length of translated cells is the length of the translation."""
     cells = torch.randn((50, 3), generator=generator)
-    steps = [torch.zeros(3), torch.tensor([3.0, 0, 4]), torch.tensor([3.0, 2, 4])]
+    steps = [torch.zeros(3), torch.tensor([300.0, 0, 400]), torch.tensor([300.0, 200, 400])]
     x = torch.cat([cells + step for step in steps])
     elapsed = np.repeat([0.0, 2.0, 6.0], 50)
     axis = fit_time_axis("learned", (0.0, 2.0, 5.0, 6.0), x, elapsed)
     assert axis.times == (0.0, 2.0, 6.0)
-    assert axis.lengths == pytest.approx((0, 5, 7), rel=1e-5)
+    assert axis.lengths == pytest.approx((0, 500, 700), rel=1e-4)
     assert fit_time_axis("real", (0.0, 2.0, 5.0, 6.0), x, elapsed) == TimeAxis(
         "real", (0.0, 2.0, 5.0, 6.0)
     )
+
+
+def test_samples_of_one_population_are_hardly_apart(generator):
+    """Their 2-Wasserstein distance is about 1; what sampling explains is not counted."""
+    x = torch.randn((400, 3), generator=generator)
+    axis = fit_time_axis("learned", (0.0, 1.0), x, np.repeat([0.0, 1.0], 200))
+    assert axis.lengths[1] < 0.25
 
 
 @pytest.mark.parametrize(("kind", "lengths"), [("learned", ()), ("real", (0.0, 1.0))])

@@ -42,6 +42,7 @@ GIVEN = {
     "cost_dim": 2,
     "potentials": "folder",
     "delta": 1.0,
+    "share": 0.5,
     "metric": "land",
     "oat_copy_every": 5,
 }

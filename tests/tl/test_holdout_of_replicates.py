@@ -45,17 +45,19 @@ def holdout(adata, quick, **options):
 def test_the_distance_of_replicates_stands_beside_the_reference(donors, quick, caplog):
     with caplog.at_level("INFO", "cellflow"):
         row = holdout(donors, quick, replicate_key="donor").iloc[0]
-    # a and b are two from c in turn, and half of their others are c.
+    # c is two from the others; of those of a and of b, half are c. Squares are averaged.
     assert row["n_replicates"] == 3
-    assert row["w1_replicates"] == pytest.approx((2 + 1 + 1) / 3, rel=0.1)
-    assert "Replicates of time 1 are" in caplog.text
+    assert row["w1_replicates"] == pytest.approx(np.sqrt((4 + 1 + 1) / 3), rel=0.1)
+    assert "At day 1, replicates are" in caplog.text
     without = holdout(donors, quick)
     assert "w1_replicates" not in without
     assert without["w1"].item() == row["w1"]
+    assert "a repeat of the experiment, as it can be where other times are of the" in caplog.text
     donors.obs["alike"] = np.tile(["x", "y"], len(donors) // 2)
     alike = holdout(donors, quick, replicate_key="alike").iloc[0]
     assert alike["n_replicates"] == 2
-    assert alike["w1_replicates"] < alike["reference"] < row["w1_replicates"]
+    assert alike["w1_replicates"] == pytest.approx(alike["w1_reference"], rel=0.1)
+    assert alike["reference"] < row["w1_replicates"]
 
 
 def test_one_replicate_leaves_the_halves_and_says_so(donors, quick, caplog):
@@ -96,6 +98,8 @@ def test_a_held_out_replicate_is_predicted_from_its_own_cells(donors, quick):
     assert c["w1_others"] == pytest.approx(2, abs=0.2)
     assert c["w1_previous"] == pytest.approx(1, abs=0.2)
     assert c["w1_midpoint"] < 0.4
+    # All that differs is a shift, so that the others moved by it are as fresh cells of c.
+    assert c["w1_others_shifted"] < 0.4
     assert "w1_replicates" not in scores
     assert any("taking the others" in said for said in describe_replicates(scores))
     assert donors.uns["cellflow"]["holdout"]["settings"]["hold_out"] == "replicate"
@@ -186,7 +190,7 @@ def test_the_command_writes_and_reads_them(donors, run, tmp_path):
     words += ["--replicate-key", "donor", "--output"]
     code, out, _ = run(*words, "a.json")
     assert code == 0
-    assert "Replicates of time 1 are" in out
+    assert "At day 1, replicates are" in out
     fold = json.loads((tmp_path / "a.json").read_text())["folds"][0]
     assert fold["n_replicates"] == 3
     code, out, _ = run(*words, "b.json", "--hold-out", "replicate")
@@ -195,4 +199,5 @@ def test_the_command_writes_and_reads_them(donors, run, tmp_path):
     assert [each["replicate"] for each in folds] == ["a", "b", "c"]
     assert folds[2]["baselines"]["others"] == folds[2]["baseline_scores"]["others"]["w1"]
     assert read_scores(tmp_path / "b.json")["w1_others"].notna().all()
+    assert folds[0]["baseline_scores"]["others_shifted"]["w1"] > 0
     assert run("plot", "holdout", "b.json", "--output", "b.png")[0] == 0

@@ -208,8 +208,12 @@ def test_a_population_grows_by_its_evidence_alone(evidence, growth, labelled, ge
 
 @pytest.mark.parametrize(
     "chosen",
-    [method("ot-cfm", objective="growth"), method("default", growth="rates", delta=0.5)],
-    ids=["ot", "wfr"],
+    [
+        method("ot-cfm", objective="growth"),
+        method("wfr-fm", growth="rates", delta=0.5),
+        method(growth="rates"),
+    ],
+    ids=["ot", "wfr", "composition"],
 )
 def test_known_growth_moves_the_source_to_what_it_becomes(chosen):
     """Left cells multiply by e in each unit of time, right ones stay; the targets show it."""

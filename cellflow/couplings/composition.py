@@ -1,0 +1,185 @@
+"""Transport of cells after the composition of their population has changed in place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from cellflow._batch import Batch, FiniteMarginal, Interval
+from cellflow.couplings.full_plan import (
+    PlanCoupling,
+    block_cost,
+    growing_coupling,
+    growing_masses,
+    scale_to_masses,
+    to_float64,
+)
+from cellflow.couplings.ground_costs import Cost, squared_euclidean
+from cellflow.transport import Plan, distances, exact_plan
+from cellflow.transport.random_blocks import BlockCost, random_blocks
+
+#: Rows and columns of a block of cells.
+Block = tuple[np.ndarray, np.ndarray]
+
+#: The kernel of density estimates is as wide as the distance of this neighbour.
+N_NEIGHBORS = 15
+
+#: Share of the pairs that is coupled after the change of composition if cells are many, and the
+#: number of cells at which it is half of that: densities of few cells are mostly noise.
+_MAX_SHARE, _N_HALF = 0.6, 100.0
+
+#: Rows of a matrix of distances that are computed at a time.
+_CHUNK_SIZE = 512
+
+
+def log_density_ratio(
+    x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray, *, n_neighbors: int = N_NEIGHBORS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate the log-ratio of the densities of two populations, later over earlier, at each cell.
+
+    Densities are those of a Gaussian kernel, whose width at each cell is its distance to the
+    neighbour number `n_neighbors` of both populations together. A cell does not count for itself.
+    One more cell of the mean composition bounds the ratio where all others are of one population.
+
+    Parameters
+    ----------
+    x, y
+        Cells of the earlier and the later population, shapes (n, d) and (m, d).
+    a, b
+        Their masses, shapes (n,) and (m,), any positive scale.
+    n_neighbors
+        Neighbour that sets the width; the farthest if there are fewer.
+
+    Returns
+    -------
+    The log-ratios at `x` and at `y`, shapes (n,) and (m,).
+    """
+    cells, n = np.concatenate([x, y]), len(x)
+    # A population of n cells has mass n.
+    mass = np.concatenate([a * (n / a.sum()), b * (len(y) / b.sum())])
+    rank = min(n_neighbors, len(cells) - 1) - 1
+    sums = np.empty((2, len(cells)))
+    for start in range(0, len(cells), _CHUNK_SIZE):
+        rows = np.arange(start, min(start + _CHUNK_SIZE, len(cells)))
+        distance = distances(cells[rows], cells)
+        distance[np.arange(len(rows)), rows] = np.inf
+        width = np.partition(distance, rank, axis=1)[:, rank, None]
+        # The smallest number keeps 0 / 0 from occurring where cells coincide.
+        kernel = np.exp(-0.5 * np.square(distance / np.maximum(width, np.finfo(float).tiny)))
+        sums[0, rows], sums[1, rows] = kernel[:, :n] @ mass[:n], kernel[:, n:] @ mass[n:]
+    totals = np.tile([[float(n)], [float(len(y))]], len(cells))
+    totals[0, :n] -= mass[:n]
+    totals[1, n:] -= mass[n:]
+    prior = totals / totals.sum(axis=0)
+    earlier, later = np.log((sums + prior) / totals)
+    ratio = later - earlier
+    return ratio[:n], ratio[n:]
+
+
+def default_share(n: int, m: int) -> float:
+    """Return the default share of pairs coupled after the change of composition.
+
+    It is 0.6 h / (h + 100) with h the harmonic mean of the numbers of cells of both times.
+    """
+    mean = 2 * n * m / (n + m)
+    return _MAX_SHARE * mean / (mean + _N_HALF)
+
+
+def composition_coupling(
+    source: FiniteMarginal,
+    target: FiniteMarginal,
+    interval: Interval = (0.0, 1.0),
+    *,
+    generator: torch.Generator,
+    cost: Cost = squared_euclidean,
+    share: float | None = None,
+    n_neighbors: int = N_NEIGHBORS,
+    block_size: int = 2000,
+    max_blocks: int | None = None,
+    growth: tuple[float, float] = (0.0, math.inf),
+) -> PlanCoupling:
+    """Couple cells by exact transport, a share of them after the composition has changed in place.
+
+    States that cells of both times are in become more or less frequent, at constant rates: with
+    the log-ratio r of the densities, later over earlier, cells of the source grow to mass
+    exp(r / 2) until half way, and those of the target come from mass exp(-r / 2). What differs
+    between the two at half way moves, by the exact plan between them. If the populations overlap
+    everywhere nothing does, and the density between them is the geometric mean
+    rho0^(1 - s) rho1^s. The other pairs are those of the exact plan between all cells. Both kinds
+    have the masses of all cells at both ends.
+
+    Growth rates of the source, where it has any, take the place of the log-ratios: it is
+    weighted by what its cells grow to, and all pairs are those of the exact plan.
+
+    Parameters
+    ----------
+    source, target
+        The two marginals.
+    interval
+        Flow times of source and target.
+    generator
+        Source of randomness of the blocks.
+    cost
+        Ground cost. Densities are those of the coordinates `Batch.x` and of the conditions that
+        costs keep.
+    share
+        Share of the pairs that is coupled after the change of composition; None uses
+        `default_share`.
+    n_neighbors
+        As in `log_density_ratio`.
+    block_size
+        Largest number of cells per side of a block; plans are solved within random blocks.
+    max_blocks
+        Largest number of blocks that are solved; cells of other blocks are not paired. None solves
+        all.
+    growth
+        Limits of the growth of total mass, as in `wfr_coupling`.
+    """
+    a, b = growing_masses(source, target, growth)
+    blocks = random_blocks(len(a), len(b), block_size, generator)[:max_blocks]
+    rows, columns = (np.concatenate(side) for side in zip(*blocks, strict=True))
+    if source.cells.rate is not None:
+        share = 0.0
+    elif share is None:
+        share = default_share(len(rows), len(columns))
+    r0, r1 = np.zeros(len(a)), np.zeros(len(b))
+    if share:
+        x, y = (_positions(each.cells) for each in (source, target))
+        r0[rows], r1[columns] = log_density_ratio(
+            x[rows], y[columns], a[rows], b[columns], n_neighbors=n_neighbors
+        )
+    costs = block_cost(cost, to_float64(source.cells), to_float64(target.cells))
+    parts = [(1 - share, a, b), (share, a * np.exp(r0 / 2), b * np.exp(-r1 / 2))]
+    plans, masses = [], []
+    for part, starts, ends in parts:
+        if part:
+            plans.append(_solve_blocks(costs, blocks, starts, ends))
+            masses.append([part * mass for mass in scale_to_masses(plans[-1], a, b)])
+    at_start, at_end = (np.concatenate(side) for side in zip(*masses, strict=True))
+    return growing_coupling(source, target, interval, _join(plans), (at_start, at_end))
+
+
+def _solve_blocks(costs: BlockCost, blocks: Sequence[Block], a: np.ndarray, b: np.ndarray) -> Plan:
+    """Return the sum of the exact plans within blocks."""
+    plans = []
+    for rows, columns in blocks:
+        plan = exact_plan(costs(rows, columns), a[rows], b[columns])
+        plans.append(Plan(rows[plan.rows], columns[plan.columns], plan.mass))
+    return _join(plans)
+
+
+def _join(plans: Sequence[Plan]) -> Plan:
+    """Return one plan of the entries of all, in their order."""
+    rows, columns, mass = (
+        np.concatenate([getattr(plan, name) for plan in plans])
+        for name in ("rows", "columns", "mass")
+    )
+    return Plan(rows, columns, mass)
+
+
+def _positions(batch: Batch) -> np.ndarray:
+    """Return coordinates and the conditions that costs keep, in float64."""
+    return batch.append_conditions(batch.x).double().cpu().numpy()
