@@ -118,7 +118,7 @@ def run_task(name: str, task: str, home: Path, data: Path) -> None:
     command = [Path(sys.executable).with_name("scTimeBench"), "--config", config,
                "--database_path", database, "--output_dir", home.parent / "outputs",
                "--log_level", "DEBUG", "--log_file", home / f"{task}.log"]  # fmt: skip
-    # JAX takes every core unless it is told otherwise.
+    # JAX takes every core by default.
     environment = {
         **os.environ,
         "PYTHON": sys.executable,

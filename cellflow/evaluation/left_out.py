@@ -70,7 +70,6 @@ def score_left_out(
     for sentence in describe_comparison(table):
         log_info(sentence)
     cautions = check_scores(table)
-    table.attrs["cautions"] = cautions
     return {
         "scores": table,
         "settings": settings,

@@ -94,7 +94,7 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     ax.grid(axis="y", color="#eceef2", zorder=0)
     ax.set_axisbelow(True)
     ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    cautions = scores.attrs.get("cautions", check_scores(scores))
+    cautions = check_scores(scores) + list(scores.attrs.get("cautions", ()))
     meaning = describe_comparison(scores) + describe_replicates(scores) if is_own else []
     notes = [*(f"{each}." for each in meaning), *(f"Caution: {each}" for each in cautions)]
     add_notes(ax, notes, grow=is_own)

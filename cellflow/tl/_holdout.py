@@ -226,12 +226,15 @@ def holdout(
     table.attrs["settings"] = {**settings, "times": times}
     for sentence in describe_comparison(table) + describe_replicates(table):
         log_info(sentence)
-    cautions = check_scores(table)
     fitted = read_record(adata.uns, FIT)
+    of_settings = []
     if flow is not None:
-        cautions += check_score_settings(settings, flow_settings(flow))
+        of_settings = check_score_settings(settings, flow_settings(flow))
     elif fitted is not None:
-        cautions += check_score_settings(settings, recorded_settings(fitted))
+        of_settings = check_score_settings(settings, recorded_settings(fitted))
+    # Cautions on the scores are those of the rows at hand, which users select.
+    table.attrs["cautions"] = of_settings
+    cautions = check_scores(table) + of_settings
     entry = {
         "scores": table,
         "settings": settings,
@@ -239,7 +242,6 @@ def holdout(
         "cautions": record_cautions(cautions),
     }
     write_record(adata.uns, key_added, entry)
-    table.attrs["cautions"] = cautions
     return table
 
 

@@ -106,6 +106,8 @@ def test_holdout_shows_one_size_its_meaning_and_replicates_where_known(scores):
     assert "replicates of the time" in drawn
     said = " ".join(ax.figure._supxlabel.get_text().split())
     assert "than the midpoint, which needs no model" in said
+    part = cf.pl.holdout(scores[scores["time"] == 2], show=False)
+    assert "day 1" not in part.figure._supxlabel.get_text()
     plain = cf.pl.holdout(scores, show=False).collections
     assert "replicates of the time" not in [dots.get_label() for dots in plain]
 
