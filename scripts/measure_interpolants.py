@@ -50,7 +50,7 @@ DATA = {
 
 @dataclass(frozen=True)
 class Pairs:
-    """Coupled cells with masses at both ends, and the length scale if these are of unbalanced plans."""
+    """Coupled cells with masses at both ends; `delta` is the length scale of unbalanced plans."""
 
     x0: np.ndarray
     x1: np.ndarray
