@@ -71,8 +71,8 @@ def fates(
         `bridge` multiplies entropic transport plans between consecutive times. Rows of the plans
         spread over many cells and are averaged over near ones, so that probabilities are between
         0 and 1 where fates are open. `flow` moves each cell along the flow, and the nearest cells
-        there vote; `coupling` multiplies exact plans, unbalanced ones if the coupling of the flow
-        is `wfr`. Both give nearly certain fates by construction, whether or not anything can be
+        there vote; `coupling` multiplies exact plans, those of the flow if its coupling changes
+        mass. Both give nearly certain fates by construction, whether or not anything can be
         known (except `flow` with `n_samples`). The fate of a cell is that of all of its
         descendants, of which dividing cells have more.
     n_neighbors

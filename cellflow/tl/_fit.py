@@ -95,7 +95,7 @@ def fit(
         `relative`, none, so that every time has the same total mass; `counts`, numbers of cells are
         sizes of the population; `rising`, only increases of them are; `rates`, the population grows
         by the rates of its cells. None uses that of the method, which is `relative` for `default`.
-        Rates of single cells are kept best by `cf.method("ot-cfm", objective="growth")`.
+        `wfr-fm` bends the rates of single cells, `default` keeps them.
     growth_key
         `obs` column with the net growth rate of each cell, births minus deaths per unit of elapsed
         time, for `growth="rates"` or objective `growth`. None uses the rates of `pp.growth`.
