@@ -52,7 +52,7 @@ class Format:
         return f"{self.what}.json"
 
 
-FLOW = Format("flow", 5)
+FLOW = Format("flow", 6)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -93,7 +94,7 @@ class TimeAxis:
         steps = [_STEP * (knot - time) for side in sides for knot in side]
         return float(np.mean([(self.to_flow(time + step) - here) / step for step in steps]))
 
-    @property
+    @cached_property
     def exponent(self) -> float:
         """Exponent p of a learned clock, from 0 to 1; 1 on other clocks.
 
@@ -108,14 +109,14 @@ class TimeAxis:
         if not (steps > 0).all():
             return 0.0
         candidates = np.linspace(0, 1, 101)
-        errors = []
-        for exponent in candidates:
-            residual = np.log(steps) - np.log(np.diff(self._slow_down(self.times, exponent)))
-            errors.append(np.square((residual - residual.mean()) / _LENGTH_ERROR).sum())
+        lengths = np.diff(self._slow_down(self.times, candidates[:, None]))
+        residuals = np.log(steps) - np.log(lengths)
+        residuals -= residuals.mean(axis=1, keepdims=True)
+        errors = np.square(residuals / _LENGTH_ERROR).sum(axis=1)
         penalties = np.square(candidates / _PRIOR_WIDTH)
-        return float(candidates[np.argmin(np.array(errors) + penalties)])
+        return float(candidates[np.argmin(errors + penalties)])
 
-    def _slow_down(self, times: Sequence[float], exponent: float) -> np.ndarray:
+    def _slow_down(self, times: Sequence[float], exponent: float | np.ndarray) -> np.ndarray:
         """Return ((1 + u)^p - 1) / p, log(1 + u) for p = 0, with u in units of the first interval.
 
         It is the integral of a speed (1 + u)^(p - 1).
