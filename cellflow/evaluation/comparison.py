@@ -7,6 +7,8 @@ of all cells. The W1 of halves of the measured cells is therefore extrapolated t
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from cellflow._checks import format_list
@@ -82,7 +84,9 @@ def describe_comparison(scores: pd.DataFrame) -> list[str]:
     ]
     gains = [_gain(*pair) for pair in zip(folds["w1"], folds["w1_midpoint"], strict=True)]
     farther = [
-        f"{label} ({-gain} %)" for label, gain in zip(labels, gains, strict=True) if gain < 0
+        label if math.isinf(gain) else f"{label} ({-gain} %)"
+        for label, gain in zip(labels, gains, strict=True)
+        if gain < 0
     ]
     if farther and not single:
         sentences.append(f"They are farther than the midpoint at {format_list(farther)}")
@@ -115,12 +119,19 @@ def _name_times(labels: list[str]) -> str:
     return f"On the mean of {named}, predictions are"
 
 
-def _gain(w1: float, midpoint: float) -> int:
-    """Return by how many per cent of the midpoint's W1 another is lower."""
-    return round(100 * (1 - w1 / midpoint)) if midpoint else 0
+def _gain(w1: float, midpoint: float) -> float:
+    """Return by how many per cent of the midpoint's W1 another is lower, to the nearest per cent.
+
+    It is minus infinity if the midpoint meets the cells exactly and the other does not.
+    """
+    if midpoint:
+        return round(100 * (1 - w1 / midpoint))
+    return -math.inf if w1 else 0
 
 
-def _compare(gain: int) -> str:
+def _compare(gain: float) -> str:
+    if math.isinf(gain):
+        return f"farther from {_MEASURED} than"
     if gain == 0:
         return f"as near to {_MEASURED} as"
     return (
@@ -141,9 +152,11 @@ def _describe_seeds(scores: pd.DataFrame) -> list[str]:
     return [f"Of {len(gains)} seeds, the worst is {worst}, the best {best}"]
 
 
-def _name_gain(gain: int) -> str:
+def _name_gain(gain: float) -> str:
     if gain == 0:
         return "as near"
+    if math.isinf(gain):
+        return "farther"
     return f"{abs(gain)} % {'nearer' if gain > 0 else 'farther'}"
 
 

@@ -511,6 +511,14 @@ class Flow:
             )
 
 
+def check_flow(value: Any) -> None:
+    """Raise `InputError` for anything else than a fitted flow, such as the folder of one."""
+    if not isinstance(value, Flow):
+        raise InputError(
+            f"flow must be a fitted flow, got {value!r}; read a folder with cellflow.Flow.load"
+        )
+
+
 def _chunks(n: int, size: int) -> list[slice]:
     """Return slices of `size` of n rows, at least one."""
     return [slice(start, start + size) for start in range(0, max(n, 1), max(size, 1))]

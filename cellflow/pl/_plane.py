@@ -21,7 +21,7 @@ from cellflow.representation import (
 )
 
 #: Embeddings to draw by default, in order of preference.
-_USUAL = ("X_umap", "X_phate", "X_tsne", REPRESENTATION, "X_pca")
+USUAL_BASES = ("X_umap", "X_phate", "X_tsne", REPRESENTATION, "X_pca")
 
 
 #: Axis labels of embeddings that differ from the key.
@@ -135,7 +135,11 @@ def embedding(
 
 def _usual_basis(adata: AnnData) -> str:
     """Return the first usual embedding that exists."""
-    for key in _USUAL:
+    for key in USUAL_BASES:
         if key in adata.obsm:
             return key
-    raise InputError(f"no obsm key to draw on; there are: {format_list(adata.obsm) or 'none'}")
+    raise InputError(
+        "there is no embedding to draw on: give one of obsm as basis (there are: "
+        f"{format_list(adata.obsm) or 'none'}), or compute one first (cellflow embed, "
+        "cellflow.pp.embed, scanpy.tl.umap)"
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
 from cellflow import pl, tl
 from cellflow._checks import format_list
@@ -17,6 +18,7 @@ from cellflow._keys import (
     GROWTH,
     PROBABILITIES,
     RADIUS,
+    REPRESENTATION,
     UNCERTAINTY,
     VELOCITY,
     is_relative_growth,
@@ -26,6 +28,7 @@ from cellflow.evaluation.cautions import describe_known
 from cellflow.evaluation.comparison import compare_with_midpoint, describe_comparison
 from cellflow.evaluation.replicates import describe_replicates
 from cellflow.io import count_growth, per_unit
+from cellflow.pl._plane import USUAL_BASES
 from cellflow.report._cautions import cautions, compare_settings, describe_use_of_counts
 from cellflow.report._inputs import ReportInputs
 from cellflow.report._page import Figure, Section, Table
@@ -170,10 +173,22 @@ def fates(inputs: ReportInputs) -> Section | None:
             _describe_certainty(entry),
         ],
         figures=[
-            Figure.of(pl.fates(adata, show=False), "Fate probabilities of cells and their entropy.")
+            Figure.of(
+                pl.fates(_with_embedding(inputs), show=False),
+                "Fate probabilities of cells and their entropy.",
+            )
         ],
         tables=[Table((f"time{inputs.unit}", *names), rows, "Means over the cells of a time")],
     )
+
+
+def _with_embedding(inputs: ReportInputs) -> AnnData:
+    """Return the cells, with points of the flow to draw on if they have no usual embedding."""
+    adata = inputs.course.adata
+    if any(key in adata.obsm for key in USUAL_BASES):
+        return adata
+    points = inputs.course.cells.x.cpu().numpy()
+    return AnnData(obs=adata.obs, obsm={**adata.obsm, REPRESENTATION: points}, uns=adata.uns)
 
 
 def _describe_certainty(entry: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ from cellflow.evaluation.named_methods import NamedMethod, name_method
 from cellflow.evaluation.predict import describe_row, fit_fold, make_row, score_method
 from cellflow.evaluation.protocols import HOLD_OUT
 from cellflow.evaluation.replicates import MIN_REPLICATE_CELLS, describe_replicates
-from cellflow.flow import Flow
+from cellflow.flow import Flow, check_flow
 from cellflow.io import check_growth_key, name_time, time_key_of
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
@@ -159,6 +159,8 @@ def holdout(
     (`pp.growth`, `growth_key`), which were computed with all cells, may depend on the held-out
     cells under either protocol; `settings["representation_may_have_seen_held_out"]` says so.
     """
+    if flow is not None:
+        check_flow(flow)
     named = _name_method(flow, method, recipe, prior_method, growth)
     target = resolve_device(device)
     given = make_held_out(held_out)

@@ -18,7 +18,7 @@ from cellflow._checks import format_list
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
 from cellflow._versions import versions
-from cellflow.flow import Flow
+from cellflow.flow import Flow, check_flow
 from cellflow.io import (
     Cells,
     SideColumns,
@@ -67,6 +67,7 @@ class TimeCourse:
         InputError
             If the flow was not fitted to cells, or times are missing or cannot be read.
         """
+        check_flow(flow)
         # Read first: a flow of images has no times of cells that a message could name.
         representation = from_context(flow.context)
         points = time_points_for_flow(adata, flow, time_key)

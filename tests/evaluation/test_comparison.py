@@ -82,3 +82,8 @@ def test_shares_of_the_mean_are_ratios_of_means():
     assert shares["percent_reference"].tolist() == pytest.approx([80, 80 / 3, 40])
     assert list(compare_with_midpoint(table(0.9, unit="day")).index) == ["day 12"]
     assert list(compare_with_midpoint(table(0.9, unit="")).index) == ["12"]
+
+
+def test_a_midpoint_that_meets_the_cells_exactly_is_nearer_than_a_prediction_that_does_not():
+    scores = table(0.4, midpoint=0.0, reference=0.0)
+    assert "farther from the measured cells than the midpoint" in describe_comparison(scores)[0]

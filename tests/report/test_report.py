@@ -58,7 +58,7 @@ def test_a_page_is_whole_and_says_what_was_measured(scored, tmp_path):
     for time, w1 in zip(scores["time"], scores["w1"], strict=True):
         assert re.search(rf"{time:g} {w1:.3f} ", text)
     assert "Predictions" not in text
-    assert "coupling wfr" in text
+    assert "coupling composition" in text
 
 
 def test_a_page_survives_the_way_through_a_file(scored, run, tmp_path):
@@ -122,6 +122,17 @@ def test_what_verbs_wrote_is_shown(course, quick, tmp_path):
     probabilities = course.obsm["fate_probabilities"][course.obs["day"] == 1]
     assert f"1 {probabilities[:, 0].mean():.3f} {probabilities[:, 1].mean():.3f}" in text
     assert len(page.alts) == 6
+
+
+def test_fates_of_a_file_without_an_embedding_are_drawn_on_the_points_of_the_flow(quick, tmp_path):
+    course = cf.datasets.simulate_course(n_cells=200, n_genes=20)
+    cf.pp.embed(course, n_dims=2)
+    flow = cf.tl.fit(course, time_key="time", recipe=quick, progress=False)
+    cf.tl.fates(course, flow, "fate")
+    del course.obsm["X_cellflow"]
+    cf.report.write(course, flow, tmp_path / "r.html")
+    assert "Fate probabilities of cells" in (tmp_path / "r.html").read_text()
+    assert "X_cellflow" not in course.obsm
 
 
 def test_times_that_the_flow_does_not_know_are_told(course, quick, tmp_path):
