@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from scipy.interpolate import PchipInterpolator
-from scipy.special import boxcox1p, expit, logit
+from scipy.special import boxcox1p
 from torch import Tensor
 
 from cellflow._checks import check_choice
@@ -127,10 +127,11 @@ class TimeAxis:
     def _interpolate_learned(self, time: float) -> float:
         """Return the flow time of a time strictly between two time points.
 
-        The elapsed share of the interval is estimated in three ways, whose log-odds are averaged:
-        by the time of a course that slows down as transport lengths tell (`exponent`), by the
-        transport length, interpolated monotonically over that time, and, with less weight, by
-        elapsed time.
+        The elapsed share of the interval is estimated in three ways, which are averaged: by the
+        time of a course that slows down as transport lengths tell (`exponent`), by the transport
+        length, interpolated monotonically over that time, and, with less weight, by elapsed time.
+        The slope of the length may be 0 at a time point, so a mean of log-odds would stand still
+        there, and with it all velocities per elapsed time.
         """
         exponent = self.exponent
         before = int(np.searchsorted(self.times, time)) - 1
@@ -139,16 +140,17 @@ class TimeAxis:
         knots = self._slow_down(self.times, exponent)
         length = PchipInterpolator(knots, self.lengths)(slowed)
         # If the cells do not move in this interval, the transport length gives no share.
-        shares = [
-            ((here - start) / (stop - start), weight)
-            for (start, stop, here), weight in zip((slowed, length, ends), _WEIGHTS, strict=True)
-            if stop > start
-        ]
-        inside = [(logit(share), weight) for share, weight in shares if 0 < share < 1]
-        if not inside:  # the time is a time point, up to rounding
-            return float(np.interp(time, self.times, self.positions))
-        log_odds, weights = zip(*inside, strict=True)
-        return before + float(expit(np.average(log_odds, weights=weights)))
+        shares, weights = zip(
+            *(
+                ((here - start) / (stop - start), weight)
+                for (start, stop, here), weight in zip(
+                    (slowed, length, ends), _WEIGHTS, strict=True
+                )
+                if stop > start
+            ),
+            strict=True,
+        )
+        return before + float(np.average(shares, weights=weights))
 
 
 @dataclass(frozen=True)

@@ -40,16 +40,21 @@ def test_neither_the_zero_of_time_nor_units_matter(steps, where, start, pace):
     assert other.to_flow(start + pace * time) == pytest.approx(one.to_flow(time), abs=1e-6)
 
 
-def logit(share):
-    return math.log(share / (1 - share))
-
-
 @pytest.mark.parametrize(("lengths", "weight"), [((0.0, 3.0), 0.75), ((0.0, 0.0), 0.6)])
 def test_with_two_times_or_cells_that_stand_still_it_is_logarithmic(lengths, weight):
-    """The log-odds are those of the logarithm, with some weight on elapsed time."""
+    """It is the logarithm, with some weight on elapsed time."""
     axis = TimeAxis("learned", (2.0, 4.0), lengths)
-    odds = weight * logit(math.log(1.5) / math.log(2))
-    assert axis.to_flow(3) == pytest.approx(1 / (1 + math.exp(-odds)))
+    share = weight * math.log(1.5) / math.log(2) + (1 - weight) * 0.5
+    assert axis.to_flow(3) == pytest.approx(share)
+
+
+@given(steps=steps)
+def test_the_clock_stands_still_nowhere(steps):
+    """Velocities per elapsed time are those per flow time, times the rate of the clock."""
+    axis = axis_of(steps)
+    for time, gap in zip(axis.times, np.diff(axis.times, append=np.inf), strict=True):
+        here = np.diff(axis.times).max() if math.isinf(gap) else gap
+        assert axis.clock_rate(time) > 0.1 / max(here, np.diff(axis.times).max())
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
