@@ -82,7 +82,8 @@ def _describe_flow(flow: Flow) -> dict[str, str]:
     conditions = conditions_of(flow).describe()
     evidence = flow.method.growth_evidence
     return {
-        "times": f"{format_list(f'{time:g}' for time in flow.axis.times)} ({flow.axis.kind} axis)",
+        "times": format_list(f"{time:g}" for time in flow.axis.times),
+        "time axis": flow.axis.describe(),
         "space": description(flow) or from_context(flow.context).describe(),
         "method": ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts),
         **({"conditions": "; ".join(conditions)} if conditions else {}),

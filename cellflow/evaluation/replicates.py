@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from cellflow._checks import format_list
 from cellflow._errors import InputError
-from cellflow.evaluation.comparison import time_unit_of
+from cellflow.evaluation.comparison import describe_comparison, time_unit_of
 from cellflow.io import name_time
 from cellflow.io.cell_selection import groups_of
 
@@ -119,6 +119,22 @@ def find_replicate_folds(
     return folds
 
 
+def describe_scores(scores: pd.DataFrame) -> list[str]:
+    """Say in words what held-out scores mean, beside the rivals that they can be held against.
+
+    A flow that lacks one replicate knows the cells of the others at the same time, which the
+    midpoint does not, so there the others are its rivals and the midpoint is not.
+
+    Parameters
+    ----------
+    scores
+        Table of `tl.holdout`; seeds are averaged.
+    """
+    if "w1_others" in scores:
+        return describe_replicates(scores)
+    return describe_comparison(scores) + describe_replicates(scores)
+
+
 def describe_replicates(scores: pd.DataFrame) -> list[str]:
     """Say how near predictions are beside replicates of the same times, in words.
 
@@ -143,7 +159,7 @@ def describe_replicates(scores: pd.DataFrame) -> list[str]:
             f"{times}, the other replicates are {means['w1_others']:.3f} from the held-out one, "
             f"{means['w1_others_shifted']:.3f} if shifted by the difference at its neighbouring "
             f"times, and its prediction from its own cells is {w1:.3f}: {_compare(w1, others)} "
-            "taking the others for it"
+            "the nearer of these two"
         )
     return found
 

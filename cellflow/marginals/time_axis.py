@@ -94,6 +94,10 @@ class TimeAxis:
         steps = [_STEP * (knot - time) for side in sides for knot in side]
         return float(np.mean([(self.to_flow(time + step) - here) / step for step in steps]))
 
+    def describe(self) -> str:
+        """Return the kind of the clock, and how much a learned one slows down."""
+        return self.kind + (f", exponent {self.exponent:g}" if self.kind == "learned" else "")
+
     @cached_property
     def exponent(self) -> float:
         """Exponent p of a learned clock, from 0 to 1; 1 on other clocks.

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 
 from cellflow._checks import check_columns
 from cellflow.evaluation.cautions import check_scores
-from cellflow.evaluation.comparison import COMPARED, describe_comparison, time_unit_of
-from cellflow.evaluation.replicates import describe_replicates
+from cellflow.evaluation.comparison import COMPARED, time_unit_of
+from cellflow.evaluation.replicates import describe_scores
 from cellflow.io import format_time
 from cellflow.pl._canvas import INK, PALE, PREDICTED, add_notes, canvas, finish
 
@@ -95,7 +95,7 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     ax.set_axisbelow(True)
     ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     cautions = check_scores(scores) + list(scores.attrs.get("cautions", ()))
-    meaning = describe_comparison(scores) + describe_replicates(scores) if is_own else []
+    meaning = describe_scores(scores) if is_own else []
     notes = [*(f"{each}." for each in meaning), *(f"Caution: {each}" for each in cautions)]
     add_notes(ax, notes, grow=is_own)
     return finish(ax, show=show)

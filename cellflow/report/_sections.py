@@ -25,8 +25,8 @@ from cellflow._keys import (
     read_record,
 )
 from cellflow.evaluation.cautions import describe_known
-from cellflow.evaluation.comparison import compare_with_midpoint, describe_comparison
-from cellflow.evaluation.replicates import describe_replicates
+from cellflow.evaluation.comparison import compare_with_midpoint
+from cellflow.evaluation.replicates import describe_scores
 from cellflow.io import count_growth, per_unit
 from cellflow.pl._plane import USUAL_BASES
 from cellflow.report._cautions import cautions, compare_settings, describe_use_of_counts
@@ -109,9 +109,7 @@ def accuracy(inputs: ReportInputs) -> Section | None:
             "'Reference' is about what as many fresh cells of the same time would have, what "
             "sampling alone costs: the distance of one half of the real cells from the other, "
             "extrapolated to all.",
-            " ".join(
-                f"{each}." for each in describe_comparison(scores) + describe_replicates(scores)
-            ),
+            " ".join(f"{each}." for each in describe_scores(scores)),
             f"{format_list([*how, f'{seeds} seed' + 's' * (seeds > 1)])}.".capitalize(),
         ],
         # Repeated here, since scores of another representation do not belong to this flow.
@@ -286,7 +284,7 @@ def fit(inputs: ReportInputs) -> Section:
             "Method: "
             + ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts)
             + f". Seed {flow.record.seed}, {flow.history['step'][-1]:g} steps, "
-            f"{flow.axis.kind} time axis."
+            f"time axis {flow.axis.describe()}."
         ],
         figures=[Figure.of(pl.loss(flow, show=False), "Loss over the training steps.")],
         tables=[Table(("setting", "value"), settings, "Every setting of the flow", folded=True)],

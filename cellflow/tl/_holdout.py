@@ -23,13 +23,12 @@ from cellflow.evaluation.cautions import (
     recorded_settings,
     representation_settings,
 )
-from cellflow.evaluation.comparison import describe_comparison
 from cellflow.evaluation.folds import Evaluation, Fold
 from cellflow.evaluation.held_out import make_held_out, show_held_out
 from cellflow.evaluation.named_methods import NamedMethod, name_method
 from cellflow.evaluation.predict import describe_row, fit_fold, make_row, score_method
 from cellflow.evaluation.protocols import HOLD_OUT
-from cellflow.evaluation.replicates import MIN_REPLICATE_CELLS, describe_replicates
+from cellflow.evaluation.replicates import MIN_REPLICATE_CELLS, describe_scores
 from cellflow.flow import Flow, check_flow
 from cellflow.io import check_growth_key, name_time, time_key_of
 from cellflow.methods.method import Method
@@ -226,7 +225,7 @@ def holdout(
     }
     # The table alone is what figures and reports are given; arrays in attrs break pandas.concat.
     table.attrs["settings"] = {**settings, "times": times}
-    for sentence in describe_comparison(table) + describe_replicates(table):
+    for sentence in describe_scores(table):
         log_info(sentence)
     fitted = read_record(adata.uns, FIT)
     of_settings = []

@@ -12,7 +12,7 @@ from cellflow import InputError
 from cellflow.evaluation import predict
 from cellflow.evaluation.folds import Evaluation
 from cellflow.evaluation.held_out import make_held_out
-from cellflow.evaluation.replicates import Replicates, describe_replicates
+from cellflow.evaluation.replicates import Replicates, describe_scores
 from cellflow.io import read_scores
 
 DONORS, N = ("a", "b", "c"), 30
@@ -101,7 +101,7 @@ def test_a_held_out_replicate_is_predicted_from_its_own_cells(donors, quick):
     # All that differs is a shift, so that the others moved by it are as fresh cells of c.
     assert c["w1_others_shifted"] < 0.4
     assert "w1_replicates" not in scores
-    assert any("taking the others" in said for said in describe_replicates(scores))
+    assert any("the nearer of these two" in said for said in describe_scores(scores))
     assert donors.uns["cellflow"]["holdout"]["settings"]["hold_out"] == "replicate"
 
 
