@@ -75,6 +75,8 @@ def log_density_ratio(
     totals = np.tile([[float(n)], [float(len(y))]], len(cells))
     totals[0, :n] -= mass[:n]
     totals[1, n:] -= mass[n:]
+    # A population of a single cell has no others.
+    totals = np.maximum(totals, 1.0)
     prior = totals / totals.sum(axis=0)
     earlier, later = np.log((sums + prior) / totals)
     ratio = later - earlier

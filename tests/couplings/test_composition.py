@@ -48,7 +48,7 @@ def two_states(n, m):
 
 
 @given(
-    seed=seeds, n=st.integers(3, 40), m=st.integers(3, 40), size=st.integers(10, 50), share=shares
+    seed=seeds, n=st.integers(1, 40), m=st.integers(1, 40), size=st.integers(10, 50), share=shares
 )
 def test_both_populations_are_met_with_all_their_mass(seed, n, m, size, share):
     coupling = coupled(*populations(seed, n, m), share=share, block_size=size)
