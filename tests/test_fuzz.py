@@ -172,7 +172,7 @@ def home():
     values = {"metric": "x", "rows": [{"of": "generated", "frechet": 1.0}]}
     (folder / "table.json").write_text(json.dumps({"format": "cellflow-image-scores", **values}))
     folds = [{"time": 1.0, "w1": 0.5, "baselines": {"midpoint": 0.2}, "baseline_scores": {}}]
-    (folder / "scores.json").write_text(json.dumps({"folds": folds}))
+    (folder / "scores.json").write_text(json.dumps({"settings": {}, "folds": folds}))
     (folder / "c.yaml").write_text("method: {preset: sb-cfm, sigma: 0.3}\nrecipe: {n_steps: 5}\n")
     (folder / "plan.yaml").write_text(
         "data: [{file: a.h5ad, name: x, times: [1]}]\nmethods: [ot-cfm, {name: b, method: i-cfm}]\n"

@@ -35,7 +35,7 @@ def rows_of(x, images):
 
 def test_all_couplings_that_look_up_by_row_say_so():
     assert {name for name, part in COUPLINGS.items() if part.looks_up_rows} == {
-        "semidiscrete", "exact-full", "blockwise", "low-rank", "wfr", "auto",
+        "semidiscrete", "exact-full", "blockwise", "low-rank", "wfr", "composition", "auto",
     }  # fmt: skip
 
 

@@ -96,10 +96,10 @@ def test_predictions_are_held_against_cells_whose_times_are_told_in_another_unit
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert labels == [
         "other time points",
-        "measured, 2 days",
-        "measured, 4 days",
-        "measured, 3 days",
-        "predicted, 3 days",
+        "measured, day 2",
+        "measured, day 4",
+        "measured, day 3",
+        "predicted, day 3",
     ]
     plt.close("all")
 

@@ -129,7 +129,7 @@ def taking(parts):
     ],
 )
 def test_what_does_not_take_noise_is_refused_with_what_does(coupling, path):
-    grows = {"objective": "growth"} if coupling == "wfr" else {}
+    grows = {"objective": "growth"} if COUPLINGS[coupling]().changes_mass else {}
     message = (
         f"coupling '{coupling}' with path '{path}' needs points at both ends, and the source is "
         f"noise; for noise take a coupling of {taking(COUPLINGS)} and a path of {taking(PATHS)}"

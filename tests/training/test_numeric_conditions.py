@@ -28,6 +28,7 @@ BY_COST = {
     "low-rank": {"rank": 40},
     "semidiscrete": {"semidiscrete_steps": 1500},
     "wfr": {"path": "wfr", "objective": "growth"},
+    "composition": {"objective": "growth"},
     "acceleration": {},
 }
 
