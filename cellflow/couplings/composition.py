@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,10 +18,7 @@ from cellflow.couplings.full_plan import (
 )
 from cellflow.couplings.ground_costs import Cost, squared_euclidean
 from cellflow.transport import Plan, distances, exact_plan
-from cellflow.transport.random_blocks import BlockCost, random_blocks
-
-#: Rows and columns of a block of cells.
-Block = tuple[np.ndarray, np.ndarray]
+from cellflow.transport.random_blocks import random_blocks
 
 #: The kernel of density estimates is as wide as the distance of this neighbour.
 N_NEIGHBORS = 15
@@ -157,31 +153,16 @@ def composition_coupling(
         )
     costs = block_cost(cost, to_float64(source.cells), to_float64(target.cells))
     parts = [(1 - share, a, b), (share, a * np.exp(r0 / 2), b * np.exp(-r1 / 2))]
-    plans, masses = [], []
-    for part, starts, ends in parts:
-        if part:
-            plans.append(_solve_blocks(costs, blocks, starts, ends))
-            masses.append([part * mass for mass in scale_to_masses(plans[-1], a, b)])
+    pairs, masses = [], []
+    for part, starts, stops in parts:
+        for before, after in blocks if part else ():
+            solved = exact_plan(costs(before, after), starts[before], stops[after])
+            plan = Plan(before[solved.rows], after[solved.columns], solved.mass)
+            pairs.append((plan.rows, plan.columns))
+            masses.append([part * mass for mass in scale_to_masses(plan, a, b)])
+    rows, columns = (np.concatenate(side) for side in zip(*pairs, strict=True))
     at_start, at_end = (np.concatenate(side) for side in zip(*masses, strict=True))
-    return growing_coupling(source, target, interval, _join(plans), (at_start, at_end))
-
-
-def _solve_blocks(costs: BlockCost, blocks: Sequence[Block], a: np.ndarray, b: np.ndarray) -> Plan:
-    """Return the sum of the exact plans within blocks."""
-    plans = []
-    for rows, columns in blocks:
-        plan = exact_plan(costs(rows, columns), a[rows], b[columns])
-        plans.append(Plan(rows[plan.rows], columns[plan.columns], plan.mass))
-    return _join(plans)
-
-
-def _join(plans: Sequence[Plan]) -> Plan:
-    """Return one plan of the entries of all, in their order."""
-    rows, columns, mass = (
-        np.concatenate([getattr(plan, name) for plan in plans])
-        for name in ("rows", "columns", "mass")
-    )
-    return Plan(rows, columns, mass)
+    return growing_coupling(source, target, interval, (rows, columns), (at_start, at_end))
 
 
 def _positions(batch: Batch) -> np.ndarray:

@@ -111,21 +111,21 @@ def growing_coupling(
     source: FiniteMarginal,
     target: FiniteMarginal,
     interval: Interval,
-    plan: Plan,
+    pairs: tuple[np.ndarray, np.ndarray],
     masses: tuple[np.ndarray, np.ndarray],
 ) -> PlanCoupling:
-    """Return the coupling of the entries of a plan with other masses at both ends.
+    """Return the coupling of pairs of rows with a mass at either end.
 
     Pairs are drawn in proportion to their mass at the source, and have that as unit of mass. Source
     cells with growth rates are weighted by what they grow to, as `Pairs.over` has it: their mass at
     the source is exp(-rate T).
     """
-    at_start, at_end = masses
+    (rows, columns), (at_start, at_end) = pairs, masses
     m1 = torch.from_numpy(at_end / at_start).to(source.cells.x.dtype)
     m0, rate = torch.ones_like(m1), source.cells.rate
     if rate is not None:
-        m0 = torch.exp(-rate.cpu()[torch.from_numpy(plan.rows)] * (interval[1] - interval[0]))
-    drawn = Plan(plan.rows, plan.columns, at_start / at_start.sum())
+        m0 = torch.exp(-rate.cpu()[torch.from_numpy(rows)] * (interval[1] - interval[0]))
+    drawn = Plan(rows, columns, at_start / at_start.sum())
     return PlanCoupling(source, target, interval, drawn, m0=m0, m1=m1)
 
 

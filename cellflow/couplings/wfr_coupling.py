@@ -98,7 +98,8 @@ def wfr_coupling(
     plan = Plan.concatenate(plans)
     n, m = (sum(map(len, side)) for side in zip(*blocks, strict=True))
     _check_unpaired(plan, n, m, delta)
-    return growing_coupling(source, target, interval, plan, scale_to_masses(plan, a, b))
+    pairs, masses = (plan.rows, plan.columns), scale_to_masses(plan, a, b)
+    return growing_coupling(source, target, interval, pairs, masses)
 
 
 def _paired_distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
