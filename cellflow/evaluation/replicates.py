@@ -97,7 +97,7 @@ def find_replicate_folds(
     Raises
     ------
     InputError
-        If there is none.
+        If no replicate can be held out.
     """
     folds = []
     for name in replicates.names:

@@ -76,11 +76,11 @@ def predict_cells(
     here, low, high = (flow.axis.to_flow(t) for t in (time, before, after))
     # Rounding may put a time at the time point after it, where log-odds are infinite.
     passed = min((here - low) / (high - low), 1 - 1e-9) if low < here else 0.0
-    both = start == "both" and passed > 0
-    if start == "first" and first is None:
+    alone = first if start == "first" else before
+    if alone is None:
         raise ValueError("start 'first' needs the first time point")
-    origin = first if start == "first" and first is not None else before
-    shares = {before: 1 - passed, after: passed} if both else {origin: 1.0}
+    both = start == "both" and passed > 0
+    shares = {before: 1 - passed, after: passed} if both else {alone: 1.0}
     asynchrony = flow.method.asynchrony if passed else 0.0
     points, weights, start_times = [], [], []
     for origin, share in shares.items():
