@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
+from pandas.api.types import is_float_dtype
 from scipy import sparse
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from cellflow._checks import check_choice, check_finite
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, read_record
 from cellflow.io.conditions import Conditions, number_groups
+from cellflow.io.groups import check_groups
 from cellflow.io.label_intervals import TimeNames, check_label_intervals
 from cellflow.marginals import Marginals, Population, TimeAxis
 
@@ -89,6 +91,8 @@ class SideColumns:
         time_names
             Name of each time in messages on labels; None writes the numbers.
         """
+        if self.label_key in adata.obs:
+            check_groups(adata.obs[self.label_key])
         conditions = Conditions.fit(adata.obs, condition_keys, elapsed, label_key=self.label_key)
         check_label_intervals(adata.obs, self._label_keys(conditions), elapsed, time_names or {})
         features = self._features(adata)
@@ -122,6 +126,11 @@ class SideColumns:
             return _nonzero_columns(adata.obsm[self.lineage_key])
         check_choice(self.lineage_key, [*adata.obs, *adata.obsm], "obs or obsm key of clones")
         clones = adata.obs[self.lineage_key]
+        if is_float_dtype(clones) and (clones.dropna() % 1).any():
+            raise InputError(
+                f"obs[{self.lineage_key!r}] has fractions, such as {clones.dropna().iloc[0]:g}, "
+                "and clones are whole numbers or names; name the column of clones"
+            )
         known = clones.notna() & (clones.astype(str) != "")
         return torch.as_tensor(pd.factorize(clones.where(known))[0][:, None])
 
