@@ -17,6 +17,7 @@ from cellflow.io.flow_time_points import (
     time_points_for_flow,
     time_points_to_dict,
 )
+from cellflow.io.gene_names import GeneNames
 from cellflow.io.groups import check_groups, groups_of, is_continuous, name_group
 from cellflow.io.populations import SideColumns, check_growth_key, populations
 from cellflow.io.scores import read_scores, write_scores
@@ -34,6 +35,7 @@ __all__ = [
     "DEFAULT_WEIGHT",
     "Cells",
     "Conditions",
+    "GeneNames",
     "SideColumns",
     "TimePoints",
     "check_copy_target",
