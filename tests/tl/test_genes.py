@@ -393,7 +393,7 @@ BAD = {
     "method": ({"method": "best"}, "unknown method 'best'"),
     "fates": ({}, r"no obsm key 'fate_probabilities'; run cellflow\.tl\.fates"),
     "no time": ({"method": "velocity", "times": []}, "no times were given"),
-    "numbers": ({"method": "velocity", "by": "day"}, r"obs\['day'\] is numeric"),
+    "numbers": ({"method": "velocity", "by": "score"}, r"obs\['score'\] has 150 different numb"),
     "genes": (
         {"method": "jacobian", "genes": ["E"]},
         "genes that are not in the representation: E; it has: A",
@@ -407,6 +407,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_drivers_are_named(case, measured, regulated):
     options, message = BAD[case]
+    measured.obs["score"] = np.linspace(0, 1, 150)
     with pytest.raises(cf.InputError, match=message):
         cf.tl.drivers(measured, flow=regulated, **options)
 
@@ -435,7 +436,7 @@ def test_groups_without_cells_are_left_out_and_times_may_be_of_numpy(measured, r
     )
     assert set(table["group"]) == {"z"}
     measured.obs["type"] = np.nan
-    with pytest.raises(cf.InputError, match=r"obs\['type'\] is numeric"):
+    with pytest.raises(cf.InputError, match=r"obs\['type'\] has no value"):
         cf.tl.drivers(measured, flow=regulated, method="velocity", by="type", times=2)
 
 
