@@ -25,7 +25,7 @@ from cellflow.cli import cell_options, options
     "--per",
     metavar="UNIT",
     panel=options.DATA,
-    help="Unit of time: minute, hour, day, week, or a number of days. "
+    help="Unit of time: minute, hour, day, week, month, year, or a number of days. "
     "[default: by the time column]",
 )
 @options.layer

@@ -257,6 +257,6 @@ def _frame(group: Group, uns: dict[str, Any], columns: Iterable[str | None] | No
     own: set[str | None] = {GROWTH, *USUAL_TIME_KEYS}
     own |= {(read_record(uns, TIME_POINTS) or {}).get("time_key")}
     own |= {(read_record(uns, GROWTH_SETTINGS) or {}).get("key_added")}
-    wanted = [name for name in known if name in requested | own]
+    wanted = [name for name in known if name in requested | own or name.lower() in USUAL_TIME_KEYS]
     index = read_elem(group[group.attrs["_index"]])
     return pd.DataFrame({name: read_elem(group[name]) for name in wanted}, index=pd.Index(index))

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from anndata import AnnData
 
 from cellflow._checks import format_list
-from cellflow.io.time_points import UNIT_OF_WORD, time_key_of, time_points_of
+from cellflow.io.time_labels import UNIT_OF_WORD
+from cellflow.io.time_points import time_key_of, time_points_of
 
 #: Symbols of units that follow a number; longer units come before it in full, as in `day 3`.
 _SYMBOLS = {"minute": "min", "hour": "h"}
