@@ -147,6 +147,34 @@ class TimePoints:
         near = [time for time in self.times if np.isclose(number, time, rtol=1e-9, atol=1e-12)]
         return near[0] if near else number
 
+    def leave_out(
+        self, wanted: float | str | Iterable[float | str] | None
+    ) -> tuple[TimePoints, np.ndarray]:
+        """Return the times of the cells at all other times, and a mask of these cells, shape (n,).
+
+        Raises
+        ------
+        InputError
+            If no cells were measured at one of them, or fewer than two times remain.
+        """
+        if wanted is None:
+            return self, np.ones(len(self.elapsed), dtype=bool)
+        lost = self.find_all(wanted)
+        kept = [k for k, time in enumerate(self.times) if time not in lost]
+        if len(kept) < 2:
+            raise InputError(
+                f"leave_out (--leave-out) leaves {len(kept)} of the times {self.describe()}; a "
+                "time course requires two or more"
+            )
+        used = ~np.isin(self.elapsed, lost)
+        rest = replace(
+            self,
+            elapsed=self.elapsed[used],
+            times=tuple(self.times[k] for k in kept),
+            labels=tuple(self.labels[k] for k in kept),
+        )
+        return rest, used
+
     def around(self, time: float, among: Iterable[float]) -> tuple[float, float]:
         """Return the last time at or before `time` and the first at or after it.
 
