@@ -50,8 +50,8 @@ def _split_pair(text: str) -> tuple[str | None, str]:
 )
 @options.output(metavar="FILE.h5ad", help="Copy of FILE with fates.")
 @cell_options.cells(
-    help="Cells to estimate fates of: 'column=value', 'column=\"a & b\",c & day=2', or the name of a "
-    "cell. [default: all until --time]",
+    help="Cells to estimate fates of: 'column=value', 'column=\"a & b\",c & day=2', or the name of "
+    "a cell. [default: all until --time]",
 )
 @cell_options.time_of_course(
     multiple=True,

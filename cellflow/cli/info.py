@@ -37,7 +37,7 @@ def info(path: Path, time_key: str | None) -> None:
 
 
 def _describe_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
-    from cellflow._checks import format_list
+    from cellflow._checks import format_list, format_number
     from cellflow._errors import InputError
     from cellflow.io import describe_count_growth, parse_times, plural_unit, time_points_of
     from cellflow.representation import kind_of
@@ -60,7 +60,8 @@ def _describe_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
                 raise
             continue
         counts = ", ".join(
-            f"{time:g}: {count:,}" for time, count in zip(points.times, points.counts, strict=True)
+            f"{format_number(time)}: {count:,}"
+            for time, count in zip(points.times, points.counts, strict=True)
         )
         if len(points.times) <= adata.n_obs // 2:
             unit = plural_unit(points.unit) or "times"
@@ -73,7 +74,7 @@ def _describe_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
 
 
 def _describe_flow(flow: Flow) -> dict[str, str]:
-    from cellflow._checks import format_list
+    from cellflow._checks import format_list, format_number
     from cellflow.images.space import description
     from cellflow.io import conditions_of
     from cellflow.methods.names import GROWTH_EVIDENCE
@@ -82,7 +83,7 @@ def _describe_flow(flow: Flow) -> dict[str, str]:
     conditions = conditions_of(flow).describe()
     evidence = flow.method.growth_evidence
     return {
-        "times": format_list(f"{time:g}" for time in flow.axis.times),
+        "times": format_list(map(format_number, flow.axis.times)),
         "time axis": flow.axis.describe(),
         "space": description(flow) or from_context(flow.context).describe(),
         "method": ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts),
