@@ -13,6 +13,7 @@ from cellflow.cli import cell_options, options
 @options.course
 @options.output(metavar="FILE.h5ad", help="Copy of FILE with growth rates.")
 @options.time_key
+@options.time_order
 @options.force
 @click.option(
     "--species",
@@ -41,6 +42,7 @@ def growth(
     file: Path,
     output: Path,
     time_key: str | None,
+    time_order: list[str] | None,
     force: bool,
     species: str | None,
     gene_symbols: str | None,
@@ -64,6 +66,7 @@ def growth(
         )
     check_file_target(output, overwrite=force)
     adata = read_h5ad(file)
+    options.record_order(adata, time_key, time_order)
     if learned is None:
         pp.growth(
             adata,
