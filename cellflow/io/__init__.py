@@ -1,7 +1,7 @@
 """Read files and slots of an AnnData; turn cells and their times into populations."""
 
 from cellflow.io.anndata_files import (
-    check_copy_target,
+    check_cells_target,
     open_cells,
     read_h5ad,
     write_copy,
@@ -18,8 +18,8 @@ from cellflow.io.flow_time_points import (
     time_points_to_dict,
 )
 from cellflow.io.populations import SideColumns, check_growth_key, populations
-from cellflow.io.scores import read_scores, write_scores
-from cellflow.io.text_tables import check_table_target, read_table, write_table
+from cellflow.io.scores import SCORES, read_scores, write_scores
+from cellflow.io.text_tables import TABLES, check_table_target, read_table, write_table
 from cellflow.io.time_points import (
     TimePoints,
     parse_times,
@@ -31,11 +31,13 @@ from cellflow.io.time_units import detect_unit, format_time, format_times, name_
 
 __all__ = [
     "DEFAULT_WEIGHT",
+    "SCORES",
+    "TABLES",
     "Cells",
     "Conditions",
     "SideColumns",
     "TimePoints",
-    "check_copy_target",
+    "check_cells_target",
     "check_growth_key",
     "check_table_target",
     "condition_weight",
