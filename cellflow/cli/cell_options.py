@@ -101,13 +101,23 @@ time_of_course = functools.partial(
     panel=options.DATA,
 )
 
-genes = click.option(
-    "--gene",
-    "genes",
-    metavar="NAME",
-    multiple=True,
+gene_symbols = click.option(
+    "--gene-symbols",
+    metavar="COLUMN",
     panel=options.DATA,
-    help="Gene to include; repeatable. [default: all]",
+    help="Column of var with gene symbols. [default: feature_name, gene_symbols, gene_name or "
+    "similar if var_names are other names, such as identifiers of Ensembl]",
+)
+genes = options.compose(
+    click.option(
+        "--gene",
+        "genes",
+        metavar="NAME",
+        multiple=True,
+        panel=options.DATA,
+        help="Gene to include, by symbol or identifier; repeatable. [default: all]",
+    ),
+    gene_symbols,
 )
 weights = click.option(
     "--by",

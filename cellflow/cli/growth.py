@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from cellflow.cli import options
+from cellflow.cli import cell_options, options
 
 
 @click.command(panel=options.PREPARE)
@@ -20,6 +20,7 @@ from cellflow.cli import options
     panel=options.DATA,
     help="Species of the gene symbols. [default: by their case]",
 )
+@cell_options.gene_symbols
 @click.option(
     "--per",
     metavar="UNIT",
@@ -42,6 +43,7 @@ def growth(
     time_key: str | None,
     force: bool,
     species: str | None,
+    gene_symbols: str | None,
     per: str | None,
     layer: str | None,
     learned: Path | None,
@@ -56,15 +58,29 @@ def growth(
     from cellflow.cli.outputs import check_cells
     from cellflow.io import open_cells, write_copy
 
-    if learned is not None and (species or per or layer):
+    if learned is not None and (species or gene_symbols or per or layer):
         raise click.UsageError(
-            "--learned does not use genes; leave out --species, --per and --layer"
+            "--learned does not use genes; leave out --species, --gene-symbols, --per and --layer"
         )
+<<<<<<< HEAD
     check_cells(output, force=force, inputs=[learned])
     flow = None if learned is None else Flow.load(learned)
     adata = open_cells(file)
     if flow is None:
         pp.growth(adata, time_key=time_key, species=species, per=per, layer=layer)
+=======
+    check_file_target(output, overwrite=force)
+    adata = read_h5ad(file)
+    if learned is None:
+        pp.growth(
+            adata,
+            time_key=time_key,
+            species=species,
+            gene_symbols=gene_symbols,
+            per=per,
+            layer=layer,
+        )
+>>>>>>> main
     else:
         tl.growth(adata, flow, time_key=time_key)
     write_copy(adata, file, output, overwrite=force)

@@ -237,7 +237,7 @@ def velocity(file: Path, kind: str, **given: Any) -> None:
     metavar="NAME",
     multiple=True,
     panel=options.DATA,
-    help="Gene to draw, repeatable. [default: the first 12]",
+    help="Gene to draw, as in column gene or gene_id; repeatable. [default: the first 12]",
 )
 @click.option("--unit", default="", metavar="UNIT", panel=options.DATA, help="Unit of the times.")
 @options.force

@@ -361,7 +361,12 @@ class Evaluation:
         )
         # Of weight one: methods have weights of their own, and share folds.
         batch, conditions = side_columns.encode(
-            self.adata[training], x[training], elapsed[training], settings.condition_keys, 1.0
+            self.adata[training],
+            x[training],
+            elapsed[training],
+            settings.condition_keys,
+            1.0,
+            self.points.names,
         )
         start = batch
         if replicate is not None:

@@ -7,7 +7,7 @@ from cellflow.io.anndata_files import (
     write_copy,
     write_h5ad,
 )
-from cellflow.io.cell_selection import Cells, describe_cells, groups_of, select_cells
+from cellflow.io.cell_selection import Cells, describe_cells, select_cells
 from cellflow.io.conditions import DEFAULT_WEIGHT, Conditions, condition_weight, conditions_of
 from cellflow.io.count_growth import count_growth, describe_count_growth, per_unit
 from cellflow.io.courses import published, read_course
@@ -17,6 +17,8 @@ from cellflow.io.flow_time_points import (
     time_points_for_flow,
     time_points_to_dict,
 )
+from cellflow.io.gene_names import GeneNames
+from cellflow.io.groups import check_groups, groups_of, is_continuous, name_group
 from cellflow.io.populations import SideColumns, check_growth_key, populations
 from cellflow.io.scores import SCORES, read_scores, write_scores
 from cellflow.io.text_tables import TABLES, check_table_target, read_table, write_table
@@ -35,9 +37,12 @@ __all__ = [
     "TABLES",
     "Cells",
     "Conditions",
+    "GeneNames",
     "SideColumns",
     "TimePoints",
     "check_cells_target",
+    "check_copy_target",
+    "check_groups",
     "check_growth_key",
     "check_table_target",
     "condition_weight",
@@ -50,6 +55,8 @@ __all__ = [
     "format_time",
     "format_times",
     "groups_of",
+    "is_continuous",
+    "name_group",
     "name_time",
     "open_cells",
     "parse_times",

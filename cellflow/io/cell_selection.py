@@ -50,24 +50,6 @@ def describe_cells(cells: Cells) -> str:
     return cells if isinstance(cells, str) else f"{len(cells)} given"
 
 
-def groups_of(adata: AnnData, column: str) -> pd.Series:
-    """Return an `obs` column as categories of text, in the order of the column.
-
-    Cells without a value remain missing.
-
-    Raises
-    ------
-    InputError
-        If the column does not exist, or no cell has a value.
-    """
-    check_choice(column, [str(name) for name in adata.obs], "obs column")
-    values = adata.obs[column].astype("category").cat.remove_unused_categories()
-    order = list(values.cat.categories)
-    if not order:
-        raise InputError(f"obs[{column!r}] has no value for any cell")
-    return values.cat.rename_categories([str(value) for value in order])
-
-
 def _by_text(adata: AnnData, text: str) -> np.ndarray:
     if text in adata.obs_names:
         return np.asarray(adata.obs_names == text)

@@ -14,7 +14,10 @@ from cellflow._files import atomic_file, check_ending, check_file_target
 TABLES = {".csv": ",", ".tsv": "\t"}
 
 #: Columns of names, which are read as text even if a name is 1 or NA.
-_NAMES = ("gene", "group", "groups", "note", "regulator", "source", "target")
+_NAMES = (
+    "gene", "gene_id", "group", "groups", "note", "regulator", "regulator_id", "source", "target",
+    "target_id",
+)  # fmt: skip
 
 
 def check_table_target(path: Path, *, overwrite: bool) -> None:

@@ -81,6 +81,14 @@ class TimePoints:
         """Number of cells at each of `times`."""
         return tuple(int((self.elapsed == time).sum()) for time in self.times)
 
+    @property
+    def names(self) -> dict[float, str]:
+        """Name of each of `times` in a sentence: its label, or `time 3` for a number alone."""
+        return {
+            time: f"time {time:g}" if re.fullmatch(r"[-+.\de]+", label) else label
+            for time, label in zip(self.times, self.labels, strict=True)
+        }
+
     def among(self, others: Iterable[float]) -> tuple[float, ...]:
         """Return the times that are also among others, such as those of a flow."""
         known = set(others)

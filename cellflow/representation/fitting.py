@@ -124,7 +124,7 @@ def _fit_expression(
     if not (variance > CONSTANT * (1 + mean**2)).any():
         raise InputError("the expression is the same in all cells; there is nothing to embed")
     scale = np.ones_like(mean) if kind == "counts" else np.sqrt(np.where(variance > 0, variance, 1))
-    n_dims = _resolve_n_dims(settings, min(x.shape) - 1, DEFAULT_DIMS, "expression")
+    n_dims = _resolve_n_dims(settings, min(x.shape) - 1, DEFAULT_DIMS, _name_limit(x))
     linear = LinearMap(
         genes=tuple(adata.var_names[genes]),
         mean=mean,
@@ -141,7 +141,9 @@ def _fit_obsm(
     adata: AnnData, key: str, settings: RepresentationSettings
 ) -> tuple[Representation, _Components]:
     values = read_embedding(adata, key)
-    n_dims = _resolve_n_dims(settings, values.shape[1], values.shape[1], f"obsm[{key!r}]")
+    n_dims = _resolve_n_dims(
+        settings, values.shape[1], values.shape[1], f"dimensions of obsm[{key!r}]"
+    )
     linear = _read_loadings(adata, key, values, n_dims)
     return _make_unwhitened("obsm", key, linear, n_dims), lambda: moments(
         values[:, :n_dims], as_float64
@@ -260,18 +262,23 @@ def _principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int)
     return np.asarray(work.varm["PCs"], dtype=np.float64)
 
 
+def _name_limit(x: Matrix) -> str:
+    """Name the dimensions that principal components of a matrix can have."""
+    n_cells, n_genes = x.shape
+    fewer = f"{n_cells:,} cells" if n_cells <= n_genes else f"{n_genes:,} genes"
+    return f"dimensions that {fewer} span"
+
+
 def _resolve_n_dims(
-    settings: RepresentationSettings, available: int, default: int, where: str
+    settings: RepresentationSettings, available: int, default: int, dimensions: str
 ) -> int:
-    """Return the number of dimensions to keep."""
+    """Return the number of dimensions to keep; `dimensions` says in messages whose they are."""
     if available < 1:
-        raise InputError(f"{where} is too small to embed")
+        raise InputError(f"there are no {dimensions}; nothing can be embedded")
     if settings.n_dims is None:
         return min(settings.max_dims or default, available)
     if settings.n_dims > available:
-        raise InputError(
-            f"n_dims {settings.n_dims} is more than the {available} dimensions of {where}"
-        )
+        raise InputError(f"n_dims {settings.n_dims} is more than the {available} {dimensions}")
     return settings.n_dims
 
 

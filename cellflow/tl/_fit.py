@@ -37,7 +37,13 @@ from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.representation import current_representation, from_context, points_of, to_context
-from cellflow.training import Checkpoint, fit_flow, make_checkpoint, resolve_device
+from cellflow.training import (
+    Checkpoint,
+    check_side_columns,
+    fit_flow,
+    make_checkpoint,
+    resolve_device,
+)
 
 
 @check_keywords
@@ -153,6 +159,7 @@ def fit(
     """
     method, recipe = method_of(method, growth=growth), recipe_of(recipe)
     check_growth_key(growth_key, reads_rates=method.needs_growth_rates)
+    check_side_columns(method, clones=lineage_key is not None, features=cost_rep is not None)
     target = resolve_device(device)
     time_key = time_key_of(adata, time_key)
     points = time_points_of(adata, time_key)
@@ -162,7 +169,12 @@ def fit(
         label_key, lineage_key, cost_rep, method.needs_growth_rates, growth_key
     )
     cells, conditions = side_columns.encode(
-        adata, points_of(adata, representation), points.elapsed, keys, condition_weight(method)
+        adata,
+        points_of(adata, representation),
+        points.elapsed,
+        keys,
+        condition_weight(method),
+        points.names,
     )
     for line in conditions.describe():
         log_info(line)

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._checks import check_choice, check_positive, format_list
+from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
+from cellflow.io import GeneNames
 from cellflow.methods.names import STARTS
 from cellflow.representation import Representation
 from cellflow.tl._groups import membership_of
@@ -22,12 +23,16 @@ from cellflow.tl._time_course import TimeCourse
 #: Points of a representation, shape (n, d), to expression, shape (n, g).
 Decoder = Callable[[np.ndarray], "np.ndarray | pd.DataFrame"]
 
+#: Where genes are looked up, for messages.
+_DECODED = "the decoded expression"
+
 
 def gene_trends(
     adata: AnnData,
     flow: Flow,
     *,
     genes: str | Sequence[str] | None = None,
+    gene_symbols: str | None = None,
     by: str | None = None,
     n_times: int = 40,
     quantiles: tuple[float, float] = (0.1, 0.9),
@@ -49,7 +54,12 @@ def gene_trends(
     flow
         The fitted flow.
     genes
-        Names of genes; None uses all that the decoder returns.
+        Names of genes, symbols or identifiers; None uses all that the decoder returns. A symbol of
+        several genes uses all of them.
+    gene_symbols
+        Column of `var` with the symbols of the genes. None uses a column of a usual name
+        (`feature_name`, `gene_symbols`, `gene_name`, ...) if `var_names` are other names, such as
+        identifiers of Ensembl, and reports it.
     by
         Column of `obs` with groups, or `obsm` key with weights of groups such as
         `fate_probabilities`; None uses all cells together.
@@ -74,7 +84,9 @@ def gene_trends(
     A DataFrame with a row for each gene, group and time, genes and groups in their own order:
 
     `gene`, `group`, `time`
-        Elapsed time in the unit of the course; the group is `all` without `by`.
+        Elapsed time in the unit of the course; the group is `all` without `by`. With a column of
+        symbols genes have their symbols, and `gene_id`, after `gene`, their `var_names`; a symbol
+        of several genes is followed by `_` and the identifier.
     `mean`, `low`, `high`
         Weighted mean and quantiles of decoded expression, on the scale of the representation (for
         counts: after normalisation and log1p).
@@ -117,13 +129,19 @@ def gene_trends(
         raise InputError(f"quantiles must be a lower and an upper one from 0 to 1, got {quantiles}")
     course, seed = TimeCourse.read(adata, flow, time_key), resolve_seed(rng)
     decode = _make_decoder(course.representation, decoder, adata)
+    all_names = GeneNames.read(adata.var, gene_symbols)
+    if decoder is None:
+        # Unknown genes are refused before any prediction.
+        all_names.of(course.representation.require_linear().genes).find_all(genes, _DECODED)
     groups = membership_of(adata, by).fillna(0.0)
     known = course.times
     tables = []
     grid = map(course.time_points.to_elapsed, np.linspace(known[0], known[-1], n_times))
     for time in np.union1d(list(grid), known):
         prediction, rows = predict_population(course, time, start=start, seed=seed)
-        expression = _select_genes(decode(prediction.points.astype(np.float64)), genes)
+        expression, names = _select_genes(
+            decode(prediction.points.astype(np.float64)), all_names, genes
+        )
         weights = prediction.weights[:, None] * groups.to_numpy()[rows]
         total = weights.sum()
         for k, group in enumerate(map(str, groups)):
@@ -132,9 +150,10 @@ def gene_trends(
             tables.append(part.assign(group=group, time=time, share=share, observed=time in known))
     columns = ["gene", "group", "time", "mean", "low", "high", "share", "observed"]
     order: dict[Any, list[Any]] = {"gene": list(expression), "group": [*map(str, groups)]}
-    return pd.concat(tables)[columns].sort_values(
-        ["gene", "group"], key=lambda names: names.map(order[names.name].index), ignore_index=True
+    table = pd.concat(tables)[columns].sort_values(
+        ["gene", "group"], key=lambda keys: keys.map(order[keys.name].index), ignore_index=True
     )
+    return names.add_ids(table)
 
 
 def _make_decoder(
@@ -162,16 +181,13 @@ def _make_decoder(
     return decode
 
 
-def _select_genes(expression: pd.DataFrame, genes: str | Sequence[str] | None) -> pd.DataFrame:
-    names = (
-        list(expression) if genes is None else [genes] if isinstance(genes, str) else list(genes)
-    )
-    if missing := [name for name in names if name not in expression]:
-        raise InputError(
-            f"genes that are not decoded: {format_list(missing)}; "
-            f"there are: {format_list(expression)}"
-        )
-    return expression[names]
+def _select_genes(
+    expression: pd.DataFrame, names: GeneNames, genes: str | Sequence[str] | None
+) -> tuple[pd.DataFrame, GeneNames]:
+    """Return the expression of the chosen genes under the names to show, and all decoded names."""
+    decoded = names.of([str(name) for name in expression])
+    columns = decoded.find_all(genes, _DECODED)
+    return expression.iloc[:, columns].set_axis(decoded.labels[columns], axis=1), decoded
 
 
 def _summarise(
