@@ -62,16 +62,10 @@ def growth(
         raise click.UsageError(
             "--learned does not use genes; leave out --species, --gene-symbols, --per and --layer"
         )
-<<<<<<< HEAD
     check_cells(output, force=force, inputs=[learned])
     flow = None if learned is None else Flow.load(learned)
     adata = open_cells(file)
     if flow is None:
-        pp.growth(adata, time_key=time_key, species=species, per=per, layer=layer)
-=======
-    check_file_target(output, overwrite=force)
-    adata = read_h5ad(file)
-    if learned is None:
         pp.growth(
             adata,
             time_key=time_key,
@@ -80,7 +74,6 @@ def growth(
             per=per,
             layer=layer,
         )
->>>>>>> main
     else:
         tl.growth(adata, flow, time_key=time_key)
     write_copy(adata, file, output, overwrite=force)
