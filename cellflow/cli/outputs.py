@@ -145,9 +145,11 @@ def write_figure(
 
     from cellflow import pl
     from cellflow._log import log_info
+    from cellflow.pl._canvas import check_animation
 
-    what = "animations" if formats == ANIMATIONS else "figures"
-    check_file(output, formats, what, force=force)
+    if formats == ANIMATIONS:
+        check_animation(output)
+    check_file(output, formats, "figures", force=force)
     mpl.use("agg")
     read = [each() if callable(each) else each for each in data]
     drawn = getattr(pl, name)(*read, show=False, **given)

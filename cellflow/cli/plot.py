@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -104,9 +105,13 @@ def trajectories(
     from cellflow import Flow
     from cellflow.io import open_cells
 
-    if (flow_path is None) == (paths is None):
+    followed: Callable[[], Any]
+    if flow_path is not None and paths is None:
+        followed = partial(Flow.load, flow_path)
+    elif paths is not None and flow_path is None:
+        followed = partial(open_cells, paths)
+    else:
         raise click.UsageError("give either --flow or --paths")
-    followed = partial(open_cells, paths) if flow_path is None else partial(Flow.load, flow_path)
     write_figure("trajectories", partial(open_cells, file), followed, rng=seed, **given)
 
 

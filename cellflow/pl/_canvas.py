@@ -109,7 +109,7 @@ def save(ax: Axes | FuncAnimation, path: str | Path) -> None:
     """
     path = Path(path)
     if isinstance(ax, FuncAnimation):
-        check_ending(path, ANIMATIONS, "animations")
+        check_animation(path)
         with atomic_file(path, overwrite=True) as staged:
             _save_animation(ax, staged)
         return
@@ -122,12 +122,18 @@ def save(ax: Axes | FuncAnimation, path: str | Path) -> None:
     plt.close(figure)
 
 
-def _save_animation(animation: FuncAnimation, path: Path) -> None:
+def check_animation(path: Path) -> None:
+    """Raise `InputError` for another ending than that of an animation, or a missing writer."""
+    check_ending(path, ANIMATIONS, "animations")
     writer = ANIMATIONS[path.suffix]
     if not writers.is_available(writer):
         raise InputError(
             f"{path.suffix} requires {writer}, which is not installed; write .gif or .html instead"
         )
+
+
+def _save_animation(animation: FuncAnimation, path: Path) -> None:
+    writer = ANIMATIONS[path.suffix]
     if writer == "html":
         # Embed all frames, whatever their number.
         with mpl.rc_context({"animation.embed_limit": np.inf}):

@@ -74,7 +74,7 @@ def couple(output: Path, force: bool, progress: bool, **given: Any) -> None:
     from cellflow.images.potentials_report import check_report_target
 
     check_place(output, "potentials")
-    if output.exists():
+    if output.is_dir():
         check_report_target(output, overwrite=force)
     data = shared.read_data(given)
     latents, reduced = given.pop("latents"), given["cost_dim"] is not None
