@@ -19,7 +19,8 @@ cells = functools.partial(
 #: For commands that require a selection.
 selected_cells = cells(
     required=True,
-    help="Cells to select: 'column=value', 'column=a,b & day=2', or the name of a cell.",
+    help="Cells to select: 'column=value', 'column=a,b & day=2', or the name of a cell. Values "
+    "with & , or = are quoted: 'cell_type=\"T & NK cell\" & day=2'.",
 )
 
 groups = functools.partial(

@@ -14,11 +14,19 @@ from cellflow.cli import options
 @options.course
 @options.output(metavar="CELLS", help=f"Copy of FILE with the representation; {options.CELLS}.")
 @options.time_key
+@options.time_order
 @options.force
 @options.space
 @options.cluster
 @options.run_options
-def embed(file: Path, output: Path, time_key: str | None, force: bool, **settings: Any) -> None:
+def embed(
+    file: Path,
+    output: Path,
+    time_key: str | None,
+    time_order: list[str] | None,
+    force: bool,
+    **settings: Any,
+) -> None:
     """Compute the representation that flows are fitted in.
 
     Counts are normalised, log-transformed and projected on principal components; other values
@@ -33,7 +41,7 @@ def embed(file: Path, output: Path, time_key: str | None, force: bool, **setting
 
     check_cells(output, force=force)
     adata = open_cells(file)
-    pp.time_points(adata, time_key_of(adata, time_key))
+    pp.time_points(adata, time_key_of(adata, time_key), order=time_order)
     pp.embed(adata, **settings)
     write_copy(adata, file, output, overwrite=force)
     log_info(f"wrote {output}")

@@ -13,6 +13,7 @@ from cellflow.cli import cell_options, options
 @options.course
 @options.output(metavar="CELLS", help=f"Copy of FILE with growth rates; {options.CELLS}.")
 @options.time_key
+@options.time_order
 @options.force
 @click.option(
     "--species",
@@ -25,7 +26,7 @@ from cellflow.cli import cell_options, options
     "--per",
     metavar="UNIT",
     panel=options.DATA,
-    help="Unit of time: minute, hour, day, week, or a number of days. "
+    help="Unit of time: minute, hour, day, week, month, year, or a number of days. "
     "[default: by the time column]",
 )
 @options.layer
@@ -41,6 +42,7 @@ def growth(
     file: Path,
     output: Path,
     time_key: str | None,
+    time_order: list[str] | None,
     force: bool,
     species: str | None,
     gene_symbols: str | None,
@@ -65,6 +67,7 @@ def growth(
     check_cells(output, force=force, inputs=[learned])
     flow = None if learned is None else Flow.load(learned)
     adata = open_cells(file)
+    options.record_order(adata, time_key, time_order)
     if flow is None:
         pp.growth(
             adata,

@@ -18,6 +18,7 @@ from cellflow.methods.presets import PRESETS
 @options.force
 @options.scored_flow
 @options.held_out
+@options.time_order
 @click.option(
     "--hold-out",
     type=click.Choice(list(HOLD_OUT)),
@@ -43,6 +44,7 @@ def holdout(
     force: bool,
     seeds: tuple[int, ...],
     progress: bool,
+    time_order: list[str] | None,
     **settings: Any,
 ) -> None:
     """Hold times out, predict their cells, and score the prediction.
@@ -62,6 +64,7 @@ def holdout(
 
     check_file(output, SCORES, "scores", force=force, inputs=[file])
     adata = read_h5ad(file)
+    options.record_order(adata, settings["time_key"], time_order)
     scores = tl.holdout(
         adata,
         rng=seeds,

@@ -91,8 +91,18 @@ time_key = click.option(
     "--time-key",
     metavar="COLUMN",
     panel=DATA,
-    help="Column of obs with the time points: numbers, or labels such as 'day 3', 'E12.5', '24h'. "
-    "[default: the recorded column, else time, day, hour, stage or similar]",
+    help="Column of obs with the time points: numbers, dates, or labels such as 'day 3', 'E12.5', "
+    "'24h', '8 pcw'. [default: the recorded column, else time, day, hour, stage or similar]",
+)
+
+#: Order of stages; the command records it with `record_order`.
+time_order = click.option(
+    "--time-order",
+    metavar="LABELS",
+    panel=DATA,
+    callback=lambda *given: None if given[-1] is None else _split_labels(given[-1]),
+    help="Names of stages in the order of time, separated by commas: early,mid,late. Names with "
+    "commas are quoted. [default: the recorded order, else numbers in the labels]",
 )
 
 output = functools.partial(click.option, "--output", type=PATH, required=True, panel=DATA)
@@ -503,6 +513,21 @@ def run_options(command: Command) -> Command:
             help="Print tracebacks, and warnings of other packages.",
         ),
     )(run)
+
+
+def _split_labels(text: str) -> list[str]:
+    from cellflow.io.quoting import split_values
+
+    return split_values(text)
+
+
+def record_order(adata: Any, time_key: str | None, order: list[str] | None) -> None:
+    """Record the order of the labels of the time column, if one is given."""
+    if order is not None:
+        from cellflow import pp
+        from cellflow.io import time_key_of
+
+        pp.time_points(adata, time_key_of(adata, time_key), order=order)
 
 
 def _load_flow(path: Path) -> Any:

@@ -22,6 +22,7 @@ from cellflow.io.groups import check_groups, groups_of, is_continuous, name_grou
 from cellflow.io.populations import SideColumns, check_growth_key, populations
 from cellflow.io.scores import SCORES, read_scores, write_scores
 from cellflow.io.text_tables import TABLES, check_table_target, read_table, write_table
+from cellflow.io.time_columns import unknown_labels
 from cellflow.io.time_points import (
     TimePoints,
     parse_times,
@@ -74,6 +75,7 @@ __all__ = [
     "time_points_for_flow",
     "time_points_of",
     "time_points_to_dict",
+    "unknown_labels",
     "write_copy",
     "write_h5ad",
     "write_scores",

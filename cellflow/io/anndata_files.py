@@ -32,6 +32,7 @@ from cellflow._files import (
     check_target,
 )
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, read_record
+from cellflow.io.foreign_files import refuse_by_content, refuse_by_name, refuse_folder
 from cellflow.io.hdf5 import Sink, check_structure
 from cellflow.io.time_points import USUAL_TIME_KEYS
 from cellflow.io.zarr_stores import (
@@ -84,11 +85,15 @@ def _read_error(path: Path, error: Exception) -> FileError:
 
 def _check_is_h5ad(path: Path) -> None:
     """Raise an error unless the file is HDF5 that can be read safely."""
+    refuse_folder(path)
     check_is_file(path)
     if not h5py.is_hdf5(path):
-        raise FileError(f"{path} is not an .h5ad file (not HDF5)")
+        refuse_by_name(path)
     try:
         check_structure(path)
+        refuse_by_content(path)
+    except FileError:
+        raise
     except Exception as error:  # h5py raises many kinds for damaged files
         raise _read_error(path, error) from error
 
@@ -294,6 +299,6 @@ def _frame(group: Group, uns: dict[str, Any], columns: Iterable[str | None] | No
     own: set[str | None] = {GROWTH, *USUAL_TIME_KEYS}
     own |= {(read_record(uns, TIME_POINTS) or {}).get("time_key")}
     own |= {(read_record(uns, GROWTH_SETTINGS) or {}).get("key_added")}
-    wanted = [name for name in known if name in requested | own]
+    wanted = [name for name in known if name in requested | own or name.lower() in USUAL_TIME_KEYS]
     index = read_elem(group[group.attrs["_index"]])
     return pd.DataFrame({name: read_elem(group[name]) for name in wanted}, index=pd.Index(index))

@@ -83,5 +83,5 @@ def _read_colour(given: Any) -> str | None:
     name = str(given).strip().lower()
     if grey := _R_GREY.fullmatch(name):
         # As R computes it: grey50 is 127.
-        return to_hex([int(int(grey[1]) * 2.55 + 0.5) / 255] * 3)
+        return "#" + 3 * f"{int(int(grey[1]) * 2.55 + 0.5):02x}"
     return _R_COLOURS.get(name)

@@ -25,7 +25,7 @@ from cellflow._keys import (
 )
 from cellflow._log import log_info
 from cellflow.io import GeneNames, detect_unit
-from cellflow.io.time_points import DAYS, UNIT_OF_WORD
+from cellflow.io.time_labels import DAYS, UNIT_OF_WORD
 from cellflow.representation.expression import read_expression
 from cellflow.representation.representation import on_log_scale
 
@@ -115,9 +115,9 @@ def growth(
         Lowest and highest rate, per day. Between them the rate rises with the score, halfway at
         0.25 (births) and 0.1 (deaths), over a width of 0.5 and 0.2.
     per
-        Unit of elapsed time: `minute`, `hour`, `day`, `week`, or a number of days. None uses the
-        unit of the time column, by its labels (`24h`, `day 2`) or its name (`day`,
-        `hours`). Required for times without a unit, ordered categories, months and years.
+        Unit of elapsed time: `minute`, `hour`, `day`, `week`, `month`, `year`, or a number of
+        days. None uses the unit of the time column, by its labels (`24h`, `day 2`) or its name
+        (`day`, `hours`). Required for times without a unit, ordered categories and stages.
     key_added
         Column of `obs` to write the growth rates to.
     copy

@@ -128,12 +128,16 @@ class Representation:
         if self.kind == "obsm":
             return read_embedding(adata, self.source)[:, : self.n_dims], as_float64
         linear = self.require_linear()
-        x = open_expression(adata, self.source or None)
         columns = find_genes(adata, linear.genes)
+        return self.normalised(adata)[:, columns], linear.encode
+
+    def normalised(self, adata: AnnData) -> Matrix:
+        """Return the expression that decoding returns, of all genes, shape (n, all genes)."""
+        x = open_expression(adata, None if self.kind == "obsm" else self.source or None)
         if self.kind == "counts":
             self._check_depth(x)
             x = log_normalise(x, self.target_sum)
-        return x[:, columns], linear.encode
+        return x
 
     def _check_depth(self, x: Matrix) -> None:
         """Raise an error unless the expression is counts over the same number of genes."""

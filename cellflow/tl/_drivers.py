@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from cellflow.methods.names import RANKINGS
 from cellflow.representation.chunks import moments
 from cellflow.representation.expression import CONSTANT, Matrix, read_expression
 from cellflow.representation.representation import on_log_scale
+from cellflow.tl._decoding import choose_genes
 from cellflow.tl._groups import membership_of
 from cellflow.tl._time_course import TimeCourse
 
@@ -69,7 +71,8 @@ def drivers(
         column of `obs` with groups, or `obsm` key with the weights of means; None uses all cells.
     genes
         Genes to rank (for `jacobian`: regulators and targets), by symbol or identifier; None uses
-        all. A symbol of several genes ranks all of them.
+        all, or for a flow those of its representation. A symbol of several genes ranks all of them.
+        For `velocity`, others are decoded as in `tl.gene_trends`.
     gene_symbols
         Column of `var` with the symbols of the genes. None uses a column of a usual name
         (`feature_name`, `gene_symbols`, `gene_name`, ...) if `var_names` are other names, such as
@@ -165,9 +168,13 @@ def drivers(
     if flow is None:
         raise InputError(f"method {method!r} requires a flow")
     course = TimeCourse.read(adata, flow, time_key)
-    known = course.representation.require_linear().genes
-    names = GeneNames.read(adata.var, gene_symbols).of(known)
-    columns = names.find_all(genes, "the representation")
+    names = GeneNames.read(adata.var, gene_symbols)
+    if method == "jacobian":
+        names = names.of(course.representation.require_linear().genes)
+        columns = names.find_all(genes, "the representation")
+    else:
+        fitted, names, columns = choose_genes(course, names, genes)
+        course = replace(course, representation=fitted)
     shown = names.labels[columns]
     rows = _find_rows(adata, flow, times, time_key)
     table = _drop_empty_groups(membership_of(adata, by).fillna(0.0).iloc[rows], by)

@@ -15,16 +15,13 @@ from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import GeneNames
 from cellflow.methods.names import STARTS
-from cellflow.representation import Representation
+from cellflow.tl._decoding import choose_genes
 from cellflow.tl._groups import membership_of
 from cellflow.tl._prediction import predict_population
 from cellflow.tl._time_course import TimeCourse
 
 #: Points of a representation, shape (n, d), to expression, shape (n, g).
 Decoder = Callable[[np.ndarray], "np.ndarray | pd.DataFrame"]
-
-#: Where genes are looked up, for messages.
-_DECODED = "the decoded expression"
 
 
 def gene_trends(
@@ -55,7 +52,9 @@ def gene_trends(
         The fitted flow.
     genes
         Names of genes, symbols or identifiers; None uses all that the decoder returns. A symbol of
-        several genes uses all of them.
+        several genes uses all of them. Genes of `adata` that the representation was not made of
+        are decoded by regression on its points, and the share of their variance that these explain
+        is reported.
     gene_symbols
         Column of `var` with the symbols of the genes. None uses a column of a usual name
         (`feature_name`, `gene_symbols`, `gene_name`, ...) if `var_names` are other names, such as
@@ -128,20 +127,14 @@ def gene_trends(
     if not 0 <= low <= high <= 1:
         raise InputError(f"quantiles must be a lower and an upper one from 0 to 1, got {quantiles}")
     course, seed = TimeCourse.read(adata, flow, time_key), resolve_seed(rng)
-    decode = _make_decoder(course.representation, decoder, adata)
-    all_names = GeneNames.read(adata.var, gene_symbols)
-    if decoder is None:
-        # Unknown genes are refused before any prediction.
-        all_names.of(course.representation.require_linear().genes).find_all(genes, _DECODED)
+    decode = _make_decoder(course, decoder, GeneNames.read(adata.var, gene_symbols), genes)
     groups = membership_of(adata, by).fillna(0.0)
     known = course.times
     tables = []
     grid = map(course.time_points.to_elapsed, np.linspace(known[0], known[-1], n_times))
     for time in np.union1d(list(grid), known):
         prediction, rows = predict_population(course, time, start=start, seed=seed)
-        expression, names = _select_genes(
-            decode(prediction.points.astype(np.float64)), all_names, genes
-        )
+        expression, names = decode(prediction.points.astype(np.float64))
         weights = prediction.weights[:, None] * groups.to_numpy()[rows]
         total = weights.sum()
         for k, group in enumerate(map(str, groups)):
@@ -157,37 +150,43 @@ def gene_trends(
 
 
 def _make_decoder(
-    representation: Representation, decoder: Decoder | None, adata: AnnData
-) -> Callable[[np.ndarray], pd.DataFrame]:
-    """Return a function from points to a table with one column for each gene."""
+    course: TimeCourse,
+    decoder: Decoder | None,
+    names: GeneNames,
+    genes: str | Sequence[str] | None,
+) -> Callable[[np.ndarray], tuple[pd.DataFrame, GeneNames]]:
+    """Return a function from points to the chosen genes, under the names to show, and all names."""
     if decoder is None:
-        genes = list(representation.require_linear().genes)
-        return lambda points: pd.DataFrame(representation.decode(points), columns=genes)
+        fitted, decoded, columns = choose_genes(course, names, genes)
+        shown = decoded.labels[columns]
+        return lambda points: (
+            pd.DataFrame(fitted.decode(points)[:, columns], columns=shown),
+            decoded,
+        )
 
-    def decode(points: np.ndarray) -> pd.DataFrame:
-        values = decoder(points)
-        table = values if isinstance(values, pd.DataFrame) else pd.DataFrame(np.asarray(values))
-        if len(table) != len(points):
-            raise InputError(f"the decoder gave {len(table)} rows for {len(points)} points")
-        if table is values:
-            return table.reset_index(drop=True)
-        if table.shape[1] != adata.n_vars:
-            raise InputError(
-                f"the decoder gave {table.shape[1]} columns without names, and there are "
-                f"{adata.n_vars} genes; let it give a DataFrame with a column a gene"
-            )
-        return table.set_axis(list(adata.var_names), axis=1)
+    def decode(points: np.ndarray) -> tuple[pd.DataFrame, GeneNames]:
+        table = _call_decoder(decoder, points, names)
+        decoded = names.of([str(name) for name in table])
+        columns = decoded.find_all(genes, "the decoded expression")
+        return table.iloc[:, columns].set_axis(decoded.labels[columns], axis=1), decoded
 
     return decode
 
 
-def _select_genes(
-    expression: pd.DataFrame, names: GeneNames, genes: str | Sequence[str] | None
-) -> tuple[pd.DataFrame, GeneNames]:
-    """Return the expression of the chosen genes under the names to show, and all decoded names."""
-    decoded = names.of([str(name) for name in expression])
-    columns = decoded.find_all(genes, _DECODED)
-    return expression.iloc[:, columns].set_axis(decoded.labels[columns], axis=1), decoded
+def _call_decoder(decoder: Decoder, points: np.ndarray, names: GeneNames) -> pd.DataFrame:
+    """Return what a decoder of the user makes of points, with one column for each gene."""
+    values = decoder(points)
+    table = values if isinstance(values, pd.DataFrame) else pd.DataFrame(np.asarray(values))
+    if len(table) != len(points):
+        raise InputError(f"the decoder gave {len(table)} rows for {len(points)} points")
+    if table is values:
+        return table.reset_index(drop=True)
+    if table.shape[1] != len(names.ids):
+        raise InputError(
+            f"the decoder gave {table.shape[1]} columns without names, and there are "
+            f"{len(names.ids)} genes; let it give a DataFrame with a column a gene"
+        )
+    return table.set_axis(list(names.ids), axis=1)
 
 
 def _summarise(

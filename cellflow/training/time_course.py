@@ -118,9 +118,9 @@ def check_side_columns(method: Method, *, clones: bool, features: bool) -> None:
 
 def _name_others(suits: Callable[[CouplingSettings], bool]) -> str:
     """Name the methods that are for cells and the couplings that suit, with their options."""
-    couplings = [name for name, each in COUPLINGS.items() if suits(each())]
+    couplings = [name for name, each in COUPLINGS.items() if suits(each(name=name))]
     # One that changes mass needs an objective that learns growth, as the methods here have.
-    alone = [name for name in couplings if not COUPLINGS[name]().changes_mass]
+    alone = [name for name in couplings if not COUPLINGS[name](name=name).changes_mass]
     methods = [
         name
         for name, preset in PRESETS.items()

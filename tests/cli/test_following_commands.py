@@ -73,7 +73,7 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
     ("words", "message"),
     [
         (["push", *WAY, "--cells", "fate=upp", "--time", "2", "--output", "o.h5ad"],
-         "no value 'upp'; there are: start, way, up, down"),
+         "no value 'upp' (did you mean up?); there are: start, way, up, down"),
         (["push", *WAY, "--cells", "day=2", "--time", "5", "--output", "o.h5ad"], "--extrapolate"),
         (["push", *WAY, "--time", "5", "--output", "o.h5ad"], "Missing option '--cells'"),
         (["pull", *WAY, "--cells", "day=2", "--time", "0", "--n-samples", "2", "--output",
@@ -97,7 +97,7 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
          "none.csv cannot be read"),
         (["plot", "trajectories", "cells.h5ad", "--output", "o.png"], "either --flow or --paths"),
         (["plot", "animation", "cells.h5ad", "--paths", "cells.h5ad", "--output", "o.png"],
-         "animations are written as .gif, .html or .mp4"),
+         "animations are written as .gif, .mp4 or .html"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(run, files, tmp_path, words, message):

@@ -257,16 +257,48 @@ def test_trends_have_symbols_and_keep_identifiers(identified, regulated):
     assert [ax.get_title() for ax in axes] == ["SOX2", "MKI67_C"]
 
 
-def test_a_gene_outside_the_representation_is_told_from_an_unknown_one(measured, regulated):
-    other = measured[:, :1].copy()
-    other.var_names = ["E"]
-    measured = anndata.concat([measured, other], axis=1, merge="first")
+def with_a_fifth_gene(measured):
+    """The same cells, and a gene E = 2 + 3 A - C outside the representation."""
+    fifth = anndata.AnnData(
+        2 + measured.X @ np.array([[3.0], [0.0], [-1.0], [0.0]]), var=pd.DataFrame(index=["E"])
+    )
+    fifth.obs_names = measured.obs_names
+    return anndata.concat([measured, fifth], axis=1, merge="first", uns_merge="first")
+
+
+def test_genes_outside_the_representation_are_decoded_by_regression(measured, regulated, capsys):
+    cells = with_a_fifth_gene(measured)
+    settings = {"genes": ["A", "C", "E"], "n_times": 3}
+    trends = cf.tl.gene_trends(cells, regulated, **settings)
+    assert "not among the 4 genes of the representation" in (told := capsys.readouterr().err)
+    assert "E (100%)" in told
+    mean = trends.pivot(index="time", columns="gene", values="mean")
+    np.testing.assert_allclose(mean["E"], 2 + 3 * mean["A"] - mean["C"], atol=1e-4)
+    table = cf.tl.drivers(cells, flow=regulated, method="velocity", genes=["E", "A", "C"])
+    velocity = table.set_index("gene")["velocity"]
+    assert velocity["E"] == pytest.approx(3 * velocity["A"] - velocity["C"], abs=1e-4)
+    plain = cf.tl.gene_trends(cells, regulated, genes=["A", "C"], n_times=3)
+    pd.testing.assert_frame_equal(plain, trends[trends["gene"] != "E"].reset_index(drop=True))
+
+
+def test_a_gene_that_is_noise_is_said_to_be_unexplained(measured, regulated, rng, capsys):
+    cells = with_a_fifth_gene(measured)
+    cells.X[:, 4] = rng.normal(size=cells.n_obs)
+    trends = cf.tl.gene_trends(cells, regulated, genes="E", n_times=3)
+    share = int(capsys.readouterr().err.split("E (")[1].split("%")[0])
+    assert share < 10
+    observed = trends[trends["observed"]]["mean"]
+    assert np.abs(observed - cells.X[:, 4].mean()).max() < 0.3
+
+
+def test_unknown_genes_are_told_from_those_that_a_method_lacks(measured, regulated):
+    cells = with_a_fifth_gene(measured)
+    with pytest.raises(cf.InputError, match=r"genes of the data .*: E; it has 4 of 5 genes: A, B"):
+        cf.tl.drivers(cells, flow=regulated, method="jacobian", genes=["A", "E"])
     for verb in (cf.tl.gene_trends, lambda *a, **k: cf.tl.drivers(a[0], flow=a[1], **k)):
         extra = {} if verb is cf.tl.gene_trends else {"method": "velocity"}
-        with pytest.raises(cf.InputError, match=r"genes of the data .*: E; it has 4 of 5 genes"):
-            verb(measured, regulated, genes=["A", "E"], **extra)
-        with pytest.raises(cf.InputError, match=r"genes that are not in the .*: Q; it has: A"):
-            verb(measured, regulated, genes="Q", **extra)
+        with pytest.raises(cf.InputError, match=r"genes that are not in the data: Q; it has: A"):
+            verb(cells, regulated, genes=["E", "Q"], **extra)
 
 
 def test_trends_follow_the_equation_of_the_genes(measured, regulated):
@@ -383,9 +415,7 @@ def test_bad_drivers_are_named(case, measured, regulated):
 def test_more_bad_input_is_named(measured, regulated):
     with pytest.raises(cf.InputError, match="method 'velocity' requires a flow"):
         cf.tl.drivers(measured, method="velocity")
-    with pytest.raises(
-        cf.InputError, match="genes that are not in the decoded expression: Z; it has: A, B"
-    ):
+    with pytest.raises(cf.InputError, match="genes that are not in the data: Z; it has: A, B"):
         cf.tl.gene_trends(measured, regulated, genes=["A", "Z"])
     with pytest.raises(cf.InputError, match="quantiles must be a lower and an upper one"):
         cf.tl.gene_trends(measured, regulated, quantiles=(0.9, 0.1))
