@@ -9,7 +9,7 @@ from typing import Any
 
 import rich_click as click
 
-from cellflow.cli import options
+from cellflow.cli import cell_options, options
 from cellflow.cli.outputs import ANIMATIONS, write_figure
 
 _basis = click.option(
@@ -223,7 +223,13 @@ def sankey(file: Path, transitions: Path, **given: Any) -> None:
     panel=options.DATA,
     help="Streamlines, arrows on a grid, or arrows of single cells.",
 )
-@options.color
+@click.option(
+    "--color",
+    metavar="NAME",
+    panel=options.DATA,
+    help="Column of obs, or gene, to colour by.",
+)
+@cell_options.gene_symbols
 @options.force
 @options.run_options
 def velocity(file: Path, kind: str, **given: Any) -> None:
