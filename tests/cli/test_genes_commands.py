@@ -114,7 +114,10 @@ def test_the_way_from_a_flow_to_genes_and_figures(run, fitted, tmp_path):
 
 
 MISTAKES = {
-    "table": (["drivers", "cells.h5ad", "--output", "d.xlsx"], "unknown table format '.xlsx'"),
+    "table": (
+        ["drivers", "cells.h5ad", "--output", "d.xlsx"],
+        "tables are written as .csv or .tsv",
+    ),
     "flow": (
         ["drivers", "cells.h5ad", "--method", "velocity", "--output", "d.csv"],
         "method 'velocity' requires a flow",
