@@ -29,6 +29,11 @@ def format_list(values: Iterable[object]) -> str:
     return ", ".join(items[:_MAX_LISTED]) + (f", ... ({n_more} more)" if n_more > 0 else "")
 
 
+def format_number(value: float) -> str:
+    """Format a number with 6 digits, and large ones, such as unix times, with up to 12."""
+    return f"{value:g}" if abs(value) < 1e4 else f"{value:.12g}"
+
+
 def check_choice(value: object, choices: Iterable[str], what: str, hint: str = "") -> None:
     """Raise `InputError` unless `value` is one of `choices`; the message names the nearest.
 

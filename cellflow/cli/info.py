@@ -112,11 +112,13 @@ def _describe_points(name: str, points: TimePoints) -> dict[str, str]:
 
 
 def _count_cells(points: TimePoints) -> str:
+    from cellflow._checks import format_number
     from cellflow.io import plural_unit
 
     unit = plural_unit(points.unit) or "times"
     counts = [
-        f"{time:g}: {count:,}" for time, count in zip(points.times, points.counts, strict=True)
+        f"{format_number(time)}: {count:,}"
+        for time, count in zip(points.times, points.counts, strict=True)
     ]
     return f"{len(counts)} {unit} ({', '.join(counts)} cells)"
 
@@ -138,7 +140,7 @@ def _obs_rows(adata: AnnData) -> list[tuple[str, ...]]:
 
 
 def _describe_flow(flow: Flow) -> dict[str, str]:
-    from cellflow._checks import format_list
+    from cellflow._checks import format_list, format_number
     from cellflow.images.space import description
     from cellflow.io import conditions_of
     from cellflow.methods.names import GROWTH_EVIDENCE
@@ -147,7 +149,7 @@ def _describe_flow(flow: Flow) -> dict[str, str]:
     conditions = conditions_of(flow).describe()
     evidence = flow.method.growth_evidence
     return {
-        "times": format_list(f"{time:g}" for time in flow.axis.times),
+        "times": format_list(map(format_number, flow.axis.times)),
         "time axis": flow.axis.describe(),
         "space": description(flow) or from_context(flow.context).describe(),
         "method": ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts),

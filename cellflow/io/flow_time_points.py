@@ -10,7 +10,7 @@ import numpy as np
 from anndata import AnnData
 from pandas.api.types import is_numeric_dtype
 
-from cellflow._checks import format_list
+from cellflow._checks import format_list, format_number
 from cellflow._errors import InputError
 from cellflow.flow import Flow
 from cellflow.io.time_columns import convert, unknown_labels
@@ -36,7 +36,7 @@ def shared_times(points: TimePoints, flow: Flow) -> tuple[float, ...]:
     if len(shared) < 2:
         raise InputError(
             f"times of the data ({points.describe()}) and of the flow "
-            f"({format_list(f'{time:g}' for time in flow.axis.times)}) have fewer than two "
+            f"({format_list(map(format_number, flow.axis.times))}) have fewer than two "
             "in common"
         )
     return shared

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from cellflow._checks import format_list
+from cellflow._checks import format_list, format_number
 from cellflow._errors import CellflowWarning, InputError
 from cellflow.io.conditions import read_column
 
@@ -71,4 +71,4 @@ def check_label_intervals(
 
 
 def _name(time: float, names: TimeNames) -> str:
-    return names.get(float(time), f"{time:g}")
+    return names.get(float(time), format_number(time))

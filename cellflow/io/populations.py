@@ -15,7 +15,7 @@ from scipy import sparse
 from torch import Tensor
 
 from cellflow._batch import Batch
-from cellflow._checks import check_choice, check_finite
+from cellflow._checks import check_choice, check_finite, format_number
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, read_record
 from cellflow.io.conditions import Conditions, number_groups
@@ -189,8 +189,8 @@ def _check_rates(rate: Tensor, start: float, length: float) -> None:
     if doublings > limit:
         raise InputError(
             f"growth rates of up to {most:.3g} per unit of time mean {doublings:.0f} doublings "
-            f"from time {start:g} to {start + length:g}, at most {limit:.0f} are possible; "
-            "give rates per unit of the times"
+            f"from time {format_number(start)} to {format_number(start + length)}, at most "
+            f"{limit:.0f} are possible; give rates per unit of the times"
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._checks import format_list
+from cellflow._checks import format_list, format_number
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._keys import TIME_POINTS, read_record
 from cellflow._log import log_info
@@ -84,7 +84,7 @@ class TimePoints:
     def names(self) -> dict[float, str]:
         """Name of each of `times` in a sentence: its label, or `time 3` for a number alone."""
         return {
-            time: f"time {time:g}" if re.fullmatch(r"[-+.\de]+", label) else label
+            time: f"time {format_number(time)}" if re.fullmatch(r"[-+.\de]+", label) else label
             for time, label in zip(self.times, self.labels, strict=True)
         }
 
@@ -147,6 +147,34 @@ class TimePoints:
         near = [time for time in self.times if np.isclose(number, time, rtol=1e-9, atol=1e-12)]
         return near[0] if near else number
 
+    def leave_out(
+        self, wanted: float | str | Iterable[float | str] | None
+    ) -> tuple[TimePoints, np.ndarray]:
+        """Return the times of the cells at all other times, and a mask of these cells, shape (n,).
+
+        Raises
+        ------
+        InputError
+            If no cells were measured at one of them, or fewer than two times remain.
+        """
+        if wanted is None:
+            return self, np.ones(len(self.elapsed), dtype=bool)
+        lost = self.find_all(wanted)
+        kept = [k for k, time in enumerate(self.times) if time not in lost]
+        if len(kept) < 2:
+            raise InputError(
+                f"leave_out (--leave-out) leaves {len(kept)} of the times {self.describe()}; a "
+                "time course requires two or more"
+            )
+        used = ~np.isin(self.elapsed, lost)
+        rest = replace(
+            self,
+            elapsed=self.elapsed[used],
+            times=tuple(self.times[k] for k in kept),
+            labels=tuple(self.labels[k] for k in kept),
+        )
+        return rest, used
+
     def around(self, time: float, among: Iterable[float]) -> tuple[float, float]:
         """Return the last time at or before `time` and the first at or after it.
 
@@ -162,15 +190,14 @@ class TimePoints:
         after = [each for each in usable if each >= time]
         if not before or not after:
             raise InputError(
-                f"time {time:g} is outside the times that have cells and that the flow was fitted "
-                f"to: "
-                f"{format_list(f'{each:g}' for each in usable) or 'none'}"
+                f"time {format_number(time)} is outside the times that have cells and that the "
+                f"flow was fitted to: {format_list(map(format_number, usable)) or 'none'}"
             )
         return before[-1], after[0]
 
     def describe(self) -> str:
         """Return the times as text, with their unit."""
-        numbers = format_list(f"{time:g}" for time in self.times)
+        numbers = format_list(map(format_number, self.times))
         return f"{numbers} ({unit})" if (unit := plural_unit(self.unit)) else numbers
 
 
@@ -316,7 +343,8 @@ def _gather(
         if len({label.lower() for label, at in zip(labels, place, strict=True) if at == k}) > 1:
             same = [repr(value) for value, at in zip(values, place, strict=True) if at == k]
             raise InputError(
-                f"obs[{name!r}] has several labels for the time {times[k]:g}: {format_list(same)}"
+                f"obs[{name!r}] has several labels for the time {format_number(times[k])}: "
+                f"{format_list(same)}"
             )
     if suffixed := [
         str(value) for value, label in zip(values, labels, strict=True) if str(value) != label

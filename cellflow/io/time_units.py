@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from anndata import AnnData
 
-from cellflow._checks import format_list
+from cellflow._checks import format_list, format_number
 from cellflow.io.time_labels import UNIT_OF_WORD
 from cellflow.io.time_points import time_key_of, time_points_of
 
@@ -23,8 +23,12 @@ def detect_unit(adata: AnnData, time_key: str | None = None) -> str:
 def format_time(time: float, unit: str = "") -> str:
     """Write a time with its unit: `36 h`, `day 3`; the number alone if the unit is not known."""
     if unit in ("", "rank"):
-        return f"{time:g}"
-    return f"{time:g} {_SYMBOLS[unit]}" if unit in _SYMBOLS else f"{unit} {time:g}"
+        return f"{format_number(time)}"
+    return (
+        f"{format_number(time)} {_SYMBOLS[unit]}"
+        if unit in _SYMBOLS
+        else f"{unit} {format_number(time)}"
+    )
 
 
 def name_time(time: float, unit: str = "") -> str:

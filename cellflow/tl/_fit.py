@@ -59,6 +59,7 @@ def fit(
     cost_rep: str | None = None,
     growth: str | None = None,
     growth_key: str | None = None,
+    leave_out: float | str | Sequence[float | str] | None = None,
     prior: Flow | None = None,
     recipe: str | Recipe = "default",
     time_axis: str = "learned",
@@ -105,6 +106,9 @@ def fit(
     growth_key
         `obs` column with the net growth rate of each cell, births minus deaths per unit of elapsed
         time, for `growth="rates"` or objective `growth`. None uses the rates of `pp.growth`.
+    leave_out
+        Time points whose cells the flow is not fitted to, by number or label, one or several. Their
+        cells remain in the representation, unless it was made without them.
     prior
         A flow fitted before, for the coupling `acceleration`; to start from its weights, see
         `tl.finetune`.
@@ -168,19 +172,23 @@ def fit(
     side_columns = SideColumns(
         label_key, lineage_key, cost_rep, method.needs_growth_rates, growth_key
     )
+    fitted, used = points.leave_out(leave_out)
+    if not used.all():
+        log_info(f"left out of the fit: {int((~used).sum())} of {adata.n_obs} cells")
+    measured = adata if used.all() else adata[used]
     cells, conditions = side_columns.encode(
-        adata,
-        points_of(adata, representation),
-        points.elapsed,
+        measured,
+        points_of(adata, representation, None if used.all() else used),
+        fitted.elapsed,
         keys,
         condition_weight(method),
-        points.names,
+        fitted.names,
     )
     for line in conditions.describe():
         log_info(line)
-    data = digest_inputs(cells, points.elapsed)
-    marginals, axis = _make_marginals(cells, points, time_axis)
-    cautions = check_batches(adata.obs, cells.x.numpy(), points.elapsed, label_key=label_key)
+    data = digest_inputs(cells, fitted.elapsed)
+    marginals, axis = _make_marginals(cells, fitted, time_axis)
+    cautions = check_batches(measured.obs, cells.x.numpy(), fitted.elapsed, label_key=label_key)
     # Of a million cells these are a quarter of the memory, and the marginals have their own.
     del cells
     flow = fit_flow(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._checks import check_choice, check_keywords
+from cellflow._checks import check_choice, check_keywords, format_number
 from cellflow._errors import InputError
 from cellflow._keys import FIT, HOLDOUT, read_record, write_record
 from cellflow._log import log_info
@@ -265,8 +265,8 @@ def _replicate_columns(evaluation: Evaluation, fold: Fold, reference: float) -> 
     if columns["n_replicates"] < 2:
         log_info(
             f"of obs[{evaluation.replicates.key!r}], {columns['n_replicates'] or 'none'} has "
-            f"{MIN_REPLICATE_CELLS} cells or more at time {fold.time:g}, so replicates cannot be "
-            "compared there and the reference is that of halves alone"
+            f"{MIN_REPLICATE_CELLS} cells or more at time {format_number(fold.time)}, so "
+            "replicates cannot be compared there and the reference is that of halves alone"
         )
     return columns
 
