@@ -21,10 +21,9 @@ from cellflow.cli import options
 def embed(file: Path, output: Path, time_key: str | None, force: bool, **settings: Any) -> None:
     """Compute the representation that flows are fitted in.
 
-    Counts are normalised, log-transformed and projected on principal components; other values
-    are scaled and projected. Predictions can be decoded to genes. The times are read too. The
-    result is a copy of FILE, an .h5ad file or a zarr store. Expression of more than 1 GB is read
-    in chunks, by Dask.
+    Expression is normalised and log-transformed where it is not yet, and projected on principal
+    components. Predictions can be decoded to genes. The times are read too. The result is a copy of
+    FILE, an .h5ad file or a zarr store. Expression of more than 1 GB is read in chunks, by Dask.
     """
     from cellflow import pp
     from cellflow._keys import REPRESENTATION

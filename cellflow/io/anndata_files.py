@@ -99,7 +99,7 @@ def write_h5ad(adata: AnnData, path: str | Path, *, overwrite: bool = False) -> 
 def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) -> AnnData:
     """Open an `.h5ad` file or a zarr store; matrices stay on disk until they are used.
 
-    `X`, layers and dense `obsm` keys are on-disk arrays. `raw`, `obsp` and `varp` are left out.
+    `X`, layers, `raw` and dense `obsm` keys are on-disk arrays. `obsp` and `varp` are left out.
     Files that AnnData before 0.8 wrote are read into memory.
 
     Parameters
@@ -129,6 +129,7 @@ def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) ->
             obsm={key: _on_disk(each, dense_only=True) for key, each in _members(root, "obsm")},
             varm={key: read_elem(each) for key, each in _members(root, "varm")},
             layers={key: _on_disk(each) for key, each in _members(root, "layers")},
+            raw=_raw(root),
         )
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error
@@ -233,6 +234,13 @@ def _renew_index(path: Path) -> None:
 
 def _members(root: Group, name: str) -> list[tuple[str, Any]]:
     return [(key, root[name][key]) for key in root[name]] if name in root else []
+
+
+def _raw(root: Group) -> dict[str, Any] | None:
+    """Open `raw`; stores without it may have an empty element of this name."""
+    if "raw" not in root or root["raw"].attrs.get("encoding-type") != "raw":
+        return None
+    return {"X": _on_disk(root["raw/X"]), "var": read_elem(root["raw/var"])}
 
 
 def _on_disk(element: Any, *, dense_only: bool = False) -> Any:

@@ -27,15 +27,13 @@ from cellflow._log import log_info
 from cellflow.io import detect_unit
 from cellflow.io.time_points import DAYS, UNIT_OF_WORD
 from cellflow.representation.expression import read_expression
-from cellflow.representation.representation import on_log_scale
+from cellflow.representation.scales import to_log_scale
 
 #: Smallest fraction of a gene set that must be in the data.
 MIN_SHARE = 0.3
 #: Score at which a rate is halfway between its limits, and width of the rise around it.
 BIRTH_RISE = (0.25, 0.5)
 DEATH_RISE = (0.1, 0.2)
-#: Largest plausible value on a logarithmic scale: log2 of a billion is 30.
-_MAX_LOG = 30.0
 #: Smallest number of genes per bin of similar expression; scanpy's 25 bins need 500 genes.
 _BIN_SIZE = 20
 
@@ -96,8 +94,8 @@ def growth(
         Genes of dying cells. None uses 31 core genes of apoptosis. With `()`, or if too few of the
         31 are in the data, all cells have the death rate of score zero.
     layer
-        Layer with the expression; None uses `X`. Counts are normalised to the median depth and
-        log1p-transformed; other values must be on a logarithmic scale.
+        Layer with the expression, or `raw`; None uses `X`. It is brought to a logarithmic scale as
+        by `pp.embed`.
     birth, death
         Lowest and highest rate, per day. Between them the rate rises with the score, halfway at
         0.25 (births) and 0.1 (deaths), over a width of 0.5 and 0.2.
@@ -292,12 +290,7 @@ def _log_expression(adata: AnnData, layer: str | None) -> AnnData:
         raise InputError(
             f"X is empty; name a layer, there are: {format_list(adata.layers) or 'none'}"
         )
-    x = on_log_scale(read_expression(adata, layer))
-    if (top := float(x.max())) > _MAX_LOG:
-        raise InputError(
-            f"expression has values up to {top:g}, so it is neither counts nor on a logarithmic "
-            "scale; run scanpy.pp.log1p first, or choose a layer with counts"
-        )
+    x = to_log_scale(adata, read_expression(adata, layer))
     return AnnData(x.astype(np.float64), var=pd.DataFrame(index=adata.var_names))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,12 +13,10 @@ from cellflow.representation.chunks import map_chunks, open_expression
 from cellflow.representation.expression import (
     Matrix,
     as_float64,
-    compute_depths,
     find_genes,
-    is_counts,
     read_embedding,
 )
-from cellflow.training.devices import cpu_threads
+from cellflow.representation.scales import detect_kind, log_normalise, unlog
 
 
 @dataclass(frozen=True)
@@ -58,14 +55,19 @@ class Representation:
     Attributes
     ----------
     kind
-        Input: `counts` (normalised to `target_sum` per cell and log1p-transformed), `normalised` or
-        `other` expression (each gene scaled), or `obsm` (an embedding of the data).
+        Input: `counts` or `linear` expression (normalised to `target_sum` per cell and
+        log1p-transformed), `normalised` (on a logarithmic scale) or `other` expression, or `obsm`
+        (an embedding of the data).
     source
         Layer or `obsm` key; empty for `X`.
+    log_base
+        Base of the logarithm that `normalised` values are taken back from; 0 for none.
     target_sum
-        Counts per cell after normalisation; 0 unless `kind` is `counts`.
+        Sum of each cell after normalisation; 0 if cells are not normalised.
     n_genes
-        Number of genes that the depth of a cell is summed over; 0 unless `kind` is `counts`.
+        Number of genes that the depth of a cell is summed over; 0 if cells are not normalised.
+    gene_units
+        Value that each gene is divided by before log1p, shape (g,); None for no division.
     linear
         Map between genes and components; None for an `obsm` key without loadings.
     centre, spread
@@ -76,8 +78,10 @@ class Representation:
 
     kind: str
     source: str
+    log_base: float
     target_sum: float
     n_genes: int
+    gene_units: np.ndarray | None
     linear: LinearMap | None
     centre: np.ndarray
     spread: np.ndarray
@@ -129,22 +133,24 @@ class Representation:
             return read_embedding(adata, self.source)[:, : self.n_dims], as_float64
         linear = self.require_linear()
         x = open_expression(adata, self.source or None)
-        columns = find_genes(adata, linear.genes)
-        if self.kind == "counts":
-            self._check_depth(x)
-            x = log_normalise(x, self.target_sum)
-        return x[:, columns], linear.encode
+        columns = find_genes(adata, self.source or None, linear.genes)
+        if not self.target_sum:
+            return x[:, columns], linear.encode
+        self._check_scale(adata, x)
+        x = unlog(x, self.log_base) if self.log_base else x
+        return log_normalise(x, self.target_sum, columns, self.gene_units), linear.encode
 
-    def _check_depth(self, x: Matrix) -> None:
-        """Raise an error unless the expression is counts over the same number of genes."""
-        if not all(map_chunks(x, is_counts)):
+    def _check_scale(self, adata: AnnData, x: Matrix) -> None:
+        """Raise an error unless the expression is on the scale fitted to, over as many genes."""
+        kind = detect_kind(adata, x)
+        if (kind == "normalised") != bool(self.log_base):
             raise InputError(
-                "the representation was fitted to counts, and the expression is not counts; run "
-                "pp.embed again, or with the layer that has the counts"
+                f"the representation was fitted to {self.kind} expression, and the expression is "
+                f"{kind}; run pp.embed again, or choose the layer with {self.kind} expression"
             )
         if x.shape[1] != self.n_genes:
             raise InputError(
-                f"the representation normalises counts over {self.n_genes} genes, and the data "
+                f"the representation normalises cells over {self.n_genes} genes, and the data "
                 f"have {x.shape[1]}; use the same genes"
             )
 
@@ -185,37 +191,21 @@ class Representation:
 
     def describe(self) -> str:
         """Describe the representation in one line."""
+        per_cell = f"normalised to {self.target_sum:.6g} per cell"
+        again = f"{per_cell} again, log1p, " if self.log_base else ""
+        units = "" if self.gene_units is None else ", in counts of each gene"
+        is_scaled = self.linear is not None and bool((self.linear.scale != 1).any())
+        scaled = "each gene scaled to variance 1, " if is_scaled else ""
         origin = {
-            "counts": f"counts: normalised to {self.target_sum:.6g} per cell, log1p, PCA",
-            "normalised": "normalised expression: each gene scaled, PCA",
-            "other": "values other than counts: each gene scaled, PCA",
+            "counts": f"counts: {per_cell}, log1p, PCA",
+            "linear": f"values on a linear scale: {per_cell}{units}, log1p, PCA",
+            "normalised": f"log-normalised expression: {again}PCA",
+            "other": f"other values: {scaled}PCA",
             "obsm": f"obsm[{self.source!r}] as it is",
         }[self.kind]
         genes = f" of {len(self.linear.genes)} genes" if self.kind != "obsm" and self.linear else ""
         whitened = ", whitened" if self.whitened else ""
         return f"{origin}{genes}, {self.n_dims} dimensions{whitened}"
-
-
-@cpu_threads(None)
-def log_normalise(x: Matrix, target_sum: float) -> Matrix:
-    """Scale each cell to `target_sum` counts, then log(1 + x), by scanpy; empty cells stay zero."""
-    import scanpy as sc
-
-    work = AnnData(x.astype(np.float64))
-    with warnings.catch_warnings():
-        # Fitting already warns about empty cells.
-        warnings.filterwarnings("ignore", message="Some cells have zero counts")
-        sc.pp.normalize_total(work, target_sum=target_sum)
-    sc.pp.log1p(work)
-    return work.X
-
-
-def on_log_scale(x: Matrix) -> Matrix:
-    """Return counts normalised to the median depth and log1p-transformed; else `x` itself."""
-    if not is_counts(x):
-        return x
-    depth = compute_depths(x)
-    return log_normalise(x, float(np.median(depth[depth > 0])) if depth.any() else 1.0)
 
 
 def check_components(fitted: Representation, components: tuple[int, int]) -> None:

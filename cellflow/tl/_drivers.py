@@ -22,7 +22,7 @@ from cellflow.methods.names import RANKINGS
 from cellflow.representation import Representation
 from cellflow.representation.chunks import moments
 from cellflow.representation.expression import CONSTANT, Matrix, read_expression
-from cellflow.representation.representation import on_log_scale
+from cellflow.representation.scales import to_log_scale
 from cellflow.tl._groups import membership_of
 from cellflow.tl._time_course import TimeCourse
 
@@ -73,8 +73,8 @@ def drivers(
         Number of rows to return for each group, the first ones; None returns all, for `jacobian`
         1,000.
     layer
-        For `correlation`: layer with the expression; None uses `X`. Counts are normalised to the
-        median depth and log1p-transformed.
+        For `correlation`: layer with the expression; None uses `X`. It is brought to a logarithmic
+        scale as by `pp.embed`.
     times
         Time or times whose cells are used; None uses all.
     time_key
@@ -212,7 +212,7 @@ def _read_expression(
     adata: AnnData, layer: str | None, genes: Sequence[str] | None
 ) -> tuple[Matrix, list[str]]:
     """Return log-scale expression, cells by genes, and the names of the genes."""
-    values = on_log_scale(read_expression(adata, layer))
+    values = to_log_scale(adata, read_expression(adata, layer))
     names = [str(name) for name in adata.var_names]
     if genes is None:
         return values, names
