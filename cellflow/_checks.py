@@ -29,14 +29,23 @@ def format_list(values: Iterable[object]) -> str:
     return ", ".join(items[:_MAX_LISTED]) + (f", ... ({n_more} more)" if n_more > 0 else "")
 
 
-def check_choice(value: object, choices: Iterable[str], what: str) -> None:
-    """Raise `InputError` unless `value` is one of `choices`; the message names the nearest."""
+def format_number(value: float) -> str:
+    """Format a number with 6 digits, and large ones, such as unix times, with up to 12."""
+    return f"{value:g}" if abs(value) < 1e4 else f"{value:.12g}"
+
+
+def check_choice(value: object, choices: Iterable[str], what: str, hint: str = "") -> None:
+    """Raise `InputError` unless `value` is one of `choices`; the message names the nearest.
+
+    `hint` ends the message.
+    """
     names = list(choices)
     if value in names:
         return
     near = get_close_matches(str(value), names, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise InputError(f"unknown {what} {value!r}{hint}; valid: {format_list(names) or 'none'}")
+    nearest = f" (did you mean {near[0]!r}?)" if near else ""
+    valid = format_list(names) or "none"
+    raise InputError(f"unknown {what} {value!r}{nearest}; valid: {valid}{hint}")
 
 
 def check_columns(table: Container[str], needed: Iterable[str], what: str) -> None:

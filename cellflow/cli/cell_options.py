@@ -19,7 +19,8 @@ cells = functools.partial(
 #: For commands that require a selection.
 selected_cells = cells(
     required=True,
-    help="Cells to select: 'column=value', 'column=a,b & day=2', or the name of a cell.",
+    help="Cells to select: 'column=value', 'column=a,b & day=2', or the name of a cell. Values "
+    "with & , or = are quoted: 'cell_type=\"T & NK cell\" & day=2'.",
 )
 
 groups = functools.partial(
@@ -101,13 +102,23 @@ time_of_course = functools.partial(
     panel=options.DATA,
 )
 
-genes = click.option(
-    "--gene",
-    "genes",
-    metavar="NAME",
-    multiple=True,
+gene_symbols = click.option(
+    "--gene-symbols",
+    metavar="COLUMN",
     panel=options.DATA,
-    help="Gene to include; repeatable. [default: all]",
+    help="Column of var with gene symbols. [default: feature_name, gene_symbols, gene_name or "
+    "similar if var_names are other names, such as identifiers of Ensembl]",
+)
+genes = options.compose(
+    click.option(
+        "--gene",
+        "genes",
+        metavar="NAME",
+        multiple=True,
+        panel=options.DATA,
+        help="Gene to include, by symbol or identifier; repeatable. [default: all]",
+    ),
+    gene_symbols,
 )
 weights = click.option(
     "--by",
@@ -127,7 +138,7 @@ move_options = options.compose(
         help="Time to move the cells to: a number in the unit of the time course, or a label such "
         "as 'day 3'.",
     ),
-    options.output(metavar="FILE.h5ad", help="File for the moved cells."),
+    options.output(metavar="CELLS", help=f"File for the moved cells; {options.CELLS}."),
     options.time_key,
     options.force,
     extras,
@@ -143,7 +154,7 @@ relative_options = options.compose(
     options.flow,
     selected_cells,
     time_of_course(required=True, help="Time point at which to look for them."),
-    options.output(metavar="FILE.h5ad", help="Copy of FILE with their weights."),
+    options.output(metavar="CELLS", help=f"Copy of FILE with their weights; {options.CELLS}."),
     options.time_key,
     options.force,
     descent,

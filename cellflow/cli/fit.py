@@ -15,6 +15,15 @@ from cellflow.methods.names import TIME_AXES
 @options.course
 @options.output(metavar="FLOW", help="Folder for the fitted flow.")
 @options.time_key
+@options.time_order
+@click.option(
+    "--leave-out",
+    metavar="TIME",
+    multiple=True,
+    panel=options.DATA,
+    callback=lambda *given: given[-1] or None,
+    help="Time point to leave out of the fit, by number or label; repeatable.",
+)
 @options.force
 @options.space
 @options.fit_options
@@ -41,6 +50,7 @@ def fit(
     prior: Path | None,
     seed: int,
     progress: bool,
+    time_order: list[str] | None,
     **settings: Any,
 ) -> None:
     """Fit a flow to the time course in FILE.
@@ -54,15 +64,16 @@ def fit(
     """
     from cellflow import Flow, pp, tl
     from cellflow._log import log_info
-    from cellflow.flow import check_flow_target
+    from cellflow.cli.outputs import check_flow
     from cellflow.io import open_cells
     from cellflow.representation import RepresentationSettings
     from cellflow.training import ProcessGroup, process_group
 
-    check_flow_target(output, overwrite=force)
-    options.take_checkpoint(settings, force=force)
+    check_flow(output, force=force, inputs=[file, prior])
+    options.take_checkpoint(settings, force=force, inputs=[file, prior])
     columns = [settings[name] for name in ("time_key", "label_key", "lineage_key", "growth_key")]
     adata = open_cells(file, [*columns, *settings["condition_keys"]])
+    options.record_order(adata, settings["time_key"], time_order)
     embedding = RepresentationSettings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
     if embedding != RepresentationSettings():
         pp.embed(adata, use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)

@@ -18,6 +18,7 @@ from cellflow.methods.presets import PRESETS
 @options.force
 @options.scored_flow
 @options.held_out
+@options.time_order
 @click.option(
     "--hold-out",
     type=click.Choice(list(HOLD_OUT)),
@@ -43,6 +44,7 @@ def holdout(
     force: bool,
     seeds: tuple[int, ...],
     progress: bool,
+    time_order: list[str] | None,
     **settings: Any,
 ) -> None:
     """Hold times out, predict their cells, and score the prediction.
@@ -55,13 +57,14 @@ def holdout(
     seconds for hundreds of cells per time, minutes and some 10 GB for 8,000.
     """
     from cellflow import tl
-    from cellflow._files import check_file_target
     from cellflow._log import log_info
+    from cellflow.cli.outputs import check_file
     from cellflow.cli.terminal import print_scores
-    from cellflow.io import read_h5ad, write_scores
+    from cellflow.io import SCORES, read_h5ad, write_scores
 
-    check_file_target(output, overwrite=force)
+    check_file(output, SCORES, "scores", force=force, inputs=[file])
     adata = read_h5ad(file)
+    options.record_order(adata, settings["time_key"], time_order)
     scores = tl.holdout(
         adata,
         rng=seeds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,11 @@ import rich_click as click
 from cellflow.cli import options
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
     from cellflow.flow import Flow
+    from cellflow.io import TimePoints
 
 
 @click.command(panel=options.START)
@@ -22,58 +25,122 @@ if TYPE_CHECKING:
 def info(path: Path, time_key: str | None) -> None:
     """Describe an .h5ad file, or the folder of a fitted flow.
 
-    For a file: its cells and genes, the columns that can be read as times, the growth that their
-    numbers of cells would mean, and the representations. For a flow of cells or images: its
-    representation, times, method and evidence of growth.
+    For a file: its cells, genes, expression and representations, the column that would be taken as
+    the times, with the growth that its numbers of cells would mean, and all columns of obs. For a
+    flow of cells or images: its representation, times, method and evidence of growth.
     """
     from cellflow import Flow
-    from cellflow.cli.terminal import print_pairs
+    from cellflow.cli.terminal import print_pairs, print_table
     from cellflow.io import open_cells
+    from cellflow.io.foreign_files import refuse_folder
 
     if path.is_dir() and path.suffix != ".zarr":
+        refuse_folder(path)
         print_pairs(str(path), _describe_flow(Flow.load(path)))
-    else:
-        print_pairs(str(path), _describe_file(open_cells(path), time_key))
+        return
+    adata = open_cells(path)
+    print_pairs(str(path), _describe_matrices(adata) | _describe_times(adata, time_key))
+    if not adata.obs.empty:
+        print_table("\nobs", ("column", "kind", "values", "missing", "examples"), _obs_rows(adata))
 
 
-def _describe_file(adata: AnnData, time_key: str | None) -> dict[str, str]:
+def _describe_matrices(adata: AnnData) -> dict[str, str]:
     from cellflow._checks import format_list
-    from cellflow._errors import InputError
-    from cellflow.io import describe_count_growth, parse_times, plural_unit, time_points_of
     from cellflow.representation import kind_of
 
-    pairs = {"cells": f"{adata.n_obs:,}", "genes": f"{adata.n_vars:,}", "X": kind_of(adata)}
-    pairs["obsm"] = (
-        format_list(f"{key} ({value.shape[1]})" for key, value in adata.obsm.items()) or "none"
-    )
+    pairs = {"cells": f"{adata.n_obs:,}", "genes": _describe_genes(adata.var), "X": kind_of(adata)}
+    if adata.raw is not None:
+        pairs["raw"] = f"{adata.raw.n_vars:,} genes"
     pairs["layers"] = format_list(adata.layers) or "none"
-    columns = list(adata.obs) if time_key is None else [time_key]
-    for column in columns:
-        try:
-            points = (
-                parse_times(adata.obs[column])
-                if time_key is None
-                else time_points_of(adata, time_key)
-            )
-        except InputError:
-            if time_key is not None:
-                raise
-            continue
-        counts = ", ".join(
-            f"{time:g}: {count:,}" for time, count in zip(points.times, points.counts, strict=True)
-        )
-        if len(points.times) <= adata.n_obs // 2:
-            unit = plural_unit(points.unit) or "times"
-            pairs[f"times in {column}"] = f"{len(points.times)} {unit} ({counts} cells)"
-            if len(points.times) > 1:
-                pairs[f"growth by counts in {column}"] = (
-                    f"{describe_count_growth(points)}; not used unless --growth counts is given"
-                )
+    sizes = [f"{key} ({value.shape[1]})" for key, value in adata.obsm.items()]
+    pairs["obsm"] = format_list(sizes) or "none"
+    if adata.obs.empty:
+        pairs["obs"] = "none"
     return pairs
 
 
+def _describe_genes(var: pd.DataFrame) -> str:
+    from cellflow.io import GeneNames
+
+    if not len(var):
+        return "0"
+    names = GeneNames.read(var)
+    text = f"{len(var):,}: {_name_first(names.ids)}"
+    if names.column is None:
+        return text
+    return f"{text}; symbols in var[{names.column!r}]: {_name_first(names.symbols)}"
+
+
+def _name_first(names: Sequence[str], n: int = 3) -> str:
+    return ", ".join(names[:n]) + (", ..." if len(names) > n else "")
+
+
+def _describe_times(adata: AnnData, time_key: str | None) -> dict[str, str]:
+    """Describe the times that would be taken, or else the columns that could be named."""
+    from cellflow._errors import InputError
+    from cellflow.io import time_key_of, time_points_of
+    from cellflow.io.obs_summary import find_time_columns
+
+    if time_key is not None:
+        return _describe_points(time_key, time_points_of(adata, time_key))
+    pairs, others = {}, find_time_columns(adata)
+    try:
+        taken = time_key_of(adata)
+    except InputError:
+        if not others:
+            return {"times": "no column of obs looks like times; name one with --time-key"}
+        pairs["times"] = "name a column with --time-key; these can be read:"
+    else:
+        others.pop(taken, None)
+        try:
+            pairs |= _describe_points(taken, time_points_of(adata, taken))
+        except InputError as error:
+            pairs["times"] = f"taken from {taken}, which cannot be read: {error}"
+        if others:
+            pairs["other times"] = "can be named with --time-key:"
+    return pairs | {f"  {name}": _count_cells(points) for name, points in others.items()}
+
+
+def _describe_points(name: str, points: TimePoints) -> dict[str, str]:
+    from cellflow.io import describe_count_growth
+
+    growth = describe_count_growth(points)
+    return {
+        f"times in {name}": _count_cells(points),
+        f"growth by counts in {name}": f"{growth}; not used unless --growth counts is given",
+    }
+
+
+def _count_cells(points: TimePoints) -> str:
+    from cellflow._checks import format_number
+    from cellflow.io import plural_unit
+
+    unit = plural_unit(points.unit) or "times"
+    counts = [
+        f"{format_number(time)}: {count:,}"
+        for time, count in zip(points.times, points.counts, strict=True)
+    ]
+    return f"{len(counts)} {unit} ({', '.join(counts)} cells)"
+
+
+def _obs_rows(adata: AnnData) -> list[tuple[str, ...]]:
+    from cellflow.io.obs_summary import ColumnSummary
+
+    columns = {str(name): ColumnSummary.of(adata.obs[name]) for name in adata.obs}
+    return [
+        (
+            name,
+            each.kind,
+            f"{each.n_values:,}",
+            f"{each.n_missing:,}" if each.n_missing else "",
+            each.examples,
+        )
+        for name, each in columns.items()
+    ]
+
+
 def _describe_flow(flow: Flow) -> dict[str, str]:
-    from cellflow._checks import format_list
+    from cellflow._checks import format_list, format_number
     from cellflow.images.space import description
     from cellflow.io import conditions_of
     from cellflow.methods.names import GROWTH_EVIDENCE
@@ -82,7 +149,7 @@ def _describe_flow(flow: Flow) -> dict[str, str]:
     conditions = conditions_of(flow).describe()
     evidence = flow.method.growth_evidence
     return {
-        "times": format_list(f"{time:g}" for time in flow.axis.times),
+        "times": format_list(map(format_number, flow.axis.times)),
         "time axis": flow.axis.describe(),
         "space": description(flow) or from_context(flow.context).describe(),
         "method": ", ".join(f"{part.kind} {part.name}" for part in flow.method.parts),

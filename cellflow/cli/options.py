@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +91,24 @@ time_key = click.option(
     "--time-key",
     metavar="COLUMN",
     panel=DATA,
-    help="Column of obs with the time points: numbers, or labels such as 'day 3', 'E12.5', '24h'. "
-    "[default: the recorded column, else time, day, hour, stage or similar]",
+    help="Column of obs with the time points: numbers, dates, or labels such as 'day 3', 'E12.5', "
+    "'24h', '8 pcw'. [default: the recorded column, else time, day, hour, stage or similar]",
+)
+
+#: Order of stages; the command records it with `record_order`.
+time_order = click.option(
+    "--time-order",
+    metavar="LABELS",
+    panel=DATA,
+    callback=lambda *given: None if given[-1] is None else _split_labels(given[-1]),
+    help="Names of stages in the order of time, separated by commas: early,mid,late. Names with "
+    "commas are quoted. [default: the recorded order, else numbers in the labels]",
 )
 
 output = functools.partial(click.option, "--output", type=PATH, required=True, panel=DATA)
+
+#: Formats of cells, for help messages; the ending decides.
+CELLS = ".h5ad, .zarr or .zarr.zip"
 
 table = output(metavar="TABLE", help="Table to write: .csv or .tsv.")
 
@@ -450,8 +463,12 @@ checkpoint = compose(
 )
 
 
-def take_checkpoint(settings: dict[str, Any], *, force: bool) -> None:
+def take_checkpoint(
+    settings: dict[str, Any], *, force: bool, inputs: Iterable[str | Path | None]
+) -> None:
     """Replace the three options of a checkpoint by one `Checkpoint`, or None.
+
+    `inputs` are files and folders that the command reads, which a checkpoint must not replace.
 
     Raises
     ------
@@ -466,8 +483,10 @@ def take_checkpoint(settings: dict[str, Any], *, force: bool) -> None:
     settings["checkpoint"] = None
     if path is not None:
         from cellflow import Checkpoint
-        from cellflow._files import check_file_target
+        from cellflow._files import check_apart, check_file_target, check_not_named
 
+        check_not_named(path, "a checkpoint")
+        check_apart(path, inputs)
         check_file_target(path, overwrite=force or resume)
         settings["checkpoint"] = Checkpoint(path, every, resume)
     elif resume:
@@ -497,6 +516,21 @@ def run_options(command: Command) -> Command:
             help="Print tracebacks, and warnings of other packages.",
         ),
     )(run)
+
+
+def _split_labels(text: str) -> list[str]:
+    from cellflow.io.quoting import split_values
+
+    return split_values(text)
+
+
+def record_order(adata: Any, time_key: str | None, order: list[str] | None) -> None:
+    """Record the order of the labels of the time column, if one is given."""
+    if order is not None:
+        from cellflow import pp
+        from cellflow.io import time_key_of
+
+        pp.time_points(adata, time_key_of(adata, time_key), order=order)
 
 
 def _load_flow(path: Path) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
-from cellflow._checks import format_list
+from cellflow._checks import format_list, format_number
 from cellflow._log import log_info
 from cellflow.flow import Flow
 from cellflow.io import format_time
@@ -107,7 +107,7 @@ def check_fates(
         ]
         if mixed:
             found.append(
-                f"Cells of time {time:g} are given fates with a mean probability of "
+                f"Cells of time {format_number(time)} are given fates with a mean probability of "
                 f"{certainty:.2f}, but nothing in the data separates those of "
                 f"{format_list(mixed)}: they form one cloud. Read shares of the time, not fates of "
                 "cells"
@@ -140,7 +140,8 @@ def check_group_shares(codes: np.ndarray, elapsed: np.ndarray, names: Sequence[s
         drops = shares[:-1] - shares[1:]
         limit = np.maximum(_DROP, _DROP_ERRORS * np.hypot(errors[:-1], errors[1:]))
         large = [
-            f"{shares[i]:.0%} at {times[i]:g} to {shares[i + 1]:.0%} at {times[i + 1]:g}"
+            f"{shares[i]:.0%} at {format_number(times[i])} "
+            f"to {shares[i + 1]:.0%} at {format_number(times[i + 1])}"
             for i in np.flatnonzero(drops > limit)
         ]
         if large:
@@ -189,7 +190,7 @@ def _direction(x: np.ndarray, is_other: np.ndarray) -> np.ndarray:
 def describe_known(times: Iterable[float], shares: Iterable[float]) -> str:
     """Describe how much of the fates is known at each start time, as `4% at 2, 93% at 4`."""
     return format_list(
-        f"{share:.0%} at {time:g}" for time, share in zip(times, shares, strict=True)
+        f"{share:.0%} at {format_number(time)}" for time, share in zip(times, shares, strict=True)
     )
 
 

@@ -14,7 +14,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from cellflow._batch import Batch
-from cellflow._checks import format_list
+from cellflow._checks import format_list, format_number
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, read_record
 from cellflow._log import log_info
@@ -361,7 +361,12 @@ class Evaluation:
         )
         # Of weight one: methods have weights of their own, and share folds.
         batch, conditions = side_columns.encode(
-            self.adata[training], x[training], elapsed[training], settings.condition_keys, 1.0
+            self.adata[training],
+            x[training],
+            elapsed[training],
+            settings.condition_keys,
+            1.0,
+            self.points.names,
         )
         start = batch
         if replicate is not None:
@@ -455,7 +460,7 @@ def find_interior_times(
     interior = points.times[1:-1]
     usable = [time for time in interior if counts[time] >= _MIN_CELLS]
     if times is None and usable:
-        if few := [f"{time:g}" for time in interior if time not in usable]:
+        if few := [format_number(time) for time in interior if time not in usable]:
             log_info(
                 f"times with fewer than {_MIN_CELLS} cells are not held out: {format_list(few)}"
             )
@@ -464,11 +469,13 @@ def find_interior_times(
     for time in found:
         if time not in interior:
             raise InputError(
-                f"time {time:g} has no neighbours on both sides; times that can be held out: "
-                f"{format_list(f'{t:g}' for t in interior)}"
+                f"time {format_number(time)} has no neighbours on both sides; times that can be "
+                f"held out: {format_list(map(format_number, interior))}"
             )
         if time not in usable:
-            raise InputError(f"time {time:g} has fewer than {_MIN_CELLS} cells, too few to score")
+            raise InputError(
+                f"time {format_number(time)} has fewer than {_MIN_CELLS} cells, too few to score"
+            )
     return sorted(set(found))
 
 

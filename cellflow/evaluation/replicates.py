@@ -12,7 +12,7 @@ from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow.evaluation.comparison import describe_comparison, time_unit_of
 from cellflow.io import name_time
-from cellflow.io.cell_selection import groups_of
+from cellflow.io.groups import groups_of
 
 #: Cells that a replicate needs at a time, and its share of the largest replicate there.
 MIN_REPLICATE_CELLS, _MIN_SHARE = 20, 0.25

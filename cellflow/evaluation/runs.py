@@ -16,6 +16,7 @@ from typing import Any
 from anndata import AnnData
 
 from cellflow import _log
+from cellflow._checks import format_number
 from cellflow._errors import CellflowError, InputError
 from cellflow._versions import versions
 from cellflow.evaluation.benchmark_plan import DataSet
@@ -70,7 +71,7 @@ class Run:
 
     def __str__(self) -> str:
         name = "" if self.method is None else f", {self.method.name}, seed {self.seed}"
-        return f"{self.data}, time {self.time:g}{name}"
+        return f"{self.data}, time {format_number(self.time)}{name}"
 
 
 @dataclass(frozen=True)

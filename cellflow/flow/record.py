@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from cellflow._checks import format_number
 from cellflow.marginals import TimeAxis
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
@@ -85,7 +86,8 @@ def describe_flow(
     nets: Fields, axis: TimeAxis, method: Method, recipe: Recipe, record: FitRecord, flow_id: str
 ) -> str:
     """Return a few lines on a flow, in the manner of AnnData."""
-    times = f"{len(axis.times)} times from {axis.times[0]:g} to {axis.times[-1]:g}"
+    first, last = format_number(axis.times[0]), format_number(axis.times[-1])
+    times = f"{len(axis.times)} times from {first} to {last}"
     covariates = f", {nets.condition_dim} covariates" if nets.condition_dim else ""
     lines = {
         "method": ", ".join(f"{part.kind} {part.name}" for part in method.parts),

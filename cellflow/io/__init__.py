@@ -1,13 +1,13 @@
 """Read files and slots of an AnnData; turn cells and their times into populations."""
 
 from cellflow.io.anndata_files import (
-    check_copy_target,
+    check_cells_target,
     open_cells,
     read_h5ad,
     write_copy,
     write_h5ad,
 )
-from cellflow.io.cell_selection import Cells, describe_cells, groups_of, select_cells
+from cellflow.io.cell_selection import Cells, describe_cells, select_cells
 from cellflow.io.conditions import DEFAULT_WEIGHT, Conditions, condition_weight, conditions_of
 from cellflow.io.count_growth import count_growth, describe_count_growth, per_unit
 from cellflow.io.courses import published, read_course
@@ -17,9 +17,12 @@ from cellflow.io.flow_time_points import (
     time_points_for_flow,
     time_points_to_dict,
 )
+from cellflow.io.gene_names import GeneNames
+from cellflow.io.groups import check_groups, groups_of, is_continuous, name_group
 from cellflow.io.populations import SideColumns, check_growth_key, populations
-from cellflow.io.scores import read_scores, write_scores
-from cellflow.io.text_tables import check_table_target, read_table, write_table
+from cellflow.io.scores import SCORES, read_scores, write_scores
+from cellflow.io.text_tables import TABLES, check_table_target, read_table, write_table
+from cellflow.io.time_columns import unknown_labels
 from cellflow.io.time_points import (
     TimePoints,
     parse_times,
@@ -31,11 +34,16 @@ from cellflow.io.time_units import detect_unit, format_time, format_times, name_
 
 __all__ = [
     "DEFAULT_WEIGHT",
+    "SCORES",
+    "TABLES",
     "Cells",
     "Conditions",
+    "GeneNames",
     "SideColumns",
     "TimePoints",
+    "check_cells_target",
     "check_copy_target",
+    "check_groups",
     "check_growth_key",
     "check_table_target",
     "condition_weight",
@@ -48,6 +56,8 @@ __all__ = [
     "format_time",
     "format_times",
     "groups_of",
+    "is_continuous",
+    "name_group",
     "name_time",
     "open_cells",
     "parse_times",
@@ -65,6 +75,7 @@ __all__ = [
     "time_points_for_flow",
     "time_points_of",
     "time_points_to_dict",
+    "unknown_labels",
     "write_copy",
     "write_h5ad",
     "write_scores",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,14 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
+from cellflow.io.quoting import is_quoted, quote, split_text, unquote
 
 #: Type of the argument `cells` of the public verbs.
 Cells = str | Sequence[str] | np.ndarray | pd.Series | None
 
 _FORMS = "a boolean mask, names of cells, or text such as 'column=value' or 'column=a,b & day=2'"
+
+_QUOTING = "values with & , or = are quoted, as in 'column=\"a & b=c\" & day=2'"
 
 
 def select_cells(adata: AnnData, cells: Cells) -> np.ndarray:
@@ -28,12 +32,15 @@ def select_cells(adata: AnnData, cells: Cells) -> np.ndarray:
     cells
         A boolean mask, one entry per cell; names of cells; or text: the name of a cell, or
         `column=value`. Several values are separated by commas; several conditions, all of which
-        must hold, by `&`. None selects all cells.
+        must hold, by `&`. Names and values with `&`, `,` or `=` are quoted, as in
+        `cell_type="T & NK cell" & day=2`, with `'` or `"`; a quote inside is written twice. Commas
+        need no quotes where the text can be read in one way only. None selects all cells.
 
     Raises
     ------
     InputError
-        For unknown names, columns or values, a mask of another length, or an empty selection.
+        For unknown names, columns or values, a list that can be read in several ways, a mask of
+        another length, or an empty selection.
     """
     if cells is None:
         return np.ones(adata.n_obs, dtype=bool)
@@ -47,54 +54,75 @@ def describe_cells(cells: Cells) -> str:
     """Return a short description of a selection, for `uns`."""
     if cells is None:
         return "all"
-    return cells if isinstance(cells, str) else f"{len(cells)} given"
-
-
-def groups_of(adata: AnnData, column: str) -> pd.Series:
-    """Return an `obs` column as categories of text, in the order of the column.
-
-    Cells without a value remain missing.
-
-    Raises
-    ------
-    InputError
-        If the column does not exist, or no cell has a value.
-    """
-    check_choice(column, [str(name) for name in adata.obs], "obs column")
-    values = adata.obs[column].astype("category").cat.remove_unused_categories()
-    order = list(values.cat.categories)
-    if not order:
-        raise InputError(f"obs[{column!r}] has no value for any cell")
-    return values.cat.rename_categories([str(value) for value in order])
+    if isinstance(cells, str):
+        return cells
+    values = np.asarray(cells)
+    return f"{int(values.sum()) if values.dtype == bool else len(values)} given"
 
 
 def _by_text(adata: AnnData, text: str) -> np.ndarray:
     if text in adata.obs_names:
         return np.asarray(adata.obs_names == text)
-    if "=" not in text:
-        raise InputError(f"{text!r} is not the name of a cell; select cells by {_FORMS}")
-    parts = text.split("&") if text.count("=") > 1 else [text]
-    return np.logical_and.reduce([_by_value(adata, part) for part in parts])
+    if unquote(text) in adata.obs_names:
+        return np.asarray(adata.obs_names == unquote(text))
+    conditions: list[tuple[str, str]] = []
+    for part in split_text(text, "&"):
+        column, *values = split_text(part, "=", 1)
+        if values:
+            conditions.append((unquote(column), values[0]))
+        elif conditions:
+            # The `&` may be part of a value, as in `T & NK cell`.
+            conditions[-1] = (conditions[-1][0], f"{conditions[-1][1]}&{part}")
+        else:
+            raise InputError(f"{text!r} is not the name of a cell; select cells by {_FORMS}")
+    known = [str(name) for name in adata.obs]
+    for column, _ in conditions:
+        hint = f" ({_QUOTING})" if len(conditions) > 1 else ""
+        check_choice(column, known, "obs column", hint=hint)
+    return np.logical_and.reduce([_by_value(adata.obs[name], each) for name, each in conditions])
 
 
-def _by_value(adata: AnnData, text: str) -> np.ndarray:
-    column, equals, wanted = (part.strip() for part in text.partition("="))
-    if not equals:
-        raise InputError(f"{text.strip()!r} is not a condition; select cells by {_FORMS}")
-    check_choice(column, [str(name) for name in adata.obs], "obs column")
-    values = adata.obs[column]
-    present = values.dropna().astype("category").cat.categories
+def _by_value(column: pd.Series, text: str) -> np.ndarray:
+    present = column.dropna().astype("category").cat.categories
     known = {_key(value): value for value in present}
-    # A value may itself contain commas.
-    whole = _key(wanted, like=values)
-    requested = [wanted] if whole in known else [part.strip() for part in wanted.split(",")]
-    keys = [_key(each, like=values) for each in requested]
-    if bad := [each for each, key in zip(requested, keys, strict=True) if key not in known]:
+    wanted = _split_wanted(text, column, known)
+    keys = [_key(each, like=column) for each in wanted]
+    if bad := [each for each, key in zip(wanted, keys, strict=True) if key not in known]:
+        near = get_close_matches(bad[0], [str(value) for value in present], n=1)
+        hint = f" (did you mean {quote(near[0])}?)" if near else ""
         raise InputError(
-            f"obs[{column!r}] has no value {format_list(map(repr, bad))}; "
-            f"there are: {format_list(present)}"
+            f"obs[{column.name!r}] has no value {format_list(map(repr, bad))}{hint}; "
+            f"there are: {format_list(map(quote, present))}"
         )
-    return values.isin([known[key] for key in keys]).to_numpy()
+    return column.isin([known[key] for key in keys]).to_numpy()
+
+
+def _split_wanted(text: str, values: pd.Series, known: Mapping[object, object]) -> list[str]:
+    """Return the values in a list; commas outside quotes may be part of one where that is plain.
+
+    Raises
+    ------
+    InputError
+        If the list can be read in several ways.
+    """
+    if _key(unquote(text), like=values) in known:
+        return [unquote(text)]
+    parts = split_text(text, ",")
+    # Per number of parts: up to two ways to read them as known values.
+    ways: list[list[list[str]]] = [[[]], *([] for _ in parts)]
+    for end in range(1, len(parts) + 1):
+        for start in range(end):
+            value = ",".join(parts[start:end])
+            single = end - start == 1
+            if (single or not any(map(is_quoted, parts[start:end]))) and _key(
+                unquote(value), like=values
+            ) in known:
+                ways[end] += [[*way, unquote(value)] for way in ways[start]]
+        ways[end] = ways[end][:2]
+    if len(ways[-1]) > 1:
+        readings = " or ".join(",".join(map(quote, way)) for way in ways[-1])
+        raise InputError(f"{text!r} can be read as {readings}; quote the values")
+    return ways[-1][0] if ways[-1] else [unquote(part) for part in parts]
 
 
 def _key(value: object, like: pd.Series | None = None) -> object:

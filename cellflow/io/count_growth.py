@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from cellflow._checks import format_number
 from cellflow.io.time_points import TimePoints, plural_unit
 
 
@@ -49,7 +50,8 @@ def per_unit(points: TimePoints) -> str:
 def describe_count_growth(points: TimePoints) -> str:
     """Describe the doublings of the number of cells over each interval, and their rate."""
     each = ", ".join(
-        f"{change.start:g} to {change.stop:g}: {change.doublings:+.2f} ({change.per_time:+.2g})"
+        f"{format_number(change.start)} to {format_number(change.stop)}: "
+        f"{change.doublings:+.2f} ({change.per_time:+.2g})"
         for change in count_growth(points)
     )
     return f"doublings in an interval ({per_unit(points)}): {each}"

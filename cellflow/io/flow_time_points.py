@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from anndata import AnnData
+from pandas.api.types import is_numeric_dtype
 
-from cellflow._checks import format_list
+from cellflow._checks import format_list, format_number
 from cellflow._errors import InputError
 from cellflow.flow import Flow
-from cellflow.io.time_points import DAYS, TimePoints, time_points_of
+from cellflow.io.time_columns import convert, unknown_labels
+from cellflow.io.time_labels import TimeLabel
+from cellflow.io.time_points import TimePoints, time_key_of, time_points_of
 
 
 def time_points_to_dict(points: TimePoints) -> dict[str, Any]:
-    """Return the labels, times and unit that a flow stores of its course."""
-    return {"labels": list(points.labels), "times": list(points.times), "unit": points.unit}
+    """Return the labels, times, unit and, if known, origin that a flow stores of its course."""
+    entry = {"labels": list(points.labels), "times": list(points.times), "unit": points.unit}
+    return {**entry, "origin": points.origin} if points.origin else entry
 
 
 def shared_times(points: TimePoints, flow: Flow) -> tuple[float, ...]:
@@ -31,7 +36,7 @@ def shared_times(points: TimePoints, flow: Flow) -> tuple[float, ...]:
     if len(shared) < 2:
         raise InputError(
             f"times of the data ({points.describe()}) and of the flow "
-            f"({format_list(f'{time:g}' for time in flow.axis.times)}) have fewer than two "
+            f"({format_list(map(format_number, flow.axis.times))}) have fewer than two "
             "in common"
         )
     return shared
@@ -60,57 +65,80 @@ def time_points_for_flow(adata: AnnData, flow: Flow, time_key: str | None = None
         For times that cannot be read, categories that the flow was not fitted to, or a unit that
         does not convert to its own.
     """
-    points = time_points_of(adata, time_key or flow.time_key)
     course = flow.context.settings.get("course")
     if course is None:
-        return points
+        return time_points_of(adata, time_key or flow.time_key)
     try:
         known = dict(zip(course["labels"], map(float, course["times"]), strict=True))
-        unit = str(course["unit"])
-    except (KeyError, TypeError, ValueError) as error:
+        unit, origin = str(course["unit"]), str(course.get("origin", ""))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"the times stored in the flow are not in cellflow's format: {course!r:.80}"
         ) from error
-    return _convert(points, known, unit)
-
-
-def _convert(points: TimePoints, known: Mapping[str, float], unit: str) -> TimePoints:
-    if known.keys() >= set(points.labels):
-        return _replace_times(points, [known[label] for label in points.labels], unit)
+    key = time_key_of(adata, time_key or flow.time_key)
+    foreign = unknown_labels(adata.obs[key], known)
+    if foreign and unit == "rank" and not is_numeric_dtype(adata.obs[key]):
+        raise _unknown_times(foreign, known)
+    points = time_points_of(adata, key, known=known, unit=unit)
+    if not foreign:
+        return replace(points, origin=origin)
     if "rank" in (unit, points.unit) and points.unit:
-        foreign = [label for label in points.labels if label not in known]
-        raise InputError(
-            f"the flow does not know the times {format_list(foreign)}; "
-            f"it was fitted to {format_list(known)}"
-        )
-    return convert_unit(points, unit)
+        raise _unknown_times(foreign, known)
+    return convert_unit(points, unit, origin)
 
 
-def convert_unit(points: TimePoints, unit: str) -> TimePoints:
+def _unknown_times(foreign: Sequence[str], known: Mapping[str, float]) -> InputError:
+    return InputError(
+        f"the flow does not know the times {format_list(foreign)}; "
+        f"it was fitted to {format_list(known)}"
+    )
+
+
+def convert_unit(points: TimePoints, unit: str, origin: str = "") -> TimePoints:
     """Convert times to a unit; numbers without a unit are taken to be in it.
+
+    Parameters
+    ----------
+    points
+        The times.
+    unit
+        The unit; empty keeps that of the times.
+    origin
+        Event to count from, such as `conception`; empty keeps that of the times.
 
     Raises
     ------
     InputError
-        If one unit does not convert to the other.
+        If one unit, or one event, does not convert to the other.
     """
-    if points.unit == unit or not (points.unit and unit):
+    same = points.unit == unit and origin in ("", points.origin)
+    if same or not (points.unit and unit):
         return points
-    if not {points.unit, unit} <= set(DAYS):
-        raise InputError(
-            f"times in {points.unit}s do not convert to those of the flow, in {unit}s: "
-            f"{format_list(points.labels)}"
+    numbers = [
+        convert(TimeLabel(time, points.unit, points.origin), unit, origin) for time in points.times
+    ]
+    times = [number for number in numbers if number is not None]
+    if len(times) < len(numbers):
+        of, to = (
+            f"in {each}s" + (f" since {event}" if event else "")
+            for each, event in ((points.unit, points.origin), (unit, origin))
         )
-    factor = DAYS[points.unit] / DAYS[unit]
-    return _replace_times(points, [round(time * factor, 9) for time in points.times], unit)
+        raise InputError(
+            f"times {of} do not convert to those of the flow, {to}: {format_list(points.labels)}"
+        )
+    return _replace_times(points, times, unit, origin or points.origin)
 
 
-def _replace_times(points: TimePoints, times: Sequence[float], unit: str) -> TimePoints:
+def _replace_times(
+    points: TimePoints, times: Sequence[float], unit: str, origin: str
+) -> TimePoints:
     """Return the same labels at other times, sorted."""
     order = np.argsort(times)
-    return TimePoints(
+    return replace(
+        points,
         elapsed=np.asarray(times)[np.searchsorted(points.times, points.elapsed)],
         times=tuple(times[k] for k in order),
         labels=tuple(points.labels[k] for k in order),
         unit=unit,
+        origin=origin,
     )

@@ -10,14 +10,17 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
+from pandas.api.types import is_float_dtype
 from scipy import sparse
 from torch import Tensor
 
 from cellflow._batch import Batch
-from cellflow._checks import check_choice, check_finite
+from cellflow._checks import check_choice, check_finite, format_number
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, read_record
 from cellflow.io.conditions import Conditions, number_groups
+from cellflow.io.groups import check_groups
+from cellflow.io.label_intervals import TimeNames, check_label_intervals
 from cellflow.marginals import Marginals, Population, TimeAxis
 
 #: Largest logarithm of the growth of a cell over an interval, about 29 doublings or halvings.
@@ -69,6 +72,7 @@ class SideColumns:
         elapsed: np.ndarray,
         condition_keys: Sequence[str],
         condition_weight: float,
+        time_names: TimeNames | None = None,
     ) -> tuple[Batch, Conditions]:
         """Fit the encoding of conditions to cells, and return all cells as rows of a batch.
 
@@ -84,8 +88,13 @@ class SideColumns:
             `obs` columns of the conditions.
         condition_weight
             Weight of ranks in costs, as in `Conditions.weigh`.
+        time_names
+            Name of each time in messages on labels; None writes the numbers.
         """
+        if self.label_key in adata.obs:
+            check_groups(adata.obs[self.label_key])
         conditions = Conditions.fit(adata.obs, condition_keys, elapsed, label_key=self.label_key)
+        check_label_intervals(adata.obs, self._label_keys(conditions), elapsed, time_names or {})
         features = self._features(adata)
         costs = points if features is None else features.numpy()
         conditions = conditions.weigh(costs, elapsed, condition_weight)
@@ -104,8 +113,11 @@ class SideColumns:
 
         These are `label_key` and conditions that are kept within their values.
         """
-        keys = [*conditions.within, *([self.label_key] if self.label_key else [])]
+        keys = self._label_keys(conditions)
         return torch.as_tensor(number_groups(obs, keys)) if keys else None
+
+    def _label_keys(self, conditions: Conditions) -> list[str]:
+        return [*conditions.within, *([self.label_key] if self.label_key else [])]
 
     def _clones(self, adata: AnnData) -> Tensor | None:
         if self.lineage_key is None:
@@ -114,6 +126,11 @@ class SideColumns:
             return _nonzero_columns(adata.obsm[self.lineage_key])
         check_choice(self.lineage_key, [*adata.obs, *adata.obsm], "obs or obsm key of clones")
         clones = adata.obs[self.lineage_key]
+        if is_float_dtype(clones) and (clones.dropna() % 1).any():
+            raise InputError(
+                f"obs[{self.lineage_key!r}] has fractions, such as {clones.dropna().iloc[0]:g}, "
+                "and clones are whole numbers or names; name the column of clones"
+            )
         known = clones.notna() & (clones.astype(str) != "")
         return torch.as_tensor(pd.factorize(clones.where(known))[0][:, None])
 
@@ -172,8 +189,8 @@ def _check_rates(rate: Tensor, start: float, length: float) -> None:
     if doublings > limit:
         raise InputError(
             f"growth rates of up to {most:.3g} per unit of time mean {doublings:.0f} doublings "
-            f"from time {start:g} to {start + length:g}, at most {limit:.0f} are possible; "
-            "give rates per unit of the times"
+            f"from time {format_number(start)} to {format_number(start + length)}, at most "
+            f"{limit:.0f} are possible; give rates per unit of the times"
         )
 
 

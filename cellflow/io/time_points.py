@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable
+import warnings
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
@@ -12,10 +13,24 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._checks import format_list
-from cellflow._errors import InputError
+from cellflow._checks import format_list, format_number
+from cellflow._errors import CellflowWarning, InputError
 from cellflow._keys import TIME_POINTS, read_record
 from cellflow._log import log_info
+from cellflow.io.time_columns import (
+    EXPECTED,
+    ReadTimes,
+    check_not_continuous,
+    convert,
+    is_missing,
+    known_numbers,
+    label_of,
+    labels_of,
+    read_values,
+    resolve_minutes,
+    text_of,
+)
+from cellflow.io.time_labels import ORDINAL_UNITS, parse_label
 
 #: Names of columns to read times from if no other column is given or recorded.
 USUAL_TIME_KEYS = (
@@ -28,30 +43,8 @@ USUAL_TIME_KEYS = (
     "time_point",
     "age",
     "stage",
+    "development_stage",
 )
-
-#: Words before or after the number, by unit.
-UNITS = {
-    "minute": ("min", "mins", "minute", "minutes"),
-    "hour": ("h", "hr", "hrs", "hour", "hours", "hpf"),
-    "day": ("d", "day", "days", "e", "embryonic day", "dpf"),
-    "week": ("w", "wk", "wks", "week", "weeks"),
-    "month": ("mo", "month", "months"),
-    "year": ("y", "yr", "yrs", "year", "years"),
-    "": ("", "t", "time", "timepoint", "time point", "tp"),
-}
-
-#: Days per unit; months and years have no fixed length and do not convert.
-DAYS = {"minute": 1 / 1440, "hour": 1 / 24, "day": 1.0, "week": 7.0}
-
-UNIT_OF_WORD = {word: unit for unit, words in UNITS.items() for word in words}
-
-#: `day-3` is day 3 and `day -3` is three days before day 0.
-_LABEL = re.compile(
-    r"^(?P<before>[a-z ]*?)(?:(?<=[a-z])[-.]|[ _:]*)"
-    r"(?P<number>-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)[ _-]*(?P<after>[a-z ]*)$"
-)
-_EXAMPLES = "numbers, ordered categories, or labels such as 'day 3', 'd3', 'E12.5', '24h', '72hr'"
 
 
 @dataclass(frozen=True)
@@ -68,18 +61,32 @@ class TimePoints:
         Value of the column for each of `times`, as text.
     unit
         `hour`, `day`, ...; empty if the column has no unit; `rank` for ordered categories without
-        numbers, whose elapsed times are unknown.
+        numbers, whose elapsed times are unknown; `Theiler stage` and others for stages.
+    origin
+        Event that times count from, such as `conception`; empty if unknown.
+    notes
+        Sentences on what was assumed to read them.
     """
 
     elapsed: np.ndarray
     times: tuple[float, ...]
     labels: tuple[str, ...]
     unit: str
+    origin: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> tuple[int, ...]:
         """Number of cells at each of `times`."""
         return tuple(int((self.elapsed == time).sum()) for time in self.times)
+
+    @property
+    def names(self) -> dict[float, str]:
+        """Name of each of `times` in a sentence: its label, or `time 3` for a number alone."""
+        return {
+            time: f"time {format_number(time)}" if re.fullmatch(r"[-+.\de]+", label) else label
+            for time, label in zip(self.times, self.labels, strict=True)
+        }
 
     def among(self, others: Iterable[float]) -> tuple[float, ...]:
         """Return the times that are also among others, such as those of a flow."""
@@ -126,15 +133,47 @@ class TimePoints:
         text = wanted.strip() if isinstance(wanted, str) else wanted
         if text in self.labels:
             return self.times[self.labels.index(str(text))]
-        number, unit = _parse(text) or (float("nan"), "")
-        if unit and unit != self.unit and {unit, self.unit} <= set(DAYS):
-            number, unit = number * DAYS[unit] / DAYS[self.unit], self.unit
-        if not np.isfinite(number) or unit not in ("", self.unit):
+        stem = label_of(text) if isinstance(text, str) else text
+        if stem in self.labels:
+            return self.times[self.labels.index(str(stem))]
+        number, label = None, parse_label(stem)
+        if label is not None:
+            label = resolve_minutes(label, minutes=self.unit in ("second", "minute", "hour"))
+            number = convert(label, self.unit, self.origin)
+        if number is None:
             raise InputError(
                 f"{text!r} is not a time of this time course; times in the data: {self.describe()}"
             )
         near = [time for time in self.times if np.isclose(number, time, rtol=1e-9, atol=1e-12)]
         return near[0] if near else number
+
+    def leave_out(
+        self, wanted: float | str | Iterable[float | str] | None
+    ) -> tuple[TimePoints, np.ndarray]:
+        """Return the times of the cells at all other times, and a mask of these cells, shape (n,).
+
+        Raises
+        ------
+        InputError
+            If no cells were measured at one of them, or fewer than two times remain.
+        """
+        if wanted is None:
+            return self, np.ones(len(self.elapsed), dtype=bool)
+        lost = self.find_all(wanted)
+        kept = [k for k, time in enumerate(self.times) if time not in lost]
+        if len(kept) < 2:
+            raise InputError(
+                f"leave_out (--leave-out) leaves {len(kept)} of the times {self.describe()}; a "
+                "time course requires two or more"
+            )
+        used = ~np.isin(self.elapsed, lost)
+        rest = replace(
+            self,
+            elapsed=self.elapsed[used],
+            times=tuple(self.times[k] for k in kept),
+            labels=tuple(self.labels[k] for k in kept),
+        )
+        return rest, used
 
     def around(self, time: float, among: Iterable[float]) -> tuple[float, float]:
         """Return the last time at or before `time` and the first at or after it.
@@ -151,15 +190,14 @@ class TimePoints:
         after = [each for each in usable if each >= time]
         if not before or not after:
             raise InputError(
-                f"time {time:g} is outside the times that have cells and that the flow was fitted "
-                f"to: "
-                f"{format_list(f'{each:g}' for each in usable) or 'none'}"
+                f"time {format_number(time)} is outside the times that have cells and that the "
+                f"flow was fitted to: {format_list(map(format_number, usable)) or 'none'}"
             )
         return before[-1], after[0]
 
     def describe(self) -> str:
         """Return the times as text, with their unit."""
-        numbers = format_list(f"{time:g}" for time in self.times)
+        numbers = format_list(map(format_number, self.times))
         return f"{numbers} ({unit})" if (unit := plural_unit(self.unit)) else numbers
 
 
@@ -180,7 +218,7 @@ def time_key_of(adata: AnnData, time_key: str | None = None) -> str:
     if time_key is None:
         time_key = (read_record(adata.uns, TIME_POINTS) or {}).get("time_key")
     if time_key is None:
-        time_key = next((name for name in USUAL_TIME_KEYS if name in adata.obs), None)
+        time_key = usual_time_key(adata.obs)
     if time_key is None:
         raise InputError(
             f"no obs column with times was found; name one with time_key (--time-key); there are: "
@@ -191,123 +229,158 @@ def time_key_of(adata: AnnData, time_key: str | None = None) -> str:
     return str(time_key)
 
 
-def time_points_of(adata: AnnData, time_key: str | None = None) -> TimePoints:
+def usual_time_key(names: Iterable[Hashable]) -> str | None:
+    """Return the first of the names that is a usual one of times, in upper or lower case."""
+    found = {str(name).lower(): str(name) for name in names}
+    return next((found[name] for name in USUAL_TIME_KEYS if name in found), None)
+
+
+def time_points_of(
+    adata: AnnData,
+    time_key: str | None = None,
+    *,
+    known: Mapping[str, float] | None = None,
+    unit: str = "rank",
+) -> TimePoints:
     """Read the times of all cells from the column that `time_key_of` finds.
 
-    Numbers without a unit have the one that `pp.time_points` recorded of the column, if any.
+    Numbers without a unit have the one that `pp.time_points` recorded of the column.
+
+    Parameters
+    ----------
+    adata
+        The cells.
+    time_key
+        Column of `obs`.
+    known, unit
+        Times of labels and their unit, as of `parse_times`; None uses the order of the labels that
+        `pp.time_points` recorded, if any.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or its times cannot be read.
     """
     key = time_key_of(adata, time_key)
-    points = parse_times(adata.obs[key])
     recorded = read_record(adata.uns, TIME_POINTS) or {}
-    if not points.unit and recorded.get("time_key") == key:
+    recorded = recorded if recorded.get("time_key") == key else {}
+    if known is None:
+        known, unit = rank_labels(recorded.get("order", ())), "rank"
+    points = parse_times(adata.obs[key], known=known, unit=unit)
+    if not points.unit:
         points = replace(points, unit=str(recorded.get("unit", "")))
+    for note in points.notes:
+        log_info(f"obs[{key!r}]: {note}")
     if points.unit == "rank":
         log_info("the time categories have no numbers: their ranks are used as elapsed times")
+    if points.unit in ORDINAL_UNITS:
+        warnings.warn(
+            f"the numbers of {plural_unit(points.unit)} in obs[{key!r}] are used as times, but "
+            "stages are not equally far apart in time; for elapsed times give a column of hours or "
+            f"days, such as adata.obs[{key!r}].map({{{points.labels[0]!r}: 8.0, ...}})",
+            CellflowWarning,
+            stacklevel=2,
+        )
     return points
 
 
-def parse_times(column: pd.Series) -> TimePoints:
+def rank_labels(order: Sequence[str]) -> dict[str, float]:
+    """Return the rank of each label of an order, counted from 0."""
+    return {str(label): float(rank) for rank, label in enumerate(order)}
+
+
+def parse_times(
+    column: pd.Series, *, known: Mapping[str, float] | None = None, unit: str = "rank"
+) -> TimePoints:
     """Read the times of all cells from an `obs` column.
 
     Parameters
     ----------
     column
-        Numbers, an ordered categorical, or text with one number and a unit before or after it.
-        Units within a column may differ (`24h`, `day 2`); all are converted to the smallest.
+        Numbers, an ordered categorical, dates, durations, or text with one number and a unit before
+        or after it. Units within a column may differ (`24h`, `day 2`); all are converted to the
+        smallest. Suffixes of replicates, as in `Day0_rep1`, are left out.
+    known
+        Times of labels; they are used if every label of the column is one of them.
+    unit
+        Unit of `known`.
 
     Raises
     ------
     InputError
         For missing or infinite values, labels without a number, two labels for one time, fewer than
-        two times, or a time with fewer than two cells.
+        two times, a time with fewer than two cells, or a continuous column.
     """
     name = column.name
     if column.empty:
         raise InputError(f"obs[{name!r}] is empty: the data have no cells")
-    if missing := int(column.isna().sum()):
-        first = column.index[column.isna()][0]
-        raise InputError(
-            f"obs[{name!r}] has no time for {missing} of {len(column)} cells (first: {first})"
-        )
-    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
-        raise InputError(f"obs[{name!r}] is of type {column.dtype}; expected {_EXAMPLES}")
+    if pd.api.types.is_bool_dtype(column):
+        raise InputError(f"obs[{name!r}] is of type {column.dtype}; expected {EXPECTED}")
     codes, uniques = pd.factorize(column, use_na_sentinel=False)
-    values = list(uniques.to_numpy())
-    numbers, unit = _numbers(column, values)
-    _check_distinct(name, values, numbers)
-    counts = np.bincount(codes, minlength=len(values))
-    if len(values) < 2:
+    values = [text_of(value) for value in uniques.to_numpy()]
+    labels = labels_of(values, known or {})
+    numbers = known_numbers(labels, known or {})
+    if numbers is None:
+        _check_missing(column, codes, uniques)
+        check_not_continuous(column, len(values))
+        read = read_values(column, values)
+    else:
+        read = ReadTimes(numbers, unit)
+    return _gather(name, codes, values, labels, read)
+
+
+def _gather(
+    name: Hashable,
+    codes: np.ndarray,
+    values: Sequence[Hashable],
+    labels: list[str],
+    read: ReadTimes,
+) -> TimePoints:
+    """Join the labels of one time, and check that there are times and cells enough."""
+    times, first, place = np.unique(read.numbers, return_index=True, return_inverse=True)
+    notes = list(read.notes)
+    for k in np.flatnonzero(np.bincount(place) > 1):
+        if len({label.lower() for label, at in zip(labels, place, strict=True) if at == k}) > 1:
+            same = [repr(value) for value, at in zip(values, place, strict=True) if at == k]
+            raise InputError(
+                f"obs[{name!r}] has several labels for the time {format_number(times[k])}: "
+                f"{format_list(same)}"
+            )
+    if suffixed := [
+        str(value) for value, label in zip(values, labels, strict=True) if str(value) != label
+    ]:
+        notes.append(
+            f"labels are read as replicates of {len(times)} times: {format_list(suffixed)}"
+        )
+    names = [labels[k] for k in first]
+    counts = np.bincount(place[codes], minlength=len(times))
+    if len(times) < 2:
         raise InputError(
-            f"obs[{name!r}] has a single time ({format_list(values)}); a time course requires "
+            f"obs[{name!r}] has a single time ({format_list(names)}); a time course requires "
             "two or more"
         )
-    if few := [f"{values[k]} ({counts[k]} cell)" for k in np.flatnonzero(counts < 2)]:
+    if few := [f"{names[k]} ({counts[k]} cell)" for k in np.flatnonzero(counts < 2)]:
         raise InputError(f"obs[{name!r}] has times with fewer than 2 cells: {format_list(few)}")
-    order = np.argsort(numbers)
     return TimePoints(
-        elapsed=numbers[codes],
-        times=tuple(float(number) for number in numbers[order]),
-        labels=tuple(str(values[k]) for k in order),
-        unit=unit,
+        elapsed=read.numbers[codes],
+        times=tuple(float(time) for time in times),
+        labels=tuple(names),
+        unit=read.unit,
+        origin=read.origin,
+        notes=tuple(notes),
     )
 
 
-def _numbers(column: pd.Series, values: list[Hashable]) -> tuple[np.ndarray, str]:
-    """Return the number of each distinct value, and the common unit."""
-    parsed = [_parse(value) for value in values]
-    if bad := [value for value, result in zip(values, parsed, strict=True) if result is None]:
-        if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.ordered:
-            rank = {category: float(k) for k, category in enumerate(column.cat.categories)}
-            return np.array([rank[value] for value in values]), "rank"
-        raise InputError(
-            f"obs[{column.name!r}] has values that are not times: "
-            f"{format_list(repr(v) for v in bad)}; expected {_EXAMPLES}"
-        )
-    _check_hyphens(column.name, values)
-    found = [result for result in parsed if result is not None]
-    units = {unit for _, unit in found}
-    if len(units) == 1:
-        return np.array([number for number, _ in found]), units.pop()
-    if not units <= set(DAYS):
-        named = format_list(sorted(unit or "no unit" for unit in units))
-        raise InputError(f"obs[{column.name!r}] mixes units that do not convert: {named}")
-    smallest = min(units, key=DAYS.__getitem__)
-    scaled = [round(number * DAYS[unit] / DAYS[smallest], 9) for number, unit in found]
-    return np.array(scaled), smallest
-
-
-def _check_hyphens(name: Hashable, values: list[Hashable]) -> None:
-    """Raise an error for columns with `day-1` and `day0`: the hyphen may be a minus sign."""
-    hyphened = [value for value in values if re.match(r"\s*[a-zA-Z ]*[a-zA-Z]-[\d.]", str(value))]
-    if hyphened and len(hyphened) < len(values):
-        raise InputError(
-            f"obs[{name!r}] has labels with a hyphen and without: {format_list(hyphened)} may be "
-            "after or before time 0; write 'day 1' or 'day -1'"
-        )
-
-
-def _parse(value: Hashable) -> tuple[float, str] | None:
-    """Return number and unit of one value, or None if it is not a time."""
-    if isinstance(value, int | float | np.number):
-        # Via text, so that 0.1 in single precision is read as 0.1.
-        return (float(str(value)), "") if np.isfinite(value) else None
-    match = _LABEL.match(str(value).strip().lower())
-    if match is None:
-        return None
-    words = [word for word in (match["before"].strip(), match["after"].strip()) if word]
-    units = {UNIT_OF_WORD.get(word) for word in words} - {""}
-    if None in units or len(units) > 1:
-        return None
-    return float(match["number"]), units.pop() if units else ""  # type: ignore[return-value]
-
-
-def _check_distinct(name: Hashable, values: list[Hashable], numbers: np.ndarray) -> None:
-    distinct, counts = np.unique(numbers, return_counts=True)
-    if (counts > 1).any():
-        time = distinct[counts > 1][0]
-        same = [
-            repr(value) for value, number in zip(values, numbers, strict=True) if number == time
-        ]
-        raise InputError(
-            f"obs[{name!r}] has several labels for the time {time:g}: {format_list(same)}"
-        )
+def _check_missing(column: pd.Series, codes: np.ndarray, uniques: pd.Index) -> None:
+    """Raise `InputError` for cells without a time, with the Python that leaves them out."""
+    lost = np.array([is_missing(value) for value in uniques])
+    if not lost.any():
+        return
+    name, missing = column.name, lost[codes]
+    words = format_list(repr(value) for value in uniques[lost].dropna())
+    first = f"first: {column.index[missing][0]}" + (f", {words}" if words else "")
+    others = f"~adata.obs[{name!r}].isin([{words}])" if words else f"adata.obs[{name!r}].notna()"
+    raise InputError(
+        f"obs[{name!r}] has no time for {int(missing.sum())} of {len(column)} cells ({first}); "
+        f"take the others only: adata[{others}].copy()"
+    )

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from anndata import AnnData
 
-from cellflow._checks import format_list
-from cellflow.io.time_points import UNIT_OF_WORD, time_key_of, time_points_of
+from cellflow._checks import format_list, format_number
+from cellflow.io.time_labels import UNIT_OF_WORD
+from cellflow.io.time_points import time_key_of, time_points_of
 
 #: Symbols of units that follow a number; longer units come before it in full, as in `day 3`.
 _SYMBOLS = {"minute": "min", "hour": "h"}
@@ -22,8 +23,12 @@ def detect_unit(adata: AnnData, time_key: str | None = None) -> str:
 def format_time(time: float, unit: str = "") -> str:
     """Write a time with its unit: `36 h`, `day 3`; the number alone if the unit is not known."""
     if unit in ("", "rank"):
-        return f"{time:g}"
-    return f"{time:g} {_SYMBOLS[unit]}" if unit in _SYMBOLS else f"{unit} {time:g}"
+        return f"{format_number(time)}"
+    return (
+        f"{format_number(time)} {_SYMBOLS[unit]}"
+        if unit in _SYMBOLS
+        else f"{unit} {format_number(time)}"
+    )
 
 
 def name_time(time: float, unit: str = "") -> str:

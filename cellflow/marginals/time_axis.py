@@ -13,7 +13,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.special import boxcox1p
 from torch import Tensor
 
-from cellflow._checks import check_choice
+from cellflow._checks import check_choice, format_number
 from cellflow._errors import InputError
 from cellflow._random import torch_generator
 from cellflow.methods.names import TIME_AXES
@@ -74,7 +74,8 @@ class TimeAxis:
         """Return the flow time of an elapsed time within the range."""
         if not self.times[0] <= time <= self.times[-1]:
             raise InputError(
-                f"time {time:g} is outside the range {self.times[0]:g} to {self.times[-1]:g}"
+                f"time {format_number(time)} is outside the range {format_number(self.times[0])} "
+                f"to {format_number(self.times[-1])}"
             )
         if self.kind == "learned" and time not in self.times:
             return self._interpolate_learned(time)

@@ -14,7 +14,10 @@ from matplotlib.colors import Normalize, to_hex
 
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
+from cellflow.io import check_groups, name_group
 from cellflow.pl._canvas import PALE, dot_size, scatter
+from cellflow.pl._cell_values import values_of
+from cellflow.pl._stored_colours import stored_colours
 
 #: Okabe and Ito 2008, without black, then the muted colours of Paul Tol.
 SAFE = (
@@ -24,12 +27,10 @@ SAFE = (
 
 
 def group_colours(adata: AnnData, column: str) -> Mapping[str, str]:
-    """Return the colour of each value of an `obs` column; those of `uns` if scanpy wrote them."""
-    check_choice(column, [str(name) for name in adata.obs], "obs column")
-    names = [str(name) for name in adata.obs[column].astype("category").cat.categories]
-    stored = adata.uns.get(f"{column}_colors")
-    if stored is not None and len(stored) >= len(names):
-        return dict(zip(names, [str(colour) for colour in stored], strict=False))
+    """Return the colour of each group of an `obs` column; those of `uns` if scanpy wrote them."""
+    names = _names(adata, column)
+    if (stored := stored_colours(adata, column, names)) is not None:
+        return stored
     if len(names) <= len(SAFE):
         return dict(zip(names, SAFE, strict=False))
     scale = colormaps["turbo"].resampled(len(names))
@@ -38,18 +39,29 @@ def group_colours(adata: AnnData, column: str) -> Mapping[str, str]:
 
 def category_colours(adata: AnnData, column: str) -> Mapping[str, str]:
     """Return colours of groups; ordered categories without colours get a sequential scale."""
-    check_choice(column, [str(name) for name in adata.obs], "obs column")
-    values = adata.obs[column]
+    names, values = _names(adata, column), adata.obs[column]
     ordered = isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered
     if not ordered or f"{column}_colors" in adata.uns:
         return group_colours(adata, column)
-    names = [str(name) for name in values.cat.categories]
     spread = colormaps["viridis"](np.linspace(0.0, 0.95, len(names)))
     return {name: to_hex(colour) for name, colour in zip(names, spread, strict=True)}
 
 
-def scatter_cells(ax: Axes, adata: AnnData, points: np.ndarray, color: str | None) -> None:
-    """Draw cells at `points`, shape (n, 2), coloured by an `obs` column with its legend.
+def _names(adata: AnnData, column: str) -> list[str]:
+    """Return the names of all groups, also of those without cells, in the order of colours."""
+    check_choice(column, [str(name) for name in adata.obs], "obs column")
+    check_groups(adata.obs[column])
+    return [name_group(value) for value in adata.obs[column].astype("category").cat.categories]
+
+
+def scatter_cells(
+    ax: Axes,
+    adata: AnnData,
+    points: np.ndarray,
+    color: str | None,
+    gene_symbols: str | None = None,
+) -> None:
+    """Draw cells at `points`, shape (n, 2), coloured by an `obs` column or gene, with its legend.
 
     Cells without a value are pale.
     """
@@ -57,17 +69,18 @@ def scatter_cells(ax: Axes, adata: AnnData, points: np.ndarray, color: str | Non
     if color is None:
         scatter(ax, points, s=size, c=PALE, alpha=0.7)
         return
-    check_choice(color, [str(name) for name in adata.obs], "obs column")
-    known = adata.obs[color].notna().to_numpy()
+    values = values_of(adata, color, gene_symbols)
+    known = values.notna().to_numpy()
     if not known.all():
         scatter(ax, points[~known], s=size, c=PALE, alpha=0.7)
-    column, points = adata.obs[color][known], points[known]
+    column, points = values[known], points[known]
     if column.empty:
         raise InputError(f"obs[{color!r}] has no value for any cell")
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         _draw_numbers(ax, points, column, size)
         return
-    colours, groups = category_colours(adata, color), column.astype(str).to_numpy()
+    colours = category_colours(adata, color)
+    groups = np.array([name_group(value) for value in column], dtype=object)
     names = [name for name in colours if (groups == name).any()]
     for name in names:
         scatter(ax, points[groups == name], s=size, color=colours[name], alpha=0.7, label=name)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from cellflow._checks import check_choice, format_list
+from cellflow._checks import check_choice, format_list, format_number
 from cellflow._errors import InputError
 from cellflow._keys import ENTROPY, FATE, PROBABILITIES, read_cautions, read_record
 from cellflow.evaluation.cautions import describe_known
@@ -106,7 +106,9 @@ def fates(
         bar.ax.tick_params(labelsize="small")
         bar.outline.set_visible(False)
     if ax is None:
-        ends = format_list(f"{float(time):g}" for time in entry.get("end_times", [entry["time"]]))
+        ends = format_list(
+            format_number(float(time)) for time in entry.get("end_times", [entry["time"]])
+        )
         when = f"{ends} {plural_unit(str(entry['unit']))}".strip()
         title = f"Fates at time {when}, by {entry['by']}\n{_describe_certainty(entry)}"
         panels[0].figure.suptitle(title, fontsize="medium")

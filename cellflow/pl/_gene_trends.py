@@ -38,7 +38,7 @@ def gene_trends(
     trends
         Result of `tl.gene_trends`.
     genes
-        Names of genes to draw; None draws all, up to 12.
+        Names of genes to draw, as in column `gene` or `gene_id`; None draws all, up to 12.
     adata
         Cells with the colours of the groups in `uns[<color>_colors]`.
     color
@@ -64,6 +64,9 @@ def gene_trends(
     names = known[:12] if genes is None else [genes] if isinstance(genes, str) else list(genes)
     if not names:
         raise InputError("there are no genes to draw")
+    if "gene_id" in trends:
+        shown = dict(zip(trends["gene_id"].astype(str), trends["gene"].astype(str), strict=True))
+        names = [name if name in known else shown.get(name, name) for name in names]
     for name in names:
         check_choice(name, known, "gene")
     panels = _panels(len(names), ax)

@@ -6,6 +6,7 @@ import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
 
+from cellflow._checks import format_number
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, is_relative_growth
 from cellflow.io import groups_of, per_unit, plural_unit, time_points_of
@@ -74,7 +75,7 @@ def growth(
         place = np.arange(len(points.times)) + (code - (len(names) - 1) / 2) * width
         chosen = [rates[(points.elapsed == time) & (member == code)] for time in points.times]
         _boxes(ax, chosen, place, 0.85 * width, colours[name], name)
-    ax.set_xticks(range(len(points.times)), [f"{time:g}" for time in points.times])
+    ax.set_xticks(range(len(points.times)), [format_number(time) for time in points.times])
     ax.set_xlim(-0.6, len(points.times) - 0.4)
     unit = plural_unit(points.unit)
     ax.set_xlabel(f"time ({unit})" if unit else "time")

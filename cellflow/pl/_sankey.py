@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
-from cellflow._checks import check_columns
+from cellflow._checks import check_columns, format_number
 from cellflow._errors import InputError
 from cellflow.pl._canvas import INK, canvas, finish
 from cellflow.pl._colours import group_colours
@@ -86,7 +86,7 @@ def sankey(
     columns = [_column(table, time, order) for time in times]
     for k, (time, nodes) in enumerate(zip(times, columns, strict=True)):
         _draw_nodes(ax, k, nodes, colours, last=k == len(times) - 1)
-        ax.text(k, 0.03, f"{time:g}", ha="center", va="bottom", fontsize="small", color=INK)
+        ax.text(k, 0.03, format_number(time), ha="center", va="bottom", fontsize="small", color=INK)
     bottom = min(node.top - node.height for nodes in columns for node in nodes.values())
     for k, time in enumerate(times[:-1]):
         bands = table[table["source_time"] == time]

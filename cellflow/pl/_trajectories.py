@@ -9,7 +9,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from cellflow._checks import check_positive
+from cellflow._checks import check_positive, format_number
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, TRAJECTORY, read_record
 from cellflow._random import RNG, resolve_seed
@@ -120,7 +120,9 @@ def trajectories(
         colours = path_colours(ax, adata, representation, points, paths, groups, groups_at)
         _draw(ax, plane, paths, [[colour] for colour in colours], alpha=0.8)
     plane.frame(ax)
-    starts = ", ".join(f"{time:g}" for time in sorted({float(each[0]) for _, each, _ in paths}))
+    starts = ", ".join(
+        format_number(time) for time in sorted({float(each[0]) for _, each, _ in paths})
+    )
     lines = [f"Paths of {len(paths)} cells from time {starts} {plural_unit(points.unit)}".rstrip()]
     if beyond:
         lines.append("outside the times of the flow")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 import numpy as np
@@ -24,9 +24,9 @@ from cellflow._keys import (
     write_record,
 )
 from cellflow._log import log_info
-from cellflow.io import detect_unit
-from cellflow.io.time_points import DAYS, UNIT_OF_WORD
-from cellflow.representation.expression import read_expression
+from cellflow.io import GeneNames, detect_unit
+from cellflow.io.time_labels import DAYS, UNIT_OF_WORD
+from cellflow.representation.expression import gene_table, read_expression
 from cellflow.representation.scales import to_log_scale
 
 #: Smallest fraction of a gene set that must be in the data.
@@ -40,10 +40,14 @@ _BIN_SIZE = 20
 
 @dataclass(frozen=True)
 class GeneSet:
-    """Genes of a set: those `found`, by their names in the data, and those `missing`."""
+    """Genes of a set: those `found`, by their names in the data, and those `missing`.
+
+    `columns` has the positions of each gene found: several if genes of the data share its symbol.
+    """
 
     found: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    columns: tuple[tuple[int, ...], ...] = ()
 
     @property
     def share(self) -> float:
@@ -53,10 +57,13 @@ class GeneSet:
     def __str__(self) -> str:
         return f"{len(self.found)} of {len(self.found) + len(self.missing)}"
 
-    def entry(self) -> dict[str, object]:
+    def entry(self, names: GeneNames) -> dict[str, object]:
         """Return the set as a mapping for `uns`."""
-        genes, missing = (np.array(names, dtype=object) for names in (self.found, self.missing))
-        return {"genes": genes, "missing": missing, "share": self.share}
+        ids = [names.ids[column] for columns in self.columns for column in columns]
+        named = {"genes": self.found, "gene_ids": ids, "missing": self.missing}
+        return {key: np.array(each, dtype=object) for key, each in named.items()} | {
+            "share": self.share
+        }
 
 
 def growth(
@@ -66,6 +73,7 @@ def growth(
     species: str | None = None,
     proliferation: Sequence[str] | None = None,
     apoptosis: Sequence[str] | None = None,
+    gene_symbols: str | None = None,
     layer: str | None = None,
     birth: tuple[float, float] = (0.3, 1.7),
     death: tuple[float, float] = (0.3, 1.7),
@@ -81,7 +89,7 @@ def growth(
     Parameters
     ----------
     adata
-        Annotated data matrix, with gene symbols as `var_names`.
+        Annotated data matrix, with gene symbols as `var_names` or in a column of `var`.
     time_key
         Column of `obs` with the times; None uses the one that `pp.time_points` recorded, or
         one of a usual name (`time`, `day`, ...).
@@ -89,10 +97,15 @@ def growth(
         Species of the gene symbols, `human` or `mouse`. None detects mouse by names in lower case
         after the first letter (`Trp53`), else human.
     proliferation
-        Genes of dividing cells. None uses the 97 markers of S and G2/M phase of Tirosh et al.
+        Genes of dividing cells, by symbol or identifier. None uses the 97 markers of S and G2/M
+        phase of Tirosh et al.
     apoptosis
         Genes of dying cells. None uses 31 core genes of apoptosis. With `()`, or if too few of the
         31 are in the data, all cells have the death rate of score zero.
+    gene_symbols
+        Column of `var` with the symbols of the genes. None uses a column of a usual name
+        (`feature_name`, `gene_symbols`, `gene_name`, ...) if `var_names` are other names, such as
+        identifiers of Ensembl, and reports it.
     layer
         Layer with the expression, or `raw`; None uses `X`. It is brought to a logarithmic scale as
         by `pp.embed`.
@@ -100,9 +113,9 @@ def growth(
         Lowest and highest rate, per day. Between them the rate rises with the score, halfway at
         0.25 (births) and 0.1 (deaths), over a width of 0.5 and 0.2.
     per
-        Unit of elapsed time: `minute`, `hour`, `day`, `week`, or a number of days. None uses the
-        unit of the time column, by its labels (`24h`, `day 2`) or its name (`day`,
-        `hours`). Required for times without a unit, ordered categories, months and years.
+        Unit of elapsed time: `minute`, `hour`, `day`, `week`, `month`, `year`, or a number of
+        days. None uses the unit of the time column, by its labels (`24h`, `day 2`) or its name
+        (`day`, `hours`). Required for times without a unit, ordered categories and stages.
     key_added
         Column of `obs` to write the growth rates to.
     copy
@@ -117,19 +130,21 @@ def growth(
     `obs["cellflow_proliferation"]`, `obs["cellflow_apoptosis"]`
         Scores of the two sets, float64; zero where no apoptosis genes were used.
     `uns["cellflow"]["growth"]`
-        `key_added`, `species`, `layer`, `per`, `days_per_unit`, `birth`, `death`, and for
-        `proliferation` and `apoptosis` the `genes` found, those `missing` and the `share` found.
+        `key_added`, `species`, `layer`, `gene_symbols` (the column; empty for `var_names`), `per`,
+        `days_per_unit`, `birth`, `death`, and for `proliferation` and `apoptosis` the `genes`
+        found, their `gene_ids` in `var_names`, those `missing` and the `share` found.
 
     Raises
     ------
     InputError
         If fewer than 30 % of the genes of a set are in the data, the unit of time is unknown or
-        differs from `per`, the expression is not on a logarithmic scale, or an argument is invalid.
+        differs from `per`, or an argument is invalid.
 
     Notes
     -----
     Scores are scanpy's `score_genes`: mean of the set minus mean of genes of similar expression,
-    here of all such genes and not of a random sample, so that no seed is needed. The logistic
+    here of all such genes and not of a random sample, so that no seed is needed. Of several genes
+    with the symbol of a set, the one with the highest mean expression is scored. The logistic
     function and its numbers are those of Waddington-OT (Schiebinger et al. 2019, Cell 176:928, and
     its tutorial), chosen for one mouse reprogramming time course: use the rates as a first guess.
     Sources of the genes are listed in `cellflow/pp/data/README.md`.
@@ -150,10 +165,12 @@ def growth(
     _check_limits(birth, "birth")
     _check_limits(death, "death")
     unit, days = _unit_of_time(adata, time_key, per)
-    species = _species(adata, species)
-    dividing, dying = _gene_sets(adata, species, proliferation, apoptosis)
+    names = GeneNames.read(gene_table(adata, layer), gene_symbols)
+    species = _species(names, species)
+    dividing, dying = _gene_sets(names, species, proliferation, apoptosis)
     work = _log_expression(adata, layer)
-    scores = {PROLIFERATION: _score(work, dividing.found), APOPTOSIS: _score(work, dying.found)}
+    dividing, dying = (_choose_genes(work, names, genes) for genes in (dividing, dying))
+    scores = {PROLIFERATION: _score(work, dividing), APOPTOSIS: _score(work, dying)}
     births = _rate(scores[PROLIFERATION], birth, BIRTH_RISE)
     deaths = _rate(scores[APOPTOSIS], death, DEATH_RISE)
     adata = adata.copy() if copy else adata
@@ -162,12 +179,13 @@ def growth(
         "key_added": key_added,
         "species": species,
         "layer": layer or "",
+        "gene_symbols": names.column or "",
         "per": unit,
         "days_per_unit": days,
         "birth": np.array(birth, dtype=np.float64),
         "death": np.array(death, dtype=np.float64),
-        "proliferation": dividing.entry(),
-        "apoptosis": dying.entry(),
+        "proliferation": dividing.entry(names),
+        "apoptosis": dying.entry(names),
     }
     write_record(adata.uns, GROWTH_SETTINGS, entry)
     if (read_record(adata.uns, LEARNED_GROWTH) or {}).get("key_added") == key_added:
@@ -234,79 +252,102 @@ def _detect_unit(adata: AnnData, time_key: str | None) -> str:
         return ""
 
 
-def _species(adata: AnnData, species: str | None) -> str:
+def _species(names: GeneNames, species: str | None) -> str:
     if species is None:
-        lower = sum(str(name)[1:].islower() for name in adata.var_names)
-        return "mouse" if lower > adata.n_vars / 2 else "human"
+        pairs = zip(names.ids, names.symbols, strict=True)
+        symbols = [symbol for name, symbol in pairs if symbol != name] or names.symbols
+        lower = sum(symbol[1:].islower() for symbol in symbols)
+        return "mouse" if lower > len(symbols) / 2 else "human"
     check_choice(species, ("human", "mouse"), "species")
     return species
 
 
 def _gene_sets(
-    adata: AnnData,
+    names: GeneNames,
     species: str,
     proliferation: Sequence[str] | None,
     apoptosis: Sequence[str] | None,
 ) -> tuple[GeneSet, GeneSet]:
     """Return genes of dividing and of dying cells; the latter empty for a constant death rate."""
-    dividing = _look_up(adata, proliferation, gene_names(species, "S", "G2M"))
-    _check_share(dividing, "proliferation", species)
-    dying = _look_up(adata, apoptosis, gene_names(species, "apoptosis"))
+    dividing = _look_up(names, proliferation, gene_names(species, "S", "G2M"))
+    _check_share(dividing, "proliferation", species, names)
+    dying = _look_up(names, apoptosis, gene_names(species, "apoptosis"))
     if apoptosis is None and dying.share < MIN_SHARE:
         log_info(f"only {dying} apoptosis genes are in the data: all cells get the same death rate")
         return dividing, GeneSet(missing=dying.found + dying.missing)
     if dying != GeneSet():
-        _check_share(dying, "apoptosis", species)
+        _check_share(dying, "apoptosis", species, names)
     return dividing, dying
 
 
-def _look_up(adata: AnnData, given: Sequence[str] | None, ours: list[tuple[str, ...]]) -> GeneSet:
+def _look_up(names: GeneNames, given: Sequence[str] | None, ours: list[tuple[str, ...]]) -> GeneSet:
     """Find each gene in the data, by its current or an older name."""
     if isinstance(given, str):
         raise InputError(f"a set of genes must be a list of names, got {given!r}")
     wanted = ours if given is None else [(name,) for name in dict.fromkeys(given)]
-    here = {names[0]: [name for name in names if name in adata.var_names] for names in wanted}
-    return GeneSet(
-        found=tuple(names[0] for names in here.values() if names),
-        missing=tuple(symbol for symbol, names in here.items() if not names),
-    )
+    found: dict[str, tuple[int, ...]] = {}
+    missing: list[str] = []
+    for synonyms in wanted:
+        there = next((name for name in synonyms if names.find(name)), None)
+        if there is None:
+            missing.append(synonyms[0])
+        else:
+            found[there] = tuple(names.find(there))
+    return GeneSet(tuple(found), tuple(missing), tuple(found.values()))
 
 
-def _check_share(genes: GeneSet, what: str, species: str) -> None:
+def _choose_genes(work: AnnData, names: GeneNames, genes: GeneSet) -> GeneSet:
+    """Return the set with one gene for each symbol: that of the highest mean expression."""
+    if not any(len(columns) > 1 for columns in genes.columns):
+        return genes
+    mean = np.asarray(work.X.mean(axis=0)).ravel()
+    columns = [max(each, key=mean.__getitem__) for each in genes.columns]
+    shared = [
+        f"{gene} ({names.ids[column]})"
+        for gene, column, each in zip(genes.found, columns, genes.columns, strict=True)
+        if len(each) > 1
+    ]
+    log_info(f"of genes that share a symbol the highest expressed is used: {format_list(shared)}")
+    return replace(genes, columns=tuple((column,) for column in columns))
+
+
+def _check_share(genes: GeneSet, what: str, species: str, names: GeneNames) -> None:
     if genes.share < MIN_SHARE:
+        here = f"var[{names.column!r}]" if names.has_symbols else "var_names"
+        hint = names.describe_symbols() or (
+            f". Does {here} hold gene symbols (gene_symbols=, --gene-symbols names another column: "
+            f"{format_list(names.columns) or 'none'}), is the species {species!r}, and are all "
+            f"genes there, not only variable ones? Or give your own genes as {what}"
+        )
         raise InputError(
             f"{genes} {what} genes ({genes.share:.0%}) are in the data, at least {MIN_SHARE:.0%} "
-            f"are required; missing: {format_list(genes.missing) or 'none'}. Are var_names gene "
-            f"symbols, is the species {species!r}, and are all genes there, not only variable "
-            f"ones? Or give your own genes as {what}"
+            f"are required; missing: {format_list(genes.missing) or 'none'}{hint}"
         )
 
 
 def _log_expression(adata: AnnData, layer: str | None) -> AnnData:
     """Return expression on a logarithmic scale, float64, with gene names."""
-    if not adata.var_names.is_unique:
+    genes = gene_table(adata, layer).index
+    if not genes.is_unique:
         raise InputError("gene names repeat; call adata.var_names_make_unique() first")
-    if layer is None and adata.X is None:
-        raise InputError(
-            f"X is empty; name a layer, there are: {format_list(adata.layers) or 'none'}"
-        )
     x = to_log_scale(adata, read_expression(adata, layer))
-    return AnnData(x.astype(np.float64), var=pd.DataFrame(index=adata.var_names))
+    return AnnData(x.astype(np.float64), var=pd.DataFrame(index=genes))
 
 
-def _score(work: AnnData, genes: tuple[str, ...]) -> np.ndarray:
+def _score(work: AnnData, genes: GeneSet) -> np.ndarray:
     """Return mean expression of the genes minus that of genes of similar expression, (n,)."""
     import scanpy as sc
 
-    if not genes:
+    if not genes.found:
         return np.zeros(work.n_obs)
+    ids = list({work.var_names[column]: None for columns in genes.columns for column in columns})
     n_bins = int(np.clip(work.n_vars // _BIN_SIZE, 2, 25))
     try:
         # All genes as controls: nothing is drawn, and numpy's global seed is untouched.
-        sc.tl.score_genes(work, genes, ctrl_size=work.n_vars, n_bins=n_bins, random_state=None)
+        sc.tl.score_genes(work, ids, ctrl_size=work.n_vars, n_bins=n_bins, random_state=None)
     except RuntimeError as error:
         raise InputError(
-            f"no other genes have an expression similar to {format_list(genes)}"
+            f"no other genes have an expression similar to {format_list(genes.found)}"
         ) from error
     return work.obs["score"].to_numpy(dtype=np.float64)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from statistics import fmean, median
 
-from cellflow._checks import format_list
+from cellflow._checks import format_list, format_number
 from cellflow._keys import HOLDOUT, read_cautions
 from cellflow.evaluation.cautions import check_score_settings, check_scores, flow_settings
 from cellflow.report._inputs import ReportInputs
@@ -61,9 +61,9 @@ def compare_settings(inputs: ReportInputs) -> list[str]:
 
 def _check_cells(inputs: ReportInputs) -> Iterator[str]:
     times = inputs.course.time_points.times
-    if others := [f"{time:g}" for time in times if time not in inputs.course.times]:
+    if others := [format_number(time) for time in times if time not in inputs.course.times]:
         yield f"The flow was not fitted to the cells of {format_list(others)}."
-    if few := [f"{time:g} ({n})" for time, n in inputs.n_cells.items() if n < _FEW]:
+    if few := [f"{format_number(time)} ({n})" for time, n in inputs.n_cells.items() if n < _FEW]:
         yield f"Few cells, so that their distribution is hardly known, at: {format_list(few)}."
     jumps = [
         f"{early:g} to {late:g} ({before:,} to {after:,})"

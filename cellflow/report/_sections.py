@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 from cellflow import pl, tl
-from cellflow._checks import format_list
+from cellflow._checks import format_list, format_number
 from cellflow._keys import (
     FATE,
     FROM_DATA,
@@ -65,7 +65,7 @@ def data(inputs: ReportInputs) -> Section:
         (f"{change.doublings:+.2f}", f"{change.per_time:+.3g}") for change in count_growth(points)
     ]
     rows = [
-        (label, f"{time:g}", f"{n:,}", *change)
+        (label, format_number(time), f"{n:,}", *change)
         for label, (time, n), change in zip(
             points.labels, inputs.n_cells.items(), changes, strict=True
         )
@@ -154,14 +154,16 @@ def fates(inputs: ReportInputs) -> Section | None:
     names = [str(name) for name in entry["names"]]
     probabilities = np.asarray(adata.obsm[FATE + PROBABILITIES])
     rows = [
-        (f"{time:g}", *(f"{value:.3f}" for value in probabilities[here].mean(axis=0)))
+        (format_number(time), *(f"{value:.3f}" for value in probabilities[here].mean(axis=0)))
         for time in inputs.course.time_points.times
         if (
             here := (inputs.course.time_points.elapsed == time)
             & np.isfinite(probabilities).all(axis=1)
         ).any()
     ]
-    ends = format_list(f"{float(time):g}" for time in entry.get("end_times", [entry["time"]]))
+    ends = format_list(
+        format_number(float(time)) for time in entry.get("end_times", [entry["time"]])
+    )
     return Section(
         "Fates",
         "fates",
@@ -251,7 +253,7 @@ def trust(inputs: ReportInputs) -> Section | None:
     if not present:
         return None
     rows = [
-        (f"{time:g}", *_format_row(obs.loc[points.elapsed == time, list(present)].median()))
+        (format_number(time), *_format_row(obs.loc[points.elapsed == time, list(present)].median()))
         for time in points.times
     ]
     return Section(

@@ -7,6 +7,7 @@ from cellflow.representation.fitting import (
     kind_of,
     settings_of,
 )
+from cellflow.representation.more_genes import extend_to_genes
 from cellflow.representation.placement import Placement, find_basis, fit_affine
 from cellflow.representation.representation import LinearMap, Representation, check_components
 from cellflow.representation.slots import (
@@ -31,6 +32,7 @@ __all__ = [
     "cluster_at",
     "columns_of",
     "current_representation",
+    "extend_to_genes",
     "find_basis",
     "fit_affine",
     "fit_representation",

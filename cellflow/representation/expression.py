@@ -37,15 +37,16 @@ def stored_expression(adata: AnnData, layer: str | None) -> Matrix:
     x = adata.layers.get(layer, _source_of(adata, layer).X)
     if x is None or adata.n_vars == 0:
         raise InputError(
-            f"the data have no expression matrix to embed; choose an embedding with use_rep, there "
+            "X is empty, so there is no expression matrix; choose a layer, there are: "
+            f"{format_list(list_layers(adata)) or 'none'}, or an embedding with use_rep, there "
             f"are: {format_list(adata.obsm) or 'none'}"
         )
     return x
 
 
-def gene_names(adata: AnnData, layer: str | None) -> pd.Index:
-    """Return the names of the genes of `X`, a layer or `raw`, which may have more of them."""
-    return _source_of(adata, layer).var_names
+def gene_table(adata: AnnData, layer: str | None) -> pd.DataFrame:
+    """Return the table of the genes of `X`, a layer or `raw`, which may have more of them."""
+    return _source_of(adata, layer).var
 
 
 def _source_of(adata: AnnData, layer: str | None) -> AnnData | Raw:
@@ -60,8 +61,13 @@ def _source_of(adata: AnnData, layer: str | None) -> AnnData | Raw:
         return adata
     if layer == RAW and adata.raw is not None:
         return adata.raw
-    known = [*adata.layers, *([RAW] if adata.raw is not None else [])]
-    raise InputError(f"no layer {layer!r}; there are: {format_list(known) or 'none'}")
+    known = format_list(list_layers(adata))
+    raise InputError(f"no layer {layer!r}; there are: {known or 'none'}")
+
+
+def list_layers(adata: AnnData) -> list[str]:
+    """Return the names of the layers, `raw` among them if there is one."""
+    return [*adata.layers, *([RAW] if adata.raw is not None else [])]
 
 
 def read_expression(adata: AnnData, layer: str | None) -> Matrix:
@@ -140,7 +146,7 @@ def find_genes(adata: AnnData, layer: str | None, genes: tuple[str, ...]) -> np.
     InputError
         If some of them are missing.
     """
-    columns = gene_names(adata, layer).get_indexer(pd.Index(genes))
+    columns = gene_table(adata, layer).index.get_indexer(pd.Index(genes))
     if (columns < 0).any():
         missing = [gene for gene, column in zip(genes, columns, strict=True) if column < 0]
         raise InputError(

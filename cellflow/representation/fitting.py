@@ -24,12 +24,12 @@ from cellflow.representation.chunks import (
 )
 from cellflow.representation.expression import (
     CONSTANT,
-    RAW,
     Matrix,
     as_float64,
     compute_depths,
-    gene_names,
+    gene_table,
     is_counts,
+    list_layers,
     read_embedding,
     stored_expression,
 )
@@ -121,7 +121,7 @@ _Components = Callable[[], Moments]
 def _fit_expression(
     adata: AnnData, x: Matrix, settings: RepresentationSettings
 ) -> tuple[Representation, _Components]:
-    names = gene_names(adata, settings.layer)
+    names = gene_table(adata, settings.layer).index
     if not names.is_unique:
         raise InputError("gene names repeat; call adata.var_names_make_unique() first")
     seen = _ValueCheck.of(x, adata.obs_names)
@@ -138,7 +138,7 @@ def _fit_expression(
     # Sums of equal numbers may differ in their last digits.
     if not (variance > CONSTANT * (1 + mean**2)).any():
         raise InputError("the expression is the same in all cells; there is nothing to embed")
-    n_dims = _resolve_n_dims(settings, min(x.shape) - 1, DEFAULT_DIMS, "expression")
+    n_dims = _resolve_n_dims(settings, min(x.shape) - 1, DEFAULT_DIMS, _name_limit(x))
     spread = _spread_of_genes(variance, is_panel=kind == "other" and len(names) <= PANEL)
     linear = LinearMap(
         genes=tuple(names[genes]),
@@ -171,7 +171,9 @@ def _fit_obsm(
     adata: AnnData, key: str, settings: RepresentationSettings
 ) -> tuple[Representation, _Components]:
     values = read_embedding(adata, key)
-    n_dims = _resolve_n_dims(settings, values.shape[1], values.shape[1], f"obsm[{key!r}]")
+    n_dims = _resolve_n_dims(
+        settings, values.shape[1], values.shape[1], f"dimensions of obsm[{key!r}]"
+    )
     linear = _read_loadings(adata, key, values, n_dims)
     return _make_unwhitened("obsm", key, linear, n_dims), lambda: moments(
         values[:, :n_dims], as_float64
@@ -184,14 +186,9 @@ def _make_unwhitened(
     return Representation(
         kind=kind,
         source=source,
-        log_base=0.0,
-        target_sum=0.0,
-        n_genes=0,
-        gene_units=None,
         linear=linear,
         centre=np.zeros(n_dims),
         spread=np.ones(n_dims),
-        whitened=False,
     )
 
 
@@ -211,8 +208,7 @@ def kind_of(adata: AnnData) -> str:
 
 def _suggest_counts(adata: AnnData) -> None:
     """Report where else in the data counts are stored."""
-    candidates = [*adata.layers, *([RAW] if adata.raw is not None else [])]
-    for layer in candidates:
+    for layer in list_layers(adata):
         if has_counts(stored_expression(adata, layer)):
             log_info(f"counts are stored in {layer!r}: layer={layer!r} (--layer {layer}) uses them")
             return
@@ -296,18 +292,23 @@ def _principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int)
     return np.asarray(work.varm["PCs"], dtype=np.float64)
 
 
+def _name_limit(x: Matrix) -> str:
+    """Name the dimensions that principal components of a matrix can have."""
+    n_cells, n_genes = x.shape
+    fewer = f"{n_cells:,} cells" if n_cells <= n_genes else f"{n_genes:,} genes"
+    return f"dimensions that {fewer} span"
+
+
 def _resolve_n_dims(
-    settings: RepresentationSettings, available: int, default: int, where: str
+    settings: RepresentationSettings, available: int, default: int, dimensions: str
 ) -> int:
-    """Return the number of dimensions to keep."""
+    """Return the number of dimensions to keep; `dimensions` says in messages whose they are."""
     if available < 1:
-        raise InputError(f"{where} is too small to embed")
+        raise InputError(f"there are no {dimensions}; nothing can be embedded")
     if settings.n_dims is None:
         return min(settings.max_dims or default, available)
     if settings.n_dims > available:
-        raise InputError(
-            f"n_dims {settings.n_dims} is more than the {available} dimensions of {where}"
-        )
+        raise InputError(f"n_dims {settings.n_dims} is more than the {available} {dimensions}")
     return settings.n_dims
 
 

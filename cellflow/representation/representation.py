@@ -13,10 +13,11 @@ from cellflow.representation.chunks import map_chunks, open_expression
 from cellflow.representation.expression import (
     Matrix,
     as_float64,
+    compute_depths,
     find_genes,
     read_embedding,
 )
-from cellflow.representation.scales import detect_kind, log_normalise, unlog
+from cellflow.representation.scales import detect_kind, fit_scale, log_normalise, unlog
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ class Representation:
         (an embedding of the data).
     source
         Layer or `obsm` key; empty for `X`.
+    linear
+        Map between genes and components; None for an `obsm` key without loadings.
+    centre, spread
+        Subtracted from components, then divided by; shape (d,); zeros and ones unless whitened.
+    whitened
+        Whether `centre` and `spread` were fitted.
     log_base
         Base of the logarithm that `normalised` values are taken back from; 0 for none.
     target_sum
@@ -68,24 +75,18 @@ class Representation:
         Number of genes that the depth of a cell is summed over; 0 if cells are not normalised.
     gene_units
         Value that each gene is divided by before log1p, shape (g,); None for no division.
-    linear
-        Map between genes and components; None for an `obsm` key without loadings.
-    centre, spread
-        Subtracted from components, then divided by; shape (d,); zeros and ones unless whitened.
-    whitened
-        Whether `centre` and `spread` were fitted.
     """
 
     kind: str
     source: str
-    log_base: float
-    target_sum: float
-    n_genes: int
-    gene_units: np.ndarray | None
     linear: LinearMap | None
     centre: np.ndarray
     spread: np.ndarray
-    whitened: bool
+    whitened: bool = False
+    log_base: float = 0.0
+    target_sum: float = 0.0
+    n_genes: int = 0
+    gene_units: np.ndarray | None = None
 
     @property
     def n_dims(self) -> int:
@@ -132,13 +133,37 @@ class Representation:
         if self.kind == "obsm":
             return read_embedding(adata, self.source)[:, : self.n_dims], as_float64
         linear = self.require_linear()
-        x = open_expression(adata, self.source or None)
-        columns = find_genes(adata, self.source or None, linear.genes)
+        return self.log_expression(adata, linear.genes), linear.encode
+
+    def log_expression(self, adata: AnnData, genes: tuple[str, ...]) -> Matrix:
+        """Return the expression of genes, shape (n, g), on the scale that decoding returns.
+
+        Raises
+        ------
+        InputError
+            If genes are missing, or the expression is on another scale than fitted to.
+        """
+        layer = None if self.kind == "obsm" else self.source or None
+        x = open_expression(adata, layer)
+        columns = find_genes(adata, layer, genes)
         if not self.target_sum:
-            return x[:, columns], linear.encode
+            return x[:, columns]
         self._check_scale(adata, x)
         x = unlog(x, self.log_base) if self.log_base else x
-        return log_normalise(x, self.target_sum, columns, self.gene_units), linear.encode
+        return log_normalise(x, self.target_sum, columns, self._units_of(genes, x, columns))
+
+    def _units_of(
+        self, genes: tuple[str, ...], x: Matrix, columns: np.ndarray
+    ) -> np.ndarray | None:
+        """Return the value that each gene is divided by; of genes outside the map, read from x."""
+        if self.gene_units is None:
+            return None
+        known = dict(zip(self.require_linear().genes, self.gene_units, strict=True))
+        if known.keys() >= set(genes):
+            return np.array([known[gene] for gene in genes])
+        units = fit_scale(x, self.kind, compute_depths(x)).gene_units
+        units = np.ones(len(genes)) if units is None else units[columns]
+        return np.array([known.get(gene, unit) for gene, unit in zip(genes, units, strict=True)])
 
     def _check_scale(self, adata: AnnData, x: Matrix) -> None:
         """Raise an error unless the expression is on the scale fitted to, over as many genes."""

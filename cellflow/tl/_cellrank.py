@@ -10,6 +10,7 @@ import torch
 from anndata import AnnData
 from scipy import sparse
 
+from cellflow._checks import format_number
 from cellflow._errors import InputError
 from cellflow._keys import TIME_POINT
 from cellflow._log import log_info
@@ -121,11 +122,12 @@ def _check_blocks(
     blocks: list[tuple[np.ndarray, np.ndarray]], pair: tuple[float, float], n: int
 ) -> None:
     """Check that two times have a common label, and report cells that are not coupled."""
+    before, after = map(format_number, pair)
     if not blocks:
-        raise InputError(f"times {pair[0]:g} and {pair[1]:g} have no label of the flow in common")
+        raise InputError(f"times {before} and {after} have no label of the flow in common")
     if lost := n - sum(len(rows) for rows, _ in blocks):
         log_info(
-            f"{lost} of {n} cells of time {pair[0]:g} have a label that time {pair[1]:g} lacks: "
+            f"{lost} of {n} cells of time {before} have a label that time {after} lacks: "
             "their rows are empty"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,12 @@ from cellflow._keys import FATE, PROBABILITIES
 from cellflow._log import log_info
 from cellflow.flow import Flow
 from cellflow.integrate import jacobian
-from cellflow.io import time_points_for_flow, time_points_of
+from cellflow.io import GeneNames, time_points_for_flow, time_points_of
 from cellflow.methods.names import RANKINGS
-from cellflow.representation import Representation
 from cellflow.representation.chunks import moments
-from cellflow.representation.expression import CONSTANT, Matrix, read_expression
+from cellflow.representation.expression import CONSTANT, Matrix, gene_table, read_expression
 from cellflow.representation.scales import to_log_scale
+from cellflow.tl._decoding import choose_genes
 from cellflow.tl._groups import membership_of
 from cellflow.tl._time_course import TimeCourse
 
@@ -48,6 +49,7 @@ def drivers(
     method: str = "correlation",
     by: str | None = None,
     genes: str | Sequence[str] | None = None,
+    gene_symbols: str | None = None,
     n_top: int | None = None,
     layer: str | None = None,
     times: float | str | Sequence[float | str] | None = None,
@@ -68,7 +70,13 @@ def drivers(
         For `correlation`: `obsm` key with the weights; None uses `fate_probabilities`. Otherwise:
         column of `obs` with groups, or `obsm` key with the weights of means; None uses all cells.
     genes
-        Genes to rank (for `jacobian`: regulators and targets); None uses all.
+        Genes to rank (for `jacobian`: regulators and targets), by symbol or identifier; None uses
+        all, or for a flow those of its representation. A symbol of several genes ranks all of them.
+        For `velocity`, others are decoded as in `tl.gene_trends`.
+    gene_symbols
+        Column of `var` with the symbols of the genes. None uses a column of a usual name
+        (`feature_name`, `gene_symbols`, `gene_name`, ...) if `var_names` are other names, such as
+        identifiers of Ensembl, and reports it.
     n_top
         Number of rows to return for each group, the first ones; None returns all, for `jacobian`
         1,000.
@@ -100,6 +108,10 @@ def drivers(
     `jacobian`
         `group`, `regulator`, `target`, `effect`: mean derivative of the target's velocity by the
         regulator's expression, per unit of elapsed time, by its absolute value, the largest first.
+
+    With a column of symbols, genes have their symbols, and a column after them their `var_names`:
+    `gene_id`, or `regulator_id` and `target_id`. A symbol of several genes is followed by `_` and
+    the identifier.
 
     Raises
     ------
@@ -138,35 +150,44 @@ def drivers(
     ['group', 'gene', 'velocity', 'share_up']
     """
     check_choice(method, RANKINGS, "method")
-    genes = [genes] if isinstance(genes, str) else genes
-    if genes is not None and not len(genes):
-        raise InputError("no genes were given; None uses all")
     if n_top is not None:
         check_positive(n_top, "n_top")
     if method == "correlation":
         rows = _find_rows(adata, flow, times, time_key)
         table = _read_fates(adata, by).iloc[rows]
-        values, names = _read_expression(adata[rows], layer, genes)
-        parts = [_correlate(values, fate).assign(gene=names) for fate in table.to_numpy().T]
+        names = GeneNames.read(gene_table(adata, layer), gene_symbols)
+        columns = names.find_all(genes)
+        values = to_log_scale(adata, read_expression(adata[rows], layer))
+        values = values if genes is None else values[:, columns]
+        shown = names.labels[columns]
+        parts = [_correlate(values, fate).assign(gene=shown) for fate in table.to_numpy().T]
         _report_missing(dict(zip(map(str, table), parts, strict=True)))
         sizes = [part["correlation"] for part in parts]
-        return _stack(table, parts, sizes, n_top)[
-            ["group", "gene", "correlation", "p", "q", "n", "note"]
-        ]
+        ranked = _stack(table, parts, sizes, n_top)
+        return names.add_ids(ranked[["group", "gene", "correlation", "p", "q", "n", "note"]])
     if flow is None:
         raise InputError(f"method {method!r} requires a flow")
     course = TimeCourse.read(adata, flow, time_key)
-    columns = _find_genes(course.representation, genes)
+    names = GeneNames.read(adata.var, gene_symbols)
+    if method == "jacobian":
+        names = names.of(course.representation.require_linear().genes)
+        columns = names.find_all(genes, "the representation")
+    else:
+        fitted, names, columns = choose_genes(course, names, genes)
+        course = replace(course, representation=fitted)
+    shown = names.labels[columns]
     rows = _find_rows(adata, flow, times, time_key)
     table = _drop_empty_groups(membership_of(adata, by).fillna(0.0).iloc[rows], by)
     weights = table.to_numpy() / np.maximum(table.to_numpy().sum(axis=0), 1e-300)
     if method == "velocity":
-        parts = _velocities(course, rows, weights, columns)
+        parts = _velocities(course, rows, weights, columns, shown)
         sizes = [part["velocity"].abs() for part in parts]
-        return _stack(table, parts, sizes, n_top)[["group", "gene", "velocity", "share_up"]]
-    parts = _regulation(course, rows, weights, columns, n_top or 1000)
+        ranked = _stack(table, parts, sizes, n_top)[["group", "gene", "velocity", "share_up"]]
+        return names.add_ids(ranked)
+    parts = _regulation(course, rows, weights, columns, shown, n_top or 1000)
     sizes = [part["effect"].abs() for part in parts]
-    return _stack(table, parts, sizes, None)[["group", "regulator", "target", "effect"]]
+    ranked = _stack(table, parts, sizes, None)[["group", "regulator", "target", "effect"]]
+    return names.add_ids(ranked, ["regulator", "target"])
 
 
 def _drop_empty_groups(table: pd.DataFrame, by: str | None) -> pd.DataFrame:
@@ -206,20 +227,6 @@ def _find_rows(
         time_points_for_flow(adata, flow, time_key) if flow else time_points_of(adata, time_key)
     )
     return np.flatnonzero(np.isin(points.elapsed, points.find_all(times)))
-
-
-def _read_expression(
-    adata: AnnData, layer: str | None, genes: Sequence[str] | None
-) -> tuple[Matrix, list[str]]:
-    """Return log-scale expression, cells by genes, and the names of the genes."""
-    values = to_log_scale(adata, read_expression(adata, layer))
-    names = [str(name) for name in adata.var_names]
-    if genes is None:
-        return values, names
-    if missing := [gene for gene in genes if gene not in adata.var_names]:
-        raise InputError(f"no genes {format_list(missing)}; there are: {format_list(names)}")
-    columns = adata.var_names.get_indexer_for(genes)
-    return values[:, columns], [names[column] for column in columns]
 
 
 def _correlate(values: Matrix, fate: np.ndarray) -> pd.DataFrame:
@@ -287,23 +294,15 @@ def _report_missing(parts: Mapping[str, pd.DataFrame]) -> None:
         )
 
 
-def _find_genes(representation: Representation, genes: Sequence[str] | None) -> np.ndarray:
-    """Return the positions of genes in the representation."""
-    known = representation.require_linear().genes
-    if missing := [gene for gene in genes or () if gene not in known]:
-        raise InputError(
-            f"genes outside the representation: {format_list(missing)}; "
-            f"it has: {format_list(known)}"
-        )
-    return pd.Index(known).get_indexer(pd.Index(known if genes is None else genes))
-
-
 def _velocities(
-    course: TimeCourse, rows: np.ndarray, weights: np.ndarray, columns: np.ndarray
+    course: TimeCourse,
+    rows: np.ndarray,
+    weights: np.ndarray,
+    columns: np.ndarray,
+    names: np.ndarray,
 ) -> list[pd.DataFrame]:
     """Return the mean velocity of genes in each group."""
     representation = course.representation
-    names = np.array(representation.require_linear().genes, dtype=object)[columns]
     velocity = representation.decode_velocity(course.velocity(rows))[:, columns]
     # Rounding takes sums of weights past 1.
     mean, rising = weights.T @ velocity, np.clip(weights.T @ (velocity > 0), 0, 1)
@@ -314,7 +313,12 @@ def _velocities(
 
 
 def _regulation(
-    course: TimeCourse, rows: np.ndarray, weights: np.ndarray, columns: np.ndarray, n_top: int
+    course: TimeCourse,
+    rows: np.ndarray,
+    weights: np.ndarray,
+    columns: np.ndarray,
+    names: np.ndarray,
+    n_top: int,
 ) -> list[pd.DataFrame]:
     """Return the largest entries of the mean Jacobian between genes in each group.
 
@@ -322,7 +326,6 @@ def _regulation(
     """
     representation = course.representation
     linear = representation.require_linear()
-    names = np.array(linear.genes, dtype=object)[columns]
     back = (linear.loadings * linear.scale[:, None] * representation.spread)[columns]
     there = (linear.loadings / linear.scale[:, None] / representation.spread)[columns]
     parts = []

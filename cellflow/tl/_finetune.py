@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from anndata import AnnData
 
-from cellflow._checks import check_keywords, format_list
+from cellflow._checks import check_keywords, format_list, format_number
 from cellflow._errors import InputError
 from cellflow._keys import FINETUNE
 from cellflow._random import RNG, resolve_seed
@@ -153,6 +153,6 @@ def finetune(
 def _check_times(points: TimePoints, flow: Flow) -> None:
     if missing := sorted(set(flow.axis.times) - set(points.times)):
         raise InputError(
-            f"no cells at times {format_list(f'{time:g}' for time in missing)} of the flow; "
+            f"no cells at times {format_list(map(format_number, missing))} of the flow; "
             f"times in the data: {points.describe()}"
         )

@@ -37,7 +37,13 @@ from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.representation import current_representation, from_context, points_of, to_context
-from cellflow.training import Checkpoint, fit_flow, make_checkpoint, resolve_device
+from cellflow.training import (
+    Checkpoint,
+    check_side_columns,
+    fit_flow,
+    make_checkpoint,
+    resolve_device,
+)
 
 
 @check_keywords
@@ -53,6 +59,7 @@ def fit(
     cost_rep: str | None = None,
     growth: str | None = None,
     growth_key: str | None = None,
+    leave_out: float | str | Sequence[float | str] | None = None,
     prior: Flow | None = None,
     recipe: str | Recipe = "default",
     time_axis: str = "learned",
@@ -99,6 +106,9 @@ def fit(
     growth_key
         `obs` column with the net growth rate of each cell, births minus deaths per unit of elapsed
         time, for `growth="rates"` or objective `growth`. None uses the rates of `pp.growth`.
+    leave_out
+        Time points whose cells the flow is not fitted to, by number or label, one or several. Their
+        cells remain in the representation, unless it was made without them.
     prior
         A flow fitted before, for the coupling `acceleration`; to start from its weights, see
         `tl.finetune`.
@@ -153,6 +163,7 @@ def fit(
     """
     method, recipe = method_of(method, growth=growth), recipe_of(recipe)
     check_growth_key(growth_key, reads_rates=method.needs_growth_rates)
+    check_side_columns(method, clones=lineage_key is not None, features=cost_rep is not None)
     target = resolve_device(device)
     time_key = time_key_of(adata, time_key)
     points = time_points_of(adata, time_key)
@@ -161,14 +172,23 @@ def fit(
     side_columns = SideColumns(
         label_key, lineage_key, cost_rep, method.needs_growth_rates, growth_key
     )
+    fitted, used = points.leave_out(leave_out)
+    if not used.all():
+        log_info(f"left out of the fit: {int((~used).sum())} of {adata.n_obs} cells")
+    measured = adata if used.all() else adata[used]
     cells, conditions = side_columns.encode(
-        adata, points_of(adata, representation), points.elapsed, keys, condition_weight(method)
+        measured,
+        points_of(adata, representation, None if used.all() else used),
+        fitted.elapsed,
+        keys,
+        condition_weight(method),
+        fitted.names,
     )
     for line in conditions.describe():
         log_info(line)
-    data = digest_inputs(cells, points.elapsed)
-    marginals, axis = _make_marginals(cells, points, time_axis)
-    cautions = check_batches(adata.obs, cells.x.numpy(), points.elapsed, label_key=label_key)
+    data = digest_inputs(cells, fitted.elapsed)
+    marginals, axis = _make_marginals(cells, fitted, time_axis)
+    cautions = check_batches(measured.obs, cells.x.numpy(), fitted.elapsed, label_key=label_key)
     # Of a million cells these are a quarter of the memory, and the marginals have their own.
     del cells
     flow = fit_flow(

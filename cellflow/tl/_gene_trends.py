@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._checks import check_choice, check_positive, format_list
+from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
+from cellflow.io import GeneNames
 from cellflow.methods.names import STARTS
-from cellflow.representation import Representation
+from cellflow.tl._decoding import choose_genes
 from cellflow.tl._groups import membership_of
 from cellflow.tl._prediction import predict_population
 from cellflow.tl._time_course import TimeCourse
@@ -28,6 +29,7 @@ def gene_trends(
     flow: Flow,
     *,
     genes: str | Sequence[str] | None = None,
+    gene_symbols: str | None = None,
     by: str | None = None,
     n_times: int = 40,
     quantiles: tuple[float, float] = (0.1, 0.9),
@@ -49,7 +51,14 @@ def gene_trends(
     flow
         The fitted flow.
     genes
-        Names of genes; None uses all that the decoder returns.
+        Names of genes, symbols or identifiers; None uses all that the decoder returns. A symbol of
+        several genes uses all of them. Genes of `adata` that the representation was not made of
+        are decoded by regression on its points, and the share of their variance that these explain
+        is reported.
+    gene_symbols
+        Column of `var` with the symbols of the genes. None uses a column of a usual name
+        (`feature_name`, `gene_symbols`, `gene_name`, ...) if `var_names` are other names, such as
+        identifiers of Ensembl, and reports it.
     by
         Column of `obs` with groups, or `obsm` key with weights of groups such as
         `fate_probabilities`; None uses all cells together.
@@ -74,7 +83,9 @@ def gene_trends(
     A DataFrame with a row for each gene, group and time, genes and groups in their own order:
 
     `gene`, `group`, `time`
-        Elapsed time in the unit of the course; the group is `all` without `by`.
+        Elapsed time in the unit of the course; the group is `all` without `by`. With a column of
+        symbols genes have their symbols, and `gene_id`, after `gene`, their `var_names`; a symbol
+        of several genes is followed by `_` and the identifier.
     `mean`, `low`, `high`
         Weighted mean and quantiles of decoded expression, on the scale of the representation (for
         counts: after normalisation and log1p).
@@ -116,14 +127,14 @@ def gene_trends(
     if not 0 <= low <= high <= 1:
         raise InputError(f"quantiles must be a lower and an upper one from 0 to 1, got {quantiles}")
     course, seed = TimeCourse.read(adata, flow, time_key), resolve_seed(rng)
-    decode = _make_decoder(course.representation, decoder, adata)
+    decode = _make_decoder(course, decoder, GeneNames.read(adata.var, gene_symbols), genes)
     groups = membership_of(adata, by).fillna(0.0)
     known = course.times
     tables = []
     grid = map(course.time_points.to_elapsed, np.linspace(known[0], known[-1], n_times))
     for time in np.union1d(list(grid), known):
         prediction, rows = predict_population(course, time, start=start, seed=seed)
-        expression = _select_genes(decode(prediction.points.astype(np.float64)), genes)
+        expression, names = decode(prediction.points.astype(np.float64))
         weights = prediction.weights[:, None] * groups.to_numpy()[rows]
         total = weights.sum()
         for k, group in enumerate(map(str, groups)):
@@ -132,46 +143,50 @@ def gene_trends(
             tables.append(part.assign(group=group, time=time, share=share, observed=time in known))
     columns = ["gene", "group", "time", "mean", "low", "high", "share", "observed"]
     order: dict[Any, list[Any]] = {"gene": list(expression), "group": [*map(str, groups)]}
-    return pd.concat(tables)[columns].sort_values(
-        ["gene", "group"], key=lambda names: names.map(order[names.name].index), ignore_index=True
+    table = pd.concat(tables)[columns].sort_values(
+        ["gene", "group"], key=lambda keys: keys.map(order[keys.name].index), ignore_index=True
     )
+    return names.add_ids(table)
 
 
 def _make_decoder(
-    representation: Representation, decoder: Decoder | None, adata: AnnData
-) -> Callable[[np.ndarray], pd.DataFrame]:
-    """Return a function from points to a table with one column for each gene."""
+    course: TimeCourse,
+    decoder: Decoder | None,
+    names: GeneNames,
+    genes: str | Sequence[str] | None,
+) -> Callable[[np.ndarray], tuple[pd.DataFrame, GeneNames]]:
+    """Return a function from points to the chosen genes, under the names to show, and all names."""
     if decoder is None:
-        genes = list(representation.require_linear().genes)
-        return lambda points: pd.DataFrame(representation.decode(points), columns=genes)
+        fitted, decoded, columns = choose_genes(course, names, genes)
+        shown = decoded.labels[columns]
+        return lambda points: (
+            pd.DataFrame(fitted.decode(points)[:, columns], columns=shown),
+            decoded,
+        )
 
-    def decode(points: np.ndarray) -> pd.DataFrame:
-        values = decoder(points)
-        table = values if isinstance(values, pd.DataFrame) else pd.DataFrame(np.asarray(values))
-        if len(table) != len(points):
-            raise InputError(f"the decoder gave {len(table)} rows for {len(points)} points")
-        if table is values:
-            return table.reset_index(drop=True)
-        if table.shape[1] != adata.n_vars:
-            raise InputError(
-                f"the decoder gave {table.shape[1]} columns without names, and there are "
-                f"{adata.n_vars} genes; let it give a DataFrame with a column a gene"
-            )
-        return table.set_axis(list(adata.var_names), axis=1)
+    def decode(points: np.ndarray) -> tuple[pd.DataFrame, GeneNames]:
+        table = _call_decoder(decoder, points, names)
+        decoded = names.of([str(name) for name in table])
+        columns = decoded.find_all(genes, "the decoded expression")
+        return table.iloc[:, columns].set_axis(decoded.labels[columns], axis=1), decoded
 
     return decode
 
 
-def _select_genes(expression: pd.DataFrame, genes: str | Sequence[str] | None) -> pd.DataFrame:
-    names = (
-        list(expression) if genes is None else [genes] if isinstance(genes, str) else list(genes)
-    )
-    if missing := [name for name in names if name not in expression]:
+def _call_decoder(decoder: Decoder, points: np.ndarray, names: GeneNames) -> pd.DataFrame:
+    """Return what a decoder of the user makes of points, with one column for each gene."""
+    values = decoder(points)
+    table = values if isinstance(values, pd.DataFrame) else pd.DataFrame(np.asarray(values))
+    if len(table) != len(points):
+        raise InputError(f"the decoder gave {len(table)} rows for {len(points)} points")
+    if table is values:
+        return table.reset_index(drop=True)
+    if table.shape[1] != len(names.ids):
         raise InputError(
-            f"genes that are not decoded: {format_list(missing)}; "
-            f"there are: {format_list(expression)}"
+            f"the decoder gave {table.shape[1]} columns without names, and there are "
+            f"{len(names.ids)} genes; let it give a DataFrame with a column a gene"
         )
-    return expression[names]
+    return table.set_axis(list(names.ids), axis=1)
 
 
 def _summarise(

@@ -10,6 +10,7 @@ from scipy import sparse
 from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow._keys import read_record
+from cellflow.io import groups_of
 
 #: Name of the group of all cells.
 EVERYTHING = "all"
@@ -30,18 +31,15 @@ def membership_of(adata: AnnData, by: str | None) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If there is no such key, the column is numeric, or groups of a matrix have no names.
+        If there is no such key, the column holds a continuous measurement, or groups of a matrix
+        have no names.
     """
     if by is None:
         return pd.DataFrame({EVERYTHING: 1.0}, index=adata.obs_names)
     if by in adata.obsm:
         return _read_weights(adata, by)
     check_choice(by, [*adata.obs, *adata.obsm], "obs column or obsm key")
-    column = adata.obs[by]
-    if pd.api.types.is_float_dtype(column):
-        raise InputError(f"obs[{by!r}] is numeric; groups are categories")
-    members = pd.get_dummies(column.astype("category").cat.remove_unused_categories())
-    return members.astype(np.float64).rename(columns=str)
+    return pd.get_dummies(groups_of(adata, by)).astype(np.float64)
 
 
 def _read_weights(adata: AnnData, key: str) -> pd.DataFrame:

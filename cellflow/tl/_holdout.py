@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._checks import check_choice, check_keywords
+from cellflow._checks import check_choice, check_keywords, format_number
 from cellflow._errors import InputError
 from cellflow._keys import FIT, HOLDOUT, read_record, write_record
 from cellflow._log import log_info
@@ -24,7 +24,7 @@ from cellflow.evaluation.cautions import (
     representation_settings,
 )
 from cellflow.evaluation.folds import Evaluation, Fold
-from cellflow.evaluation.held_out import make_held_out, show_held_out
+from cellflow.evaluation.held_out import HeldOut, make_held_out, show_held_out
 from cellflow.evaluation.named_methods import NamedMethod, name_method
 from cellflow.evaluation.predict import describe_row, fit_fold, make_row, score_method
 from cellflow.evaluation.protocols import HOLD_OUT
@@ -33,7 +33,7 @@ from cellflow.flow import Flow, check_flow
 from cellflow.io import check_growth_key, name_time, time_key_of
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
-from cellflow.training import resolve_device
+from cellflow.training import check_side_columns, resolve_device
 
 
 @check_keywords
@@ -163,7 +163,7 @@ def holdout(
     named = _name_method(flow, method, recipe, prior_method, growth)
     target = resolve_device(device)
     given = make_held_out(held_out)
-    check_growth_key(given.growth_key, reads_rates=named.needs_growth_rates)
+    _check_side_columns(given, named)
     evaluation = Evaluation(adata, given, flow)
     seeds = [resolve_seed(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
     if not seeds:
@@ -265,10 +265,18 @@ def _replicate_columns(evaluation: Evaluation, fold: Fold, reference: float) -> 
     if columns["n_replicates"] < 2:
         log_info(
             f"of obs[{evaluation.replicates.key!r}], {columns['n_replicates'] or 'none'} has "
-            f"{MIN_REPLICATE_CELLS} cells or more at time {fold.time:g}, so replicates cannot be "
-            "compared there and the reference is that of halves alone"
+            f"{MIN_REPLICATE_CELLS} cells or more at time {format_number(fold.time)}, so "
+            "replicates cannot be compared there and the reference is that of halves alone"
         )
     return columns
+
+
+def _check_side_columns(given: HeldOut, named: NamedMethod) -> None:
+    """Check that the method uses the columns of the cells that are given."""
+    check_growth_key(given.growth_key, reads_rates=named.needs_growth_rates)
+    clones, features = given.lineage_key is not None, given.cost_rep is not None
+    for method in filter(None, (named.method, named.prior)):
+        check_side_columns(method, clones=clones, features=features)
 
 
 def _name_method(

@@ -60,11 +60,15 @@ def interpolate(
     -------
     A new AnnData, one predicted cell for each cell moved:
 
-    `X`, `var_names`
+    `X`, `var`
         Decoded expression, float32, on the scale of the representation (for counts: after
-        normalisation and log1p). There are no genes if the representation has no map back to them.
+        normalisation and log1p), and `adata.var` of its genes, with the symbols if there are any.
+        There are no genes if the representation has no map back to them.
     `obsm["X_cellflow"]`
         Predicted points, float32.
+    `obsm["X_pca"]`, or the `use_rep` given
+        The same points under the key that the flow was fitted in, in the units of that key, if
+        `use_rep` was given to `tl.fit` or `pp.embed`.
     `obs["cellflow_time"]`, `obs["cellflow_weight"]`
         The predicted time, and the weight of each cell; weights sum to one.
     `obs["start_cell"]`, `obs["start_time"]`

@@ -7,6 +7,7 @@ import torch
 from anndata import AnnData
 from torch.distributions import MultivariateNormal
 
+from cellflow._checks import format_number
 from cellflow._errors import InputError
 from cellflow._keys import POTENTIAL, write_record
 from cellflow._typing import Points, Rows
@@ -106,8 +107,8 @@ def _fit_gaussian(points: Points, time: float) -> MultivariateNormal:
     covariance = torch.cov(points.T).reshape(dim, dim) if n > 1 else points.new_zeros(dim, dim)
     if torch.linalg.matrix_rank(covariance, hermitian=True) < dim:
         raise InputError(
-            f"the {n} cells of time {time:g}, the first of the flow, do not span its {dim} "
-            "dimensions; take more cells or fewer dimensions"
+            f"the {n} cells of time {format_number(time)}, the first of the flow, do not span its "
+            f"{dim} dimensions; take more cells or fewer dimensions"
         )
     return MultivariateNormal(points.mean(dim=0), covariance)
 

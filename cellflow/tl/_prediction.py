@@ -118,16 +118,42 @@ def predicted_cells(
     result = AnnData(
         X=None if expression is None else expression.astype(np.float32),
         obs=obs,
-        var=pd.DataFrame(index=[] if linear is None else list(linear.genes)),
+        var=_annotate_genes(adata.var, () if linear is None else linear.genes),
         obsm={REPRESENTATION: points.astype(np.float32)},
     )
     for key in obs_keys:
         if (colours := adata.uns.get(f"{key}_colors")) is not None:
             result.uns[f"{key}_colors"] = colours
-    if basis is not None:
-        _write_places(course, result, find_basis(adata, basis))
+    _write_named_points(course, result)
+    if basis is not None and (key := find_basis(adata, basis)) not in result.obsm:
+        _write_places(course, result, key)
     write_map(result, representation, REPRESENTATION)
     return result
+
+
+def _annotate_genes(var: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
+    """Return the annotation of genes, in that order; missing for genes that the data lack."""
+    if list(genes) == list(var.index):
+        return var.copy()
+    if not var.index.is_unique:
+        return pd.DataFrame(index=list(genes))
+    if not set(genes) <= set(var.index):
+        # Columns of yes and no, such as highly_variable, become missing without turning to text.
+        flags = [name for name in var if pd.api.types.is_bool_dtype(var[name])]
+        var = var.astype(dict.fromkeys(flags, "boolean"))
+    return var.reindex(list(genes))
+
+
+def _write_named_points(course: TimeCourse, result: AnnData) -> None:
+    """Write the points in the `obsm` key that the flow was fitted in, in the units of that key."""
+    representation, points = course.representation, result.obsm[REPRESENTATION]
+    if representation.kind == "obsm" and representation.source != REPRESENTATION:
+        values = points * representation.spread + representation.centre
+        result.obsm[representation.source] = values.astype(np.float32)
+    key = course.flow.inputs.use_rep
+    if key is not None and key not in result.obsm:
+        result.obsm[key] = points.copy()
+        write_map(result, representation, key)
 
 
 def _write_places(course: TimeCourse, result: AnnData, key: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from anndata import AnnData
 from scipy.special import softmax
 
+from cellflow._checks import format_number
 from cellflow._keys import PULL, PUSH, START_TIME, TIME, WEIGHT, write_record
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
@@ -205,7 +206,7 @@ def _move_selected(
     keys = check_extras(adata, obs_keys, basis)
     goal, elapsed = course.time_points.to_elapsed(time), course.elapsed
     usable = elapsed >= goal if backward else elapsed <= goal
-    side = f"at or {'after' if backward else 'before'} time {goal:g}"
+    side = f"at or {'after' if backward else 'before'} time {format_number(goal)}"
     selected = course.select(cells, usable, side)
     starts = np.unique(elapsed[selected])
     flow, extrapolated = course.extend_flow([goal, *starts], extrapolate=extrapolate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from anndata import AnnData
 
+from cellflow._checks import format_number
 from cellflow._errors import InputError
 from cellflow._keys import ANCESTORS, DESCENDANTS, write_record
 from cellflow._random import RNG, resolve_seed
@@ -203,7 +204,7 @@ def _write_relatives(
     course = TimeCourse.read(adata, flow, time_key)
     goal, seed = course.find_time(time), resolve_seed(rng)
     known = [each for each in course.times if (each < goal if later else each > goal)]
-    side = f"{'before' if later else 'after'} time {goal:g}"
+    side = f"{'before' if later else 'after'} time {format_number(goal)}"
     selected = course.select(cells, np.isin(course.elapsed, known), side)
     estimator = make_estimator(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
     targets = course.rows_at(goal)
@@ -220,7 +221,9 @@ def _write_relatives(
             weights /= propagate_forward(transitions, np.ones(len(rows))).sum() or 1.0
         total += weights
     if not total.sum() > 0:
-        raise InputError(f"the chosen cells have no relatives at time {goal:g} within reach")
+        raise InputError(
+            f"the chosen cells have no relatives at time {format_number(goal)} within reach"
+        )
     result = adata.copy() if copy else adata
     column = np.full(adata.n_obs, np.nan)
     column[targets] = total / total.sum()

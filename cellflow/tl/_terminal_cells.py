@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from cellflow._checks import check_choice, format_list
+from cellflow._checks import check_choice, format_list, format_number
 from cellflow._errors import InputError
 from cellflow._log import log_info
 from cellflow.tl._time_course import TimeCourse
@@ -60,7 +60,9 @@ class TerminalCells:
                 here &= (labels == group).to_numpy()
             if not here.any():
                 what = "a value" if group is None else f"{group!r}"
-                raise InputError(f"no cell of time {goal:g} has {what} in obs[{column!r}]")
+                raise InputError(
+                    f"no cell of time {format_number(goal)} has {what} in obs[{column!r}]"
+                )
             terminal |= here
         found = labels[terminal].cat.remove_unused_categories()
         codes = np.full(len(known), -1)
@@ -113,7 +115,9 @@ def propose_terminal_groups(course: TimeCourse, time: EndTimes) -> pd.Series:
     points = course.read_cells(rows).x.double().cpu().numpy()
     limit = min(_MAX_GROUPS, len(np.unique(points, axis=0)) - 1)
     if limit < 2:
-        raise InputError(f"time {goal:g} has too few different cells to propose terminal groups of")
+        raise InputError(
+            f"time {format_number(goal)} has too few different cells to propose terminal groups of"
+        )
     best, separation = np.zeros(len(rows), dtype=int), -np.inf
     for k in range(2, limit + 1):
         clusters = KMeans(k, n_init=4, random_state=0).fit_predict(points)
@@ -130,8 +134,9 @@ def propose_terminal_groups(course: TimeCourse, time: EndTimes) -> pd.Series:
         for name, count in zip(names, np.bincount(best)[order], strict=True)
     )
     log_info(
-        f"proposed terminal groups at time {goal:g}: {sizes}; silhouette {separation:.2f} (1: far "
-        "apart, 0: not separated). Name a column of obs if you know the groups"
+        f"proposed terminal groups at time {format_number(goal)}: {sizes}; "
+        f"silhouette {separation:.2f} (1: far apart, 0: not separated). "
+        "Name a column of obs if you know the groups"
     )
     values = pd.Categorical.from_codes(codes, categories=pd.Index(names))
     return pd.Series(values, index=course.adata.obs_names)

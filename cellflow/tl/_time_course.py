@@ -14,7 +14,7 @@ from anndata import AnnData
 from torch import Tensor
 
 from cellflow._batch import Batch
-from cellflow._checks import format_list
+from cellflow._checks import format_list, format_number
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
 from cellflow._versions import versions
@@ -122,8 +122,8 @@ class TimeCourse:
         found = self.time_points.find(time)
         if found not in self.times:
             raise InputError(
-                f"the flow was not fitted to time {found:g}; its times: "
-                f"{format_list(f'{each:g}' for each in self.times)}"
+                f"the flow was not fitted to time {format_number(found)}; its times: "
+                f"{format_list(map(format_number, self.times))}"
             )
         return found
 
@@ -202,7 +202,10 @@ class TimeCourse:
         outside = sorted({time for time in times if not low <= time <= high})
         if not outside:
             return self.flow, False
-        fact = f"time {outside[-1]:g} is outside the times of the flow, {low:g} to {high:g}"
+        fact = (
+            f"time {format_number(outside[-1])} is outside the times of the flow, "
+            f"{format_number(low)} to {format_number(high)}"
+        )
         if not extrapolate:
             raise InputError(
                 f"{fact}; extrapolate=True (--extrapolate) uses the velocity at the nearest of its "

@@ -12,7 +12,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy.special import softmax
 
-from cellflow._checks import check_positive
+from cellflow._checks import check_positive, format_number
 from cellflow._errors import InputError
 from cellflow._keys import START_TIME, TIME, TRAJECTORIES, TRAJECTORY, WEIGHT, write_record
 from cellflow._random import RNG, resolve_seed
@@ -151,7 +151,9 @@ def _select(course: TimeCourse, cells: Cells, backward: bool) -> np.ndarray:
         return course.elapsed == course.times[-1 if backward else 0]
     end = course.flow.axis.times[0 if backward else -1]
     usable = course.elapsed > end if backward else course.elapsed < end
-    return course.select(cells, usable, f"{'after' if backward else 'before'} time {end:g}")
+    return course.select(
+        cells, usable, f"{'after' if backward else 'before'} time {format_number(end)}"
+    )
 
 
 def _make_grid(
@@ -171,8 +173,8 @@ def _times_ahead(grid: list[float], start: float, n_cells: int, backward: bool) 
     ahead = [time for time in grid if (time < start if backward else time > start)]
     if not ahead:
         raise InputError(
-            f"no time of the grid is {'before' if backward else 'after'} time {start:g}, where "
-            f"{n_cells} cells start"
+            f"no time of the grid is {'before' if backward else 'after'} time "
+            f"{format_number(start)}, where {n_cells} cells start"
         )
     return ahead
 

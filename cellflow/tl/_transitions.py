@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._checks import format_list
+from cellflow._checks import format_list, format_number
 from cellflow._errors import InputError
 from cellflow._log import log_info
 from cellflow._random import RNG, resolve_seed
@@ -104,7 +104,9 @@ def transitions(
     labels = groups_of(adata, groups)
     rows = {time: course.rows_at(time, labels.notna().to_numpy()) for time in course.times}
     if empty := [time for time in course.times if not len(rows[time])]:
-        raise InputError(f"no cell of time {empty[0]:g} has a value in obs[{groups!r}]")
+        raise InputError(
+            f"no cell of time {format_number(empty[0])} has a value in obs[{groups!r}]"
+        )
     seed = resolve_seed(rng)
     estimator = make_estimator(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
     intervals = [

@@ -11,7 +11,7 @@ from anndata import AnnData
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import NearestNeighbors
 
-from cellflow._checks import check_positive
+from cellflow._checks import check_positive, format_number
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._keys import FROM_DATA, RADIUS, UNCERTAINTY, write_record
 from cellflow._log import log_info
@@ -170,7 +170,8 @@ def uncertainty(
     }
     write_record(adata.uns, key_added, entry)
     log_info(
-        f"{share:.0%} of the cells arrive at time {goal:g} far from data (5% of measured ones)"
+        f"{share:.0%} of the cells arrive at time {format_number(goal)} far from data "
+        "(5% of measured ones)"
     )
     if len(flows) > 1:
         log_info(
@@ -179,8 +180,8 @@ def uncertainty(
         )
     if share > _TOO_MANY:
         warnings.warn(
-            f"{share:.0%} of the cells arrive at time {goal:g} farther from measured cells than "
-            f"{_FAR}% of these are from each other: the flow extrapolates there",
+            f"{share:.0%} of the cells arrive at time {format_number(goal)} farther from measured "
+            f"cells than {_FAR}% of these are from each other: the flow extrapolates there",
             CellflowWarning,
             stacklevel=2,
         )

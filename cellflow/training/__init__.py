@@ -14,6 +14,7 @@ from cellflow.training.devices import resolve_device
 from cellflow.training.fine_tuning import choose_sigma, resolve_fine_tuning
 from cellflow.training.fit import fit_flow
 from cellflow.training.parallel import ProcessGroup, launch, process_group
+from cellflow.training.time_course import check_side_columns
 from cellflow.training.trainer import Callback, Trainer
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "ProgressBar",
     "Timer",
     "Trainer",
+    "check_side_columns",
     "choose_sigma",
     "fit_flow",
     "ground_cost",

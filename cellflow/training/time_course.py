@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import TypeGuard
@@ -12,17 +12,21 @@ from torch import Tensor
 
 from cellflow._batch import Interval
 from cellflow._checks import format_list
-from cellflow._errors import CellflowWarning, InputError
+from cellflow._errors import InputError
 from cellflow._log import log_info
 from cellflow.couplings import Coupling, IndependentCoupling, MixtureCoupling, default_delta
 from cellflow.marginals import Gaussian, Population
+from cellflow.methods.method import Method
 from cellflow.methods.parts import (
     COUPLINGS,
+    OBJECTIVES,
     PATHS,
+    CouplingSettings,
     PopulationGrowthSettings,
     SemidiscreteSettings,
     WFRSettings,
 )
+from cellflow.methods.presets import PRESETS
 from cellflow.training.builders import COUPLING_BUILDERS, Side
 from cellflow.training.context import Fit
 
@@ -71,18 +75,60 @@ def check_columns(fit: Fit) -> None:
             f"and the source is noise; for noise take a coupling of {couplings} "
             f"and a path of {paths}"
         )
-    for column, seen, what in (
-        (cells.features, coupling.sees_features, "costs on other coordinates (cost_rep)"),
-        (cells.clones, coupling.sees_clones, "clones (lineage_key)"),
-    ):
-        if column is not None and not seen:
-            raise InputError(f"coupling {coupling.name!r} does not use {what}; leave them out")
+    check_side_columns(
+        fit.method, clones=cells.clones is not None, features=cells.features is not None
+    )
     if cells.features is not None and coupling.epsilon_from_sigma:
         raise InputError(
             f"coupling {coupling.name!r} takes epsilon from sigma, a length of the coordinates "
             "that paths live in; with costs on others (cost_rep) give epsilon"
         )
     _check_conditions(fit)
+
+
+def check_side_columns(method: Method, *, clones: bool, features: bool) -> None:
+    """Check that a method uses clones and cost features, if there are any.
+
+    Parameters
+    ----------
+    method
+        The method.
+    clones, features
+        Whether they are given.
+
+    Raises
+    ------
+    InputError
+        If its coupling does not use them; the message names methods and couplings that do.
+    """
+    name = method.coupling.name
+    if clones and not method.coupling.sees_clones:
+        others = _name_others(lambda each: each.sees_clones)
+        raise InputError(
+            f"coupling {name!r} does not use clones: leave lineage_key (--lineage-key) out, or "
+            f"take {others}"
+        )
+    if features and not method.coupling.sees_features:
+        others = _name_others(lambda each: each.sees_features and not each.epsilon_from_sigma)
+        raise InputError(
+            f"coupling {name!r} does not use costs on other coordinates: leave cost_rep "
+            f"(--cost-rep) out, or take {others}"
+        )
+
+
+def _name_others(suits: Callable[[CouplingSettings], bool]) -> str:
+    """Name the methods that are for cells and the couplings that suit, with their options."""
+    couplings = [name for name, each in COUPLINGS.items() if suits(each(name=name))]
+    # One that changes mass needs an objective that learns growth, as the methods here have.
+    alone = [name for name in couplings if not COUPLINGS[name](name=name).changes_mass]
+    methods = [
+        name
+        for name, preset in PRESETS.items()
+        if preset.names[0] in couplings and not OBJECTIVES[preset.names[2]].noise_from_source
+    ]
+    return (
+        f"method {format_list(methods)} (--method), or coupling {format_list(alone)} (--coupling)"
+    )
 
 
 def _check_conditions(fit: Fit) -> None:
@@ -145,7 +191,7 @@ def split_by_label(population: Population) -> list[tuple[int, Population, float]
 
 
 def _common_labels(source: Population, target: Population, span: Interval) -> list[int]:
-    """Return the labels with cells at both ends."""
+    """Return the labels with cells at both ends; `check_label_intervals` warns of others."""
     before, after = (
         set(ends.label.tolist())  # type: ignore[union-attr]
         for ends in (source, target)
@@ -154,13 +200,6 @@ def _common_labels(source: Population, target: Population, span: Interval) -> li
     if not before & after:
         raise InputError(
             f"no label has cells at both ends of {where}, so nothing can be coupled within labels"
-        )
-    if before ^ after:
-        warnings.warn(
-            f"{len(before ^ after)} of {len(before | after)} labels have cells at one end of "
-            f"{where} only; these cells are not coupled there",
-            CellflowWarning,
-            stacklevel=2,
         )
     return sorted(before & after)
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import cellflow as cf
-from cellflow.io import groups_of, select_cells
+from cellflow.io import describe_cells, groups_of, select_cells
 from tests.flows import course_of
 
 
@@ -49,14 +49,15 @@ def test_a_mask_may_be_a_column(cells):
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("kind=c", r"no value 'c'; there are: b, a, a, b"),
+        ("kind=c", r"no value 'c'; there are: b, a, \"a, b\""),
         ("day=7", r"no value '7'; there are: 0.0, 1.0, 2.0"),
         ("dose=1,4", r"obs\['dose'\] has no value '4'; there are: 1, 2, 3"),
         ("dose=x", r"no value 'x'"),
         ("kid=a", "unknown obs column 'kid' .did you mean 'kind'"),
         ("c9", "'c9' is not the name of a cell; select cells by a boolean mask"),
         ("kind=a & day", "no value 'a & day'"),
-        ("kind=a & day=0 & dose", "'dose' is not a condition"),
+        ("kind=a & day=0 & dose", r"obs\['day'\] has no value '0 & dose'; there are: 0.0"),
+        ("kind=a & kid=b", "unknown obs column 'kid'.*are quoted, as in 'column=\"a & b=c\""),
         ("kind=b & day=2", "no cells are selected by 'kind=b & day=2'"),
         (["c0", "c9"], "no cells have these names: c9"),
         (np.array([True]), r"a mask must have one entry for each of the 5 cells, got shape \(1,\)"),
@@ -67,6 +68,71 @@ def test_a_mask_may_be_a_column(cells):
 def test_mistakes_name_what_is_valid(cells, wanted, message):
     with pytest.raises(cf.InputError, match=message):
         select_cells(cells, wanted)
+
+
+@pytest.fixture
+def labelled():
+    """Cells with labels such as those of CELLxGENE."""
+    labels = [
+        "CD8-positive, alpha-beta T cell",
+        "T & NK cell",
+        "CD8-positive",
+        "R&D",
+        "a=b",
+        'the "new" one',
+        "Crohn's disease",
+    ]
+    types = pd.Categorical([label for label in labels for _ in range(2)], labels)
+    days = [0, 1] * len(labels)
+    return course_of(
+        np.zeros((len(days), 2)), days, cell_type=types, **{"my type": types, "x=y": types}
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"),
+    [
+        ('cell_type="T & NK cell" & day=0', [2]),
+        ("cell_type='T & NK cell' & day=0", [2]),
+        ("cell_type=T & NK cell & day=0", [2]),
+        ("day=1&cell_type=R&D", [7]),
+        ("cell_type=CD8-positive, alpha-beta T cell", [0, 1]),
+        ('cell_type="CD8-positive, alpha-beta T cell",R&D & day=1', [1, 7]),
+        ("cell_type=CD8-positive, alpha-beta T cell,R&D & day=1", [1, 7]),
+        ('cell_type="CD8-positive","a=b"', [4, 5, 8, 9]),
+        ("cell_type=a=b & day=0", [8]),
+        ('cell_type="the ""new"" one"', [10, 11]),
+        ("cell_type='the \"new\" one'", [10, 11]),
+        ("cell_type='Crohn''s disease' & day=0", [12]),
+        ("cell_type=Crohn's disease & day=0", [12]),
+        ('"my type"="R&D"', [6, 7]),
+        ("my type=R&D", [6, 7]),
+        ('"x=y"="a=b"', [8, 9]),
+        ('"c3"', [3]),
+    ],
+)
+def test_values_with_signs_are_quoted_or_plain(labelled, wanted, chosen):
+    assert np.flatnonzero(select_cells(labelled, wanted)).tolist() == chosen
+
+
+def test_messages_show_values_ready_to_paste(labelled):
+    with pytest.raises(cf.InputError, match=r'did you mean "T & NK cell"\?') as raised:
+        select_cells(labelled, "cell_type=T & NK cel")
+    listed = str(raised.value).split("there are: ")[1]
+    assert select_cells(labelled, f"cell_type={listed}").all()
+
+
+def test_lists_that_can_be_read_in_several_ways_are_refused(cells):
+    assert select_cells(cells, "kind=b,a").sum() == 3
+    with pytest.raises(cf.InputError, match=r'can be read as .*"a, b".* or .*; quote the values'):
+        select_cells(cells, "kind=b,a, b")
+
+
+def test_selections_are_described():
+    assert describe_cells(None) == "all"
+    assert describe_cells('a="b & c"') == 'a="b & c"'
+    assert describe_cells(["c0", "c1", "c2"]) == "3 given"
+    assert describe_cells(np.array([True, False, True])) == "2 given"
 
 
 def test_groups_keep_their_order_and_gaps(cells):

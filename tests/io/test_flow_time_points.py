@@ -110,13 +110,35 @@ def test_predictions_are_held_against_cells_whose_times_are_told_in_another_unit
         (STAGES, ["alpha", "beta", "late", "later"], "does not know the times late, later; it was"),
         (STAGES, ["d1", "d2", "d3", "d4"], "does not know the times d1, d2, d3, d4"),
         ([0, 1, 2, 4], STAGES, "does not know the times alpha, beta, gamma, delta"),
-        (["d0", "d1", "d2", "d4"], ["1 y", "2 y", "3 y", "4 y"], "in years do not convert .* days"),
+        (
+            ["3dpi", "4dpi", "5dpi", "6dpi"],
+            ["E3", "E4", "E5", "E6"],
+            "since conception do not conv",
+        ),
     ],
 )
 def test_what_the_flow_cannot_know_is_refused(course, quick, fit, given, message):
     flow = fitted(with_times(course, fit), quick)
     with pytest.raises(cf.InputError, match=message):
         cf.tl.velocity(with_times(course, given), flow)
+
+
+def test_stages_in_a_recorded_order_need_it_once(course, quick):
+    course.obs["day"] = np.repeat(STAGES, 60)
+    cf.pp.time_points(course, "day", order=STAGES)
+    flow = fitted(course, quick)
+    del course.uns["cellflow"]
+    points = time_points_for_flow(later(course), flow)
+    assert (points.times, points.labels, points.unit) == ((2, 3), ("gamma", "delta"), "rank")
+
+
+def test_a_part_after_birth_counts_from_conception_as_the_whole(course, quick):
+    whole = with_times(course, ["E18.5", "P0", "P1", "P5"])
+    flow = fitted(whole, quick)
+    points = time_points_for_flow(later(whole), flow)
+    assert (points.times, points.to_elapsed("P3")) == ((20, 24), 22)
+    other = with_times(course, ["P0", "P2", "P3", "P4"])
+    assert time_points_for_flow(other, flow).times == (19, 21, 22, 23)
 
 
 def test_flows_that_keep_no_times_take_them_as_they_stand(course, quick):

@@ -1,13 +1,16 @@
 """Reading times from whatever a column holds."""
 
+import re
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cellflow import InputError
-from cellflow.io import detect_unit, format_time, parse_times
+from cellflow import CellflowWarning, InputError
+from cellflow.io import detect_unit, format_time, parse_times, time_key_of, time_points_of
 
 
 def column(values, repeat=2, **kwargs):
@@ -74,11 +77,16 @@ def test_numbers_come_back_whatever_the_order_of_cells(values, random):
         (["24h", "d1", "d2"], "several labels for the time 24"),
         (["early", "late"], r"not times: 'early', 'late'; expected numbers, ordered categories"),
         (["day 3", "day three"], "not times: 'day three'"),
-        (["day 3 rep 1", "day 4 rep 1"], "not times: 'day 3 rep 1'"),
+        (["day 3_1", "day 3_2", "day 4_1"], "not times: 'day 3_1'"),
+        (["0", "1", "1e400"], "not times: '1e400'"),
+        (["unknown", "8 pcw", "9 pcw"], r"no time for 2 of 6 cells \(first: 0, 'unknown'\); take"),
+        (["TS12", "E9"], "units that do not convert: Theiler stage, day; .*--time-order"),
+        (["3dpi", "5dpa"], r"different events \(a, i\)"),
+        (["E12.5", "P0", "day 3"], r"different events \(birth, conception\)"),
+        (["2021-02-30", "2021-03-01"], "not dates: 2021-02-30"),
         (["3 apples", "4 apples"], "not times: '3 apples'"),
         (["h3d", "h4d"], "not times: 'h3d'"),
         (["day-1", "day0", "day1"], "with a hyphen and without: day-1 may be after"),
-        (["1 month", "2 weeks"], "units that do not convert: month, week"),
         (["3", "24h"], "units that do not convert: hour, no unit"),
     ],
 )
@@ -92,10 +100,106 @@ def test_a_time_with_one_cell_is_named():
         parse_times(pd.Series([1.0, 1.0, 4.0], name="t"))
 
 
-@pytest.mark.parametrize("values", [[True, False], pd.to_datetime(["2020-01-01", "2020-01-02"])])
-def test_types_that_are_no_times_are_refused(values):
+def test_types_that_are_no_times_are_refused():
     with pytest.raises(InputError, match="is of type"):
-        parse_times(pd.Series(values, name="t").repeat(2))
+        parse_times(pd.Series([True, False], name="t").repeat(2))
+
+
+@pytest.mark.parametrize("digits", [12, 3])
+def test_continuous_columns_say_how_to_bin_them(digits):
+    pseudotime = np.random.default_rng(0).random(2000).round(digits)
+    obs = pd.DataFrame({"dpt": pseudotime})
+    with pytest.raises(
+        InputError, match=r"obs\['dpt'\] is continuous.* values in 2,000 cells"
+    ) as e:
+        parse_times(obs["dpt"])
+    call = re.search(r"adata\.obs\['bin'\] = (pandas\.cut\(.*?False\))", str(e.value))[1]
+    binned = eval(call, {"pandas": pd, "adata": SimpleNamespace(obs=obs)})
+    assert parse_times(binned).times == tuple(range(8))
+    assert len(parse_times(pd.Series(np.arange(40.0).repeat(12), name="frame")).times) == 40
+
+
+def test_replicates_of_a_time_are_joined_with_a_word():
+    points = parse_times(column(["Day0_rep1", "Day0_rep2", "Day2-r1", "Day7 batch A"]))
+    assert (points.times, points.labels) == ((0, 2, 7), ("Day0", "Day2", "Day7"))
+    assert points.counts == (4, 2, 2)
+    assert points.notes == (
+        "labels are read as replicates of 3 times: Day0_rep1, Day0_rep2, Day2-r1, Day7 batch A",
+    )
+    assert points.find("Day0_rep2") == points.find("Day0") == points.find("d0") == 0
+
+
+def test_birth_is_embryonic_day_19_where_ages_before_and_after_it_meet():
+    points = parse_times(column(["E17.5", "E18.5", "P0", "P7"]))
+    assert (points.times, points.unit) == ((17.5, 18.5, 19, 26), "day")
+    assert "P0 = E19" in points.notes[0]
+    assert points.to_elapsed("P3") == 22
+    assert points.to_elapsed("postnatal day 3") == 22
+    assert parse_times(column(["P0", "P7"])).times == (0, 7)
+    assert parse_times(column(["P0", "P7"])).notes == ()
+
+
+def test_human_ages_of_fetus_and_child_meet_at_38_weeks():
+    points = parse_times(column(["10 pcw", "GW14", "2-month-old stage", "1-year-old stage"]))
+    assert points.unit == "week"
+    days = np.array([70, 84, 266 + 365.25 / 6, 266 + 365.25])
+    assert points.times == pytest.approx(days / 7)
+    assert len(points.notes) == 3
+    assert points.to_elapsed("12 pcw") == points.find("GW14") == 12
+
+
+def test_months_and_years_have_their_mean_length():
+    assert parse_times(column(["1 month", "2 weeks"])).times == pytest.approx((2, 4.348214286))
+    assert parse_times(column(["1-year-old stage", "18-month-old stage"])).times == (12, 18)
+
+
+def test_m_is_a_minute_beside_hours_and_a_month_elsewhere():
+    assert parse_times(column(["3m", "18m"])).unit == "month"
+    points = parse_times(column(["30m", "1h"]))
+    assert (points.times, points.unit) == ((30, 60), "minute")
+    assert points.find("30m") == points.find("0.5 h") == 30
+
+
+@pytest.mark.parametrize(
+    ("values", "times", "unit"),
+    [
+        (pd.to_timedelta([0, 6, 48], unit="h"), (0, 6, 48), "hour"),
+        (pd.to_timedelta([1, 3], unit="D"), (1, 3), "day"),
+        (pd.to_timedelta([0, 20], unit="s"), (0, 20), "second"),
+        (pd.to_datetime(["2020-01-01", "2020-01-08"]), (0, 7), "day"),
+        (pd.to_datetime(["2020-01-01 06:00", "2020-01-01 18:00"]), (0, 12), "hour"),
+        (["2020-02-28", "2020-03-01"], (0, 2), "day"),
+        (["0 days 00:00:00", "0 days 06:00:00"], (0, 6), "hour"),
+        (["00:00:00", "36:00:00"], (0, 1.5), "day"),
+    ],
+)
+def test_dates_and_durations_are_elapsed_times(values, times, unit):
+    series = pd.Series(values, name="t").repeat(2)
+    points = parse_times(series)
+    assert (points.times, points.unit) == (times, unit)
+    assert points.find(points.labels[1]) == times[1]
+    categories = parse_times(series.astype(str).astype("category"))
+    assert (categories.times, categories.unit) == (times, unit)
+
+
+def test_ordered_categories_that_do_not_convert_are_ranks():
+    stages = ["Carnegie stage 13", "9th week post-fertilization stage"]
+    ordered = pd.Categorical(stages * 2, stages, ordered=True)
+    assert parse_times(pd.Series(ordered, name="t")).unit == "rank"
+
+
+def test_stages_are_numbers_with_a_warning(course):
+    course.obs["day"] = pd.Categorical([f"TS{day + 10:.0f}" for day in course.obs["day"]])
+    with pytest.warns(CellflowWarning, match="Theiler stages .* not equally far apart in time"):
+        points = time_points_of(course, "day")
+    assert (points.times, points.unit) == ((10, 11, 12, 14), "Theiler stage")
+
+
+def test_usual_names_are_found_in_upper_case(course):
+    course.obs = course.obs.rename(columns={"day": "Day"})
+    assert time_key_of(course) == "Day"
+    with pytest.raises(InputError, match="no obs column 'day'; there are: Day"):
+        time_key_of(course, "day")
 
 
 def test_finding_times_by_number_and_label():

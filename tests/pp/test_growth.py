@@ -161,7 +161,7 @@ def test_the_column_that_time_points_read_is_the_one_that_counts(cells):
 
 def test_times_without_a_unit_need_per(cells):
     cells.obs["time"] = np.arange(60) % 2
-    with pytest.raises(cf.InputError, match=r"no unit.*per='minute', 'hour', 'day', 'week' or"):
+    with pytest.raises(cf.InputError, match=r"no unit.*per='second', 'minute', 'hour', .* or"):
         cf.pp.growth(cells)
     expected = 2 * cf.pp.growth(cells, per="days", copy=True).obs["cellflow_growth"]
     for per in (2.0, np.int64(2), "2"):
@@ -180,7 +180,10 @@ def test_no_times_are_needed_where_per_is_given(cells):
     ("options", "message"),
     [
         ({"per": "day"}, "per is 'day', but the times are in hours"),
-        ({"per": "month"}, "unknown unit of time 'month'; valid: minute, hour, day, week"),
+        (
+            {"per": "fortnight"},
+            "unknown unit of time 'fortnight'; valid: second, minute, hour, day",
+        ),
         ({"per": -1.0}, "per must be positive"),
         ({"birth": (1.7, 0.3)}, r"birth must be .lowest, highest.*\(1.7, 0.3\)"),
         ({"death": (-0.1, 0.3)}, "death must be .lowest, highest"),
@@ -197,13 +200,65 @@ def test_what_makes_no_sense_is_refused(cells, options, message):
     assert list(cells.obs) == ["time", "fate"]
 
 
+def with_identifiers(cells, column="feature_name"):
+    """The same cells with Ensembl identifiers as names of genes, and symbols in a column."""
+    named = cells.copy()
+    named.var[column] = pd.Categorical(cells.var_names)
+    named.var_names = [f"ENSG{k:011d}.{k % 9}" for k in range(cells.n_vars)]
+    return named
+
+
+@pytest.mark.parametrize("species", ["human", "mouse"])
+@pytest.mark.parametrize(
+    ("column", "options"), [("gene_symbols", {}), ("mine", {"gene_symbols": "mine"})]
+)
+def test_growth_by_symbols_is_that_of_symbols_as_names(species, column, options):
+    cells = culture(species)
+    named = with_identifiers(cells, column)
+    cf.pp.growth(cells)
+    cf.pp.growth(named, **options)
+    np.testing.assert_array_equal(named.obs["cellflow_growth"], cells.obs["cellflow_growth"])
+    entry = named.uns["cellflow"]["growth"]
+    assert entry["species"] == species
+    assert entry["gene_symbols"] == column
+    assert entry["proliferation"]["genes"].tolist() == symbols(species, "S", "G2M")
+    assert entry["proliferation"]["gene_ids"].tolist() == named.var_names[:97].tolist()
+
+
+def test_own_sets_may_be_identifiers(cells):
+    named = with_identifiers(cells)
+    cf.pp.growth(named, proliferation=["ENSG00000000000", "PCNA"], apoptosis=())
+    cf.pp.growth(cells, proliferation=["MCM5", "PCNA"], apoptosis=())
+    np.testing.assert_array_equal(named.obs["cellflow_growth"], cells.obs["cellflow_growth"])
+
+
+def test_of_genes_with_one_symbol_the_highest_expressed_is_scored(cells, capsys):
+    named = with_identifiers(cells)
+    cf.pp.growth(cells, proliferation=["PCNA"], apoptosis=())
+    twice = named.var["feature_name"].astype(object)
+    silent = int(np.asarray(named.X.sum(axis=0)).ravel()[128:].argmin()) + 128
+    twice.iloc[silent] = "PCNA"
+    named.var["feature_name"] = twice
+    cf.pp.growth(named, proliferation=["PCNA"], apoptosis=())
+    np.testing.assert_array_equal(named.obs["cellflow_growth"], cells.obs["cellflow_growth"])
+    assert "the highest expressed is used: PCNA (ENSG00000000001.1)" in capsys.readouterr().err
+
+
 def test_missing_genes_are_named_with_what_to_do(cells):
-    cells.var_names = [f"ENSG{k:011d}" for k in range(cells.n_vars)]
     told = (
         r"0 of 97 proliferation genes \(0%\) are in the data, at least 30% are required; "
-        r"missing: MCM5, PCNA, .*\(85 more\)\. Are var_names gene symbols, is the species 'human'"
+        r"missing: MCM5, PCNA, .*\(85 more\)\. "
     )
-    with pytest.raises(cf.InputError, match=told):
+    cells.var_names = [f"ENSG{k:011d}" for k in range(cells.n_vars)]
+    with pytest.raises(cf.InputError, match=told + "var_names are identifiers, and var has no"):
+        cf.pp.growth(cells)
+    cells.var["alias"] = [f"G{k}" for k in range(cells.n_vars)]
+    with pytest.raises(cf.InputError, match=told + r".*gene_symbols= .*there are: alias"):
+        cf.pp.growth(cells)
+    with pytest.raises(cf.InputError, match=told + r"Does var\['alias'\] hold gene symbols"):
+        cf.pp.growth(cells, gene_symbols="alias")
+    cells.var_names = cells.var["alias"]
+    with pytest.raises(cf.InputError, match=told + r"Does var_names hold .*species 'human'"):
         cf.pp.growth(cells)
 
 
@@ -268,7 +323,7 @@ def test_the_wrong_species_is_refused(cells):
 
 def test_a_layer_with_counts_is_as_good_as_x(cells):
     other = AnnData(obs=cells.obs, var=cells.var, layers={"counts": cells.X})
-    with pytest.raises(cf.InputError, match="X is empty; name a layer, there are: counts"):
+    with pytest.raises(cf.InputError, match=r"X is empty.*choose a layer, there are: counts"):
         cf.pp.growth(other)
     cf.pp.growth(other, layer="counts")
     cf.pp.growth(cells)

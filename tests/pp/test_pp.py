@@ -96,8 +96,40 @@ def test_plain_numbers_can_be_given_a_unit_which_is_kept(semrau):
     assert time_points_of(semrau, "other").unit == ""
 
 
+def test_an_order_makes_names_of_stages_times(course):
+    names = ["early", "mid, first", "mid", "late"]
+    course.obs["stage"] = np.repeat(names, 60)
+    with pytest.raises(cf.InputError, match=r"not times: 'early'.*--time-order"):
+        cf.pp.time_points(course, "stage")
+    cf.pp.time_points(course, "stage", order=names)
+    record = course.uns["cellflow"]["time_points"]
+    assert record["unit"] == "rank"
+    assert record["order"].tolist() == record["labels"].tolist() == names
+    assert time_points_of(course).find("mid") == 2
+    part = course[course.obs["stage"] != "mid, first"].copy()
+    assert time_points_of(part).times == (0, 2, 3)
+    cf.pp.time_points(part, "stage")
+    assert part.uns["cellflow"]["time_points"]["times"].tolist() == [0, 2, 3]
+    cf.pp.time_points(course, "stage", order=names[::-1])
+    assert time_points_of(course).find("late") == 0
+
+
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        (["early", "mid"], r"lacks values of obs\['stage'\]: 'late'; it has 'early', 'mid'"),
+        (["early", "early", "late"], "two or more different labels"),
+        ("early", "two or more different labels"),
+    ],
+)
+def test_orders_that_do_not_fit_are_refused(course, order, message):
+    course.obs["stage"] = np.repeat(["early", "late"], 120)
+    with pytest.raises(cf.InputError, match=message):
+        cf.pp.time_points(course, "stage", order=order)
+
+
 def test_units_that_are_unknown_or_contradict_labels_are_refused(course):
-    with pytest.raises(cf.InputError, match=r"unknown unit of time 'dya'.*valid: minute, hour"):
+    with pytest.raises(cf.InputError, match=r"unknown unit of time 'dya'.*: second, minute"):
         cf.pp.time_points(course, "day", unit="dya")
     course.obs["hours"] = [f"{day:g}h" for day in course.obs["day"]]
     with pytest.raises(cf.InputError, match=r"unit is 'day', but the times .* are hours"):

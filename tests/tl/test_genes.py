@@ -25,7 +25,7 @@ def measured(rng):
     adata = anndata.AnnData(x, obs=obs, var=pd.DataFrame(index=GENES))
     linear = LinearMap(tuple(GENES), x.mean(axis=0), x.std(axis=0), np.linalg.qr(x[:4])[0])
     spread = np.array([1.0, 2.0, 0.5, 1.0])
-    map_of_all = Representation("other", "", 0.0, 0, linear, np.zeros(4), spread, whitened=True)
+    map_of_all = Representation("other", "", linear, np.zeros(4), spread, whitened=True)
     write_slots(adata, map_of_all, "X_cellflow")
     return adata
 
@@ -207,6 +207,100 @@ def test_genes_may_be_one_and_share_a_name(measured, regulated):
     assert len(cf.tl.drivers(measured, by="type", genes=["B"])) == 4
 
 
+@pytest.fixture
+def identified(measured):
+    """The same cells: genes have identifiers, and two of them share a symbol."""
+    measured.var["gene_name"] = ["SOX2", "MKI67", "MKI67", None]
+    measured.obsm["fates"] = pd.DataFrame({"up": measured.obs["day"]}, index=measured.obs_names)
+    return measured
+
+
+def test_drivers_have_symbols_and_keep_identifiers(identified, regulated, tmp_path):
+    labels = {"A": "SOX2", "B": "MKI67_B", "C": "MKI67_C", "D": "D"}
+    bare = identified.copy()
+    del bare.var["gene_name"]
+    for settings in ({"by": "fates"}, {"flow": regulated, "method": "velocity"}):
+        plain = cf.tl.drivers(bare, **settings)
+        table = cf.tl.drivers(identified, **settings, gene_symbols="gene_name")
+        assert table.columns.tolist()[:3] == ["group", "gene", "gene_id"]
+        assert table["gene"].tolist() == table["gene_id"].map(labels).tolist()
+        renamed = table.drop(columns="gene").rename(columns={"gene_id": "gene"})
+        pd.testing.assert_frame_equal(renamed, plain)
+        some = cf.tl.drivers(identified, **settings, gene_symbols="gene_name", genes=["MKI67", "A"])
+        assert set(some["gene_id"]) == {"A", "B", "C"}
+    table = cf.tl.drivers(
+        identified, flow=regulated, method="jacobian", gene_symbols="gene_name", genes="MKI67"
+    )
+    assert table.columns.tolist() == [
+        "group", "regulator", "regulator_id", "target", "target_id", "effect",
+    ]  # fmt: skip
+    assert set(table["target_id"]) == {"B", "C"}
+    table["target_id"] = ["1", "2", "3", "4"]  # numbers, as of Entrez, stay text
+    write_table(table, tmp_path / "j.csv")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "j.csv"), table)
+
+
+def test_trends_have_symbols_and_keep_identifiers(identified, regulated):
+    settings = {"n_times": 2, "gene_symbols": "gene_name"}
+    bare = identified.copy()
+    del bare.var["gene_name"]
+    plain = cf.tl.gene_trends(bare, regulated, n_times=2)
+    table = cf.tl.gene_trends(identified, regulated, **settings)
+    assert table["gene"].unique().tolist() == ["SOX2", "MKI67_B", "MKI67_C", "D"]
+    renamed = table.drop(columns="gene").rename(columns={"gene_id": "gene"})
+    pd.testing.assert_frame_equal(renamed, plain)
+    decoded = cf.tl.gene_trends(
+        identified, regulated, genes="SOX2", decoder=lambda x: x[:, :4] * 0 + 7, **settings
+    )
+    assert decoded[["gene", "gene_id", "mean"]].to_numpy().tolist() == [["SOX2", "A", 7.0]] * 3
+    axes = cf.pl.gene_trends(table, genes=["SOX2", "C"], show=False)
+    assert [ax.get_title() for ax in axes] == ["SOX2", "MKI67_C"]
+
+
+def with_a_fifth_gene(measured):
+    """The same cells, and a gene E = 2 + 3 A - C outside the representation."""
+    fifth = anndata.AnnData(
+        2 + measured.X @ np.array([[3.0], [0.0], [-1.0], [0.0]]), var=pd.DataFrame(index=["E"])
+    )
+    fifth.obs_names = measured.obs_names
+    return anndata.concat([measured, fifth], axis=1, merge="first", uns_merge="first")
+
+
+def test_genes_outside_the_representation_are_decoded_by_regression(measured, regulated, capsys):
+    cells = with_a_fifth_gene(measured)
+    settings = {"genes": ["A", "C", "E"], "n_times": 3}
+    trends = cf.tl.gene_trends(cells, regulated, **settings)
+    assert "not among the 4 genes of the representation" in (told := capsys.readouterr().err)
+    assert "E (100%)" in told
+    mean = trends.pivot(index="time", columns="gene", values="mean")
+    np.testing.assert_allclose(mean["E"], 2 + 3 * mean["A"] - mean["C"], atol=1e-4)
+    table = cf.tl.drivers(cells, flow=regulated, method="velocity", genes=["E", "A", "C"])
+    velocity = table.set_index("gene")["velocity"]
+    assert velocity["E"] == pytest.approx(3 * velocity["A"] - velocity["C"], abs=1e-4)
+    plain = cf.tl.gene_trends(cells, regulated, genes=["A", "C"], n_times=3)
+    pd.testing.assert_frame_equal(plain, trends[trends["gene"] != "E"].reset_index(drop=True))
+
+
+def test_a_gene_that_is_noise_is_said_to_be_unexplained(measured, regulated, rng, capsys):
+    cells = with_a_fifth_gene(measured)
+    cells.X[:, 4] = rng.normal(size=cells.n_obs)
+    trends = cf.tl.gene_trends(cells, regulated, genes="E", n_times=3)
+    share = int(capsys.readouterr().err.split("E (")[1].split("%")[0])
+    assert share < 10
+    observed = trends[trends["observed"]]["mean"]
+    assert np.abs(observed - cells.X[:, 4].mean()).max() < 0.3
+
+
+def test_unknown_genes_are_told_from_those_that_a_method_lacks(measured, regulated):
+    cells = with_a_fifth_gene(measured)
+    with pytest.raises(cf.InputError, match=r"genes of the data .*: E; it has 4 of 5 genes: A, B"):
+        cf.tl.drivers(cells, flow=regulated, method="jacobian", genes=["A", "E"])
+    for verb in (cf.tl.gene_trends, lambda *a, **k: cf.tl.drivers(a[0], flow=a[1], **k)):
+        extra = {} if verb is cf.tl.gene_trends else {"method": "velocity"}
+        with pytest.raises(cf.InputError, match=r"genes that are not in the data: Q; it has: A"):
+            verb(cells, regulated, genes=["E", "Q"], **extra)
+
+
 def test_trends_follow_the_equation_of_the_genes(measured, regulated):
     """Gene B stands still, gene D grows by exp(0.1 t) from its mean, to first order as known."""
     trends = cf.tl.gene_trends(measured, regulated, n_times=5, start="previous")
@@ -299,10 +393,10 @@ BAD = {
     "method": ({"method": "best"}, "unknown method 'best'"),
     "fates": ({}, r"no obsm key 'fate_probabilities'; run cellflow\.tl\.fates"),
     "no time": ({"method": "velocity", "times": []}, "no times were given"),
-    "numbers": ({"method": "velocity", "by": "day"}, r"obs\['day'\] is numeric"),
+    "numbers": ({"method": "velocity", "by": "score"}, r"obs\['score'\] has 150 different numb"),
     "genes": (
         {"method": "jacobian", "genes": ["E"]},
-        "genes outside the representation: E; it has: A",
+        "genes that are not in the representation: E; it has: A",
     ),
     "rows": ({"method": "velocity", "n_top": 0}, "n_top must be positive"),
     "no genes": ({"by": "type", "genes": []}, "no genes were given"),
@@ -313,6 +407,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_drivers_are_named(case, measured, regulated):
     options, message = BAD[case]
+    measured.obs["score"] = np.linspace(0, 1, 150)
     with pytest.raises(cf.InputError, match=message):
         cf.tl.drivers(measured, flow=regulated, **options)
 
@@ -320,7 +415,7 @@ def test_bad_drivers_are_named(case, measured, regulated):
 def test_more_bad_input_is_named(measured, regulated):
     with pytest.raises(cf.InputError, match="method 'velocity' requires a flow"):
         cf.tl.drivers(measured, method="velocity")
-    with pytest.raises(cf.InputError, match="genes that are not decoded: Z; there are: A, B"):
+    with pytest.raises(cf.InputError, match="genes that are not in the data: Z; it has: A, B"):
         cf.tl.gene_trends(measured, regulated, genes=["A", "Z"])
     with pytest.raises(cf.InputError, match="quantiles must be a lower and an upper one"):
         cf.tl.gene_trends(measured, regulated, quantiles=(0.9, 0.1))
@@ -341,7 +436,7 @@ def test_groups_without_cells_are_left_out_and_times_may_be_of_numpy(measured, r
     )
     assert set(table["group"]) == {"z"}
     measured.obs["type"] = np.nan
-    with pytest.raises(cf.InputError, match=r"obs\['type'\] is numeric"):
+    with pytest.raises(cf.InputError, match=r"obs\['type'\] has no value"):
         cf.tl.drivers(measured, flow=regulated, method="velocity", by="type", times=2)
 
 

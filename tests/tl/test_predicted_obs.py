@@ -79,6 +79,66 @@ def test_a_path_begins_at_the_place_of_its_cell(cells, flow):
 
 
 @pytest.mark.parametrize("verb", VERBS)
+def test_predicted_cells_keep_the_annotation_of_their_genes(verb, rng, tmp_path):
+    cells = decodable(rng)
+    found = VERBS[verb](cells, constant_flow(cells, [1.0, 0.5]))
+    pd.testing.assert_frame_equal(found.var, cells.var)
+    found.write_h5ad(tmp_path / "found.h5ad")
+    again = anndata.read_h5ad(tmp_path / "found.h5ad")
+    assert again.var["feature_name"].tolist() == ["A", "B", "C"]
+    assert again.var["highly_variable"].tolist() == [True, False, True]
+
+
+def test_genes_that_the_cells_lack_now_have_no_annotation(rng, tmp_path):
+    cells = decodable(rng)
+    flow = constant_flow(cells, [1.0, 0.5])
+    found = cf.tl.interpolate(cells[:, [2, 0]].copy(), flow, 1)
+    assert found.var["feature_name"].astype(object).fillna("").tolist() == ["A", "", "C"]
+    found.write_h5ad(tmp_path / "found.h5ad")
+    assert anndata.read_h5ad(tmp_path / "found.h5ad").var["highly_variable"].isna().sum() == 1
+
+
+def decodable(rng):
+    """Cells whose `X_pca` is that of scanpy, so that predictions are decoded to three genes."""
+    cells = course_of(np.zeros((24, 2)), np.repeat([0, 2, 3], 8))
+    values = rng.normal(size=(24, 3))
+    var = pd.DataFrame(
+        {
+            "feature_name": pd.Categorical(["A", "B", "C"]),
+            "highly_variable": [True, False, True],
+            "n_cells": [5, 6, 7],
+        },
+        index=["ENSG00000000001", "ENSG00000000002", "ENSG00000000003"],
+    )
+    made = anndata.AnnData(values, obs=cells.obs, var=var)
+    made.varm["PCs"] = np.linalg.qr(rng.normal(size=(3, 2)))[0]
+    made.obsm["X_pca"] = (values - values.mean(axis=0)) @ made.varm["PCs"]
+    return made
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_points_are_also_under_the_key_that_the_user_named(verb, cells, flow):
+    found = VERBS[verb](cells, flow)
+    np.testing.assert_array_equal(found.obsm["X_pca"], found.obsm["X_cellflow"])
+    assert VERBS[verb](cells, flow, basis="pca").obsm["X_pca"].shape == (found.n_obs, 2)
+
+
+def test_points_under_the_named_key_are_in_its_units(cells, quick):
+    settings = {"recipe": quick, "progress": False, "time_key": "day"}
+    cells.obsm["X_scvi"] = cells.obsm["X_pca"] * [1, 30] + 5
+    cf.pp.embed(cells, use_rep="X_scvi", whiten=True)
+    found = cf.tl.interpolate(cells, cf.tl.fit(cells, **settings), 0)
+    before = cells[cells.obs["day"] == 0]
+    np.testing.assert_allclose(found.obsm["X_scvi"], before.obsm["X_scvi"], rtol=1e-5)
+    np.testing.assert_allclose(found.obsm["X_cellflow"], before.obsm["X_cellflow"], rtol=1e-5)
+    cf.pp.embed(cells, use_rep="X_scvi", whiten=True, key_added="X_white")
+    found = cf.tl.interpolate(cells, cf.tl.fit(cells, use_rep="X_white", **settings), 0)
+    assert set(found.obsm) == {"X_cellflow", "X_scvi", "X_white"}
+    np.testing.assert_allclose(found.obsm["X_white"], before.obsm["X_white"], rtol=1e-5)
+    np.testing.assert_allclose(found.obsm["X_scvi"], before.obsm["X_scvi"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize(
     ("extras", "message"),
     [

@@ -1,17 +1,18 @@
 """Every method, end to end on populations whose course is known, and what is special of some."""
 
 import math
+import re
 
 import pytest
 import torch
 
-from cellflow import CellflowWarning, InputError, method, recipe
+from cellflow import InputError, method, recipe
 from cellflow.marginals import Marginals, Population, TimeAxis
 from cellflow.methods.parts import COUPLINGS
 from cellflow.methods.presets import PRESETS
 from cellflow.training import fit_flow
 from cellflow.training.context import Fit
-from cellflow.training.time_course import course_coupling
+from cellflow.training.time_course import check_side_columns, course_coupling
 from tests.trainings import DEVICE
 
 AXIS = TimeAxis("index", (0.0, 1.0, 2.0, 3.0))
@@ -268,14 +269,18 @@ def test_labels_change_nothing_about_how_mass_grows(known, generator):
         assert float((second * mass).sum() / mass.sum()) == pytest.approx(share, abs=0.03)
 
 
-def test_labels_at_one_end_only_are_told(generator):
-    line = torch.linspace(-1, 1, 8)[:, None]
-    first = Population.of(line, label=torch.tensor([0, 1] * 4))
-    second = Population.of(line, label=torch.tensor([1, 2] * 4))
-    marginals = Marginals((0.0, 1.0), (first, second))
-    fit = Fit(marginals, method("ot-cfm"), SHORT, torch.zeros(1), 1.0, generator)
-    with pytest.warns(CellflowWarning, match="2 of 3 labels have cells at one end"):
-        course_coupling(fit)
+@pytest.mark.parametrize("given", ["clones", "features"])
+def test_methods_that_are_named_use_what_another_does_not(given):
+    refused = {"clones": False, "features": False, given: True}
+    with pytest.raises(InputError, match="'independent' does not use") as caught:
+        check_side_columns(method("i-cfm"), **refused)
+    methods, couplings = re.findall(r"(?:take method|or coupling) ([^()]+) \(", str(caught.value))
+    assert "default" in methods.split(", ")
+    assert "ot" in couplings.split(", ")
+    for name in methods.split(", "):
+        check_side_columns(method(name), **refused)
+    for name in couplings.split(", "):
+        check_side_columns(method("ot-cfm", coupling=name), **refused)
 
 
 @pytest.mark.parametrize(

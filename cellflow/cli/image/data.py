@@ -46,10 +46,11 @@ def data(
     """
     from cellflow import images
     from cellflow._log import log_info
+    from cellflow.cli.outputs import check_file
     from cellflow.cli.terminal import print_pairs
 
     if output is not None:
-        shared.check_output(output, (".npz", ".png"), force=force)
+        check_file(output, (".npz", ".png"), "images", force=force, inputs=[source])
     found = shared.read_split(source, split, size, label)
     print_pairs(source, _describe(found))
     if output is None:

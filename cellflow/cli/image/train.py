@@ -126,10 +126,12 @@ def train(output: Path, force: bool, processes: int, progress: bool, **settings:
     MNIST or Fashion-MNIST.
     """
     from cellflow._log import log_info
-    from cellflow.flow import check_flow_target
+    from cellflow.cli.outputs import check_flow
 
-    check_flow_target(output, overwrite=force)
-    options.take_checkpoint(settings, force=force)
+    read = [settings[name] for name in ("data", "source", "prior")]
+    check_flow(output, force=force, inputs=read)
+    options.take_checkpoint(settings, force=force, inputs=read)
+    shared.check_folders(settings)
     settings |= {"output": str(output), "force": force, "progress": progress}
     if processes == 1:
         work(settings)

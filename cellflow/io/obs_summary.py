@@ -1,0 +1,140 @@
+"""Columns of `obs` in words, and those that may hold the times of a course."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from pandas.api.types import (
+    is_bool_dtype,
+    is_datetime64_any_dtype,
+    is_float_dtype,
+    is_numeric_dtype,
+    is_timedelta64_dtype,
+)
+
+from cellflow._errors import InputError
+from cellflow._keys import FATE, START_CELL, START_TIME, TRAJECTORY
+from cellflow.io.groups import name_group
+from cellflow.io.time_points import TimePoints, parse_times
+
+#: Words in the name of a column of times.
+_TIME_WORDS = frozenset((
+    "time", "times", "timepoint", "timepoints", "tp", "day", "days", "hour", "hours", "hr", "hrs",
+    "minute", "minutes", "min", "week", "weeks", "month", "months", "year", "years", "age",
+    "stage", "stages", "dpf", "hpf", "dpi", "hpi", "dpc", "pcw", "gw",
+))  # fmt: skip
+
+#: Words in the name of a column that looks like times and holds none; and words in the name of one
+#: that may do so beside a word for time.
+_NO_TIME_WORDS = frozenset((
+    "dose", "doses", "conc", "concentration", "pseudotime", "latent", "dpt", "palantir", "start",
+    "end", "duration", "passage",
+))  # fmt: skip
+_GROUP_WORDS = frozenset((
+    "batch", "donor", "sample", "samples", "replicate", "rep", "well", "plate", "lane", "library",
+    "cluster", "clusters", "leiden", "louvain", "barcode", "id", "clone",
+))  # fmt: skip
+
+#: Columns that cellflow writes, besides those with its name.
+_OWN = frozenset({START_CELL, START_TIME, TRAJECTORY})
+
+#: Values that are shown of a column, and characters of each and of all before the last.
+_N_SHOWN, _N_CHARACTERS = 4, 36
+
+
+@dataclass(frozen=True)
+class ColumnSummary:
+    """An `obs` column in words.
+
+    Attributes
+    ----------
+    kind
+        `whole numbers`, `numbers`, `categories`, `ordered categories`, `text`, ...
+    n_values
+        Number of different values.
+    n_missing
+        Number of cells without a value.
+    examples
+        The first values, or the range of many numbers.
+    """
+
+    kind: str
+    n_values: int
+    n_missing: int
+    examples: str
+
+    @classmethod
+    def of(cls, column: pd.Series) -> ColumnSummary:
+        """Describe a column."""
+        values = column.dropna()
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            found = list(values.cat.remove_unused_categories().cat.categories)
+        else:
+            found = values.drop_duplicates().tolist()
+        n_missing = len(column) - len(values)
+        return cls(_kind(column), len(found), n_missing, _show(values, found))
+
+
+def find_time_columns(adata: AnnData) -> dict[str, TimePoints]:
+    """Return the columns of `obs` that may hold the times of a course, with their times.
+
+    These can be read as times and have a unit in their labels, or a word for time in their name.
+    Columns that cellflow wrote, doses, pseudotimes, batches and clusters are left out.
+    """
+    found = {}
+    for name in map(str, adata.obs):
+        words = set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()))
+        if name.startswith(("cellflow", FATE + "_")) or name in _OWN or words & _NO_TIME_WORDS:
+            continue
+        named = bool(words & _TIME_WORDS)
+        if words & _GROUP_WORDS and not named:
+            continue
+        try:
+            points = parse_times(adata.obs[name])
+        except InputError:
+            continue
+        named |= points.unit not in ("", "rank")
+        if len(points.times) <= adata.n_obs // 2 and named:
+            found[name] = points
+    return found
+
+
+def _kind(column: pd.Series) -> str:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return "ordered categories" if column.cat.ordered else "categories"
+    if is_bool_dtype(column):
+        return "true or false"
+    if is_datetime64_any_dtype(column):
+        return "dates"
+    if is_timedelta64_dtype(column):
+        return "durations"
+    if not is_numeric_dtype(column):
+        return "text"
+    values = column.dropna()
+    fractions = is_float_dtype(column) and bool((values % 1 != 0).any())
+    return "numbers" if fractions else "whole numbers"
+
+
+def _show(values: pd.Series, found: list[object]) -> str:
+    """Return the first values, or the range of more numbers than are shown."""
+    numeric = is_numeric_dtype(values) and not is_bool_dtype(values)
+    if numeric and not np.isfinite(values.astype(np.float64)).all():
+        numeric = False
+    if numeric:
+        found = sorted(found)  # type: ignore[type-var]
+        if len(found) > 2 * _N_SHOWN:
+            return f"{found[0]:.4g} to {found[-1]:.4g}"
+    shown: list[str] = []
+    for value in found[: 2 * _N_SHOWN if numeric else _N_SHOWN]:
+        shown.append(_abbreviate(name_group(value).removesuffix(" 00:00:00")))
+        if sum(map(len, shown)) > _N_CHARACTERS:
+            break
+    return ", ".join(shown) + (", ..." if len(shown) < len(found) else "")
+
+
+def _abbreviate(text: str) -> str:
+    return text if len(text) <= _N_CHARACTERS else f"{text[: _N_CHARACTERS - 3]}..."

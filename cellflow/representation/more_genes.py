@@ -1,0 +1,91 @@
+"""Decode genes that a representation was not made of, by least squares on its points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from anndata import AnnData
+from scipy import sparse
+
+from cellflow._checks import format_list
+from cellflow._log import log_info
+from cellflow.representation.chunks import map_chunks
+from cellflow.representation.expression import Matrix
+from cellflow.representation.representation import LinearMap, Representation
+from cellflow.training.devices import cpu_threads
+
+
+def extend_to_genes(
+    fitted: Representation, adata: AnnData, genes: Sequence[str], points: np.ndarray
+) -> Representation:
+    """Return a representation that decodes more genes, and report how much of them it explains.
+
+    A gene outside the representation is regressed on the points of the cells, as principal axes
+    are the regression of the genes inside it.
+
+    Parameters
+    ----------
+    fitted
+        The representation.
+    adata
+        Cells with the expression of the genes.
+    genes
+        Names in `var_names`; those that it decodes already are left as they are.
+    points
+        Points of the cells, shape (n, d).
+
+    Raises
+    ------
+    InputError
+        If the representation has no map to genes, or genes are missing.
+    """
+    linear = fitted.require_linear()
+    known = set(linear.genes)
+    new = tuple(gene for gene in dict.fromkeys(genes) if gene not in known)
+    if not new:
+        return fitted
+    x = fitted.log_expression(adata, new)
+    components = points.astype(np.float64) * fitted.spread + fitted.centre
+    mean, slopes, explained = _regress(x, components)
+    shares = (f"{gene} ({share:.0%})" for gene, share in zip(new, explained, strict=True))
+    log_info(
+        f"not among the {len(linear.genes)} genes of the representation, decoded by regression on "
+        f"its {fitted.n_dims} dimensions (share of variance explained): {format_list(shares)}"
+    )
+    extended = LinearMap(
+        genes=(*linear.genes, *new),
+        mean=np.append(linear.mean, mean),
+        scale=np.append(linear.scale, np.ones(len(new))),
+        loadings=np.vstack([linear.loadings, slopes.T]),
+    )
+    return replace(fitted, linear=extended)
+
+
+@cpu_threads(None)
+def _regress(x: Matrix, components: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Regress expression (n, g) on components (n, d) by least squares.
+
+    Returns intercepts (g,), slopes (d, g), and the share of each gene's variance that is explained.
+    """
+    centre = components.mean(axis=0)
+    centred = components - centre
+    sums, squares = np.zeros((2, x.shape[1]))
+    products, start = np.zeros((components.shape[1], x.shape[1])), 0
+    for chunk in map_chunks(x, _to_dense):
+        stop = start + len(chunk)
+        sums += chunk.sum(axis=0)
+        squares += (chunk**2).sum(axis=0)
+        products += centred[start:stop].T @ chunk
+        start = stop
+    slopes = np.linalg.lstsq(centred.T @ centred, products, rcond=None)[0]
+    mean = sums / len(components)
+    total = squares - len(components) * mean**2
+    explained = (slopes * products).sum(axis=0)
+    share = np.divide(explained, total, out=np.zeros_like(total), where=total > 0)
+    return mean - centre @ slopes, slopes, np.clip(share, 0, 1)
+
+
+def _to_dense(x: Matrix) -> np.ndarray:
+    return np.asarray(x.toarray() if sparse.issparse(x) else x, dtype=np.float64)

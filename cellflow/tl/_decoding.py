@@ -1,0 +1,47 @@
+"""Decode points of a flow to the genes that the user names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cellflow.io import GeneNames
+from cellflow.representation import Representation, extend_to_genes
+from cellflow.tl._time_course import TimeCourse
+
+
+def choose_genes(
+    course: TimeCourse, names: GeneNames, genes: str | Sequence[str] | None
+) -> tuple[Representation, GeneNames, np.ndarray]:
+    """Return a map to the chosen genes, the names of all that it decodes, and their positions.
+
+    Genes of the data that the representation was not made of are added to its map.
+
+    Parameters
+    ----------
+    course
+        The cells, and the representation of the flow.
+    names
+        Names of the genes of the data.
+    genes
+        Names to choose; None chooses the genes of the representation.
+
+    Raises
+    ------
+    InputError
+        If the representation has no map to genes, or a gene is unknown.
+    """
+    fitted = course.representation
+    decoded = names.of(fitted.require_linear().genes)
+    if genes is None:
+        return fitted, decoded, decoded.find_all(None)
+    given = [genes] if isinstance(genes, str) else list(genes)
+    if any(not decoded.find(name) for name in given):
+        # Unknown names are refused with all that there are.
+        names.find_all([name for name in given if not decoded.find(name)])
+    wanted = [names.ids[column] for name in given for column in names.find(name)]
+    if not set(wanted) <= set(decoded.ids):
+        fitted = extend_to_genes(fitted, course.adata, wanted, course.cells.x.cpu().numpy())
+        decoded = names.of(fitted.require_linear().genes)
+    return fitted, decoded, decoded.find_all(given)
