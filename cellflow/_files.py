@@ -1,24 +1,52 @@
 """Atomic writing of files and folders, and checks of their paths.
 
-Output is written under a temporary name in the same folder and then renamed, so that it is either
-complete or absent.
+Output is written under a temporary name in the folder that it goes to and then renamed, so that it
+is either complete or absent. Symbolic links are followed and kept: output named by a link goes to
+the file or folder that the link leads to.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cellflow._errors import CellflowError, FileError
+from cellflow._errors import CellflowError, FileError, InputError
+
+#: Tensors in the folder of a flow or of another fitted object, by which such folders are known.
+TENSORS = "tensors.safetensors"
+
+#: Ending of a zarr store that is a folder, and of one in a single file.
+ZARR, ZIPPED = ".zarr", ".zarr.zip"
+
+#: Places of devices and of the kernel, where files are not what they seem.
+_SYSTEM = tuple(Path(name) for name in ("/dev", "/proc", "/sys"))
+
+#: Endings of files that cellflow reads or writes; a folder or a checkpoint has none of them.
+_FILES = (".h5ad", ".h5", ".hdf5", ".loom", ZARR, ".zip", ".csv", ".tsv", ".xlsx", ".gz", ".json",
+          ".yaml", ".yml", ".npz", ".npy", ".parquet", ".png", ".pdf", ".svg", ".gif", ".html",
+          ".mp4")  # fmt: skip
 
 
 def check_is_file(path: Path) -> None:
     """Raise `FileError` unless `path` is an existing file."""
     if not path.is_file():
         raise FileError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
+
+
+def check_ending(path: Path, endings: Iterable[str], what: str) -> None:
+    """Raise `InputError` unless the name of `path` has one of the endings of files of `what`."""
+    valid = tuple(endings)
+    if not any(path.name.endswith(ending) and path.name != ending for ending in valid):
+        *others, last = valid
+        listed = f"{', '.join(others)} or {last}" if others else last
+        example = f"{_bare_name(path) or 'output'}{valid[0]}"
+        raise InputError(
+            f"cannot write {path}: {what} are written as {listed}; name it {example}, for instance"
+        )
 
 
 def check_file_target(path: Path, *, overwrite: bool) -> None:
@@ -28,15 +56,99 @@ def check_file_target(path: Path, *, overwrite: bool) -> None:
         raise FileError(f"cannot write {path}: it exists and is not a file; choose another path")
 
 
+def check_folder_target(path: Path, *, overwrite: bool, what: str) -> None:
+    """Raise an error if no folder with `what` can be written to `path`, or its name is a file's."""
+    check_place(path, what)
+    check_target(path, overwrite=overwrite)
+    if path.exists() and not path.is_dir():
+        raise FileError(f"cannot write {path}: it exists and is not a folder; choose another path")
+
+
+def check_place(path: Path, what: str) -> None:
+    """Raise an error if a folder with `what`, which may exist, must not be at `path`."""
+    check_not_named(path, f"the folder of {what}")
+    _check_place(path, follow_link(path))
+
+
+def check_not_named(path: Path, what: str) -> None:
+    """Raise `InputError` if `path`, which gets `what`, has the ending of a file of another kind."""
+    if path.suffix.lower() in _FILES:
+        raise InputError(
+            f"cannot write {path}: {what} would have the name of a {path.suffix} file; leave the "
+            f"ending out, as in {_bare_name(path)}"
+        )
+
+
+def _bare_name(path: Path) -> str:
+    """Return the name of a path without endings of files."""
+    while path.suffix.lower() in _FILES or path.suffix[1:].isalpha():
+        path = path.with_suffix("")
+    return path.name.removeprefix(".")
+
+
 def check_target(path: Path, *, overwrite: bool) -> None:
     """Raise `FileError` if neither file nor folder can be written to `path`."""
+    target = follow_link(path)
+    _check_place(path, target)
     if path.exists() and not overwrite:
         raise FileError(f"{path} exists already; overwrite it with --force or overwrite=True")
-    parent = path.absolute().parent
+    parent = target.parent
     if not parent.is_dir():
         raise FileError(f"cannot write {path}: the folder {parent} does not exist")
     with _scratch_folder(path):
         pass
+
+
+def check_apart(path: Path, inputs: Iterable[str | Path | None]) -> None:
+    """Raise `FileError` if output to `path` would replace a file or folder that is read.
+
+    Names do not matter: links and relative paths lead to the same file.
+    """
+    target = follow_link(path)
+    for read in (Path(each) for each in inputs if each is not None):
+        if not read.exists():
+            continue
+        if target == Path(os.path.realpath(read)) or (path.exists() and path.samefile(read)):
+            same = "" if path == read else f" (as {read})"
+            raise FileError(
+                f"cannot write {path}: it is read{same}, and the result would replace it; choose "
+                "another path"
+            )
+
+
+def follow_link(path: Path) -> Path:
+    """Return the path that output goes to: where a symbolic link leads, else `path`, absolute.
+
+    Raises
+    ------
+    FileError
+        For a link that leads back to itself.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise FileError(f"cannot write {path}: it is a link that leads back to itself")
+    return target
+
+
+def _check_place(path: Path, target: Path) -> None:
+    """Raise `FileError` for devices, pipes, system folders, and the inside of a flow or store."""
+    for place in (path.absolute(), target):
+        if any(place.is_relative_to(system) for system in _SYSTEM):
+            raise FileError(
+                f"cannot write {path}: results are files and folders, and are not written under "
+                f"{', '.join(map(str, _SYSTEM))}; choose another path"
+            )
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise FileError(
+            f"cannot write {path}: it is a pipe, a socket or a device; choose another path"
+        )
+    for folder in target.parents:
+        if folder.suffix == ZARR or (folder / TENSORS).is_file():
+            kind = "a zarr store" if folder.suffix == ZARR else "a saved flow"
+            raise FileError(
+                f"cannot write {path}: {folder} is the folder of {kind}, which has no other files; "
+                "choose a path outside it"
+            )
 
 
 @contextmanager
@@ -46,25 +158,26 @@ def atomic_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     with _scratch_folder(path) as scratch:
         staged = scratch / path.name
         yield staged
-        staged.replace(path)
+        staged.replace(follow_link(path))
 
 
 @contextmanager
 def atomic_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield the path of a temporary folder, renamed to `path` when the block completes."""
     check_target(path, overwrite=overwrite)
+    target = follow_link(path)
     with _scratch_folder(path) as scratch:
         staged = scratch / path.name
         staged.mkdir()
         yield staged
         replaced = scratch / f"{path.name}.replaced"
-        if path.exists():
-            path.rename(replaced)
+        if target.exists():
+            target.rename(replaced)
         try:
-            staged.rename(path)
+            staged.rename(target)
         except OSError:
             if replaced.exists():
-                replaced.rename(path)
+                replaced.rename(target)
             raise
 
 
@@ -86,8 +199,9 @@ def reraise_as_file_error(problem: str, advice: str = "") -> Iterator[None]:
 
 @contextmanager
 def _scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside the file or folder that output named `path` goes to."""
     try:
-        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.absolute().parent))
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=follow_link(path).parent))
     except OSError as error:
         raise FileError(f"cannot write {path}: {error.strerror or error}") from error
     try:

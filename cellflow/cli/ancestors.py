@@ -7,7 +7,7 @@ from typing import Any
 import rich_click as click
 
 from cellflow.cli import cell_options, options
-from cellflow.cli.outputs import write_cells
+from cellflow.cli.outputs import annotate_cells
 
 
 @click.command(panel=options.FOLLOW)
@@ -18,4 +18,4 @@ def ancestors(**given: Any) -> None:
     The result is a copy of FILE with obs cellflow_ancestors, the weight of each cell of that time
     point; weights sum to one.
     """
-    write_cells("ancestors", **given)
+    annotate_cells("ancestors", **given)

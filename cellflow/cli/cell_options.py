@@ -143,7 +143,7 @@ move_options = options.compose(
         help="Time to move the cells to: a number in the unit of the time course, or a label such "
         "as 'day 3'.",
     ),
-    options.output(metavar="FILE.h5ad", help="File for the moved cells."),
+    options.output(metavar="CELLS", help=f"File for the moved cells; {options.CELLS}."),
     options.time_key,
     options.force,
     extras,
@@ -159,7 +159,7 @@ relative_options = options.compose(
     options.flow,
     selected_cells,
     time_of_course(required=True, help="Time point at which to look for them."),
-    options.output(metavar="FILE.h5ad", help="Copy of FILE with their weights."),
+    options.output(metavar="CELLS", help=f"Copy of FILE with their weights; {options.CELLS}."),
     options.time_key,
     options.force,
     descent,

@@ -12,7 +12,7 @@ from cellflow.cli import options
 
 @click.command(panel=options.PREPARE)
 @options.course
-@options.output(metavar="FILE", help="Copy of FILE with the representation, of the same format.")
+@options.output(metavar="CELLS", help=f"Copy of FILE with the representation; {options.CELLS}.")
 @options.time_key
 @options.time_order
 @options.force
@@ -35,13 +35,13 @@ def embed(
     in chunks, by Dask.
     """
     from cellflow import pp
-    from cellflow._keys import REPRESENTATION
     from cellflow._log import log_info
-    from cellflow.io import check_copy_target, open_cells, time_key_of, write_copy
+    from cellflow.cli.outputs import check_cells
+    from cellflow.io import open_cells, time_key_of, write_copy
 
-    check_copy_target(file, output, overwrite=force)
+    check_cells(output, force=force)
     adata = open_cells(file)
     pp.time_points(adata, time_key_of(adata, time_key), order=time_order)
     pp.embed(adata, **settings)
-    write_copy(adata, file, output, obsm=[REPRESENTATION], overwrite=force)
+    write_copy(adata, file, output, overwrite=force)
     log_info(f"wrote {output}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from cellflow.cli import cell_options, options
-from cellflow.cli.outputs import write_cells
+from cellflow.cli.outputs import annotate_cells
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -48,7 +48,7 @@ def _split_pair(text: str) -> tuple[str | None, str]:
 @cell_options.groups(
     help="Column of obs with the groups that are the fates. [default: clusters of the last cells]"
 )
-@options.output(metavar="FILE.h5ad", help="Copy of FILE with fates.")
+@options.output(metavar="CELLS", help=f"Copy of FILE with fates; {options.CELLS}.")
 @cell_options.cells(
     help="Cells to estimate fates of: 'column=value', 'column=\"a & b\",c & day=2', or the name of "
     "a cell. [default: all until --time]",
@@ -72,7 +72,7 @@ def fates(**given: Any) -> None:
     The result is a copy of FILE with obsm fate_probabilities, obs fate_GROUP for each group, and
     obs fate_entropy.
     """
-    write_cells("fates", summary=_count, **given)
+    annotate_cells("fates", summary=_count, **given)
 
 
 def _count(adata: AnnData) -> str:

@@ -41,13 +41,13 @@ def finetune(
     """
     from cellflow import Flow, tl
     from cellflow._log import log_info
-    from cellflow.flow import check_flow_target
+    from cellflow.cli.outputs import check_flow
     from cellflow.io import open_cells
     from cellflow.representation import columns_of
     from cellflow.training import resolve_fine_tuning
 
-    check_flow_target(output, overwrite=force)
-    options.take_checkpoint(changes, force=force)
+    check_flow(output, force=force, inputs=[file, flow_path])
+    options.take_checkpoint(changes, force=force, inputs=[file, flow_path])
     checkpoint = changes.pop("checkpoint")
     flow = Flow.load(flow_path)
     adata = open_cells(file, columns_of(flow, time_key))

@@ -64,13 +64,13 @@ def fit(
     """
     from cellflow import Flow, pp, tl
     from cellflow._log import log_info
-    from cellflow.flow import check_flow_target
+    from cellflow.cli.outputs import check_flow
     from cellflow.io import open_cells
     from cellflow.representation import RepresentationSettings
     from cellflow.training import ProcessGroup, process_group
 
-    check_flow_target(output, overwrite=force)
-    options.take_checkpoint(settings, force=force)
+    check_flow(output, force=force, inputs=[file, prior])
+    options.take_checkpoint(settings, force=force, inputs=[file, prior])
     columns = [settings[name] for name in ("time_key", "label_key", "lineage_key", "growth_key")]
     adata = open_cells(file, [*columns, *settings["condition_keys"]])
     options.record_order(adata, settings["time_key"], time_order)

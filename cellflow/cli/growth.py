@@ -11,7 +11,7 @@ from cellflow.cli import cell_options, options
 
 @click.command(panel=options.PREPARE)
 @options.course
-@options.output(metavar="FILE.h5ad", help="Copy of FILE with growth rates.")
+@options.output(metavar="CELLS", help=f"Copy of FILE with growth rates; {options.CELLS}.")
 @options.time_key
 @options.time_order
 @options.force
@@ -56,18 +56,19 @@ def growth(
     --objective growth reads.
     """
     from cellflow import Flow, pp, tl
-    from cellflow._files import check_file_target
     from cellflow._log import log_info
-    from cellflow.io import read_h5ad, write_h5ad
+    from cellflow.cli.outputs import check_cells
+    from cellflow.io import open_cells, write_copy
 
     if learned is not None and (species or gene_symbols or per or layer):
         raise click.UsageError(
             "--learned does not use genes; leave out --species, --gene-symbols, --per and --layer"
         )
-    check_file_target(output, overwrite=force)
-    adata = read_h5ad(file)
+    check_cells(output, force=force, inputs=[learned])
+    flow = None if learned is None else Flow.load(learned)
+    adata = open_cells(file)
     options.record_order(adata, time_key, time_order)
-    if learned is None:
+    if flow is None:
         pp.growth(
             adata,
             time_key=time_key,
@@ -77,6 +78,6 @@ def growth(
             layer=layer,
         )
     else:
-        tl.growth(adata, Flow.load(learned), time_key=time_key)
-    write_h5ad(adata, output, overwrite=force)
+        tl.growth(adata, flow, time_key=time_key)
+    write_copy(adata, file, output, overwrite=force)
     log_info(f"wrote {output}")

@@ -57,12 +57,12 @@ def holdout(
     seconds for hundreds of cells per time, minutes and some 10 GB for 8,000.
     """
     from cellflow import tl
-    from cellflow._files import check_file_target
     from cellflow._log import log_info
+    from cellflow.cli.outputs import check_file
     from cellflow.cli.terminal import print_scores
-    from cellflow.io import read_h5ad, write_scores
+    from cellflow.io import SCORES, read_h5ad, write_scores
 
-    check_file_target(output, overwrite=force)
+    check_file(output, SCORES, "scores", force=force, inputs=[file])
     adata = read_h5ad(file)
     options.record_order(adata, settings["time_key"], time_order)
     scores = tl.holdout(

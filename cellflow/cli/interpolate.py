@@ -19,7 +19,7 @@ from cellflow.cli import cell_options, options
     panel=options.DATA,
     help="Time to predict: a number in the unit of the time course, or a label such as 'day 3'.",
 )
-@options.output(metavar="FILE.h5ad", help="File for the predicted cells.")
+@options.output(metavar="CELLS", help=f"File for the predicted cells; {options.CELLS}.")
 @options.start
 @options.time_key
 @options.force
@@ -47,13 +47,13 @@ def interpolate(
     representation was made from genes.
     """
     from cellflow import Flow, tl
-    from cellflow._files import check_file_target
     from cellflow._log import log_info
+    from cellflow.cli.outputs import check_cells
     from cellflow.io import open_cells, write_h5ad
     from cellflow.representation import columns_of
     from cellflow.training import resolve_device
 
-    check_file_target(output, overwrite=force)
+    check_cells(output, force=force, inputs=[file, flow_path])
     flow = Flow.load(flow_path, device=resolve_device(device))
     adata = open_cells(file, [*columns_of(flow, time_key), *obs_keys])
     predicted = tl.interpolate(

@@ -7,13 +7,13 @@ from typing import Any
 import rich_click as click
 
 from cellflow.cli import options
-from cellflow.cli.outputs import write_cells
+from cellflow.cli.outputs import annotate_cells
 
 
 @click.command(panel=options.GENES)
 @options.course
 @options.flow
-@options.output(metavar="FILE.h5ad", help="Copy of FILE with potentials.")
+@options.output(metavar="CELLS", help=f"Copy of FILE with potentials; {options.CELLS}.")
 @options.time_key
 @options.force
 @options.device
@@ -24,4 +24,4 @@ def landscape(**given: Any) -> None:
     The density starts as a Gaussian at the first time point. The result is a copy of FILE with
     obs cellflow_potential, which is comparable between cells of the same time point.
     """
-    write_cells("landscape", **given)
+    annotate_cells("landscape", **given)

@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,9 @@ time_order = click.option(
 )
 
 output = functools.partial(click.option, "--output", type=PATH, required=True, panel=DATA)
+
+#: Formats of cells, for help messages; the ending decides.
+CELLS = ".h5ad, .zarr or .zarr.zip"
 
 table = output(metavar="TABLE", help="Table to write: .csv or .tsv.")
 
@@ -471,8 +474,12 @@ checkpoint = compose(
 )
 
 
-def take_checkpoint(settings: dict[str, Any], *, force: bool) -> None:
+def take_checkpoint(
+    settings: dict[str, Any], *, force: bool, inputs: Iterable[str | Path | None]
+) -> None:
     """Replace the three options of a checkpoint by one `Checkpoint`, or None.
+
+    `inputs` are files and folders that the command reads, which a checkpoint must not replace.
 
     Raises
     ------
@@ -487,8 +494,10 @@ def take_checkpoint(settings: dict[str, Any], *, force: bool) -> None:
     settings["checkpoint"] = None
     if path is not None:
         from cellflow import Checkpoint
-        from cellflow._files import check_file_target
+        from cellflow._files import check_apart, check_file_target, check_not_named
 
+        check_not_named(path, "a checkpoint")
+        check_apart(path, inputs)
         check_file_target(path, overwrite=force or resume)
         settings["checkpoint"] = Checkpoint(path, every, resume)
     elif resume:

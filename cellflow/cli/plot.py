@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
-from cellflow.cli import options
+from cellflow.cli import cell_options, options
 from cellflow.cli.completion import complete_column, complete_embedding
 from cellflow.cli.outputs import ANIMATIONS, write_figure
 
@@ -61,7 +63,7 @@ def interpolation(file: Path, predicted: Path, time_key: str | None, **given: An
     """Draw predicted cells over the measured cells in FILE."""
     from cellflow.io import open_cells
 
-    cells = (open_cells(file, [time_key]), open_cells(predicted))
+    cells = (partial(open_cells, file, [time_key]), partial(open_cells, predicted))
     write_figure("interpolation", *cells, time_key=time_key, **given)
 
 
@@ -104,15 +106,16 @@ def trajectories(
 ) -> None:
     """Draw the paths of cells in FILE along a flow."""
     from cellflow import Flow
-    from cellflow.io import read_h5ad
+    from cellflow.io import open_cells
 
+    followed: Callable[[], Any]
     if flow_path is not None and paths is None:
-        followed = Flow.load(flow_path)
+        followed = partial(Flow.load, flow_path)
     elif paths is not None and flow_path is None:
-        followed = read_h5ad(paths)
+        followed = partial(open_cells, paths)
     else:
         raise click.UsageError("give either --flow or --paths")
-    write_figure("trajectories", read_h5ad(file), followed, rng=seed, **given)
+    write_figure("trajectories", partial(open_cells, file), followed, rng=seed, **given)
 
 
 @plot.command()
@@ -134,9 +137,10 @@ def trajectories(
 @options.run_options
 def animation(file: Path, paths: Path, **given: Any) -> None:
     """Animate cells of FILE as they move along their paths."""
-    from cellflow.io import read_h5ad
+    from cellflow.io import open_cells
 
-    write_figure("animate", read_h5ad(file), read_h5ad(paths), formats=ANIMATIONS, **given)
+    cells = (partial(open_cells, file), partial(open_cells, paths))
+    write_figure("animate", *cells, formats=ANIMATIONS, **given)
 
 
 @plot.command()
@@ -155,9 +159,9 @@ def animation(file: Path, paths: Path, **given: Any) -> None:
 @options.run_options
 def fates(file: Path, fates: tuple[str, ...], **given: Any) -> None:
     """Draw the fate probabilities that cellflow fates wrote to FILE."""
-    from cellflow.io import read_h5ad
+    from cellflow.io import open_cells
 
-    write_figure("fates", read_h5ad(file), fates=list(fates) or None, **given)
+    write_figure("fates", partial(open_cells, file), fates=list(fates) or None, **given)
 
 
 @plot.command()
@@ -168,9 +172,9 @@ def fates(file: Path, fates: tuple[str, ...], **given: Any) -> None:
 @options.run_options
 def landscape(file: Path, **given: Any) -> None:
     """Draw the potential that cellflow landscape wrote to FILE."""
-    from cellflow.io import read_h5ad
+    from cellflow.io import open_cells
 
-    write_figure("landscape", read_h5ad(file), **given)
+    write_figure("landscape", partial(open_cells, file), **given)
 
 
 @plot.command()
@@ -198,9 +202,9 @@ def landscape(file: Path, **given: Any) -> None:
 @options.run_options
 def sankey(file: Path, transitions: Path, **given: Any) -> None:
     """Draw which groups of cells in FILE become which."""
-    from cellflow.io import read_h5ad, read_table
+    from cellflow.io import open_cells, read_table
 
-    write_figure("sankey", read_h5ad(file), read_table(transitions), **given)
+    write_figure("sankey", partial(open_cells, file), partial(read_table, transitions), **given)
 
 
 @plot.command()
@@ -222,14 +226,20 @@ def sankey(file: Path, transitions: Path, **given: Any) -> None:
     panel=options.DATA,
     help="Streamlines, arrows on a grid, or arrows of single cells.",
 )
-@options.color
+@click.option(
+    "--color",
+    metavar="NAME",
+    panel=options.DATA,
+    help="Column of obs, or gene, to colour by.",
+)
+@cell_options.gene_symbols
 @options.force
 @options.run_options
 def velocity(file: Path, kind: str, **given: Any) -> None:
     """Draw the velocities that cellflow velocity wrote to FILE."""
-    from cellflow.io import read_h5ad
+    from cellflow.io import open_cells
 
-    write_figure(f"velocity_{kind}", read_h5ad(file), **given)
+    write_figure(f"velocity_{kind}", partial(open_cells, file), **given)
 
 
 @plot.command("gene-trends")
@@ -250,7 +260,7 @@ def gene_trends(table: Path, genes: tuple[str, ...], **given: Any) -> None:
     """Draw the gene trends in TABLE, which cellflow gene-trends wrote, one panel per gene."""
     from cellflow.io import read_table
 
-    write_figure("gene_trends", read_table(table), genes=genes or None, **given)
+    write_figure("gene_trends", partial(read_table, table), genes=genes or None, **given)
 
 
 @plot.command()
@@ -262,9 +272,9 @@ def gene_trends(table: Path, genes: tuple[str, ...], **given: Any) -> None:
 @options.run_options
 def growth(file: Path, **given: Any) -> None:
     """Draw the growth rates that cellflow growth wrote to FILE."""
-    from cellflow.io import read_h5ad
+    from cellflow.io import open_cells
 
-    write_figure("growth", read_h5ad(file), **given)
+    write_figure("growth", partial(open_cells, file), **given)
 
 
 @plot.command()
@@ -276,7 +286,7 @@ def holdout(scores: Path, **given: Any) -> None:
     """Draw the scores that cellflow holdout wrote to SCORES, with the baselines."""
     from cellflow.io import read_scores
 
-    write_figure("holdout", read_scores(scores), **given)
+    write_figure("holdout", partial(read_scores, scores), **given)
 
 
 @plot.command()
@@ -288,4 +298,4 @@ def loss(flow_path: Path, **given: Any) -> None:
     """Draw the loss curve of a fitted flow."""
     from cellflow import Flow
 
-    write_figure("loss", Flow.load(flow_path), **given)
+    write_figure("loss", partial(Flow.load, flow_path), **given)

@@ -8,13 +8,13 @@ from typing import Any
 import rich_click as click
 
 from cellflow.cli import options
-from cellflow.cli.outputs import write_cells
+from cellflow.cli.outputs import annotate_cells, check_cells
 
 
 @click.command(panel=options.GENES)
 @options.course
 @options.flow
-@options.output(metavar="FILE.h5ad", help="Copy of FILE with pseudotimes.")
+@options.output(metavar="CELLS", help=f"Copy of FILE with pseudotimes; {options.CELLS}.")
 @click.option(
     "--course",
     "course_path",
@@ -35,7 +35,8 @@ def pseudotime(course_path: Path | None, **given: Any) -> None:
     The result is a copy of FILE with obs cellflow_pseudotime and cellflow_path_length, the length
     of the path along the flow up to the cell.
     """
-    from cellflow.io import read_h5ad
+    from cellflow.io import open_cells
 
-    course = None if course_path is None else read_h5ad(course_path)
-    write_cells("pseudotime", course=course, **given)
+    check_cells(given["output"], force=given["force"], inputs=[course_path])
+    course = None if course_path is None else open_cells(course_path)
+    annotate_cells("pseudotime", course=course, **given)

@@ -48,11 +48,12 @@ def report(
 
     from cellflow import Flow
     from cellflow import report as pages
-    from cellflow._files import check_file_target
     from cellflow._log import log_info
+    from cellflow.cli.outputs import check_file
     from cellflow.io import read_h5ad, read_scores
+    from cellflow.report._write import PAGES
 
-    check_file_target(output, overwrite=force)
+    check_file(output, PAGES, "reports", force=force, inputs=[file, scores])
     mpl.use("agg")
     pages.write(
         read_h5ad(file),

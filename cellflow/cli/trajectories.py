@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command(panel=options.FOLLOW)
 @options.course
 @options.flow
-@options.output(metavar="FILE.h5ad", help="File for the paths.")
+@options.output(metavar="CELLS", help=f"File for the paths; {options.CELLS}.")
 @cell_options.cells(
     help="Cells to follow: 'column=value', 'column=\"a & b\",c & day=2', or the name of a cell. "
     "[default: cells of the first time point, or of the last with --backward]",

@@ -21,7 +21,7 @@ from cellflow.cli import options
     panel=options.DATA,
     help="Folder of a fitted flow; repeatable, for flows with other seeds.",
 )
-@options.output(metavar="FILE.h5ad", help="Copy of FILE with uncertainties.")
+@options.output(metavar="CELLS", help=f"Copy of FILE with uncertainties; {options.CELLS}.")
 @click.option(
     "--time",
     metavar="TIME",
@@ -50,14 +50,15 @@ def uncertainty(
     in their seed share errors that do not show as disagreement.
     """
     from cellflow import Flow, tl
-    from cellflow._files import check_file_target
     from cellflow._log import log_info
-    from cellflow.io import read_h5ad, write_h5ad
+    from cellflow.cli.outputs import check_cells
+    from cellflow.io import open_cells, write_copy
     from cellflow.training import resolve_device
 
-    check_file_target(output, overwrite=force)
-    flows = [Flow.load(path, device=resolve_device(device)) for path in flow_paths]
-    adata = read_h5ad(file)
+    check_cells(output, force=force, inputs=flow_paths)
+    target = resolve_device(device)
+    flows = [Flow.load(path, device=target) for path in flow_paths]
+    adata = open_cells(file)
     tl.uncertainty(adata, flows, time=time, n_neighbors=n_neighbors, time_key=time_key)
-    write_h5ad(adata, output, overwrite=force)
+    write_copy(adata, file, output, overwrite=force)
     log_info(f"wrote {output}")

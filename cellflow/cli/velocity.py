@@ -7,13 +7,13 @@ from typing import Any
 import rich_click as click
 
 from cellflow.cli import options
-from cellflow.cli.outputs import write_cells
+from cellflow.cli.outputs import annotate_cells
 
 
 @click.command(panel=options.GENES)
 @options.course
 @options.flow
-@options.output(metavar="FILE.h5ad", help="Copy of FILE with velocities.")
+@options.output(metavar="CELLS", help=f"Copy of FILE with velocities; {options.CELLS}.")
 @click.option(
     "--basis",
     metavar="NAME",
@@ -44,4 +44,4 @@ def velocity(**given: Any) -> None:
     The result is a copy of FILE that cellflow plot velocity draws, and that scVelo and CellRank
     can read.
     """
-    write_cells("velocity", **given)
+    annotate_cells("velocity", **given)

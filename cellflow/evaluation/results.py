@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cellflow._errors import FileError
-from cellflow._files import atomic_file, check_target
+from cellflow._files import atomic_file, check_place, check_target
 
 _FORMAT = "cellflow-benchmark"
 
@@ -41,6 +41,7 @@ class ResultsFolder:
             If it cannot be written to, or holds something else.
         """
         path = Path(path)
+        check_place(path, "a benchmark")
         if path.exists() and not path.is_dir():
             raise FileError(f"{path} is a file; a benchmark needs a folder")
         if path.is_dir() and any(path.iterdir()):

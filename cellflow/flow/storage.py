@@ -21,9 +21,12 @@ from torch import Tensor
 
 from cellflow._checks import format_list
 from cellflow._errors import FileError, InputError
-from cellflow._files import atomic_folder, check_target, reraise_as_file_error
-
-TENSORS = "tensors.safetensors"
+from cellflow._files import (
+    TENSORS,
+    atomic_folder,
+    check_folder_target,
+    reraise_as_file_error,
+)
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,8 @@ class Stored:
 
 
 def check_flow_target(path: Path, *, overwrite: bool, form: Format = FLOW) -> None:
-    """Raise `FileError` unless a flow can be saved to `path`; only a flow is overwritten."""
-    check_target(path, overwrite=overwrite)
+    """Raise an error unless a flow can be saved to `path`; only a flow is overwritten."""
+    check_folder_target(path, overwrite=overwrite, what=f"a {form.what}")
     if path.exists():
         _check_format(path, form)
 

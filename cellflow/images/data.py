@@ -11,7 +11,7 @@ import numpy as np
 
 from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
-from cellflow._files import atomic_file
+from cellflow._files import atomic_file, check_ending
 
 #: Axes of pixel arrays.
 IMAGES, FRAMES = "(images, height, width, channels)", "(frames, images, height, width, channels)"
@@ -160,8 +160,7 @@ class ImageSet:
             If `path` cannot be written, or exists while `overwrite` is off.
         """
         path = Path(path)
-        if path.suffix != ".npz":
-            raise InputError(f"image sets are saved as .npz files; got {path}")
+        check_ending(path, (".npz",), "images")
         arrays: dict[str, Any] = {"images": self.pixels, **more}
         if self.labels is not None:
             arrays |= {"labels": self.labels, "classes": np.array(self.classes)}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
-from cellflow._files import atomic_file
+from cellflow._files import atomic_file, check_ending
 from cellflow.images.data import FRAMES, check_pixels
 
 _WIDTH = 600
@@ -95,6 +95,7 @@ def write_png(
     overwrite
         Whether a file of that name is replaced.
     """
+    check_ending(Path(path), (".png",), "pictures")
     if isinstance(picture, np.ndarray):
         picture = grid(picture)
     with atomic_file(Path(path), overwrite=overwrite) as staged:
@@ -126,6 +127,7 @@ def write_gif(
     overwrite
         Whether a file of that name is replaced.
     """
+    check_ending(Path(path), (".gif",), "animations")
     check_pixels(frames, FRAMES)
     check_positive(seconds, "seconds")
     first, *others = (grid(images, columns=columns, scale=scale) for images in frames)

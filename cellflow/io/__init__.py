@@ -1,7 +1,7 @@
 """Read files and slots of an AnnData; turn cells and their times into populations."""
 
 from cellflow.io.anndata_files import (
-    check_copy_target,
+    check_cells_target,
     open_cells,
     read_h5ad,
     write_copy,
@@ -20,8 +20,8 @@ from cellflow.io.flow_time_points import (
 from cellflow.io.gene_names import GeneNames
 from cellflow.io.groups import check_groups, groups_of, is_continuous, name_group
 from cellflow.io.populations import SideColumns, check_growth_key, populations
-from cellflow.io.scores import read_scores, write_scores
-from cellflow.io.text_tables import check_table_target, read_table, write_table
+from cellflow.io.scores import SCORES, read_scores, write_scores
+from cellflow.io.text_tables import TABLES, check_table_target, read_table, write_table
 from cellflow.io.time_columns import unknown_labels
 from cellflow.io.time_points import (
     TimePoints,
@@ -34,11 +34,14 @@ from cellflow.io.time_units import detect_unit, format_time, format_times, name_
 
 __all__ = [
     "DEFAULT_WEIGHT",
+    "SCORES",
+    "TABLES",
     "Cells",
     "Conditions",
     "GeneNames",
     "SideColumns",
     "TimePoints",
+    "check_cells_target",
     "check_copy_target",
     "check_groups",
     "check_growth_key",

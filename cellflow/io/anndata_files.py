@@ -1,22 +1,32 @@
-"""Read, open on disk, write and copy AnnData in `.h5ad` files and zarr stores."""
+"""Read, open on disk, write and copy AnnData in `.h5ad` files and zarr stores.
+
+The ending of a name decides the format: `.h5ad`, `.zarr` for a folder, `.zarr.zip` for one file.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import anndata
 import h5py
+import numpy as np
 import pandas as pd
-from anndata import AnnData
+from anndata import AnnData, settings
 from anndata.io import read_elem, sparse_dataset, write_elem
+from scipy.sparse import issparse
 
 from cellflow._errors import FileError
 from cellflow._files import (
+    ZARR,
+    ZIPPED,
     atomic_file,
     atomic_folder,
+    check_ending,
     check_file_target,
     check_is_file,
     check_target,
@@ -25,15 +35,25 @@ from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, read_record
 from cellflow.io.foreign_files import refuse_by_content, refuse_by_name, refuse_folder
 from cellflow.io.hdf5 import Sink, check_structure
 from cellflow.io.time_points import USUAL_TIME_KEYS
+from cellflow.io.zarr_stores import (
+    Group,
+    check_zarr,
+    copy_group,
+    holds_zarr,
+    index_store,
+    new_zarr,
+    open_zarr,
+    zip_store,
+)
 
-#: Ending of a zarr store in one file.
-ZIPPED = ".zarr.zip"
+#: Ending of an AnnData in an HDF5 file.
+_HDF5 = ".h5ad"
 
-#: Ending of a zarr store that is a folder.
-_ZARR = ".zarr"
+#: Write columns of text with missing values, which files that are read may have.
+_NULLABLE = partial(settings.override, allow_write_nullable_strings=True)
 
-#: A group of an `.h5ad` file or of a zarr store.
-Group = Any
+#: Endings of files of cells.
+CELLS = (_HDF5, ZARR, ZIPPED)
 
 
 def read_h5ad(path: str | Path) -> AnnData:
@@ -45,13 +65,17 @@ def read_h5ad(path: str | Path) -> AnnData:
         If the file is missing, not HDF5, truncated, or not an AnnData.
     """
     path = Path(path)
-    if path.name.endswith((".zarr", ZIPPED)) and path.exists():
-        return _read_zarr(path)
-    _check_is_h5ad(path)
+    store = open_zarr(path) if _is_zarr(path) else None
+    if store is None:
+        _check_is_h5ad(path)
     try:
-        return anndata.read_h5ad(path)
-    except Exception as error:  # h5py and anndata raise many kinds for damaged files
+        return anndata.read_h5ad(path) if store is None else anndata.io.read_zarr(store)
+    except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error
+
+
+def _is_zarr(path: Path) -> bool:
+    return path.name.endswith((ZARR, ZIPPED))
 
 
 def _read_error(path: Path, error: Exception) -> FileError:
@@ -74,37 +98,74 @@ def _check_is_h5ad(path: Path) -> None:
         raise _read_error(path, error) from error
 
 
-def _read_zarr(path: Path) -> AnnData:
-    try:
-        from zarr.storage import LocalStore, ZipStore
-
-        store = LocalStore(path) if path.is_dir() else ZipStore(path, mode="r")
-        return anndata.read_zarr(store)
-    except Exception as error:  # zarr and anndata raise many kinds for damaged stores
-        raise _read_error(path, error) from error
-
-
-def write_h5ad(adata: AnnData, path: str | Path, *, overwrite: bool = False) -> None:
-    """Write an `.h5ad` file atomically.
+def check_cells_target(path: Path, *, overwrite: bool) -> None:
+    """Raise an error if no cells can be written to `path`; call it before long work.
 
     Raises
     ------
+    InputError
+        If its ending is not that of a file of cells.
+    FileError
+        If it cannot be written, exists and `overwrite` is False, or is a folder other than a store.
+    """
+    check_ending(path, CELLS, "cells")
+    if _is_zarr(path):
+        check_zarr(path)
+    if path.suffix != ZARR:
+        check_file_target(path, overwrite=overwrite)
+        return
+    check_target(path, overwrite=overwrite)
+    if path.exists() and not holds_zarr(path):
+        raise FileError(f"cannot write {path}: it exists and is not a zarr store; choose another")
+
+
+def write_h5ad(adata: AnnData, path: str | Path, *, overwrite: bool = False) -> None:
+    """Write an `.h5ad` file or a zarr store, by the ending of `path`, atomically.
+
+    Raises
+    ------
+    InputError
+        If the ending of `path` is not `.h5ad`, `.zarr` or `.zarr.zip`.
     FileError
         If `path` cannot be written, or exists and `overwrite` is False.
     """
-    with atomic_file(Path(path), overwrite=overwrite) as staged:
+    path = Path(path)
+    with _stage(path, overwrite=overwrite) as staged:
         # `AnnData.write_h5ad` does the same, but cannot write to an open file.
         adata.strings_to_categoricals()
         if adata.raw is not None:
             adata.strings_to_categoricals(adata.raw.var)
-        with Sink(str(staged)) as sink, h5py.File(sink, "w") as file:
-            write_elem(file, "/", adata, dataset_kwargs={"compression": "gzip"})
+        if _is_zarr(path):
+            write_elem(new_zarr(staged), "/", adata)
+            index_store(staged, new=True)
+        else:
+            with Sink(str(staged)) as sink, h5py.File(sink, "w") as file:
+                write_elem(file, "/", adata, dataset_kwargs={"compression": "gzip"})
+
+
+@contextmanager
+def _stage(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yield the path of a new file, or an empty folder for a store, that becomes `path`."""
+    check_cells_target(path, overwrite=overwrite)
+    if path.suffix == ZARR:
+        with atomic_folder(path, overwrite=overwrite) as staged, _NULLABLE():
+            yield staged
+        return
+    with atomic_file(path, overwrite=overwrite) as staged, _NULLABLE():
+        if not _is_zarr(path):
+            yield staged
+            return
+        folder = staged.with_name("store")
+        folder.mkdir()
+        yield folder
+        zip_store(folder, staged)
 
 
 def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) -> AnnData:
     """Open an `.h5ad` file or a zarr store; matrices stay on disk until they are used.
 
-    `X`, layers and dense `obsm` keys are on-disk arrays. `raw`, `obsp` and `varp` are left out.
+    `X`, layers, the `X` of `raw` and dense `obsm` keys are on-disk arrays. `obsp` and `varp` are
+    left out.
     Files that AnnData before 0.8 wrote are read into memory.
 
     Parameters
@@ -134,106 +195,87 @@ def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) ->
             obsm={key: _on_disk(each, dense_only=True) for key, each in _members(root, "obsm")},
             varm={key: read_elem(each) for key, each in _members(root, "varm")},
             layers={key: _on_disk(each) for key, each in _members(root, "layers")},
+            raw=_raw(root),
         )
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error
 
 
-def check_copy_target(source: Path, path: Path, *, overwrite: bool) -> None:
-    """Raise an error if `write_copy` cannot write to `path`; call it before long work."""
-    if (source.suffix == _ZARR) != (path.suffix == _ZARR):
-        kind = "a zarr store" if source.suffix == _ZARR else "a file"
-        raise FileError(
-            f"{source} is {kind}, so its copy must be one too: name the output "
-            f"*{source.suffix or '.h5ad'}, not {path.name}"
-        )
-    check = check_target if source.suffix == _ZARR else check_file_target
-    check(path, overwrite=overwrite)
+def write_copy(adata: AnnData, source: Path, path: Path, *, overwrite: bool = False) -> None:
+    """Copy the file that `adata` was opened from, with what was added to `adata`.
 
-
-def write_copy(
-    adata: AnnData, source: Path, path: Path, *, obsm: Collection[str] = (), overwrite: bool = False
-) -> None:
-    """Copy the file that `adata` was opened from, with its `obs`, `uns` and new `obsm` keys.
-
-    Matrices are copied on disk and never loaded. The copy is written atomically.
+    Written anew are `obs`, `var`, `uns`, and members of `obsm` and `layers` that are in memory. All
+    else, `raw`, `obsp` and `varp` included, is copied on disk and never loaded. The ending of
+    `path` decides the format of the copy, which is written atomically.
 
     Parameters
     ----------
     adata
-        Cells that `open_cells` opened from `source`.
+        Cells that `open_cells` opened from `source`, with all columns.
     source, path
-        The original and the copy: files, or zarr stores.
-    obsm
-        Keys of `obsm` that were added.
+        The original and the copy: files, or zarr stores. They may be the same.
     overwrite
         Replace an existing `path`.
 
     Raises
     ------
+    InputError
+        If the ending of `path` is not that of a file of cells.
     FileError
         If `path` cannot be written, or exists and `overwrite` is False.
     """
-    check_copy_target(source, path, overwrite=overwrite)
-    if source.suffix == _ZARR:
-        with atomic_folder(path, overwrite=overwrite) as staged:
-            shutil.copytree(source, staged, dirs_exist_ok=True)
-            _write_into(_zarr(staged, "r+"), adata, obsm)
-            _renew_index(staged)
-    elif _root(source) is None:
+    root = _root(source)
+    if root is None:
         write_h5ad(adata, path, overwrite=overwrite)
-    else:
-        with atomic_file(path, overwrite=overwrite) as staged:
+        return
+    with _stage(path, overwrite=overwrite) as staged:
+        if _is_zarr(path):
+            as_it_is = source.is_dir()
+            if as_it_is:
+                shutil.copytree(source, staged, dirs_exist_ok=True)
+            else:
+                copy_group(root, new_zarr(staged))
+            _write_into(open_zarr(staged, "r+"), adata)
+            index_store(staged, new=not as_it_is)
+            return
+        if _is_zarr(source):
+            with Sink(str(staged)) as sink, h5py.File(sink, "w") as file:
+                copy_group(root, file)
+        else:
             shutil.copyfile(source, staged)
-            with h5py.File(staged, "r+") as file:
-                _write_into(file, adata, obsm)
+        with h5py.File(staged, "r+") as file:
+            _write_into(file, adata)
 
 
-def _write_into(root: Group, adata: AnnData, obsm: Collection[str]) -> None:
-    write_elem(root, "obs", adata.obs)
+def _write_into(root: Group, adata: AnnData) -> None:
+    for name in ("obs", "var"):
+        write_elem(root, name, getattr(adata, name))
     write_elem(root, "uns", dict(adata.uns))
-    for key in obsm:
-        write_elem(root, f"obsm/{key}", adata.obsm[key])
+    for name in ("obsm", "layers"):
+        for key, value in getattr(adata, name).items():
+            if isinstance(value, np.ndarray | pd.DataFrame) or issparse(value):
+                write_elem(root, f"{name}/{key}", value)
 
 
 def _root(path: Path) -> Group | None:
-    """Open the root group; None for zipped stores and for files of AnnData before 0.8."""
-    if path.suffix == _ZARR and path.is_dir():
-        return _zarr(path, "r")
-    if path.name.endswith(ZIPPED):
-        return None
-    _check_is_h5ad(path)
-    try:
-        root = h5py.File(path, "r")
-    except OSError as error:
-        raise FileError(
-            f"{path} cannot be read: it is damaged or not an AnnData ({error})"
-        ) from error
+    """Open the root group; None for files of AnnData before 0.8."""
+    if _is_zarr(path):
+        root = open_zarr(path)
+    else:
+        _check_is_h5ad(path)
+        try:
+            root = h5py.File(path, "r")
+        except OSError as error:
+            raise _read_error(path, error) from error
     return root if root.attrs.get("encoding-type") == "anndata" else None
 
 
-def _zarr(path: Path, mode: Literal["r", "r+"]) -> Group:
-    try:
-        import zarr
-    except ImportError as error:
-        raise FileError(
-            f"{path} is a zarr store; to read it, pip install 'cellflow-snapshots[dask]'"
-        ) from error
-    try:
-        # A consolidated index would not include members that are added later.
-        return zarr.open_group(str(path), mode=mode, use_consolidated=False)
-    except Exception as error:  # zarr raises many kinds of errors
-        raise FileError(
-            f"{path} cannot be read: it is damaged or not a zarr store ({error})"
-        ) from error
-
-
-def _renew_index(path: Path) -> None:
-    """Renew the consolidated index of a store, if it has one."""
-    import zarr
-
-    if zarr.open_group(str(path), mode="r").metadata.consolidated_metadata is not None:
-        zarr.consolidate_metadata(str(path))
+def _raw(root: Group) -> dict[str, Any] | None:
+    """Return what `AnnData.raw` is made of; None if there is none, or in an older layout."""
+    if "raw" not in root or root["raw"].attrs.get("encoding-type") != "raw":
+        return None
+    varm = {key: read_elem(each) for key, each in _members(root["raw"], "varm")}
+    return {"X": _on_disk(root["raw/X"]), "var": read_elem(root["raw/var"]), "varm": varm}
 
 
 def _members(root: Group, name: str) -> list[tuple[str, Any]]:

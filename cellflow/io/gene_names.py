@@ -28,6 +28,11 @@ _IDENTIFIER = re.compile(
     r"ENS[A-Z]{0,6}G\d{6,}(\.\d+)?(_PAR_Y)?|FBgn\d{7}|WBGene\d{8}|ZDB-GENE-[\d-]+"
     r"|(MGI|HGNC|RGD|VGNC):\d+|AT[1-5CM]G\d{5}|Y[A-P][LR]\d{3}[CW](-[A-Z])?|\d+"
 )
+#: Name made of a symbol and an Ensembl identifier, in either order.
+_COMBINED = re.compile(
+    r"(?P<before>.+?)[_|:;, ]+ENS[A-Z]{0,6}G\d{6,}(\.\d+)?"
+    r"|ENS[A-Z]{0,6}G\d{6,}(\.\d+)?[_|:;, ]+(?P<after>.+)"
+)
 #: Version of an Ensembl identifier.
 _VERSION = re.compile(r"(ENS[A-Z]{0,6}G\d{6,})\.\d+")
 
@@ -49,7 +54,7 @@ class GeneNames:
     symbols
         Symbol of each gene, g; the identifier where there is no symbol.
     column
-        Column of `var` with the symbols; None if `var_names` are the only names.
+        Column of `var` with the symbols; None if they are read from `var_names`.
     columns
         Columns of `var` that could be named, for messages.
     whole
@@ -72,7 +77,8 @@ class GeneNames:
             Annotation of the genes.
         gene_symbols
             Column with the symbols. None uses a column of a usual name (`feature_name`,
-            `gene_symbols`, `gene_name`, ...) if `var_names` are other names, and reports it.
+            `gene_symbols`, `gene_name`, ...) if `var_names` are other names, or the symbols in
+            `var_names` such as `TP53_ENSG00000141510`, and reports it.
 
         Raises
         ------
@@ -87,7 +93,7 @@ class GeneNames:
                 log_info(f"gene symbols are read from var[{column!r}]")
         else:
             check_choice(column, columns, "var column of gene symbols")
-        symbols = ids if column is None else _read_symbols(var, column)
+        symbols = _split_names(ids) if column is None else _read_symbols(var, column)
         return cls(ids, symbols, column, columns)
 
     def of(self, ids: Sequence[str]) -> GeneNames:
@@ -119,8 +125,13 @@ class GeneNames:
 
     @property
     def has_symbols(self) -> bool:
-        """Whether genes have symbols beside their identifiers."""
-        return self.column is not None
+        """Whether genes have symbols beside their names in `var_names`."""
+        return self.column is not None or self.symbols != self.ids
+
+    @property
+    def source(self) -> str:
+        """Where symbols are read from, for messages."""
+        return "var_names" if self.column is None else f"var[{self.column!r}]"
 
     def find(self, name: str) -> list[int]:
         """Return the positions of a gene by its identifier, symbol or label; none if unknown.
@@ -242,6 +253,16 @@ def _guess_column(var: pd.DataFrame) -> str | None:
         if same.mean() <= (_MOST if identifiers else _FEW):
             return str(plain[name])
     return None
+
+
+def _split_names(ids: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the symbols of names that are made of symbol and identifier, else the names."""
+    matches = [_COMBINED.fullmatch(name) for name in ids]
+    symbols = [(match["before"] or match["after"]) if match else "" for match in matches]
+    if sum(map(bool, symbols)) <= _MOST * len(ids):
+        return ids
+    log_info("gene symbols are read from var_names, which have symbol and identifier")
+    return tuple(symbol or name for symbol, name in zip(symbols, ids, strict=True))
 
 
 def _is_text(column: pd.Series) -> bool:

@@ -12,9 +12,12 @@ import pandas as pd
 from anndata import AnnData
 
 from cellflow._errors import FileError, InputError
-from cellflow._files import atomic_file
+from cellflow._files import atomic_file, check_ending
 from cellflow._keys import HOLDOUT, read_record
 from cellflow.metrics import BASELINES, OTHERS, OTHERS_SHIFTED
+
+#: Ending of a file of scores.
+SCORES = (".json",)
 
 
 def write_scores(
@@ -26,6 +29,7 @@ def write_scores(
     table; those of baselines are nested: `baselines` holds the W1 of each, `baseline_scores` all
     of their scores.
     """
+    check_ending(Path(path), SCORES, "scores")
     entry = read_record(adata.uns, key)
     if entry is None:
         raise InputError(f"no held-out scores under {key!r}; run cellflow.tl.holdout first")

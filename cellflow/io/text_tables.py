@@ -8,10 +8,10 @@ import pandas as pd
 
 from cellflow._checks import check_choice
 from cellflow._errors import FileError
-from cellflow._files import atomic_file, check_file_target
+from cellflow._files import atomic_file, check_ending, check_file_target
 
 #: Separator of columns by ending of the file.
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
+TABLES = {".csv": ",", ".tsv": "\t"}
 
 #: Columns of names, which are read as text even if a name is 1 or NA.
 _NAMES = (
@@ -30,7 +30,7 @@ def check_table_target(path: Path, *, overwrite: bool) -> None:
     FileError
         If it cannot be written, or exists and `overwrite` is False.
     """
-    check_choice(path.suffix, SEPARATORS, "table format")
+    check_ending(path, TABLES, "tables")
     check_file_target(path, overwrite=overwrite)
 
 
@@ -38,7 +38,7 @@ def write_table(table: pd.DataFrame, path: Path, *, overwrite: bool = False) -> 
     """Write a table atomically; missing numbers are empty."""
     check_table_target(path, overwrite=overwrite)
     with atomic_file(path, overwrite=overwrite) as staged:
-        table.to_csv(staged, sep=SEPARATORS[path.suffix], index=False)
+        table.to_csv(staged, sep=TABLES[path.suffix], index=False)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -49,8 +49,8 @@ def read_table(path: Path) -> pd.DataFrame:
     FileError
         If the file is missing or not a table.
     """
-    check_choice(path.suffix, SEPARATORS, "table format")
-    text, separator = dict.fromkeys(_NAMES, str), SEPARATORS[path.suffix]
+    check_choice(path.suffix, TABLES, "table format")
+    text, separator = dict.fromkeys(_NAMES, str), TABLES[path.suffix]
     try:
         table = pd.read_csv(path, sep=separator, dtype=text, keep_default_na=False, na_values=[""])
     except OSError as error:

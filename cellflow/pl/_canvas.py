@@ -17,8 +17,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PathCollection
 from matplotlib.colors import Normalize
 
-from cellflow._checks import check_choice
 from cellflow._errors import InputError
+from cellflow._files import atomic_file, check_ending
+
+#: Endings of figures, those that are listed first.
+FIGURES = (".png", ".pdf", ".svg")
 
 #: Writer of animations by ending.
 ANIMATIONS = {".gif": "pillow", ".mp4": "ffmpeg", ".html": "html"}
@@ -86,37 +89,51 @@ def time_colour(scale: ScalarMappable, time: float) -> tuple[float, ...]:
 
 
 def save(ax: Axes | FuncAnimation, path: str | Path) -> None:
-    """Write the figure of the axes, or an animation, to a file and close it.
+    """Write the figure of the axes, or an animation, to a file and close it; atomic.
 
     Parameters
     ----------
     ax
         Result of a function of `pl`.
     path
-        File to write; its ending decides the format. Animations are `.gif`, `.html` (one page
-        that plays them), or `.mp4` if ffmpeg is installed.
+        File to write; its ending decides the format. Figures are `.png`, `.pdf`, `.svg`, or another
+        format of matplotlib; animations are `.gif`, `.html` (one page that plays them), or `.mp4`
+        if ffmpeg is installed. A file that exists is replaced.
 
     Raises
     ------
     InputError
-        For an animation in another format, or if ffmpeg is missing.
+        For another ending, or if ffmpeg is missing.
+    FileError
+        If `path` cannot be written.
     """
+    path = Path(path)
     if isinstance(ax, FuncAnimation):
-        _save_animation(ax, Path(path))
+        check_animation(path)
+        with atomic_file(path, overwrite=True) as staged:
+            _save_animation(ax, staged)
         return
     figure = ax.get_figure(root=True)
     assert figure is not None
-    figure.savefig(path, dpi=150)
+    formats = [f".{name}" for name in figure.canvas.get_supported_filetypes()]
+    check_ending(path, sorted(formats, key=lambda name: name not in FIGURES), "figures")
+    with atomic_file(path, overwrite=True) as staged:
+        figure.savefig(staged, dpi=150)
     plt.close(figure)
 
 
-def _save_animation(animation: FuncAnimation, path: Path) -> None:
-    check_choice(path.suffix, ANIMATIONS, "format of an animation")
+def check_animation(path: Path) -> None:
+    """Raise `InputError` for another ending than that of an animation, or a missing writer."""
+    check_ending(path, ANIMATIONS, "animations")
     writer = ANIMATIONS[path.suffix]
     if not writers.is_available(writer):
         raise InputError(
             f"{path.suffix} requires {writer}, which is not installed; write .gif or .html instead"
         )
+
+
+def _save_animation(animation: FuncAnimation, path: Path) -> None:
+    writer = ANIMATIONS[path.suffix]
     if writer == "html":
         # Embed all frames, whatever their number.
         with mpl.rc_context({"animation.embed_limit": np.inf}):

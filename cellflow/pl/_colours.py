@@ -16,6 +16,7 @@ from cellflow._checks import check_choice
 from cellflow._errors import InputError
 from cellflow.io import check_groups, name_group
 from cellflow.pl._canvas import PALE, dot_size, scatter
+from cellflow.pl._cell_values import values_of
 from cellflow.pl._stored_colours import stored_colours
 
 #: Okabe and Ito 2008, without black, then the muted colours of Paul Tol.
@@ -53,8 +54,14 @@ def _names(adata: AnnData, column: str) -> list[str]:
     return [name_group(value) for value in adata.obs[column].astype("category").cat.categories]
 
 
-def scatter_cells(ax: Axes, adata: AnnData, points: np.ndarray, color: str | None) -> None:
-    """Draw cells at `points`, shape (n, 2), coloured by an `obs` column with its legend.
+def scatter_cells(
+    ax: Axes,
+    adata: AnnData,
+    points: np.ndarray,
+    color: str | None,
+    gene_symbols: str | None = None,
+) -> None:
+    """Draw cells at `points`, shape (n, 2), coloured by an `obs` column or gene, with its legend.
 
     Cells without a value are pale.
     """
@@ -62,11 +69,11 @@ def scatter_cells(ax: Axes, adata: AnnData, points: np.ndarray, color: str | Non
     if color is None:
         scatter(ax, points, s=size, c=PALE, alpha=0.7)
         return
-    check_choice(color, [str(name) for name in adata.obs], "obs column")
-    known = adata.obs[color].notna().to_numpy()
+    values = values_of(adata, color, gene_symbols)
+    known = values.notna().to_numpy()
     if not known.all():
         scatter(ax, points[~known], s=size, c=PALE, alpha=0.7)
-    column, points = adata.obs[color][known], points[known]
+    column, points = values[known], points[known]
     if column.empty:
         raise InputError(f"obs[{color!r}] has no value for any cell")
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):

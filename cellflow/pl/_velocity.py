@@ -27,6 +27,7 @@ def velocity_stream(
     *,
     basis: str = "umap",
     color: str | None = None,
+    gene_symbols: str | None = None,
     key: str = VELOCITY,
     density: float = 1.2,
     n_grid: int = 40,
@@ -42,7 +43,10 @@ def velocity_stream(
     basis
         Embedding, such as `umap` or `pca`.
     color
-        Column of `obs` to colour by, in the colours of `uns[<color>_colors]` if they exist.
+        Column of `obs` to colour by, in the colours of `uns[<color>_colors]` if they exist; or a
+        gene, by symbol or identifier, whose expression in `X` is drawn on a logarithmic scale.
+    gene_symbols
+        Column of `var` with the symbols of the genes; as in `tl.gene_trends`.
     key
         The `key_added` of `tl.velocity`.
     density
@@ -61,12 +65,12 @@ def velocity_stream(
     Raises
     ------
     InputError
-        If the basis or its velocities are missing.
+        If the basis or its velocities are missing, or the column or gene to colour by.
     """
     points, arrows, label = _read_arrows(adata, basis, key)
     check_positive(density, "density")
     ax = canvas(ax)
-    scatter_cells(ax, adata, points, color)
+    scatter_cells(ax, adata, points, color, gene_symbols)
     x, y, field = _smooth_to_grid(points, arrows, n_grid)
     length = np.linalg.norm(field, axis=2)
     widest = np.nanmax(length) or 1.0
@@ -90,6 +94,7 @@ def velocity_grid(
     *,
     basis: str = "umap",
     color: str | None = None,
+    gene_symbols: str | None = None,
     key: str = VELOCITY,
     n_grid: int = 25,
     ax: Axes | None = None,
@@ -99,7 +104,7 @@ def velocity_grid(
 
     Parameters
     ----------
-    adata, basis, color, key
+    adata, basis, color, gene_symbols, key
         As in `velocity_stream`.
     n_grid
         Number of grid points along each side.
@@ -115,11 +120,11 @@ def velocity_grid(
     Raises
     ------
     InputError
-        If the basis or its velocities are missing.
+        If the basis or its velocities are missing, or the column or gene to colour by.
     """
     points, arrows, label = _read_arrows(adata, basis, key)
     ax = canvas(ax)
-    scatter_cells(ax, adata, points, color)
+    scatter_cells(ax, adata, points, color, gene_symbols)
     x, y, field = _smooth_to_grid(points, arrows, n_grid)
     known = np.isfinite(field[:, :, 0])
     across, up = np.meshgrid(x, y)
@@ -134,6 +139,7 @@ def velocity_quiver(
     *,
     basis: str = "umap",
     color: str | None = None,
+    gene_symbols: str | None = None,
     key: str = VELOCITY,
     n_cells: int = 400,
     rng: RNG = 0,
@@ -144,7 +150,7 @@ def velocity_quiver(
 
     Parameters
     ----------
-    adata, basis, color, key
+    adata, basis, color, gene_symbols, key
         As in `velocity_stream`.
     n_cells
         Number of cells with an arrow, drawn at random; all cells are dots.
@@ -162,12 +168,12 @@ def velocity_quiver(
     Raises
     ------
     InputError
-        If the basis or its velocities are missing.
+        If the basis or its velocities are missing, or the column or gene to colour by.
     """
     points, arrows, label = _read_arrows(adata, basis, key)
     check_positive(n_cells, "n_cells")
     ax = canvas(ax)
-    scatter_cells(ax, adata, points, color)
+    scatter_cells(ax, adata, points, color, gene_symbols)
     rows = np.random.default_rng(resolve_seed(rng)).permutation(len(points))[:n_cells]
     _draw_arrows(ax, points[rows], arrows[rows], float(np.ptp(points, axis=0).min()) / 20)
     frame(ax, label, (0, 1))

@@ -315,11 +315,10 @@ def _choose_genes(work: AnnData, names: GeneNames, genes: GeneSet) -> GeneSet:
 
 def _check_share(genes: GeneSet, what: str, species: str, names: GeneNames) -> None:
     if genes.share < MIN_SHARE:
-        here = f"var[{names.column!r}]" if names.has_symbols else "var_names"
         hint = names.describe_symbols() or (
-            f". Does {here} hold gene symbols (gene_symbols=, --gene-symbols names another column: "
-            f"{format_list(names.columns) or 'none'}), is the species {species!r}, and are all "
-            f"genes there, not only variable ones? Or give your own genes as {what}"
+            f". Does {names.source} hold gene symbols (gene_symbols=, --gene-symbols names another "
+            f"column: {format_list(names.columns) or 'none'}), is the species {species!r}, and are "
+            f"all genes there, not only variable ones? Or give your own genes as {what}"
         )
         raise InputError(
             f"{genes} {what} genes ({genes.share:.0%}) are in the data, at least {MIN_SHARE:.0%} "

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._files import atomic_file, check_file_target
+from cellflow._files import atomic_file, check_ending, check_file_target
 from cellflow._log import log_info
 from cellflow._versions import versions
 from cellflow.flow import Flow
@@ -15,6 +15,9 @@ from cellflow.report._cautions import compare_settings
 from cellflow.report._inputs import ReportInputs
 from cellflow.report._page import render
 from cellflow.report._sections import SECTIONS
+
+#: Ending of a report.
+PAGES = (".html",)
 
 
 def write(
@@ -40,7 +43,7 @@ def write(
     flow
         The fitted flow.
     path
-        File to write; it is complete, or not there at all.
+        File to write, `.html`; it is complete, or not there at all.
     scores
         Result of `tl.holdout`; None uses the scores that it recorded in `adata`. Without either,
         the page says that errors were not measured.
@@ -61,6 +64,7 @@ def write(
         If `path` cannot be written, or exists while `overwrite` is off.
     """
     path = Path(path)
+    check_ending(path, PAGES, "reports")
     check_file_target(path, overwrite=overwrite)
     inputs = ReportInputs.read(adata, flow, scores, time_key, color)
     for caution in compare_settings(inputs):

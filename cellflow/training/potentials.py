@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from cellflow._errors import FileError, InputError
-from cellflow._files import check_file_target
+from cellflow._files import check_file_target, check_place
 from cellflow._random import draw_seed, torch_generator
 from cellflow.couplings import Potentials, fit_potentials, warn_unless_converged
 from cellflow.couplings.atoms import fingerprint
@@ -79,6 +79,7 @@ def potentials_path(
 
 def make_potentials_folder(folder: Path) -> Path:
     """Make the folder unless it exists; raise `FileError` if it is not writable."""
+    check_place(folder, "potentials")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"method setting potentials={str(folder)!r} is a file; name a folder")
     try:

@@ -72,9 +72,7 @@ def measure(path: Path, way: str) -> dict[str, object]:
     cf.pp.embed(adata)
     embedded = peak.above
     if way == "chunks":
-        write_copy(
-            adata, path, path.with_suffix(".embedded.h5ad"), obsm=["X_cellflow"], overwrite=True
-        )
+        write_copy(adata, path, path.with_suffix(".embedded.h5ad"), overwrite=True)
     else:
         np.save(path.with_suffix(".npy"), adata.obsm["X_cellflow"])
     return {

@@ -153,7 +153,7 @@ MISTAKES = {
     "foreign folder": (["fit", "good.h5ad", "--output", ".", "--force"], "flow.json is missing"),
     "unwritable": (["embed", "good.h5ad", "--output", "/proc/a.h5ad"], "cannot write /proc/a.h5ad"),
     "a folder for a file": (
-        ["holdout", "good.h5ad", *SCORE[2:], "--output", ".", "--force"], "is not a file",
+        ["holdout", "good.h5ad", *SCORE[2:], "--output", ".", "--force"], "written as .json",
     ),
     "constant": (["fit", "constant.h5ad", "--output", "f"], "is the same in all cells"),
     "unknown option": (["fit", "good.h5ad", *FIT, "--sede", "1"], "No such option '--sede'"),
@@ -197,7 +197,7 @@ def test_figure_formats_are_named(run, file, tmp_path):
     run("fit", file, *FIT, "--quiet")
     code, _, err = run("plot", "loss", "--flow", "flow", "--output", "loss.gif")
     assert code == 2
-    assert "unknown figure format '.gif'; valid: .png, .pdf, .svg" in err
+    assert "figures are written as .png, .pdf or .svg; name it" in err
 
 
 def test_force_overwrites_what_would_be_refused(run, file):
@@ -299,7 +299,7 @@ def test_parts_that_do_not_go_together_are_one_line(run, file):
     code, _, err = run(*words, "--coupling", "acceleration")
     assert (code, err.count("\n")) == (2, 1)
     assert "give it as prior" in err
-    words[0] = "holdout"
+    words[0], words[words.index("flow")] = "holdout", "scores.json"
     code, _, err = run(*words, "--method", "oat-fm", "--prior-method", "oat-fm")
     assert (code, err.count("\n")) == (2, 1)
     assert "prior_method must not need a flow itself" in err

@@ -30,6 +30,43 @@ def fitted(cells, quick, tmp_path):
     return cells
 
 
+def test_genes_go_by_symbol_where_names_are_identifiers(run, cells, quick, tmp_path):
+    symbols = cells.var_names.copy()
+    cells.var["feature_name"] = pd.Categorical(symbols)
+    cells.var["other"] = symbols[::-1]
+    cells.var_names = [f"ENSMUSG{k:011d}.2" for k in range(cells.n_vars)]
+    cf.pp.embed(cells, n_dims=4)
+    cf.tl.fit(cells, recipe=quick, progress=False).save(tmp_path / "flow")
+    cells.write_h5ad("cells.h5ad")
+    gene, identifier = symbols[7], cells.var_names[7]
+    velocity = ["velocity", "cells.h5ad", "--flow", "flow", "--basis", "umap"]
+    trends = ["gene-trends", "cells.h5ad", "--flow", "flow", "--gene", gene, "--n-times", "2"]
+    for words in (
+        ["drivers", "cells.h5ad", "--gene", gene, "--output", "d.csv"],
+        ["drivers", "cells.h5ad", "--gene", gene, "--gene-symbols", "other", "--output", "o.csv"],
+        [*trends, "--output", "t.csv"],
+        ["plot", "gene-trends", "t.csv", "--gene", gene, "--output", "t.png"],
+        ["plot", "gene-trends", "t.csv", "--gene", identifier, "--output", "i.png"],
+        [*velocity, "--output", "v.h5ad"],
+        ["plot", "velocity", "v.h5ad", "--color", gene, "--output", "v.png"],
+        ["interpolate", "cells.h5ad", "--flow", "flow", "--time", "30", "--output", "p.h5ad"],
+    ):
+        code, _, err = run(*words)
+        assert code == 0, (words, err)
+    named = [[gene, identifier]]
+    assert pd.read_csv("d.csv")[["gene", "gene_id"]].to_numpy().tolist() == named
+    assert pd.read_csv("o.csv")["gene_id"].tolist() == [cells.var_names[-8]]
+    assert (pd.read_csv("t.csv")[["gene", "gene_id"]].to_numpy() == named).all()
+    assert anndata.read_h5ad("p.h5ad").var["feature_name"].tolist() == list(symbols)
+    for words, message in (
+        (["--gene", gene.lower()], f"did you mean {gene}?"),
+        (["--gene-symbols", "feature"], "'feature' (did you mean 'feature_name'?)"),
+    ):
+        code, _, err = run("drivers", "cells.h5ad", *words, "--output", "x.csv")
+        assert code == 2
+        assert message in err
+
+
 def test_the_way_from_a_flow_to_genes_and_figures(run, fitted, tmp_path):
     flow = ["--flow", "flow0"]
     for words in (
@@ -77,7 +114,10 @@ def test_the_way_from_a_flow_to_genes_and_figures(run, fitted, tmp_path):
 
 
 MISTAKES = {
-    "table": (["drivers", "cells.h5ad", "--output", "d.xlsx"], "unknown table format '.xlsx'"),
+    "table": (
+        ["drivers", "cells.h5ad", "--output", "d.xlsx"],
+        "tables are written as .csv or .tsv",
+    ),
     "flow": (
         ["drivers", "cells.h5ad", "--method", "velocity", "--output", "d.csv"],
         "method 'velocity' requires a flow",

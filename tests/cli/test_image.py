@@ -313,8 +313,8 @@ MISTAKES = {
     "no flow to overwrite": ([*TRAIN, "--output", "empty", "--force"], "empty is not a saved flow"),
     "processes": ([*TRAIN, "--processes", "0"], "0 is not in the range"),
     "picture in the way": ([*SAMPLE, "--output", "made.npz"], "made.npz exists already"),
-    "no ending": ([*SAMPLE, "--output", "new"], "ending of the output ''; valid: .png, .gif"),
-    "wrong ending": ([*SAMPLE, "--output", "new.jpg"], "'.jpg' (did you mean '.png'?)"),
+    "no ending": ([*SAMPLE, "--output", "new"], "images are written as .png, .gif or .npz"),
+    "wrong ending": ([*SAMPLE, "--output", "new.jpg"], "npz; name it new.png"),
     "no folder": ([*SAMPLE, "--output", "no/new.png"], "no does not exist"),
     "a film of numbers": (
         [*SAMPLE, "--show", "paths", "--output", "new.npz"], "makes a picture: name a .png or .gif",
@@ -357,7 +357,7 @@ MISTAKES = {
         [*SCORE, "--space", "inception", "--flow", "flow"], "needs a local weights file",
     ),
     "figure of another kind": (
-        [*SCORE, "--flow", "flow", "--figure", "new.gif"], "'.gif'; valid: .png, .pdf, .svg",
+        [*SCORE, "--flow", "flow", "--figure", "new.gif"], "written as .png, .pdf or .svg",
     ),
     "figure of samples": (
         [*SCORE, "--samples", "made.npz", "--figure", "new.png"],
@@ -369,7 +369,7 @@ MISTAKES = {
     ),
     "no scores": (["image", "table", "text.txt", "--output", "new.tsv"], "cannot be read"),
     "table of another kind": (
-        ["image", "table", "scores.json", "--output", "new.csv"], "did you mean '.tsv'?",
+        ["image", "table", "scores.json", "--output", "new.csv"], "name it new.tsv",
     ),
     "data in the way": (["image", "data", "digits", "--output", "made.npz"], "exists already"),
     "class of data": (["image", "data", "plain.npz", "--class", "1"], "plain.npz has no labels"),

@@ -83,7 +83,7 @@ def test_samples_and_scores_are_led_as_by_the_api(run, here):
 MISTAKES = {
     "no flow": ([*TRAIN, "--flow", "none"], "none does not exist"),
     "in the way": ([*TRAIN, "--output", "told"], "told exists already"),
-    "a flow in the way": ([*TRAIN, "--output", "flow", "--force"], "not a saved discriminator"),
+    "a flow in the way": ([*TRAIN, "--output", "flow", "--force"], "the result would replace it"),
     "pairing": ([*TRAIN, "--pairing", "ot"], "'ot' is not one of"),
     "channels": ([*TRAIN, "--channels", "6"], "multiple of 4, got 6"),
     "both": ([*TRAIN, "--generated", "made.npz"], "either --generated"),

@@ -68,7 +68,7 @@ def test_info_tells_of_the_low_resolution(run, here):
     ("words", "message"),
     [
         (upscaled("--data", "other.npz", "--output", "new.png"), "which is neither"),
-        (upscaled("--data", "digits", "--output", "new.gif"), "unknown ending of the output"),
+        (upscaled("--data", "digits", "--output", "new.gif"), "images are written as .png or .npz"),
         (["image", "sample", "--flow", "flow", "--output", "new.png"], "use images.upscale"),
         ([*TRAIN, "--output", "new", "--low-res", "1"], "1 is not in the range"),
         ([*TRAIN, "--output", "new", "--low-res", "3"], "not tiled by squares of 3 x 3"),

@@ -86,7 +86,7 @@ def test_pictures_replace_nothing_unless_told_and_come_whole_or_not_at_all(tmp_p
         raise OSError(28, "No space left on device")
 
     for write, pixels in ((write_png, numbered(2)), (write_gif, numbered(2, 2))):
-        path = tmp_path / write.__name__
+        path = tmp_path / f"a.{write.__name__[-3:]}"
         path.write_text("mine")
         with pytest.raises(FileError, match="exists already"):
             write(pixels, path)
@@ -98,6 +98,9 @@ def test_pictures_replace_nothing_unless_told_and_come_whole_or_not_at_all(tmp_p
         write(pixels, path, overwrite=True)
         assert path.read_bytes()[:3] in (b"\x89PN", b"GIF")
     assert len(list(tmp_path.iterdir())) == 2
+    for write, pixels in ((write_png, numbered(2)), (write_gif, numbered(2, 2))):
+        with pytest.raises(InputError, match="are written as"):
+            write(pixels, tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,22 @@ def test_names_that_are_not_those_of_ensembl_have_symbols_too(index):
     assert names(index=index, feature_name=["TP53", "MKI67"]).labels.tolist() == ["TP53", "MKI67"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["{}_{}", "{1}_{0}", "{}|{}", "{1}:{0}"],
+)
+def test_names_of_symbol_and_identifier_are_split(name, capsys):
+    index = [name.format(*each) for each in zip(SYMBOLS, IDS, strict=True)]
+    found = names(index=index)
+    assert found.find("TP53") == found.find(index[0]) == [0]
+    assert found.find("MATR3") == [2, 3]
+    assert found.labels[:2].tolist() == ["TP53", "MKI67"]
+    assert "gene symbols are read from var_names" in capsys.readouterr().err
+    table = found.add_ids(pd.DataFrame({"gene": ["MKI67"]}))
+    assert table["gene_id"].tolist() == [index[1]]
+    assert names(index=["TP53", "MATR3_ENSG00000280987"]).has_symbols is False
+
+
 def test_genes_are_found_by_symbol_identifier_version_and_label():
     found = names(symbol=SYMBOLS)
     assert found.find("TP53") == found.find("ENSG00000141510.16") == [0]

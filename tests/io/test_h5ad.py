@@ -112,9 +112,9 @@ def test_writing_refuses_to_overwrite_unless_told(course, tmp_path):
 def test_unwritable_places_are_named(course, tmp_path):
     with pytest.raises(FileError, match=r"the folder .* does not exist"):
         write_h5ad(course, tmp_path / "no" / "a.h5ad")
-    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.h5ad").mkdir()
     with pytest.raises(FileError, match="it exists and is not a file"):
-        write_h5ad(course, tmp_path / "folder", overwrite=True)
+        write_h5ad(course, tmp_path / "folder.h5ad", overwrite=True)
 
 
 def test_a_write_that_fails_half_way_leaves_nothing(course, tmp_path):

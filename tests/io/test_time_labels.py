@@ -28,7 +28,8 @@ def test_labels_are_read_as_documented(row):
     "value",
     [
         "unknown", "adult stage", "embryonic stage", "1e400", "-1e400", "nan", "Day0_1", "3 apples",
-        "mouse 3", "h3d", "day - 3", "3-5", "day 3-5", "m3", "12.5e", "passage 3", "under-1-year-old stage",
+        "mouse 3",
+        "h3d", "day - 3", "3-5", "day 3-5", "m3", "12.5e", "passage 3", "under-1-year-old stage",
         "3 weeks 2 days", "E8.5 P0", "dpi", "", "day", "5-3h",
     ],
 )  # fmt: skip

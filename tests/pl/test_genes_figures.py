@@ -1,5 +1,7 @@
 """Figures of velocities, gene trends and growth."""
 
+import anndata
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +23,27 @@ def arrows(course):
     course.obs["half"] = pd.Categorical(np.where(course.obs["day"] > 1, "late", "early"))
     course.obsm["velocity_pca"][course.obs["half"] == "late"] *= 3
     return course
+
+
+def test_cells_are_coloured_by_a_gene_of_a_symbol(arrows, rng):
+    """The dots of the lower and the higher half have the colours of their expression."""
+    counts = rng.poisson(3, (240, 4)).astype(np.float32)
+    symbols = pd.Categorical(["SOX2", "TWICE", "TWICE", "HES1"])
+    var = pd.DataFrame({"feature_name": symbols}, index=[f"ENSG{k:011d}" for k in range(4)])
+    cells = anndata.AnnData(counts, obs=arrows.obs, var=var, obsm=dict(arrows.obsm))
+    expected = np.log1p(counts * np.median(counts.sum(1)) / counts.sum(1, keepdims=True))
+    for color, column in {"HES1": 3, "ENSG00000000001": 1}.items():
+        ax = cf.pl.velocity_quiver(cells, basis="pca", color=color, show=False)
+        colours = ax.collections[0].get_facecolors()[:, :3]
+        low, high = np.percentile(expected[:, column], (1, 99))
+        scaled = np.clip((expected[:, column] - low) / (high - low), 0, 1)
+        np.testing.assert_allclose(colours, mpl.colormaps["viridis"](scaled)[:, :3], atol=0.01)
+        label = ax.figure.axes[-1].get_ylabel()
+        assert label == {"HES1": "HES1"}.get(color, f"TWICE_{color}")
+    with pytest.raises(cf.InputError, match=r"'TWICE' is the symbol of 2 genes; .*: ENSG0"):
+        cf.pl.velocity_grid(cells, basis="pca", color="TWICE", show=False)
+    with pytest.raises(cf.InputError, match=r"unknown obs column or gene 'HES2' .did you mean 'HE"):
+        cf.pl.velocity_stream(cells, basis="pca", color="HES2", show=False)
 
 
 @pytest.fixture
@@ -110,7 +133,7 @@ def test_what_cannot_be_drawn_is_named(arrows, trends):
         cf.InputError, match=r"no obsm key 'velocity_umap'; run cellflow\.tl\.velocity"
     ):
         cf.pl.velocity_grid(arrows, show=False)
-    with pytest.raises(cf.InputError, match="unknown obs column 'colour'"):
+    with pytest.raises(cf.InputError, match="unknown obs column or gene 'colour'"):
         cf.pl.velocity_quiver(arrows, basis="pca", color="colour", show=False)
     with pytest.raises(cf.InputError, match="no obs column 'rate'"):
         cf.pl.growth(arrows, key="rate", show=False)

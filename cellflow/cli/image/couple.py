@@ -69,8 +69,13 @@ def couple(output: Path, force: bool, progress: bool, **given: Any) -> None:
     reads them. The table reports how evenly fresh noise is assigned to the images.
     """
     from cellflow import images
+    from cellflow._files import check_place
     from cellflow._log import log_info
+    from cellflow.images.potentials_report import check_report_target
 
+    check_place(output, "potentials")
+    if output.is_dir():
+        check_report_target(output, overwrite=force)
     data = shared.read_data(given)
     latents, reduced = given.pop("latents"), given["cost_dim"] is not None
     encoder = None if latents is None else images.PCAEncoder.fit(data, latents)

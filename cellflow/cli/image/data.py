@@ -40,16 +40,18 @@ def data(
 ) -> None:
     """Describe a set of images, and write it as one file or as a picture.
 
-    IMAGES is digits (8 x 8, shipped with scikit-learn), a folder of images (subfolders are
-    classes), a .npz, .npy or .parquet file, or a folder with the files of CIFAR-10, CIFAR-100,
+    IMAGES is digits (8 x 8, shipped with scikit-learn), a folder or .zip of images (subfolders are
+    classes, unless dataset.json has them, as for StyleGAN and EDM), a .npz (images and labels, or
+    arr_0 and arr_1), .npy or .parquet file, or a folder with the files of CIFAR-10, CIFAR-100,
     MNIST or Fashion-MNIST.
     """
     from cellflow import images
     from cellflow._log import log_info
+    from cellflow.cli.outputs import check_file
     from cellflow.cli.terminal import print_pairs
 
     if output is not None:
-        shared.check_output(output, (".npz", ".png"), force=force)
+        check_file(output, (".npz", ".png"), "images", force=force, inputs=[source])
     found = shared.read_split(source, split, size, label)
     print_pairs(source, _describe(found))
     if output is None:

@@ -53,10 +53,12 @@ def finetune(
     The flow decides latents, classes and whether images are mirrored; it is not changed.
     """
     from cellflow._log import log_info
-    from cellflow.flow import check_flow_target
+    from cellflow.cli.outputs import check_flow
 
-    check_flow_target(output, overwrite=force)
-    options.take_checkpoint(settings, force=force)
+    read = [flow_path, settings["data"], settings["source"]]
+    check_flow(output, force=force, inputs=read)
+    options.take_checkpoint(settings, force=force, inputs=read)
+    shared.check_folders(settings)
     settings |= {"flow": str(flow_path), "output": str(output), "force": force}
     settings |= {"progress": progress}
     if processes == 1:

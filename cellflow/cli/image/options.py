@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,19 +204,10 @@ def read_ends(given: dict[str, Any]) -> tuple[ImageSet, ImageSet | None]:
 
 def check_figure(path: Path | None, *, force: bool) -> None:
     """Raise an error if the figure cannot be written; call it before long work."""
-    from cellflow.cli.outputs import FIGURES
+    from cellflow.cli.outputs import FIGURES, check_file
 
     if path is not None:
-        check_output(path, FIGURES, force=force)
-
-
-def check_output(path: Path, endings: Iterable[str], *, force: bool) -> None:
-    """Raise an error if the output cannot be written; call it before long work."""
-    from cellflow._checks import check_choice
-    from cellflow._files import check_file_target
-
-    check_choice(path.suffix, tuple(endings), "ending of the output")
-    check_file_target(path, overwrite=force)
+        check_file(path, FIGURES, "figures", force=force)
 
 
 def _weights(
@@ -307,3 +298,12 @@ def make_pictures(given: dict[str, Any]) -> Pictures | None:
 
     folder, every = given.pop("pictures"), given.pop("pictures_every")
     return None if folder is None else Pictures(folder, every)
+
+
+def check_folders(given: dict[str, Any]) -> None:
+    """Raise an error if folders of other results cannot be where the options name them."""
+    from cellflow._files import check_place
+
+    for name in ("pictures", "potentials", "cache"):
+        if given.get(name) is not None:
+            check_place(Path(given[name]), name)

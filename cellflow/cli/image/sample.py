@@ -85,9 +85,11 @@ def sample(
     """Generate images with a flow from noise."""
     from cellflow import Flow, images
     from cellflow._log import log_info
+    from cellflow.cli.outputs import check_file
     from cellflow.training import resolve_device
 
-    shared.check_output(output, (".png", ".gif", ".npz"), force=force)
+    read = [flow_path, solving["weak"], solving["discriminator"]]
+    check_file(output, (".png", ".gif", ".npz"), "images", force=force, inputs=read)
     _check(output, show)
     flow = Flow.load(flow_path, device=resolve_device(device))
     guidance = shared.load_guidance(solving, flow.device)

@@ -120,10 +120,12 @@ def score(
     distances in the space of Inception are called FID and KID.
     """
     from cellflow._log import log_info
+    from cellflow.cli.outputs import check_file
     from cellflow.images._read import splits
     from cellflow.images.scoring.scores import write_table
 
-    shared.check_output(output, (".json",), force=force)
+    shared.check_folders(given)
+    check_file(output, (".json",), "scores", force=force, inputs=[data, *given["samples"]])
     if bool(given["samples"]) == bool(given["flow_path"]):
         raise click.UsageError("give either --samples FILE.npz or --flow FLOW")
     if given["samples"] and given["discriminator"] is not None:
@@ -205,9 +207,10 @@ def table(
 
     from cellflow._files import atomic_file
     from cellflow._log import log_info
+    from cellflow.cli.outputs import check_file
     from cellflow.images.scoring.scores import read_table
 
-    shared.check_output(output, (".tsv",), force=force)
+    check_file(output, (".tsv",), "tables", force=force, inputs=scores)
     shared.check_figure(figure, force=force)
     gathered = pd.concat([read_table(path) for path in scores], ignore_index=True)
     # The figure validates the rows.

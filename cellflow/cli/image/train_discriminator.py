@@ -98,11 +98,12 @@ def train_discriminator(
     """
     from cellflow import Flow, images, recipe
     from cellflow._log import log_info
-    from cellflow.flow import check_flow_target
+    from cellflow.cli.outputs import check_flow
     from cellflow.images.guidance.discriminator import DISCRIMINATOR
     from cellflow.training import resolve_device
 
-    check_flow_target(output, overwrite=force, form=DISCRIMINATOR)
+    read = [flow_path, settings["data"], settings["generated"]]
+    check_flow(output, force=force, inputs=read, form=DISCRIMINATOR)
     flow = Flow.load(flow_path, device=resolve_device(device))
     real = shared.read_data(settings)
     generated, n_generated = (settings.pop(name) for name in ("generated", "n_generated"))

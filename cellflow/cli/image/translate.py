@@ -67,9 +67,11 @@ def translate(
     """Translate images with a flow that was trained from one set of images to another."""
     from cellflow import Flow, images
     from cellflow._log import log_info
+    from cellflow.cli.outputs import check_file
     from cellflow.training import resolve_device
 
-    shared.check_output(output, (".png", ".gif", ".npz"), force=force)
+    read = [flow_path, given["data"]]
+    check_file(output, (".png", ".gif", ".npz"), "images", force=force, inputs=read)
     flow = Flow.load(flow_path, device=resolve_device(device))
     found = shared.read_data(given)
     is_file = output.suffix == ".npz"

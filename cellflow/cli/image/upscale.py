@@ -70,10 +70,12 @@ def upscale(
     """
     from cellflow import Flow, images
     from cellflow._log import log_info
+    from cellflow.cli.outputs import check_file
     from cellflow.images.low_res import enlarge, shrink
     from cellflow.training import resolve_device
 
-    shared.check_output(output, (".png", ".npz"), force=force)
+    read = [flow_path, given["data"]]
+    check_file(output, (".png", ".npz"), "images", force=force, inputs=read)
     flow = Flow.load(flow_path, device=resolve_device(device))
     found = shared.read_data(given)
     found = found[: n or (len(found) if output.suffix == ".npz" else _SHOWN)]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from cellflow._errors import FileError, InputError
-from cellflow._files import atomic_file
+from cellflow._files import atomic_file, check_ending, check_file_target
 from cellflow._tensors import compute_digest
 from cellflow.images.scoring.feature_nets import first_line, read_weights
 
@@ -60,6 +60,9 @@ def write_inception_weights(
     FileError
         If the source is missing or another than the known one, or `path` cannot be written.
     """
+    path = Path(path)
+    check_ending(path, (".pth",), "weights")
+    check_file_target(path, overwrite=overwrite)
     graph = _graph_bytes(source)
     if hashlib.sha256(graph).hexdigest() != _GRAPH_SHA256:
         raise FileError(
@@ -69,7 +72,7 @@ def write_inception_weights(
         io.BytesIO(graph), map_location="cpu"
     ).state_dict()
     weights = convert_graph(tensors)
-    with atomic_file(Path(path), overwrite=overwrite) as staged:
+    with atomic_file(path, overwrite=overwrite) as staged:
         torch.save(weights, staged)
 
 

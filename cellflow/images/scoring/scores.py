@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellflow._errors import FileError
-from cellflow._files import atomic_file
+from cellflow._files import atomic_file, check_ending
 from cellflow.images.scoring.kernel_distance import KernelDistance
 from cellflow.images.scoring.precision_recall import PrecisionRecall
 
@@ -159,6 +159,7 @@ def write_table(table: pd.DataFrame, path: str | Path, *, overwrite: bool = Fals
     FileError
         If `path` cannot be written, or exists while `overwrite` is off.
     """
+    check_ending(Path(path), (".json",), "scores")
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     text = json.dumps({"format": FORMAT, "rows": rows}, indent=1, allow_nan=False)
     with atomic_file(Path(path), overwrite=overwrite) as staged:

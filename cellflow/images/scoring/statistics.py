@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from cellflow._errors import CellflowWarning, FileError, InputError
+from cellflow._files import check_place
 from cellflow._tensors import check_digest, read_tensors, write_tensors
 from cellflow.images.data import ImageSet
 from cellflow.images.scoring.features import FeatureSpace
@@ -101,6 +102,7 @@ def statistics_of(
 
 def _folder(cache: str | Path) -> Path:
     folder = Path(cache)
+    check_place(folder, "a cache")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"cache {str(folder)!r} is a file; name a folder")
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,40 @@
+"""Values to colour cells by: a column of `obs`, or the expression of a gene."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from cellflow._checks import check_choice, format_list
+from cellflow._errors import InputError
+from cellflow.io import GeneNames
+from cellflow.representation.expression import read_expression
+from cellflow.representation.representation import on_log_scale
+
+
+def values_of(adata: AnnData, color: str, gene_symbols: str | None = None) -> pd.Series:
+    """Return an `obs` column, or else the expression of a gene in `X` on a logarithmic scale.
+
+    Raises
+    ------
+    InputError
+        If there is no such column or gene, or several genes have the symbol.
+    """
+    columns = [str(name) for name in adata.obs]
+    if color in columns:
+        return adata.obs[color]
+    names = GeneNames.read(adata.var, gene_symbols)
+    found = names.find(color)
+    if not found:
+        check_choice(color, [*columns, *names.labels], "obs column or gene")
+    if len(found) > 1:
+        ids = [names.ids[column] for column in found]
+        raise InputError(
+            f"{color!r} is the symbol of {len(found)} genes; give the identifier of one: "
+            f"{format_list(ids)}"
+        )
+    values = on_log_scale(read_expression(adata, None))[:, found[0]]
+    dense = values.toarray() if sparse.issparse(values) else values
+    return pd.Series(np.ravel(dense), index=adata.obs_names, name=str(names.labels[found[0]]))
