@@ -130,7 +130,10 @@ n_dims = functools.partial(
 )
 whiten = functools.partial(click.option, "--whiten/--no-whiten", panel=SPACE)
 layer = click.option(
-    "--layer", metavar="NAME", panel=SPACE, help="Layer with the expression matrix. [default: X]"
+    "--layer",
+    metavar="NAME",
+    panel=SPACE,
+    help="Layer with the expression matrix, or raw. [default: X]",
 )
 expression = compose(
     layer,

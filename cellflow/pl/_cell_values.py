@@ -11,7 +11,7 @@ from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow.io import GeneNames
 from cellflow.representation.expression import read_expression
-from cellflow.representation.representation import on_log_scale
+from cellflow.representation.scales import to_log_scale
 
 
 def values_of(adata: AnnData, color: str, gene_symbols: str | None = None) -> pd.Series:
@@ -35,6 +35,6 @@ def values_of(adata: AnnData, color: str, gene_symbols: str | None = None) -> pd
             f"{color!r} is the symbol of {len(found)} genes; give the identifier of one: "
             f"{format_list(ids)}"
         )
-    values = on_log_scale(read_expression(adata, None))[:, found[0]]
+    values = to_log_scale(adata, read_expression(adata, None))[:, found[0]]
     dense = values.toarray() if sparse.issparse(values) else values
     return pd.Series(np.ravel(dense), index=adata.obs_names, name=str(names.labels[found[0]]))

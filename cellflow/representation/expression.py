@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from anndata import AnnData
+import pandas as pd
+from anndata import AnnData, Raw
 from scipy import sparse
 
 from cellflow._checks import check_finite, format_list
@@ -21,23 +22,52 @@ LARGEST = 1e15
 CONSTANT = 1e-12
 
 
+#: Name by which the expression in `raw` is chosen as a layer.
+RAW = "raw"
+
+
 def stored_expression(adata: AnnData, layer: str | None) -> Matrix:
-    """Return `X` or a layer as stored, (n, g): in memory, on disk, or a Dask array.
+    """Return `X`, a layer or `raw` as stored, (n, g): in memory, on disk, or a Dask array.
 
     Raises
     ------
     InputError
         If the layer does not exist, or there are no genes.
     """
-    if layer is not None and layer not in adata.layers:
-        raise InputError(f"no layer {layer!r}; there are: {format_list(adata.layers) or 'none'}")
-    x = adata.X if layer is None else adata.layers[layer]
+    x = adata.layers.get(layer, _source_of(adata, layer).X)
     if x is None or adata.n_vars == 0:
         raise InputError(
-            f"the data have no expression matrix to embed; choose an embedding with use_rep, there "
+            "X is empty, so there is no expression matrix; choose a layer, there are: "
+            f"{format_list(list_layers(adata)) or 'none'}, or an embedding with use_rep, there "
             f"are: {format_list(adata.obsm) or 'none'}"
         )
     return x
+
+
+def gene_table(adata: AnnData, layer: str | None) -> pd.DataFrame:
+    """Return the table of the genes of `X`, a layer or `raw`, which may have more of them."""
+    return _source_of(adata, layer).var
+
+
+def _source_of(adata: AnnData, layer: str | None) -> AnnData | Raw:
+    """Return the object that holds a layer: `adata`, or its `raw`.
+
+    Raises
+    ------
+    InputError
+        If the layer does not exist.
+    """
+    if layer is None or layer in adata.layers:
+        return adata
+    if layer == RAW and adata.raw is not None:
+        return adata.raw
+    known = format_list(list_layers(adata))
+    raise InputError(f"no layer {layer!r}; there are: {known or 'none'}")
+
+
+def list_layers(adata: AnnData) -> list[str]:
+    """Return the names of the layers, `raw` among them if there is one."""
+    return [*adata.layers, *([RAW] if adata.raw is not None else [])]
 
 
 def read_expression(adata: AnnData, layer: str | None) -> Matrix:
@@ -108,15 +138,15 @@ def compute_depths(x: Matrix) -> np.ndarray:
     return np.asarray(x.sum(axis=1, dtype=np.float64)).ravel()
 
 
-def find_genes(adata: AnnData, genes: tuple[str, ...]) -> np.ndarray:
-    """Return the columns of the named genes, in that order.
+def find_genes(adata: AnnData, layer: str | None, genes: tuple[str, ...]) -> np.ndarray:
+    """Return the columns of the named genes in `X`, a layer or `raw`, in that order.
 
     Raises
     ------
     InputError
         If some of them are missing.
     """
-    columns = adata.var_names.get_indexer(list(genes))
+    columns = gene_table(adata, layer).index.get_indexer(pd.Index(genes))
     if (columns < 0).any():
         missing = [gene for gene, column in zip(genes, columns, strict=True) if column < 0]
         raise InputError(

@@ -25,7 +25,7 @@ def measured(rng):
     adata = anndata.AnnData(x, obs=obs, var=pd.DataFrame(index=GENES))
     linear = LinearMap(tuple(GENES), x.mean(axis=0), x.std(axis=0), np.linalg.qr(x[:4])[0])
     spread = np.array([1.0, 2.0, 0.5, 1.0])
-    map_of_all = Representation("other", "", 0.0, 0, linear, np.zeros(4), spread, whitened=True)
+    map_of_all = Representation("other", "", linear, np.zeros(4), spread, whitened=True)
     write_slots(adata, map_of_all, "X_cellflow")
     return adata
 
