@@ -94,7 +94,7 @@ class SideColumns:
         if self.label_key in adata.obs:
             check_groups(adata.obs[self.label_key])
         conditions = Conditions.fit(adata.obs, condition_keys, elapsed, label_key=self.label_key)
-        check_label_intervals(adata.obs, self._label_keys(conditions), elapsed, time_names or {})
+        check_label_intervals(adata.obs, self.label_keys(conditions), elapsed, time_names)
         features = self._features(adata)
         costs = points if features is None else features.numpy()
         conditions = conditions.weigh(costs, elapsed, condition_weight)
@@ -113,10 +113,11 @@ class SideColumns:
 
         These are `label_key` and conditions that are kept within their values.
         """
-        keys = self._label_keys(conditions)
+        keys = self.label_keys(conditions)
         return torch.as_tensor(number_groups(obs, keys)) if keys else None
 
-    def _label_keys(self, conditions: Conditions) -> list[str]:
+    def label_keys(self, conditions: Conditions) -> list[str]:
+        """Return the `obs` columns within whose values cells are coupled."""
         return [*conditions.within, *([self.label_key] if self.label_key else [])]
 
     def _clones(self, adata: AnnData) -> Tensor | None:

@@ -32,7 +32,9 @@ def test_nothing_is_said_of_labels_at_all_times():
 
 
 def test_intervals_without_a_common_label_are_refused():
-    with pytest.raises(InputError, match=r"obs\['line'\].*at 4 \(a, b\) and at 9 \(c, d\)"):
+    with pytest.raises(
+        InputError, match=r"obs\['line'\].*at time 4 \(a, b\) and at time 9 \(c, d\)"
+    ):
         check_label_intervals(_obs(*"abcd"), ["line"], np.array([4, 4, 9, 9]), {})
 
 
