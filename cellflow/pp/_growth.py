@@ -25,7 +25,7 @@ from cellflow._keys import (
 )
 from cellflow._log import log_info
 from cellflow.io import GeneNames, detect_unit
-from cellflow.io.time_labels import DAYS, UNIT_OF_WORD
+from cellflow.io.time_labels import DAYS, unit_of_name
 from cellflow.representation.expression import gene_table, read_expression
 from cellflow.representation.scales import to_log_scale
 
@@ -225,7 +225,7 @@ def _unit_of_time(
         check_positive(number, "per")
         unit, days = f"{number:g} days", number
     else:
-        unit = detected if per is None else UNIT_OF_WORD.get(str(per).strip().lower(), str(per))
+        unit = detected if per is None else unit_of_name(str(per).strip()) or str(per)
         check_choice(unit, DAYS, "unit of time")
         days = DAYS[unit]
     if detected in DAYS and not np.isclose(days, DAYS[detected]):
