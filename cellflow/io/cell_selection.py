@@ -12,7 +12,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
-from cellflow.io.quoting import is_quoted, quote, split_text, unquote
+from cellflow._quoting import is_quoted, quote, split_text, unquote
 
 #: Type of the argument `cells` of the public verbs.
 Cells = str | Sequence[str] | np.ndarray | pd.Series | None
