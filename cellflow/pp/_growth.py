@@ -26,7 +26,7 @@ from cellflow._keys import (
 from cellflow._log import log_info
 from cellflow.io import GeneNames, detect_unit
 from cellflow.io.time_labels import DAYS, unit_of_name
-from cellflow.representation.expression import gene_table, read_expression
+from cellflow.representation.expression import describe_raw, gene_table, read_expression
 from cellflow.representation.scales import to_log_scale
 
 #: Smallest fraction of a gene set that must be in the data.
@@ -167,7 +167,8 @@ def growth(
     unit, days = _unit_of_time(adata, time_key, per)
     names = GeneNames.read(gene_table(adata, layer), gene_symbols)
     species = _species(names, species)
-    dividing, dying = _gene_sets(names, species, proliferation, apoptosis)
+    more = describe_raw(adata, layer)
+    dividing, dying = _gene_sets(names, species, proliferation, apoptosis, more)
     work = _log_expression(adata, layer)
     dividing, dying = (_choose_genes(work, names, genes) for genes in (dividing, dying))
     scores = {PROLIFERATION: _score(work, dividing), APOPTOSIS: _score(work, dying)}
@@ -267,16 +268,20 @@ def _gene_sets(
     species: str,
     proliferation: Sequence[str] | None,
     apoptosis: Sequence[str] | None,
+    more: str,
 ) -> tuple[GeneSet, GeneSet]:
-    """Return genes of dividing and of dying cells; the latter empty for a constant death rate."""
+    """Return genes of dividing and of dying cells; the latter empty for a constant death rate.
+
+    `more` ends the message on genes that are missing.
+    """
     dividing = _look_up(names, proliferation, gene_names(species, "S", "G2M"))
-    _check_share(dividing, "proliferation", species, names)
+    _check_share(dividing, "proliferation", species, names, more)
     dying = _look_up(names, apoptosis, gene_names(species, "apoptosis"))
     if apoptosis is None and dying.share < MIN_SHARE:
         log_info(f"only {dying} apoptosis genes are in the data: all cells get the same death rate")
         return dividing, GeneSet(missing=dying.found + dying.missing)
     if dying != GeneSet():
-        _check_share(dying, "apoptosis", species, names)
+        _check_share(dying, "apoptosis", species, names, more)
     return dividing, dying
 
 
@@ -311,7 +316,7 @@ def _choose_genes(work: AnnData, names: GeneNames, genes: GeneSet) -> GeneSet:
     return replace(genes, columns=tuple((column,) for column in columns))
 
 
-def _check_share(genes: GeneSet, what: str, species: str, names: GeneNames) -> None:
+def _check_share(genes: GeneSet, what: str, species: str, names: GeneNames, more: str) -> None:
     if genes.share < MIN_SHARE:
         hint = names.describe_symbols() or (
             f". Does {names.source} hold gene symbols (gene_symbols=, --gene-symbols names another "
@@ -320,7 +325,7 @@ def _check_share(genes: GeneSet, what: str, species: str, names: GeneNames) -> N
         )
         raise InputError(
             f"{genes} {what} genes ({genes.share:.0%}) are in the data, at least {MIN_SHARE:.0%} "
-            f"are required; missing: {format_list(genes.missing) or 'none'}{hint}"
+            f"are required; missing: {format_list(genes.missing) or 'none'}{hint}{more}"
         )
 
 

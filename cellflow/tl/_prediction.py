@@ -18,7 +18,7 @@ from cellflow._log import log_info
 from cellflow._random import torch_generator
 from cellflow.flow import Prediction, predict_cells
 from cellflow.representation import Placement, find_basis, write_map
-from cellflow.representation.expression import read_embedding
+from cellflow.representation.expression import read_embedding, reindex_genes
 from cellflow.tl._time_course import TimeCourse
 
 #: Columns of `obs` that predicted cells have of their own.
@@ -118,7 +118,7 @@ def predicted_cells(
     result = AnnData(
         X=None if expression is None else expression.astype(np.float32),
         obs=obs,
-        var=_annotate_genes(adata.var, () if linear is None else linear.genes),
+        var=_annotate_genes(course.gene_table, () if linear is None else linear.genes),
         obsm={REPRESENTATION: points.astype(np.float32)},
     )
     for key in obs_keys:
@@ -137,11 +137,7 @@ def _annotate_genes(var: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
         return var.copy()
     if not var.index.is_unique:
         return pd.DataFrame(index=list(genes))
-    if not set(genes) <= set(var.index):
-        # Columns of yes and no, such as highly_variable, become missing without turning to text.
-        flags = [name for name in var if pd.api.types.is_bool_dtype(var[name])]
-        var = var.astype(dict.fromkeys(flags, "boolean"))
-    return var.reindex(list(genes))
+    return reindex_genes(var, genes)
 
 
 def _write_named_points(course: TimeCourse, result: AnnData) -> None:
