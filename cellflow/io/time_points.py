@@ -346,7 +346,8 @@ def _gather(
             same = [repr(value) for value, at in zip(values, place, strict=True) if at == k]
             raise InputError(
                 f"obs[{name!r}] has several labels for the time {format_number(times[k])}: "
-                f"{format_list(same)}"
+                f"{format_list(same)}; if they are one time, give them one label: "
+                f"adata.obs[{name!r}].astype(str).replace({{{same[1]}: {same[0]}}})"
             )
     if suffixed := [
         str(value) for value, label in zip(values, labels, strict=True) if str(value) != label

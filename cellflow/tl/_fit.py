@@ -167,6 +167,7 @@ def fit(
     target = resolve_device(device)
     time_key = time_key_of(adata, time_key)
     points = time_points_of(adata, time_key)
+    log_info(f"times from obs[{time_key!r}]: {points.describe()}")
     representation = current_representation(adata, use_rep)
     keys = [condition_keys] if isinstance(condition_keys, str) else condition_keys
     side_columns = SideColumns(
