@@ -26,7 +26,7 @@ from cellflow._keys import (
 from cellflow._log import log_info
 from cellflow.io import GeneNames, detect_unit
 from cellflow.io.time_labels import DAYS, UNIT_OF_WORD
-from cellflow.representation.expression import read_expression
+from cellflow.representation.expression import read_expression, stored_expression
 from cellflow.representation.representation import on_log_scale
 
 #: Smallest fraction of a gene set that must be in the data.
@@ -167,6 +167,8 @@ def growth(
     _check_limits(birth, "birth")
     _check_limits(death, "death")
     unit, days = _unit_of_time(adata, time_key, per)
+    if layer is not None:
+        stored_expression(adata, layer)
     names = GeneNames.read(adata.var, gene_symbols)
     species = _species(names, species)
     dividing, dying = _gene_sets(names, species, proliferation, apoptosis)

@@ -110,8 +110,7 @@ MISTAKES = {
     "velocity": (
         ["--flow", "flow"],
         ".h5ad",
-        [TIME_KEY, DEVICE, ("--basis", "nope", "'X_nope'"),
-         ("--basis umap --n-neighbors", "999", "n_neighbors must be under")],
+        [TIME_KEY, DEVICE, ("--basis", "nope", "'X_nope'")],
     ),
     "landscape": (["--flow", "flow"], ".h5ad", [TIME_KEY, DEVICE]),
     "pseudotime": (
@@ -189,11 +188,11 @@ MISTAKES = {
          ("--groups-at", "end", "requires groups")],
     ),
     "plot interpolation": (
-        ["--predicted", "cells.h5ad"],
+        ["--predicted", "predicted.h5ad"],
         ".png",
         [TIME_KEY, ("--basis", "nope", "'nope'"), ("--predicted", "nope.h5ad", "nope.h5ad")],
     ),
-    "plot velocity": ([], ".png", [("--basis", "nope", "nope"), ("--color", "nope", "'nope'")]),
+    "plot velocity": ([], ".png", [("--basis", "nope", "nope")]),
     "plot growth": ([], ".png", [("--color", "nope", "'nope'"), TIME_KEY]),
     "plot fates": ([], ".png", [("--basis", "nope", "fates"), ("--fate", "nope", "fate")]),
     "plot landscape": ([], ".png", [("--basis", "nope", "landscape")]),
@@ -224,10 +223,14 @@ def folder(tmp_path_factory):
     adata.obs["donor"] = np.where(np.arange(n) % 2, "a", "b")
     cf.pp.embed(adata, use_rep="X_pca", key_added="X_other")
     adata.write_h5ad(folder / "cells.h5ad")
+    adata.obs["cellflow_growth"] = 0.1
+    adata.write_h5ad(folder / "rated.h5ad")
     for name, key in (("flow", "X_cellflow"), ("other", "X_other")):
         linear_flow(adata, torch.zeros(3, 3), torch.ones(3), [0, 1, 2], use_rep=key).save(
             folder / name
         )
+    flow = cf.Flow.load(folder / "flow")
+    cf.tl.interpolate(adata, flow, 0.5).write_h5ad(folder / "predicted.h5ad")
     return folder
 
 
@@ -264,8 +267,9 @@ def test_wrong_options_are_told_before_the_work(
     words, ending, _ = MISTAKES[command]
     monkeypatch.chdir(folder)
     output = f"output{ending}"
+    cells = "rated.h5ad" if command == "plot growth" else "cells.h5ad"
     code, _, err = run(
-        *command.split(), "cells.h5ad", *words, *option.split(), *value.split(), "--output", output
+        *command.split(), cells, *words, *option.split(), *value.split(), "--output", output
     )
     assert (code, err.count("\n")) == (2, 1), err
     assert message in err
