@@ -29,10 +29,9 @@ def embed(
 ) -> None:
     """Compute the representation that flows are fitted in.
 
-    Counts are normalised, log-transformed and projected on principal components; other values
-    are scaled and projected. Predictions can be decoded to genes. The times are read too. The
-    result is a copy of FILE, an .h5ad file or a zarr store. Expression of more than 1 GB is read
-    in chunks, by Dask.
+    Expression is normalised and log-transformed where it is not yet, and projected on principal
+    components. Predictions can be decoded to genes. The times are read too. The result is a copy of
+    FILE, an .h5ad file or a zarr store. Expression of more than 1 GB is read in chunks, by Dask.
     """
     from cellflow import pp
     from cellflow._log import log_info

@@ -55,7 +55,7 @@ class Format:
         return f"{self.what}.json"
 
 
-FLOW = Format("flow", 6)
+FLOW = Format("flow", 7)
 
 
 @dataclass(frozen=True)

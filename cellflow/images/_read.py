@@ -9,13 +9,14 @@ from typing import Literal
 from cellflow._checks import check_choice
 from cellflow._errors import FileError, InputError
 from cellflow.images.data import ImageSet
-from cellflow.images.readers import arrays, cifar, digits, idx, image_files, parquet
+from cellflow.images.readers import arrays, cifar, digits, edm, idx, image_files, parquet
 from cellflow.images.readers.image_files import SUFFIXES, resize
 from cellflow.images.readers.source import ALL, AUTO, TEST, TRAIN, ImageSource
 
 _READABLE = (
-    "'digits'; a .npz or .npy file of uint8 arrays; a folder of images "
-    f"({', '.join(SUFFIXES)}), also with subfolders of classes, or train/ and test/; a folder with "
+    "'digits'; a .npz or .npy file of 8-bit or 16-bit arrays; a folder or .zip of images "
+    f"({', '.join(SUFFIXES)}), also with subfolders of classes, or train/ and test/, or with the "
+    "dataset.json of EDM and StyleGAN; a folder with "
     "the files of CIFAR-10, CIFAR-100, MNIST or Fashion-MNIST; a .parquet file, or a folder with "
     "train-*.parquet and test-*.parquet"
 )
@@ -37,8 +38,11 @@ def read(
 
         - a `.npz` file with uint8 `images`, shape (n, h, w), (n, h, w, c) or (n, c, h, w), and
           optionally `labels`, `classes`, `test_images` and `test_labels`; or with `x_train`,
-          `y_train`, `x_test` and `y_test`; or a `.npy` file of images;
-        - a folder of images: subfolders are classes, or `train` and `test`;
+          `y_train`, `x_test` and `y_test`; or with `arr_0` and `arr_1`, as OpenAI's samples; or a
+          `.npy` file of images;
+        - a folder or `.zip` file of images: subfolders are classes, or `train` and `test`;
+        - a folder or `.zip` file of StyleGAN or EDM (`00000/img00000000.png`, `dataset.json`): its
+          subfolders are not classes, labels are those of `dataset.json`;
         - a folder with CIFAR-10 or CIFAR-100, binary or as pickles;
         - a folder with idx files, as those of MNIST, optionally gzipped;
         - a parquet file with encoded images, or a folder with `train-*.parquet` and
@@ -52,7 +56,8 @@ def read(
 
     Returns
     -------
-    The images: grey if all are, else RGB; transparent pixels on white.
+    The images: grey if all are, else RGB; transparent pixels on white. 16-bit values are scaled to
+    8 bits from the range of 8, 10, 12, 14 or 16 bits that holds them, one for all images read.
 
     Raises
     ------
@@ -104,7 +109,7 @@ def _find(source: str | Path, size: int | None) -> ImageSource:
     for reader in (arrays, cifar, idx):
         if reader.recognises(path):
             return reader.source(path)
-    for reader in (parquet, image_files):
+    for reader in (edm, parquet, image_files):
         if reader.recognises(path):
             return reader.source(path, size)
     raise InputError(f"{path} has no known format; readable are: {_READABLE}")

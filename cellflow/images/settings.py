@@ -145,5 +145,5 @@ def _choose_by_size(shape: tuple[int, int, int]) -> str:
         return "mnist"
     raise InputError(
         f"images of {height} x {width} pixels have no default config: give a config with a net "
-        "for them (a YAML file), or read them at a smaller size"
+        "for them (a YAML file, --config), or read them at a smaller size (--size)"
     )

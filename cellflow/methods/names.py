@@ -10,9 +10,10 @@ TIME_AXES = {
 
 EXPRESSION_KINDS = {
     "auto": "detected from the values",
-    "counts": "whole numbers, to be normalised and log-transformed",
-    "normalised": "already on a logarithmic scale",
-    "other": "any other values, scaled only",
+    "counts": "counts, whole or corrected (SoupX, CellBender, alevin, RSEM)",
+    "linear": "CPM, TPM, FPKM and other values on a linear scale",
+    "normalised": "log-normalised values",
+    "other": "any other values, such as proteins or residuals, used as they are",
 }
 
 STARTS = {

@@ -151,9 +151,12 @@ def check_unet_sizes(
         raise InputError(f"dropout must be in [0, 1), got {dropout}")
     most = (math.gcd(shape[1], shape[2]) & -math.gcd(shape[1], shape[2])).bit_length()
     if len(multipliers) > most:
+        step = 2 ** (len(multipliers) - 1)
+        near = step * max(1, round(min(shape[1:]) / step))
         raise InputError(
             f"shape {'x'.join(map(str, shape))} halves evenly {most - 1} times, enough for "
-            f"{most} levels at most; multipliers {tuple(multipliers)} make {len(multipliers)}"
+            f"{most} levels at most; multipliers {tuple(multipliers)} make {len(multipliers)}. "
+            f"Take fewer, or read the images at a size that halves: size={near} (--size {near})"
         )
 
 

@@ -34,7 +34,8 @@ def embed(
 
     Counts are normalised to the median depth, log1p-transformed, reduced to the 2,000 most
     variable genes if there are more, and projected on their principal components, all by
-    scanpy. Of other values each gene is scaled to unit variance, and they are projected.
+    scanpy. Expression on another scale is brought to a logarithmic scale first (see `kind`), so
+    that cells have much the same neighbours on each scale that their counts are stored on.
 
     Expression may stay on disk: in `adata` backed by a file (`anndata.read_h5ad(..., backed="r")`),
     in a layer or `X` that is an on-disk array, or in a Dask array. Dask arrays, and expression of
@@ -48,11 +49,22 @@ def embed(
     use_rep
         Use this `obsm` key instead. `X_pca` can be decoded to genes by scanpy's loadings.
     layer
-        Layer with the expression; None uses `X`.
+        Layer with the expression, or `raw`; None uses `X`.
     kind
-        `counts`, `normalised` (on a logarithmic scale), `other`, or `auto`: whole, non-negative
-        numbers are counts; other values are `normalised` if scanpy's `log1p` is recorded in `uns`,
-        else `other`.
+        Kind of expression:
+
+        - `counts`: whole numbers, or counts that were corrected (SoupX, CellBender) or estimated
+          (alevin, RSEM).
+        - `linear`: values normalised by depth or gene length (CPM, TPM, FPKM). They are normalised
+          and log-transformed as counts are; if their noise is that of counts, in units of one
+          count.
+        - `normalised`: log-normalised values, used as they are. Those normalised to more than 20
+          times the counts of a cell, such as log2(CPM + 1), are normalised again.
+        - `other`: values below zero, or panels of up to 200 features, such as proteins. Channels of
+          a panel are scaled to unit variance.
+        - `auto`: whole numbers are counts. Of other values without negative ones, those whose
+          `expm1` has one sum in all cells, and those up to 20, are `normalised`; others are
+          `linear`, with a warning. Panels without such a sign are `other`.
     n_dims
         Number of dimensions to keep, the first ones. None keeps all of an `obsm` key, and 50
         components of expression or all if fewer.
@@ -74,8 +86,8 @@ def embed(
     `obsm[key_added]`
         Points, shape (cells, n_dims), float32.
     `uns["cellflow"]["representations"][key_added]`
-        The map: `kind`, `source`, `target_sum`, `n_genes`, `genes`, `mean`, `scale`, `loadings`,
-        `centre`, `spread`, `whitened`.
+        The map: `kind`, `source`, `log_base`, `target_sum`, `n_genes`, `genes`, `gene_units`,
+        `mean`, `scale`, `loadings`, `centre`, `spread`, `whitened`.
 
     Raises
     ------
@@ -86,7 +98,8 @@ def embed(
     Warns
     -----
     CellflowWarning
-        If cells have no counts; they are embedded as cells that express nothing.
+        If cells have no counts, and are embedded as cells that express nothing; if `auto` finds
+        expression on a linear scale that is not counts.
 
     Examples
     --------

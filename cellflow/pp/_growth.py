@@ -25,17 +25,20 @@ from cellflow._keys import (
 )
 from cellflow._log import log_info
 from cellflow.io import GeneNames, detect_unit
-from cellflow.io.time_labels import DAYS, UNIT_OF_WORD
-from cellflow.representation.expression import read_expression, stored_expression
-from cellflow.representation.representation import on_log_scale
+from cellflow.io.time_labels import DAYS, unit_of_name
+from cellflow.representation.expression import (
+    describe_raw,
+    gene_table,
+    read_expression,
+    stored_expression,
+)
+from cellflow.representation.scales import to_log_scale
 
 #: Smallest fraction of a gene set that must be in the data.
 MIN_SHARE = 0.3
 #: Score at which a rate is halfway between its limits, and width of the rise around it.
 BIRTH_RISE = (0.25, 0.5)
 DEATH_RISE = (0.1, 0.2)
-#: Largest plausible value on a logarithmic scale: log2 of a billion is 30.
-_MAX_LOG = 30.0
 #: Smallest number of genes per bin of similar expression; scanpy's 25 bins need 500 genes.
 _BIN_SIZE = 20
 
@@ -109,8 +112,8 @@ def growth(
         (`feature_name`, `gene_symbols`, `gene_name`, ...) if `var_names` are other names, such as
         identifiers of Ensembl, and reports it.
     layer
-        Layer with the expression; None uses `X`. Counts are normalised to the median depth and
-        log1p-transformed; other values must be on a logarithmic scale.
+        Layer with the expression, or `raw`; None uses `X`. It is brought to a logarithmic scale as
+        by `pp.embed`.
     birth, death
         Lowest and highest rate, per day. Between them the rate rises with the score, halfway at
         0.25 (births) and 0.1 (deaths), over a width of 0.5 and 0.2.
@@ -140,7 +143,7 @@ def growth(
     ------
     InputError
         If fewer than 30 % of the genes of a set are in the data, the unit of time is unknown or
-        differs from `per`, the expression is not on a logarithmic scale, or an argument is invalid.
+        differs from `per`, or an argument is invalid.
 
     Notes
     -----
@@ -169,9 +172,10 @@ def growth(
     unit, days = _unit_of_time(adata, time_key, per)
     if layer is not None:
         stored_expression(adata, layer)
-    names = GeneNames.read(adata.var, gene_symbols)
+    names = GeneNames.read(gene_table(adata, layer), gene_symbols)
     species = _species(names, species)
-    dividing, dying = _gene_sets(names, species, proliferation, apoptosis)
+    more = describe_raw(adata, layer)
+    dividing, dying = _gene_sets(names, species, proliferation, apoptosis, more)
     work = _log_expression(adata, layer)
     dividing, dying = (_choose_genes(work, names, genes) for genes in (dividing, dying))
     scores = {PROLIFERATION: _score(work, dividing), APOPTOSIS: _score(work, dying)}
@@ -229,7 +233,7 @@ def _unit_of_time(
         check_positive(number, "per")
         unit, days = f"{number:g} days", number
     else:
-        unit = detected if per is None else UNIT_OF_WORD.get(str(per).strip().lower(), str(per))
+        unit = detected if per is None else unit_of_name(str(per).strip()) or str(per)
         check_choice(unit, DAYS, "unit of time")
         days = DAYS[unit]
     if detected in DAYS and not np.isclose(days, DAYS[detected]):
@@ -271,16 +275,20 @@ def _gene_sets(
     species: str,
     proliferation: Sequence[str] | None,
     apoptosis: Sequence[str] | None,
+    more: str,
 ) -> tuple[GeneSet, GeneSet]:
-    """Return genes of dividing and of dying cells; the latter empty for a constant death rate."""
+    """Return genes of dividing and of dying cells; the latter empty for a constant death rate.
+
+    `more` ends the message on genes that are missing.
+    """
     dividing = _look_up(names, proliferation, gene_names(species, "S", "G2M"))
-    _check_share(dividing, "proliferation", species, names)
+    _check_share(dividing, "proliferation", species, names, more)
     dying = _look_up(names, apoptosis, gene_names(species, "apoptosis"))
     if apoptosis is None and dying.share < MIN_SHARE:
         log_info(f"only {dying} apoptosis genes are in the data: all cells get the same death rate")
         return dividing, GeneSet(missing=dying.found + dying.missing)
     if dying != GeneSet():
-        _check_share(dying, "apoptosis", species, names)
+        _check_share(dying, "apoptosis", species, names, more)
     return dividing, dying
 
 
@@ -315,7 +323,7 @@ def _choose_genes(work: AnnData, names: GeneNames, genes: GeneSet) -> GeneSet:
     return replace(genes, columns=tuple((column,) for column in columns))
 
 
-def _check_share(genes: GeneSet, what: str, species: str, names: GeneNames) -> None:
+def _check_share(genes: GeneSet, what: str, species: str, names: GeneNames, more: str) -> None:
     if genes.share < MIN_SHARE:
         hint = names.describe_symbols() or (
             f". Does {names.source} hold gene symbols (gene_symbols=, --gene-symbols names another "
@@ -324,25 +332,17 @@ def _check_share(genes: GeneSet, what: str, species: str, names: GeneNames) -> N
         )
         raise InputError(
             f"{genes} {what} genes ({genes.share:.0%}) are in the data, at least {MIN_SHARE:.0%} "
-            f"are required; missing: {format_list(genes.missing) or 'none'}{hint}"
+            f"are required; missing: {format_list(genes.missing) or 'none'}{hint}{more}"
         )
 
 
 def _log_expression(adata: AnnData, layer: str | None) -> AnnData:
     """Return expression on a logarithmic scale, float64, with gene names."""
-    if not adata.var_names.is_unique:
+    genes = gene_table(adata, layer).index
+    if not genes.is_unique:
         raise InputError("gene names repeat; call adata.var_names_make_unique() first")
-    if layer is None and adata.X is None:
-        raise InputError(
-            f"X is empty; name a layer, there are: {format_list(adata.layers) or 'none'}"
-        )
-    x = on_log_scale(read_expression(adata, layer))
-    if (top := float(x.max())) > _MAX_LOG:
-        raise InputError(
-            f"expression has values up to {top:g}, so it is neither counts nor on a logarithmic "
-            "scale; run scanpy.pp.log1p first, or choose a layer with counts"
-        )
-    return AnnData(x.astype(np.float64), var=pd.DataFrame(index=adata.var_names))
+    x = to_log_scale(adata, read_expression(adata, layer))
+    return AnnData(x.astype(np.float64), var=pd.DataFrame(index=genes))
 
 
 def _score(work: AnnData, genes: GeneSet) -> np.ndarray:

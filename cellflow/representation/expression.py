@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from anndata import AnnData
+import pandas as pd
+from anndata import AnnData, Raw
 from scipy import sparse
 
 from cellflow._checks import check_finite, format_list
@@ -21,23 +23,75 @@ LARGEST = 1e15
 CONSTANT = 1e-12
 
 
+#: Name by which the expression in `raw` is chosen as a layer.
+RAW = "raw"
+
+
 def stored_expression(adata: AnnData, layer: str | None) -> Matrix:
-    """Return `X` or a layer as stored, (n, g): in memory, on disk, or a Dask array.
+    """Return `X`, a layer or `raw` as stored, (n, g): in memory, on disk, or a Dask array.
 
     Raises
     ------
     InputError
         If the layer does not exist, or there are no genes.
     """
-    if layer is not None and layer not in adata.layers:
-        raise InputError(f"no layer {layer!r}; there are: {format_list(adata.layers) or 'none'}")
-    x = adata.X if layer is None else adata.layers[layer]
+    x = adata.layers.get(layer, _source_of(adata, layer).X)
     if x is None or adata.n_vars == 0:
         raise InputError(
-            f"the data have no expression matrix to embed; choose an embedding with use_rep, there "
+            "X is empty, so there is no expression matrix; choose a layer, there are: "
+            f"{format_list(list_layers(adata)) or 'none'}, or an embedding with use_rep, there "
             f"are: {format_list(adata.obsm) or 'none'}"
         )
     return x
+
+
+def gene_table(adata: AnnData, layer: str | None) -> pd.DataFrame:
+    """Return the table of the genes of `X`, a layer or `raw`, which may have more of them.
+
+    Columns that `raw` lacks are those of `var`, for the genes of both.
+    """
+    table, var = _source_of(adata, layer).var, adata.var
+    if table is var or not (table.index.is_unique and var.index.is_unique):
+        return table
+    others = reindex_genes(var[[name for name in var if name not in table]], table.index)
+    return pd.concat([table, others], axis=1)
+
+
+def reindex_genes(table: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of a table for genes, in their order; missing values for unknown genes."""
+    if not set(genes) <= set(table.index):
+        # Columns of yes and no, such as highly_variable, stay so where values are missing.
+        flags = [name for name in table if pd.api.types.is_bool_dtype(table[name])]
+        table = table.astype(dict.fromkeys(flags, "boolean"))
+    return table.reindex(list(genes))
+
+
+def describe_raw(adata: AnnData, layer: str | None) -> str:
+    """Return a hint that `raw` has more genes than `X`, to end a sentence on missing genes."""
+    if layer is not None or adata.raw is None or adata.raw.n_vars <= adata.n_vars:
+        return ""
+    return f"; raw has {adata.raw.n_vars} genes: layer='raw' (--layer raw) uses them"
+
+
+def _source_of(adata: AnnData, layer: str | None) -> AnnData | Raw:
+    """Return the object that holds a layer: `adata`, or its `raw`.
+
+    Raises
+    ------
+    InputError
+        If the layer does not exist.
+    """
+    if layer is None or layer in adata.layers:
+        return adata
+    if layer == RAW and adata.raw is not None:
+        return adata.raw
+    known = format_list(list_layers(adata))
+    raise InputError(f"no layer {layer!r}; there are: {known or 'none'}")
+
+
+def list_layers(adata: AnnData) -> list[str]:
+    """Return the names of the layers, `raw` among them if there is one."""
+    return [*adata.layers, *([RAW] if adata.raw is not None else [])]
 
 
 def read_expression(adata: AnnData, layer: str | None) -> Matrix:
@@ -108,15 +162,15 @@ def compute_depths(x: Matrix) -> np.ndarray:
     return np.asarray(x.sum(axis=1, dtype=np.float64)).ravel()
 
 
-def find_genes(adata: AnnData, genes: tuple[str, ...]) -> np.ndarray:
-    """Return the columns of the named genes, in that order.
+def find_genes(adata: AnnData, layer: str | None, genes: tuple[str, ...]) -> np.ndarray:
+    """Return the columns of the named genes in `X`, a layer or `raw`, in that order.
 
     Raises
     ------
     InputError
         If some of them are missing.
     """
-    columns = adata.var_names.get_indexer(list(genes))
+    columns = gene_table(adata, layer).index.get_indexer(pd.Index(genes))
     if (columns < 0).any():
         missing = [gene for gene, column in zip(genes, columns, strict=True) if column < 0]
         raise InputError(

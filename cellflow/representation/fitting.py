@@ -27,15 +27,27 @@ from cellflow.representation.expression import (
     Matrix,
     as_float64,
     compute_depths,
+    gene_table,
     is_counts,
+    list_layers,
     read_embedding,
     stored_expression,
 )
-from cellflow.representation.representation import LinearMap, Representation, log_normalise
+from cellflow.representation.representation import LinearMap, Representation
+from cellflow.representation.scales import (
+    PANEL,
+    detect_kind,
+    fit_scale,
+    has_counts,
+    read_scale,
+)
 from cellflow.training.devices import cpu_threads
 
 #: Largest number of genes; of more, the most variable are used.
 MAX_GENES = 2000
+
+#: Ratio of high to low variances of genes up to which they were scaled to one variance.
+_SCALED = 1.5
 
 #: Default number of principal components.
 DEFAULT_DIMS = 50
@@ -109,32 +121,50 @@ _Components = Callable[[], Moments]
 def _fit_expression(
     adata: AnnData, x: Matrix, settings: RepresentationSettings
 ) -> tuple[Representation, _Components]:
-    if not adata.var_names.is_unique:
+    names = gene_table(adata, settings.layer).index
+    if not names.is_unique:
         raise InputError("gene names repeat; call adata.var_names_make_unique() first")
     seen = _ValueCheck.of(x, adata.obs_names)
-    kind = _detect_kind(adata, seen.whole) if settings.kind == "auto" else settings.kind
-    target_sum = 0.0
-    if kind == "counts":
-        target_sum = _target_sum(seen)
-        x = log_normalise(x, target_sum)
+    kind = read_scale(adata, x, settings.kind, whole=seen.whole)
+    if kind != "counts" and settings.layer is None:
+        _suggest_counts(adata)
+    scale = fit_scale(x, kind, seen.depth)
+    if scale.target_sum:
+        _warn_of_empty_cells(seen.depth)
+    x = scale.to_log(x)
     genes = _select_genes(x, log_scale=kind != "other")
     x = x[:, genes]
     _, mean, variance = moments(x)
     # Sums of equal numbers may differ in their last digits.
     if not (variance > CONSTANT * (1 + mean**2)).any():
         raise InputError("the expression is the same in all cells; there is nothing to embed")
-    scale = np.ones_like(mean) if kind == "counts" else np.sqrt(np.where(variance > 0, variance, 1))
     n_dims = _resolve_n_dims(settings, min(x.shape) - 1, DEFAULT_DIMS, _name_limit(x))
+    spread = _spread_of_genes(variance, is_panel=kind == "other" and len(names) <= PANEL)
     linear = LinearMap(
-        genes=tuple(adata.var_names[genes]),
+        genes=tuple(names[genes]),
         mean=mean,
-        scale=scale,
-        loadings=_principal_axes(x, mean, scale, n_dims),
+        scale=spread,
+        loadings=_principal_axes(x, mean, spread, n_dims),
     )
-    fitted = _make_unwhitened(kind, settings.layer or "", linear, n_dims)
-    if kind == "counts":
-        fitted = replace(fitted, target_sum=target_sum, n_genes=adata.n_vars)
+    fitted = replace(
+        _make_unwhitened(kind, settings.layer or "", linear, n_dims),
+        log_base=scale.log_base,
+        target_sum=scale.target_sum,
+        n_genes=len(names) if scale.target_sum else 0,
+        gene_units=None if scale.gene_units is None else scale.gene_units[genes],
+    )
     return fitted, lambda: moments(x, linear.encode)
+
+
+def _spread_of_genes(variance: np.ndarray, *, is_panel: bool) -> np.ndarray:
+    """Return the scale of each gene: its standard deviation for a panel, else 1.
+
+    Channels of a panel have arbitrary units. In a transcriptome, scaling gives noise of rare genes
+    the weight of signals.
+    """
+    if not is_panel:
+        return np.ones_like(variance)
+    return np.sqrt(np.where(variance > 0, variance, 1))
 
 
 def _fit_obsm(
@@ -156,12 +186,9 @@ def _make_unwhitened(
     return Representation(
         kind=kind,
         source=source,
-        target_sum=0.0,
-        n_genes=0,
         linear=linear,
         centre=np.zeros(n_dims),
         spread=np.ones(n_dims),
-        whitened=False,
     )
 
 
@@ -172,18 +199,19 @@ def _whiten(
     return replace(fitted, centre=centre, spread=np.where(spread > 0, spread, 1.0), whitened=True)
 
 
-def _detect_kind(adata: AnnData, whole: bool) -> str:
-    """Return `counts` for whole values, `normalised` if scanpy's log1p was run, else `other`."""
-    if whole:
-        return "counts"
-    return "normalised" if "log1p" in adata.uns else "other"
-
-
-def kind_of(adata: AnnData) -> str:
-    """Return the kind of expression detected in `X`; `none` without an expression matrix."""
-    if adata.X is None or adata.n_vars == 0:
+def kind_of(adata: AnnData, layer: str | None = None) -> str:
+    """Return the kind of expression detected in `X` or a layer; `none` without an `X`."""
+    if layer is None and (adata.X is None or adata.n_vars == 0):
         return "none"
-    return _detect_kind(adata, all(map_chunks(stored_expression(adata, None), is_counts)))
+    return detect_kind(adata, stored_expression(adata, layer))
+
+
+def _suggest_counts(adata: AnnData) -> None:
+    """Report where else in the data counts are stored."""
+    for layer in list_layers(adata):
+        if has_counts(stored_expression(adata, layer)):
+            log_info(f"counts are stored in {layer!r}: layer={layer!r} (--layer {layer}) uses them")
+            return
 
 
 @dataclass(frozen=True)
@@ -221,33 +249,35 @@ def _check_chunk(x: Matrix) -> tuple[bool, np.ndarray]:
     return is_counts(x), compute_depths(x)
 
 
-def _target_sum(seen: _ValueCheck) -> float:
-    """Return the median depth of cells with counts; warn about cells without."""
-    if not seen.whole:
-        raise InputError(
-            "kind 'counts' requires whole, non-negative numbers; use another kind or layer"
-        )
-    depth = seen.depth
+def _warn_of_empty_cells(depth: np.ndarray) -> None:
     if empty := int((depth == 0).sum()):
-        if empty == len(depth):
-            raise InputError("no cell has any counts; there is nothing to embed")
         warnings.warn(
             f"{empty} of {len(depth)} cells have no counts; they are embedded as cells that "
             "express nothing, consider removing them",
             CellflowWarning,
             stacklevel=2,
         )
-    return float(np.median(depth[depth > 0]))
 
 
 def _select_genes(x: Matrix, *, log_scale: bool) -> np.ndarray:
-    """Return the columns to use: all, or the most variable of many on a logarithmic scale."""
-    if x.shape[1] <= MAX_GENES or not log_scale:
+    """Return the columns to use: all, or the most variable of many."""
+    if x.shape[1] <= MAX_GENES:
         return np.arange(x.shape[1])
+    if not log_scale:
+        return _select_by_variance(moments(x)[2])
     import scanpy as sc
 
     table = sc.pp.highly_variable_genes(AnnData(x), n_top_genes=MAX_GENES, inplace=False)
     return np.flatnonzero(table["highly_variable"])
+
+
+def _select_by_variance(variance: np.ndarray) -> np.ndarray:
+    """Return the columns of largest variance; all that vary if they were scaled to one variance."""
+    varying = np.flatnonzero(variance > CONSTANT)
+    low, high = np.quantile(variance[varying], (0.1, 0.9)) if len(varying) else (0, 0)
+    if high <= _SCALED * low:
+        return varying
+    return np.sort(np.argsort(-variance, kind="stable")[:MAX_GENES])
 
 
 def _principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) -> np.ndarray:

@@ -12,7 +12,7 @@ from scipy import sparse
 from cellflow._checks import format_list
 from cellflow._log import log_info
 from cellflow.representation.chunks import map_chunks
-from cellflow.representation.expression import Matrix, find_genes
+from cellflow.representation.expression import Matrix
 from cellflow.representation.representation import LinearMap, Representation
 from cellflow.training.devices import cpu_threads
 
@@ -46,7 +46,7 @@ def extend_to_genes(
     new = tuple(gene for gene in dict.fromkeys(genes) if gene not in known)
     if not new:
         return fitted
-    x = fitted.normalised(adata)[:, find_genes(adata, new)]
+    x = fitted.log_expression(adata, new)
     components = points.astype(np.float64) * fitted.spread + fitted.centre
     mean, slopes, explained = _regress(x, components)
     shares = (f"{gene} ({share:.0%})" for gene, share in zip(new, explained, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,10 +15,9 @@ from cellflow.representation.expression import (
     as_float64,
     compute_depths,
     find_genes,
-    is_counts,
     read_embedding,
 )
-from cellflow.training.devices import cpu_threads
+from cellflow.representation.scales import detect_kind, fit_scale, log_normalise, unlog
 
 
 @dataclass(frozen=True)
@@ -58,30 +56,42 @@ class Representation:
     Attributes
     ----------
     kind
-        Input: `counts` (normalised to `target_sum` per cell and log1p-transformed), `normalised` or
-        `other` expression (each gene scaled), or `obsm` (an embedding of the data).
+        Input: `counts` or `linear` expression (normalised to `target_sum` per cell and
+        log1p-transformed), `normalised` (on a logarithmic scale) or `other` expression, or `obsm`
+        (an embedding of the data).
     source
         Layer or `obsm` key; empty for `X`.
-    target_sum
-        Counts per cell after normalisation; 0 unless `kind` is `counts`.
-    n_genes
-        Number of genes that the depth of a cell is summed over; 0 unless `kind` is `counts`.
     linear
         Map between genes and components; None for an `obsm` key without loadings.
     centre, spread
         Subtracted from components, then divided by; shape (d,); zeros and ones unless whitened.
     whitened
         Whether `centre` and `spread` were fitted.
+    log_base
+        Base of the logarithm that `normalised` values are taken back from; 0 for none.
+    target_sum
+        Sum of each cell after normalisation; 0 if cells are not normalised.
+    n_genes
+        Number of genes that the depth of a cell is summed over; 0 if cells are not normalised.
+    gene_units
+        Value that each gene is divided by before log1p, shape (g,); None for no division.
     """
 
     kind: str
     source: str
-    target_sum: float
-    n_genes: int
     linear: LinearMap | None
     centre: np.ndarray
     spread: np.ndarray
-    whitened: bool
+    whitened: bool = False
+    log_base: float = 0.0
+    target_sum: float = 0.0
+    n_genes: int = 0
+    gene_units: np.ndarray | None = None
+
+    @property
+    def layer(self) -> str | None:
+        """Layer of the genes that points are decoded to, or `raw`; None for `X`."""
+        return None if self.kind == "obsm" else self.source or None
 
     @property
     def n_dims(self) -> int:
@@ -128,27 +138,48 @@ class Representation:
         if self.kind == "obsm":
             return read_embedding(adata, self.source)[:, : self.n_dims], as_float64
         linear = self.require_linear()
-        columns = find_genes(adata, linear.genes)
-        return self.normalised(adata)[:, columns], linear.encode
+        return self.log_expression(adata, linear.genes), linear.encode
 
-    def normalised(self, adata: AnnData) -> Matrix:
-        """Return the expression that decoding returns, of all genes, shape (n, all genes)."""
-        x = open_expression(adata, None if self.kind == "obsm" else self.source or None)
-        if self.kind == "counts":
-            self._check_depth(x)
-            x = log_normalise(x, self.target_sum)
-        return x
+    def log_expression(self, adata: AnnData, genes: tuple[str, ...]) -> Matrix:
+        """Return the expression of genes, shape (n, g), on the scale that decoding returns.
 
-    def _check_depth(self, x: Matrix) -> None:
-        """Raise an error unless the expression is counts over the same number of genes."""
-        if not all(map_chunks(x, is_counts)):
+        Raises
+        ------
+        InputError
+            If genes are missing, or the expression is on another scale than fitted to.
+        """
+        x = open_expression(adata, self.layer)
+        columns = find_genes(adata, self.layer, genes)
+        if not self.target_sum:
+            return x[:, columns]
+        self._check_scale(adata, x)
+        x = unlog(x, self.log_base) if self.log_base else x
+        return log_normalise(x, self.target_sum, columns, self._units_of(genes, x, columns))
+
+    def _units_of(
+        self, genes: tuple[str, ...], x: Matrix, columns: np.ndarray
+    ) -> np.ndarray | None:
+        """Return the value that each gene is divided by; of genes outside the map, read from x."""
+        if self.gene_units is None:
+            return None
+        known = dict(zip(self.require_linear().genes, self.gene_units, strict=True))
+        if known.keys() >= set(genes):
+            return np.array([known[gene] for gene in genes])
+        units = fit_scale(x, self.kind, compute_depths(x)).gene_units
+        units = np.ones(len(genes)) if units is None else units[columns]
+        return np.array([known.get(gene, unit) for gene, unit in zip(genes, units, strict=True)])
+
+    def _check_scale(self, adata: AnnData, x: Matrix) -> None:
+        """Raise an error unless the expression is on the scale fitted to, over as many genes."""
+        kind = detect_kind(adata, x)
+        if (kind == "normalised") != bool(self.log_base):
             raise InputError(
-                "the representation was fitted to counts, and the expression is not counts; run "
-                "pp.embed again, or with the layer that has the counts"
+                f"the representation was fitted to {self.kind} expression, and the expression is "
+                f"{kind}; run pp.embed again, or choose the layer with {self.kind} expression"
             )
         if x.shape[1] != self.n_genes:
             raise InputError(
-                f"the representation normalises counts over {self.n_genes} genes, and the data "
+                f"the representation normalises cells over {self.n_genes} genes, and the data "
                 f"have {x.shape[1]}; use the same genes"
             )
 
@@ -189,37 +220,21 @@ class Representation:
 
     def describe(self) -> str:
         """Describe the representation in one line."""
+        per_cell = f"normalised to {self.target_sum:.6g} per cell"
+        again = f"{per_cell} again, log1p, " if self.log_base else ""
+        units = "" if self.gene_units is None else ", in counts of each gene"
+        is_scaled = self.linear is not None and bool((self.linear.scale != 1).any())
+        scaled = "each gene scaled to variance 1, " if is_scaled else ""
         origin = {
-            "counts": f"counts: normalised to {self.target_sum:.6g} per cell, log1p, PCA",
-            "normalised": "normalised expression: each gene scaled, PCA",
-            "other": "values other than counts: each gene scaled, PCA",
+            "counts": f"counts: {per_cell}, log1p, PCA",
+            "linear": f"values on a linear scale: {per_cell}{units}, log1p, PCA",
+            "normalised": f"log-normalised expression: {again}PCA",
+            "other": f"other values: {scaled}PCA",
             "obsm": f"obsm[{self.source!r}] as it is",
         }[self.kind]
         genes = f" of {len(self.linear.genes)} genes" if self.kind != "obsm" and self.linear else ""
         whitened = ", whitened" if self.whitened else ""
         return f"{origin}{genes}, {self.n_dims} dimensions{whitened}"
-
-
-@cpu_threads(None)
-def log_normalise(x: Matrix, target_sum: float) -> Matrix:
-    """Scale each cell to `target_sum` counts, then log(1 + x), by scanpy; empty cells stay zero."""
-    import scanpy as sc
-
-    work = AnnData(x.astype(np.float64))
-    with warnings.catch_warnings():
-        # Fitting already warns about empty cells.
-        warnings.filterwarnings("ignore", message="Some cells have zero counts")
-        sc.pp.normalize_total(work, target_sum=target_sum)
-    sc.pp.log1p(work)
-    return work.X
-
-
-def on_log_scale(x: Matrix) -> Matrix:
-    """Return counts normalised to the median depth and log1p-transformed; else `x` itself."""
-    if not is_counts(x):
-        return x
-    depth = compute_depths(x)
-    return log_normalise(x, float(np.median(depth[depth > 0])) if depth.any() else 1.0)
 
 
 def check_components(fitted: Representation, components: tuple[int, int]) -> None:

@@ -20,8 +20,8 @@ from cellflow.representation.fitting import RepresentationSettings, fit_represen
 from cellflow.representation.representation import LinearMap, Representation
 
 _FOREIGN = "the stored representation was not written by cellflow"
-_KINDS = ("counts", "normalised", "other", "obsm")
-_ARRAYS = ("mean", "scale", "loadings", "centre", "spread")
+_KINDS = ("counts", "linear", "normalised", "other", "obsm")
+_ARRAYS = ("gene_units", "mean", "scale", "loadings", "centre", "spread")
 
 
 def write_slots(adata: AnnData, fitted: Representation, key: str) -> None:
@@ -132,6 +132,7 @@ def _to_values(fitted: Representation) -> dict[str, Any]:
     values: dict[str, Any] = {
         "kind": fitted.kind,
         "source": fitted.source,
+        "log_base": fitted.log_base,
         "target_sum": fitted.target_sum,
         "n_genes": fitted.n_genes,
         "whitened": fitted.whitened,
@@ -139,6 +140,8 @@ def _to_values(fitted: Representation) -> dict[str, Any]:
         "centre": fitted.centre,
         "spread": fitted.spread,
     }
+    if fitted.gene_units is not None:
+        values["gene_units"] = fitted.gene_units
     if fitted.linear is not None:
         linear = fitted.linear
         values |= {
@@ -172,6 +175,8 @@ def _from_values(values: Mapping[str, Any]) -> Representation:
         genes = (len(fitted.linear.genes),)
         shapes |= {"mean": (fitted.linear.mean, genes), "scale": (fitted.linear.scale, genes)}
         shapes["loadings"] = (fitted.linear.loadings, genes + fitted.centre.shape)
+        if fitted.gene_units is not None:
+            shapes["gene_units"] = (fitted.gene_units, genes)
     for name, (array, wanted) in shapes.items():
         if array.shape != wanted:
             raise InputError(f"{_FOREIGN}: {name} has the shape {array.shape}, not {wanted}")
@@ -190,8 +195,10 @@ def _parse_values(values: Mapping[str, Any]) -> Representation:
     return Representation(
         kind=values["kind"],
         source=str(values["source"]),
+        log_base=float(values["log_base"]),
         target_sum=float(values["target_sum"]),
         n_genes=int(values["n_genes"]),
+        gene_units=np.asarray(values["gene_units"]) if "gene_units" in values else None,
         linear=linear,
         centre=np.asarray(values["centre"]),
         spread=np.asarray(values["spread"]),

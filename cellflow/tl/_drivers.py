@@ -21,8 +21,14 @@ from cellflow.integrate import jacobian
 from cellflow.io import GeneNames, time_points_for_flow, time_points_of
 from cellflow.methods.names import RANKINGS
 from cellflow.representation.chunks import moments
-from cellflow.representation.expression import CONSTANT, Matrix, read_expression
-from cellflow.representation.representation import on_log_scale
+from cellflow.representation.expression import (
+    CONSTANT,
+    Matrix,
+    describe_raw,
+    gene_table,
+    read_expression,
+)
+from cellflow.representation.scales import to_log_scale
 from cellflow.tl._decoding import choose_genes
 from cellflow.tl._groups import membership_of
 from cellflow.tl._time_course import TimeCourse
@@ -81,8 +87,8 @@ def drivers(
         Number of rows to return for each group, the first ones; None returns all, for `jacobian`
         1,000.
     layer
-        For `correlation`: layer with the expression; None uses `X`. Counts are normalised to the
-        median depth and log1p-transformed.
+        For `correlation`: layer with the expression; None uses `X`. It is brought to a logarithmic
+        scale as by `pp.embed`.
     times
         Time or times whose cells are used; None uses all.
     time_key
@@ -155,9 +161,9 @@ def drivers(
     if method == "correlation":
         rows = _find_rows(adata, flow, times, time_key)
         table = _read_fates(adata, by).iloc[rows]
-        names = GeneNames.read(adata.var, gene_symbols)
-        columns = names.find_all(genes)
-        values = on_log_scale(read_expression(adata[rows], layer))
+        names = GeneNames.read(gene_table(adata, layer), gene_symbols)
+        columns = names.find_all(genes, hint=describe_raw(adata, layer))
+        values = to_log_scale(adata, read_expression(adata[rows], layer))
         values = values if genes is None else values[:, columns]
         shown = names.labels[columns]
         parts = [_correlate(values, fate).assign(gene=shown) for fate in table.to_numpy().T]
@@ -168,7 +174,7 @@ def drivers(
     if flow is None:
         raise InputError(f"method {method!r} requires a flow")
     course = TimeCourse.read(adata, flow, time_key)
-    names = GeneNames.read(adata.var, gene_symbols)
+    names = GeneNames.read(course.gene_table, gene_symbols)
     if method == "jacobian":
         names = names.of(course.representation.require_linear().genes)
         columns = names.find_all(genes, "the representation")

@@ -62,7 +62,7 @@ def test_a_flow_says_in_a_few_lines_what_it_is(flow):
 
 def test_folder_holds_json_and_safetensors_only(folder):
     assert sorted(p.name for p in folder.iterdir()) == ["flow.json", "tensors.safetensors"]
-    assert json.loads((folder / "flow.json").read_text())["schema_version"] == 6
+    assert json.loads((folder / "flow.json").read_text())["schema_version"] == 7
 
 
 def test_going_there_and_back_and_a_time_of_its_own(flow, generator):

@@ -145,7 +145,8 @@ REFUSED = {
         r"images of 8 x 40 pixels have no default config: give a config.*smaller size",
     ),
     "images that do not halve": (
-        {"data": ImageSet(np.zeros((9, 7, 7, 1), np.uint8))}, "1x7x7 halves evenly 0 times",
+        {"data": ImageSet(np.zeros((9, 7, 7, 1), np.uint8))},
+        r"1x7x7 halves evenly 0 times.*size=8 \(--size 8\)",
     ),
     "mirrored latents": (
         {"encoder": PCAEncoder.fit(digits(), 3), "config": None, "flips": True}, "leave flips out",

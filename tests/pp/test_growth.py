@@ -244,6 +244,23 @@ def test_of_genes_with_one_symbol_the_highest_expressed_is_scored(cells, capsys)
     assert "the highest expressed is used: PCNA (ENSG00000000001.1)" in capsys.readouterr().err
 
 
+def test_growth_of_the_genes_in_raw(cells):
+    """X has variable genes without markers; raw has all, and its symbols stand in var or raw."""
+    named = with_identifiers(cells)
+    cf.pp.growth(cells)
+    few = named[:, 128:].copy()
+    few.raw = named
+    with pytest.raises(cf.InputError, match=r"raw has 328 genes: layer='raw' \(--layer raw\)"):
+        cf.pp.growth(few)
+    cf.pp.growth(few, layer="raw")
+    np.testing.assert_array_equal(few.obs["cellflow_growth"], cells.obs["cellflow_growth"])
+    bare = named.copy()
+    del bare.var["feature_name"]
+    named.raw = bare
+    cf.pp.growth(named, layer="raw")
+    np.testing.assert_array_equal(named.obs["cellflow_growth"], cells.obs["cellflow_growth"])
+
+
 def test_missing_genes_are_named_with_what_to_do(cells):
     told = (
         r"0 of 97 proliferation genes \(0%\) are in the data, at least 30% are required; "
@@ -323,7 +340,7 @@ def test_the_wrong_species_is_refused(cells):
 
 def test_a_layer_with_counts_is_as_good_as_x(cells):
     other = AnnData(obs=cells.obs, var=cells.var, layers={"counts": cells.X})
-    with pytest.raises(cf.InputError, match="X is empty; name a layer, there are: counts"):
+    with pytest.raises(cf.InputError, match=r"X is empty.*choose a layer, there are: counts"):
         cf.pp.growth(other)
     cf.pp.growth(other, layer="counts")
     cf.pp.growth(cells)
@@ -340,8 +357,11 @@ def test_logarithms_are_taken_as_they_are(cells):
     cf.pp.growth(logs)
     np.testing.assert_allclose(logs.obs["cellflow_growth"], cells.obs["cellflow_growth"], rtol=1e-4)
     linear.X = linear.X * 100
-    with pytest.raises(cf.InputError, match="neither counts nor on a logarithmic scale; run"):
+    with pytest.warns(cf.CellflowWarning, match="not on a logarithmic scale"):
         cf.pp.growth(linear)
+    np.testing.assert_allclose(
+        linear.obs["cellflow_growth"], cells.obs["cellflow_growth"], rtol=1e-2
+    )
 
 
 def test_cells_without_counts_get_the_rate_of_score_zero(cells):

@@ -40,8 +40,9 @@ def data(
 ) -> None:
     """Describe a set of images, and write it as one file or as a picture.
 
-    IMAGES is digits (8 x 8, shipped with scikit-learn), a folder of images (subfolders are
-    classes), a .npz, .npy or .parquet file, or a folder with the files of CIFAR-10, CIFAR-100,
+    IMAGES is digits (8 x 8, shipped with scikit-learn), a folder or .zip of images (subfolders are
+    classes, unless dataset.json has them, as for StyleGAN and EDM), a .npz (images and labels, or
+    arr_0 and arr_1), .npy or .parquet file, or a folder with the files of CIFAR-10, CIFAR-100,
     MNIST or Fashion-MNIST.
     """
     from cellflow import images

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from cellflow._checks import format_list
 from cellflow._errors import InputError
+from cellflow.images.readers.bit_depth import to_eight_bits
 from cellflow.images.readers.source import (
     ALL,
     TEST,
@@ -19,9 +21,15 @@ from cellflow.images.readers.source import (
     reraise_as_unreadable,
 )
 
-#: Names of pixels and labels, those of `ImageSet.save` first.
+#: Names of pixels and labels, those of `ImageSet.save` first; the last are of arrays saved without
+#: names, as OpenAI's samples are.
 _NAMES = {
-    TRAIN: (("images", "labels"), ("train_images", "train_labels"), ("x_train", "y_train")),
+    TRAIN: (
+        ("images", "labels"),
+        ("train_images", "train_labels"),
+        ("x_train", "y_train"),
+        ("arr_0", "arr_1"),
+    ),
     TEST: (("test_images", "test_labels"), ("x_test", "y_test")),
 }
 _CLASSES = "classes"
@@ -58,7 +66,7 @@ def _names(path: Path) -> dict[str, tuple[str, str | None]]:
     if not found:
         expected = format_list(pixels for pairs in _NAMES.values() for pixels, _ in pairs)
         raise InputError(f"{path} has no images: it has {format_list(keys)}; expected {expected}")
-    if TEST not in found and found[TRAIN][0] == "images":
+    if TEST not in found and found[TRAIN][0] in ("images", "arr_0"):
         return {ALL: found[TRAIN]}
     return found
 
@@ -71,24 +79,31 @@ def _class_names(path: Path) -> tuple[str, ...]:
 
 def _keys(path: Path) -> list[str]:
     # NumPy would leave a damaged file open if it opened it itself.
-    with (
-        reraise_as_unreadable(path),
-        path.open("rb") as file,
-        np.load(file, allow_pickle=False) as arrays,
-    ):
+    with reraise_as_unreadable(path), path.open("rb") as file, _open(path, file) as arrays:
         return list(arrays.keys())
+
+
+def _open(path: Path, file: BinaryIO) -> np.lib.npyio.NpzFile:
+    arrays = np.load(file, allow_pickle=False)
+    if not isinstance(arrays, np.lib.npyio.NpzFile):
+        raise InputError(f"{path} is a single array; name it {path.stem}.npy")
+    return arrays
 
 
 def _load(path: Path, key: str | None = None) -> np.ndarray:
     with reraise_as_unreadable(path), path.open("rb") as file:
         if key is None:
             return np.lib.format.read_array(file, allow_pickle=False)
-        with np.load(file, allow_pickle=False) as arrays:
-            return arrays[key]
+        with _open(path, file) as arrays:
+            array = arrays[key]
+        if not isinstance(array, np.ndarray):
+            raise InputError(f"{path}: {key} is not an array of NumPy")
+        return array
 
 
 def _nhwc(pixels: np.ndarray, path: Path) -> np.ndarray:
-    """Move the channels last; ambiguous arrays are taken to have them last."""
+    """Move the channels last, where ambiguous arrays have them; scale 16 bits to 8."""
+    pixels = to_eight_bits(pixels, str(path))
     if pixels.ndim == 3:
         return pixels[..., None]
     if pixels.ndim != 4:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cellflow._errors import InputError
+from cellflow.images.readers.bit_depth import to_eight_bits
 from cellflow.images.readers.source import (
     ALL,
     TEST,
@@ -42,17 +43,25 @@ def decode_image(file: Path | io.BytesIO, name: str, size: int | None) -> np.nda
 
     Returns
     -------
-    uint8, shape (h, w, c): c is 1 for grey and 3 for RGB; what is transparent lies on white.
+    uint8, or uint16 of a 16-bit file, shape (h, w, c): c is 1 for grey and 3 for RGB; what is
+    transparent lies on white.
     """
     with reraise_as_unreadable(name), warnings.catch_warnings():
         # Pillow only warns of images that are somewhat too large to be true.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(file, formats=_FORMATS) as image:
-            upright = ImageOps.exif_transpose(image)
-            plain = _plain(upright)
+            deep = _is_deep(image)
+            plain = _plain(ImageOps.exif_transpose(image))
+    low, high = plain.getextrema() if plain.mode == "F" else (0, 255)
     if size is not None:
         plain = ImageOps.fit(plain, (size, size), method=Image.Resampling.BICUBIC)
     pixels = np.asarray(plain)
+    if plain.mode == "F":
+        # Interpolation goes beyond the values, and perhaps beyond their range of bits.
+        pixels = np.rint(pixels.clip(low, high)).astype(np.uint16)
+    elif deep:
+        # Pillow keeps the upper half of each value.
+        pixels = pixels * np.uint16(257)
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
@@ -74,10 +83,17 @@ def stack_images(images: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
         if pixels.shape[:2] != first:
             raise InputError(
                 f"{name} has {_size(pixels.shape)} pixels and {names[0]} {_size(first)}; "
-                "give a size that all images are scaled and cropped to"
+                "give a size (--size) that all images are scaled and cropped to"
             )
+    deep = [pixels.dtype == np.uint16 for pixels in arrays]
+    if any(deep) and not all(deep):
+        raise InputError(
+            f"{names[deep.index(True)]} has 16-bit pixels and {names[deep.index(False)]} 8-bit "
+            "ones; save all alike"
+        )
     channels = max(pixels.shape[2] for pixels in arrays)
-    return np.stack([with_channels(pixels, channels) for pixels in arrays])
+    stacked = np.stack([with_channels(pixels, channels) for pixels in arrays])
+    return to_eight_bits(stacked, names[0] if len(names) == 1 else f"{names[0]} and others")
 
 
 def resize(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -95,15 +111,20 @@ def resize(pixels: np.ndarray, size: int) -> np.ndarray:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Grey or RGB, without transparency or palette."""
+    """Grey or RGB, without transparency or palette; 16-bit grey as floats, which can be scaled."""
     if image.mode.startswith("I"):
-        # Pillow would clip 16-bit grey values at 255.
-        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+        return Image.fromarray(np.asarray(image).astype(np.float32))
     grey = image.mode in ("1", "L", "LA", "La") or _has_grey_palette(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB").convert("L") if grey else image.convert("RGB")
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Report whether the file has 16 bits per value."""
+    modes = (str(tile[3]) for tile in getattr(image, "tile", ()))
+    return image.mode.startswith("I") or any(";16" in mode for mode in modes)
 
 
 def _has_grey_palette(image: Image.Image) -> bool:

@@ -14,6 +14,9 @@ from cellflow.images.data import ImageSet
 
 TRAIN, TEST, ALL, AUTO = "train", "test", "all", "auto"
 
+#: Number from which labels are names and not indices.
+_MOST_CLASSES = 100_000
+
 #: Pixels, uint8, shape (n, h, w, c), and labels, int64, shape (n,), where there are any.
 Images = tuple[np.ndarray, np.ndarray | None]
 
@@ -95,6 +98,10 @@ def index_labels(
     if not kinds <= {"i", "u"}:
         raise InputError(f"labels of {path} must be whole numbers, or names, in all splits")
     top = max(int(labels.max(initial=0)) for labels in flat.values())
+    if not names and top >= _MOST_CLASSES:
+        # Numbers such as identifiers are names, of those that there are.
+        texts = {split: labels.astype(str) for split, labels in flat.items()}
+        return index_labels(texts, path)
     names = names or [str(number) for number in range(top + 1)]
     return {split: labels.astype(np.int64) for split, labels in flat.items()}, tuple(names)
 

@@ -85,12 +85,6 @@ def test_what_is_transparent_lies_on_white(rgb, tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "grey").pixels[0], shown[..., :1])
 
 
-def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
-    values = np.array([[0, 257 * 10], [257 * 200, 65535]], dtype=np.uint16)
-    Image.fromarray(values).save(tmp_path / "a.png")
-    assert read(tmp_path).pixels.ravel().tolist() == [0, 10, 200, 255]
-
-
 def test_photographs_are_turned_upright(rgb, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6

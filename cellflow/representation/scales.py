@@ -1,0 +1,331 @@
+"""Recognise the scale of expression values, and bring them to a logarithmic scale."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from anndata import AnnData
+from scipy import sparse
+
+from cellflow._errors import CellflowWarning, InputError
+from cellflow.representation.chunks import is_dask, map_chunks
+from cellflow.representation.expression import Matrix, compute_depths, is_counts
+from cellflow.training.devices import cpu_threads
+
+#: Largest number of features of a panel, of proteins for example; transcriptomes have more.
+PANEL = 200
+
+#: Largest value on a logarithmic scale: log2 of a million is 20.
+_MAX_LOG = 20.0
+
+#: Number of cells that the scale is recognised from, evenly spaced over the data.
+_SAMPLE = 1000
+
+#: Relative spread of the sums of cells under which these were normalised to one sum.
+_SAME_SUM = 0.02
+
+#: Share of values that must be whole multiples of the smallest value of their cell.
+_WHOLE_SHARE = 0.95
+
+#: Smallest number of positive values to recognise counts from.
+_MIN_VALUES = 100
+
+#: Smallest number of cells with a gene to read the unit of its counts from.
+_MIN_CELLS = 10
+
+#: Quantile of the positive values of a gene that is taken as the value of one count.
+_UNIT_QUANTILE = 0.25
+
+#: Smallest ratio of the value of one count to the variance per mean of genes. It is 1 for Poisson
+#: noise; values of reads and fragments (FPKM, TPM) have ratios under a tenth of that.
+_POISSON = 0.25
+
+#: Ratio of the sum of cells to their number of counts above which log1p amplifies noise.
+_TOO_DEEP = 20.0
+
+#: Values on a linear scale, for messages.
+_LINEAR = "such as CPM, TPM, FPKM or corrected counts"
+
+
+@dataclass(frozen=True)
+class ExpressionScale:
+    """Scale of expression values, and how they are brought to a logarithmic scale.
+
+    Attributes
+    ----------
+    kind
+        `counts`, `linear` (normalised or corrected counts, such as CPM, TPM, FPKM), `normalised`
+        (on a logarithmic scale) or `other`.
+    log_base
+        Base b of values that are log_b(1 + v), which are taken back to v first; 0 for others.
+    target_sum
+        Sum of each cell before log1p; 0 if values are used as they are.
+    gene_units
+        Value that each gene is divided by before log1p, so that one count is 1: shape (g,), or
+        None. Values divided by gene length (FPKM) have another unit for each gene.
+    """
+
+    kind: str
+    log_base: float = 0.0
+    target_sum: float = 0.0
+    gene_units: np.ndarray | None = None
+
+    def to_log(self, x: Matrix) -> Matrix:
+        """Return expression (n, g) on a logarithmic scale; `x` itself if it is on one."""
+        if not self.target_sum:
+            return x
+        x = unlog(x, self.log_base) if self.log_base else x
+        return log_normalise(x, self.target_sum, gene_units=self.gene_units)
+
+
+def detect_kind(adata: AnnData, x: Matrix, *, whole: bool | None = None) -> str:
+    """Return the kind of expression values.
+
+    Whole, non-negative numbers are `counts`. Other non-negative values are `normalised` if their
+    `expm1` adds up to one sum in all cells, if scanpy's log1p is recorded in `uns`, or if they
+    are small; else `linear`. Negative values are `other`, and so are those of panels of up to 200
+    features unless one of the first two signs, one sum or whole multiples show their scale.
+
+    Parameters
+    ----------
+    adata
+        Annotated data matrix, for the record of log1p.
+    x
+        The expression, (n, g).
+    whole
+        Whether all values are whole and non-negative; None looks at some cells.
+    """
+    if has_counts(x) if whole is None else whole:
+        return "counts"
+    part = _sample(x)
+    lowest, largest = float(part.min()), float(part.max())
+    if lowest < 0:
+        return "other"
+    fits_log = largest <= _MAX_LOG
+    base = _find_base(part)
+    if base is not None:
+        return "normalised" if base else "linear"
+    if _are_multiples(part):
+        return "linear"
+    if part.shape[1] <= PANEL and not (fits_log and "log1p" in adata.uns):
+        return "other"
+    return "normalised" if fits_log else "linear"
+
+
+def has_counts(x: Matrix) -> bool:
+    """Report whether the values of some cells, evenly spaced over the data, are counts."""
+    return is_counts(_sample(x))
+
+
+def fit_scale(x: Matrix, kind: str, depth: np.ndarray) -> ExpressionScale:
+    """Return the scale of values of a kind.
+
+    Counts are normalised to their median sum. Linear values are too, but in units of one count
+    where their noise shows them to be scaled counts: log1p then treats them as it does counts.
+
+    Parameters
+    ----------
+    x
+        The expression, (n, g).
+    kind
+        Its kind.
+    depth
+        Sum over genes of each cell, shape (n,).
+
+    Raises
+    ------
+    InputError
+        If values of counts or on a linear scale are negative, or all are zero.
+    """
+    if kind == "normalised":
+        return _fit_log_scale(_sample(x))
+    if kind == "other":
+        return ExpressionScale(kind)
+    if any(map_chunks(x, _has_negative)):
+        raise InputError(
+            f"kind {kind!r} requires values of zero or more, and there are negative ones; choose "
+            "another kind or layer"
+        )
+    if not depth.any():
+        raise InputError("no cell has any counts; there is nothing to embed")
+    median = float(np.median(depth[depth > 0]))
+    if kind == "counts":
+        return ExpressionScale(kind, target_sum=median)
+    part = _sample(x)
+    if _are_multiples(part):
+        return ExpressionScale(kind, target_sum=_count_multiples(part))
+    return ExpressionScale(kind, target_sum=median, gene_units=_gene_units(part, median))
+
+
+def read_scale(adata: AnnData, x: Matrix, kind: str, *, whole: bool | None = None) -> str:
+    """Return the kind, detected if it is `auto`, and warn where values need a word."""
+    if kind != "auto":
+        return kind
+    kind = detect_kind(adata, x, whole=whole)
+    if kind == "linear":
+        warnings.warn(
+            f"expression is not whole numbers and not on a logarithmic scale (largest value "
+            f"{float(_sample(x).max()):.6g}), {_LINEAR}: it is normalised and log-transformed; "
+            "kind='linear' (--kind linear) confirms this, kind='other' uses the values as they are",
+            CellflowWarning,
+            stacklevel=2,
+        )
+    return kind
+
+
+def to_log_scale(adata: AnnData, x: Matrix) -> Matrix:
+    """Return expression in memory, (n, g), on a logarithmic scale, as `pp.embed` reads it."""
+    kind, depth = read_scale(adata, x, "auto"), compute_depths(x)
+    if kind == "counts" and not depth.any():
+        return x
+    return fit_scale(x, kind, depth).to_log(x)
+
+
+@cpu_threads(None)
+def log_normalise(
+    x: Matrix,
+    target_sum: float,
+    columns: np.ndarray | None = None,
+    gene_units: np.ndarray | None = None,
+) -> Matrix:
+    """Scale each cell to `target_sum`, divide genes by their unit, then log(1 + x), by scanpy.
+
+    Cells without expression stay zero.
+
+    Parameters
+    ----------
+    x
+        Expression over all genes, (n, g).
+    target_sum
+        Sum of each cell.
+    columns
+        Columns to return, k of them; None returns all.
+    gene_units
+        Unit of each returned gene, shape (k,); None is 1.
+    """
+    import scanpy as sc
+
+    work = AnnData(x.astype(np.float64))
+    with warnings.catch_warnings():
+        # Fitting already warns about empty cells.
+        warnings.filterwarnings("ignore", message="Some cells have zero counts")
+        sc.pp.normalize_total(work, target_sum=target_sum)
+    x = work.X if columns is None else work.X[:, columns]
+    work = AnnData(x if gene_units is None else _divide_genes(x, gene_units))
+    sc.pp.log1p(work)
+    return work.X
+
+
+def unlog(x: Matrix, base: float) -> Matrix:
+    """Return linear values v of x = log(1 + v) to a base."""
+    if is_dask(x):
+        return x.map_blocks(functools.partial(unlog, base=base), dtype=np.float64)
+    scaled = x.astype(np.float64) * np.log(base)
+    return scaled.expm1() if sparse.issparse(scaled) else np.expm1(scaled)
+
+
+def _divide_genes(x: Matrix, units: np.ndarray) -> Matrix:
+    if is_dask(x):
+        return x.map_blocks(functools.partial(_divide_genes, units=units), dtype=x.dtype)
+    return sparse.csr_matrix(x @ sparse.diags(1 / units)) if sparse.issparse(x) else x / units
+
+
+def _sample(x: Matrix) -> Matrix:
+    """Return the expression of some cells, in memory, float64; CSR if sparse."""
+    step = max(1, x.shape[0] // _SAMPLE)
+    part = x[::step][:_SAMPLE]
+    part = part.compute() if is_dask(part) else part
+    return (sparse.csr_matrix(part) if sparse.issparse(part) else np.asarray(part)).astype(
+        np.float64
+    )
+
+
+def _has_negative(x: Matrix) -> bool:
+    return bool((x.data if sparse.issparse(x) else x).min(initial=0) < 0)
+
+
+def _spread_of_sums(x: Matrix) -> float:
+    """Return the relative standard deviation of the sums of cells that express anything."""
+    depth = compute_depths(x)
+    depth = depth[depth > 0]
+    return float(depth.std() / depth.mean()) if len(depth) > 1 else np.inf
+
+
+def _rows_of(x: Matrix) -> list[np.ndarray]:
+    """Return the positive values of each cell that has any."""
+    rows = np.split(x.data, x.indptr[1:-1]) if sparse.issparse(x) else list(x)
+    positive = [row[row > 0] for row in rows]
+    return [row for row in positive if len(row)]
+
+
+def _are_multiples(x: Matrix) -> bool:
+    """Report whether values are whole multiples of the smallest value of their cell: counts."""
+    whole = total = 0
+    for row in _rows_of(x):
+        multiples = row / row.min()
+        whole += int((np.abs(multiples - np.round(multiples)) < 1e-3).sum())
+        total += len(row)
+    return total >= _MIN_VALUES and whole >= _WHOLE_SHARE * total
+
+
+def _count_multiples(x: Matrix) -> float:
+    """Return the median sum of cells in units of their smallest value."""
+    return float(np.median([row.sum() / row.min() for row in _rows_of(x)]))
+
+
+def _gene_units(x: Matrix, target_sum: float) -> np.ndarray | None:
+    """Return the value of one count of each gene, at least 1; None unless noise is that of counts.
+
+    The value is a low quantile of positive values. Noise of counts has a variance of this value
+    times the mean.
+    """
+    depth = compute_depths(x)
+    scaled = sparse.csc_matrix(x[depth > 0]).multiply(target_sum / depth[depth > 0][:, None])
+    scaled = scaled.tocsc()
+    units, ratios = np.ones(scaled.shape[1]), []
+    for gene in range(scaled.shape[1]):
+        values = scaled.data[scaled.indptr[gene] : scaled.indptr[gene + 1]]
+        values = values[values > 0]
+        if len(values) < 1:
+            continue
+        units[gene] = np.quantile(values, _UNIT_QUANTILE)
+        if len(values) >= _MIN_CELLS:
+            mean = values.sum() / scaled.shape[0]
+            variance = np.square(values).sum() / scaled.shape[0] - mean**2
+            ratios.append(units[gene] * mean / variance if variance > 0 else np.inf)
+    if not ratios or np.median(ratios) < _POISSON:
+        return None
+    return np.maximum(units, 1)
+
+
+def _fit_log_scale(x: Matrix) -> ExpressionScale:
+    """Return the scale of log-normalised values: their own, unless it amplifies noise.
+
+    Values normalised to many times the counts of a cell, such as log2(CPM + 1), are taken back to
+    counts: as they are, noise of single counts would weigh as much as large changes.
+    """
+    kind = "normalised"
+    base = _find_base(x)
+    linear = unlog(x, base) if base else x
+    if not (base and _are_multiples(linear)):
+        return ExpressionScale(kind)
+    stored, counted = float(np.median(compute_depths(linear))), _count_multiples(linear)
+    if stored <= _TOO_DEEP * counted:
+        return ExpressionScale(kind)
+    return ExpressionScale(kind, log_base=base, target_sum=counted)
+
+
+def _find_base(x: Matrix) -> float | None:
+    """Return the base of the logarithm of cells that were normalised to one sum.
+
+    It is 0 if the values themselves have one sum, None if nothing has.
+    """
+    values = {0.0: x}
+    if x.max() <= _MAX_LOG:
+        values |= {base: unlog(x, base) for base in (np.e, 2.0, 10.0)}
+    spreads = {base: _spread_of_sums(linear) for base, linear in values.items()}
+    base = min(spreads, key=spreads.__getitem__)
+    return base if spreads[base] <= _SAME_SUM else None
