@@ -7,12 +7,14 @@ import functools
 import rich_click as click
 
 from cellflow.cli import options
+from cellflow.cli.completion import complete_cells, complete_column, complete_embedding
 from cellflow.methods.names import TRANSITION_ESTIMATORS
 
 cells = functools.partial(
     click.option,
     "--cells",
     metavar="WHICH",
+    shell_complete=complete_cells,
     panel=options.DATA,
 )
 
@@ -27,6 +29,7 @@ groups = functools.partial(
     click.option,
     "--groups",
     metavar="COLUMN",
+    shell_complete=complete_column,
     panel=options.DATA,
 )
 
@@ -65,6 +68,7 @@ extras = options.compose(
         "--obs-key",
         "obs_keys",
         metavar="COLUMN",
+        shell_complete=complete_column,
         multiple=True,
         panel=options.DATA,
         help="Column of obs that predicted cells take from their start cell; repeatable.",
@@ -72,6 +76,7 @@ extras = options.compose(
     click.option(
         "--basis",
         metavar="KEY",
+        shell_complete=complete_embedding,
         panel=options.DATA,
         help="Embedding of FILE, such as X_umap, in which to place predicted cells too, among "
         "their nearest measured cells.",

@@ -31,7 +31,7 @@ def _read_end_times(
 
 def _split_pair(text: str) -> tuple[str | None, str]:
     """Split `GROUP=TIME`; a time such as `t=4h`, or in quotes, has no group."""
-    from cellflow.io.quoting import is_quoted, split_text, unquote
+    from cellflow._quoting import is_quoted, split_text, unquote
     from cellflow.io.time_labels import parse_label
 
     if is_quoted(text) or parse_label(text) is not None:

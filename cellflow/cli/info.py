@@ -48,10 +48,16 @@ def _describe_matrices(adata: AnnData) -> dict[str, str]:
     from cellflow._checks import format_list
     from cellflow.representation import kind_of
 
-    pairs = {"cells": f"{adata.n_obs:,}", "genes": _describe_genes(adata.var), "X": kind_of(adata)}
+    pairs = {
+        "cells": f"{adata.n_obs:,}",
+        "genes": _describe_genes(adata.var),
+        "X": kind_of(adata),
+    }
     if adata.raw is not None:
-        pairs["raw"] = f"{adata.raw.n_vars:,} genes"
-    pairs["layers"] = format_list(adata.layers) or "none"
+        kind = kind_of(adata, "raw") if adata.n_vars and adata.raw.n_vars else "none"
+        pairs["raw"] = f"{kind}, {adata.raw.n_vars:,} genes (--layer raw)"
+    kinds = [f"{name} ({kind_of(adata, name)})" for name in adata.layers] if adata.n_vars else []
+    pairs["layers"] = format_list(kinds) or "none"
     sizes = [f"{key} ({value.shape[1]})" for key, value in adata.obsm.items()]
     pairs["obsm"] = format_list(sizes) or "none"
     if adata.obs.empty:

@@ -13,6 +13,7 @@ from typing import Any
 import rich_click as click
 
 from cellflow._errors import CellflowWarning
+from cellflow.cli.completion import complete_column, complete_embedding
 from cellflow.evaluation.protocols import PROTOCOLS
 from cellflow.methods.names import (
     EXPRESSION_KINDS,
@@ -90,6 +91,7 @@ scored_flow = click.option(
 time_key = click.option(
     "--time-key",
     metavar="COLUMN",
+    shell_complete=complete_column,
     panel=DATA,
     help="Column of obs with the time points: numbers, dates, or labels such as 'day 3', 'E12.5', "
     "'24h', '8 pcw'. [default: the recorded column, else time, day, hour, stage or similar]",
@@ -119,6 +121,7 @@ force = click.option("--force", is_flag=True, panel=DATA, help="Overwrite the ou
 use_rep = click.option(
     "--use-rep",
     metavar="KEY",
+    shell_complete=complete_embedding,
     panel=SPACE,
     help="Use this obsm key, such as X_pca, instead of embedding the expression matrix.",
 )
@@ -144,7 +147,13 @@ expression = compose(
     ),
 )
 
-color = click.option("--color", metavar="COLUMN", panel=DATA, help="Column of obs to colour by.")
+color = click.option(
+    "--color",
+    metavar="COLUMN",
+    shell_complete=complete_column,
+    panel=DATA,
+    help="Column of obs to colour by.",
+)
 start = click.option(
     "--start",
     type=click.Choice(list(STARTS)),
@@ -306,6 +315,7 @@ side_columns = compose(
         "--condition-key",
         "condition_keys",
         metavar="COLUMN",
+        shell_complete=complete_column,
         multiple=True,
         panel=DATA,
         help="Column of obs that the velocity depends on; repeatable. Cells of different "
@@ -314,6 +324,7 @@ side_columns = compose(
     click.option(
         "--label-key",
         metavar="COLUMN",
+        shell_complete=complete_column,
         panel=DATA,
         help="Column of obs, such as donor; only cells with the same value are coupled.",
     ),
@@ -327,12 +338,14 @@ side_columns = compose(
     click.option(
         "--cost-rep",
         metavar="KEY",
+        shell_complete=complete_embedding,
         panel=DATA,
         help="The obsm key that coupling costs are computed in. [default: the representation]",
     ),
     click.option(
         "--growth-key",
         metavar="COLUMN",
+        shell_complete=complete_column,
         panel=DATA,
         help="Column of obs with the growth rate of each cell, births minus deaths per unit of "
         "time, for --growth rates. [default: that of cellflow growth]",
@@ -400,6 +413,7 @@ held_out = compose(
     click.option(
         "--replicate-key",
         metavar="COLUMN",
+        shell_complete=complete_column,
         panel=DATA,
         help="Column of obs with the replicate of each cell, such as donor or batch; the distance "
         "between replicates of a held-out time is reported beside the reference.",
@@ -519,7 +533,7 @@ def run_options(command: Command) -> Command:
 
 
 def _split_labels(text: str) -> list[str]:
-    from cellflow.io.quoting import split_values
+    from cellflow._quoting import split_values
 
     return split_values(text)
 

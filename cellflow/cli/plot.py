@@ -10,11 +10,13 @@ from typing import Any
 import rich_click as click
 
 from cellflow.cli import cell_options, options
+from cellflow.cli.completion import complete_column, complete_embedding
 from cellflow.cli.outputs import ANIMATIONS, write_figure
 
 _basis = click.option(
     "--basis",
     metavar="KEY",
+    shell_complete=complete_embedding,
     panel=options.DATA,
     help="Embedding to draw on, such as X_umap. [default: the representation; for fates and "
     "landscape the first of X_umap, X_phate, X_tsne, X_cellflow, X_pca]",
@@ -22,6 +24,7 @@ _basis = click.option(
 _groups = click.option(
     "--groups",
     metavar="COLUMN",
+    shell_complete=complete_column,
     panel=options.DATA,
     help="Column of obs that colours paths by their group.",
 )

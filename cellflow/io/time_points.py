@@ -21,16 +21,15 @@ from cellflow.io.time_columns import (
     EXPECTED,
     ReadTimes,
     check_not_continuous,
-    convert,
     is_missing,
     known_numbers,
     label_of,
     labels_of,
+    read_elapsed,
     read_values,
-    resolve_minutes,
     text_of,
 )
-from cellflow.io.time_labels import ORDINAL_UNITS, parse_label
+from cellflow.io.time_labels import ORDINAL_UNITS
 
 #: Names of columns to read times from if no other column is given or recorded.
 USUAL_TIME_KEYS = (
@@ -41,6 +40,11 @@ USUAL_TIME_KEYS = (
     "hours",
     "timepoint",
     "time_point",
+    "hpf",
+    "dpf",
+    "hpi",
+    "dpi",
+    "pcw",
     "age",
     "stage",
     "development_stage",
@@ -133,18 +137,16 @@ class TimePoints:
         text = wanted.strip() if isinstance(wanted, str) else wanted
         if text in self.labels:
             return self.times[self.labels.index(str(text))]
-        stem = label_of(text) if isinstance(text, str) else text
+        stem = label_of(text, self.labels) if isinstance(text, str) else text
         if stem in self.labels:
             return self.times[self.labels.index(str(stem))]
-        number, label = None, parse_label(stem)
-        if label is not None:
-            label = resolve_minutes(label, minutes=self.unit in ("second", "minute", "hour"))
-            number = convert(label, self.unit, self.origin)
+        number = read_elapsed(text, self.unit, self.origin)
         if number is None:
             raise InputError(
                 f"{text!r} is not a time of this time course; times in the data: {self.describe()}"
             )
-        near = [time for time in self.times if np.isclose(number, time, rtol=1e-9, atol=1e-12)]
+        # Of unix times, a billion seconds, the next is nearer than a part in a billion.
+        near = [time for time in self.times if np.isclose(number, time, rtol=1e-12, atol=1e-12)]
         return near[0] if near else number
 
     def leave_out(

@@ -9,6 +9,7 @@ from cellflow._keys import REPRESENTATION
 from cellflow._log import log_info
 from cellflow.representation import (
     RepresentationSettings,
+    check_available,
     cluster_at,
     fit_representation,
     write_slots,
@@ -116,6 +117,7 @@ def embed(
     settings = RepresentationSettings(
         use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten
     )
+    check_available(adata, settings)
     if cluster is not None and (
         use_rep is not None or is_in_memory(stored_expression(adata, layer))
     ):

@@ -13,7 +13,7 @@ from cellflow._errors import InputError
 from cellflow._keys import TIME, TIME_POINTS, read_record, write_record
 from cellflow._log import log_info
 from cellflow.io import TimePoints, time_key_of, time_points_of, unknown_labels
-from cellflow.io.time_labels import UNIT_OF_WORD, UNITS
+from cellflow.io.time_labels import UNITS, unit_of_name
 from cellflow.io.time_points import rank_labels
 
 
@@ -114,7 +114,7 @@ def _read_order(adata: AnnData, time_key: str, order: Sequence[str] | None) -> l
 
 def _set_unit(points: TimePoints, unit: str, time_key: str) -> TimePoints:
     """Give plain numbers a unit; check that of labels."""
-    known = UNIT_OF_WORD.get(unit.strip().lower(), unit)
+    known = unit_of_name(unit.strip()) or unit
     check_choice(known, [name for name in UNITS if name], "unit of time")
     if points.unit not in ("", known):
         raise InputError(

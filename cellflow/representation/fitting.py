@@ -199,11 +199,11 @@ def _whiten(
     return replace(fitted, centre=centre, spread=np.where(spread > 0, spread, 1.0), whitened=True)
 
 
-def kind_of(adata: AnnData) -> str:
-    """Return the kind of expression detected in `X`; `none` without an expression matrix."""
-    if adata.X is None or adata.n_vars == 0:
+def kind_of(adata: AnnData, layer: str | None = None) -> str:
+    """Return the kind of expression detected in `X` or a layer; `none` without an `X`."""
+    if layer is None and (adata.X is None or adata.n_vars == 0):
         return "none"
-    return detect_kind(adata, stored_expression(adata, None))
+    return detect_kind(adata, stored_expression(adata, layer))
 
 
 def _suggest_counts(adata: AnnData) -> None:

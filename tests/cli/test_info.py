@@ -30,12 +30,16 @@ def stages():
     var = pd.DataFrame({"feature_name": ["Sox2", "Actb", "Myc"]}, index=["ENSMUSG00000000001",
                        "ENSMUSG00000000002", "ENSMUSG00000000003"])  # fmt: skip
     x = np.random.default_rng(0).poisson(2, size=(n, 3)).astype(np.float32)
-    return AnnData(x, obs=obs, var=var, obsm={"X_umap": np.zeros((n, 2))}, layers={"raw_x": x})
+    adata = AnnData(x, obs=obs, var=var, obsm={"X_umap": np.zeros((n, 2))}, layers={"raw_x": x})
+    adata.raw = adata
+    return adata
 
 
 def _info(run, adata, tmp_path, *words):
-    adata.write_h5ad(tmp_path / "cells.h5ad")
-    code, out, err = run("info", "cells.h5ad", *words)
+    # A file that was opened may not be written again before its AnnData is collected.
+    file = tmp_path / f"cells{len(list(tmp_path.iterdir()))}.h5ad"
+    adata.write_h5ad(file)
+    code, out, err = run("info", file, *words)
     assert (code, "Traceback" in err) == (0, False)
     return " ".join(out.split())
 
@@ -43,7 +47,8 @@ def _info(run, adata, tmp_path, *words):
 def test_all_that_can_be_named_is_listed(run, stages, tmp_path):
     out = _info(run, stages, tmp_path)
     for part in ("cells 60", "ENSMUSG00000000001", "symbols in var['feature_name']: Sox2, Actb",
-                 "layers raw_x", "X_umap (2)", "cell_type categories 2", "T & NK cell",
+                 "layers raw_x (counts)", "X counts", "raw counts, 3 genes", "X_umap (2)",
+                 "cell_type categories 2", "T & NK cell",
                  "timing ordered categories 2 early, late",
                  "qc numbers 59 1 0 to 1"):  # fmt: skip
         assert part in out

@@ -95,7 +95,10 @@ def _load(path: Path, key: str | None = None) -> np.ndarray:
         if key is None:
             return np.lib.format.read_array(file, allow_pickle=False)
         with _open(path, file) as arrays:
-            return arrays[key]
+            array = arrays[key]
+        if not isinstance(array, np.ndarray):
+            raise InputError(f"{path}: {key} is not an array of NumPy")
+        return array
 
 
 def _nhwc(pixels: np.ndarray, path: Path) -> np.ndarray:

@@ -52,11 +52,13 @@ def decode_image(file: Path | io.BytesIO, name: str, size: int | None) -> np.nda
         with Image.open(file, formats=_FORMATS) as image:
             deep = _is_deep(image)
             plain = _plain(ImageOps.exif_transpose(image))
+    low, high = plain.getextrema() if plain.mode == "F" else (0, 255)
     if size is not None:
         plain = ImageOps.fit(plain, (size, size), method=Image.Resampling.BICUBIC)
     pixels = np.asarray(plain)
     if plain.mode == "F":
-        pixels = np.rint(pixels).clip(0, 2**16 - 1).astype(np.uint16)
+        # Interpolation goes beyond the values, and perhaps beyond their range of bits.
+        pixels = np.rint(pixels.clip(low, high)).astype(np.uint16)
     elif deep:
         # Pillow keeps the upper half of each value.
         pixels = pixels * np.uint16(257)

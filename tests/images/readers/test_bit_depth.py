@@ -40,6 +40,12 @@ def test_sixteen_bits_are_scaled_to_a_size(tmp_path):
     assert read(tmp_path, size=2).pixels[:, 0, 0, 0].tolist() == [80, 255]
 
 
+def test_scaling_to_a_size_does_not_leave_the_range(tmp_path, capsys, rng):
+    _deep(rng.choice([0, 4095], size=(30, 30)), tmp_path / "a.png")
+    assert read(tmp_path, size=32).pixels.max() == 255
+    assert "up to 4,095, are read as 12-bit" in capsys.readouterr().err
+
+
 def test_sixteen_bit_colours_are_read(tmp_path, capsys):
     """Written by hand, since Pillow writes none."""
     values = np.array([[[65535, 257 * 9, 0]]], dtype=">u2")

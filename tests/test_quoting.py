@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellflow import InputError
-from cellflow.io.quoting import quote, split_text, split_values, unquote
+from cellflow._quoting import quote, split_text, split_values, unquote
 
 VALUES = st.text(st.sampled_from("ab &,='\"")).map(str.strip)
 
