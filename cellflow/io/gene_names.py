@@ -144,7 +144,9 @@ class GeneNames:
                 return found
         return self._unversioned.get(_without_version(str(name)), [])
 
-    def find_all(self, names: str | Iterable[str] | None, what: str = "the data") -> np.ndarray:
+    def find_all(
+        self, names: str | Iterable[str] | None, what: str = "the data", hint: str = ""
+    ) -> np.ndarray:
         """Return the positions of genes, in their order and each once; all genes of a symbol.
 
         Parameters
@@ -153,6 +155,8 @@ class GeneNames:
             Identifiers, symbols or labels; None finds all genes.
         what
             Description of where genes are looked up, for messages.
+        hint
+            End of the message on unknown genes.
 
         Raises
         ------
@@ -166,7 +170,7 @@ class GeneNames:
             raise InputError("no genes were given; None uses all")
         found = {str(name): self.find(name) for name in names}
         if missing := [name for name, positions in found.items() if not positions]:
-            raise InputError(self.describe_missing(missing, what))
+            raise InputError(self.describe_missing(missing, what) + hint)
         return np.array(
             list(dict.fromkeys(position for each in found.values() for position in each)),
             dtype=np.intp,

@@ -10,12 +10,14 @@ from scipy import sparse
 from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow.io import GeneNames
-from cellflow.representation.expression import read_expression
+from cellflow.representation.expression import RAW, gene_table, read_expression
 from cellflow.representation.scales import to_log_scale
 
 
 def values_of(adata: AnnData, color: str, gene_symbols: str | None = None) -> pd.Series:
-    """Return an `obs` column, or else the expression of a gene in `X` on a logarithmic scale.
+    """Return an `obs` column, or else the expression of a gene on a logarithmic scale.
+
+    The expression is that of `X`, or of `raw` if only that has the gene.
 
     Raises
     ------
@@ -25,8 +27,11 @@ def values_of(adata: AnnData, color: str, gene_symbols: str | None = None) -> pd
     columns = [str(name) for name in adata.obs]
     if color in columns:
         return adata.obs[color]
-    names = GeneNames.read(adata.var, gene_symbols)
+    layer, names = None, GeneNames.read(adata.var, gene_symbols)
     found = names.find(color)
+    if not found and adata.raw is not None:
+        layer, names = RAW, GeneNames.read(gene_table(adata, RAW), gene_symbols)
+        found = names.find(color)
     if not found:
         check_choice(color, [*columns, *names.labels], "obs column or gene")
     if len(found) > 1:
@@ -35,6 +40,6 @@ def values_of(adata: AnnData, color: str, gene_symbols: str | None = None) -> pd
             f"{color!r} is the symbol of {len(found)} genes; give the identifier of one: "
             f"{format_list(ids)}"
         )
-    values = to_log_scale(adata, read_expression(adata, None))[:, found[0]]
+    values = to_log_scale(adata, read_expression(adata, layer))[:, found[0]]
     dense = values.toarray() if sparse.issparse(values) else values
     return pd.Series(np.ravel(dense), index=adata.obs_names, name=str(names.labels[found[0]]))

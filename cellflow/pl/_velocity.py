@@ -44,7 +44,7 @@ def velocity_stream(
         Embedding, such as `umap` or `pca`.
     color
         Column of `obs` to colour by, in the colours of `uns[<color>_colors]` if they exist; or a
-        gene, by symbol or identifier, whose expression in `X` is drawn on a logarithmic scale.
+        gene of `X` or `raw`, by symbol or identifier, drawn on a logarithmic scale.
     gene_symbols
         Column of `var` with the symbols of the genes; as in `tl.gene_trends`.
     key

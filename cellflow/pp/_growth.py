@@ -25,8 +25,13 @@ from cellflow._keys import (
 )
 from cellflow._log import log_info
 from cellflow.io import GeneNames, detect_unit
-from cellflow.io.time_labels import DAYS, UNIT_OF_WORD
-from cellflow.representation.expression import gene_table, read_expression
+from cellflow.io.time_labels import DAYS, unit_of_name
+from cellflow.representation.expression import (
+    describe_raw,
+    gene_table,
+    read_expression,
+    stored_expression,
+)
 from cellflow.representation.scales import to_log_scale
 
 #: Smallest fraction of a gene set that must be in the data.
@@ -165,9 +170,12 @@ def growth(
     _check_limits(birth, "birth")
     _check_limits(death, "death")
     unit, days = _unit_of_time(adata, time_key, per)
+    if layer is not None:
+        stored_expression(adata, layer)
     names = GeneNames.read(gene_table(adata, layer), gene_symbols)
     species = _species(names, species)
-    dividing, dying = _gene_sets(names, species, proliferation, apoptosis)
+    more = describe_raw(adata, layer)
+    dividing, dying = _gene_sets(names, species, proliferation, apoptosis, more)
     work = _log_expression(adata, layer)
     dividing, dying = (_choose_genes(work, names, genes) for genes in (dividing, dying))
     scores = {PROLIFERATION: _score(work, dividing), APOPTOSIS: _score(work, dying)}
@@ -225,7 +233,7 @@ def _unit_of_time(
         check_positive(number, "per")
         unit, days = f"{number:g} days", number
     else:
-        unit = detected if per is None else UNIT_OF_WORD.get(str(per).strip().lower(), str(per))
+        unit = detected if per is None else unit_of_name(str(per).strip()) or str(per)
         check_choice(unit, DAYS, "unit of time")
         days = DAYS[unit]
     if detected in DAYS and not np.isclose(days, DAYS[detected]):
@@ -267,16 +275,20 @@ def _gene_sets(
     species: str,
     proliferation: Sequence[str] | None,
     apoptosis: Sequence[str] | None,
+    more: str,
 ) -> tuple[GeneSet, GeneSet]:
-    """Return genes of dividing and of dying cells; the latter empty for a constant death rate."""
+    """Return genes of dividing and of dying cells; the latter empty for a constant death rate.
+
+    `more` ends the message on genes that are missing.
+    """
     dividing = _look_up(names, proliferation, gene_names(species, "S", "G2M"))
-    _check_share(dividing, "proliferation", species, names)
+    _check_share(dividing, "proliferation", species, names, more)
     dying = _look_up(names, apoptosis, gene_names(species, "apoptosis"))
     if apoptosis is None and dying.share < MIN_SHARE:
         log_info(f"only {dying} apoptosis genes are in the data: all cells get the same death rate")
         return dividing, GeneSet(missing=dying.found + dying.missing)
     if dying != GeneSet():
-        _check_share(dying, "apoptosis", species, names)
+        _check_share(dying, "apoptosis", species, names, more)
     return dividing, dying
 
 
@@ -311,7 +323,7 @@ def _choose_genes(work: AnnData, names: GeneNames, genes: GeneSet) -> GeneSet:
     return replace(genes, columns=tuple((column,) for column in columns))
 
 
-def _check_share(genes: GeneSet, what: str, species: str, names: GeneNames) -> None:
+def _check_share(genes: GeneSet, what: str, species: str, names: GeneNames, more: str) -> None:
     if genes.share < MIN_SHARE:
         hint = names.describe_symbols() or (
             f". Does {names.source} hold gene symbols (gene_symbols=, --gene-symbols names another "
@@ -320,7 +332,7 @@ def _check_share(genes: GeneSet, what: str, species: str, names: GeneNames) -> N
         )
         raise InputError(
             f"{genes} {what} genes ({genes.share:.0%}) are in the data, at least {MIN_SHARE:.0%} "
-            f"are required; missing: {format_list(genes.missing) or 'none'}{hint}"
+            f"are required; missing: {format_list(genes.missing) or 'none'}{hint}{more}"
         )
 
 

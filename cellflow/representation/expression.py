@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,31 @@ def stored_expression(adata: AnnData, layer: str | None) -> Matrix:
 
 
 def gene_table(adata: AnnData, layer: str | None) -> pd.DataFrame:
-    """Return the table of the genes of `X`, a layer or `raw`, which may have more of them."""
-    return _source_of(adata, layer).var
+    """Return the table of the genes of `X`, a layer or `raw`, which may have more of them.
+
+    Columns that `raw` lacks are those of `var`, for the genes of both.
+    """
+    table, var = _source_of(adata, layer).var, adata.var
+    if table is var or not (table.index.is_unique and var.index.is_unique):
+        return table
+    others = reindex_genes(var[[name for name in var if name not in table]], table.index)
+    return pd.concat([table, others], axis=1)
+
+
+def reindex_genes(table: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of a table for genes, in their order; missing values for unknown genes."""
+    if not set(genes) <= set(table.index):
+        # Columns of yes and no, such as highly_variable, stay so where values are missing.
+        flags = [name for name in table if pd.api.types.is_bool_dtype(table[name])]
+        table = table.astype(dict.fromkeys(flags, "boolean"))
+    return table.reindex(list(genes))
+
+
+def describe_raw(adata: AnnData, layer: str | None) -> str:
+    """Return a hint that `raw` has more genes than `X`, to end a sentence on missing genes."""
+    if layer is not None or adata.raw is None or adata.raw.n_vars <= adata.n_vars:
+        return ""
+    return f"; raw has {adata.raw.n_vars} genes: layer='raw' (--layer raw) uses them"
 
 
 def _source_of(adata: AnnData, layer: str | None) -> AnnData | Raw:

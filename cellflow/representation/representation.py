@@ -89,6 +89,11 @@ class Representation:
     gene_units: np.ndarray | None = None
 
     @property
+    def layer(self) -> str | None:
+        """Layer of the genes that points are decoded to, or `raw`; None for `X`."""
+        return None if self.kind == "obsm" else self.source or None
+
+    @property
     def n_dims(self) -> int:
         """Number of dimensions of the points."""
         return len(self.centre)
@@ -143,9 +148,8 @@ class Representation:
         InputError
             If genes are missing, or the expression is on another scale than fitted to.
         """
-        layer = None if self.kind == "obsm" else self.source or None
-        x = open_expression(adata, layer)
-        columns = find_genes(adata, layer, genes)
+        x = open_expression(adata, self.layer)
+        columns = find_genes(adata, self.layer, genes)
         if not self.target_sum:
             return x[:, columns]
         self._check_scale(adata, x)

@@ -21,7 +21,13 @@ from cellflow.integrate import jacobian
 from cellflow.io import GeneNames, time_points_for_flow, time_points_of
 from cellflow.methods.names import RANKINGS
 from cellflow.representation.chunks import moments
-from cellflow.representation.expression import CONSTANT, Matrix, gene_table, read_expression
+from cellflow.representation.expression import (
+    CONSTANT,
+    Matrix,
+    describe_raw,
+    gene_table,
+    read_expression,
+)
 from cellflow.representation.scales import to_log_scale
 from cellflow.tl._decoding import choose_genes
 from cellflow.tl._groups import membership_of
@@ -156,7 +162,7 @@ def drivers(
         rows = _find_rows(adata, flow, times, time_key)
         table = _read_fates(adata, by).iloc[rows]
         names = GeneNames.read(gene_table(adata, layer), gene_symbols)
-        columns = names.find_all(genes)
+        columns = names.find_all(genes, hint=describe_raw(adata, layer))
         values = to_log_scale(adata, read_expression(adata[rows], layer))
         values = values if genes is None else values[:, columns]
         shown = names.labels[columns]
@@ -168,7 +174,7 @@ def drivers(
     if flow is None:
         raise InputError(f"method {method!r} requires a flow: give flow (--flow)")
     course = TimeCourse.read(adata, flow, time_key)
-    names = GeneNames.read(adata.var, gene_symbols)
+    names = GeneNames.read(course.gene_table, gene_symbols)
     if method == "jacobian":
         names = names.of(course.representation.require_linear().genes)
         columns = names.find_all(genes, "the representation")

@@ -127,7 +127,8 @@ def gene_trends(
     if not 0 <= low <= high <= 1:
         raise InputError(f"quantiles must be a lower and an upper one from 0 to 1, got {quantiles}")
     course, seed = TimeCourse.read(adata, flow, time_key), resolve_seed(rng)
-    decode = _make_decoder(course, decoder, GeneNames.read(adata.var, gene_symbols), genes)
+    annotation = course.gene_table if decoder is None else adata.var
+    decode = _make_decoder(course, decoder, GeneNames.read(annotation, gene_symbols), genes)
     groups = membership_of(adata, by).fillna(0.0)
     known = course.times
     tables = []

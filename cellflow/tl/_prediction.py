@@ -18,7 +18,7 @@ from cellflow._log import log_info
 from cellflow._random import torch_generator
 from cellflow.flow import Prediction, predict_cells
 from cellflow.representation import Placement, find_basis, write_map
-from cellflow.representation.expression import read_embedding
+from cellflow.representation.expression import read_embedding, reindex_genes
 from cellflow.tl._time_course import TimeCourse
 
 #: Columns of `obs` that predicted cells have of their own.
@@ -118,7 +118,7 @@ def predicted_cells(
     result = AnnData(
         X=None if expression is None else expression.astype(np.float32),
         obs=obs,
-        var=_annotate_genes(adata.var, () if linear is None else linear.genes),
+        var=_annotate_genes(course.gene_table, () if linear is None else linear.genes),
         obsm={REPRESENTATION: points.astype(np.float32)},
     )
     for key in obs_keys:
@@ -137,21 +137,19 @@ def _annotate_genes(var: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
         return var.copy()
     if not var.index.is_unique:
         return pd.DataFrame(index=list(genes))
-    if not set(genes) <= set(var.index):
-        # Columns of yes and no, such as highly_variable, become missing without turning to text.
-        flags = [name for name in var if pd.api.types.is_bool_dtype(var[name])]
-        var = var.astype(dict.fromkeys(flags, "boolean"))
-    return var.reindex(list(genes))
+    return reindex_genes(var, genes)
 
 
 def _write_named_points(course: TimeCourse, result: AnnData) -> None:
     """Write the points in the `obsm` key that the flow was fitted in, in the units of that key."""
     representation, points = course.representation, result.obsm[REPRESENTATION]
-    if representation.kind == "obsm" and representation.source != REPRESENTATION:
+    source = representation.source
+    # A slash in a key would be a group in a file.
+    if representation.kind == "obsm" and source != REPRESENTATION and "/" not in source:
         values = points * representation.spread + representation.centre
-        result.obsm[representation.source] = values.astype(np.float32)
+        result.obsm[source] = values.astype(np.float32)
     key = course.flow.inputs.use_rep
-    if key is not None and key not in result.obsm:
+    if key is not None and "/" not in key and key not in result.obsm:
         result.obsm[key] = points.copy()
         write_map(result, representation, key)
 

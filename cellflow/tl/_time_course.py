@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 from torch import Tensor
@@ -30,6 +31,7 @@ from cellflow.io import (
     time_points_for_flow,
 )
 from cellflow.representation import Representation, cells_of, from_context
+from cellflow.representation.expression import gene_table
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,14 @@ class TimeCourse:
     def times(self) -> tuple[float, ...]:
         """Times that have cells and that the flow was fitted to, increasing."""
         return shared_times(self.time_points, self.flow)
+
+    @cached_property
+    def gene_table(self) -> pd.DataFrame:
+        """Annotation of the genes of `X`, or of the layer that the representation was made of."""
+        try:
+            return gene_table(self.adata, self.representation.layer)
+        except InputError:  # these cells have their points only
+            return self.adata.var
 
     @cached_property
     def cells(self) -> Batch:

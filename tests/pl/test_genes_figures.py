@@ -40,6 +40,11 @@ def test_cells_are_coloured_by_a_gene_of_a_symbol(arrows, rng):
         np.testing.assert_allclose(colours, mpl.colormaps["viridis"](scaled)[:, :3], atol=0.01)
         label = ax.figure.axes[-1].get_ylabel()
         assert label == {"HES1": "HES1"}.get(color, f"TWICE_{color}")
+    few = cells[:, :2].copy()
+    few.raw = cells
+    ax = cf.pl.velocity_quiver(few, basis="pca", color="HES1", show=False)
+    full = cf.pl.velocity_quiver(cells, basis="pca", color="HES1", show=False)
+    np.testing.assert_array_equal(*(each.collections[0].get_facecolors() for each in (ax, full)))
     with pytest.raises(cf.InputError, match=r"'TWICE' is the symbol of 2 genes; .*: ENSG0"):
         cf.pl.velocity_grid(cells, basis="pca", color="TWICE", show=False)
     with pytest.raises(cf.InputError, match=r"unknown obs column or gene 'HES2' .did you mean 'HE"):

@@ -244,6 +244,23 @@ def test_of_genes_with_one_symbol_the_highest_expressed_is_scored(cells, capsys)
     assert "the highest expressed is used: PCNA (ENSG00000000001.1)" in capsys.readouterr().err
 
 
+def test_growth_of_the_genes_in_raw(cells):
+    """X has variable genes without markers; raw has all, and its symbols stand in var or raw."""
+    named = with_identifiers(cells)
+    cf.pp.growth(cells)
+    few = named[:, 128:].copy()
+    few.raw = named
+    with pytest.raises(cf.InputError, match=r"raw has 328 genes: layer='raw' \(--layer raw\)"):
+        cf.pp.growth(few)
+    cf.pp.growth(few, layer="raw")
+    np.testing.assert_array_equal(few.obs["cellflow_growth"], cells.obs["cellflow_growth"])
+    bare = named.copy()
+    del bare.var["feature_name"]
+    named.raw = bare
+    cf.pp.growth(named, layer="raw")
+    np.testing.assert_array_equal(named.obs["cellflow_growth"], cells.obs["cellflow_growth"])
+
+
 def test_missing_genes_are_named_with_what_to_do(cells):
     told = (
         r"0 of 97 proliferation genes \(0%\) are in the data, at least 30% are required; "

@@ -281,6 +281,30 @@ def test_genes_outside_the_representation_are_decoded_by_regression(measured, re
     pd.testing.assert_frame_equal(plain, trends[trends["gene"] != "E"].reset_index(drop=True))
 
 
+def test_genes_of_a_representation_of_raw_have_its_symbols(quick, rng):
+    names = [f"ENSG{k:011d}" for k in range(12)]
+    var = pd.DataFrame({"symbol": [f"G{k}" for k in range(12)], "used": True}, index=names)
+    obs = pd.DataFrame({"day": np.repeat([0.0, 1.0], 40)}, index=[f"c{k}" for k in range(80)])
+    whole = anndata.AnnData(rng.poisson(5, (80, 12)).astype(float), obs=obs, var=var)
+    cells = whole[:, [3, 1]].copy()
+    del cells.var["symbol"]
+    cells.var["own"] = True
+    cells.raw = whole
+    cf.pp.embed(cells, layer="raw", n_dims=2)
+    flow = cf.tl.fit(cells, time_key="day", recipe=quick, progress=False)
+    trends = cf.tl.gene_trends(cells, flow, genes="G7", n_times=2)
+    assert set(trends["gene_id"]) == {names[7]}
+    table = cf.tl.drivers(cells, flow=flow, method="velocity")
+    assert set(table["gene"]) == set(var["symbol"])
+    predicted = cf.tl.interpolate(cells, flow, 0.5)
+    assert predicted.var["symbol"].tolist() == var["symbol"].tolist()
+    assert predicted.var["own"].notna().sum() == 2
+    cells.obsm["fates"] = pd.DataFrame({"late": obs["day"]})
+    assert cf.tl.drivers(cells, by="fates", layer="raw", genes="G7")["gene_id"].eq(names[7]).all()
+    with pytest.raises(cf.InputError, match=r"not in the data: G7.*raw has 12 genes: layer='raw'"):
+        cf.tl.drivers(cells, by="fates", genes="G7")
+
+
 def test_a_gene_that_is_noise_is_said_to_be_unexplained(measured, regulated, rng, capsys):
     cells = with_a_fifth_gene(measured)
     cells.X[:, 4] = rng.normal(size=cells.n_obs)
