@@ -18,7 +18,12 @@ TimeNames = Mapping[float, str]
 
 
 def check_label_intervals(
-    obs: pd.DataFrame, keys: Sequence[str], elapsed: np.ndarray, names: TimeNames | None
+    obs: pd.DataFrame,
+    keys: Sequence[str],
+    elapsed: np.ndarray,
+    names: TimeNames | None,
+    *,
+    warn: bool = True,
 ) -> None:
     """Check that cells of each label can be coupled between consecutive times.
 
@@ -32,6 +37,8 @@ def check_label_intervals(
         Time of each cell, shape (n,).
     names
         Name of each time in messages; None writes numbers.
+    warn
+        Warn of labels with cells at one end of an interval only.
 
     Raises
     ------
@@ -61,7 +68,7 @@ def check_label_intervals(
             )
         if alone := sorted(before ^ after):
             found.append(f"{format_list(alone)} from {interval}")
-    if found:
+    if found and warn:
         warnings.warn(
             f"cells are coupled within {columns}; values with cells at one end of an interval only "
             f"are not coupled there: {'; '.join(found)}",

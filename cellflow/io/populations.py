@@ -84,7 +84,8 @@ class SideColumns:
         if self.label_key in adata.obs:
             check_groups(adata.obs[self.label_key])
         conditions = Conditions.fit(adata.obs, condition_keys, elapsed, label_key=self.label_key)
-        check_label_intervals(adata.obs, self.label_keys(conditions), elapsed, time_names)
+        labels = self.label_keys(conditions)
+        check_label_intervals(adata.obs, labels, elapsed, time_names, warn=False)
         if self.cost_rep is not None:
             check_choice(self.cost_rep, adata.obsm, _COSTS)
         if self.lineage_key not in adata.obsm:
@@ -119,6 +120,7 @@ class SideColumns:
             Name of each time in messages on labels; None writes the numbers.
         """
         conditions = self.check(adata, elapsed, condition_keys, time_names)
+        check_label_intervals(adata.obs, self.label_keys(conditions), elapsed, time_names)
         features = self._features(adata)
         costs = points if features is None else features.numpy()
         conditions = conditions.weigh(costs, elapsed, condition_weight)
