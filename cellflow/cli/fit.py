@@ -67,13 +67,18 @@ def fit(
     from cellflow.cli.outputs import check_flow
     from cellflow.io import open_cells
     from cellflow.representation import RepresentationSettings
-    from cellflow.training import ProcessGroup, process_group
+    from cellflow.tl._fit import FitColumns
+    from cellflow.training import ProcessGroup, process_group, resolve_device
 
     check_flow(output, force=force, inputs=[file, prior])
     options.take_checkpoint(settings, force=force, inputs=[file, prior])
+    resolve_device(settings["device"])
+    settings["prior"] = None if prior is None else Flow.load(prior)
     columns = [settings[name] for name in ("time_key", "label_key", "lineage_key", "growth_key")]
     adata = open_cells(file, [*columns, *settings["condition_keys"]])
     options.record_order(adata, settings["time_key"], time_order)
+    # Before the embedding, which may take long.
+    FitColumns.read(adata, **{name: settings[name] for name in FitColumns.SETTINGS})
     embedding = RepresentationSettings(layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
     if embedding != RepresentationSettings():
         pp.embed(adata, use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten)
@@ -82,7 +87,6 @@ def fit(
         flow = tl.fit(
             adata,
             use_rep=use_rep,
-            prior=None if prior is None else Flow.load(prior),
             rng=seed,
             device=device,
             progress=progress,

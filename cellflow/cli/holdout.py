@@ -60,10 +60,10 @@ def holdout(
     from cellflow._log import log_info
     from cellflow.cli.outputs import check_file
     from cellflow.cli.terminal import print_scores
-    from cellflow.io import SCORES, read_h5ad, write_scores
+    from cellflow.io import SCORES, open_cells, write_scores
 
     check_file(output, SCORES, "scores", force=force, inputs=[file])
-    adata = read_h5ad(file)
+    adata = open_cells(file)
     options.record_order(adata, settings["time_key"], time_order)
     scores = tl.holdout(
         adata,

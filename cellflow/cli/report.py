@@ -50,16 +50,17 @@ def report(
     from cellflow import report as pages
     from cellflow._log import log_info
     from cellflow.cli.outputs import check_file
-    from cellflow.io import read_h5ad, read_scores
+    from cellflow.io import open_cells, read_scores
     from cellflow.report._write import PAGES
 
     check_file(output, PAGES, "reports", force=force, inputs=[file, scores])
     mpl.use("agg")
+    flow, table = Flow.load(flow_path), None if scores is None else read_scores(scores)
     pages.write(
-        read_h5ad(file),
-        Flow.load(flow_path),
+        open_cells(file),
+        flow,
         output,
-        scores=None if scores is None else read_scores(scores),
+        scores=table,
         color=color,
         time_key=time_key,
         title=title or file.name,

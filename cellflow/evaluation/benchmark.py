@@ -71,6 +71,8 @@ def run_benchmark(
         reads_rates = any(method.needs_growth_rates for method in plan.methods)
         for data in plan.data:
             check_growth_key(data.settings.growth_key, reads_rates=reads_rates)
+            runner.check(data.name, growth_rates=reads_rates)
+        for data in plan.data:
             baselines += runner.baseline_runs(data.name)
             shared[data.name] = _make_shared_columns(runner, data, plan)
         fits = [

@@ -23,7 +23,16 @@ from cellflow.evaluation.inheritance import resolve_held_out
 from cellflow.evaluation.protocols import PROTOCOLS
 from cellflow.evaluation.replicates import Replicates, find_replicate_folds
 from cellflow.flow import Flow
-from cellflow.io import DEFAULT_WEIGHT, SideColumns, TimePoints, detect_unit, time_points_of
+from cellflow.io import (
+    DEFAULT_WEIGHT,
+    SideColumns,
+    TimePoints,
+    detect_unit,
+    load_matrices,
+    log_times,
+    time_key_of,
+    time_points_of,
+)
 from cellflow.marginals import TimeAxis
 from cellflow.metrics import (
     OTHERS,
@@ -33,7 +42,7 @@ from cellflow.metrics import (
     make_baselines,
     replicate_distance,
 )
-from cellflow.representation import Representation, fit_representation
+from cellflow.representation import Representation, check_available, fit_representation
 from cellflow.representation.expression import read_expression
 
 #: Seed of the splits and draws of scoring, the same for every method and every seed of a fit.
@@ -267,6 +276,8 @@ class Evaluation:
         protocol = PROTOCOLS[settings.protocol]
         self.protocol = replace(protocol, start=settings.start or protocol.start)
         self.points = time_points_of(adata, settings.time_key)
+        if self.points.notes:
+            log_times(self.points, time_key_of(adata, settings.time_key))
         self.time_unit = detect_unit(adata, settings.time_key)
         key = settings.replicate_key
         self.replicates = None if key is None else Replicates.read(adata, key)
@@ -335,30 +346,12 @@ class Evaluation:
             Other times whose cells are not used either.
         """
         settings, elapsed = self.settings, self.points.elapsed
-        held_out = elapsed == time
-        training = moved = ~held_out & ~np.isin(elapsed, list(without))
-        if replicate is not None:
-            assert self.replicates is not None
-            codes = self.replicates.codes
-            own = codes == self.replicates.names.index(replicate)
-            starts = np.isin(elapsed, self.replicates.start_times(replicate, elapsed))
-            # Cells without a replicate may be of this one.
-            training, moved, held_out = (
-                ~own & (codes >= 0),
-                own & starts & ~held_out,
-                own & held_out,
-            )
+        training, moved, held_out = self._split(time, replicate, without)
         seen = training | self.protocol.representation_sees_held_out
         fitted = fit_representation(self.adata[seen], self.representation)
         x = fitted.transform(self.adata)
         unit = x.std(axis=0) if settings.whiten else np.ones(x.shape[1])
-        side_columns = SideColumns(
-            settings.label_key,
-            settings.lineage_key,
-            settings.cost_rep,
-            growth_rates,
-            settings.growth_key,
-        )
+        side_columns = self._side_columns(growth_rates)
         # Of weight one: methods have weights of their own, and share folds.
         batch, conditions = side_columns.encode(
             self.adata[training],
@@ -386,6 +379,55 @@ class Evaluation:
             tuple(x[rows] for name, rows in found.items() if name != replicate),
             replicate,
         )
+
+    def _split(
+        self, time: float, replicate: str | None = None, without: Collection[float] = ()
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return masks of the training cells, those that predictions start from, and the others."""
+        elapsed = self.points.elapsed
+        held_out = elapsed == time
+        training = moved = ~held_out & ~np.isin(elapsed, list(without))
+        if replicate is None:
+            return training, moved, held_out
+        assert self.replicates is not None
+        codes = self.replicates.codes
+        own = codes == self.replicates.names.index(replicate)
+        starts = np.isin(elapsed, self.replicates.start_times(replicate, elapsed))
+        # Cells without a replicate may be of this one.
+        return ~own & (codes >= 0), own & starts & ~held_out, own & held_out
+
+    def _side_columns(self, growth_rates: bool) -> SideColumns:
+        settings = self.settings
+        return SideColumns(
+            settings.label_key,
+            settings.lineage_key,
+            settings.cost_rep,
+            growth_rates,
+            settings.growth_key,
+        )
+
+    def check_columns(
+        self, time: float, *, growth_rates: bool = False, replicate: str | None = None
+    ) -> None:
+        """Check columns, keys and dimensions of a fold without reading a matrix.
+
+        Raises
+        ------
+        InputError
+            For those that are missing or invalid.
+        """
+        check_available(self.adata, self.representation)
+        training, _, _ = self._split(time, replicate)
+        self._side_columns(growth_rates).check(
+            self.adata[training],
+            self.points.elapsed[training],
+            self.settings.condition_keys,
+            self.points.names,
+        )
+
+    def read_matrices(self) -> None:
+        """Read matrices that stay in a file into memory, since every fold uses their rows."""
+        self.adata = load_matrices(self.adata)
 
     def check_representation(self) -> None:
         """Check that points can be made from the cells, as far as that is cheap.

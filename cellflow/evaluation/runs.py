@@ -24,7 +24,7 @@ from cellflow.evaluation.folds import SCORING_SEED, Evaluation, Fold
 from cellflow.evaluation.named_methods import ExternalMethod, NamedMethod
 from cellflow.evaluation.predict import score_method
 from cellflow.evaluation.results import BASELINES, FITS, ResultsFolder
-from cellflow.io import read_course
+from cellflow.io import open_course, read_course
 from cellflow.metrics import REFERENCES, Baselines, Score
 from cellflow.training import resolve_device
 
@@ -122,6 +122,21 @@ class Runner:
         self._read = lru_cache(maxsize=1)(read_course)
         self.evaluation = lru_cache(maxsize=1)(self._make_evaluation)
         self._fold = lru_cache(maxsize=1)(self._make_fold)
+
+    def check(self, name: str, *, growth_rates: bool) -> None:
+        """Check columns, times and keys of a data set without reading its matrices.
+
+        Raises
+        ------
+        InputError
+            For data that cannot be opened or held out, naming the data set.
+        """
+        data = self.data[name]
+        with _name_data(name):
+            cells = data.source if isinstance(data.source, AnnData) else open_course(data.source)
+            evaluation = data.make_evaluation(cells)
+            first, *_ = evaluation.find_times()
+            evaluation.check_columns(first, growth_rates=growth_rates)
 
     def baseline_runs(self, name: str) -> list[Run]:
         """Return the run of the baselines of each held-out time of a data set.

@@ -1,6 +1,6 @@
 """The fitted object: a velocity field with its clock; on disk without pickles."""
 
-from cellflow.flow.flow import Context, Flow, Trajectory, check_flow
+from cellflow.flow.flow import Context, Flow, Trajectory, check_flow, check_score
 from cellflow.flow.prediction import Prediction, predict_cells
 from cellflow.flow.record import FitRecord, Inputs
 from cellflow.flow.storage import check_flow_target, fingerprint
@@ -14,6 +14,7 @@ __all__ = [
     "Trajectory",
     "check_flow",
     "check_flow_target",
+    "check_score",
     "fingerprint",
     "predict_cells",
 ]

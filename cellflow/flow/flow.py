@@ -399,11 +399,7 @@ class Flow:
         InputError
             If the flow has no score.
         """
-        if "score" not in self.nets.roles:
-            raise InputError(
-                "this flow has no score, so it cannot be simulated with noise; "
-                "fit with objective 'velocity-score' (method 'sf2m')"
-            )
+        check_score(self)
         x, condition = x.to(self.device), self._check_condition(condition)
         flow_times = [self.axis.to_flow(time) for time in times]
         sign = 1.0 if flow_times[-1] >= flow_times[0] else -1.0
@@ -509,6 +505,15 @@ class Flow:
                     dict(description["context"]), select_prefix("context", stored.tensors)
                 ),
             )
+
+
+def check_score(flow: Flow) -> None:
+    """Raise `InputError` unless a flow has a score, which simulation with noise needs."""
+    if "score" not in flow.nets.roles:
+        raise InputError(
+            "this flow has no score, so it cannot be simulated with noise; "
+            "fit with objective 'velocity-score' (method 'sf2m')"
+        )
 
 
 def check_flow(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from cellflow.io.anndata_files import (
     check_cells_target,
+    load_matrices,
     open_cells,
     read_h5ad,
     write_copy,
@@ -10,7 +11,7 @@ from cellflow.io.anndata_files import (
 from cellflow.io.cell_selection import Cells, describe_cells, select_cells
 from cellflow.io.conditions import DEFAULT_WEIGHT, Conditions, condition_weight, conditions_of
 from cellflow.io.count_growth import count_growth, describe_count_growth, per_unit
-from cellflow.io.courses import published, read_course
+from cellflow.io.courses import open_course, published, read_course
 from cellflow.io.flow_time_points import (
     convert_unit,
     shared_times,
@@ -25,6 +26,7 @@ from cellflow.io.text_tables import TABLES, check_table_target, read_table, writ
 from cellflow.io.time_columns import unknown_labels
 from cellflow.io.time_points import (
     TimePoints,
+    log_times,
     parse_times,
     plural_unit,
     time_key_of,
@@ -57,9 +59,12 @@ __all__ = [
     "format_times",
     "groups_of",
     "is_continuous",
+    "load_matrices",
+    "log_times",
     "name_group",
     "name_time",
     "open_cells",
+    "open_course",
     "parse_times",
     "per_unit",
     "plural_unit",

@@ -201,6 +201,18 @@ def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) ->
         raise _read_error(path, error) from error
 
 
+def load_matrices(adata: AnnData) -> AnnData:
+    """Return cells of `open_cells` with all matrices in memory; other cells as they are."""
+    matrices = [adata.X, *adata.layers.values(), *adata.obsm.values()]
+    on_disk = any(hasattr(each, "group") or _is_array(each) for each in matrices)
+    return adata.to_memory() if on_disk and not adata.isbacked else adata
+
+
+def _is_array(value: Any) -> bool:
+    """Return whether a value is an array of HDF5 or zarr."""
+    return type(value).__module__.partition(".")[0] in ("h5py", "zarr")
+
+
 def write_copy(adata: AnnData, source: Path, path: Path, *, overwrite: bool = False) -> None:
     """Copy the file that `adata` was opened from, with what was added to `adata`.
 

@@ -83,7 +83,8 @@ def _by_text(adata: AnnData, text: str) -> np.ndarray:
 
 
 def _by_value(column: pd.Series, text: str) -> np.ndarray:
-    present = column.dropna().astype("category").cat.categories
+    values = column.dropna().astype("category").cat.remove_unused_categories()
+    present = values.cat.categories.to_numpy()
     known = {_key(value): value for value in present}
     wanted = _split_wanted(text, column, known)
     keys = [_key(each, like=column) for each in wanted]
@@ -133,7 +134,8 @@ def _key(value: object, like: pd.Series | None = None) -> object:
         dtype = like.cat.categories.dtype if hasattr(like, "cat") else like.dtype
         numeric = is_numeric_dtype(dtype) and not is_bool_dtype(dtype)
     try:
-        return float(value) if numeric else str(value)  # type: ignore[arg-type]
+        # Via text, so that 0.1 in single precision is 0.1.
+        return float(str(value)) if numeric else str(value)
     except ValueError:
         return str(value)
 

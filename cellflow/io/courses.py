@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from cellflow._errors import FileError
 from cellflow._files import check_is_file
-from cellflow.io.anndata_files import read_h5ad
+from cellflow.io.anndata_files import open_cells, read_h5ad
 
 #: Files of published scores, with the first digits of their SHA-256.
 PUBLISHED = {
@@ -42,12 +42,20 @@ def read_course(path: str | Path) -> AnnData:
     return _read_npz(path) if path.suffix == ".npz" else read_h5ad(path)
 
 
+def open_course(path: str | Path) -> AnnData:
+    """Open what `read_course` reads; matrices stay in an `.h5ad` file or a zarr store."""
+    path = Path(path)
+    return _read_npz(path) if path.suffix == ".npz" else open_cells(path)
+
+
 def published(path: str | Path) -> str:
     """Check whether a file is a known data set of published scores.
 
     `yes` if its digest matches, `no` if only its name matches, empty for all other files.
     """
     path = Path(path)
+    if path.is_dir():
+        return ""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if any(found.startswith(prefix) for prefix in PUBLISHED.values()):

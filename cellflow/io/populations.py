@@ -26,6 +26,9 @@ from cellflow.marginals import Marginals, Population, TimeAxis
 #: Largest logarithm of the growth of a cell over an interval, about 29 doublings or halvings.
 _MAX_LOG_GROWTH = 20.0
 
+#: Name of `cost_rep` in messages.
+_COSTS = "obsm key for costs"
+
 
 @dataclass(frozen=True)
 class SideColumns:
@@ -65,6 +68,30 @@ class SideColumns:
             rate=self._rates(adata),
         )
 
+    def check(
+        self,
+        adata: AnnData,
+        elapsed: np.ndarray,
+        condition_keys: Sequence[str],
+        time_names: TimeNames | None = None,
+    ) -> Conditions:
+        """Check all columns and keys without reading a matrix; arguments as in `encode`.
+
+        Returns
+        -------
+        The encoding of conditions, without their weights in costs.
+        """
+        if self.label_key in adata.obs:
+            check_groups(adata.obs[self.label_key])
+        conditions = Conditions.fit(adata.obs, condition_keys, elapsed, label_key=self.label_key)
+        check_label_intervals(adata.obs, self._label_keys(conditions), elapsed, time_names or {})
+        if self.cost_rep is not None:
+            check_choice(self.cost_rep, adata.obsm, _COSTS)
+        if self.lineage_key not in adata.obsm:
+            self._clones(adata)
+        self._rates(adata)
+        return conditions
+
     def encode(
         self,
         adata: AnnData,
@@ -91,10 +118,7 @@ class SideColumns:
         time_names
             Name of each time in messages on labels; None writes the numbers.
         """
-        if self.label_key in adata.obs:
-            check_groups(adata.obs[self.label_key])
-        conditions = Conditions.fit(adata.obs, condition_keys, elapsed, label_key=self.label_key)
-        check_label_intervals(adata.obs, self._label_keys(conditions), elapsed, time_names or {})
+        conditions = self.check(adata, elapsed, condition_keys, time_names)
         features = self._features(adata)
         costs = points if features is None else features.numpy()
         conditions = conditions.weigh(costs, elapsed, condition_weight)
@@ -103,7 +127,7 @@ class SideColumns:
     def _features(self, adata: AnnData) -> Tensor | None:
         if self.cost_rep is None:
             return None
-        check_choice(self.cost_rep, adata.obsm, "obsm key for costs")
+        check_choice(self.cost_rep, adata.obsm, _COSTS)
         values = _dense(adata.obsm[self.cost_rep]).astype(np.float32)
         check_finite(values, f"obsm[{self.cost_rep!r}]", list(adata.obs_names))
         return torch.as_tensor(values)

@@ -92,10 +92,10 @@ def text_of(value: Hashable) -> Hashable:
     return value
 
 
-def label_of(value: Hashable) -> str:
-    """Return the label of a value, without the suffix of a replicate."""
+def label_of(value: Hashable, known: Collection[str] = ()) -> str:
+    """Return the label of a value, without the suffix of a replicate if the rest is a time."""
     stem, suffix = split_replicate(str(value))
-    return stem if suffix and parse_label(stem) is not None else str(value)
+    return stem if suffix and (stem in known or parse_label(stem) is not None) else str(value)
 
 
 def unknown_labels(column: pd.Series, known: Collection[str]) -> list[str]:
@@ -106,7 +106,7 @@ def unknown_labels(column: pd.Series, known: Collection[str]) -> list[str]:
 
 def labels_of(values: Sequence[Hashable], known: Collection[str]) -> list[str]:
     """Return labels without suffixes of replicates, except those that are known with them."""
-    return [str(value) if str(value) in known else label_of(value) for value in values]
+    return [str(value) if str(value) in known else label_of(value, known) for value in values]
 
 
 def read_values(column: pd.Series, values: Sequence[Hashable]) -> ReadTimes:
@@ -135,9 +135,10 @@ def _read_dates(name: Hashable, values: Sequence[Hashable]) -> ReadTimes | None:
     read: Any
     if all(_DATE.fullmatch(text) for text in texts):
         read = pd.Series(pd.to_datetime(texts, utc=True, format="ISO8601", errors="coerce"))
-        elapsed, note = read - read.min(), f"times are counted from {min(texts)}"
+        origin = str(read.min().tz_localize(None)).removesuffix(" 00:00:00")
+        elapsed = read - read.min()
     elif all(_DURATION.fullmatch(text) for text in texts):
-        elapsed, note = pd.Series(pd.to_timedelta(texts, errors="coerce")), ""
+        elapsed, origin = pd.Series(pd.to_timedelta(texts, errors="coerce")), ""
     else:
         return None
     if elapsed.isna().any():
@@ -146,7 +147,8 @@ def _read_dates(name: Hashable, values: Sequence[Hashable]) -> ReadTimes | None:
     days = elapsed.dt.total_seconds().to_numpy() / 86400
     gap = np.diff(np.unique(days)).min(initial=np.inf)
     unit = next((unit for unit in ("day", "hour", "minute") if gap >= DAYS[unit]), "second")
-    return ReadTimes(np.round(days / DAYS[unit], 9), unit, notes=(note,) if note else ())
+    notes = (f"times are counted from {origin}",) if origin else ()
+    return ReadTimes(np.round(days / DAYS[unit], 9), unit, origin, notes)
 
 
 def _read_labels(name: Hashable, values: Sequence[Hashable]) -> ReadTimes:
@@ -156,8 +158,7 @@ def _read_labels(name: Hashable, values: Sequence[Hashable]) -> ReadTimes:
     if bad := [value for value, label in zip(values, parsed, strict=True) if label is None]:
         raise InputError(
             f"obs[{name!r}] has values that are not times: {format_list(map(repr, bad))}; "
-            f"expected {EXPECTED}; for names of stages, give their order: "
-            f"pp.time_points(adata, {name!r}, order=[...]) (--time-order early,mid,late)"
+            f"{_suggest(name, values, bad)}"
         )
     _check_hyphens(name, stems)
     labels = [label for label in parsed if label is not None]
@@ -180,6 +181,28 @@ def _read_labels(name: Hashable, values: Sequence[Hashable]) -> ReadTimes:
     unit = min(units, key=lambda unit: DAYS.get(unit, 0.0))
     numbers = [convert(label, unit, origin) for label in labels]
     return ReadTimes(np.array(numbers, dtype=np.float64), unit, origin, tuple(notes))
+
+
+def _suggest(name: Hashable, values: Sequence[Hashable], bad: Sequence[Hashable]) -> str:
+    """Return what to do about labels that are not times."""
+    column = f"adata.obs[{name!r}].astype(str)"
+    order = f"pp.time_points(adata, {name!r}, order=[...]) (--time-order early,mid,late)"
+    for sign in "_-| ":
+        parts = [str(value).split(sign) for value in values]
+        for k in range(min(map(len, parts))) if len(parts[0]) > 1 else ():
+            labels = [parse_label(part[k]) for part in parts]
+            if all(label is not None and label.unit for label in labels):
+                return (
+                    f"part {k + 1} of each is one, so make a column of it: "
+                    f"adata.obs['time'] = {column}.str.split({sign!r}).str[{k}]"
+                )
+    if len(bad) < len(values):
+        good = next(value for value in values if value not in bad)
+        return (
+            f"others are, such as {str(good)!r}: give all such labels, with "
+            f"{column}.replace({{{str(bad[0])!r}: '...'}}), or order them: {order}"
+        )
+    return f"expected {EXPECTED}; for names of stages, give their order: {order}"
 
 
 def _common_origin(name: Hashable, labels: Sequence[TimeLabel]) -> tuple[str, list[str]]:
@@ -214,6 +237,20 @@ def resolve_minutes(label: TimeLabel, *, minutes: bool) -> TimeLabel:
     return label._replace(unit="minute" if minutes else "month")
 
 
+def read_elapsed(value: Hashable, unit: str, origin: str = "") -> float | None:
+    """Return the time of one value in a unit and since an event; None if it cannot be read."""
+    text = str(value).strip()
+    if (_DATE.fullmatch(text) and _DATE.fullmatch(origin)) or _DURATION.fullmatch(text):
+        day = _day_of_date(text) if _DATE.fullmatch(text) else _days(pd.Timedelta(text))
+        since = _day_of_date(origin) if _DATE.fullmatch(text) else 0.0
+        return None if unit not in DAYS else round((day - since) / DAYS[unit], 9)
+    label = parse_label(label_of(value) if isinstance(value, str) else value)
+    if label is None:
+        return None
+    minutes = unit in ("second", "minute", "hour")
+    return convert(resolve_minutes(label, minutes=minutes), unit, origin)
+
+
 def convert(label: TimeLabel, unit: str, origin: str = "") -> float | None:
     """Return the number of a label in another unit, since another event; None if it cannot be.
 
@@ -226,15 +263,20 @@ def convert(label: TimeLabel, unit: str, origin: str = "") -> float | None:
         number = round(number * DAYS[label.unit] / DAYS[unit], 9)
     if not label.origin or not origin or label.origin == origin:
         return number
-    shift = _days_after_conception(label.origin, origin, label.unit)
-    reference = _days_after_conception(origin, origin, label.unit)
+    shift = _day_of_event(label.origin, origin, label.unit)
+    reference = _day_of_event(origin, label.origin, label.unit)
     if shift is None or reference is None or unit not in DAYS:
         return None
     return round(number + (shift - reference) / DAYS[unit], 9)
 
 
-def _days_after_conception(event: str, origin: str, unit: str) -> float | None:
-    """Return the day of an event; that of birth is of the species that `origin` or units tell."""
+def _day_of_event(event: str, origin: str, unit: str) -> float | None:
+    """Return the day of an event, a date or one after conception; None if it is not known.
+
+    The day of birth is that of the species that `origin` or the unit tells.
+    """
+    if _DATE.fullmatch(event) and _DATE.fullmatch(origin):
+        return _day_of_date(event)
     if event in (CONCEPTION, _MOUSE, _HUMAN):
         return 0.0
     if event == MENSTRUATION:
@@ -243,6 +285,14 @@ def _days_after_conception(event: str, origin: str, unit: str) -> float | None:
         return None
     is_mouse = origin == _MOUSE or (origin != _HUMAN and unit in ("hour", "day"))
     return BIRTH_OF_MOUSE if is_mouse else BIRTH_OF_HUMAN
+
+
+def _day_of_date(text: str) -> float:
+    return _days(pd.to_datetime(text, utc=True) - pd.Timestamp(0, tz="UTC"))
+
+
+def _days(duration: pd.Timedelta) -> float:
+    return float(duration.total_seconds()) * DAYS["second"]
 
 
 def _check_hyphens(name: Hashable, values: Sequence[Hashable]) -> None:

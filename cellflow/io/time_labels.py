@@ -45,7 +45,7 @@ DAYS = {
 #: Events that times count from.
 CONCEPTION, MENSTRUATION, BIRTH = "conception", "menstruation", "birth"
 
-UNIT_OF_WORD = {word: unit for unit, words in UNITS.items() for word in words}
+_UNIT_OF_WORD = {word: unit for unit, words in UNITS.items() for word in words}
 
 #: The unit of `3m`: minutes in a column with hours, months elsewhere.
 MINUTE_OR_MONTH = "m"
@@ -144,6 +144,12 @@ class TimeLabel(NamedTuple):
     is_window: bool = False
 
 
+def unit_of_name(name: str) -> str:
+    """Return the unit of time in a name, such as that of a column: `hours`, `age_days`, `hpf`."""
+    meaning = _read_words(name.lower().replace("_", " "), "")
+    return meaning[0] if meaning is not None and meaning[0] in DAYS else ""
+
+
 def split_replicate(label: str) -> tuple[str, str]:
     """Split a label into the time and the suffix of a replicate: `Day0`, `_rep1`."""
     found = _REPLICATE.search(label)
@@ -199,7 +205,7 @@ def _read_words(before: str, after: str) -> tuple[str, str] | None:
     text, units = _take_stages(text)
     given = text.split()
     words = [word for word in given if word not in _FILLERS]
-    for word in [" ".join(words)] if " ".join(words) in UNIT_OF_WORD else words:
+    for word in [" ".join(words)] if " ".join(words) in _UNIT_OF_WORD else words:
         meaning = _read_word(word)
         if meaning is None:
             return None
@@ -234,8 +240,8 @@ def _take_stages(text: str) -> tuple[str, set[str]]:
 
 
 def _read_word(word: str) -> tuple[str, str] | None:
-    if word in UNIT_OF_WORD:
-        return UNIT_OF_WORD[word], ""
+    if word in _UNIT_OF_WORD:
+        return _UNIT_OF_WORD[word], ""
     if word in _AGES:
         return _AGES[word]
     if word == "m":

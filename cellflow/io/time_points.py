@@ -21,16 +21,15 @@ from cellflow.io.time_columns import (
     EXPECTED,
     ReadTimes,
     check_not_continuous,
-    convert,
     is_missing,
     known_numbers,
     label_of,
     labels_of,
+    read_elapsed,
     read_values,
-    resolve_minutes,
     text_of,
 )
-from cellflow.io.time_labels import ORDINAL_UNITS, parse_label
+from cellflow.io.time_labels import ORDINAL_UNITS
 
 #: Names of columns to read times from if no other column is given or recorded.
 USUAL_TIME_KEYS = (
@@ -41,6 +40,11 @@ USUAL_TIME_KEYS = (
     "hours",
     "timepoint",
     "time_point",
+    "hpf",
+    "dpf",
+    "hpi",
+    "dpi",
+    "pcw",
     "age",
     "stage",
     "development_stage",
@@ -133,18 +137,16 @@ class TimePoints:
         text = wanted.strip() if isinstance(wanted, str) else wanted
         if text in self.labels:
             return self.times[self.labels.index(str(text))]
-        stem = label_of(text) if isinstance(text, str) else text
+        stem = label_of(text, self.labels) if isinstance(text, str) else text
         if stem in self.labels:
             return self.times[self.labels.index(str(stem))]
-        number, label = None, parse_label(stem)
-        if label is not None:
-            label = resolve_minutes(label, minutes=self.unit in ("second", "minute", "hour"))
-            number = convert(label, self.unit, self.origin)
+        number = read_elapsed(text, self.unit, self.origin)
         if number is None:
             raise InputError(
                 f"{text!r} is not a time of this time course; times in the data: {self.describe()}"
             )
-        near = [time for time in self.times if np.isclose(number, time, rtol=1e-9, atol=1e-12)]
+        # Of unix times, a billion seconds, the next is nearer than a part in a billion.
+        near = [time for time in self.times if np.isclose(number, time, rtol=1e-12, atol=1e-12)]
         return near[0] if near else number
 
     def leave_out(
@@ -269,10 +271,6 @@ def time_points_of(
     points = parse_times(adata.obs[key], known=known, unit=unit)
     if not points.unit:
         points = replace(points, unit=str(recorded.get("unit", "")))
-    for note in points.notes:
-        log_info(f"obs[{key!r}]: {note}")
-    if points.unit == "rank":
-        log_info("the time categories have no numbers: their ranks are used as elapsed times")
     if points.unit in ORDINAL_UNITS:
         warnings.warn(
             f"the numbers of {plural_unit(points.unit)} in obs[{key!r}] are used as times, but "
@@ -282,6 +280,15 @@ def time_points_of(
             stacklevel=2,
         )
     return points
+
+
+def log_times(points: TimePoints, time_key: str) -> None:
+    """Report the times read from a column, and what was assumed to read them."""
+    log_info(f"times from obs[{time_key!r}]: {points.describe()}")
+    for note in points.notes:
+        log_info(f"obs[{time_key!r}]: {note}")
+    if points.unit == "rank":
+        log_info("the time categories have no numbers: their ranks are used as elapsed times")
 
 
 def rank_labels(order: Sequence[str]) -> dict[str, float]:
@@ -344,7 +351,8 @@ def _gather(
             same = [repr(value) for value, at in zip(values, place, strict=True) if at == k]
             raise InputError(
                 f"obs[{name!r}] has several labels for the time {format_number(times[k])}: "
-                f"{format_list(same)}"
+                f"{format_list(same)}; if they are one time, give them one label: "
+                f"adata.obs[{name!r}].astype(str).replace({{{same[1]}: {same[0]}}})"
             )
     if suffixed := [
         str(value) for value, label in zip(values, labels, strict=True) if str(value) != label

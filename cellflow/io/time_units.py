@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from anndata import AnnData
 
 from cellflow._checks import format_list, format_number
-from cellflow.io.time_labels import UNIT_OF_WORD
+from cellflow.io.time_labels import unit_of_name
 from cellflow.io.time_points import time_key_of, time_points_of
 
 #: Symbols of units that follow a number; longer units come before it in full, as in `day 3`.
@@ -17,7 +17,7 @@ _SYMBOLS = {"minute": "min", "hour": "h"}
 def detect_unit(adata: AnnData, time_key: str | None = None) -> str:
     """Return the unit of the times: recorded, of the labels or of the column's name; else empty."""
     key = time_key_of(adata, time_key)
-    return time_points_of(adata, key).unit or UNIT_OF_WORD.get(key.lower(), "")
+    return time_points_of(adata, key).unit or unit_of_name(key)
 
 
 def format_time(time: float, unit: str = "") -> str:

@@ -72,10 +72,10 @@ def interpolation(
         raise InputError(
             "predicted must be a result of cellflow.tl.interpolate (cellflow interpolate)"
         )
+    points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
     plane = Plane.of(adata, representation, basis, components)
     is_own = ax is None
     ax = canvas(ax)
-    points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
     cells, unit = plane.cells, str(entry["unit"])
     target, size = float(entry["time"]), dot_size(adata.n_obs)
     before = [t for t in points.times if t < target][-1:]

@@ -71,6 +71,8 @@ class Plane:
         InputError
             If the embedding or a dimension does not exist.
         """
+        if basis is not None:
+            find_basis(adata, basis)
         points = points_of(adata, representation)
         if basis is None:
             check_components(representation, components)

@@ -9,7 +9,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from cellflow._checks import check_positive, format_number
+from cellflow._checks import check_choice, check_positive, format_number
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, TRAJECTORY, read_record
 from cellflow._random import RNG, resolve_seed
@@ -32,7 +32,13 @@ from cellflow.pl._canvas import (
 )
 from cellflow.pl._path_groups import Paths, check_groups_at, path_colours
 from cellflow.pl._plane import Plane
-from cellflow.representation import Representation, cells_of, from_context, read_slots
+from cellflow.representation import (
+    Representation,
+    cells_of,
+    find_basis,
+    from_context,
+    read_slots,
+)
 
 #: Points along each path, enough for smooth lines.
 _FRAMES = 60
@@ -99,6 +105,10 @@ def trajectories(
     """
     check_positive(n_cells, "n_cells")
     check_groups_at(groups, groups_at)
+    if groups is not None:
+        check_choice(groups, [str(name) for name in adata.obs], "obs column")
+    if basis is not None:
+        find_basis(adata, basis)
     generator = np.random.default_rng(resolve_seed(rng))
     if isinstance(flow, Flow):
         representation, beyond, certain = from_context(flow.context), False, True

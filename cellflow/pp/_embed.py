@@ -9,6 +9,7 @@ from cellflow._keys import REPRESENTATION
 from cellflow._log import log_info
 from cellflow.representation import (
     RepresentationSettings,
+    check_available,
     cluster_at,
     fit_representation,
     write_slots,
@@ -61,9 +62,10 @@ def embed(
           times the counts of a cell, such as log2(CPM + 1), are normalised again.
         - `other`: values below zero, or panels of up to 200 features, such as proteins. Channels of
           a panel are scaled to unit variance.
-        - `auto`: whole numbers are counts. Of other values without negative ones, those whose
-          `expm1` has one sum in all cells, and those up to 20, are `normalised`; others are
-          `linear`, with a warning. Panels without such a sign are `other`.
+        - `auto`: whole numbers are counts. Of other values without negative ones, those are
+          `normalised` whose `expm1` has one sum in all cells, and those up to 20 that scanpy marked
+          or that have the noise of logarithms. Others are `linear`, with a warning. Panels
+          without such a sign are `other`.
     n_dims
         Number of dimensions to keep, the first ones. None keeps all of an `obsm` key, and 50
         components of expression or all if fewer.
@@ -115,6 +117,7 @@ def embed(
     settings = RepresentationSettings(
         use_rep=use_rep, layer=layer, kind=kind, n_dims=n_dims, whiten=whiten
     )
+    check_available(adata, settings)
     if cluster is not None and (
         use_rep is not None or is_in_memory(stored_expression(adata, layer))
     ):

@@ -25,8 +25,13 @@ from cellflow._keys import (
 )
 from cellflow._log import log_info
 from cellflow.io import GeneNames, detect_unit
-from cellflow.io.time_labels import DAYS, UNIT_OF_WORD
-from cellflow.representation.expression import describe_raw, gene_table, read_expression
+from cellflow.io.time_labels import DAYS, unit_of_name
+from cellflow.representation.expression import (
+    describe_raw,
+    gene_table,
+    read_expression,
+    stored_expression,
+)
 from cellflow.representation.scales import to_log_scale
 
 #: Smallest fraction of a gene set that must be in the data.
@@ -165,6 +170,8 @@ def growth(
     _check_limits(birth, "birth")
     _check_limits(death, "death")
     unit, days = _unit_of_time(adata, time_key, per)
+    if layer is not None:
+        stored_expression(adata, layer)
     names = GeneNames.read(gene_table(adata, layer), gene_symbols)
     species = _species(names, species)
     more = describe_raw(adata, layer)
@@ -226,7 +233,7 @@ def _unit_of_time(
         check_positive(number, "per")
         unit, days = f"{number:g} days", number
     else:
-        unit = detected if per is None else UNIT_OF_WORD.get(str(per).strip().lower(), str(per))
+        unit = detected if per is None else unit_of_name(str(per).strip()) or str(per)
         check_choice(unit, DAYS, "unit of time")
         days = DAYS[unit]
     if detected in DAYS and not np.isclose(days, DAYS[detected]):

@@ -1,5 +1,6 @@
 """Representations: the space that flows are fitted in, as an object fitted to cells."""
 
+from cellflow.representation.availability import check_available
 from cellflow.representation.chunks import cluster_at
 from cellflow.representation.fitting import (
     RepresentationSettings,
@@ -28,6 +29,7 @@ __all__ = [
     "Representation",
     "RepresentationSettings",
     "cells_of",
+    "check_available",
     "check_components",
     "cluster_at",
     "columns_of",

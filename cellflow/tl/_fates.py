@@ -21,7 +21,7 @@ from cellflow.evaluation.cautions import (
     record_cautions,
 )
 from cellflow.flow import Flow
-from cellflow.io import Cells, describe_cells, groups_of
+from cellflow.io import Cells, describe_cells, groups_of, select_cells
 from cellflow.representation import points_of
 from cellflow.tl._terminal_cells import EndTimes, TerminalCells, propose_terminal_groups
 from cellflow.tl._time_course import TimeCourse
@@ -157,6 +157,10 @@ def fates(
     """
     course = TimeCourse.read(adata, flow, time_key)
     _check_slots(adata, key_added, proposes=groups is None)
+    seed = resolve_seed(rng)
+    estimator = make_estimator(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
+    if cells is not None:
+        select_cells(adata, cells)
     if groups is None:
         labels = propose_terminal_groups(course, time)
     else:
@@ -164,8 +168,6 @@ def fates(
     ends = TerminalCells.find(course, labels, time, groups or TERMINAL)
     usable = np.isin(course.elapsed, [each for each in course.times if each <= ends.times[-1]])
     selected = course.select(cells, usable, f"at or before time {ends.times[-1]:g}")
-    seed = resolve_seed(rng)
-    estimator = make_estimator(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
     columns = _name_columns(adata, ends.names, key_added)
     probabilities = _propagate(course, estimator, ends, selected)
     certain = by == "coupling" or (by == "flow" and n_samples is None)

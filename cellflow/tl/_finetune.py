@@ -113,6 +113,7 @@ def finetune(
     >>> cf.tl.finetune(adata, flow, progress=False).recipe.n_steps
     3
     """
+    target = resolve_device(device)
     representation = from_context(flow.context)
     chosen, chosen_recipe = resolve_fine_tuning(
         flow, method, recipe, {}, {"n_steps": n_steps, "learning_rate": learning_rate}
@@ -131,7 +132,7 @@ def finetune(
         method=chosen,
         recipe=chosen_recipe,
         seed=resolve_seed(rng),
-        device=resolve_device(device),
+        device=target,
         prior=flow,
         checkpoint=make_checkpoint(checkpoint, {"data": data}),
         progress=progress,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from cellflow.io import (
     TimePoints,
     check_growth_key,
     condition_weight,
+    log_times,
     populations,
     time_key_of,
     time_points_of,
@@ -39,6 +41,7 @@ from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.representation import current_representation, from_context, points_of, to_context
 from cellflow.training import (
     Checkpoint,
+    check_prior_given,
     check_side_columns,
     fit_flow,
     make_checkpoint,
@@ -162,17 +165,23 @@ def fit(
     3
     """
     method, recipe = method_of(method, growth=growth), recipe_of(recipe)
-    check_growth_key(growth_key, reads_rates=method.needs_growth_rates)
-    check_side_columns(method, clones=lineage_key is not None, features=cost_rep is not None)
     target = resolve_device(device)
-    time_key = time_key_of(adata, time_key)
-    points = time_points_of(adata, time_key)
-    representation = current_representation(adata, use_rep)
-    keys = [condition_keys] if isinstance(condition_keys, str) else condition_keys
-    side_columns = SideColumns(
-        label_key, lineage_key, cost_rep, method.needs_growth_rates, growth_key
+    columns = FitColumns.read(
+        adata,
+        method,
+        time_key=time_key,
+        condition_keys=condition_keys,
+        label_key=label_key,
+        lineage_key=lineage_key,
+        cost_rep=cost_rep,
+        growth_key=growth_key,
+        prior=prior,
+        leave_out=leave_out,
     )
-    fitted, used = points.leave_out(leave_out)
+    time_key, points, fitted, used = columns.time_key, columns.points, columns.fitted, columns.used
+    side_columns, keys = columns.side_columns, columns.condition_keys
+    log_times(points, time_key)
+    representation = current_representation(adata, use_rep)
     if not used.all():
         log_info(f"left out of the fit: {int((~used).sum())} of {adata.n_obs} cells")
     measured = adata if used.all() else adata[used]
@@ -221,6 +230,72 @@ def fit(
     flow = replace(flow, inputs=inputs, context=context)
     record_fit(adata, flow, key_added, cautions)
     return flow
+
+
+@dataclass(frozen=True)
+class FitColumns:
+    """Times and columns that a fit reads, checked before any matrix is read.
+
+    Attributes
+    ----------
+    time_key
+        Column of `obs` with the times.
+    points, fitted
+        Times of all cells, and of those that are fitted to.
+    used
+        Mask of the latter, shape (n,).
+    condition_keys
+        Columns of the conditions.
+    side_columns
+        Columns and keys that couplings use.
+    """
+
+    time_key: str
+    points: TimePoints
+    fitted: TimePoints
+    used: np.ndarray
+    condition_keys: Sequence[str]
+    side_columns: SideColumns
+
+    #: Parameters of `fit` that are read.
+    SETTINGS: ClassVar = ("method", "time_key", "condition_keys", "label_key", "lineage_key",
+                          "cost_rep", "growth_key", "prior", "leave_out")  # fmt: skip
+
+    @classmethod
+    def read(
+        cls,
+        adata: AnnData,
+        method: Method,
+        *,
+        time_key: str | None,
+        condition_keys: str | Sequence[str],
+        label_key: str | None,
+        lineage_key: str | None,
+        cost_rep: str | None,
+        growth_key: str | None,
+        prior: Flow | None,
+        leave_out: float | str | Sequence[float | str] | None,
+    ) -> FitColumns:
+        """Read times and check columns, keys and the prior; arguments as in `fit`.
+
+        Raises
+        ------
+        InputError
+            For times, columns, keys or a prior that are missing or invalid.
+        """
+        check_growth_key(growth_key, reads_rates=method.needs_growth_rates)
+        check_side_columns(method, clones=lineage_key is not None, features=cost_rep is not None)
+        check_prior_given(prior, method)
+        time_key = time_key_of(adata, time_key)
+        points = time_points_of(adata, time_key)
+        keys = [condition_keys] if isinstance(condition_keys, str) else condition_keys
+        side_columns = SideColumns(
+            label_key, lineage_key, cost_rep, method.needs_growth_rates, growth_key
+        )
+        fitted, used = points.leave_out(leave_out)
+        measured = adata if used.all() else adata[used]
+        side_columns.check(measured, fitted.elapsed, keys, fitted.names)
+        return cls(time_key, points, fitted, used, keys, side_columns)
 
 
 def digest_inputs(cells: Batch, elapsed: np.ndarray) -> str:

@@ -169,9 +169,11 @@ def holdout(
     if not seeds:
         raise InputError("rng is empty; give one seed or more")
     check_choice(hold_out, HOLD_OUT, "hold_out")
+    folds = _find_folds(evaluation, hold_out, growth_rates=named.needs_growth_rates)
+    evaluation.read_matrices()
     rows: list[dict[str, Any]] = []
     flows: dict[tuple[str | None, int], Flow] = {}
-    for replicate, time in _find_folds(evaluation, hold_out):
+    for replicate, time in folds:
         fold = evaluation.make_fold(
             time, growth_rates=named.needs_growth_rates, replicate=replicate
         )
@@ -246,13 +248,20 @@ def holdout(
     return table
 
 
-def _find_folds(evaluation: Evaluation, hold_out: str) -> list[tuple[str | None, float]]:
-    """Return the folds as (held-out replicate or None, held-out time)."""
+def _find_folds(
+    evaluation: Evaluation, hold_out: str, *, growth_rates: bool
+) -> list[tuple[str | None, float]]:
+    """Return the folds as (held-out replicate or None, held-out time), and check the first."""
     if evaluation.replicates is not None and (missing := evaluation.replicates.describe_missing()):
         log_info(missing)
+    folds: list[tuple[str | None, float]]
     if hold_out == "replicate":
-        return list(evaluation.find_replicate_folds())
-    return [(None, time) for time in evaluation.find_times()]
+        folds = list(evaluation.find_replicate_folds())
+    else:
+        folds = [(None, time) for time in evaluation.find_times()]
+    replicate, time = folds[0]
+    evaluation.check_columns(time, growth_rates=growth_rates, replicate=replicate)
+    return folds
 
 
 def _replicate_columns(evaluation: Evaluation, fold: Fold, reference: float) -> dict[str, Any]:

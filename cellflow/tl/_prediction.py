@@ -143,11 +143,13 @@ def _annotate_genes(var: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
 def _write_named_points(course: TimeCourse, result: AnnData) -> None:
     """Write the points in the `obsm` key that the flow was fitted in, in the units of that key."""
     representation, points = course.representation, result.obsm[REPRESENTATION]
-    if representation.kind == "obsm" and representation.source != REPRESENTATION:
+    source = representation.source
+    # A slash in a key would be a group in a file.
+    if representation.kind == "obsm" and source != REPRESENTATION and "/" not in source:
         values = points * representation.spread + representation.centre
-        result.obsm[representation.source] = values.astype(np.float32)
+        result.obsm[source] = values.astype(np.float32)
     key = course.flow.inputs.use_rep
-    if key is not None and key not in result.obsm:
+    if key is not None and "/" not in key and key not in result.obsm:
         result.obsm[key] = points.copy()
         write_map(result, representation, key)
 

@@ -115,6 +115,8 @@ def pseudotime(
     check_positive(n_neighbors, "n_neighbors")
     predicted_from = TimeCourse.read(adata if course is None else course, flow, time_key)
     seed = resolve_seed(rng)
+    if n_neighbors > (most := (len(predicted_from.times) - 1) * _TIMES * _CELLS):
+        raise InputError(f"n_neighbors must be under {most}, got {n_neighbors}")
     reference = _Reference.predict(predicted_from, np.random.default_rng(seed))
     cells = cells_of(adata, flow.context).to(flow.device)
     own = np.arange(adata.n_obs) if course is None else np.full(adata.n_obs, -1)

@@ -11,7 +11,7 @@ import torch
 from cellflow._batch import Batch
 from cellflow._checks import check_positive
 from cellflow._random import torch_generator
-from cellflow.flow import Flow, Trajectory
+from cellflow.flow import Flow, Trajectory, check_score
 from cellflow.tl._time_course import TimeCourse
 from cellflow.training.devices import cpu_threads
 
@@ -36,9 +36,10 @@ class Simulator:
 
     @classmethod
     def make(cls, flow: Flow, n_samples: int | None, seed: int) -> Simulator:
-        """Validate `n_samples` and seed the noise."""
+        """Validate `n_samples`, which needs a flow with a score, and seed the noise."""
         if n_samples is not None:
             check_positive(n_samples, "n_samples")
+            check_score(flow)
         return cls(flow, n_samples, torch_generator(seed, flow.device))
 
     @property

@@ -141,6 +141,8 @@ def uncertainty(
     labels, time_points = courses[0].labels, courses[0].time_points
     _check_neighbors(labels, n_neighbors)
     goal = time_points.times[-1] if time is None else time_points.to_elapsed(time)
+    for flow in flows:
+        flow.axis.to_flow(goal)  # raises outside the times of the flow
     arrivals = np.stack([_move_to(course, goal) for course in courses])
     measured = courses[0].cells.x.double().cpu().numpy()
     beside = [courses[0].append_conditions(each) for each in (measured, *arrivals)]

@@ -12,7 +12,7 @@ from cellflow.training.comparison import report_straightness
 from cellflow.training.context import Fit
 from cellflow.training.devices import resolve_device
 from cellflow.training.fine_tuning import choose_sigma, resolve_fine_tuning
-from cellflow.training.fit import fit_flow
+from cellflow.training.fit import check_prior_given, fit_flow
 from cellflow.training.parallel import ProcessGroup, launch, process_group
 from cellflow.training.time_course import check_side_columns
 from cellflow.training.trainer import Callback, Trainer
@@ -30,6 +30,7 @@ __all__ = [
     "ProgressBar",
     "Timer",
     "Trainer",
+    "check_prior_given",
     "check_side_columns",
     "choose_sigma",
     "fit_flow",

@@ -197,14 +197,8 @@ def check_source(method: Method, recipe: Recipe, marginals: Marginals) -> None:
         raise InputError(f"{what} denoises on path 'straight', not on {method.path.name!r}")
 
 
-def check_prior(prior: Flow | None, method: Method, marginals: Marginals, axis: TimeAxis) -> None:
-    """Check the prior flow: given if and only if required, and compatible with the populations.
-
-    Raises
-    ------
-    InputError
-        If it is not; the message gives the reason.
-    """
+def check_prior_given(prior: Flow | None, method: Method) -> None:
+    """Raise `InputError` unless a prior flow is given if and only if the method requires one."""
     needing = format_list(name for name, each in COUPLINGS.items() if each.needs_prior)
     if not method.coupling.needs_prior:
         if prior is not None:
@@ -218,6 +212,19 @@ def check_prior(prior: Flow | None, method: Method, marginals: Marginals, axis: 
         )
     if not isinstance(prior, Flow):
         raise InputError(f"prior must be a Flow, got {type(prior).__name__}")
+
+
+def check_prior(prior: Flow | None, method: Method, marginals: Marginals, axis: TimeAxis) -> None:
+    """Check the prior flow: given if and only if required, and compatible with the populations.
+
+    Raises
+    ------
+    InputError
+        If it is not; the message gives the reason.
+    """
+    check_prior_given(prior, method)
+    if prior is None:
+        return
     has, needs = (
         (prior.dim, prior.condition_dim, prior.axis),
         (marginals.dim, marginals.condition_dim, axis),

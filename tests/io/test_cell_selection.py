@@ -49,7 +49,7 @@ def test_a_mask_may_be_a_column(cells):
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ("kind=c", r"no value 'c'; there are: b, a, \"a, b\""),
+        ("kind=c", r"no value 'c'; there are: b, a, \"a, b\"$"),
         ("day=7", r"no value '7'; there are: 0.0, 1.0, 2.0"),
         ("dose=1,4", r"obs\['dose'\] has no value '4'; there are: 1, 2, 3"),
         ("dose=x", r"no value 'x'"),
@@ -68,6 +68,11 @@ def test_a_mask_may_be_a_column(cells):
 def test_mistakes_name_what_is_valid(cells, wanted, message):
     with pytest.raises(cf.InputError, match=message):
         select_cells(cells, wanted)
+
+
+def test_numbers_in_single_precision_are_those_that_people_write(cells):
+    cells.obs["dose"] = np.array([0.1, 0.3, 0.1, 1, 1e-3], dtype=np.float32)
+    assert np.flatnonzero(select_cells(cells, "dose=0.1,.001")).tolist() == [0, 2, 4]
 
 
 @pytest.fixture

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cellflow import CellflowWarning, InputError
-from cellflow.io import detect_unit, format_time, parse_times, time_key_of, time_points_of
+from cellflow.io import (
+    detect_unit,
+    format_time,
+    parse_times,
+    time_key_of,
+    time_points_for_flow,
+    time_points_of,
+)
+from cellflow.tl import fit
 
 
 def column(values, repeat=2, **kwargs):
@@ -119,6 +127,32 @@ def test_continuous_columns_say_how_to_bin_them(digits):
     assert len(parse_times(pd.Series(np.arange(40.0).repeat(12), name="frame")).times) == 40
 
 
+@pytest.mark.parametrize(
+    ("values", "times"),
+    [
+        (["WT_E12.5", "WT_E13.5", "KO_E14.5"], (12.5, 13.5, 14.5)),
+        (["Day0_1", "Day0_2", "Day2_1"], (0, 2)),
+        (["s1 d3 x", "s1 d4 x"], (3, 4)),
+    ],
+)
+def test_labels_with_a_time_in_them_say_how_to_take_it(values, times):
+    obs = pd.DataFrame({"t": column(values).astype("category")})
+    with pytest.raises(InputError, match="make a column of it") as raised:
+        parse_times(obs["t"])
+    call = str(raised.value).split("adata.obs['time'] = ")[1]
+    taken = eval(call, {"adata": SimpleNamespace(obs=obs)})
+    assert parse_times(taken).times == times
+
+
+def test_some_labels_without_a_time_say_how_to_give_one():
+    obs = pd.DataFrame({"t": column(["Uninjured", "3dpi", "7dpi"])})
+    with pytest.raises(InputError, match=r"others are, such as '3dpi'.*--time-order") as raised:
+        parse_times(obs["t"])
+    call = re.search(r"adata\.obs.*?\}\)", str(raised.value))[0].replace("...", "0 dpi")
+    given = eval(call, {"adata": SimpleNamespace(obs=obs)})
+    assert parse_times(given).times == (0, 3, 7)
+
+
 def test_replicates_of_a_time_are_joined_with_a_word():
     points = parse_times(column(["Day0_rep1", "Day0_rep2", "Day2-r1", "Day7 batch A"]))
     assert (points.times, points.labels) == ((0, 2, 7), ("Day0", "Day2", "Day7"))
@@ -180,6 +214,36 @@ def test_dates_and_durations_are_elapsed_times(values, times, unit):
     assert points.find(points.labels[1]) == times[1]
     categories = parse_times(series.astype(str).astype("category"))
     assert (categories.times, categories.unit) == (times, unit)
+
+
+def test_other_dates_and_durations_are_counted_from_the_same_day(course, quick):
+    dates = ["2021-03-01", "2021-03-02", "2021-03-04", "2021-03-08"]
+    course.obs["date"] = np.repeat(dates, 60)
+    points = time_points_of(course, "date")
+    assert (points.times, points.origin) == ((0, 1, 3, 7), "2021-03-01")
+    assert points.to_elapsed("2021-03-03 12:00") == points.to_elapsed("2 days 12:00:00") == 2.5
+    flow = fit(course, time_key="date", use_rep="X_pca", recipe=quick, progress=False)
+    part = course[course.obs["date"] > "2021-03-01"].copy()
+    assert time_points_for_flow(part, flow).times == (1, 3, 7)
+    part.obs["date"] = np.repeat(["2021-03-03", "2021-03-05", "2021-03-06"], 60)
+    later = time_points_for_flow(part, flow)
+    assert (later.times, later.find("2021-03-05")) == ((2, 4, 5), 4)
+
+
+def test_times_a_second_apart_in_a_billion_are_told_apart():
+    points = parse_times(column([1_700_000_000, 1_700_000_001, 1_700_000_002]))
+    assert points.find(1_700_000_001) == points.find("1700000001") == 1_700_000_001
+    assert points.describe() == "1700000000, 1700000001, 1700000002"
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [("hours", "hour"), ("age_days", "day"), ("HPF", "hour"), ("pcw", "week"), ("sample", ""),
+     ("time", ""), ("stage", "")],
+)  # fmt: skip
+def test_units_are_read_from_names_of_columns(course, name, unit):
+    course.obs[name] = course.obs["day"]
+    assert detect_unit(course, name) == unit
 
 
 def test_ordered_categories_that_do_not_convert_are_ranks():

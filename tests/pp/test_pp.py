@@ -114,6 +114,13 @@ def test_an_order_makes_names_of_stages_times(course):
     assert time_points_of(course).find("late") == 0
 
 
+def test_replicates_of_stages_are_joined_by_their_order(course):
+    course.obs["stage"] = np.repeat(["early_rep1", "early_rep2", "late_rep1", "late_rep2"], 60)
+    cf.pp.time_points(course, "stage", order=["early", "late"])
+    assert course.uns["cellflow"]["time_points"]["counts"].tolist() == [120, 120]
+    assert time_points_of(course).find("late_rep2") == 1
+
+
 @pytest.mark.parametrize(
     ("order", "message"),
     [
