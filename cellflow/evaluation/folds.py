@@ -29,6 +29,8 @@ from cellflow.io import (
     TimePoints,
     detect_unit,
     load_matrices,
+    log_times,
+    time_key_of,
     time_points_of,
 )
 from cellflow.marginals import TimeAxis
@@ -274,6 +276,8 @@ class Evaluation:
         protocol = PROTOCOLS[settings.protocol]
         self.protocol = replace(protocol, start=settings.start or protocol.start)
         self.points = time_points_of(adata, settings.time_key)
+        if self.points.notes:
+            log_times(self.points, time_key_of(adata, settings.time_key))
         self.time_unit = detect_unit(adata, settings.time_key)
         key = settings.replicate_key
         self.replicates = None if key is None else Replicates.read(adata, key)

@@ -26,6 +26,7 @@ from cellflow.io.text_tables import TABLES, check_table_target, read_table, writ
 from cellflow.io.time_columns import unknown_labels
 from cellflow.io.time_points import (
     TimePoints,
+    log_times,
     parse_times,
     plural_unit,
     time_key_of,
@@ -59,6 +60,7 @@ __all__ = [
     "groups_of",
     "is_continuous",
     "load_matrices",
+    "log_times",
     "name_group",
     "name_time",
     "open_cells",

@@ -158,8 +158,7 @@ def _read_labels(name: Hashable, values: Sequence[Hashable]) -> ReadTimes:
     if bad := [value for value, label in zip(values, parsed, strict=True) if label is None]:
         raise InputError(
             f"obs[{name!r}] has values that are not times: {format_list(map(repr, bad))}; "
-            f"expected {EXPECTED}; for names of stages, give their order: "
-            f"pp.time_points(adata, {name!r}, order=[...]) (--time-order early,mid,late)"
+            f"{_suggest(name, values, bad)}"
         )
     _check_hyphens(name, stems)
     labels = [label for label in parsed if label is not None]
@@ -182,6 +181,28 @@ def _read_labels(name: Hashable, values: Sequence[Hashable]) -> ReadTimes:
     unit = min(units, key=lambda unit: DAYS.get(unit, 0.0))
     numbers = [convert(label, unit, origin) for label in labels]
     return ReadTimes(np.array(numbers, dtype=np.float64), unit, origin, tuple(notes))
+
+
+def _suggest(name: Hashable, values: Sequence[Hashable], bad: Sequence[Hashable]) -> str:
+    """Return what to do about labels that are not times."""
+    column = f"adata.obs[{name!r}].astype(str)"
+    order = f"pp.time_points(adata, {name!r}, order=[...]) (--time-order early,mid,late)"
+    for sign in "_-| ":
+        parts = [str(value).split(sign) for value in values]
+        for k in range(min(map(len, parts))) if len(parts[0]) > 1 else ():
+            labels = [parse_label(part[k]) for part in parts]
+            if all(label is not None and label.unit for label in labels):
+                return (
+                    f"part {k + 1} of each is one, so make a column of it: "
+                    f"adata.obs['time'] = {column}.str.split({sign!r}).str[{k}]"
+                )
+    if len(bad) < len(values):
+        good = next(value for value in values if value not in bad)
+        return (
+            f"others are, such as {str(good)!r}: give all such labels, with "
+            f"{column}.replace({{{str(bad[0])!r}: '...'}}), or order them: {order}"
+        )
+    return f"expected {EXPECTED}; for names of stages, give their order: {order}"
 
 
 def _common_origin(name: Hashable, labels: Sequence[TimeLabel]) -> tuple[str, list[str]]:

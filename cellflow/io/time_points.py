@@ -271,10 +271,6 @@ def time_points_of(
     points = parse_times(adata.obs[key], known=known, unit=unit)
     if not points.unit:
         points = replace(points, unit=str(recorded.get("unit", "")))
-    for note in points.notes:
-        log_info(f"obs[{key!r}]: {note}")
-    if points.unit == "rank":
-        log_info("the time categories have no numbers: their ranks are used as elapsed times")
     if points.unit in ORDINAL_UNITS:
         warnings.warn(
             f"the numbers of {plural_unit(points.unit)} in obs[{key!r}] are used as times, but "
@@ -284,6 +280,15 @@ def time_points_of(
             stacklevel=2,
         )
     return points
+
+
+def log_times(points: TimePoints, time_key: str) -> None:
+    """Report the times read from a column, and what was assumed to read them."""
+    log_info(f"times from obs[{time_key!r}]: {points.describe()}")
+    for note in points.notes:
+        log_info(f"obs[{time_key!r}]: {note}")
+    if points.unit == "rank":
+        log_info("the time categories have no numbers: their ranks are used as elapsed times")
 
 
 def rank_labels(order: Sequence[str]) -> dict[str, float]:
@@ -346,7 +351,8 @@ def _gather(
             same = [repr(value) for value, at in zip(values, place, strict=True) if at == k]
             raise InputError(
                 f"obs[{name!r}] has several labels for the time {format_number(times[k])}: "
-                f"{format_list(same)}"
+                f"{format_list(same)}; if they are one time, give them one label: "
+                f"adata.obs[{name!r}].astype(str).replace({{{same[1]}: {same[0]}}})"
             )
     if suffixed := [
         str(value) for value, label in zip(values, labels, strict=True) if str(value) != label

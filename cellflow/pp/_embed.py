@@ -62,9 +62,10 @@ def embed(
           times the counts of a cell, such as log2(CPM + 1), are normalised again.
         - `other`: values below zero, or panels of up to 200 features, such as proteins. Channels of
           a panel are scaled to unit variance.
-        - `auto`: whole numbers are counts. Of other values without negative ones, those whose
-          `expm1` has one sum in all cells, and those up to 20, are `normalised`; others are
-          `linear`, with a warning. Panels without such a sign are `other`.
+        - `auto`: whole numbers are counts. Of other values without negative ones, those are
+          `normalised` whose `expm1` has one sum in all cells, and those up to 20 that scanpy marked
+          or that have the noise of logarithms. Others are `linear`, with a warning. Panels
+          without such a sign are `other`.
     n_dims
         Number of dimensions to keep, the first ones. None keeps all of an `obsm` key, and 50
         components of expression or all if fewer.

@@ -11,10 +11,9 @@ from anndata import AnnData
 from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow._keys import TIME, TIME_POINTS, read_record, write_record
-from cellflow._log import log_info
 from cellflow.io import TimePoints, time_key_of, time_points_of, unknown_labels
 from cellflow.io.time_labels import UNITS, unit_of_name
-from cellflow.io.time_points import rank_labels
+from cellflow.io.time_points import log_times, rank_labels
 
 
 def time_points(
@@ -88,7 +87,7 @@ def time_points(
         "order": np.array(order, dtype=object) if order else None,
     }
     write_record(adata.uns, TIME_POINTS, entry)
-    log_info(f"times from obs[{time_key!r}]: {points.describe()}")
+    log_times(points, time_key)
     return adata if copy else None
 
 

@@ -11,7 +11,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from cellflow._errors import CellflowWarning, InputError
-from cellflow.representation.chunks import is_dask, map_chunks
+from cellflow.representation.chunks import is_dask, map_chunks, moments
 from cellflow.representation.expression import Matrix, compute_depths, is_counts
 from cellflow.training.devices import cpu_threads
 
@@ -29,6 +29,9 @@ _SAME_SUM = 0.02
 
 #: Share of values that must be whole multiples of the smallest value of their cell.
 _WHOLE_SHARE = 0.95
+
+#: Largest count; larger multiples, of tiny estimates, are whole by rounding only.
+_MAX_COUNT = 1e6
 
 #: Smallest number of positive values to recognise counts from.
 _MIN_VALUES = 100
@@ -84,10 +87,11 @@ class ExpressionScale:
 def detect_kind(adata: AnnData, x: Matrix, *, whole: bool | None = None) -> str:
     """Return the kind of expression values.
 
-    Whole, non-negative numbers are `counts`. Other non-negative values are `normalised` if their
-    `expm1` adds up to one sum in all cells, if scanpy's log1p is recorded in `uns`, or if they
-    are small; else `linear`. Negative values are `other`, and so are those of panels of up to 200
-    features unless one of the first two signs, one sum or whole multiples show their scale.
+    Whole, non-negative numbers are `counts`. Other non-negative values are `linear` if cells have
+    one sum or consist of multiples of one value. They are `normalised` if their `expm1` has one
+    sum, or if they are at most 20 and scanpy's log1p is recorded in `uns`, or their noise is that
+    of logarithms; else `linear`. Negative values are `other`, and so are panels of up to 200
+    features without one of the first signs.
 
     Parameters
     ----------
@@ -104,15 +108,16 @@ def detect_kind(adata: AnnData, x: Matrix, *, whole: bool | None = None) -> str:
     lowest, largest = float(part.min()), float(part.max())
     if lowest < 0:
         return "other"
-    fits_log = largest <= _MAX_LOG
     base = _find_base(part)
     if base is not None:
         return "normalised" if base else "linear"
     if _are_multiples(part):
         return "linear"
-    if part.shape[1] <= PANEL and not (fits_log and "log1p" in adata.uns):
+    fits_log = largest <= _MAX_LOG
+    is_marked = fits_log and "log1p" in adata.uns
+    if part.shape[1] <= PANEL and not is_marked:
         return "other"
-    return "normalised" if fits_log else "linear"
+    return "normalised" if is_marked or (fits_log and not _noise_rises(part)) else "linear"
 
 
 def has_counts(x: Matrix) -> bool:
@@ -266,9 +271,25 @@ def _are_multiples(x: Matrix) -> bool:
     whole = total = 0
     for row in _rows_of(x):
         multiples = row / row.min()
+        multiples = multiples[multiples < _MAX_COUNT]
         whole += int((np.abs(multiples - np.round(multiples)) < 1e-3).sum())
         total += len(row)
     return total >= _MIN_VALUES and whole >= _WHOLE_SHARE * total
+
+
+def _noise_rises(x: Matrix) -> bool:
+    """Report whether the variance per mean rises with the mean of genes.
+
+    It does for counts, by Poisson noise and overdispersion, and falls for their logarithms.
+    """
+    cells = (x > 0).sum(axis=0)
+    x = x[:, np.flatnonzero(np.asarray(cells).ravel() >= _MIN_CELLS)]
+    if x.shape[1] < PANEL:
+        return False
+    _, mean, variance = moments(x)
+    by_mean = (variance / mean)[np.argsort(mean, kind="stable")]
+    n = len(by_mean)
+    return bool(np.median(by_mean[-(n // 20) :]) > np.median(by_mean[n // 4 : n // 2]))
 
 
 def _count_multiples(x: Matrix) -> float:

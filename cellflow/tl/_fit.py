@@ -29,6 +29,7 @@ from cellflow.io import (
     TimePoints,
     check_growth_key,
     condition_weight,
+    log_times,
     populations,
     time_key_of,
     time_points_of,
@@ -180,6 +181,7 @@ def fit(
     )
     time_key, points, fitted, used = columns.time_key, columns.points, columns.fitted, columns.used
     side_columns, keys = columns.side_columns, columns.condition_keys
+    log_times(points, time_key)
     representation = current_representation(adata, use_rep)
     if not used.all():
         log_info(f"left out of the fit: {int((~used).sum())} of {adata.n_obs} cells")

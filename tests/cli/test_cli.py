@@ -166,7 +166,7 @@ MISTAKES = {
     ),
     "no number of days": (
         ["growth", "good.h5ad", "--per", "fortnight", "--output", "g.h5ad"],
-        "unknown unit of time 'fortnight'; valid: minute, hour, day, week",
+        "unknown unit of time 'fortnight'; valid: second, minute, hour",
     ),
 }  # fmt: skip
 

@@ -127,6 +127,32 @@ def test_continuous_columns_say_how_to_bin_them(digits):
     assert len(parse_times(pd.Series(np.arange(40.0).repeat(12), name="frame")).times) == 40
 
 
+@pytest.mark.parametrize(
+    ("values", "times"),
+    [
+        (["WT_E12.5", "WT_E13.5", "KO_E14.5"], (12.5, 13.5, 14.5)),
+        (["Day0_1", "Day0_2", "Day2_1"], (0, 2)),
+        (["s1 d3 x", "s1 d4 x"], (3, 4)),
+    ],
+)
+def test_labels_with_a_time_in_them_say_how_to_take_it(values, times):
+    obs = pd.DataFrame({"t": column(values).astype("category")})
+    with pytest.raises(InputError, match="make a column of it") as raised:
+        parse_times(obs["t"])
+    call = str(raised.value).split("adata.obs['time'] = ")[1]
+    taken = eval(call, {"adata": SimpleNamespace(obs=obs)})
+    assert parse_times(taken).times == times
+
+
+def test_some_labels_without_a_time_say_how_to_give_one():
+    obs = pd.DataFrame({"t": column(["Uninjured", "3dpi", "7dpi"])})
+    with pytest.raises(InputError, match=r"others are, such as '3dpi'.*--time-order") as raised:
+        parse_times(obs["t"])
+    call = re.search(r"adata\.obs.*?\}\)", str(raised.value))[0].replace("...", "0 dpi")
+    given = eval(call, {"adata": SimpleNamespace(obs=obs)})
+    assert parse_times(given).times == (0, 3, 7)
+
+
 def test_replicates_of_a_time_are_joined_with_a_word():
     points = parse_times(column(["Day0_rep1", "Day0_rep2", "Day2-r1", "Day7 batch A"]))
     assert (points.times, points.labels) == ((0, 2, 7), ("Day0", "Day2", "Day7"))

@@ -34,6 +34,11 @@ def per_length(counts, total=1e6):
     return per_cell(counts, total) / np.random.default_rng(0).lognormal(1, 0.7, counts.shape[1])
 
 
+def without_ambient(counts):
+    share = np.random.default_rng(1).uniform(0.02, 0.15, (len(counts), 1))
+    return np.clip(counts - counts.mean(axis=0) * share, 0, None)
+
+
 def scaled(counts):
     values = np.log1p(per_cell(counts, 1e4))
     spread = values.std(axis=0)
@@ -43,7 +48,8 @@ def scaled(counts):
 SCALES = {
     "whole": (lambda x: x, "counts"),
     "x 0.94": (lambda x: x * 0.94, "linear"),
-    "ambient removed": (lambda x: np.clip(x - x.mean(axis=0) * 0.1, 0, None), "linear"),
+    "ambient removed": (without_ambient, "linear"),
+    "ambient removed, small": (lambda x: without_ambient(x / x.max() * 15), "linear"),
     "CPM": (lambda x: per_cell(x, 1e6), "linear"),
     "one sum, small values": (lambda x: per_cell(x, 1.0), "linear"),
     "FPKM": (per_length, "linear"),
@@ -89,6 +95,14 @@ def test_values_that_show_their_counts_are_embedded_as_these(name, counts):
     np.testing.assert_allclose(
         np.abs(fitted.transform(adata)), np.abs(expected.transform(AnnData(counts))), atol=0.02
     )
+
+
+def test_tiny_estimates_are_not_the_unit_of_counts(counts, rng):
+    """Programs that estimate FPKM leave values such as 1e-44, of which all others are multiples."""
+    values = per_cell(counts, 5e5) * rng.lognormal(0, 1, counts.shape)
+    values[:, 0] = 1e-30
+    fitted = fit_representation(AnnData(values), RepresentationSettings(n_dims=3, kind="linear"))
+    assert fitted.target_sum == pytest.approx(np.median(values.sum(axis=1)))
 
 
 def test_a_mark_of_scanpy_is_enough_for_a_few_genes(counts):
