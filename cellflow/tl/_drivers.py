@@ -174,7 +174,7 @@ def drivers(
         ranked = _stack(table, parts, sizes, n_top)
         return names.add_ids(ranked[["group", "gene", "correlation", "p", "q", "n", "note"]])
     if flow is None:
-        raise InputError(f"method {method!r} requires a flow")
+        raise InputError(f"method {method!r} requires a flow: give flow (--flow)")
     course = TimeCourse.read(adata, flow, time_key)
     names = GeneNames.read(course.gene_table, gene_symbols)
     if method == "jacobian":

@@ -198,7 +198,13 @@ def fit(
         log_info(line)
     data = digest_inputs(cells, fitted.elapsed)
     marginals, axis = _make_marginals(cells, fitted, time_axis)
-    cautions = check_batches(measured.obs, cells.x.numpy(), fitted.elapsed, label_key=label_key)
+    cautions = check_batches(
+        measured.obs,
+        cells.x.numpy(),
+        fitted.elapsed,
+        label_key=label_key,
+        time_names=fitted.names,
+    )
     # Of a million cells these are a quarter of the memory, and the marginals have their own.
     del cells
     flow = fit_flow(
