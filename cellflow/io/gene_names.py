@@ -18,10 +18,11 @@ from cellflow._log import log_info
 #: Columns of `var` that hold symbols, in order of preference; compared in lower case without marks.
 _SYMBOL_COLUMNS = (
     "featurename", "genesymbols", "genesymbol", "symbols", "symbol", "genenames", "genename",
-    "geneshortname", "externalgenename", "hgncsymbol", "mgisymbol", "featurenames",
+    "geneshortname", "externalgenename", "associatedgenename", "hgncsymbol", "mgisymbol",
+    "featurenames",
 )  # fmt: skip
 #: Columns that hold symbols if `var_names` are identifiers.
-_OTHER_COLUMNS = ("names", "name", "genes", "gene", "hgnc", "originalgenesymbols")
+_OTHER_COLUMNS = ("names", "name", "genes", "gene", "features", "feature", "hgnc")
 
 #: Identifiers of genes: Ensembl, FlyBase, WormBase, ZFIN, other databases, TAIR, SGD, numbers.
 _IDENTIFIER = re.compile(

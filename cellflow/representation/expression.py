@@ -168,13 +168,27 @@ def find_genes(adata: AnnData, layer: str | None, genes: tuple[str, ...]) -> np.
     Raises
     ------
     InputError
-        If some of them are missing.
+        If some of them are missing, or names of genes repeat.
     """
-    columns = gene_table(adata, layer).index.get_indexer(pd.Index(genes))
+    table = gene_table(adata, layer)
+    if not table.index.is_unique:
+        raise InputError("gene names repeat; call adata.var_names_make_unique() first")
+    columns = table.index.get_indexer(pd.Index(genes))
     if (columns < 0).any():
         missing = [gene for gene, column in zip(genes, columns, strict=True) if column < 0]
         raise InputError(
             f"{len(missing)} of the {len(genes)} genes of the representation are missing: "
-            f"{format_list(missing)}"
+            f"{format_list(missing)}{_find_column(table, missing)}"
         )
     return columns
+
+
+def _find_column(table: pd.DataFrame, genes: Sequence[str]) -> str:
+    """Return a hint on the column of `var` that has most of the missing genes, if there is one."""
+    for name in table:
+        if pd.Index(genes).isin(table[name].astype(str)).mean() > 0.5:
+            return (
+                f"; var[{name!r}] has them: the flow was fitted to genes of these names, so set "
+                f"adata.var_names = adata.var[{name!r}]"
+            )
+    return ""

@@ -143,9 +143,12 @@ def gene_trends(
             share = weights[:, k].sum() / total if total > 0 else np.nan
             tables.append(part.assign(group=group, time=time, share=share, observed=time in known))
     columns = ["gene", "group", "time", "mean", "low", "high", "share", "observed"]
-    order: dict[Any, list[Any]] = {"gene": list(expression), "group": [*map(str, groups)]}
+    order: dict[Any, dict[str, int]] = {
+        key: {str(name): place for place, name in enumerate(values)}
+        for key, values in (("gene", expression), ("group", groups))
+    }
     table = pd.concat(tables)[columns].sort_values(
-        ["gene", "group"], key=lambda keys: keys.map(order[keys.name].index), ignore_index=True
+        ["gene", "group"], key=lambda keys: keys.map(order[keys.name]), ignore_index=True
     )
     return names.add_ids(table)
 

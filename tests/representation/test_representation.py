@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import scanpy as sc
 from anndata import AnnData
@@ -176,7 +177,14 @@ def test_missing_and_repeated_genes_are_named(semrau):
     np.testing.assert_allclose(
         fitted.transform(semrau[:, ::-1]), fitted.transform(semrau), atol=1e-4
     )
+    renamed = semrau.copy()
+    renamed.var["symbol"] = pd.Categorical(semrau.var_names)
+    renamed.var_names = [f"ENSMUSG{k:011d}" for k in range(41)]
+    with pytest.raises(InputError, match=r"var\['symbol'\] has them: .*var_names = adata.var\['sy"):
+        fitted.transform(renamed)
     semrau.var_names = ["gene"] * 41
+    with pytest.raises(InputError, match="gene names repeat"):
+        fitted.transform(semrau)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(InputError, match="gene names repeat"):
