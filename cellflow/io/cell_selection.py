@@ -69,7 +69,8 @@ def _by_text(adata: AnnData, text: str) -> np.ndarray:
     for part in split_text(text, "&"):
         column, *values = split_text(part, "=", 1)
         if values:
-            conditions.append((unquote(column), values[0]))
+            _check_sign(column, part)
+            conditions.append((unquote(column), values[0].removeprefix("=")))
         elif conditions:
             # The `&` may be part of a value, as in `T & NK cell`.
             conditions[-1] = (conditions[-1][0], f"{conditions[-1][1]}&{part}")
@@ -80,6 +81,15 @@ def _by_text(adata: AnnData, text: str) -> np.ndarray:
         hint = f" ({_QUOTING})" if len(conditions) > 1 else ""
         check_choice(column, known, "obs column", hint=hint)
     return np.logical_and.reduce([_by_value(adata.obs[name], each) for name, each in conditions])
+
+
+def _check_sign(column: str, condition: str) -> None:
+    """Raise `InputError` for `!=`, `<=` and `>=`; `==` is read as `=`."""
+    if column.endswith(("!", "<", ">")):
+        raise InputError(
+            f"{condition.strip()!r} is not a condition; give the values to select, as in "
+            "'column=a,b', or in Python a mask such as adata.obs['day'] <= 2"
+        )
 
 
 def _by_value(column: pd.Series, text: str) -> np.ndarray:

@@ -163,7 +163,9 @@ def drivers(
         table = _read_fates(adata, by).iloc[rows]
         names = GeneNames.read(gene_table(adata, layer), gene_symbols)
         columns = names.find_all(genes, hint=describe_raw(adata, layer))
-        values = to_log_scale(adata, read_expression(adata[rows], layer))
+        # Rows of a sparse matrix on disk are slow to pick.
+        cells = adata if times is None else adata[rows]
+        values = to_log_scale(adata, read_expression(cells, layer))
         values = values if genes is None else values[:, columns]
         shown = names.labels[columns]
         parts = [_correlate(values, fate).assign(gene=shown) for fate in table.to_numpy().T]

@@ -166,6 +166,7 @@ def fit(
     """
     method, recipe = method_of(method, growth=growth), recipe_of(recipe)
     target = resolve_device(device)
+    checkpoint = make_checkpoint(checkpoint, {})
     columns = FitColumns.read(
         adata,
         method,
