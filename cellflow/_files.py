@@ -116,6 +116,16 @@ def check_apart(path: Path, inputs: Iterable[str | Path | None]) -> None:
             )
 
 
+def check_distinct(path: Path, other: Path, what: str) -> None:
+    """Raise `InputError` if `other`, a second output, would be at `path` or inside it."""
+    target, beside = follow_link(path), follow_link(other)
+    if target == beside or target in beside.parents:
+        raise InputError(
+            f"{other} is named for {what}, and {path} for the result, which needs a place of its "
+            "own; choose another path for one of them"
+        )
+
+
 def follow_link(path: Path) -> Path:
     """Return the path that output goes to: where a symbolic link leads, else `path`, absolute.
 

@@ -47,7 +47,7 @@ def finetune(
     from cellflow.training import resolve_fine_tuning
 
     check_flow(output, force=force, inputs=[file, flow_path])
-    options.take_checkpoint(changes, force=force, inputs=[file, flow_path])
+    options.take_checkpoint(changes, output, force=force, inputs=[file, flow_path])
     checkpoint = changes.pop("checkpoint")
     flow = Flow.load(flow_path)
     adata = open_cells(file, columns_of(flow, time_key))

@@ -71,7 +71,7 @@ def fit(
     from cellflow.training import ProcessGroup, process_group, resolve_device
 
     check_flow(output, force=force, inputs=[file, prior])
-    options.take_checkpoint(settings, force=force, inputs=[file, prior])
+    options.take_checkpoint(settings, output, force=force, inputs=[file, prior])
     resolve_device(settings["device"])
     settings["prior"] = None if prior is None else Flow.load(prior)
     columns = [settings[name] for name in ("time_key", "label_key", "lineage_key", "growth_key")]

@@ -478,11 +478,16 @@ checkpoint = compose(
 
 
 def take_checkpoint(
-    settings: dict[str, Any], *, force: bool, inputs: Iterable[str | Path | None]
+    settings: dict[str, Any],
+    output: Path,
+    *,
+    force: bool,
+    inputs: Iterable[str | Path | None],
 ) -> None:
     """Replace the three options of a checkpoint by one `Checkpoint`, or None.
 
-    `inputs` are files and folders that the command reads, which a checkpoint must not replace.
+    `inputs` are files and folders that the command reads, which a checkpoint must not replace, nor
+    take the place of the `output`.
 
     Raises
     ------
@@ -497,8 +502,14 @@ def take_checkpoint(
     settings["checkpoint"] = None
     if path is not None:
         from cellflow import Checkpoint
-        from cellflow._files import check_apart, check_file_target, check_not_named
+        from cellflow._files import (
+            check_apart,
+            check_distinct,
+            check_file_target,
+            check_not_named,
+        )
 
+        check_distinct(output, path, "the checkpoint")
         check_not_named(path, "a checkpoint")
         check_apart(path, inputs)
         check_file_target(path, overwrite=force or resume)

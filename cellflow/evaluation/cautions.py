@@ -18,7 +18,7 @@ from sklearn.neighbors import NearestNeighbors
 from cellflow._checks import format_list, format_number
 from cellflow._log import log_info
 from cellflow.flow import Flow
-from cellflow.io import format_time
+from cellflow.io import TimeNames, format_time, name_time_point
 from cellflow.representation import Representation, from_context, settings_of
 
 #: Mean of the largest fate probability from which fates count as certain.
@@ -72,7 +72,11 @@ _RIVALS = {
 
 
 def check_fates(
-    points: np.ndarray, probabilities: np.ndarray, elapsed: np.ndarray, names: Sequence[str]
+    points: np.ndarray,
+    probabilities: np.ndarray,
+    elapsed: np.ndarray,
+    names: Sequence[str],
+    time_names: TimeNames | None = None,
 ) -> list[str]:
     """Return a caution for each time whose cells have certain fates but no gap between them.
 
@@ -91,6 +95,8 @@ def check_fates(
         Time of each cell, shape (n,).
     names
         Names of the K fates.
+    time_names
+        Names of the times; None writes numbers.
     """
     known = np.isfinite(probabilities).all(axis=1)
     found = []
@@ -107,15 +113,20 @@ def check_fates(
         ]
         if mixed:
             found.append(
-                f"Cells of time {format_number(time)} are given fates with a mean probability of "
-                f"{certainty:.2f}, but nothing in the data separates those of "
+                f"Cells of {name_time_point(time, time_names)} are given fates with a mean "
+                f"probability of {certainty:.2f}, but nothing in the data separates those of "
                 f"{format_list(mixed)}: they form one cloud. Read shares of the time, not fates of "
                 "cells"
             )
     return found
 
 
-def check_group_shares(codes: np.ndarray, elapsed: np.ndarray, names: Sequence[str]) -> list[str]:
+def check_group_shares(
+    codes: np.ndarray,
+    elapsed: np.ndarray,
+    names: Sequence[str],
+    time_names: TimeNames | None = None,
+) -> list[str]:
     """Return a caution for each terminal group whose share of the cells falls between two times.
 
     Cells do not leave a terminal group, so its share rises. Where it falls, the group grew more
@@ -130,6 +141,8 @@ def check_group_shares(codes: np.ndarray, elapsed: np.ndarray, names: Sequence[s
         Time of each cell, shape (n,).
     names
         Names of the groups.
+    time_names
+        Names of the times; None writes numbers.
     """
     times = np.unique(elapsed)
     found = []
@@ -140,8 +153,8 @@ def check_group_shares(codes: np.ndarray, elapsed: np.ndarray, names: Sequence[s
         drops = shares[:-1] - shares[1:]
         limit = np.maximum(_DROP, _DROP_ERRORS * np.hypot(errors[:-1], errors[1:]))
         large = [
-            f"{shares[i]:.0%} at {format_number(times[i])} "
-            f"to {shares[i + 1]:.0%} at {format_number(times[i + 1])}"
+            f"{shares[i]:.0%} at {name_time_point(times[i], time_names)} "
+            f"to {shares[i + 1]:.0%} at {name_time_point(times[i + 1], time_names)}"
             for i in np.flatnonzero(drops > limit)
         ]
         if large:
@@ -195,7 +208,12 @@ def describe_known(times: Iterable[float], shares: Iterable[float]) -> str:
 
 
 def check_batches(
-    obs: pd.DataFrame, points: np.ndarray, elapsed: np.ndarray, *, label_key: str | None = None
+    obs: pd.DataFrame,
+    points: np.ndarray,
+    elapsed: np.ndarray,
+    *,
+    label_key: str | None = None,
+    time_names: TimeNames | None = None,
 ) -> list[str]:
     """Return cautions on columns of batches between the times of a course.
 
@@ -213,11 +231,13 @@ def check_batches(
         Time of each cell, shape (n,).
     label_key
         Column within which cells are coupled, whose separation does no harm.
+    time_names
+        Names of the times; None writes numbers.
     """
     found = []
     for key in _batch_columns(obs):
         batch, names = pd.factorize(obs[key].astype(str))
-        apart = _times_apart(batch, elapsed)
+        apart = _times_apart(batch, elapsed, time_names)
         n_intervals = len(np.unique(elapsed)) - 1
         if apart and len(apart) == n_intervals:
             found.append(
@@ -252,10 +272,10 @@ def _batch_columns(obs: pd.DataFrame) -> list[str]:
     ]
 
 
-def _times_apart(batch: np.ndarray, elapsed: np.ndarray) -> list[str]:
+def _times_apart(batch: np.ndarray, elapsed: np.ndarray, time_names: TimeNames | None) -> list[str]:
     """Return the intervals whose ends have no batch in common, in words."""
     return [
-        f"{early:g} to {late:g}"
+        f"{name_time_point(early, time_names)} to {name_time_point(late, time_names)}"
         for early, late in pairwise(np.unique(elapsed))
         if not np.intersect1d(batch[elapsed == early], batch[elapsed == late]).size
     ]

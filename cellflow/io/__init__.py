@@ -20,6 +20,7 @@ from cellflow.io.flow_time_points import (
 )
 from cellflow.io.gene_names import GeneNames
 from cellflow.io.groups import check_groups, groups_of, is_continuous, name_group
+from cellflow.io.label_intervals import TimeNames, name_time_point
 from cellflow.io.populations import SideColumns, check_growth_key, populations
 from cellflow.io.scores import SCORES, read_scores, write_scores
 from cellflow.io.text_tables import TABLES, check_table_target, read_table, write_table
@@ -42,6 +43,7 @@ __all__ = [
     "Conditions",
     "GeneNames",
     "SideColumns",
+    "TimeNames",
     "TimePoints",
     "check_cells_target",
     "check_copy_target",
@@ -63,6 +65,7 @@ __all__ = [
     "log_times",
     "name_group",
     "name_time",
+    "name_time_point",
     "open_cells",
     "open_course",
     "parse_times",

@@ -18,7 +18,12 @@ TimeNames = Mapping[float, str]
 
 
 def check_label_intervals(
-    obs: pd.DataFrame, keys: Sequence[str], elapsed: np.ndarray, names: TimeNames
+    obs: pd.DataFrame,
+    keys: Sequence[str],
+    elapsed: np.ndarray,
+    names: TimeNames | None,
+    *,
+    warn: bool = True,
 ) -> None:
     """Check that cells of each label can be coupled between consecutive times.
 
@@ -31,7 +36,9 @@ def check_label_intervals(
     elapsed
         Time of each cell, shape (n,).
     names
-        Name of each time in messages.
+        Name of each time in messages; None writes numbers.
+    warn
+        Warn of labels with cells at one end of an interval only.
 
     Raises
     ------
@@ -51,17 +58,17 @@ def check_label_intervals(
     found = []
     for start, stop in pairwise(np.unique(elapsed)):
         before, after = (set(labels[elapsed == time]) for time in (start, stop))
-        interval = f"{_name(start, names)} to {_name(stop, names)}"
+        interval = f"{name_time_point(start, names)} to {name_time_point(stop, names)}"
         if not before & after:
             raise InputError(
-                f"no value of {columns} has cells both at {_name(start, names)} "
-                f"({format_list(sorted(before))}) and at {_name(stop, names)} "
+                f"no value of {columns} has cells both at {name_time_point(start, names)} "
+                f"({format_list(sorted(before))}) and at {name_time_point(stop, names)} "
                 f"({format_list(sorted(after))}), so nothing can be coupled within it; leave it "
                 "out of label_key (--label-key) and condition_keys (--condition-key)"
             )
         if alone := sorted(before ^ after):
             found.append(f"{format_list(alone)} from {interval}")
-    if found:
+    if found and warn:
         warnings.warn(
             f"cells are coupled within {columns}; values with cells at one end of an interval only "
             f"are not coupled there: {'; '.join(found)}",
@@ -70,5 +77,6 @@ def check_label_intervals(
         )
 
 
-def _name(time: float, names: TimeNames) -> str:
-    return names.get(float(time), format_number(time))
+def name_time_point(time: float, names: TimeNames | None) -> str:
+    """Return the name of a time in a sentence; `time 3` without one."""
+    return (names or {}).get(float(time), f"time {format_number(time)}")

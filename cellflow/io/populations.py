@@ -84,7 +84,8 @@ class SideColumns:
         if self.label_key in adata.obs:
             check_groups(adata.obs[self.label_key])
         conditions = Conditions.fit(adata.obs, condition_keys, elapsed, label_key=self.label_key)
-        check_label_intervals(adata.obs, self._label_keys(conditions), elapsed, time_names or {})
+        labels = self.label_keys(conditions)
+        check_label_intervals(adata.obs, labels, elapsed, time_names, warn=False)
         if self.cost_rep is not None:
             check_choice(self.cost_rep, adata.obsm, _COSTS)
         if self.lineage_key not in adata.obsm:
@@ -119,6 +120,7 @@ class SideColumns:
             Name of each time in messages on labels; None writes the numbers.
         """
         conditions = self.check(adata, elapsed, condition_keys, time_names)
+        check_label_intervals(adata.obs, self.label_keys(conditions), elapsed, time_names)
         features = self._features(adata)
         costs = points if features is None else features.numpy()
         conditions = conditions.weigh(costs, elapsed, condition_weight)
@@ -137,10 +139,11 @@ class SideColumns:
 
         These are `label_key` and conditions that are kept within their values.
         """
-        keys = self._label_keys(conditions)
+        keys = self.label_keys(conditions)
         return torch.as_tensor(number_groups(obs, keys)) if keys else None
 
-    def _label_keys(self, conditions: Conditions) -> list[str]:
+    def label_keys(self, conditions: Conditions) -> list[str]:
+        """Return the `obs` columns within whose values cells are coupled."""
         return [*conditions.within, *([self.label_key] if self.label_key else [])]
 
     def _clones(self, adata: AnnData) -> Tensor | None:

@@ -10,11 +10,11 @@ import torch
 from anndata import AnnData
 from scipy import sparse
 
-from cellflow._checks import format_number
 from cellflow._errors import InputError
 from cellflow._keys import TIME_POINT
 from cellflow._log import log_info
 from cellflow.flow import Flow
+from cellflow.io import name_time_point
 from cellflow.tl._time_course import TimeCourse
 from cellflow.transport import Plan, distances, entropic_plan, exact_plan
 
@@ -107,7 +107,7 @@ def _couple(course: TimeCourse, pair: tuple[float, float], epsilon: float) -> An
     masses = pushed.log_mass[-1].double().softmax(dim=0).cpu().numpy()
     there = course.cells.x[torch.as_tensor(after)].double().cpu().numpy()
     blocks = course.label_blocks(before, after)
-    _check_blocks(blocks, pair, len(before))
+    _check_blocks(course, blocks, pair, len(before))
     arrivals = course.append_conditions(pushed.end.double().cpu().numpy(), before)
     plan = _couple_blocks(blocks, arrivals, course.append_conditions(there, after), masses, epsilon)
     matrix = sparse.csr_matrix(
@@ -119,15 +119,22 @@ def _couple(course: TimeCourse, pair: tuple[float, float], epsilon: float) -> An
 
 
 def _check_blocks(
-    blocks: list[tuple[np.ndarray, np.ndarray]], pair: tuple[float, float], n: int
+    course: TimeCourse,
+    blocks: list[tuple[np.ndarray, np.ndarray]],
+    pair: tuple[float, float],
+    n: int,
 ) -> None:
     """Check that two times have a common label, and report cells that are not coupled."""
-    before, after = map(format_number, pair)
+    before, after = (name_time_point(time, course.time_points.names) for time in pair)
+    columns = course.label_columns
     if not blocks:
-        raise InputError(f"times {before} and {after} have no label of the flow in common")
+        raise InputError(
+            f"no value of {columns}, within which the flow couples cells, has cells both at "
+            f"{before} and at {after}"
+        )
     if lost := n - sum(len(rows) for rows, _ in blocks):
         log_info(
-            f"{lost} of {n} cells of time {before} have a label that time {after} lacks: "
+            f"{lost} of {n} cells of {before} have a value of {columns} without cells at {after}: "
             "their rows are empty"
         )
 

@@ -163,7 +163,9 @@ def drivers(
         table = _read_fates(adata, by).iloc[rows]
         names = GeneNames.read(gene_table(adata, layer), gene_symbols)
         columns = names.find_all(genes, hint=describe_raw(adata, layer))
-        values = to_log_scale(adata, read_expression(adata[rows], layer))
+        # Rows of a sparse matrix on disk are slow to pick.
+        cells = adata if times is None else adata[rows]
+        values = to_log_scale(adata, read_expression(cells, layer))
         values = values if genes is None else values[:, columns]
         shown = names.labels[columns]
         parts = [_correlate(values, fate).assign(gene=shown) for fate in table.to_numpy().T]
@@ -172,7 +174,7 @@ def drivers(
         ranked = _stack(table, parts, sizes, n_top)
         return names.add_ids(ranked[["group", "gene", "correlation", "p", "q", "n", "note"]])
     if flow is None:
-        raise InputError(f"method {method!r} requires a flow")
+        raise InputError(f"method {method!r} requires a flow: give flow (--flow)")
     course = TimeCourse.read(adata, flow, time_key)
     names = GeneNames.read(course.gene_table, gene_symbols)
     if method == "jacobian":

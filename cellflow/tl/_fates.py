@@ -180,7 +180,7 @@ def fates(
     points = points_of(adata, course.representation)
     predicted = np.where((ends.codes < 0)[:, None], probabilities, np.nan)
     cautions = [
-        *check_fates(points, predicted, course.elapsed, ends.names),
+        *check_fates(points, predicted, course.elapsed, ends.names, course.time_points.names),
         *_check_shares(course, labels, ends),
     ]
     result = adata.copy() if copy else adata
@@ -253,7 +253,9 @@ def _check_shares(course: TimeCourse, labels: pd.Series, ends: TerminalCells) ->
         return []
     codes = pd.Categorical(labels, categories=list(ends.names)).codes.astype(int)
     here = np.isin(course.elapsed, [time for time in course.times if time <= ends.times[-1]])
-    return check_group_shares(codes[here], course.elapsed[here], ends.names)
+    return check_group_shares(
+        codes[here], course.elapsed[here], ends.names, course.time_points.names
+    )
 
 
 def _report_limits(

@@ -114,6 +114,7 @@ def finetune(
     3
     """
     target = resolve_device(device)
+    checkpoint = make_checkpoint(checkpoint, {})
     representation = from_context(flow.context)
     chosen, chosen_recipe = resolve_fine_tuning(
         flow, method, recipe, {}, {"n_steps": n_steps, "learning_rate": learning_rate}

@@ -166,6 +166,7 @@ def fit(
     """
     method, recipe = method_of(method, growth=growth), recipe_of(recipe)
     target = resolve_device(device)
+    checkpoint = make_checkpoint(checkpoint, {})
     columns = FitColumns.read(
         adata,
         method,
@@ -197,7 +198,13 @@ def fit(
         log_info(line)
     data = digest_inputs(cells, fitted.elapsed)
     marginals, axis = _make_marginals(cells, fitted, time_axis)
-    cautions = check_batches(measured.obs, cells.x.numpy(), fitted.elapsed, label_key=label_key)
+    cautions = check_batches(
+        measured.obs,
+        cells.x.numpy(),
+        fitted.elapsed,
+        label_key=label_key,
+        time_names=fitted.names,
+    )
     # Of a million cells these are a quarter of the memory, and the marginals have their own.
     del cells
     flow = fit_flow(

@@ -109,6 +109,13 @@ class TimeCourse:
         labels = columns.labels(self.adata.obs, conditions_of(self.flow))
         return np.zeros(self.adata.n_obs, dtype=np.int64) if labels is None else labels.numpy()
 
+    @property
+    def label_columns(self) -> str:
+        """Name the columns that labels are made of, for messages."""
+        columns = SideColumns(self.flow.inputs.label_key)
+        keys = columns.label_keys(conditions_of(self.flow))
+        return " and ".join(f"obs[{key!r}]" for key in keys)
+
     @cached_property
     def flow_times(self) -> Tensor:
         """Flow time of each cell, shape (n,)."""

@@ -50,7 +50,8 @@ def make_estimator(
         return FlowTransitions(course, simulator, n_neighbors)
     if n_samples is not None:
         raise InputError(
-            f"n_samples goes with by='flow'; transport plans (by={by!r}) simulate no paths"
+            f"n_samples goes with by='flow' (--by flow); transport plans (by={by!r}) simulate no "
+            "paths"
         )
     plans = BridgeTransitions if by == "bridge" else CouplingTransitions
     return plans(course, seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from anndata import AnnData
@@ -129,13 +130,14 @@ def velocity(
     if decode:
         representation.require_linear()
     points = course.cells.x.double().cpu().numpy()
-    velocity = _average(course, points, course.velocity(np.arange(adata.n_obs)), n_smooth)
     if key in adata.obsm:
         _check_slot(read_embedding(adata, key), points, key)
+    plots = [_Plot.of(adata, name, points, n_neighbors) for name in names]
+    velocity = _average(course, points, course.velocity(np.arange(adata.n_obs)), n_smooth)
     arrows, projections = {_basis_name(key): velocity}, {}
-    for name in names:
-        plot = read_embedding(adata, f"X_{name}")[:, :2].astype(np.float64)
-        arrows[name], projections[name] = _project(points, velocity, plot, n_neighbors)
+    for name, plot in zip(names, plots, strict=True):
+        arrows[name] = plot.project(points, velocity, n_neighbors)
+        projections[name] = "neighbours" if plot.image is None else "linear"
     adata = adata.copy() if copy else adata
     if key not in adata.obsm:
         write_slots(adata, representation, key)
@@ -198,32 +200,36 @@ def _write_genes(
     adata.var[f"{key}_genes"] = np.isin(np.arange(adata.n_vars), columns)
 
 
-def _project(
-    points: np.ndarray, velocity: np.ndarray, basis: np.ndarray, n_neighbors: int
-) -> tuple[np.ndarray, str]:
-    """Return arrows on a basis, and whether they are `linear` or by `neighbours`.
+@dataclass(frozen=True)
+class _Plot:
+    """Coordinates of cells on a plot, shape (n, 2), and the affine map to them, if there is one."""
 
-    Parameters
-    ----------
-    points, velocity
-        Cells and their velocities in the representation, shape (n, d).
-    basis
-        Coordinates of the cells on the plot, shape (n, 2).
-    n_neighbors
-        Neighbours of a cell that its arrow is made of, if the basis is not an affine map.
-    """
-    image = fit_affine(points, basis)
-    if image is not None:
-        return velocity @ image, "linear"
-    return _project_by_neighbours(points, velocity, basis, n_neighbors), "neighbours"
+    basis: np.ndarray
+    image: np.ndarray | None
+
+    @classmethod
+    def of(cls, adata: AnnData, name: str, points: np.ndarray, n_neighbors: int) -> _Plot:
+        """Read a basis; check the number of neighbours that arrows on it are made of."""
+        basis = read_embedding(adata, f"X_{name}")[:, :2].astype(np.float64)
+        image = fit_affine(points, basis)
+        if image is None:
+            check_positive(n_neighbors, "n_neighbors")
+            if n_neighbors >= len(points):
+                raise InputError(
+                    f"n_neighbors must be under {len(points)} (all cells), got {n_neighbors}"
+                )
+        return cls(basis, image)
+
+    def project(self, points: np.ndarray, velocity: np.ndarray, n_neighbors: int) -> np.ndarray:
+        """Return the arrows of velocities at points, both of shape (n, d)."""
+        if self.image is not None:
+            return velocity @ self.image
+        return _project_by_neighbours(points, velocity, self.basis, n_neighbors)
 
 
 def _project_by_neighbours(
     points: np.ndarray, velocity: np.ndarray, basis: np.ndarray, n_neighbors: int
 ) -> np.ndarray:
-    check_positive(n_neighbors, "n_neighbors")
-    if n_neighbors >= len(points):
-        raise InputError(f"n_neighbors must be under {len(points)} (all cells), got {n_neighbors}")
     search = NearestNeighbors(n_neighbors=n_neighbors).fit(points)
     arrows = np.empty_like(basis)
     for start in range(0, len(points), _CHUNK):

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from cellflow._errors import FileError, InputError
+from cellflow._files import check_file_target, check_not_named
 from cellflow._log import log_info
 from cellflow._tensors import check_digest, read_tensors, write_tensors
 
@@ -179,8 +180,16 @@ class Checkpoint:
 def make_checkpoint(
     given: Checkpoint | str | Path | None, identity: Mapping[str, Any]
 ) -> Checkpoint | None:
-    """Return the `Checkpoint` for a path or a `Checkpoint` given by the user."""
+    """Return the `Checkpoint` for a path or a `Checkpoint` given by the user.
+
+    Raises
+    ------
+    InputError
+        If its file cannot be written, or has the name of a file of another kind.
+    """
     if given is None:
         return None
     checkpoint = given if isinstance(given, Checkpoint) else Checkpoint(given)
+    check_not_named(Path(checkpoint.path), "a checkpoint")
+    check_file_target(Path(checkpoint.path), overwrite=True)
     return checkpoint.with_identity(identity)

@@ -85,7 +85,7 @@ def test_batches_that_no_two_times_share_are_cautioned(rng):
     assert "No two consecutive times share a value of obs['Batch']" in said
     obs["Batch"] = np.where(day == 2, "late", "early")
     (said,) = check_batches(obs, points, day)
-    assert "at both ends of 1 to 2: shifts" in said
+    assert "at both ends of time 1 to time 2: shifts" in said
 
 
 def test_batches_that_lie_apart_are_cautioned_beside_chance_unless_coupled_within(rng):
@@ -174,4 +174,6 @@ def test_a_terminal_group_whose_share_falls_is_named():
     third = np.repeat([0, 1, 2], [60, 20, 20])
     codes = np.concatenate([first, second, third])
     (caution,) = check_group_shares(codes, elapsed, ["A", "B", "C"])
-    assert caution.startswith("The share of B in the cells falls from 50% at 1 to 20% at 2.")
+    assert caution.startswith(
+        "The share of B in the cells falls from 50% at time 1 to 20% at time 2."
+    )

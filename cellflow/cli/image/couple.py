@@ -76,6 +76,7 @@ def couple(output: Path, force: bool, progress: bool, **given: Any) -> None:
     check_place(output, "potentials")
     if output.is_dir():
         check_report_target(output, overwrite=force)
+    shared.check_training(given)
     data = shared.read_data(given)
     latents, reduced = given.pop("latents"), given["cost_dim"] is not None
     encoder = None if latents is None else images.PCAEncoder.fit(data, latents)

@@ -57,8 +57,8 @@ def finetune(
 
     read = [flow_path, settings["data"], settings["source"]]
     check_flow(output, force=force, inputs=read)
-    options.take_checkpoint(settings, force=force, inputs=read)
-    shared.check_folders(settings)
+    options.take_checkpoint(settings, output, force=force, inputs=read)
+    shared.check_folders(output, settings)
     settings |= {"flow": str(flow_path), "output": str(output), "force": force}
     settings |= {"progress": progress}
     if processes == 1:
@@ -76,17 +76,23 @@ def work(settings: dict[str, Any]) -> None:
     import logging
 
     from cellflow import Flow, _log, images
-    from cellflow.training import ProcessGroup, process_group, resolve_fine_tuning
+    from cellflow.training import (
+        ProcessGroup,
+        process_group,
+        resolve_device,
+        resolve_fine_tuning,
+    )
 
     given = dict(settings)
     if not given["progress"]:
         # A spawned process does not inherit --quiet.
         _log.show(logging.ERROR, "stdout")
     output, force, seed = (given.pop(name) for name in ("output", "force", "seed"))
+    resolve_device(given["device"])
     flow = Flow.load(given.pop("flow"))
-    data, source = shared.read_ends(given)
     changes = {name: given.pop(name) for name in _SETTINGS}
     method, _ = resolve_fine_tuning(flow, "oat-fm", None, changes, {})
+    data, source = shared.read_ends(given)
     with process_group(given.pop("device")) as device:
         tuned = images.finetune(
             flow,

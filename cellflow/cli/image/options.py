@@ -300,10 +300,37 @@ def make_pictures(given: dict[str, Any]) -> Pictures | None:
     return None if folder is None else Pictures(folder, every)
 
 
-def check_folders(given: dict[str, Any]) -> None:
+def check_folders(output: Path, given: dict[str, Any]) -> None:
     """Raise an error if folders of other results cannot be where the options name them."""
-    from cellflow._files import check_place
+    from cellflow._files import check_distinct, check_place
 
     for name in ("pictures", "potentials", "cache"):
         if given.get(name) is not None:
             check_place(Path(given[name]), name)
+            check_distinct(output, Path(given[name]), name)
+
+
+def check_training(given: dict[str, Any]) -> None:
+    """Check device, parts, config and prior of a training; call it before images are read."""
+    from cellflow import Flow
+    from cellflow._checks import check_choice
+    from cellflow.images.settings import config_of
+    from cellflow.methods.parts import COUPLINGS, OBJECTIVES, PATHS
+    from cellflow.training import resolve_device
+
+    resolve_device(given["device"])
+    parts = {"coupling": [*COUPLINGS], "path": [*PATHS], "objective": [*OBJECTIVES]}
+    for name, known in parts.items():
+        if given.get(name) is not None:
+            check_choice(given[name], known, name)
+    if given["config"] is not None:
+        config_of(given["config"], (1, 1, 1))
+    if given.get("prior") is not None:
+        Flow.load(given["prior"])
+
+
+def check_solving(flow: Flow, given: dict[str, Any]) -> None:
+    """Check the solver of a flow and its steps; call it before images are read."""
+    from cellflow.images.samples import resolve_solver
+
+    flow.check_solver(resolve_solver(flow, given["solver"], given["n_steps"])["solver"], (0.0, 1.0))

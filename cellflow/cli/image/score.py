@@ -13,6 +13,8 @@ from cellflow.cli.image import options as shared
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cellflow.flow import Flow
+
 _SPACES = {
     "random-conv": "a fixed random convolutional net, without weights files",
     "pixels": "the pixels themselves",
@@ -124,7 +126,7 @@ def score(
     from cellflow.images._read import splits
     from cellflow.images.scoring.scores import write_table
 
-    shared.check_folders(given)
+    shared.check_folders(output, given)
     check_file(output, (".json",), "scores", force=force, inputs=[data, *given["samples"]])
     if bool(given["samples"]) == bool(given["flow_path"]):
         raise click.UsageError("give either --samples FILE.npz or --flow FLOW")
@@ -132,10 +134,11 @@ def score(
         raise click.UsageError("--discriminator goes with --flow, not with --samples")
     _check_figure(figure, given["samples"])
     shared.check_figure(figure, force=force)
+    flow = _check_inputs(given)
     real = shared.read_split(data, "auto", size, label)
     has_test = "test" in splits(data)
     test = shared.read_split(data, "test", size, label) if has_test else None
-    table = _table(real, test, given, progress=progress)
+    table = _table(real, test, flow, given, progress=progress)
     write_table(table, output, overwrite=force)
     if progress:
         print_scores(table)
@@ -146,17 +149,36 @@ def score(
         write_figure("image_scores", table, output=figure, force=force)
 
 
-def _table(real: Any, test: Any, given: dict[str, Any], *, progress: bool) -> pd.DataFrame:
+def _check_inputs(given: dict[str, Any]) -> Flow | None:
+    """Load the flow, and check solvers, samples, device and space before images are read."""
+    from cellflow import Flow
+    from cellflow._files import check_is_file
+    from cellflow.images.samples import solver_options
+    from cellflow.images.scoring.features import resolve_space
+    from cellflow.training import resolve_device
+
+    device = resolve_device(given["device"])
+    for path in given["samples"]:
+        check_is_file(path)
+    flow = None if given["flow_path"] is None else Flow.load(given["flow_path"], device=device)
+    if flow is not None:
+        for each in given["by"]:
+            flow.check_solver(solver_options(each)["solver"], (0.0, 1.0))
+    given["space"], given["weights"] = resolve_space(given["space"], given["weights"]), None
+    return flow
+
+
+def _table(
+    real: Any, test: Any, flow: Flow | None, given: dict[str, Any], *, progress: bool
+) -> pd.DataFrame:
     import pandas as pd
 
-    from cellflow import Flow, images
+    from cellflow import images
     from cellflow.images.samples import cost_of
-    from cellflow.training import resolve_device
 
     names = ("space", "weights", "cache", "device")
     common = {name: given[name] for name in names} | {"rng": given["seed"], "test": test}
-    if given["flow_path"] is not None:
-        flow = Flow.load(given["flow_path"], device=resolve_device(given["device"]))
+    if flow is not None:
         table = images.score_flow(
             flow,
             real,

@@ -131,8 +131,9 @@ def train(output: Path, force: bool, processes: int, progress: bool, **settings:
 
     read = [settings[name] for name in ("data", "source", "prior")]
     check_flow(output, force=force, inputs=read)
-    options.take_checkpoint(settings, force=force, inputs=read)
-    shared.check_folders(settings)
+    options.take_checkpoint(settings, output, force=force, inputs=read)
+    shared.check_folders(output, settings)
+    shared.check_training(settings)
     settings |= {"output": str(output), "force": force, "progress": progress}
     if processes == 1:
         work(settings)

@@ -100,15 +100,17 @@ def train_discriminator(
     from cellflow._log import log_info
     from cellflow.cli.outputs import check_flow
     from cellflow.images.guidance.discriminator import DISCRIMINATOR
+    from cellflow.images.samples import solver_options
     from cellflow.training import resolve_device
 
     read = [flow_path, settings["data"], settings["generated"]]
     check_flow(output, force=force, inputs=read, form=DISCRIMINATOR)
     flow = Flow.load(flow_path, device=resolve_device(device))
-    real = shared.read_data(settings)
+    solver_options(settings["by"])
     generated, n_generated = (settings.pop(name) for name in ("generated", "n_generated"))
     if generated is not None and n_generated is not None:
         raise click.UsageError("give either --generated FILE.npz or --n-generated N")
+    real = shared.read_data(settings)
     names = ("n_steps", "batch_size", "coupling_batch_size", "learning_rate")
     numbers = {name: settings.pop(name) for name in names}
     discriminator = images.train_discriminator(

@@ -73,6 +73,7 @@ def translate(
     read = [flow_path, given["data"]]
     check_file(output, (".png", ".gif", ".npz"), "images", force=force, inputs=read)
     flow = Flow.load(flow_path, device=resolve_device(device))
+    shared.check_solving(flow, given)
     found = shared.read_data(given)
     is_file = output.suffix == ".npz"
     count = n or (len(found) if is_file else 10)

@@ -77,6 +77,7 @@ def upscale(
     read = [flow_path, given["data"]]
     check_file(output, (".png", ".npz"), "images", force=force, inputs=read)
     flow = Flow.load(flow_path, device=resolve_device(device))
+    shared.check_solving(flow, given)
     found = shared.read_data(given)
     found = found[: n or (len(found) if output.suffix == ".npz" else _SHOWN)]
     made = images.upscale(flow, found, rng=seed, progress=progress, **given)
