@@ -88,13 +88,14 @@ def _name_first(names: Sequence[str], n: int = 3) -> str:
 def _describe_times(adata: AnnData, time_key: str | None) -> dict[str, str]:
     """Describe the times that would be taken, or else the columns that could be named."""
     from cellflow._errors import InputError
-    from cellflow._keys import START_TIME, TIME
+    from cellflow._keys import INTERPOLATE, PULL, PUSH, START_TIME, TIME, TRAJECTORIES, read_record
     from cellflow.io import time_key_of, time_points_of
     from cellflow.io.obs_summary import find_time_columns
 
     if time_key is not None:
         return _describe_points(time_key, time_points_of(adata, time_key))
-    if {START_TIME, TIME} <= set(adata.obs):
+    predictions = (INTERPOLATE, PUSH, PULL, TRAJECTORIES)
+    if START_TIME in adata.obs and any(read_record(adata.uns, key) for key in predictions):
         return {"times": f"of predicted cells, in {TIME}; flows are fitted to measured cells"}
     pairs, others = {}, find_time_columns(adata)
     try:
