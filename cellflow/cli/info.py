@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ def info(path: Path, time_key: str | None) -> None:
 
 def _describe_matrices(adata: AnnData) -> dict[str, str]:
     from cellflow._checks import format_list
+    from cellflow._keys import UNS
     from cellflow.representation import kind_of
 
     pairs = {
@@ -60,6 +61,9 @@ def _describe_matrices(adata: AnnData) -> dict[str, str]:
     pairs["layers"] = format_list(kinds) or "none"
     sizes = [f"{key} ({value.shape[1]})" for key, value in adata.obsm.items()]
     pairs["obsm"] = format_list(sizes) or "none"
+    records = adata.uns.get(UNS)
+    if isinstance(records, Mapping) and records:
+        pairs["by cellflow"] = f"{format_list(records)} (in uns)"
     if adata.obs.empty:
         pairs["obs"] = "none"
     return pairs
@@ -84,11 +88,15 @@ def _name_first(names: Sequence[str], n: int = 3) -> str:
 def _describe_times(adata: AnnData, time_key: str | None) -> dict[str, str]:
     """Describe the times that would be taken, or else the columns that could be named."""
     from cellflow._errors import InputError
+    from cellflow._keys import INTERPOLATE, PULL, PUSH, START_TIME, TIME, TRAJECTORIES, read_record
     from cellflow.io import time_key_of, time_points_of
     from cellflow.io.obs_summary import find_time_columns
 
     if time_key is not None:
         return _describe_points(time_key, time_points_of(adata, time_key))
+    predictions = (INTERPOLATE, PUSH, PULL, TRAJECTORIES)
+    if START_TIME in adata.obs and any(read_record(adata.uns, key) for key in predictions):
+        return {"times": f"of predicted cells, in {TIME}; flows are fitted to measured cells"}
     pairs, others = {}, find_time_columns(adata)
     try:
         taken = time_key_of(adata)

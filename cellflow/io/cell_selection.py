@@ -31,8 +31,9 @@ def select_cells(adata: AnnData, cells: Cells) -> np.ndarray:
         The cells to select from.
     cells
         A boolean mask, one entry per cell; names of cells; or text: the name of a cell, or
-        `column=value`. Several values are separated by commas; several conditions, all of which
-        must hold, by `&`. Names and values with `&`, `,` or `=` are quoted, as in
+        `column=value`, or `column!=value` for all others; the value `nan` stands for a missing one.
+        Several values are separated by commas; several conditions, all of which must hold, by `&`.
+        Names and values with `&`, `,` or `=` are quoted, as in
         `cell_type="T & NK cell" & day=2`, with `'` or `"`; a quote inside is written twice. Commas
         need no quotes where the text can be read in one way only. None selects all cells.
 
@@ -66,10 +67,15 @@ def _by_text(adata: AnnData, text: str) -> np.ndarray:
     if unquote(text) in adata.obs_names:
         return np.asarray(adata.obs_names == unquote(text))
     conditions: list[tuple[str, str]] = []
+    excluded: list[int] = []
     for part in split_text(text, "&"):
         column, *values = split_text(part, "=", 1)
         if values:
-            conditions.append((unquote(column), values[0]))
+            if column.rstrip().endswith("!"):
+                excluded.append(len(conditions))
+                column = column.rstrip()[:-1]
+            _check_sign(column, part)
+            conditions.append((unquote(column), values[0].removeprefix("=")))
         elif conditions:
             # The `&` may be part of a value, as in `T & NK cell`.
             conditions[-1] = (conditions[-1][0], f"{conditions[-1][1]}&{part}")
@@ -79,13 +85,25 @@ def _by_text(adata: AnnData, text: str) -> np.ndarray:
     for column, _ in conditions:
         hint = f" ({_QUOTING})" if len(conditions) > 1 else ""
         check_choice(column, known, "obs column", hint=hint)
-    return np.logical_and.reduce([_by_value(adata.obs[name], each) for name, each in conditions])
+    masks = [_by_value(adata.obs[name], each) for name, each in conditions]
+    return np.logical_and.reduce([~mask if k in excluded else mask for k, mask in enumerate(masks)])
+
+
+def _check_sign(column: str, condition: str) -> None:
+    """Raise `InputError` for `<=` and `>=`; `==` is read as `=`."""
+    if column.endswith(("<", ">")):
+        raise InputError(
+            f"{condition.strip()!r} is not a condition; give the values to select, as in "
+            "'column=a,b', or in Python a mask such as adata.obs['day'] <= 2"
+        )
 
 
 def _by_value(column: pd.Series, text: str) -> np.ndarray:
     values = column.dropna().astype("category").cat.remove_unused_categories()
     present = values.cat.categories.to_numpy()
     known = {_key(value): value for value in present}
+    if text.strip().lower() == "nan" and column.isna().any():
+        return column.isna().to_numpy()
     wanted = _split_wanted(text, column, known)
     keys = [_key(each, like=column) for each in wanted]
     if bad := [each for each, key in zip(wanted, keys, strict=True) if key not in known]:

@@ -36,6 +36,8 @@ _BEFORE_CONCEPTION = 14.0
 
 #: A column with more values, of fewer cells each, is continuous.
 _MAX_TIMES, _MANY_TIMES, _MIN_CELLS = 200, 30, 10
+#: A column of text with more values is one of names, such as barcodes.
+_MAX_LABELS = 1000
 
 EXPECTED = (
     "numbers, ordered categories, or labels such as 'day 3', 'd3', 'E12.5', '24h', '8 pcw' "
@@ -72,7 +74,12 @@ def is_missing(value: Hashable) -> bool:
 
 
 def check_not_continuous(column: pd.Series, n_values: int) -> None:
-    """Raise `InputError` for a column of numbers with hardly any cells of the same value."""
+    """Raise `InputError` for numbers with hardly any cells of one value, and for names of cells."""
+    if n_values > _MAX_LABELS and not is_numeric_dtype(column):
+        raise InputError(
+            f"obs[{column.name!r}] has {n_values:,} different values, too many to be time points; "
+            "name another column with time_key (--time-key)"
+        )
     sparse = n_values > _MANY_TIMES and len(column) < _MIN_CELLS * n_values
     if is_numeric_dtype(column) and (sparse or n_values > _MAX_TIMES):
         raise InputError(

@@ -17,6 +17,7 @@ from cellflow._checks import format_list, format_number
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._keys import TIME_POINTS, read_record
 from cellflow._log import log_info
+from cellflow._quoting import quote
 from cellflow.io.time_columns import (
     EXPECTED,
     ReadTimes,
@@ -385,10 +386,13 @@ def _check_missing(column: pd.Series, codes: np.ndarray, uniques: pd.Index) -> N
     if not lost.any():
         return
     name, missing = column.name, lost[codes]
-    words = format_list(repr(value) for value in uniques[lost].dropna())
+    values = [str(value) for value in uniques[lost].dropna()]
+    words = format_list(map(repr, values))
     first = f"first: {column.index[missing][0]}" + (f", {words}" if words else "")
     others = f"~adata.obs[{name!r}].isin([{words}])" if words else f"adata.obs[{name!r}].notna()"
+    absent = ",".join(map(quote, values)) or "nan"
     raise InputError(
         f"obs[{name!r}] has no time for {int(missing.sum())} of {len(column)} cells ({first}); "
-        f"take the others only: adata[{others}].copy()"
+        f"take the others only: adata[{others}].copy(), or "
+        f"cellflow embed --cells '{quote(str(name))}!={absent}'"
     )

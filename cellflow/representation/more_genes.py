@@ -12,8 +12,9 @@ from scipy import sparse
 from cellflow._checks import format_list
 from cellflow._log import log_info
 from cellflow.representation.chunks import map_chunks
-from cellflow.representation.expression import Matrix
+from cellflow.representation.expression import Matrix, find_genes, read_expression
 from cellflow.representation.representation import LinearMap, Representation
+from cellflow.representation.scales import to_log_scale
 from cellflow.training.devices import cpu_threads
 
 
@@ -23,7 +24,8 @@ def extend_to_genes(
     """Return a representation that decodes more genes, and report how much of them it explains.
 
     A gene outside the representation is regressed on the points of the cells, as principal axes
-    are the regression of the genes inside it.
+    are the regression of the genes inside it. Without any map to genes, as of a latent space, the
+    expression is that of `X` on a logarithmic scale.
 
     Parameters
     ----------
@@ -39,20 +41,20 @@ def extend_to_genes(
     Raises
     ------
     InputError
-        If the representation has no map to genes, or genes are missing.
+        If genes are missing.
     """
-    linear = fitted.require_linear()
+    linear = fitted.linear or _without_genes(fitted.n_dims)
     known = set(linear.genes)
     new = tuple(gene for gene in dict.fromkeys(genes) if gene not in known)
     if not new:
         return fitted
-    x = fitted.log_expression(adata, new)
+    x = _read_genes(fitted, adata, new)
     components = points.astype(np.float64) * fitted.spread + fitted.centre
     mean, slopes, explained = _regress(x, components)
     shares = (f"{gene} ({share:.0%})" for gene, share in zip(new, explained, strict=True))
     log_info(
-        f"not among the {len(linear.genes)} genes of the representation, decoded by regression on "
-        f"its {fitted.n_dims} dimensions (share of variance explained): {format_list(shares)}"
+        f"not among the {len(known)} genes of the representation, decoded by regression on its "
+        f"{fitted.n_dims} dimensions (share of variance explained): {format_list(shares)}"
     )
     extended = LinearMap(
         genes=(*linear.genes, *new),
@@ -61,6 +63,19 @@ def extend_to_genes(
         loadings=np.vstack([linear.loadings, slopes.T]),
     )
     return replace(fitted, linear=extended)
+
+
+def _without_genes(n_dims: int) -> LinearMap:
+    """Return a map to no genes."""
+    return LinearMap((), np.zeros(0), np.zeros(0), np.zeros((0, n_dims)))
+
+
+def _read_genes(fitted: Representation, adata: AnnData, genes: tuple[str, ...]) -> Matrix:
+    """Return expression of genes on the scale of the representation, or a logarithmic one."""
+    if fitted.linear is not None:
+        return fitted.log_expression(adata, genes)
+    columns = find_genes(adata, None, genes)
+    return to_log_scale(adata, read_expression(adata, None))[:, columns]
 
 
 @cpu_threads(None)

@@ -193,7 +193,8 @@ class Representation:
         """
         if self.linear is None:
             raise InputError(
-                "the representation cannot be decoded to genes; make one that can with pp.embed"
+                "the representation cannot be decoded to genes; make one that can with pp.embed, "
+                "or name genes for gene trends"
             )
         return self.linear
 

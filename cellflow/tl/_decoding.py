@@ -16,7 +16,8 @@ def choose_genes(
 ) -> tuple[Representation, GeneNames, np.ndarray]:
     """Return a map to the chosen genes, the names of all that it decodes, and their positions.
 
-    Genes of the data that the representation was not made of are added to its map.
+    Genes of the data that the representation was not made of are added to its map; all that are
+    named, if it has none.
 
     Parameters
     ----------
@@ -30,10 +31,13 @@ def choose_genes(
     Raises
     ------
     InputError
-        If the representation has no map to genes, or a gene is unknown.
+        If a gene is unknown; or the representation has no map to genes, and none were named or the
+        cells have no expression.
     """
     fitted = course.representation
-    decoded = names.of(fitted.require_linear().genes)
+    if genes is None or course.adata.X is None or not names.ids:
+        fitted.require_linear()
+    decoded = names.of(() if fitted.linear is None else fitted.linear.genes)
     if genes is None:
         return fitted, decoded, decoded.find_all(None)
     given = [genes] if isinstance(genes, str) else list(genes)

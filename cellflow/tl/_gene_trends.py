@@ -52,9 +52,9 @@ def gene_trends(
         The fitted flow.
     genes
         Names of genes, symbols or identifiers; None uses all that the decoder returns. A symbol of
-        several genes uses all of them. Genes of `adata` that the representation was not made of
-        are decoded by regression on its points, and the share of their variance that these explain
-        is reported.
+        several genes uses all of them. Genes of `adata` that the representation was not made of,
+        any for an embedding without loadings, are decoded by regression on its points, and the
+        share of their variance that these explain is reported.
     gene_symbols
         Column of `var` with the symbols of the genes. None uses a column of a usual name
         (`feature_name`, `gene_symbols`, `gene_name`, ...) if `var_names` are other names, such as
@@ -101,7 +101,7 @@ def gene_trends(
     ------
     InputError
         For unknown genes or groups, a decoder that returns a table of the wrong shape, or a
-        representation without a map back to genes and no decoder.
+        representation without a map back to genes if neither genes nor a decoder were given.
 
     Notes
     -----

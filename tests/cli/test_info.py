@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from anndata import AnnData
 
+import cellflow as cf
 from cellflow.io.obs_summary import ColumnSummary, find_time_columns
 
 
@@ -83,6 +84,14 @@ def test_files_without_columns_or_times_are_described(run, tmp_path):
     out = _info(run, bare, tmp_path)
     assert "obs none" in out
     assert "no column of obs looks like times" in out
+
+
+def test_predicted_cells_are_named_as_such(run, course, quick, tmp_path):
+    flow = cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
+    out = _info(run, cf.tl.interpolate(course, flow, 1.5), tmp_path)
+    assert "of predicted cells, in cellflow_time; flows are fitted to measured cells" in out
+    assert "by cellflow" in out
+    assert "interpolate" in out
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Cells and times as people write them, on the command line: the same as in Python."""
 
+import re
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -97,6 +99,31 @@ def test_a_time_beyond_all_numbers_is_refused_before_the_fit(run, cells, tmp_pat
     assert "obs['day'] has values that are not times: '1e400'" in err
     assert not out
     assert run("info", "inf.h5ad", "--time-key", "day")[0] == 2
+
+
+@pytest.mark.parametrize("absent", ["unknown", "NA", None])
+def test_cells_without_a_time_are_left_out_of_the_copy(run, cells, tmp_path, absent):
+    cells.obs["when"] = np.repeat(["8 pcw", "9 pcw", absent, "11 pcw"], 60)
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    words = [
+        "embed",
+        "cells.h5ad",
+        "--time-key",
+        "when",
+        "--use-rep",
+        "X_pca",
+        "--output",
+        "e.h5ad",
+    ]
+    code, _, err = run(*words)
+    assert code == 2
+    assert "has no time for 60 of 240 cells" in err
+    option, value = re.search(r"(--cells) '(.*)'", err).groups()
+    code, out, _ = run(*words, option, value)
+    assert code == 0
+    assert "180 of 240 cells are chosen" in out
+    assert "times from obs['when']: 8, 9, 11 (weeks)" in out
+    assert anndata.read_h5ad("e.h5ad").obs_names.equals(cells.obs_names[cells.obs["day"] != 2])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import cellflow as cf
 from cellflow.io import describe_cells, groups_of, select_cells
@@ -27,6 +29,12 @@ def cells():
         ("kind=a, b", [2]),
         ("day=1", [2, 3]),
         ("day = 1.0", [2, 3]),
+        ("day==1", [2, 3]),
+        ("day!=1", [0, 1, 4]),
+        ("day != 1 & kind=a,b", [0, 1, 4]),
+        ("kind!=a,b & kind!=nan", [2]),
+        ("kind=nan", [3]),
+        ("kind!=nan", [0, 1, 2, 4]),
         ("dose=1,3", [0, 3, 4]),
         ("dead=True", [0]),
         ("kind=a & day=2", [4]),
@@ -53,6 +61,8 @@ def test_a_mask_may_be_a_column(cells):
         ("day=7", r"no value '7'; there are: 0.0, 1.0, 2.0"),
         ("dose=1,4", r"obs\['dose'\] has no value '4'; there are: 1, 2, 3"),
         ("dose=x", r"no value 'x'"),
+        ("day<=1", "'day<=1' is not a condition; give the values to select"),
+        ("kind!=c", "no value 'c'"),
         ("kid=a", "unknown obs column 'kid' .did you mean 'kind'"),
         ("c9", "'c9' is not the name of a cell; select cells by a boolean mask"),
         ("kind=a & day", "no value 'a & day'"),
@@ -138,6 +148,20 @@ def test_selections_are_described():
     assert describe_cells('a="b & c"') == 'a="b & c"'
     assert describe_cells(["c0", "c1", "c2"]) == "3 given"
     assert describe_cells(np.array([True, False, True])) == "2 given"
+
+
+@given(
+    st.lists(
+        st.sampled_from(["cell_type", "day", "R&D", "a=b", "0", "nan", *"=&,'\" !<"]), max_size=8
+    ).map("".join)
+)
+def test_any_text_selects_cells_or_is_refused(labelled, text):
+    try:
+        chosen = select_cells(labelled, text)
+    except cf.InputError:
+        return
+    assert chosen.any()
+    assert chosen.dtype == bool
 
 
 def test_groups_keep_their_order_and_gaps(cells):

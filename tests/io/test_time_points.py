@@ -153,6 +153,12 @@ def test_some_labels_without_a_time_say_how_to_give_one():
     assert parse_times(given).times == (0, 3, 7)
 
 
+def test_names_of_cells_are_refused_without_reading_them():
+    barcodes = pd.Series([f"day {k} rep {k}" for k in range(1001)], name="barcode")
+    with pytest.raises(InputError, match="1,001 different values, too many to be time points"):
+        parse_times(barcodes)
+
+
 def test_replicates_of_a_time_are_joined_with_a_word():
     points = parse_times(column(["Day0_rep1", "Day0_rep2", "Day2-r1", "Day7 batch A"]))
     assert (points.times, points.labels) == ((0, 2, 7), ("Day0", "Day2", "Day7"))

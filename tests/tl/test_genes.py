@@ -305,6 +305,29 @@ def test_genes_of_a_representation_of_raw_have_its_symbols(quick, rng):
         cf.tl.drivers(cells, by="fates", genes="G7")
 
 
+def test_genes_of_an_embedding_without_loadings_are_decoded_by_regression(rng, capsys):
+    day = np.repeat([0.0, 1.0], 60)
+    points = rng.normal(size=(120, 2)) + day[:, None]
+    values = np.log1p(np.exp(points @ np.array([[0.3, 0.0], [0.0, -0.2]])) + 1.0)
+    cells = anndata.AnnData(
+        values, obs=pd.DataFrame({"day": day}, index=[f"c{k}" for k in range(120)]),
+        var=pd.DataFrame(index=["UP", "DOWN"]), obsm={"X_scVI": points}, uns={"log1p": {}},
+    )  # fmt: skip
+    flow = linear_flow(cells, np.zeros((2, 2)), [1.0, 1.0], (0, 1), use_rep="X_scVI")
+    trends = cf.tl.gene_trends(cells, flow, genes=["UP", "DOWN"], n_times=2)
+    assert "not among the 0 genes" in (told := capsys.readouterr().err)
+    assert int(told.split("UP (")[1].split("%")[0]) > 95
+    mean = trends.pivot(index="time", columns="gene", values="mean")
+    for time in (0.0, 1.0):
+        np.testing.assert_allclose(
+            mean.loc[time, ["UP", "DOWN"]], values[day == time].mean(axis=0), atol=0.02
+        )
+    velocity = cf.tl.drivers(cells, flow=flow, method="velocity", genes=["UP", "DOWN"])
+    assert (velocity.set_index("gene")["velocity"] > 0).to_dict() == {"UP": True, "DOWN": False}
+    with pytest.raises(cf.InputError, match="or name genes for gene trends"):
+        cf.tl.gene_trends(cells, flow)
+
+
 def test_a_gene_that_is_noise_is_said_to_be_unexplained(measured, regulated, rng, capsys):
     cells = with_a_fifth_gene(measured)
     cells.X[:, 4] = rng.normal(size=cells.n_obs)
