@@ -123,6 +123,10 @@ _REPLICATE = re.compile(
 )
 
 
+#: Longer labels are not read, so that none takes long.
+_MAX_LENGTH = 100
+
+
 class TimeLabel(NamedTuple):
     """The time that a label says.
 
@@ -152,7 +156,7 @@ def unit_of_name(name: str) -> str:
 
 def split_replicate(label: str) -> tuple[str, str]:
     """Split a label into the time and the suffix of a replicate: `Day0`, `_rep1`."""
-    found = _REPLICATE.search(label)
+    found = _REPLICATE.search(label) if len(label) <= _MAX_LENGTH else None
     return (label[: found.start()], found[0]) if found and found.start() else (label, "")
 
 
@@ -162,6 +166,8 @@ def parse_label(value: Hashable) -> TimeLabel | None:
         # Via text, so that 0.1 in single precision is read as 0.1.
         return TimeLabel(float(str(value)), "") if np.isfinite(value) else None
     text = " ".join(str(value).lower().split()).replace(" and over", "")
+    if len(text) > _MAX_LENGTH:
+        return None
     for read in (_parse_plain, _parse_window, _parse_life_stage):
         if found := read(text):
             return found if math.isfinite(found.number) else None

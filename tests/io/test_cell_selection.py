@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import cellflow as cf
 from cellflow.io import describe_cells, groups_of, select_cells
@@ -146,6 +148,20 @@ def test_selections_are_described():
     assert describe_cells('a="b & c"') == 'a="b & c"'
     assert describe_cells(["c0", "c1", "c2"]) == "3 given"
     assert describe_cells(np.array([True, False, True])) == "2 given"
+
+
+@given(
+    st.lists(
+        st.sampled_from(["cell_type", "day", "R&D", "a=b", "0", "nan", *"=&,'\" !<"]), max_size=8
+    ).map("".join)
+)
+def test_any_text_selects_cells_or_is_refused(labelled, text):
+    try:
+        chosen = select_cells(labelled, text)
+    except cf.InputError:
+        return
+    assert chosen.any()
+    assert chosen.dtype == bool
 
 
 def test_groups_keep_their_order_and_gaps(cells):

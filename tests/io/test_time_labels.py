@@ -1,9 +1,12 @@
 """Single labels: each row of the table that users read, and those that are no times."""
 
+import math
 import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cellflow.io.time_columns import label_of, resolve_minutes
 from cellflow.io.time_labels import parse_label
@@ -52,3 +55,22 @@ def test_other_values_are_no_times(value):
 )
 def test_suffixes_of_replicates_are_left_out(value, label):
     assert label_of(value) == label
+
+
+WORDS = st.sampled_from(["day", "E", "p", "rep", "stage", "m", "old", "post", "(", ")", "1e999"])
+PIECES = st.lists(
+    WORDS | st.sampled_from(list("0123456789.-_ =:")) | st.text("ab\u00e9\u0663\u00b2 ", max_size=2)
+)
+
+
+@given(PIECES.map("".join))
+def test_any_text_is_a_finite_time_or_none(text):
+    label = parse_label(text)
+    assert label is None or math.isfinite(label.number)
+    assert text.startswith(label_of(text))
+
+
+def test_long_texts_are_not_read():
+    for text in ("a " * 10**6, "_" * 10**6 + "rep1", "1" * 10**6):
+        assert parse_label(text) is None
+        assert label_of(text) == text
