@@ -30,7 +30,10 @@ def groups_of(adata: AnnData, column: str) -> pd.Series:
     """
     check_choice(column, [str(name) for name in adata.obs], "obs column")
     check_groups(adata.obs[column])
-    values = adata.obs[column].astype("category").cat.remove_unused_categories()
+    values = adata.obs[column]
+    if values.dtype == np.float16:  # pandas has no index of these
+        values = values.astype(np.float32)
+    values = values.astype("category").cat.remove_unused_categories()
     order = list(values.cat.categories)
     if not order:
         raise InputError(f"obs[{column!r}] has no value for any cell")

@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 from pandas.api.types import (
     is_bool_dtype,
+    is_complex_dtype,
     is_datetime64_any_dtype,
     is_float_dtype,
     is_numeric_dtype,
@@ -86,15 +87,16 @@ def find_time_columns(adata: AnnData) -> dict[str, TimePoints]:
     Columns that cellflow wrote, doses, pseudotimes, batches and clusters are left out.
     """
     found = {}
-    for name in map(str, adata.obs):
+    for key in adata.obs:
+        name = str(key)
         words = set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()))
         if name.startswith(("cellflow", FATE + "_")) or name in _OWN or words & _NO_TIME_WORDS:
             continue
         named = bool(words & _TIME_WORDS)
-        if words & _GROUP_WORDS and not named:
+        if is_complex_dtype(adata.obs[key]) or (words & _GROUP_WORDS and not named):
             continue
         try:
-            points = parse_times(adata.obs[name])
+            points = parse_times(adata.obs[key])
         except InputError:
             continue
         named |= points.unit not in ("", "rank")
@@ -104,24 +106,23 @@ def find_time_columns(adata: AnnData) -> dict[str, TimePoints]:
 
 
 def _kind(column: pd.Series) -> str:
+    kinds = {
+        "empty": column.isna().all(),
+        "true or false": is_bool_dtype(column),
+        "dates": is_datetime64_any_dtype(column),
+        "durations": is_timedelta64_dtype(column),
+        "complex numbers": is_complex_dtype(column),
+        "text": not is_numeric_dtype(column),
+        "numbers": is_float_dtype(column) and (column.dropna() % 1 != 0).any(),
+    }
     if isinstance(column.dtype, pd.CategoricalDtype):
         return "ordered categories" if column.cat.ordered else "categories"
-    if is_bool_dtype(column):
-        return "true or false"
-    if is_datetime64_any_dtype(column):
-        return "dates"
-    if is_timedelta64_dtype(column):
-        return "durations"
-    if not is_numeric_dtype(column):
-        return "text"
-    values = column.dropna()
-    fractions = is_float_dtype(column) and bool((values % 1 != 0).any())
-    return "numbers" if fractions else "whole numbers"
+    return next((kind for kind, fits in kinds.items() if fits), "whole numbers")
 
 
 def _show(values: pd.Series, found: list[object]) -> str:
     """Return the first values, or the range of more numbers than are shown."""
-    numeric = is_numeric_dtype(values) and not is_bool_dtype(values)
+    numeric = is_numeric_dtype(values) and not (is_bool_dtype(values) or is_complex_dtype(values))
     if numeric and not np.isfinite(values.astype(np.float64)).all():
         numeric = False
     if numeric:

@@ -99,11 +99,13 @@ def _folder(path: Path) -> _Members:
 
 
 def _archive(path: Path) -> _Members:
-    with reraise_as_unreadable(path), zipfile.ZipFile(path) as archive:
-        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    with reraise_as_unreadable(path):
+        # It stays open, since the list of its members would be read again for each image.
+        archive = zipfile.ZipFile(path)
+    names = [info.filename for info in archive.infolist() if not info.is_dir()]
 
     def read(name: str) -> bytes:
-        with reraise_as_unreadable(f"{path}/{name}"), zipfile.ZipFile(path) as archive:
+        with reraise_as_unreadable(f"{path}/{name}"):
             if archive.getinfo(name).file_size > _LARGEST:
                 raise FileError(f"{path}/{name} is larger than {_LARGEST:,} bytes")
             return archive.read(name)
