@@ -91,6 +91,29 @@ def test_files_that_lead_into_others_are_refused(add, course, tmp_path):
         read_h5ad(tmp_path / "a.h5ad")
 
 
+def of_itself(file):
+    layout = h5py.VirtualLayout((240, 3), "f8")
+    layout[:] = h5py.VirtualSource(".", "layers/more", (240, 3))
+    file.create_virtual_dataset("layers/more", layout)
+
+
+def compound(file):
+    file["layers/more"] = np.zeros((240, 3), [("a", "f4"), ("b", "i4")])
+
+
+@pytest.mark.parametrize(
+    ("add", "reason"),
+    [(of_itself, "is made of other data sets"), (compound, "has values of type .* not numbers")],
+)
+def test_matrices_that_crash_hdf5_or_hold_no_numbers_are_refused(add, reason, course, tmp_path):
+    write_h5ad(course, tmp_path / "a.h5ad")
+    with h5py.File(tmp_path / "a.h5ad", "r+") as file:
+        add(file)
+    for reader in (read_h5ad, open_cells):
+        with pytest.raises(FileError, match=f"a.h5ad cannot be read.*/layers/more {reason}"):
+            reader(tmp_path / "a.h5ad")
+
+
 def test_a_group_inside_itself_is_looked_at_once(course, tmp_path):
     write_h5ad(course, tmp_path / "a.h5ad")
     with h5py.File(tmp_path / "a.h5ad", "r+") as file:
