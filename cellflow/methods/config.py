@@ -16,6 +16,18 @@ from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 
 
+class _Loader(yaml.SafeLoader):
+    """Loader without aliases: a few lines of them stand for billions of values."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise yaml.composer.ComposerError(
+                None, None, f"aliases such as *{event.anchor} are not supported", event.start_mark
+            )
+        return super().compose_node(parent, index)
+
+
 @dataclass(frozen=True)
 class Config:
     """A method and a recipe.
@@ -98,9 +110,11 @@ def read_mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     """
     check_is_file(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # The loader is a safe one.
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FileError(f"{path} cannot be read as YAML: {error}") from error
+        reason = " ".join(str(error).split())
+        raise FileError(f"{path} cannot be read as YAML: {reason}") from error
     if not isinstance(values, dict):
         raise FileError(f"{path} is not a YAML mapping with the keys {format_list(keys)}")
     for key in values:

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from cellflow._errors import InputError
 from cellflow._log import log_info
+from cellflow.io.sparse_matrices import check_sparse
 from cellflow.representation.expression import Matrix, read_expression, stored_expression
 
 #: Largest expression matrix on disk, in bytes, that is read into memory.
@@ -83,7 +84,13 @@ def open_expression(adata: AnnData, layer: str | None) -> Matrix:
         )
     rows = _rows(x)
     log_info(f"expression of {size / 1e9:.3g} GB on disk is read {rows:,} cells at a time")
-    return read_elem_lazy(getattr(x, "group", x), chunks=(rows, x.shape[1]))
+    chunks = read_elem_lazy(getattr(x, "group", x), chunks=(rows, x.shape[1]))
+    return chunks.map_blocks(_check_chunk, dtype=chunks.dtype, meta=chunks._meta)
+
+
+def _check_chunk(x: Matrix) -> Matrix:
+    check_sparse(x, "the expression matrix")
+    return x
 
 
 def is_in_memory(x: Matrix) -> bool:

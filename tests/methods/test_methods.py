@@ -291,3 +291,11 @@ def test_what_a_user_gets_is_the_default_and_parts_are_changed_in_ot_cfm():
     assert method() == method("default")
     assert method(sigma=None) == method("default")
     assert method(coupling="independent") == method("i-cfm")
+
+
+def test_aliases_in_yaml_are_refused(tmp_path):
+    """Ten lines of aliases to aliases are billions of values."""
+    path = tmp_path / "config.yaml"
+    path.write_text("method: &a [x, x]\nrecipe: [*a, *a]\n")
+    with pytest.raises(FileError, match=r"aliases such as \*a are not supported .*line 2"):
+        read_config(path)
