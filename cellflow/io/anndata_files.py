@@ -34,7 +34,6 @@ from cellflow._files import (
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, read_record
 from cellflow.io.foreign_files import refuse_by_content, refuse_by_name, refuse_folder
 from cellflow.io.hdf5 import Sink, check_structure
-from cellflow.io.sparse_matrices import check_matrices
 from cellflow.io.time_points import USUAL_TIME_KEYS
 from cellflow.io.zarr_stores import (
     Group,
@@ -70,9 +69,7 @@ def read_h5ad(path: str | Path) -> AnnData:
     if store is None:
         _check_is_h5ad(path)
     try:
-        adata = anndata.read_h5ad(path) if store is None else anndata.io.read_zarr(store)
-        check_matrices(adata)
-        return adata
+        return anndata.read_h5ad(path) if store is None else anndata.io.read_zarr(store)
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error
 

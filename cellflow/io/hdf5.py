@@ -20,6 +20,9 @@ from typing import Any
 import h5py
 from h5py import h5a, h5o, h5t
 
+#: Matrices of expression; so are all layers.
+_MATRICES = ("/X", "/raw/X")
+
 #: First bytes of a global heap, and size in bytes of its header and of that of an entry.
 _HEAP, _HEAD = b"GCOL", 16
 
@@ -105,14 +108,20 @@ def _check_attributes(item: Any) -> None:
 
 
 def _check_dataset(dataset: Any) -> None:
-    """Read text data; raise an error for data that are stored elsewhere."""
+    """Read text data; raise an error for data that are stored in another file."""
     if not isinstance(dataset, h5py.Dataset):
         return
-    if dataset.external:
-        raise DamagedError(f"{dataset.name} links to another file, {dataset.external[0][0]}")
+    others = [name for name, *_ in dataset.external or ()]
     if dataset.is_virtual:
-        # Datasets made of themselves overflow the stack of HDF5.
-        raise DamagedError(f"{dataset.name} is a virtual dataset; copy it to a plain one")
+        others += [each.file_name for each in dataset.virtual_sources() if each.file_name != "."]
+    if others:
+        raise DamagedError(f"{dataset.name} links to another file, {others[0]}")
+    if dataset.is_virtual:
+        # One whose source is itself crashes HDF5.
+        raise DamagedError(f"{dataset.name} is made of other data sets, which AnnData never writes")
+    is_matrix = dataset.name in _MATRICES or dataset.name.startswith("/layers/")
+    if is_matrix and dataset.ndim > 1 and dataset.dtype.kind not in "biuf":
+        raise DamagedError(f"{dataset.name} has values of type {dataset.dtype}, not numbers")
     if h5py.check_string_dtype(dataset.dtype) is not None:
         dataset[()]
 

@@ -15,17 +15,8 @@ from cellflow._files import check_is_file
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 
-
-class _Loader(yaml.SafeLoader):
-    """Loader without aliases: a few lines of them stand for billions of values."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.composer.ComposerError(
-                None, None, f"aliases such as *{event.anchor} are not supported", event.start_mark
-            )
-        return super().compose_node(parent, index)
+#: Largest number of values in a file of settings.
+_MAX_VALUES = 10_000
 
 
 @dataclass(frozen=True)
@@ -110,16 +101,41 @@ def read_mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     """
     check_is_file(path)
     try:
-        # The loader is a safe one.
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise FileError(f"{path} cannot be read as YAML: {reason}") from error
+        text = path.read_text(encoding="utf-8")
+        _check_size(yaml.compose(text, yaml.SafeLoader), path)
+        values = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+        raise FileError(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(values, dict):
         raise FileError(f"{path} is not a YAML mapping with the keys {format_list(keys)}")
     for key in values:
         check_choice(key, keys, f"key in {path}")
     return values
+
+
+def _check_size(root: yaml.Node | None, path: Path) -> None:
+    """Raise `FileError` if aliases of aliases would make more values than settings have.
+
+    Such a file has some lines and fills the memory when its values are shown.
+    """
+    sizes: dict[int, int] = {}
+
+    def count(node: yaml.Node, above: tuple[int, ...] = ()) -> int:
+        if id(node) in above:
+            raise FileError(f"{path} has a value that contains itself, by an alias (*name)")
+        if id(node) not in sizes:
+            parts = node.value if isinstance(node, yaml.CollectionNode) else []
+            members = [
+                each for part in parts for each in (part if isinstance(part, tuple) else [part])
+            ]
+            sizes[id(node)] = 1 + sum(count(each, (*above, id(node))) for each in members)
+        return sizes[id(node)]
+
+    if root is not None and (n_values := count(root)) > _MAX_VALUES:
+        raise FileError(
+            f"{path} has {n_values:,} values by its aliases (*name), and at most {_MAX_VALUES:,} "
+            "are read; write them out"
+        )
 
 
 def split_preset(value: Any, what: str) -> tuple[str | None, dict[str, Any]]:
@@ -132,4 +148,4 @@ def split_preset(value: Any, what: str) -> tuple[str | None, dict[str, Any]]:
         changes = dict(value)
         name = changes.pop("preset", None)
         return None if name is None else str(name), changes
-    raise InputError(f"{what} must be a name or a mapping of settings, got {value!r}")
+    raise InputError(f"{what} must be a name or a mapping of settings, got {value!r:.80}")

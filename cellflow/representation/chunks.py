@@ -15,8 +15,12 @@ from scipy import sparse
 
 from cellflow._errors import InputError
 from cellflow._log import log_info
-from cellflow.io.sparse_matrices import check_sparse
-from cellflow.representation.expression import Matrix, read_expression, stored_expression
+from cellflow.representation.expression import (
+    Matrix,
+    check_indices,
+    read_expression,
+    stored_expression,
+)
 
 #: Largest expression matrix on disk, in bytes, that is read into memory.
 WHOLE = 10**9
@@ -84,13 +88,7 @@ def open_expression(adata: AnnData, layer: str | None) -> Matrix:
         )
     rows = _rows(x)
     log_info(f"expression of {size / 1e9:.3g} GB on disk is read {rows:,} cells at a time")
-    chunks = read_elem_lazy(getattr(x, "group", x), chunks=(rows, x.shape[1]))
-    return chunks.map_blocks(_check_chunk, dtype=chunks.dtype, meta=chunks._meta)
-
-
-def _check_chunk(x: Matrix) -> Matrix:
-    check_sparse(x, "the expression matrix")
-    return x
+    return read_elem_lazy(getattr(x, "group", x), chunks=(rows, x.shape[1]))
 
 
 def is_in_memory(x: Matrix) -> bool:
@@ -108,6 +106,7 @@ def map_chunks(x: Matrix, function: Callable[[Matrix], Any]) -> Iterator[Any]:
 
     At most as many chunks as Dask has threads are in memory at once; without Dask, one.
     """
+    function = _Checked(function)
     if not is_dask(x):
         step = _rows(x)
         if is_in_memory(x) and x.shape[0] <= step:
@@ -121,6 +120,17 @@ def map_chunks(x: Matrix, function: Callable[[Matrix], Any]) -> Iterator[Any]:
     delayed, task, at_once = x.to_delayed().ravel(), dask.delayed(function), _threads()
     for start in range(0, len(delayed), at_once):
         yield from dask.compute(*(task(chunk) for chunk in delayed[start : start + at_once]))
+
+
+class _Checked:
+    """A function of chunks of expression that are not damaged; a class, as `_ChunkMoments`."""
+
+    def __init__(self, function: Callable[[Matrix], Any]) -> None:
+        self.function = function
+
+    def __call__(self, x: Matrix) -> Any:
+        check_indices(x, "the expression matrix")
+        return self.function(x)
 
 
 def moments(x: Matrix, function: Callable[[Matrix], Matrix] | None = None) -> Moments:

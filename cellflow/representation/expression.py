@@ -12,7 +12,6 @@ from scipy import sparse
 
 from cellflow._checks import check_finite, format_list
 from cellflow._errors import InputError
-from cellflow.io.sparse_matrices import check_sparse
 
 #: A dense or sparse matrix of cells by genes.
 Matrix = Any
@@ -43,9 +42,6 @@ def stored_expression(adata: AnnData, layer: str | None) -> Matrix:
             f"{format_list(list_layers(adata)) or 'none'}, or an embedding with use_rep, there "
             f"are: {format_list(adata.obsm) or 'none'}"
         )
-    if x.dtype.kind not in "biuf":
-        where = "X" if layer is None else f"layer {layer!r}"
-        raise InputError(f"{where} must be numeric, got {x.dtype}")
     return x
 
 
@@ -109,7 +105,7 @@ def read_expression(adata: AnnData, layer: str | None) -> Matrix:
     x = stored_expression(adata, layer)
     for read in ("compute", "to_memory"):
         x = getattr(x, read)() if hasattr(x, read) else x
-    check_sparse(x, "the expression matrix")
+    check_indices(x, "the expression matrix" if layer is None else f"layer {layer!r}")
     if not sparse.issparse(x):
         x = np.asarray(x)
         check_finite(x, "the expression matrix", adata.obs_names)
@@ -118,6 +114,19 @@ def read_expression(adata: AnnData, layer: str | None) -> Matrix:
     if not np.isfinite(x.data).all():
         check_finite(x.toarray(), "the expression matrix", adata.obs_names)
     return x
+
+
+def check_indices(x: Matrix, what: str) -> None:
+    """Raise `InputError` if a sparse matrix has entries outside its shape, which crash SciPy."""
+    if not sparse.issparse(x) or x.format not in ("csr", "csc") or not x.nnz:
+        return
+    size = x.shape[1 if x.format == "csr" else 0]
+    low, high = int(x.indices.min()), int(x.indices.max())
+    if low < 0 or high >= size:
+        raise InputError(
+            f"{what} is damaged: it has an entry at {'column' if x.format == 'csr' else 'row'} "
+            f"{low if low < 0 else high}, and there are {size}; write the file again"
+        )
 
 
 def read_embedding(adata: AnnData, key: str) -> np.ndarray:
@@ -132,7 +141,7 @@ def read_embedding(adata: AnnData, key: str) -> np.ndarray:
         raise InputError(f"no obsm key {key!r}; there are: {format_list(adata.obsm) or 'none'}")
     values = adata.obsm[key]
     values = values.to_memory() if hasattr(values, "to_memory") else values
-    check_sparse(values, f"obsm[{key!r}]")
+    check_indices(values, f"obsm[{key!r}]")
     values = values.toarray() if sparse.issparse(values) else np.asarray(values)
     if values.ndim != 2 or values.dtype.kind not in "iuf" or not values.shape[1]:
         raise InputError(

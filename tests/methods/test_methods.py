@@ -293,9 +293,28 @@ def test_what_a_user_gets_is_the_default_and_parts_are_changed_in_ot_cfm():
     assert method(coupling="independent") == method("i-cfm")
 
 
-def test_aliases_in_yaml_are_refused(tmp_path):
-    """Ten lines of aliases to aliases are billions of values."""
-    path = tmp_path / "config.yaml"
-    path.write_text("method: &a [x, x]\nrecipe: [*a, *a]\n")
-    with pytest.raises(FileError, match=r"aliases such as \*a are not supported .*line 2"):
-        read_config(path)
+def nested(start, depth):
+    """Lists of nine aliases each of the list before: 9 to the power of `depth` values."""
+    lines = [f"{start} [x, x]"]
+    for k in range(depth):
+        aliases = ", ".join([f"*a{k}"] * 9)
+        lines.append(f"  - &a{k + 1} [{aliases}]")
+    return "\n".join(lines).replace("[x, x]", "\n  - &a0 [x, x]", 1)
+
+
+@pytest.mark.parametrize("start", ["method:", "recipe:\n  n_steps:"])
+def test_aliases_that_multiply_are_refused_before_they_are_shown(start, tmp_path):
+    (tmp_path / "a.yaml").write_text(nested(start, 8))
+    with pytest.raises(FileError, match=r"has [\d,]+ values by its aliases"):
+        read_config(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").write_text("recipe: &r\n  net: *r")
+    with pytest.raises(FileError, match="a value that contains itself"):
+        read_config(tmp_path / "b.yaml")
+    (tmp_path / "c.yaml").write_text("x: " + "[" * 5000)
+    with pytest.raises(FileError, match="cannot be read as YAML"):
+        read_config(tmp_path / "c.yaml")
+
+
+def test_an_alias_is_read(tmp_path):
+    (tmp_path / "a.yaml").write_text("recipe: {n_steps: &n 7, batch_size: *n}")
+    assert read_config(tmp_path / "a.yaml").recipe.batch_size == 7

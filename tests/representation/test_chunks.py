@@ -1,6 +1,7 @@
 """Expression that is worked on in parts, on disk and in Dask arrays, against that in memory."""
 
 import anndata
+import h5py
 import numpy as np
 import pytest
 from anndata import AnnData
@@ -177,3 +178,19 @@ def test_what_is_missing_is_named_where_dask_is_not_installed(
     monkeypatch.setattr(chunks, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"pip install 'cellflow-snapshots\[dask\]'"):
         cf.pp.embed(opened(semrau, tmp_path))
+
+
+@pytest.mark.parametrize("bad", [-1, 10**9])
+@pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_matrix])
+def test_entries_outside_a_sparse_matrix_are_named_before_scipy_crashes(bad, kind, tmp_path):
+    adata = AnnData(kind(np.random.default_rng(0).poisson(1.0, (30, 20)).astype(np.float32)))
+    adata.layers["counts"] = adata.X.copy()
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    with h5py.File(tmp_path / "a.h5ad", "r+") as file:
+        file["X/indices"][5] = file["layers/counts/indices"][5] = bad
+    where = "column" if kind is sparse.csr_matrix else "row"
+    for layer, name in ((None, "the expression matrix"), ("counts", "layer 'counts'")):
+        with pytest.raises(InputError, match=f"{name} is damaged: it has an entry at {where}"):
+            cf.pp.embed(open_cells(tmp_path / "a.h5ad"), layer=layer)
+    with pytest.raises(InputError, match="is damaged"):
+        next(map_chunks(open_cells(tmp_path / "a.h5ad").X, lambda x: x.sum()))
