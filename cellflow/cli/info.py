@@ -35,7 +35,8 @@ def info(path: Path, time_key: str | None) -> None:
     from cellflow.io.foreign_files import refuse_folder
 
     if path.is_dir() and path.suffix != ".zarr":
-        refuse_folder(path)
+        if not (path / "flow.json").exists():
+            refuse_folder(path)
         print_pairs(str(path), _describe_flow(Flow.load(path)))
         return
     adata = open_cells(path)
