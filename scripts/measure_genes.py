@@ -71,7 +71,7 @@ def errors(one: AnnData, other: AnnData, n_dims: int, embedding: Embedding | Non
         n_dims, inside = points.shape[1], np.zeros(len(genes), dtype=bool)
         plain = {"kind": "obsm", "centre": np.zeros(n_dims), "spread": np.ones(n_dims)}
         fitted = replace(fitted, linear=None, whitened=False, **plain)
-    extended = extend_to_genes(fitted, one, genes, points)
+    extended, _ = extend_to_genes(fitted, one, genes, points)
     names = list(extended.require_linear().genes)
     decoded = pd.DataFrame(extended.decode(others), second.index, names)[genes]
     guesses = {

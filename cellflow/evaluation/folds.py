@@ -27,11 +27,12 @@ from cellflow.io import (
     DEFAULT_WEIGHT,
     SideColumns,
     TimePoints,
-    detect_unit,
     load_matrices,
     log_times,
     time_key_of,
+    time_points_for_flow,
     time_points_of,
+    unit_of_name,
 )
 from cellflow.marginals import TimeAxis
 from cellflow.metrics import (
@@ -275,10 +276,14 @@ class Evaluation:
         self.adata, self.settings, self.representation = adata, settings, resolved.representation
         protocol = PROTOCOLS[settings.protocol]
         self.protocol = replace(protocol, start=settings.start or protocol.start)
-        self.points = time_points_of(adata, settings.time_key)
+        time_key = time_key_of(adata, settings.time_key)
+        if flow is not None and flow.time_key == time_key:
+            self.points = time_points_for_flow(adata, flow, time_key)
+        else:
+            self.points = time_points_of(adata, time_key)
         if self.points.notes:
-            log_times(self.points, time_key_of(adata, settings.time_key))
-        self.time_unit = detect_unit(adata, settings.time_key)
+            log_times(self.points, time_key)
+        self.time_unit = self.points.unit or unit_of_name(time_key)
         key = settings.replicate_key
         self.replicates = None if key is None else Replicates.read(adata, key)
         self.time_axis = settings.time_axis or self.protocol.flow_axis

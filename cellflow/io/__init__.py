@@ -16,6 +16,7 @@ from cellflow.io.flow_time_points import (
     convert_unit,
     shared_times,
     time_points_for_flow,
+    time_points_for_result,
     time_points_to_dict,
 )
 from cellflow.io.gene_names import GeneNames
@@ -25,6 +26,7 @@ from cellflow.io.populations import SideColumns, check_growth_key, populations
 from cellflow.io.scores import SCORES, read_scores, write_scores
 from cellflow.io.text_tables import TABLES, check_table_target, read_table, write_table
 from cellflow.io.time_columns import unknown_labels
+from cellflow.io.time_labels import unit_of_name
 from cellflow.io.time_points import (
     TimePoints,
     log_times,
@@ -81,8 +83,10 @@ __all__ = [
     "shared_times",
     "time_key_of",
     "time_points_for_flow",
+    "time_points_for_result",
     "time_points_of",
     "time_points_to_dict",
+    "unit_of_name",
     "unknown_labels",
     "write_copy",
     "write_h5ad",

@@ -68,14 +68,34 @@ def time_points_for_flow(adata: AnnData, flow: Flow, time_key: str | None = None
     course = flow.context.settings.get("course")
     if course is None:
         return time_points_of(adata, time_key or flow.time_key)
+    return _read_in_course(adata, time_key_of(adata, time_key or flow.time_key), course)
+
+
+def time_points_for_result(
+    adata: AnnData, entry: Mapping[str, Any], time_key: str | None = None
+) -> TimePoints:
+    """Read the times of all cells in the unit and by the labels of a result's record in `uns`.
+
+    As `time_points_for_flow`, but of a course with other names of stages the times are those of the
+    cells alone.
+    """
+    unit, course = str(entry["unit"]), entry.get("course")
+    key = time_key_of(adata, time_key)
+    if course is None or (unit == "rank" and unknown_labels(adata.obs[key], course["labels"])):
+        return convert_unit(time_points_of(adata, key), unit)
+    return _read_in_course(adata, key, course)
+
+
+def _read_in_course(adata: AnnData, key: str, course: Mapping[str, Any]) -> TimePoints:
+    """Read the times of a column by the labels, unit and origin of a stored course."""
     try:
-        known = dict(zip(course["labels"], map(float, course["times"]), strict=True))
+        labels = [str(label) for label in course["labels"]]
+        known = dict(zip(labels, map(float, course["times"]), strict=True))
         unit, origin = str(course["unit"]), str(course.get("origin", ""))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"the times stored in the flow are not in cellflow's format: {course!r:.80}"
         ) from error
-    key = time_key_of(adata, time_key or flow.time_key)
     foreign = unknown_labels(adata.obs[key], known)
     if foreign and unit == "rank" and not is_numeric_dtype(adata.obs[key]):
         raise _unknown_times(foreign, known)

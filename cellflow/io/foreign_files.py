@@ -7,6 +7,7 @@ from pathlib import Path
 
 import h5py
 
+from cellflow._checks import format_list
 from cellflow._errors import FileError
 
 #: First bytes of gzip.
@@ -29,11 +30,24 @@ _SAME = {"txt": "tsv", "tab": "tsv", "rdata": "rds", "rda": "rds", "xls": "xlsx"
 
 
 def refuse_folder(path: Path) -> None:
-    """Raise `FileError` for the folder of a 10x matrix, with the call that converts it."""
-    for name in ("matrix.mtx.gz", "matrix.mtx"):
-        if (path / name).is_file():
-            call = f'scanpy.read_10x_mtx("{path}").write_h5ad("{path.name or "cells"}.h5ad")'
-            raise FileError(f"{path} is a folder with a 10x matrix; convert it: {call}")
+    """Raise `FileError` for a folder in place of a file of cells, with the way to what is in it."""
+    if not path.is_dir():
+        return
+    found = {entry.name for entry in path.iterdir()}
+    cells = sorted(name for name in found if name.endswith((".h5ad", ".zarr", ".zarr.zip")))
+    if {"matrix.mtx", "matrix.mtx.gz"} & found:
+        call = f'scanpy.read_10x_mtx("{path}").write_h5ad("{path.name or "cells"}.h5ad")'
+        raise FileError(f"{path} is a folder with a 10x matrix; convert it: {call}")
+    if "flow.json" in found:
+        raise FileError(f"{path} is a saved flow (--flow), and not a file of cells")
+    if {".zgroup", "zarr.json"} & found:
+        raise FileError(f"{path} is a zarr store without its ending: rename it {path.name}.zarr")
+    if cells:
+        raise FileError(f"{path} is a folder; files of cells in it: {format_list(cells)}")
+    raise FileError(
+        f"{path} is a folder, and neither a file of cells nor a saved flow; for a folder of images "
+        f"run cellflow image data {path}"
+    )
 
 
 def refuse_by_name(path: Path) -> None:

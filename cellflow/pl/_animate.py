@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from cellflow._checks import check_positive
 from cellflow._keys import REPRESENTATION, TIME, TRAJECTORIES, TRAJECTORY, WEIGHT, read_record
-from cellflow.io import TimePoints, convert_unit, plural_unit, time_points_of
+from cellflow.io import TimePoints, plural_unit, time_points_for_result
 from cellflow.pl._canvas import (
     PALE,
     PREDICTED,
@@ -89,7 +89,7 @@ def animate(
     plane = Plane.of(adata, representation, basis, components)
     entry: dict[str, Any] = read_record(paths.uns, TRAJECTORIES)  # type: ignore[assignment]
     ax = canvas(ax)
-    points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
+    points = time_points_for_result(adata, entry, time_key)
     colours = np.tile(to_rgba(PREDICTED, 0.85), (paths.n_obs, 1))
     if groups is not None:
         each = path_colours(

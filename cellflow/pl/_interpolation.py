@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from cellflow._errors import InputError
 from cellflow._keys import FIT, INTERPOLATE, REPRESENTATION, read_cautions, read_record
-from cellflow.io import convert_unit, format_time, time_points_of
+from cellflow.io import format_time, time_points_for_result
 from cellflow.pl._canvas import (
     PALE,
     PREDICTED,
@@ -72,7 +72,7 @@ def interpolation(
         raise InputError(
             "predicted must be a result of cellflow.tl.interpolate (cellflow interpolate)"
         )
-    points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
+    points = time_points_for_result(adata, entry, time_key)
     plane = Plane.of(adata, representation, basis, components)
     is_own = ax is None
     ax = canvas(ax)

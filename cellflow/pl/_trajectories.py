@@ -14,13 +14,7 @@ from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, TRAJECTORY, read_record
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.io import (
-    TimePoints,
-    convert_unit,
-    plural_unit,
-    time_points_for_flow,
-    time_points_of,
-)
+from cellflow.io import TimePoints, plural_unit, time_points_for_flow, time_points_for_result
 from cellflow.pl._canvas import (
     PALE,
     canvas,
@@ -117,7 +111,7 @@ def trajectories(
     else:
         representation, paths = read_paths(flow)
         entry: dict[str, Any] = read_record(flow.uns, TRAJECTORIES)  # type: ignore[assignment]
-        points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
+        points = time_points_for_result(adata, entry, time_key)
         beyond, certain = bool(entry["extrapolated"]), "n_samples" not in entry
         chosen = np.sort(generator.permutation(len(paths))[:n_cells])
         paths = [paths[k] for k in chosen]

@@ -66,7 +66,7 @@ def _check_cells(inputs: ReportInputs) -> Iterator[str]:
     if few := [f"{format_number(time)} ({n})" for time, n in inputs.n_cells.items() if n < _FEW]:
         yield f"Few cells, so that their distribution is hardly known, at: {format_list(few)}."
     jumps = [
-        f"{early:g} to {late:g} ({before:,} to {after:,})"
+        f"{format_number(early)} to {format_number(late)} ({before:,} to {after:,})"
         for (early, before), (late, after) in pairwise(inputs.n_cells.items())
         if max(before, after) > _JUMP * min(before, after)
     ]
@@ -77,7 +77,7 @@ def _check_cells(inputs: ReportInputs) -> Iterator[str]:
         )
     lengths = [late - early for early, late in pairwise(times)]
     wide = [
-        f"{early:g} to {late:g}"
+        f"{format_number(early)} to {format_number(late)}"
         for early, late in pairwise(times)
         if late - early > _WIDE * median(lengths)
     ]

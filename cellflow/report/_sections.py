@@ -140,7 +140,8 @@ def paths(inputs: ReportInputs) -> Section:
             ),
             Figure.of(
                 pl.interpolation(adata, predicted, time_key=key, show=False),
-                f"Cells predicted at {middle:g}, in the longest interval, among those observed.",
+                f"Cells predicted at {format_number(middle)}, in the longest interval, among "
+                "those observed.",
             ),
         ],
     )

@@ -9,8 +9,6 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from cellflow._checks import format_list
-from cellflow._log import log_info
 from cellflow.representation.chunks import map_chunks
 from cellflow.representation.expression import Matrix, find_genes, read_expression
 from cellflow.representation.representation import LinearMap, Representation
@@ -20,8 +18,8 @@ from cellflow.training.devices import cpu_threads
 
 def extend_to_genes(
     fitted: Representation, adata: AnnData, genes: Sequence[str], points: np.ndarray
-) -> Representation:
-    """Return a representation that decodes more genes, and report how much of them it explains.
+) -> tuple[Representation, dict[str, float]]:
+    """Return a representation that decodes more genes, and how much of their variance it explains.
 
     A gene outside the representation is regressed on the points of the cells, as principal axes
     are the regression of the genes inside it. Without any map to genes, as of a latent space, the
@@ -47,22 +45,17 @@ def extend_to_genes(
     known = set(linear.genes)
     new = tuple(gene for gene in dict.fromkeys(genes) if gene not in known)
     if not new:
-        return fitted
+        return fitted, {}
     x = _read_genes(fitted, adata, new)
     components = points.astype(np.float64) * fitted.spread + fitted.centre
     mean, slopes, explained = _regress(x, components)
-    shares = (f"{gene} ({share:.0%})" for gene, share in zip(new, explained, strict=True))
-    log_info(
-        f"not among the {len(known)} genes of the representation, decoded by regression on its "
-        f"{fitted.n_dims} dimensions (share of variance explained): {format_list(shares)}"
-    )
     extended = LinearMap(
         genes=(*linear.genes, *new),
         mean=np.append(linear.mean, mean),
         scale=np.append(linear.scale, np.ones(len(new))),
         loadings=np.vstack([linear.loadings, slopes.T]),
     )
-    return replace(fitted, linear=extended)
+    return replace(fitted, linear=extended), dict(zip(new, explained.tolist(), strict=True))
 
 
 def _without_genes(n_dims: int) -> LinearMap:

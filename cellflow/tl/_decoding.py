@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from cellflow._checks import format_list
+from cellflow._log import log_info
 from cellflow.io import GeneNames
 from cellflow.representation import Representation, extend_to_genes
 from cellflow.tl._time_course import TimeCourse
@@ -46,6 +48,20 @@ def choose_genes(
         names.find_all([name for name in given if not decoded.find(name)])
     wanted = [names.ids[column] for name in given for column in names.find(name)]
     if not set(wanted) <= set(decoded.ids):
-        fitted = extend_to_genes(fitted, course.adata, wanted, course.cells.x.cpu().numpy())
+        points = course.cells.x.cpu().numpy()
+        fitted, explained = extend_to_genes(fitted, course.adata, wanted, points)
+        _report(names, explained, fitted.n_dims)
         decoded = names.of(fitted.require_linear().genes)
     return fitted, decoded, decoded.find_all(given)
+
+
+def _report(names: GeneNames, explained: Mapping[str, float], n_dims: int) -> None:
+    """Report the genes that are decoded by regression, and how well."""
+    labels = names.of(list(explained)).labels
+    shares = (
+        f"{label} ({share:.0%})" for label, share in zip(labels, explained.values(), strict=True)
+    )
+    log_info(
+        "genes that the representation was not made of are decoded by regression on its "
+        f"{n_dims} dimensions (share of their variance explained): {format_list(shares)}"
+    )

@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy.special import entr
 
-from cellflow._checks import format_list
+from cellflow._checks import format_list, format_number
 from cellflow._errors import InputError
 from cellflow._keys import ENTROPY, FATE, PROBABILITIES, TERMINAL, read_record, write_record
 from cellflow._log import log_info
@@ -167,7 +167,7 @@ def fates(
         labels = groups_of(adata, groups)
     ends = TerminalCells.find(course, labels, time, groups or TERMINAL)
     usable = np.isin(course.elapsed, [each for each in course.times if each <= ends.times[-1]])
-    selected = course.select(cells, usable, f"at or before time {ends.times[-1]:g}")
+    selected = course.select(cells, usable, f"at or before time {format_number(ends.times[-1])}")
     columns = _name_columns(adata, ends.names, key_added)
     probabilities = _propagate(course, estimator, ends, selected)
     certain = by == "coupling" or (by == "flow" and n_samples is None)

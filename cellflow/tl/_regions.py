@@ -11,7 +11,7 @@ from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._keys import INTERPOLATE, REPRESENTATION, WEIGHT, read_record
 from cellflow._random import RNG, resolve_seed
-from cellflow.io import convert_unit, groups_of, time_points_of
+from cellflow.io import groups_of, time_points_for_result
 from cellflow.metrics import Cloud, wasserstein
 from cellflow.representation import read_slots
 
@@ -73,7 +73,7 @@ def regions(
         raise InputError("predicted is not a result of cellflow.tl.interpolate")
     check_positive(n_neighbors, "n_neighbors")
     check_positive(max_cells, "max_cells")
-    points = convert_unit(time_points_of(adata, time_key), str(entry["unit"]))
+    points = time_points_for_result(adata, entry, time_key)
     real = adata[points.elapsed == points.find(float(entry["time"]))]
     groups = groups_of(real, by)
     there, here = fitted.transform(real), np.asarray(predicted.obsm[REPRESENTATION], dtype=float)

@@ -248,6 +248,7 @@ class TimeCourse:
 
     def provenance(self, seed: int | None = None) -> dict[str, Any]:
         """Return the provenance of a result for `uns`: flow, data, seed, time column, versions."""
+        course = self.flow.context.settings.get("course")
         return {
             "flow_id": self.flow.fingerprint,
             "data": self.flow.inputs.data,
@@ -256,6 +257,12 @@ class TimeCourse:
             "versions": versions(),
             "time_key": self.time_key,
             "unit": self.time_points.unit,
+            "course": course
+            and {
+                **course,
+                "labels": np.array(course["labels"], dtype=object),
+                "times": np.array(course["times"]),
+            },
         }
 
     def _per_cell(self, values: list[float]) -> Tensor:

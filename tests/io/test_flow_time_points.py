@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
 import cellflow as cf
-from cellflow.io import time_points_for_flow
+from cellflow.io import time_points_for_flow, time_points_for_result
 
 STAGES = ["alpha", "beta", "gamma", "delta"]
 MIXED = ["24h", "day 2", "day 3", "day 4"]
@@ -139,6 +140,19 @@ def test_a_part_after_birth_counts_from_conception_as_the_whole(course, quick):
     assert (points.times, points.to_elapsed("P3")) == ((20, 24), 22)
     other = with_times(course, ["P0", "P2", "P3", "P4"])
     assert time_points_for_flow(other, flow).times == (19, 21, 22, 23)
+
+
+def test_results_are_compared_on_the_clock_of_their_flow(course, quick, tmp_path):
+    whole = with_times(course, ["E18.5", "P0", "P1", "P5"])
+    whole.obs["side"] = np.where(whole.obsm["X_pca"][:, 1] > 0, "up", "down")
+    predicted = cf.tl.interpolate(whole, fitted(whole, quick), "P1")
+    predicted.write_h5ad(tmp_path / "p.h5ad")
+    part = later(whole)
+    assert cf.io.time_points_of(part).times == (1, 5)
+    for result in (predicted, anndata.read_h5ad(tmp_path / "p.h5ad")):
+        entry = result.uns["cellflow"]["interpolate"]
+        assert time_points_for_result(part, entry).times == (20, 24)
+        assert cf.tl.regions(part, result, "side")["n_real"].sum() == 60
 
 
 def test_flows_that_keep_no_times_take_them_as_they_stand(course, quick):

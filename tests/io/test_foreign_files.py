@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scanpy as sc
 
+import cellflow as cf
 from cellflow import FileError
 from cellflow.io import open_cells, read_h5ad
 
@@ -67,8 +68,30 @@ def test_folders_with_a_matrix_are_named(run, tmp_path):
     folder = tmp_path / "filtered"
     folder.mkdir()
     (folder / "matrix.mtx.gz").write_bytes(gzip.compress(b"%"))
+    said = f'scanpy.read_10x_mtx("{folder}").write_h5ad("filtered.h5ad")'
     for words in (["info", folder], ["embed", folder, "--output", "e.h5ad"]):
-        code, _, err = run(*words)
-        assert code == 2
-        assert f'scanpy.read_10x_mtx("{folder}").write_h5ad("filtered.h5ad")' in err
-        assert len(err.splitlines()) == 1
+        _check_refused(run(*words), said)
+
+
+def _check_refused(result, said):
+    code, _, err = result
+    assert code == 2
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_other_folders_lead_to_what_is_in_them(run, course, quick, tmp_path):
+    folder = tmp_path / "more"
+    folder.mkdir()
+    embed = ["embed", "--output", "e.h5ad"]
+    for words in (["info"], embed):
+        _check_refused(run(*words, folder), f"run cellflow image data {folder}")
+    (folder / "zarr.json").touch()
+    _check_refused(run("info", folder), "rename it more.zarr")
+    (folder / "zarr.json").unlink()
+    course.write_h5ad(folder / "day.h5ad")
+    for words in (["info"], embed):
+        _check_refused(run(*words, folder), "files of cells in it: day.h5ad")
+    cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False).save(tmp_path / "flow")
+    _check_refused(run(*embed, "flow"), "flow is a saved flow (--flow)")
+    assert run("info", "flow")[0] == 0

@@ -21,7 +21,7 @@ def test_round_trip(course, tmp_path):
 def test_missing_foreign_and_truncated_files_are_refused(course, tmp_path):
     with pytest.raises(FileError, match="does not exist"):
         read_h5ad(tmp_path / "none.h5ad")
-    with pytest.raises(FileError, match="is not a file"):
+    with pytest.raises(FileError, match="is a folder, and neither a file of cells nor"):
         read_h5ad(tmp_path)
     text = tmp_path / "text.h5ad"
     text.write_text("these are no cells")
