@@ -75,7 +75,7 @@ def check_not_named(path: Path, what: str) -> None:
     if path.suffix.lower() in _FILES:
         raise InputError(
             f"cannot write {path}: {what} would have the name of a {path.suffix} file; leave the "
-            f"ending out, as in {_bare_name(path)}"
+            f"ending out, as in {_bare_name(path) or 'output'}"
         )
 
 
@@ -83,7 +83,7 @@ def _bare_name(path: Path) -> str:
     """Return the name of a path without endings of files."""
     while path.suffix.lower() in _FILES or path.suffix[1:].isalpha():
         path = path.with_suffix("")
-    return path.name.removeprefix(".")
+    return "" if path.name.lower() in _FILES else path.name.removeprefix(".")
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
@@ -142,8 +142,11 @@ def follow_link(path: Path) -> Path:
 
 def _check_place(path: Path, target: Path) -> None:
     """Raise `FileError` for devices, pipes, system folders, and the inside of a flow or store."""
+    # Clusters may keep temporary files in memory, under /dev/shm.
+    temporary = os.path.realpath(tempfile.gettempdir())
     for place in (path.absolute(), target):
-        if any(place.is_relative_to(system) for system in _SYSTEM):
+        is_system = any(place.is_relative_to(system) for system in _SYSTEM)
+        if is_system and not place.is_relative_to(temporary):
             raise FileError(
                 f"cannot write {path}: results are files and folders, and are not written under "
                 f"{', '.join(map(str, _SYSTEM))}; choose another path"

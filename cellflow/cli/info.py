@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
+    from cellflow._errors import InputError
     from cellflow.flow import Flow
     from cellflow.io import TimePoints
 
@@ -40,9 +41,13 @@ def info(path: Path, time_key: str | None) -> None:
         print_pairs(str(path), _describe_flow(Flow.load(path)))
         return
     adata = open_cells(path)
-    print_pairs(str(path), _describe_matrices(adata) | _describe_times(adata, time_key))
+    times, problem = _describe_times(adata, time_key)
+    print_pairs(str(path), _describe_matrices(adata) | times)
     if not adata.obs.empty:
         print_table("\nobs", ("column", "kind", "values", "missing", "examples"), _obs_rows(adata))
+    if problem is not None:
+        # The rest of the file is described, and a script still learns that its times are wrong.
+        raise problem
 
 
 def _describe_matrices(adata: AnnData) -> dict[str, str]:
@@ -86,24 +91,30 @@ def _name_first(names: Sequence[str], n: int = 3) -> str:
     return ", ".join(names[:n]) + (", ..." if len(names) > n else "")
 
 
-def _describe_times(adata: AnnData, time_key: str | None) -> dict[str, str]:
-    """Describe the times that would be taken, or else the columns that could be named."""
+def _describe_times(
+    adata: AnnData, time_key: str | None
+) -> tuple[dict[str, str], InputError | None]:
+    """Describe the times that would be taken, or else the columns that could be named.
+
+    Returned beside it is the error of a column that cannot be read, if no other can.
+    """
     from cellflow._errors import InputError
     from cellflow._keys import INTERPOLATE, PULL, PUSH, START_TIME, TIME, TRAJECTORIES, read_record
     from cellflow.io import time_key_of, time_points_of
     from cellflow.io.obs_summary import find_time_columns
 
     if time_key is not None:
-        return _describe_points(time_key, time_points_of(adata, time_key))
+        return _describe_points(time_key, time_points_of(adata, time_key)), None
     predictions = (INTERPOLATE, PUSH, PULL, TRAJECTORIES)
     if START_TIME in adata.obs and any(read_record(adata.uns, key) for key in predictions):
-        return {"times": f"of predicted cells, in {TIME}; flows are fitted to measured cells"}
-    pairs, others = {}, find_time_columns(adata)
+        text = f"of predicted cells, in {TIME}; flows are fitted to measured cells"
+        return {"times": text}, None
+    pairs, problem, others = {}, None, find_time_columns(adata)
     try:
         taken = time_key_of(adata)
     except InputError:
         if not others:
-            return {"times": "no column of obs looks like times; name one with --time-key"}
+            return {"times": "no column of obs looks like times; name one with --time-key"}, None
         pairs["times"] = "name a column with --time-key; these can be read:"
     else:
         others.pop(taken, None)
@@ -111,9 +122,10 @@ def _describe_times(adata: AnnData, time_key: str | None) -> dict[str, str]:
             pairs |= _describe_points(taken, time_points_of(adata, taken))
         except InputError as error:
             pairs["times"] = f"taken from {taken}, which cannot be read: {error}"
+            problem = None if others else error
         if others:
             pairs["other times"] = "can be named with --time-key:"
-    return pairs | {f"  {name}": _count_cells(points) for name, points in others.items()}
+    return pairs | {f"  {name}": _count_cells(points) for name, points in others.items()}, problem
 
 
 def _describe_points(name: str, points: TimePoints) -> dict[str, str]:

@@ -234,7 +234,9 @@ def time_key_of(adata: AnnData, time_key: str | None = None) -> str:
 
 def usual_time_key(names: Iterable[Hashable]) -> str | None:
     """Return the first of the names that is a usual one of times, in upper or lower case."""
-    found = {str(name).lower(): str(name) for name in names}
+    known = [str(name) for name in names]
+    # Of `Day` and `day`, the latter.
+    found = {name.lower(): name for name in known} | {name: name for name in known}
     return next((found[name] for name in USUAL_TIME_KEYS if name in found), None)
 
 

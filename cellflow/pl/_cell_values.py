@@ -25,6 +25,8 @@ def values_of(adata: AnnData, color: str, gene_symbols: str | None = None) -> pd
         If there is no such column or gene, or several genes have the symbol.
     """
     columns = [str(name) for name in adata.obs]
+    if gene_symbols is not None:
+        check_choice(gene_symbols, map(str, adata.var), "var column of gene symbols")
     if color in columns:
         return adata.obs[color]
     layer, names = None, GeneNames.read(adata.var, gene_symbols)

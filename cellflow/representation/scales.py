@@ -12,7 +12,7 @@ from scipy import sparse
 
 from cellflow._errors import CellflowWarning, InputError
 from cellflow.representation.chunks import is_dask, map_chunks, moments
-from cellflow.representation.expression import Matrix, compute_depths, is_counts
+from cellflow.representation.expression import Matrix, check_indices, compute_depths, is_counts
 from cellflow.training.devices import cpu_threads
 
 #: Largest number of features of a panel, of proteins for example; transcriptomes have more.
@@ -243,6 +243,7 @@ def _sample(x: Matrix) -> Matrix:
     step = max(1, x.shape[0] // _SAMPLE)
     part = x[::step][:_SAMPLE]
     part = part.compute() if is_dask(part) else part
+    check_indices(part, "the expression matrix")
     return (sparse.csr_matrix(part) if sparse.issparse(part) else np.asarray(part)).astype(
         np.float64
     )

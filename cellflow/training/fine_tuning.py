@@ -24,17 +24,21 @@ def check_tunable(prior: Flow, marginals: Marginals) -> None:
     InputError
         If the flow has other networks, or its path starts from noise at every time.
     """
-    if prior.nets.roles != ("velocity",):
-        raise InputError(
-            "objective 'oat' fine-tunes flows of a velocity alone, and the prior has "
-            f"{' and '.join(prior.nets.roles)}; fit it with objective 'velocity' "
-            "(method 'ot-cfm' or 'i-cfm')"
-        )
+    _check_roles(prior)
     from_noise = isinstance(marginals.populations[0], Gaussian)
     if prior.method.path.draws_source and not from_noise:
         raise InputError(
             "the prior starts from noise at every time (path 'target'), and fine-tuning from the "
             "points of the time before; fit it with path 'straight'"
+        )
+
+
+def _check_roles(prior: Flow) -> None:
+    if prior.nets.roles != ("velocity",):
+        raise InputError(
+            "objective 'oat' fine-tunes flows of a velocity alone, and the prior has "
+            f"{' and '.join(prior.nets.roles)}; fit it with objective 'velocity' "
+            "(method 'ot-cfm' or 'i-cfm')"
         )
 
 
@@ -53,8 +57,10 @@ def resolve_fine_tuning(
     Raises
     ------
     InputError
-        For a method of another objective, unknown names, or numbers out of range.
+        For a flow of other nets than a velocity, a method of another objective, unknown names, or
+        numbers out of range.
     """
+    _check_roles(prior)
     changes = {name: value for name, value in changes.items() if value is not None}
     if isinstance(method, str):
         changes = {"sigma": choose_sigma(prior), **changes}

@@ -111,3 +111,12 @@ def test_columns_are_described(values, kind, examples):
     assert found.kind == kind
     assert found.examples.startswith(examples)
     assert (found.n_values, found.n_missing) == (len(set(values)), 0)
+
+
+def test_times_that_cannot_be_read_end_the_description_with_an_error(run, stages, tmp_path):
+    stages.obs = stages.obs[["cell_type"]].assign(day=["0", "1", "1e400"] * (stages.n_obs // 3))
+    stages.write_h5ad(tmp_path / "stages.h5ad")
+    code, out, err = run("info", tmp_path / "stages.h5ad")
+    assert code == 2
+    assert "cell_type" in out
+    assert "'1e400'" in err

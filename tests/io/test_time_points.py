@@ -270,6 +270,8 @@ def test_usual_names_are_found_in_upper_case(course):
     assert time_key_of(course) == "Day"
     with pytest.raises(InputError, match="no obs column 'day'; there are: Day"):
         time_key_of(course, "day")
+    course.obs = course.obs.assign(day=1, DAY=2)
+    assert time_key_of(course) == "day"
 
 
 def test_finding_times_by_number_and_label():

@@ -47,6 +47,8 @@ def test_cells_are_coloured_by_a_gene_of_a_symbol(arrows, rng):
     np.testing.assert_array_equal(*(each.collections[0].get_facecolors() for each in (ax, full)))
     with pytest.raises(cf.InputError, match=r"'TWICE' is the symbol of 2 genes; .*: ENSG0"):
         cf.pl.velocity_grid(cells, basis="pca", color="TWICE", show=False)
+    with pytest.raises(cf.InputError, match="unknown var column of gene symbols 'name'"):
+        cf.pl.velocity_stream(cells, basis="pca", color="day", gene_symbols="name", show=False)
     with pytest.raises(cf.InputError, match=r"unknown obs column or gene 'HES2' .did you mean 'HE"):
         cf.pl.velocity_stream(cells, basis="pca", color="HES2", show=False)
 

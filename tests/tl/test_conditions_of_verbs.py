@@ -78,12 +78,13 @@ def test_distance_from_data_is_that_from_cells_of_like_doses(rng):
     assert moved[-1] < 2 < 3 < moved[0]
 
 
-@pytest.mark.parametrize("keys", [{"condition_keys": ["dose"]}, {"label_key": "dose"}])
+@pytest.mark.parametrize("keys", [{"condition_keys": ["dose"]}, {"label_key": "name"}])
 @pytest.mark.parametrize("doses", ["few", "many"])
 @pytest.mark.parametrize("max_cells", [None, 24])
 def test_the_midpoint_pairs_cells_of_a_dose(doses, keys, max_cells, rng):
     """Half way all cells meet; cells that are coupled across doses stay where they are."""
     adata = crossing(DOSES[doses], rng)
+    adata.obs["name"] = adata.obs["dose"].astype(str)
 
     def score(**options):
         settings = {"use_rep": "X_pca", "whiten": False, "max_cells": max_cells, **options}

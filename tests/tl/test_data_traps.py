@@ -163,9 +163,13 @@ REFUSED = {
         lambda: with_days(course(), np.r_[np.inf, np.inf, course().obs["day"][2:]]),
         r"obs\['day'\] has values that are not times: (np\.float64\()?inf",
     ),
-    "dates": (
-        lambda: with_days(course(), pd.to_datetime(np.repeat(["2020-01-01", "2020-01-02"], 30))),
-        r"obs\['day'\] is of type datetime64.*; expected numbers",
+    "truth values": (
+        lambda: with_days(course(), np.repeat([True, False], 30)),
+        r"obs\['day'\] is of type bool; expected numbers",
+    ),
+    "one date": (
+        lambda: with_days(course(), pd.to_datetime(np.repeat(["2020-01-01"], 60))),
+        r"obs\['day'\] has a single time \(2020-01-01\)",
     ),
     "words without an order": (
         lambda: with_days(course(), np.repeat(["early", "noon", "late"], 20)),

@@ -88,6 +88,13 @@ def test_all_data_sets_of_a_benchmark_before_the_first(cells, idle):
         )
 
 
+def test_a_flow_that_cannot_be_fine_tuned(cells, request):
+    flow = linear_flow(cells, np.zeros((3, 3)), np.ones(3), [0, 1, 2, 4], rate=0.1)
+    request.getfixturevalue("idle")
+    with pytest.raises(InputError, match="fine-tunes flows of a velocity alone"):
+        cf.tl.finetune(cells, flow, progress=False)
+
+
 @pytest.mark.parametrize(
     ("verb", "settings", "message"),
     [
@@ -110,7 +117,7 @@ def test_all_data_sets_of_a_benchmark_before_the_first(cells, idle):
         ("interpolate", {"time": 77}, "77"),
     ],
 )
-def test_verbs_that_follow_cells(cells, monkeypatch, request, verb, settings, message):
+def test_verbs_that_follow_cells(cells, request, verb, settings, message):
     flow = linear_flow(cells, np.zeros((3, 3)), np.ones(3), [0, 1, 2, 4])
     request.getfixturevalue("idle")
     with pytest.raises(InputError, match=message):
