@@ -212,7 +212,7 @@ BAD = {
     "seed": ({"seeds": ["a"]}, "seeds must be whole numbers from 0, got 'a'"),
     "jobs": ({"jobs": 0}, "jobs must be positive"),
     "representation": ({"use_rep": "X"}, "data 'data': no obsm key 'X'"),
-    "no expression": ({"use_rep": None}, "data 'data': the data have no expression"),
+    "no expression": ({"use_rep": None}, "data 'data': X is empty, so there is no expression"),
     "dimensions": ({"n_dims": 4}, "data 'data': n_dims 4 is more"),
     "time": ({"times": 4}, "data 'data': time 4 has no neighbours"),
     "no time": ({"times": []}, "data 'data': no times were given"),
