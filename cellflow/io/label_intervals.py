@@ -12,6 +12,7 @@ import pandas as pd
 from cellflow._checks import format_list, format_number
 from cellflow._errors import CellflowWarning, InputError
 from cellflow.io.conditions import read_column
+from cellflow.io.groups import check_groups
 
 #: Names of times by elapsed time, as the column of the user has them.
 TimeNames = Mapping[float, str]
@@ -60,6 +61,8 @@ def check_label_intervals(
         before, after = (set(labels[elapsed == time]) for time in (start, stop))
         interval = f"{name_time_point(start, names)} to {name_time_point(stop, names)}"
         if not before & after:
+            for key in keys:
+                check_groups(obs[key])
             raise InputError(
                 f"no value of {columns} has cells both at {name_time_point(start, names)} "
                 f"({format_list(sorted(before))}) and at {name_time_point(stop, names)} "

@@ -19,7 +19,6 @@ from cellflow._checks import check_choice, check_finite, format_number
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, read_record
 from cellflow.io.conditions import Conditions, number_groups
-from cellflow.io.groups import check_groups
 from cellflow.io.label_intervals import TimeNames, check_label_intervals
 from cellflow.marginals import Marginals, Population, TimeAxis
 
@@ -81,8 +80,6 @@ class SideColumns:
         -------
         The encoding of conditions, without their weights in costs.
         """
-        if self.label_key in adata.obs:
-            check_groups(adata.obs[self.label_key])
         conditions = Conditions.fit(adata.obs, condition_keys, elapsed, label_key=self.label_key)
         labels = self.label_keys(conditions)
         check_label_intervals(adata.obs, labels, elapsed, time_names, warn=False)
