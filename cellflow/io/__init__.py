@@ -48,7 +48,6 @@ __all__ = [
     "TimeNames",
     "TimePoints",
     "check_cells_target",
-    "check_copy_target",
     "check_groups",
     "check_growth_key",
     "check_table_target",

@@ -9,6 +9,8 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from anndata import AnnData
+from scipy import sparse
 
 import cellflow as cf
 from cellflow import FileError, InputError
@@ -236,3 +238,21 @@ def test_commands_take_a_zarr_store(run, zarr_store):
     ):
         code, _, err = run(*words)
         assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    "x",
+    [sparse.csr_matrix((6, 4), dtype=np.float32), np.zeros((6, 0)), None, np.ones((6, 4), bool)],
+)
+@pytest.mark.parametrize(("start", "end"), [(".h5ad", ".zarr.zip"), (".zarr", ".h5ad")])
+def test_empty_and_odd_matrices_are_copied_between_formats(x, start, end, tmp_path):
+    pytest.importorskip("zarr")
+    obs = pd.DataFrame({"day": [0, 1] * 3}, index=list("abcdef"))
+    uns = {"none": np.array([]), "words": np.array(["a", "b"], dtype=object)}
+    uns["records"] = np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f4")])
+    write_h5ad(AnnData(x, obs=obs, uns=uns), tmp_path / f"a{start}")
+    write_copy(open_cells(tmp_path / f"a{start}"), tmp_path / f"a{start}", tmp_path / f"b{end}")
+    copy = read_h5ad(tmp_path / f"b{end}")
+    assert copy.shape == (6, 0 if x is None else x.shape[1])
+    assert copy.uns["words"].tolist() == ["a", "b"]
+    assert copy.uns["records"]["b"].tolist() == [2.0]
