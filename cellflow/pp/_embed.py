@@ -58,8 +58,9 @@ def embed(
         - `linear`: values normalised by depth or gene length (CPM, TPM, FPKM). They are normalised
           and log-transformed as counts are; if their noise is that of counts, in units of one
           count.
-        - `normalised`: log-normalised values, used as they are. Those normalised to more than 20
-          times the counts of a cell, such as log2(CPM + 1), are normalised again.
+        - `normalised`: log-normalised values. Where these show their counts, as log1p of 10,000 per
+          cell does, components are of the logarithm in units of one count, and predicted
+          expression is on the scale of the values again. Others are used as they are.
         - `other`: values below zero, or panels of up to 200 features, such as proteins. Channels of
           a panel are scaled to unit variance.
         - `auto`: whole numbers are counts. Of other values without negative ones, those are
@@ -87,8 +88,9 @@ def embed(
     `obsm[key_added]`
         Points, shape (cells, n_dims), float32.
     `uns["cellflow"]["representations"][key_added]`
-        The map: `kind`, `source`, `log_base`, `target_sum`, `n_genes`, `genes`, `gene_units`,
-        `mean`, `scale`, `loadings`, `centre`, `spread`, `whitened`.
+        The map: `kind`, `source`, `log_base`, `unit`, `target_sum`, `n_genes`, `genes`,
+        `gene_units`, `mean`, `scale`, `decoded_mean`, `decoded_scale`, `loadings`, `centre`,
+        `spread`, `whitened`.
 
     Raises
     ------

@@ -131,7 +131,7 @@ def _fit_expression(
     scale = fit_scale(x, kind, seen.depth)
     if scale.target_sum:
         _warn_of_empty_cells(seen.depth)
-    x = scale.to_log(x)
+    stored, x = x, scale.to_log(x)
     genes = _select_genes(x, log_scale=kind != "other")
     x = x[:, genes]
     _, mean, variance = moments(x)
@@ -146,14 +146,30 @@ def _fit_expression(
         scale=spread,
         loadings=_principal_axes(x, mean, spread, n_dims),
     )
+    if scale.log_base:
+        linear = _decode_to(stored[:, genes], x, linear)
     fitted = replace(
         _make_unwhitened(kind, settings.layer or "", linear, n_dims),
         log_base=scale.log_base,
+        unit=scale.unit,
         target_sum=scale.target_sum,
         n_genes=len(names) if scale.target_sum else 0,
         gene_units=None if scale.gene_units is None else scale.gene_units[genes],
     )
     return fitted, lambda: moments(x, linear.encode)
+
+
+def _decode_to(stored: Matrix, x: Matrix, linear: LinearMap) -> LinearMap:
+    """Let a map of x decode to the stored values, by a regression of each gene through its mean.
+
+    Decoded means are those of the stored values. The curve between both scales would not give
+    them: decoded expression is a mean of cells with and without counts.
+    """
+    (_, mean, spread), (_, _, variance) = moments(stored), moments(x)
+    sums = moments(stored + x)[2]
+    covariance = (sums - spread - variance) / 2
+    slope = np.divide(covariance, variance, out=np.ones_like(variance), where=variance > CONSTANT)
+    return replace(linear, decoded_mean=mean, decoded_scale=linear.scale * slope)
 
 
 def _spread_of_genes(variance: np.ndarray, *, is_panel: bool) -> np.ndarray:

@@ -55,6 +55,12 @@ def extend_to_genes(
         scale=np.append(linear.scale, np.ones(len(new))),
         loadings=np.vstack([linear.loadings, slopes.T]),
     )
+    if linear.decoded_mean is not None and linear.decoded_scale is not None:
+        extended = replace(
+            extended,
+            decoded_mean=np.append(linear.decoded_mean, mean),
+            decoded_scale=np.append(linear.decoded_scale, np.ones(len(new))),
+        )
     return replace(fitted, linear=extended), dict(zip(new, explained.tolist(), strict=True))
 
 

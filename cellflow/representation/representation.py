@@ -17,7 +17,7 @@ from cellflow.representation.expression import (
     find_genes,
     read_embedding,
 )
-from cellflow.representation.scales import detect_kind, fit_scale, log_normalise, unlog
+from cellflow.representation.scales import change_unit, detect_kind, fit_scale, log_normalise
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,17 @@ class LinearMap:
         Mean and scale of each gene, shape (g,).
     loadings
         Orthonormal columns, shape (g, d).
+    decoded_mean, decoded_scale
+        Mean and scale of each gene on the scale that decoding returns, if that is another: shape
+        (g,); None for `mean` and `scale`.
     """
 
     genes: tuple[str, ...]
     mean: np.ndarray
     scale: np.ndarray
     loadings: np.ndarray
+    decoded_mean: np.ndarray | None = None
+    decoded_scale: np.ndarray | None = None
 
     def encode(self, x: Matrix) -> np.ndarray:
         """Return components (n, d) of expression (n, g), without making sparse input dense."""
@@ -46,7 +51,13 @@ class LinearMap:
 
     def decode(self, y: np.ndarray) -> np.ndarray:
         """Return the expression (n, g) in the span of the loadings for components (n, d)."""
-        return y @ self.loadings.T * self.scale + self.mean
+        mean = self.mean if self.decoded_mean is None else self.decoded_mean
+        return self.decode_change(y) + mean
+
+    def decode_change(self, y: np.ndarray) -> np.ndarray:
+        """Return the difference of expression (n, g) for a difference of components (n, d)."""
+        scale = self.scale if self.decoded_scale is None else self.decoded_scale
+        return y @ self.loadings.T * scale
 
 
 @dataclass(frozen=True)
@@ -67,8 +78,9 @@ class Representation:
         Subtracted from components, then divided by; shape (d,); zeros and ones unless whitened.
     whitened
         Whether `centre` and `spread` were fitted.
-    log_base
-        Base of the logarithm that `normalised` values are taken back from; 0 for none.
+    log_base, unit
+        Base b of `normalised` values x = log_b(1 + v), and the value v of one count, so that
+        components are of log(1 + v / unit); 0 for none.
     target_sum
         Sum of each cell after normalisation; 0 if cells are not normalised.
     n_genes
@@ -84,6 +96,7 @@ class Representation:
     spread: np.ndarray
     whitened: bool = False
     log_base: float = 0.0
+    unit: float = 0.0
     target_sum: float = 0.0
     n_genes: int = 0
     gene_units: np.ndarray | None = None
@@ -138,7 +151,8 @@ class Representation:
         if self.kind == "obsm":
             return read_embedding(adata, self.source)[:, : self.n_dims], as_float64
         linear = self.require_linear()
-        return self.log_expression(adata, linear.genes), linear.encode
+        x = self.log_expression(adata, linear.genes)
+        return change_unit(x, self.log_base, self.unit) if self.log_base else x, linear.encode
 
     def log_expression(self, adata: AnnData, genes: tuple[str, ...]) -> Matrix:
         """Return the expression of genes, shape (n, g), on the scale that decoding returns.
@@ -150,10 +164,11 @@ class Representation:
         """
         x = open_expression(adata, self.layer)
         columns = find_genes(adata, self.layer, genes)
-        if not self.target_sum:
+        if not (self.target_sum or self.log_base):
             return x[:, columns]
         self._check_scale(adata, x)
-        x = unlog(x, self.log_base) if self.log_base else x
+        if self.log_base:
+            return x[:, columns]
         return log_normalise(x, self.target_sum, columns, self._units_of(genes, x, columns))
 
     def _units_of(
@@ -177,7 +192,7 @@ class Representation:
                 f"the representation was fitted to {self.kind} expression, and the expression is "
                 f"{kind}; run pp.embed again, or choose the layer with {self.kind} expression"
             )
-        if x.shape[1] != self.n_genes:
+        if self.n_genes and x.shape[1] != self.n_genes:
             raise InputError(
                 f"the representation normalises cells over {self.n_genes} genes, and the data "
                 f"have {x.shape[1]}; use the same genes"
@@ -199,7 +214,9 @@ class Representation:
         return self.linear
 
     def decode(self, points: np.ndarray) -> np.ndarray:
-        """Return expression (n, g) of points (n, d), on the scale after normalisation and log1p.
+        """Return expression (n, g) of points (n, d), on a logarithmic scale.
+
+        It is that of the data if they are log-normalised, else that after normalisation and log1p.
 
         Raises
         ------
@@ -209,27 +226,26 @@ class Representation:
         return self.require_linear().decode(points * self.spread + self.centre)
 
     def decode_velocity(self, velocity: np.ndarray) -> np.ndarray:
-        """Return velocities of genes (n, g) for velocities of points (n, d).
+        """Return velocities of genes (n, g) for velocities of points (n, d), on that scale.
 
         Raises
         ------
         InputError
             See `require_linear`.
         """
-        linear = self.require_linear()
-        return (velocity * self.spread) @ linear.loadings.T * linear.scale
+        return self.require_linear().decode_change(velocity * self.spread)
 
     def describe(self) -> str:
         """Describe the representation in one line."""
         per_cell = f"normalised to {self.target_sum:.6g} per cell"
-        again = f"{per_cell} again, log1p, " if self.log_base else ""
+        in_counts = "in counts, " if self.log_base else ""
         units = "" if self.gene_units is None else ", in counts of each gene"
         is_scaled = self.linear is not None and bool((self.linear.scale != 1).any())
         scaled = "each gene scaled to variance 1, " if is_scaled else ""
         origin = {
             "counts": f"counts: {per_cell}, log1p, PCA",
             "linear": f"values on a linear scale: {per_cell}{units}, log1p, PCA",
-            "normalised": f"log-normalised expression: {again}PCA",
+            "normalised": f"log-normalised expression: {in_counts}PCA",
             "other": f"other values: {scaled}PCA",
             "obsm": f"obsm[{self.source!r}] as it is",
         }[self.kind]

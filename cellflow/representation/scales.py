@@ -39,15 +39,12 @@ _MIN_VALUES = 100
 #: Smallest number of cells with a gene to read the unit of its counts from.
 _MIN_CELLS = 10
 
-#: Quantile of the positive values of a gene that is taken as the value of one count.
-_UNIT_QUANTILE = 0.25
+#: Quantiles of the positive values of a gene that are taken as the value of one count in turn: the
+#: better the factors of cells are known, the lower.
+_UNIT_QUANTILES = (0.25, 0.1, 0.05, 0.02)
 
-#: Smallest ratio of the value of one count to the variance per mean of genes. It is 1 for Poisson
-#: noise; values of reads and fragments (FPKM, TPM) have ratios under a tenth of that.
-_POISSON = 0.25
-
-#: Ratio of the sum of cells to their number of counts above which log1p amplifies noise.
-_TOO_DEEP = 20.0
+#: Multiples under 20 are whole if they are this near to a whole number.
+_MAX_MULTIPLE, _NEARLY = 20.0, 0.02
 
 #: Values on a linear scale, for messages.
 _LINEAR = "such as CPM, TPM, FPKM or corrected counts"
@@ -62,10 +59,11 @@ class ExpressionScale:
     kind
         `counts`, `linear` (normalised or corrected counts, such as CPM, TPM, FPKM), `normalised`
         (on a logarithmic scale) or `other`.
-    log_base
-        Base b of values that are log_b(1 + v), which are taken back to v first; 0 for others.
+    log_base, unit
+        Base b of values that are log_b(1 + v), and the value v of one count: they become
+        log(1 + v / unit). Zeros for others.
     target_sum
-        Sum of each cell before log1p; 0 if values are used as they are.
+        Sum of each cell before log1p; 0 if cells are not normalised.
     gene_units
         Value that each gene is divided by before log1p, so that one count is 1: shape (g,), or
         None. Values divided by gene length (FPKM) have another unit for each gene.
@@ -73,15 +71,17 @@ class ExpressionScale:
 
     kind: str
     log_base: float = 0.0
+    unit: float = 0.0
     target_sum: float = 0.0
     gene_units: np.ndarray | None = None
 
     def to_log(self, x: Matrix) -> Matrix:
-        """Return expression (n, g) on a logarithmic scale; `x` itself if it is on one."""
-        if not self.target_sum:
-            return x
-        x = unlog(x, self.log_base) if self.log_base else x
-        return log_normalise(x, self.target_sum, gene_units=self.gene_units)
+        """Return expression (n, g) on a logarithmic scale; `x` itself if it stays as it is."""
+        if self.log_base:
+            return change_unit(x, self.log_base, self.unit)
+        if self.target_sum:
+            return log_normalise(x, self.target_sum, gene_units=self.gene_units)
+        return x
 
 
 def detect_kind(adata: AnnData, x: Matrix, *, whole: bool | None = None) -> str:
@@ -111,8 +111,6 @@ def detect_kind(adata: AnnData, x: Matrix, *, whole: bool | None = None) -> str:
     base = _find_base(part)
     if base is not None:
         return "normalised" if base else "linear"
-    if _are_multiples(part):
-        return "linear"
     fits_log = largest <= _MAX_LOG
     is_marked = fits_log and "log1p" in adata.uns
     if part.shape[1] <= PANEL and not is_marked:
@@ -182,9 +180,12 @@ def read_scale(adata: AnnData, x: Matrix, kind: str, *, whole: bool | None = Non
 
 
 def to_log_scale(adata: AnnData, x: Matrix) -> Matrix:
-    """Return expression in memory, (n, g), on a logarithmic scale, as `pp.embed` reads it."""
+    """Return expression in memory, (n, g), on the logarithmic scale of decoded expression.
+
+    It is that of the values if they are on one, else that of `pp.embed`.
+    """
     kind, depth = read_scale(adata, x, "auto"), compute_depths(x)
-    if kind == "counts" and not depth.any():
+    if kind == "normalised" or (kind == "counts" and not depth.any()):
         return x
     return fit_scale(x, kind, depth).to_log(x)
 
@@ -224,10 +225,17 @@ def log_normalise(
     return work.X
 
 
+def change_unit(x: Matrix, base: float, unit: float) -> Matrix:
+    """Return log(1 + v / unit) of x = log(1 + v) to a base."""
+    if is_dask(x):
+        change = functools.partial(change_unit, base=base, unit=unit)
+        return x.map_blocks(change, dtype=np.float64)
+    linear = unlog(x, base) / unit
+    return linear.log1p() if sparse.issparse(linear) else np.log1p(linear)
+
+
 def unlog(x: Matrix, base: float) -> Matrix:
     """Return linear values v of x = log(1 + v) to a base."""
-    if is_dask(x):
-        return x.map_blocks(functools.partial(unlog, base=base), dtype=np.float64)
     scaled = x.astype(np.float64) * np.log(base)
     return scaled.expm1() if sparse.issparse(scaled) else np.expm1(scaled)
 
@@ -299,55 +307,64 @@ def _count_multiples(x: Matrix) -> float:
 
 
 def _gene_units(x: Matrix, target_sum: float) -> np.ndarray | None:
-    """Return the value of one count of each gene, at least 1; None unless noise is that of counts.
+    """Return the value of one count of each gene, at least 1; None if values are not of counts.
 
-    The value is a low quantile of positive values. Noise of counts has a variance of this value
-    times the mean.
+    A value is a whole count times a factor of its cell and a unit of its gene. Most small counts
+    are one, so low quantiles find factors and units in turn. They are right if nearly all values
+    become whole multiples.
     """
     depth = compute_depths(x)
-    scaled = sparse.csc_matrix(x[depth > 0]).multiply(target_sum / depth[depth > 0][:, None])
-    scaled = scaled.tocsc()
-    units, ratios = np.ones(scaled.shape[1]), []
-    for gene in range(scaled.shape[1]):
-        values = scaled.data[scaled.indptr[gene] : scaled.indptr[gene + 1]]
-        values = values[values > 0]
-        if len(values) < 1:
-            continue
-        units[gene] = np.quantile(values, _UNIT_QUANTILE)
-        if len(values) >= _MIN_CELLS:
-            mean = values.sum() / scaled.shape[0]
-            variance = np.square(values).sum() / scaled.shape[0] - mean**2
-            ratios.append(units[gene] * mean / variance if variance > 0 else np.inf)
-    if not ratios or np.median(ratios) < _POISSON:
+    entries = sparse.coo_matrix(x)
+    values, cells, genes = entries.data, entries.row, entries.col
+    factors = depth / target_sum
+    units = _quantiles_by(values / factors[cells], genes, x.shape[1], _UNIT_QUANTILES[0])
+    for quantile in _UNIT_QUANTILES:
+        factors = _quantiles_by(values / units[genes], cells, x.shape[0], _UNIT_QUANTILES[0])
+        units = _quantiles_by(values / factors[cells], genes, x.shape[1], quantile)
+    multiples = values / (factors[cells] * units[genes])
+    small = multiples[multiples < _MAX_MULTIPLE]
+    if (np.abs(small - np.round(small)) < _NEARLY).mean() < _WHOLE_SHARE:
         return None
+    scaled = depth > 0
+    units *= np.median(factors[scaled] * target_sum / depth[scaled])
     return np.maximum(units, 1)
 
 
-def _fit_log_scale(x: Matrix) -> ExpressionScale:
-    """Return the scale of log-normalised values: their own, unless it amplifies noise.
+def _quantiles_by(values: np.ndarray, groups: np.ndarray, n: int, quantile: float) -> np.ndarray:
+    """Return a quantile of the positive values of each of n groups; 1 for groups without."""
+    positive = values > 0
+    values, groups = values[positive], groups[positive]
+    ordered = values[np.lexsort((values, groups))]
+    counts = np.bincount(groups, minlength=n)
+    rank = np.floor(quantile * np.maximum(counts - 1, 0)).astype(np.int64)
+    found = np.ones(n)
+    found[counts > 0] = ordered[(np.cumsum(counts) - counts + rank)[counts > 0]]
+    return found
 
-    Values normalised to many times the counts of a cell, such as log2(CPM + 1), are taken back to
-    counts: as they are, noise of single counts would weigh as much as large changes.
+
+def _fit_log_scale(x: Matrix) -> ExpressionScale:
+    """Return the scale of log-normalised values, in counts where they show these.
+
+    As they are, noise of single counts would weigh the more, the more a cell was normalised to.
     """
-    kind = "normalised"
     base = _find_base(x)
     linear = unlog(x, base) if base else x
     if not (base and _are_multiples(linear)):
-        return ExpressionScale(kind)
-    stored, counted = float(np.median(compute_depths(linear))), _count_multiples(linear)
-    if stored <= _TOO_DEEP * counted:
-        return ExpressionScale(kind)
-    return ExpressionScale(kind, log_base=base, target_sum=counted)
+        return ExpressionScale("normalised")
+    unit = float(np.median([row.min() for row in _rows_of(linear)]))
+    return ExpressionScale("normalised", log_base=base, unit=unit)
 
 
 def _find_base(x: Matrix) -> float | None:
-    """Return the base of the logarithm of cells that were normalised to one sum.
+    """Return the base of the logarithm of values of cells with one sum, or of scaled counts.
 
-    It is 0 if the values themselves have one sum, None if nothing has.
+    It is 0 for values on a linear scale, None if no sign shows it.
     """
     values = {0.0: x}
     if x.max() <= _MAX_LOG:
         values |= {base: unlog(x, base) for base in (np.e, 2.0, 10.0)}
     spreads = {base: _spread_of_sums(linear) for base, linear in values.items()}
     base = min(spreads, key=spreads.__getitem__)
-    return base if spreads[base] <= _SAME_SUM else None
+    if spreads[base] <= _SAME_SUM:
+        return base
+    return next((base for base, linear in values.items() if _are_multiples(linear)), None)

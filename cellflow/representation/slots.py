@@ -21,7 +21,16 @@ from cellflow.representation.representation import LinearMap, Representation
 
 _FOREIGN = "the stored representation was not written by cellflow"
 _KINDS = ("counts", "linear", "normalised", "other", "obsm")
-_ARRAYS = ("gene_units", "mean", "scale", "loadings", "centre", "spread")
+_ARRAYS = (
+    "gene_units",
+    "decoded_mean",
+    "decoded_scale",
+    "mean",
+    "scale",
+    "loadings",
+    "centre",
+    "spread",
+)
 
 
 def write_slots(adata: AnnData, fitted: Representation, key: str) -> None:
@@ -133,6 +142,7 @@ def _to_values(fitted: Representation) -> dict[str, Any]:
         "kind": fitted.kind,
         "source": fitted.source,
         "log_base": fitted.log_base,
+        "unit": fitted.unit,
         "target_sum": fitted.target_sum,
         "n_genes": fitted.n_genes,
         "whitened": fitted.whitened,
@@ -150,6 +160,8 @@ def _to_values(fitted: Representation) -> dict[str, Any]:
             "scale": linear.scale,
             "loadings": linear.loadings,
         }
+        if linear.decoded_mean is not None and linear.decoded_scale is not None:
+            values |= {"decoded_mean": linear.decoded_mean, "decoded_scale": linear.decoded_scale}
     return values
 
 
@@ -175,8 +187,12 @@ def _from_values(values: Mapping[str, Any]) -> Representation:
         genes = (len(fitted.linear.genes),)
         shapes |= {"mean": (fitted.linear.mean, genes), "scale": (fitted.linear.scale, genes)}
         shapes["loadings"] = (fitted.linear.loadings, genes + fitted.centre.shape)
-        if fitted.gene_units is not None:
-            shapes["gene_units"] = (fitted.gene_units, genes)
+        optional = {
+            "gene_units": fitted.gene_units,
+            "decoded_mean": fitted.linear.decoded_mean,
+            "decoded_scale": fitted.linear.decoded_scale,
+        }
+        shapes |= {name: (each, genes) for name, each in optional.items() if each is not None}
     for name, (array, wanted) in shapes.items():
         if array.shape != wanted:
             raise InputError(f"{_FOREIGN}: {name} has the shape {array.shape}, not {wanted}")
@@ -191,16 +207,23 @@ def _parse_values(values: Mapping[str, Any]) -> Representation:
             mean=np.asarray(values["mean"]),
             scale=np.asarray(values["scale"]),
             loadings=np.asarray(values["loadings"]),
+            decoded_mean=_optional(values, "decoded_mean"),
+            decoded_scale=_optional(values, "decoded_scale"),
         )
     return Representation(
         kind=values["kind"],
         source=str(values["source"]),
         log_base=float(values["log_base"]),
+        unit=float(values["unit"]),
         target_sum=float(values["target_sum"]),
         n_genes=int(values["n_genes"]),
-        gene_units=np.asarray(values["gene_units"]) if "gene_units" in values else None,
+        gene_units=_optional(values, "gene_units"),
         linear=linear,
         centre=np.asarray(values["centre"]),
         spread=np.asarray(values["spread"]),
         whitened=bool(values["whitened"]),
     )
+
+
+def _optional(values: Mapping[str, Any], name: str) -> np.ndarray | None:
+    return np.asarray(values[name]) if name in values else None

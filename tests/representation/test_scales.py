@@ -22,7 +22,7 @@ def counts():
     rng = np.random.default_rng(5)
     progress = rng.uniform(size=N_CELLS)
     rates = rng.lognormal(0, 1, N_GENES) * np.exp(np.outer(progress, rng.normal(0, 1, N_GENES)))
-    depth = 1500 * rng.lognormal(0, 0.4, N_CELLS)
+    depth = 300 * rng.lognormal(0, 0.4, N_CELLS)
     return rng.poisson(rates / rates.sum(1)[:, None] * depth[:, None]).astype(np.float64)
 
 
@@ -61,7 +61,7 @@ SCALES = {
     "scaled": (scaled, "other"),
 }
 #: Scales on which the same cells must get much the same neighbours as by their counts.
-SAME = [name for name in SCALES if name not in ("scaled", "some genes of log1p", "log10")]
+SAME = [name for name in SCALES if name not in ("scaled", "some genes of log1p")]
 
 
 @pytest.mark.parametrize("stored", [np.asarray, sparse.csr_matrix], ids=["dense", "sparse"])
@@ -78,7 +78,7 @@ def test_cells_are_as_far_apart_as_by_their_counts(name, counts):
         pdist(embed(AnnData(values.astype(np.float32))))
         for values in (counts, SCALES[name][0](counts))
     )
-    assert np.corrcoef(expected, found)[0, 1] > 0.95
+    assert np.corrcoef(expected, found)[0, 1] > 0.9
 
 
 def embed(adata):
@@ -86,7 +86,7 @@ def embed(adata):
 
 
 @pytest.mark.filterwarnings("ignore::cellflow.CellflowWarning")
-@pytest.mark.parametrize("name", ["x 0.94", "CPM", "log1p of CPM", "log2 of CPM"])
+@pytest.mark.parametrize("name", ["x 0.94", "CPM", "log1p", "log1p of CPM", "log2 of CPM", "log10"])
 def test_values_that_show_their_counts_are_embedded_as_these(name, counts):
     """All of them differ from counts by a factor per cell, and the median depth is known."""
     expected = fit_representation(AnnData(counts), RepresentationSettings(n_dims=3))
@@ -95,6 +95,28 @@ def test_values_that_show_their_counts_are_embedded_as_these(name, counts):
     np.testing.assert_allclose(
         np.abs(fitted.transform(adata)), np.abs(expected.transform(AnnData(counts))), atol=0.02
     )
+
+
+@pytest.mark.parametrize("name", ["log1p", "log2 of CPM", "some genes of log1p"])
+def test_predicted_expression_is_on_the_scale_of_the_values(name, counts):
+    values = SCALES[name][0](counts)
+    fitted = fit_representation(AnnData(values), RepresentationSettings(n_dims=5, whiten=True))
+    points = fitted.transform(AnnData(values))
+    decoded = fitted.decode(points)
+    np.testing.assert_allclose(decoded.mean(axis=0), values.mean(axis=0), atol=1e-6)
+    assert np.corrcoef(decoded.ravel(), values.ravel())[0, 1] > 0.6
+    change = fitted.decode(points[1:]) - fitted.decode(points[:-1])
+    np.testing.assert_allclose(fitted.decode_velocity(np.diff(points, axis=0)), change, atol=1e-9)
+
+
+def test_some_genes_of_log_normalised_cells_are_embedded_as_with_their_depth(counts):
+    """Cells keep the depth of all their genes, also those that are no longer there."""
+    normalised = np.log1p(per_cell(counts, np.median(counts.sum(axis=1))))[:, :250]
+    expected = fit_representation(
+        AnnData(normalised - 1e-9), RepresentationSettings(n_dims=3, kind="other")
+    ).transform(AnnData(normalised))
+    found = embed(AnnData(np.log1p(per_cell(counts, 1e4))[:, :250]))
+    assert np.corrcoef(pdist(found), pdist(expected))[0, 1] > 0.999
 
 
 def test_tiny_estimates_are_not_the_unit_of_counts(counts, rng):
@@ -106,7 +128,8 @@ def test_tiny_estimates_are_not_the_unit_of_counts(counts, rng):
 
 
 def test_a_mark_of_scanpy_is_enough_for_a_few_genes(counts):
-    panel = AnnData(np.log1p(per_cell(counts, 1e4))[:, :30])
+    noise = np.random.default_rng(0).uniform(0.9, 1, (N_CELLS, 30))
+    panel = AnnData(np.log1p(per_cell(counts, 1e4))[:, :30] * noise)
     assert kind_of(panel) == "other"
     panel.uns["log1p"] = {}
     assert kind_of(panel) == "normalised"
