@@ -39,7 +39,7 @@ from cellflow.representation.scales import (
     detect_kind,
     fit_scale,
     has_counts,
-    read_scale,
+    resolve_kind,
 )
 from cellflow.training.devices import cpu_threads
 
@@ -125,7 +125,7 @@ def _fit_expression(
     if not names.is_unique:
         raise InputError("gene names repeat; call adata.var_names_make_unique() first")
     seen = _ValueCheck.of(x, adata.obs_names)
-    kind = read_scale(adata, x, settings.kind, whole=seen.whole)
+    kind = resolve_kind(adata, x, settings.kind, whole=seen.whole)
     if kind != "counts" and settings.layer is None:
         _suggest_counts(adata)
     scale = fit_scale(x, kind, seen.depth)

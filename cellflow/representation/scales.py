@@ -11,6 +11,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from cellflow._errors import CellflowWarning, InputError
+from cellflow._log import log_info
 from cellflow.representation.chunks import is_dask, map_chunks, moments
 from cellflow.representation.expression import Matrix, check_indices, compute_depths, is_counts
 from cellflow.training.devices import cpu_threads
@@ -163,7 +164,7 @@ def fit_scale(x: Matrix, kind: str, depth: np.ndarray) -> ExpressionScale:
     return ExpressionScale(kind, target_sum=median, gene_units=_gene_units(part, median))
 
 
-def read_scale(adata: AnnData, x: Matrix, kind: str, *, whole: bool | None = None) -> str:
+def resolve_kind(adata: AnnData, x: Matrix, kind: str, *, whole: bool | None = None) -> str:
     """Return the kind, detected if it is `auto`, and warn where values need a word."""
     if kind != "auto":
         return kind
@@ -176,6 +177,11 @@ def read_scale(adata: AnnData, x: Matrix, kind: str, *, whole: bool | None = Non
             CellflowWarning,
             stacklevel=2,
         )
+    if kind == "other" and x.shape[1] <= PANEL and not any(map_chunks(x, _has_negative)):
+        log_info(
+            f"{x.shape[1]} features are read as a panel of any values; if they are counts or "
+            "log-normalised, say so with kind='counts' or 'normalised' (--kind)"
+        )
     return kind
 
 
@@ -184,7 +190,7 @@ def to_log_scale(adata: AnnData, x: Matrix) -> Matrix:
 
     It is that of the values if they are on one, else that of `pp.embed`.
     """
-    kind, depth = read_scale(adata, x, "auto"), compute_depths(x)
+    kind, depth = resolve_kind(adata, x, "auto"), compute_depths(x)
     if kind == "normalised" or (kind == "counts" and not depth.any()):
         return x
     return fit_scale(x, kind, depth).to_log(x)

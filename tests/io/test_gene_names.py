@@ -97,8 +97,10 @@ def test_some_genes_keep_their_symbols_in_the_order_asked():
 
 
 def test_what_is_wrong_with_names_is_said_with_the_way_out():
-    with pytest.raises(cf.InputError, match=r"unknown var column of gene symbols 'symbl' .did you"):
-        names("symbl", symbol=SYMBOLS)
+    with pytest.raises(
+        cf.InputError, match=r"unknown var column of gene symbols 'symbolx' .did you"
+    ):
+        names("symbolx", symbol=SYMBOLS)
     with pytest.raises(cf.InputError, match=r"var\['n'\] does not hold gene symbols but int64"):
         names("n", n=[1, 2, 3, 4])
     with pytest.raises(

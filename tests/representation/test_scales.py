@@ -186,14 +186,14 @@ def test_units_of_genes_are_stored_and_read_back(counts, tmp_path):
 def test_expression_on_another_scale_than_fitted_to_is_refused(counts):
     logged, deep = (AnnData(SCALES[name][0](counts)) for name in ("log1p", "log2 of CPM"))
     fitted = fit_representation(AnnData(counts), RepresentationSettings(n_dims=3))
-    with pytest.raises(InputError, match=r"fitted to counts expression.* is normalised"):
+    with pytest.raises(InputError, match=r"fitted to .*counts.* is of kind .normalised"):
         fitted.transform(logged)
     np.testing.assert_allclose(  # CPM are counts up to a factor per cell
         fitted.transform(AnnData(per_cell(counts, 1e6))),
         fitted.transform(AnnData(counts)),
         atol=1e-6,
     )
-    with pytest.raises(InputError, match=r"fitted to normalised expression.* is counts"):
+    with pytest.raises(InputError, match=r"fitted to .*normalised.* is of kind .counts"):
         fit_representation(deep, RepresentationSettings(n_dims=3)).transform(AnnData(counts))
 
 
