@@ -189,8 +189,8 @@ class Representation:
         kind = detect_kind(adata, x)
         if (kind == "normalised") != bool(self.log_base):
             raise InputError(
-                f"the representation was fitted to expression of kind {self.kind!r}, and this is of "
-                f"kind {kind!r}; run pp.embed again, or use the layer of kind {self.kind!r}"
+                f"the representation was fitted to expression of kind {self.kind!r}, and this is "
+                f"of kind {kind!r}; run pp.embed again, or use the layer of kind {self.kind!r}"
             )
         if self.n_genes and x.shape[1] != self.n_genes:
             raise InputError(
