@@ -101,8 +101,8 @@ def embed(
     Warns
     -----
     CellflowWarning
-        If cells have no counts, and are embedded as cells that express nothing; if `auto` finds
-        expression on a linear scale that is not counts.
+        If cells have no counts: the map is computed without them, and they are placed as cells that
+        express nothing; if `auto` finds expression on a linear scale that is not counts.
 
     Examples
     --------

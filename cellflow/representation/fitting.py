@@ -129,8 +129,9 @@ def _fit_expression(
     if kind != "counts" and settings.layer is None:
         _suggest_counts(adata)
     scale = fit_scale(x, kind, seen.depth)
-    if scale.target_sum:
+    if kind != "other" and not seen.depth.all():
         _warn_of_empty_cells(seen.depth)
+        x = x[seen.depth != 0]
     stored, x = x, scale.to_log(x)
     genes = _select_genes(x, log_scale=kind != "other")
     x = x[:, genes]
@@ -266,13 +267,12 @@ def _check_chunk(x: Matrix) -> tuple[bool, np.ndarray]:
 
 
 def _warn_of_empty_cells(depth: np.ndarray) -> None:
-    if empty := int((depth == 0).sum()):
-        warnings.warn(
-            f"{empty} of {len(depth)} cells have no counts; they are embedded as cells that "
-            "express nothing, consider removing them",
-            CellflowWarning,
-            stacklevel=2,
-        )
+    warnings.warn(
+        f"{(depth == 0).sum()} of {len(depth)} cells have no counts; the embedding is computed "
+        "without them, and they are placed as cells that express nothing, consider removing them",
+        CellflowWarning,
+        stacklevel=2,
+    )
 
 
 def _select_genes(x: Matrix, *, log_scale: bool) -> np.ndarray:

@@ -190,7 +190,9 @@ def to_log_scale(adata: AnnData, x: Matrix) -> Matrix:
 
     It is that of the values if they are on one, else that of `pp.embed`.
     """
-    kind, depth = resolve_kind(adata, x, "auto"), compute_depths(x)
+    kind, depth = detect_kind(adata, x), compute_depths(x)
+    if kind == "linear":
+        log_info("expression is on a linear scale: it is normalised and log-transformed")
     if kind == "normalised" or (kind == "counts" and not depth.any()):
         return x
     return fit_scale(x, kind, depth).to_log(x)

@@ -19,7 +19,8 @@ from cellflow.io import Conditions, SideColumns
 from cellflow.representation.fitting import RepresentationSettings, fit_representation
 from cellflow.representation.representation import LinearMap, Representation
 
-_FOREIGN = "the stored representation was not written by cellflow"
+_FOREIGN = "the stored representation was not written by this version of cellflow"
+_RENEW = "; compute it again with pp.embed (cellflow embed)"
 _KINDS = ("counts", "linear", "normalised", "other", "obsm")
 _ARRAYS = (
     "gene_units",
@@ -176,7 +177,7 @@ def _from_values(values: Mapping[str, Any]) -> Representation:
     try:
         fitted = _parse_values(values)
     except KeyError as error:
-        raise InputError(f"{_FOREIGN}: {error} is missing") from error
+        raise InputError(f"{_FOREIGN}: {error} is missing{_RENEW}") from error
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{_FOREIGN}: {error!s:.80}") from error
     check_choice(fitted.kind, _KINDS, "kind of representation")

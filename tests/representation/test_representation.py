@@ -82,14 +82,17 @@ def test_many_genes_are_reduced_to_the_most_variable(rng):
     assert fitted.transform(adata).shape == (80, 3)
 
 
-def test_cells_without_counts_are_told_of_and_stay_finite(semrau):
+def test_cells_without_counts_have_no_part_in_the_embedding(semrau):
     semrau.X = semrau.X.toarray()
     semrau.X[:3] = 0
+    settings = RepresentationSettings(n_dims=5, whiten=True)
     with pytest.warns(CellflowWarning, match="3 of 2434 cells have no counts"):
-        fitted = fit_representation(semrau, RepresentationSettings(n_dims=5, whiten=True))
+        fitted = fit_representation(semrau, settings)
     points = fitted.transform(semrau)
     assert np.isfinite(points).all()
     np.testing.assert_allclose(points[0], points[1])
+    expected = fit_representation(semrau[3:].copy(), settings)
+    np.testing.assert_allclose(np.abs(points), np.abs(expected.transform(semrau)), atol=1e-4)
 
 
 def test_dimensions_default_to_what_there_is(semrau, course):
