@@ -19,6 +19,7 @@ from cellflow._checks import format_list, format_number
 from cellflow._log import log_info
 from cellflow.flow import Flow
 from cellflow.io import TimeNames, format_time, name_time_point
+from cellflow.io.obs_summary import spells_times
 from cellflow.representation import Representation, from_context, settings_of
 
 #: Mean of the largest fate probability from which fates count as certain.
@@ -212,13 +213,15 @@ def check_batches(
     points: np.ndarray,
     elapsed: np.ndarray,
     *,
+    time_key: str | None = None,
     label_key: str | None = None,
     time_names: TimeNames | None = None,
 ) -> list[str]:
     """Return cautions on columns of batches between the times of a course.
 
     A column of batches is one with a usual name (`batch`, `donor`, `sample`, ...) and 2 to 50
-    values. Consecutive times without a common batch cannot tell change from batches. Within a time,
+    values. Consecutive times without a common batch cannot tell change from batches, unless the
+    column is that of the times, or holds the same times in other words. Within a time,
     the share of the 15 nearest cells that have the batch of a cell is compared with that by chance.
 
     Parameters
@@ -229,6 +232,8 @@ def check_batches(
         Coordinates of the cells, shape (n, d).
     elapsed
         Time of each cell, shape (n,).
+    time_key
+        Column that the times were read from.
     label_key
         Column within which cells are coupled, whose separation does no harm.
     time_names
@@ -237,7 +242,8 @@ def check_batches(
     found = []
     for key in _batch_columns(obs):
         batch, names = pd.factorize(obs[key].astype(str))
-        apart = _times_apart(batch, elapsed, time_names)
+        timed = key == time_key or spells_times(obs[key], elapsed)
+        apart = [] if timed else _times_apart(batch, elapsed, time_names)
         n_intervals = len(np.unique(elapsed)) - 1
         if apart and len(apart) == n_intervals:
             found.append(

@@ -89,7 +89,7 @@ def find_time_columns(adata: AnnData) -> dict[str, TimePoints]:
     found = {}
     for key in adata.obs:
         name = str(key)
-        words = set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()))
+        words = _words_of(name)
         if name.startswith(("cellflow", FATE + "_")) or name in _OWN or words & _NO_TIME_WORDS:
             continue
         named = bool(words & _TIME_WORDS)
@@ -103,6 +103,37 @@ def find_time_columns(adata: AnnData) -> dict[str, TimePoints]:
         if len(points.times) <= adata.n_obs // 2 and named:
             found[name] = points
     return found
+
+
+def spells_times(column: pd.Series, elapsed: np.ndarray) -> bool:
+    """Report whether a column holds given times in other words, one value for each.
+
+    With a word for time in its name, its times have to be in the same order. Labels with a unit
+    in another column have to be the same times, as those of patients `P1`, `P2` may not be.
+
+    Parameters
+    ----------
+    column
+        Column of `obs`, of n cells.
+    elapsed
+        Time of each cell, shape (n,).
+    """
+    codes, values = pd.factorize(column)
+    times, first, place = np.unique(elapsed, return_index=True, return_inverse=True)
+    if len(values) != len(times) or (codes != codes[first][place]).any():
+        return False
+    try:
+        points = parse_times(column)
+    except InputError:
+        return False
+    read = points.elapsed[first]
+    if _words_of(str(column.name)) & _TIME_WORDS:
+        return bool((np.diff(read) > 0).all())
+    return points.unit not in ("", "rank") and np.allclose(read * times[-1], times * read[-1])
+
+
+def _words_of(name: str) -> set[str]:
+    return set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()))
 
 
 def _kind(column: pd.Series) -> str:

@@ -217,19 +217,30 @@ def time_key_of(adata: AnnData, time_key: str | None = None) -> str:
     InputError
         If the column does not exist, or none can be found.
     """
-    columns = format_list(adata.obs.columns) or "none"
     if time_key is None:
         time_key = (read_record(adata.uns, TIME_POINTS) or {}).get("time_key")
     if time_key is None:
         time_key = usual_time_key(adata.obs)
     if time_key is None:
         raise InputError(
-            f"no obs column with times was found; name one with time_key (--time-key); there are: "
-            f"{columns}"
+            "no obs column has a usual name of times; name one with time_key (--time-key); "
+            f"{_describe_readable(adata)}"
         )
     if time_key not in adata.obs:
-        raise InputError(f"no obs column {time_key!r}; there are: {columns}")
+        raise InputError(
+            f"no obs column {time_key!r}; there are: {format_list(adata.obs.columns) or 'none'}"
+        )
     return str(time_key)
+
+
+def _describe_readable(adata: AnnData) -> str:
+    """Name the columns that can be read as times, or else all."""
+    # It reads columns by this module.
+    from cellflow.io.obs_summary import find_time_columns
+
+    if found := find_time_columns(adata):
+        return f"these can be read as times: {format_list(found)}"
+    return f"there are: {format_list(adata.obs.columns) or 'none'}"
 
 
 def usual_time_key(names: Iterable[Hashable]) -> str | None:
@@ -249,7 +260,8 @@ def time_points_of(
 ) -> TimePoints:
     """Read the times of all cells from the column that `time_key_of` finds.
 
-    Numbers without a unit have the one that `pp.time_points` recorded of the column.
+    Numbers without a unit have the one that `pp.time_points` recorded of the column. A
+    warning of stages is given unless it recorded them, and so gave it, or `known` has them.
 
     Parameters
     ----------
@@ -274,7 +286,7 @@ def time_points_of(
     points = parse_times(adata.obs[key], known=known, unit=unit)
     if not points.unit:
         points = replace(points, unit=str(recorded.get("unit", "")))
-    if points.unit in ORDINAL_UNITS:
+    if points.unit in ORDINAL_UNITS and not recorded and not known:
         warnings.warn(
             f"the numbers of {plural_unit(points.unit)} in obs[{key!r}] are used as times, but "
             "stages are not equally far apart in time; for elapsed times give a column of hours or "

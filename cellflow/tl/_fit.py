@@ -202,6 +202,7 @@ def fit(
         measured.obs,
         cells.x.numpy(),
         fitted.elapsed,
+        time_key=time_key,
         label_key=label_key,
         time_names=fitted.names,
     )

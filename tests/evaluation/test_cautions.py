@@ -88,6 +88,21 @@ def test_batches_that_no_two_times_share_are_cautioned(rng):
     assert "at both ends of time 1 to time 2: shifts" in said
 
 
+def test_times_in_a_column_of_batches_are_no_batches_in_any_spelling(rng):
+    obs, points, day = batches_of(rng)
+    obs["sample_age"] = [f"d{time:g}" for time in day]
+    assert check_batches(obs, points, day) == []
+    obs["sample_age"] = [f"{40 + time:g}" for time in day]
+    assert check_batches(obs, points, day) == []
+    obs = obs.rename(columns={"sample_age": "Batch"})
+    assert check_batches(obs, points, day, time_key="Batch") == []
+    assert "obs['Batch']" in check_batches(obs, points, day)[0]
+    obs["Batch"] = [f"{24 * time:g}h" for time in day]
+    assert check_batches(obs, points, day) == []
+    obs["Batch"] = [f"P{1 + time:g}" for time in day]
+    assert "obs['Batch']" in check_batches(obs, points, day)[0]
+
+
 def test_batches_that_lie_apart_are_cautioned_beside_chance_unless_coupled_within(rng):
     obs, points, day = batches_of(rng)
     points[:, 0] += 6 * (obs["donor"] == "b")

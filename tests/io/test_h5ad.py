@@ -153,7 +153,7 @@ def test_time_column_is_the_given_the_recorded_or_a_usual_one(course):
     assert time_key_of(course, "other") == "other"
     with pytest.raises(InputError, match="no obs column 'dya'; there are: day, other"):
         time_key_of(course, "dya")
-    with pytest.raises(InputError, match=r"no obs column with times was found.*there are: x"):
+    with pytest.raises(InputError, match=r"no obs column has a usual name of times.*there are: x"):
         time_key_of(type(course)(obs=pd.DataFrame({"x": [1, 2]}, index=["a", "b"])))
 
 

@@ -18,6 +18,7 @@ from cellflow.io import (
     time_points_for_flow,
     time_points_of,
 )
+from cellflow.pp import time_points
 from cellflow.tl import fit
 
 
@@ -258,11 +259,22 @@ def test_ordered_categories_that_do_not_convert_are_ranks():
     assert parse_times(pd.Series(ordered, name="t")).unit == "rank"
 
 
-def test_stages_are_numbers_with_a_warning(course):
+def test_stages_are_numbers_with_a_warning_when_first_read(course, quick, recwarn):
     course.obs["day"] = pd.Categorical([f"TS{day + 10:.0f}" for day in course.obs["day"]])
     with pytest.warns(CellflowWarning, match="Theiler stages .* not equally far apart in time"):
         points = time_points_of(course, "day")
     assert (points.times, points.unit) == ((10, 11, 12, 14), "Theiler stage")
+    with pytest.warns(CellflowWarning, match="not equally far apart in time"):
+        time_points(course, "day")
+    fit(course, use_rep="X_pca", recipe=quick, progress=False)
+    assert not [each for each in recwarn if "equally far" in str(each.message)]
+
+
+def test_columns_that_can_be_read_as_times_are_named(course):
+    course.obs["collected"] = [f"{day:g}h" for day in course.obs.pop("day")]
+    course.obs["donor"] = "a"
+    with pytest.raises(InputError, match=r"\(--time-key\); these can be read as times: collected$"):
+        time_key_of(course)
 
 
 def test_usual_names_are_found_in_upper_case(course):
