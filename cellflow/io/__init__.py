@@ -35,7 +35,13 @@ from cellflow.io.time_points import (
     time_key_of,
     time_points_of,
 )
-from cellflow.io.time_units import detect_unit, format_time, format_times, name_time
+from cellflow.io.time_units import (
+    detect_unit,
+    format_time,
+    format_times,
+    name_time,
+    name_times,
+)
 
 __all__ = [
     "DEFAULT_WEIGHT",
@@ -67,6 +73,7 @@ __all__ = [
     "name_group",
     "name_time",
     "name_time_point",
+    "name_times",
     "open_cells",
     "open_course",
     "parse_times",

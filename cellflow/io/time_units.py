@@ -37,6 +37,12 @@ def name_time(time: float, unit: str = "") -> str:
     return f"time {text}" if text == format_time(time) else text
 
 
+def name_times(times: Iterable[float], unit: str = "") -> str:
+    """Name times in a sentence: `36 h, 48 h`, or `time 36, 48` if the unit is not known."""
+    text = format_times(times, unit)
+    return f"time {text}" if unit in ("", "rank") else text
+
+
 def format_times(times: Iterable[float], unit: str = "") -> str:
     """Write several times with their unit, with commas between."""
     return format_list(format_time(time, unit) for time in times)

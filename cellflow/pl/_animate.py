@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from cellflow._checks import check_positive
 from cellflow._keys import REPRESENTATION, TIME, TRAJECTORIES, TRAJECTORY, WEIGHT, read_record
-from cellflow.io import TimePoints, plural_unit, time_points_for_result
+from cellflow.io import TimePoints, name_time, time_points_for_result
 from cellflow.pl._canvas import (
     PALE,
     PREDICTED,
@@ -180,7 +180,7 @@ class _Frames:
         self.dots.set_offsets(self.places[rows])
         self.dots.set_sizes(self.areas[rows])
         self.dots.set_facecolor(list(map(tuple, self.colours[rows])))
-        when = f"time {time:.4g} {plural_unit(self.points.unit)}".rstrip()
+        when = name_time(float(f"{time:.4g}"), self.points.unit)
         beyond = not self.points.times[0] <= time <= self.points.times[-1]
         title = self.ax.set_title(
             when + (", beyond the data" if beyond else ""), fontsize="medium", loc="left"

@@ -37,6 +37,9 @@ _TIMES = "viridis"
 #: Letters of the smallest size per inch, and height of a line of them in inches.
 _LETTERS, _LINE = 17, 0.16
 
+#: Letters in a line of a legend beside the axes, which would become narrow.
+_LETTERS_OF_LEGEND = 22
+
 
 def canvas(ax: Axes | None, size: tuple[float, float] = (6.0, 4.6)) -> Axes:
     """Return the given axes, or new ones on a new figure."""
@@ -171,9 +174,17 @@ def time_bar(ax: Axes, scale: ScalarMappable, unit: str, times: np.ndarray) -> N
     bar.outline.set_visible(False)
 
 
+def wrap_name(name: str, letters: int) -> str:
+    """Break a name of a group into lines of at most some letters, between words if it can be."""
+    return "\n".join(textwrap.wrap(name, letters, break_on_hyphens=False))
+
+
 def add_legend_outside(ax: Axes, title: str) -> None:
-    """Add a legend to the right of the axes."""
+    """Add a legend to the right of the axes, with long names in several lines."""
+    handles, labels = ax.get_legend_handles_labels()
     ax.legend(
+        handles,
+        [wrap_name(label, _LETTERS_OF_LEGEND) for label in labels],
         loc="upper left",
         bbox_to_anchor=(1.0, 1.0),
         frameon=False,

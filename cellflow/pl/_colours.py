@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -29,8 +29,12 @@ SAFE = (
 def group_colours(adata: AnnData, column: str) -> Mapping[str, str]:
     """Return the colour of each group of an `obs` column; those of `uns` if scanpy wrote them."""
     names = _names(adata, column)
-    if (stored := stored_colours(adata, column, names)) is not None:
-        return stored
+    used = {name_group(value) for value in adata.obs[column].dropna().unique()}
+    return {**default_colours(names), **(stored_colours(adata, column, names, used) or {})}
+
+
+def default_colours(names: Sequence[str]) -> dict[str, str]:
+    """Return the colours of groups that have none of their own, by the order of the groups."""
     if len(names) <= len(SAFE):
         return dict(zip(names, SAFE, strict=False))
     scale = colormaps["turbo"].resampled(len(names))

@@ -12,17 +12,20 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from cellflow._checks import check_choice, format_list, format_number
+from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow._keys import ENTROPY, FATE, PROBABILITIES, read_cautions, read_record
 from cellflow.evaluation.cautions import describe_known
-from cellflow.io import plural_unit
-from cellflow.pl._canvas import PALE, dot_size, finish, frame, note_cautions, scatter
+from cellflow.io import name_times
+from cellflow.pl._canvas import PALE, dot_size, finish, frame, note_cautions, scatter, wrap_name
 from cellflow.pl._colours import group_colours
 from cellflow.pl._plane import embedding
 
 #: Panels per row, and their width and height in inches.
 _ABREAST, _SIZE = 4, (2.35, 2.2)
+
+#: Letters in a line of the title of a panel.
+_LETTERS = 24
 
 #: From light (low) to dark (high); readable in grey and for the colour-blind.
 _SCALES = {"probability": "magma_r", "entropy": "cividis_r"}
@@ -106,11 +109,9 @@ def fates(
         bar.ax.tick_params(labelsize="small")
         bar.outline.set_visible(False)
     if ax is None:
-        ends = format_list(
-            format_number(float(time)) for time in entry.get("end_times", [entry["time"]])
-        )
-        when = f"{ends} {plural_unit(str(entry['unit']))}".strip()
-        title = f"Fates at time {when}, by {entry['by']}\n{_describe_certainty(entry)}"
+        ends = map(float, entry.get("end_times", [entry["time"]]))
+        when = name_times(ends, str(entry["unit"]))
+        title = f"Fates at {when}, by {entry['by']}\n{_describe_certainty(entry)}"
         panels[0].figure.suptitle(title, fontsize="medium")
     note_cautions(panels[0], read_cautions(adata.uns, key + PROBABILITIES), grow=ax is None)
     return finish(panels[0], show=show)
@@ -149,6 +150,17 @@ def _draw(ax: Axes, cells: np.ndarray, values: np.ndarray, scale: ScalarMappable
 
 
 def _title(ax: Axes, name: str, colour: str | None) -> None:
-    ax.set_title(name, fontsize="medium")
+    """Write the name over the panel, in lines that fit, with a dot of the colour left of it."""
+    title = ax.set_title(wrap_name(name, _LETTERS), fontsize="medium")
     if colour is not None:
-        ax.plot(0.05, 1.07, "o", color=colour, markersize=6, transform=ax.transAxes, clip_on=False)
+        ax.annotate(
+            "●",
+            (0, 0.5),
+            xycoords=title,
+            xytext=(-3, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            color=colour,
+            fontsize="medium",
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from matplotlib.path import Path
 
 from cellflow._checks import check_columns, format_number
 from cellflow._errors import InputError
-from cellflow.pl._canvas import INK, canvas, finish
+from cellflow.pl._canvas import INK, canvas, finish, wrap_name
 from cellflow.pl._colours import group_colours
 
 _NEEDED = ("groups", "source_time", "target_time", "source", "target", "mass")
@@ -23,6 +23,9 @@ _NEEDED = ("groups", "source_time", "target_time", "source", "target", "mass")
 #: Width of a column relative to their distance, gap between groups, smallest height of a group
 #: with a label, height of a label.
 _WIDTH, _GAP, _NAMED, _LINE = 0.06, 0.025, 0.025, 0.035
+
+#: Distance of columns in inches, letters that fit into it, and those of a line of a name.
+_APART, _LETTERS, _LINE_OF_NAME = 1.9, 24, 18
 
 #: Smallest hidden fraction that is reported.
 _REPORTED = 0.0005
@@ -82,8 +85,9 @@ def sankey(
     colours = group_colours(adata, str(table["groups"].iloc[0]))
     times = sorted({*table["source_time"], *table["target_time"]})
     order = {name: k for k, name in enumerate(colours)}
-    ax = canvas(ax, (1.6 + 1.9 * (len(times) - 1), 4.4))
     columns = [_column(table, time, order) for time in times]
+    margins = [max(_letters(columns[k]) / _LETTERS + 0.15, 0.42) for k in (0, -1)]
+    ax = canvas(ax, (_APART * (len(times) - 1 + sum(margins)), 4.4))
     for k, (time, nodes) in enumerate(zip(times, columns, strict=True)):
         _draw_nodes(ax, k, nodes, colours, last=k == len(times) - 1)
         ax.text(k, 0.03, format_number(time), ha="center", va="bottom", fontsize="small", color=INK)
@@ -95,7 +99,7 @@ def sankey(
         if hidden >= _REPORTED:
             note = f"{hidden:.1%} hidden"
             ax.text(k + 0.5, bottom - 0.02, note, ha="center", va="top", fontsize="x-small")
-    ax.set_xlim(-0.55, len(times) - 1 + 0.55)
+    ax.set_xlim(-margins[0], len(times) - 1 + margins[1])
     ax.set_ylim(bottom - 0.09, 0.1)
     ax.set_axis_off()
     rest = (
@@ -103,6 +107,11 @@ def sankey(
     )
     ax.set_title(f"Transitions between groups\n{rest}".strip(), fontsize="small", loc="left")
     return finish(ax, show=show)
+
+
+def _letters(names: Iterable[str]) -> int:
+    """Return the letters of the longest line of names."""
+    return max(len(line) for name in names for line in wrap_name(name, _LINE_OF_NAME).split("\n"))
 
 
 def _column(table: pd.DataFrame, time: float, order: Mapping[str, int]) -> dict[str, _Node]:
@@ -136,11 +145,14 @@ def _draw_nodes(
         if inside and node.height < _NAMED:
             continue
         # Names of thin groups would lie on each other.
-        lowest = min(bottom + node.height / 2, lowest - _LINE)
+        label = wrap_name(name, _LINE_OF_NAME)
+        half = _LINE * (1 + label.count("\n")) / 2
+        middle = min(bottom + node.height / 2, lowest - half)
+        lowest = middle - half
         text = ax.text(
             k + side * (_WIDTH / 2 + 0.03),
-            lowest,
-            name,
+            middle,
+            label,
             ha="right" if side < 0 else "left",
             va="center",
             fontsize="x-small",

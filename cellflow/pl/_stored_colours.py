@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,12 +30,14 @@ _R_COLOURS = {
 _R_GREY = re.compile(r"gr[ae]y(\d{1,2}|100)")
 
 
-def stored_colours(adata: AnnData, column: str, names: Sequence[str]) -> dict[str, str] | None:
+def stored_colours(
+    adata: AnnData, column: str, names: Sequence[str], used: Container[str]
+) -> dict[str, str] | None:
     """Return the colours in `uns["<column>_colors"]`, or None where default colours are due.
 
     As in scanpy: matplotlib's colours and some of R are known; with fewer colours than groups the
     defaults apply, and with an unknown colour, too, with a warning. A mapping has a colour for each
-    group by its name.
+    group by its name. Groups without cells need no colour, and those without one are left out.
 
     Parameters
     ----------
@@ -45,6 +47,8 @@ def stored_colours(adata: AnnData, column: str, names: Sequence[str]) -> dict[st
         Column of `obs` with the groups.
     names
         Names of all groups, in the order of the colours.
+    used
+        Names of the groups that have cells.
     """
     key = f"{column}_colors"
     stored = adata.uns.get(key)
@@ -53,7 +57,8 @@ def stored_colours(adata: AnnData, column: str, names: Sequence[str]) -> dict[st
     if isinstance(stored, Mapping):
         by_name = {str(name): colour for name, colour in stored.items()}
         found = [by_name.get(name) for name in names]
-        if missing := [name for name, each in zip(names, found, strict=True) if each is None]:
+        pairs = zip(names, found, strict=True)
+        if missing := [name for name, each in pairs if each is None and name in used]:
             _warn(key, f"has no colour for {missing[0]!r}")
             return None
     else:
@@ -61,12 +66,12 @@ def stored_colours(adata: AnnData, column: str, names: Sequence[str]) -> dict[st
         found = several[: len(names)]
     if len(found) < len(names):
         return None
-    colours = [_read_colour(each) for each in found]
-    for given, colour in zip(found, colours, strict=True):
-        if colour is None:
+    colours = [None if each is None else _read_colour(each) for each in found]
+    for name, given, colour in zip(names, found, colours, strict=True):
+        if colour is None and name in used:
             _warn(key, f"has {given!s:.40}, which is not a colour")
             return None
-    return dict(zip(names, map(str, colours), strict=True))
+    return {name: each for name, each in zip(names, colours, strict=True) if each is not None}
 
 
 def _warn(key: str, what: str) -> None:

@@ -9,12 +9,18 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from cellflow._checks import check_choice, check_positive, format_number
+from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, START_CELL, TIME, TRAJECTORIES, TRAJECTORY, read_record
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.io import TimePoints, plural_unit, time_points_for_flow, time_points_for_result
+from cellflow.io import (
+    TimePoints,
+    name_times,
+    plural_unit,
+    time_points_for_flow,
+    time_points_for_result,
+)
 from cellflow.pl._canvas import (
     PALE,
     canvas,
@@ -124,14 +130,12 @@ def trajectories(
         colours = path_colours(ax, adata, representation, points, paths, groups, groups_at)
         _draw(ax, plane, paths, [[colour] for colour in colours], alpha=0.8)
     plane.frame(ax)
-    starts = ", ".join(
-        format_number(time) for time in sorted({float(each[0]) for _, each, _ in paths})
-    )
-    lines = [f"Paths of {len(paths)} cells from time {starts} {plural_unit(points.unit)}".rstrip()]
+    starts = sorted({float(each[0]) for _, each, _ in paths})
+    lines = [f"Paths of {len(paths)} cells from {name_times(starts, points.unit)}"]
     if beyond:
         lines.append("outside the times of the flow")
     if groups_at == "end" and certain:
-        lines.append("a flow has one end for each cell, which is not its probability")
+        lines.append("a flow has one end for each cell,\nwhich is not its probability")
     ax.set_title("\n".join(lines), fontsize="medium")
     return finish(ax, show=show)
 

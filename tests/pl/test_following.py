@@ -44,7 +44,7 @@ def test_fates_have_a_panel_each_and_one_of_the_entropy(cells, tmp_path):
     ax = cf.pl.fates(cells, show=False)
     panels = [panel for panel in ax.figure.axes if panel.get_title()]
     assert [panel.get_title() for panel in panels] == ["up", "down", "entropy"]
-    assert [panel.lines[0].get_color() for panel in panels[:2]] == ["#aa0000", "#0000bb"]
+    assert [panel.texts[0].get_color() for panel in panels[:2]] == ["#aa0000", "#0000bb"]
     unknown, known = ax.collections[:2]
     assert (len(unknown.get_offsets()), len(known.get_offsets())) == (0, 25)
     assert sorted(known.get_array()) == [0] * 12 + [0.5] + [1] * 12
@@ -53,6 +53,66 @@ def test_fates_have_a_panel_each_and_one_of_the_entropy(cells, tmp_path):
     assert ax.get_xlabel() == "UMAP 1"
     cf.pl.save(ax, tmp_path / "fates.png")
     assert (tmp_path / "fates.png").stat().st_size > 5_000
+
+
+LONG = {
+    "start": "common myeloid progenitor, CD34+ & Kit=high",
+    "way": "haematopoietic cell on its way",
+    "up": "CD8-positive, alpha-beta T cell",
+    "down": "B & plasma=mature cell",
+}
+
+
+def _boxes(ax, texts):
+    """Return where texts are drawn, and the whole figure."""
+    ax.figure.canvas.draw()
+    return [text.get_window_extent() for text in texts], ax.figure.bbox
+
+
+@pytest.fixture
+def long(cells):
+    """The fork with long names of groups."""
+    cells.obs["fate"] = cells.obs["fate"].cat.rename_categories(LONG)
+    return cells
+
+
+def test_long_names_of_fates_leave_room_for_the_colour(long, flow):
+    cf.tl.fates(long, flow, "fate", by="flow", n_neighbors=4)
+    first = cf.pl.fates(long, show=False)
+    for panel in first.figure.axes[:2]:
+        (title, dot), _ = _boxes(panel, [panel.title, panel.texts[0]])
+        assert dot.x1 < title.x0
+        assert dot.x0 > panel.bbox.x0 - 0.1 * panel.bbox.width
+        assert title.x1 < panel.bbox.x1 + 0.1 * panel.bbox.width
+
+
+def test_long_names_of_a_sankey_stay_before_the_next_group(long, flow):
+    table = cf.tl.transitions(long, flow, "fate", by="flow", n_neighbors=4)
+    ax = cf.pl.sankey(long, table, show=False)
+    names = [text for text in ax.texts if text.get_text().replace("\n", " ") in LONG.values()]
+    assert len(names) >= 4
+    boxes, figure = _boxes(ax, [*names, ax._left_title])
+    columns = ax.transData.transform([(time, 0) for time in range(3)])[:, 0]
+    for box in boxes:
+        assert figure.x0 <= box.x0
+        assert box.x1 <= figure.x1
+    for text, box in zip(names, boxes, strict=False):
+        if text.get_ha() == "left":
+            assert all(box.x1 < place for place in columns if place > box.x0)
+
+
+def test_titles_beside_a_legend_of_long_names_are_whole(long, flow):
+    ax = cf.pl.trajectories(long, flow, groups="fate", groups_at="end", show=False)
+    (title,), figure = _boxes(ax, [ax.title])
+    assert figure.x0 <= title.x0
+    assert title.x1 <= figure.x1
+
+
+def test_titles_have_times_with_their_unit(cells, flow):
+    cf.pp.time_points(cells, "day", unit="hour")
+    cf.tl.fates(cells, flow, "fate", by="flow", n_neighbors=4)
+    assert cf.pl.fates(cells, show=False).figure.get_suptitle().startswith("Fates at 2 h, by")
+    assert cf.pl.trajectories(cells, flow, show=False).get_title() == "Paths of 9 cells from 0 h"
 
 
 def test_panels_of_fates_in_several_rows_have_one_pair_of_names(cells):
@@ -142,7 +202,9 @@ def test_paths_are_coloured_by_the_group_where_they_end(cells, flow, paths):
     ax = cf.pl.trajectories(cells, paths, groups="fate", groups_at="end", show=False)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["up", "down"]
     assert ax.get_legend().get_title().get_text() == "fate at the end"
-    assert "one end for each cell, which is not its probability" in ax.get_title()
+    assert "one end for each cell, which is not its probability" in ax.get_title().replace(
+        "\n", " "
+    )
     colours = {"up": "#aa0000", "down": "#0000bb"}
     for line in ax.collections[1:-1]:
         end = line.get_segments()[-1][-1, 1]

@@ -54,6 +54,23 @@ def test_colours_that_cannot_be_read_give_default_ones_with_a_warning(colours, s
     assert list(found.values()) == list(SAFE[:3])
 
 
+@pytest.mark.parametrize(
+    "colours",
+    [
+        {"a": "red", "b": "lime", "c": "blue"},
+        {"a": "red", "b": "lime", "c": "blue", "gone": "firebrik"},
+        ["red", "lime", "blue", "firebrik"],
+    ],
+)
+def test_groups_without_cells_need_no_colour(colours):
+    adata = _cells(colours)
+    adata.obs["kind"] = adata.obs["kind"].cat.add_categories("gone")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = group_colours(adata, "kind")
+    assert [found[name] for name in "abc"] == ["#ff0000", "#00ff00", "#0000ff"]
+
+
 def test_too_few_colours_give_default_ones():
     assert list(group_colours(_cells(["red"]), "kind").values()) == list(SAFE[:3])
 
