@@ -34,14 +34,9 @@ from cellflow.representation.expression import (
     read_embedding,
     stored_expression,
 )
+from cellflow.representation.kinds import PANEL, detect_kind, has_counts, resolve_kind
 from cellflow.representation.representation import LinearMap, Representation
-from cellflow.representation.scales import (
-    PANEL,
-    detect_kind,
-    fit_scale,
-    has_counts,
-    resolve_kind,
-)
+from cellflow.representation.scales import fit_scale
 from cellflow.training.devices import cpu_threads
 
 #: Largest number of genes; of more, the most variable are used.
