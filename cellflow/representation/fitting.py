@@ -26,6 +26,7 @@ from cellflow.representation.expression import (
     CONSTANT,
     Matrix,
     as_float64,
+    check_unique_genes,
     compute_depths,
     gene_table,
     is_counts,
@@ -33,14 +34,9 @@ from cellflow.representation.expression import (
     read_embedding,
     stored_expression,
 )
+from cellflow.representation.kinds import PANEL, detect_kind, has_counts, resolve_kind
 from cellflow.representation.representation import LinearMap, Representation
-from cellflow.representation.scales import (
-    PANEL,
-    detect_kind,
-    fit_scale,
-    has_counts,
-    resolve_kind,
-)
+from cellflow.representation.scales import fit_scale
 from cellflow.training.devices import cpu_threads
 
 #: Largest number of genes; of more, the most variable are used.
@@ -122,8 +118,7 @@ def _fit_expression(
     adata: AnnData, x: Matrix, settings: RepresentationSettings
 ) -> tuple[Representation, _Components]:
     names = gene_table(adata, settings.layer).index
-    if not names.is_unique:
-        raise InputError("gene names repeat; call adata.var_names_make_unique() first")
+    check_unique_genes(names)
     seen = _ValueCheck.of(x, adata.obs_names)
     kind = resolve_kind(adata, x, settings.kind, whole=seen.whole)
     if kind != "counts" and settings.layer is None:

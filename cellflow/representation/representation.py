@@ -17,7 +17,8 @@ from cellflow.representation.expression import (
     find_genes,
     read_embedding,
 )
-from cellflow.representation.scales import change_unit, detect_kind, fit_scale, log_normalise
+from cellflow.representation.kinds import detect_kind
+from cellflow.representation.scales import change_unit, fit_scale, log_normalise
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Recognise the scale of expression values, and bring them to a logarithmic scale."""
+"""Bring expression to a logarithmic scale."""
 
 from __future__ import annotations
 
@@ -10,35 +10,21 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from cellflow._errors import CellflowWarning, InputError
+from cellflow._errors import InputError
 from cellflow._log import log_info
-from cellflow.representation.chunks import is_dask, map_chunks, moments
-from cellflow.representation.expression import Matrix, check_indices, compute_depths, is_counts
+from cellflow.representation.chunks import is_dask, map_chunks
+from cellflow.representation.expression import Matrix, compute_depths
+from cellflow.representation.kinds import (
+    WHOLE_SHARE,
+    are_multiples,
+    detect_kind,
+    find_base,
+    has_negative,
+    list_positive,
+    sample_cells,
+    unlog,
+)
 from cellflow.training.devices import cpu_threads
-
-#: Largest number of features of a panel, of proteins for example; transcriptomes have more.
-PANEL = 200
-
-#: Largest value on a logarithmic scale: log2 of a million is 20.
-_MAX_LOG = 20.0
-
-#: Number of cells that the scale is recognised from, evenly spaced over the data.
-_SAMPLE = 1000
-
-#: Relative spread of the sums of cells under which these were normalised to one sum.
-_SAME_SUM = 0.02
-
-#: Share of values that must be whole multiples of the smallest value of their cell.
-_WHOLE_SHARE = 0.95
-
-#: Largest count; larger multiples, of tiny estimates, are whole by rounding only.
-_MAX_COUNT = 1e6
-
-#: Smallest number of positive values to recognise counts from.
-_MIN_VALUES = 100
-
-#: Smallest number of cells with a gene to read the unit of its counts from.
-_MIN_CELLS = 10
 
 #: Quantiles of the positive values of a gene that are taken as the value of one count in turn: the
 #: better the factors of cells are known, the lower.
@@ -46,9 +32,6 @@ _UNIT_QUANTILES = (0.25, 0.1, 0.05, 0.02)
 
 #: Multiples under 20 are whole if they are this near to a whole number.
 _MAX_MULTIPLE, _NEARLY = 20.0, 0.02
-
-#: Values on a linear scale, for messages.
-_LINEAR = "such as CPM, TPM, FPKM or corrected counts"
 
 
 @dataclass(frozen=True)
@@ -85,45 +68,6 @@ class ExpressionScale:
         return x
 
 
-def detect_kind(adata: AnnData, x: Matrix, *, whole: bool | None = None) -> str:
-    """Return the kind of expression values.
-
-    Whole, non-negative numbers are `counts`. Other non-negative values are `linear` if cells have
-    one sum or consist of multiples of one value. They are `normalised` if their `expm1` has one
-    sum, or if they are at most 20 and scanpy's log1p is recorded in `uns`, or their noise is that
-    of logarithms; else `linear`. Negative values are `other`, and so are panels of up to 200
-    features without one of the first signs.
-
-    Parameters
-    ----------
-    adata
-        Annotated data matrix, for the record of log1p.
-    x
-        The expression, (n, g).
-    whole
-        Whether all values are whole and non-negative; None looks at some cells.
-    """
-    if has_counts(x) if whole is None else whole:
-        return "counts"
-    part = _sample(x)
-    lowest, largest = float(part.min()), float(part.max())
-    if lowest < 0:
-        return "other"
-    base = _find_base(part)
-    if base is not None:
-        return "normalised" if base else "linear"
-    fits_log = largest <= _MAX_LOG
-    is_marked = fits_log and "log1p" in adata.uns
-    if part.shape[1] <= PANEL and not is_marked:
-        return "other"
-    return "normalised" if is_marked or (fits_log and not _noise_rises(part)) else "linear"
-
-
-def has_counts(x: Matrix) -> bool:
-    """Report whether the values of some cells, evenly spaced over the data, are counts."""
-    return is_counts(_sample(x))
-
-
 def fit_scale(x: Matrix, kind: str, depth: np.ndarray) -> ExpressionScale:
     """Return the scale of values of a kind.
 
@@ -145,10 +89,10 @@ def fit_scale(x: Matrix, kind: str, depth: np.ndarray) -> ExpressionScale:
         If values of counts or on a linear scale are negative, or all are zero.
     """
     if kind == "normalised":
-        return _fit_log_scale(_sample(x))
+        return _fit_log_scale(sample_cells(x))
     if kind == "other":
         return ExpressionScale(kind)
-    if any(map_chunks(x, _has_negative)):
+    if any(map_chunks(x, has_negative)):
         raise InputError(
             f"kind {kind!r} requires values of zero or more, and there are negative ones; choose "
             "another kind or layer"
@@ -158,31 +102,10 @@ def fit_scale(x: Matrix, kind: str, depth: np.ndarray) -> ExpressionScale:
     median = float(np.median(depth[depth > 0]))
     if kind == "counts":
         return ExpressionScale(kind, target_sum=median)
-    part = _sample(x)
-    if _are_multiples(part):
+    part = sample_cells(x)
+    if are_multiples(part):
         return ExpressionScale(kind, target_sum=_count_multiples(part))
     return ExpressionScale(kind, target_sum=median, gene_units=_gene_units(part, median))
-
-
-def resolve_kind(adata: AnnData, x: Matrix, kind: str, *, whole: bool | None = None) -> str:
-    """Return the kind, detected if it is `auto`, and warn where values need a word."""
-    if kind != "auto":
-        return kind
-    kind = detect_kind(adata, x, whole=whole)
-    if kind == "linear":
-        warnings.warn(
-            f"expression is not whole numbers and not on a logarithmic scale (largest value "
-            f"{float(_sample(x).max()):.6g}), {_LINEAR}: it is normalised and log-transformed; "
-            "kind='linear' (--kind linear) confirms this, kind='other' uses the values as they are",
-            CellflowWarning,
-            stacklevel=2,
-        )
-    if kind == "other" and x.shape[1] <= PANEL and not any(map_chunks(x, _has_negative)):
-        log_info(
-            f"{x.shape[1]} features are read as a panel of any values; if they are counts or "
-            "log-normalised, say so with kind='counts' or 'normalised' (--kind)"
-        )
-    return kind
 
 
 def to_log_scale(adata: AnnData, x: Matrix) -> Matrix:
@@ -242,76 +165,28 @@ def change_unit(x: Matrix, base: float, unit: float) -> Matrix:
     return linear.log1p() if sparse.issparse(linear) else np.log1p(linear)
 
 
-def unlog(x: Matrix, base: float) -> Matrix:
-    """Return linear values v of x = log(1 + v) to a base."""
-    scaled = x.astype(np.float64) * np.log(base)
-    return scaled.expm1() if sparse.issparse(scaled) else np.expm1(scaled)
-
-
 def _divide_genes(x: Matrix, units: np.ndarray) -> Matrix:
     if is_dask(x):
         return x.map_blocks(functools.partial(_divide_genes, units=units), dtype=x.dtype)
     return sparse.csr_matrix(x @ sparse.diags(1 / units)) if sparse.issparse(x) else x / units
 
 
-def _sample(x: Matrix) -> Matrix:
-    """Return the expression of some cells, in memory, float64; CSR if sparse."""
-    step = max(1, x.shape[0] // _SAMPLE)
-    part = x[::step][:_SAMPLE]
-    part = part.compute() if is_dask(part) else part
-    check_indices(part, "the expression matrix")
-    return (sparse.csr_matrix(part) if sparse.issparse(part) else np.asarray(part)).astype(
-        np.float64
-    )
-
-
-def _has_negative(x: Matrix) -> bool:
-    return bool((x.data if sparse.issparse(x) else x).min(initial=0) < 0)
-
-
-def _spread_of_sums(x: Matrix) -> float:
-    """Return the relative standard deviation of the sums of cells that express anything."""
-    depth = compute_depths(x)
-    depth = depth[depth > 0]
-    return float(depth.std() / depth.mean()) if len(depth) > 1 else np.inf
-
-
-def _rows_of(x: Matrix) -> list[np.ndarray]:
-    """Return the positive values of each cell that has any."""
-    rows = np.split(x.data, x.indptr[1:-1]) if sparse.issparse(x) else list(x)
-    positive = [row[row > 0] for row in rows]
-    return [row for row in positive if len(row)]
-
-
-def _are_multiples(x: Matrix) -> bool:
-    """Report whether values are whole multiples of the smallest value of their cell: counts."""
-    whole = total = 0
-    for row in _rows_of(x):
-        multiples = row / row.min()
-        multiples = multiples[multiples < _MAX_COUNT]
-        whole += int((np.abs(multiples - np.round(multiples)) < 1e-3).sum())
-        total += len(row)
-    return total >= _MIN_VALUES and whole >= _WHOLE_SHARE * total
-
-
-def _noise_rises(x: Matrix) -> bool:
-    """Report whether the variance per mean rises with the mean of genes.
-
-    It does for counts, by Poisson noise and overdispersion, and falls for their logarithms.
-    """
-    cells = (x > 0).sum(axis=0)
-    x = x[:, np.flatnonzero(np.asarray(cells).ravel() >= _MIN_CELLS)]
-    if x.shape[1] < PANEL:
-        return False
-    _, mean, variance = moments(x)
-    by_mean = (variance / mean)[np.argsort(mean, kind="stable")]
-    n = len(by_mean)
-    return bool(np.median(by_mean[-(n // 20) :]) > np.median(by_mean[n // 4 : n // 2]))
-
-
 def _count_multiples(x: Matrix) -> float:
     """Return the median sum of cells in units of their smallest value."""
-    return float(np.median([row.sum() / row.min() for row in _rows_of(x)]))
+    return float(np.median([row.sum() / row.min() for row in list_positive(x)]))
+
+
+def _fit_log_scale(x: Matrix) -> ExpressionScale:
+    """Return the scale of log-normalised values, in counts where they show these.
+
+    As they are, noise of single counts would weigh the more, the more a cell was normalised to.
+    """
+    base = find_base(x)
+    linear = unlog(x, base) if base else x
+    if not (base and are_multiples(linear)):
+        return ExpressionScale("normalised")
+    unit = float(np.median([row.min() for row in list_positive(linear)]))
+    return ExpressionScale("normalised", log_base=base, unit=unit)
 
 
 def _gene_units(x: Matrix, target_sum: float) -> np.ndarray | None:
@@ -331,7 +206,7 @@ def _gene_units(x: Matrix, target_sum: float) -> np.ndarray | None:
         units = _quantiles_by(values / factors[cells], genes, x.shape[1], quantile)
     multiples = values / (factors[cells] * units[genes])
     small = multiples[multiples < _MAX_MULTIPLE]
-    if (np.abs(small - np.round(small)) < _NEARLY).mean() < _WHOLE_SHARE:
+    if (np.abs(small - np.round(small)) < _NEARLY).mean() < WHOLE_SHARE:
         return None
     scaled = depth > 0
     units *= np.median(factors[scaled] * target_sum / depth[scaled])
@@ -348,31 +223,3 @@ def _quantiles_by(values: np.ndarray, groups: np.ndarray, n: int, quantile: floa
     found = np.ones(n)
     found[counts > 0] = ordered[(np.cumsum(counts) - counts + rank)[counts > 0]]
     return found
-
-
-def _fit_log_scale(x: Matrix) -> ExpressionScale:
-    """Return the scale of log-normalised values, in counts where they show these.
-
-    As they are, noise of single counts would weigh the more, the more a cell was normalised to.
-    """
-    base = _find_base(x)
-    linear = unlog(x, base) if base else x
-    if not (base and _are_multiples(linear)):
-        return ExpressionScale("normalised")
-    unit = float(np.median([row.min() for row in _rows_of(linear)]))
-    return ExpressionScale("normalised", log_base=base, unit=unit)
-
-
-def _find_base(x: Matrix) -> float | None:
-    """Return the base of the logarithm of values of cells with one sum, or of scaled counts.
-
-    It is 0 for values on a linear scale, None if no sign shows it.
-    """
-    values = {0.0: x}
-    if x.max() <= _MAX_LOG:
-        values |= {base: unlog(x, base) for base in (np.e, 2.0, 10.0)}
-    spreads = {base: _spread_of_sums(linear) for base, linear in values.items()}
-    base = min(spreads, key=spreads.__getitem__)
-    if spreads[base] <= _SAME_SUM:
-        return base
-    return next((base for base, linear in values.items() if _are_multiples(linear)), None)
