@@ -15,7 +15,7 @@ from matplotlib.colors import Normalize, to_hex
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
 from cellflow.io import SAFE, name_group, names_of_groups
-from cellflow.pl._canvas import PALE, dot_size, scatter
+from cellflow.pl._canvas import LETTERS_OF_LEGEND, PALE, dot_size, scatter, wrap_name
 from cellflow.pl._cell_values import values_of
 from cellflow.pl._stored_colours import stored_colours
 
@@ -75,7 +75,8 @@ def scatter_cells(
     groups = np.array([name_group(value) for value in column], dtype=object)
     names = [name for name in colours if (groups == name).any()]
     for name in names:
-        scatter(ax, points[groups == name], s=size, color=colours[name], alpha=0.7, label=name)
+        label = wrap_name(name, LETTERS_OF_LEGEND)
+        scatter(ax, points[groups == name], s=size, color=colours[name], alpha=0.7, label=label)
     ax.legend(
         title=color,
         frameon=False,

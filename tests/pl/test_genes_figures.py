@@ -172,3 +172,15 @@ def test_trends_have_the_colours_of_other_figures_the_unit_and_the_scale(trends)
 
 #: Names of R and of matplotlib, as `uns` may have them.
 COLOURS = {"x": "grey80", "y": "blue"}
+
+
+@pytest.mark.parametrize("draw", [cf.pl.growth, cf.pl.velocity_quiver])
+def test_long_names_of_groups_leave_room_for_the_cells(arrows, draw):
+    names = {"left": "common myeloid progenitor, CD34+ and Kit=high, of the bone marrow"}
+    arrows.obs["long"] = arrows.obs["half"].astype(str).replace(names) + " " + "of a kind" * 3
+    options = {} if draw is cf.pl.growth else {"basis": "pca"}
+    ax = draw(arrows, color="long", show=False, **options)
+    ax.figure.canvas.draw()
+    assert max(len(line) for text in ax.get_legend().get_texts()
+               for line in text.get_text().split("\n")) <= 22  # fmt: skip
+    assert ax.bbox.width > 0.45 * ax.figure.bbox.width
