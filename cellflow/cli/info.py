@@ -139,15 +139,26 @@ def _describe_points(name: str, points: TimePoints) -> dict[str, str]:
 
 
 def _count_cells(points: TimePoints) -> str:
-    from cellflow._checks import format_number
     from cellflow.io import plural_unit
 
     unit = plural_unit(points.unit) or "times"
     counts = [
-        f"{format_number(time)}: {count:,}"
-        for time, count in zip(points.times, points.counts, strict=True)
+        f"{time}: {count:,}"
+        for time, count in zip(_round_times(points.times), points.counts, strict=True)
     ]
     return f"{len(counts)} {unit} ({', '.join(counts)} cells)"
+
+
+def _round_times(times: Sequence[float]) -> list[str]:
+    """Format times, those of converted units such as 91.3125 days with a decimal."""
+    from cellflow._checks import format_number
+
+    exact = [format_number(time) for time in times]
+    texts = [
+        format_number(round(time, 1)) if abs(time) >= 1 and round(time, 2) != time else text
+        for time, text in zip(times, exact, strict=True)
+    ]
+    return texts if len(set(texts)) == len(texts) else exact
 
 
 def _obs_rows(adata: AnnData) -> list[tuple[str, ...]]:

@@ -253,7 +253,12 @@ def velocity(file: Path, kind: str, **given: Any) -> None:
     panel=options.DATA,
     help="Gene to draw, as in column gene or gene_id; repeatable. [default: the first 12]",
 )
-@click.option("--unit", default="", metavar="UNIT", panel=options.DATA, help="Unit of the times.")
+@click.option(
+    "--unit",
+    metavar="UNIT",
+    panel=options.DATA,
+    help="Unit of the times. [default: that in the table]",
+)
 @options.force
 @options.run_options
 def gene_trends(table: Path, genes: tuple[str, ...], **given: Any) -> None:

@@ -324,7 +324,7 @@ def check_scores(scores: pd.DataFrame) -> list[str]:
             worse.append(
                 (
                     format_time(float(str(time)), unit),
-                    f"W1 {row[best]:.3g} by {columns[best]}, {row['w1']:.3g}",
+                    f"W1 {row[best]:.3f} by {columns[best]}, {row['w1']:.3f}",
                 )
             )
     if not worse:

@@ -20,6 +20,12 @@ from cellflow.io.flow_time_points import (
     time_points_to_dict,
 )
 from cellflow.io.gene_names import GeneNames
+from cellflow.io.group_colours import (
+    SAFE,
+    colours_as_stored,
+    colours_for_table,
+    names_of_groups,
+)
 from cellflow.io.groups import check_groups, groups_of, is_continuous, name_group
 from cellflow.io.label_intervals import TimeNames, name_time_point
 from cellflow.io.populations import SideColumns, check_growth_key, populations
@@ -45,6 +51,7 @@ from cellflow.io.time_units import (
 
 __all__ = [
     "DEFAULT_WEIGHT",
+    "SAFE",
     "SCORES",
     "TABLES",
     "Cells",
@@ -57,6 +64,8 @@ __all__ = [
     "check_groups",
     "check_growth_key",
     "check_table_target",
+    "colours_as_stored",
+    "colours_for_table",
     "condition_weight",
     "conditions_of",
     "convert_unit",
@@ -74,6 +83,7 @@ __all__ = [
     "name_time",
     "name_time_point",
     "name_times",
+    "names_of_groups",
     "open_cells",
     "open_course",
     "parse_times",

@@ -10,9 +10,11 @@ import pandas as pd
 from anndata import AnnData
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from cellflow._checks import check_choice, format_list
+from cellflow._checks import check_choice, format_list, format_number
 from cellflow._errors import InputError
+from cellflow._keys import TIME, TIME_POINTS, read_record
 from cellflow._quoting import is_quoted, quote, split_text, unquote
+from cellflow.io.time_columns import label_of
 
 #: Type of the argument `cells` of the public verbs.
 Cells = str | Sequence[str] | np.ndarray | pd.Series | None
@@ -85,7 +87,7 @@ def _by_text(adata: AnnData, text: str) -> np.ndarray:
     for column, _ in conditions:
         hint = f" ({_QUOTING})" if len(conditions) > 1 else ""
         check_choice(column, known, "obs column", hint=hint)
-    masks = [_by_value(adata.obs[name], each) for name, each in conditions]
+    masks = [_by_value(adata, adata.obs[name], each) for name, each in conditions]
     return np.logical_and.reduce([~mask if k in excluded else mask for k, mask in enumerate(masks)])
 
 
@@ -98,7 +100,7 @@ def _check_sign(column: str, condition: str) -> None:
         )
 
 
-def _by_value(column: pd.Series, text: str) -> np.ndarray:
+def _by_value(adata: AnnData, column: pd.Series, text: str) -> np.ndarray:
     values = column.dropna().astype("category").cat.remove_unused_categories()
     present = values.cat.categories.to_numpy()
     known = {_key(value): value for value in present}
@@ -107,13 +109,29 @@ def _by_value(column: pd.Series, text: str) -> np.ndarray:
     wanted = _split_wanted(text, column, known)
     keys = [_key(each, like=column) for each in wanted]
     if bad := [each for each, key in zip(wanted, keys, strict=True) if key not in known]:
+        hint = _suggest_replicates(adata, column, bad[0], list(map(str, present)))
         near = get_close_matches(bad[0], [str(value) for value in present], n=1)
-        hint = f" (did you mean {quote(near[0])}?)" if near else ""
+        hint = hint or (f" (did you mean {quote(near[0])}?)" if near else "")
         raise InputError(
             f"obs[{column.name!r}] has no value {format_list(map(repr, bad))}{hint}; "
             f"there are: {format_list(map(quote, present))}"
         )
     return column.isin([known[key] for key in keys]).to_numpy()
+
+
+def _suggest_replicates(
+    adata: AnnData, column: pd.Series, label: str, present: Sequence[str]
+) -> str:
+    """Return a hint on replicates of one time, such as `D0_rep1` of `D0`; empty without any."""
+    merged = [value for value in present if label_of(value) == label]
+    if not merged:
+        return ""
+    ways = [f"{quote(str(column.name))}={','.join(map(quote, merged))}"]
+    recorded = read_record(adata.uns, TIME_POINTS) or {}
+    if recorded.get("time_key") == column.name and TIME in adata.obs:
+        times = adata.obs[TIME][column.astype(str).isin(merged).to_numpy()].unique()
+        ways = [f"{TIME}={format_number(time)}" for time in times] + ways
+    return f" (did you mean {' or '.join(ways)}?)"
 
 
 def _split_wanted(text: str, values: pd.Series, known: Mapping[object, object]) -> list[str]:

@@ -15,7 +15,7 @@ from cellflow._errors import InputError
 from cellflow.flow import Flow
 from cellflow.io.time_columns import convert, unknown_labels
 from cellflow.io.time_labels import TimeLabel
-from cellflow.io.time_points import TimePoints, time_key_of, time_points_of
+from cellflow.io.time_points import TimePoints, describe_time_columns, time_key_of, time_points_of
 
 
 def time_points_to_dict(points: TimePoints) -> dict[str, Any]:
@@ -66,6 +66,12 @@ def time_points_for_flow(adata: AnnData, flow: Flow, time_key: str | None = None
         does not convert to its own.
     """
     course = flow.context.settings.get("course")
+    if time_key is None and flow.time_key is not None and flow.time_key not in adata.obs:
+        raise InputError(
+            f"no obs column {flow.time_key!r}; the flow was fitted to times in "
+            f"{flow.time_key!r}; name another column with time_key (--time-key); "
+            f"{describe_time_columns(adata)}"
+        )
     if course is None:
         return time_points_of(adata, time_key or flow.time_key)
     return _read_in_course(adata, time_key_of(adata, time_key or flow.time_key), course)

@@ -57,7 +57,7 @@ class GeneNames:
     column
         Column of `var` with the symbols; None if they are read from `var_names`.
     columns
-        Columns of `var` that could be named, for messages.
+        Other columns of `var` with text, which could be named, for messages.
     whole
         Names of all genes of the data, if these are some of them.
     """
@@ -86,16 +86,16 @@ class GeneNames:
         InputError
             If there is no such column, or it does not hold names.
         """
-        ids, columns = tuple(map(str, var.index)), tuple(map(str, var.columns))
+        ids = tuple(map(str, var.index))
         column = gene_symbols
         if column is None:
             column = _guess_column(var)
             if column is not None:
                 log_info(f"gene symbols are read from var[{column!r}]")
         else:
-            check_choice(column, columns, "var column of gene symbols")
+            check_choice(column, list(map(str, var)), "var column of gene symbols")
         symbols = _split_names(ids) if column is None else _read_symbols(var, column)
-        return cls(ids, symbols, column, columns)
+        return cls(ids, symbols, column, _text_columns(var, without=column))
 
     def of(self, ids: Sequence[str]) -> GeneNames:
         """Return the names of some genes, in that order; unknown ones have no symbol."""
@@ -275,6 +275,10 @@ def _is_text(column: pd.Series) -> bool:
     return pd.api.types.is_object_dtype(values) or pd.api.types.is_string_dtype(values)
 
 
+def _text_columns(var: pd.DataFrame, *, without: str | None) -> tuple[str, ...]:
+    return tuple(str(name) for name, values in var.items() if name != without and _is_text(values))
+
+
 def _to_text(column: pd.Series) -> list[str]:
     """Return the values of a column as text, empty where they are missing."""
     texts = [str(value).strip() for value in column.astype(object)]
@@ -288,6 +292,6 @@ def _read_symbols(var: pd.DataFrame, column: str) -> tuple[str, ...]:
     if not any(texts) and len(var):
         raise InputError(
             f"var[{column!r}] does not hold gene symbols but {values.dtype} values; choose another "
-            f"column: {format_list(var.columns)}"
+            f"column: {format_list(_text_columns(var, without=column)) or 'there is no other'}"
         )
     return tuple(text or str(name) for name, text in zip(var.index, texts, strict=True))

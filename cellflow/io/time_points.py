@@ -224,7 +224,7 @@ def time_key_of(adata: AnnData, time_key: str | None = None) -> str:
     if time_key is None:
         raise InputError(
             "no obs column has a usual name of times; name one with time_key (--time-key); "
-            f"{_describe_readable(adata)}"
+            f"{describe_time_columns(adata)}"
         )
     if time_key not in adata.obs:
         raise InputError(
@@ -233,7 +233,7 @@ def time_key_of(adata: AnnData, time_key: str | None = None) -> str:
     return str(time_key)
 
 
-def _describe_readable(adata: AnnData) -> str:
+def describe_time_columns(adata: AnnData) -> str:
     """Name the columns that can be read as times, or else all."""
     # It reads columns by this module.
     from cellflow.io.obs_summary import find_time_columns

@@ -38,7 +38,7 @@ _TIMES = "viridis"
 _LETTERS, _LINE = 17, 0.16
 
 #: Letters in a line of a legend beside the axes, which would become narrow.
-_LETTERS_OF_LEGEND = 22
+LETTERS_OF_LEGEND = 22
 
 
 def canvas(ax: Axes | None, size: tuple[float, float] = (6.0, 4.6)) -> Axes:
@@ -184,7 +184,7 @@ def add_legend_outside(ax: Axes, title: str) -> None:
     handles, labels = ax.get_legend_handles_labels()
     ax.legend(
         handles,
-        [wrap_name(label, _LETTERS_OF_LEGEND) for label in labels],
+        [wrap_name(label, LETTERS_OF_LEGEND) for label in labels],
         loc="upper left",
         bbox_to_anchor=(1.0, 1.0),
         frameon=False,

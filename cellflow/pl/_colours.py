@@ -14,22 +14,16 @@ from matplotlib.colors import Normalize, to_hex
 
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
-from cellflow.io import check_groups, name_group
-from cellflow.pl._canvas import PALE, dot_size, scatter
+from cellflow.io import SAFE, name_group, names_of_groups
+from cellflow.pl._canvas import LETTERS_OF_LEGEND, PALE, dot_size, scatter, wrap_name
 from cellflow.pl._cell_values import values_of
 from cellflow.pl._stored_colours import stored_colours
-
-#: Okabe and Ito 2008, without black, then the muted colours of Paul Tol.
-SAFE = (
-    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442", "#332288",
-    "#882255", "#117733", "#aa4499", "#999933", "#88ccee", "#661100", "#44aa99", "#6e6e6e",
-)  # fmt: skip
 
 
 def group_colours(adata: AnnData, column: str) -> Mapping[str, str]:
     """Return the colour of each group of an `obs` column; those of `uns` if scanpy wrote them."""
-    names = _names(adata, column)
-    used = {name_group(value) for value in adata.obs[column].dropna().unique()}
+    check_choice(column, [str(name) for name in adata.obs], "obs column")
+    names, used = names_of_groups(adata, column)
     return {**default_colours(names), **(stored_colours(adata, column, names, used) or {})}
 
 
@@ -43,19 +37,13 @@ def default_colours(names: Sequence[str]) -> dict[str, str]:
 
 def category_colours(adata: AnnData, column: str) -> Mapping[str, str]:
     """Return colours of groups; ordered categories without colours get a sequential scale."""
-    names, values = _names(adata, column), adata.obs[column]
+    check_choice(column, [str(name) for name in adata.obs], "obs column")
+    names, values = names_of_groups(adata, column)[0], adata.obs[column]
     ordered = isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered
     if not ordered or f"{column}_colors" in adata.uns:
         return group_colours(adata, column)
     spread = colormaps["viridis"](np.linspace(0.0, 0.95, len(names)))
     return {name: to_hex(colour) for name, colour in zip(names, spread, strict=True)}
-
-
-def _names(adata: AnnData, column: str) -> list[str]:
-    """Return the names of all groups, also of those without cells, in the order of colours."""
-    check_choice(column, [str(name) for name in adata.obs], "obs column")
-    check_groups(adata.obs[column])
-    return [name_group(value) for value in adata.obs[column].astype("category").cat.categories]
 
 
 def scatter_cells(
@@ -87,7 +75,8 @@ def scatter_cells(
     groups = np.array([name_group(value) for value in column], dtype=object)
     names = [name for name in colours if (groups == name).any()]
     for name in names:
-        scatter(ax, points[groups == name], s=size, color=colours[name], alpha=0.7, label=name)
+        label = wrap_name(name, LETTERS_OF_LEGEND)
+        scatter(ax, points[groups == name], s=size, color=colours[name], alpha=0.7, label=label)
     ax.legend(
         title=color,
         frameon=False,

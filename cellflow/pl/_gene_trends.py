@@ -12,8 +12,10 @@ from matplotlib.axes import Axes
 
 from cellflow._checks import check_choice, check_columns
 from cellflow._errors import InputError
-from cellflow.pl._canvas import finish
-from cellflow.pl._colours import SAFE, category_colours
+from cellflow.io import plural_unit
+from cellflow.pl._canvas import add_legend_outside, finish
+from cellflow.pl._colours import default_colours, group_colours
+from cellflow.pl._stored_colours import read_colour
 
 _NEEDED = ("gene", "group", "time", "mean", "low", "high", "observed")
 
@@ -27,7 +29,7 @@ def gene_trends(
     genes: str | Sequence[str] | None = None,
     adata: AnnData | None = None,
     color: str | None = None,
-    unit: str = "",
+    unit: str | None = None,
     ax: Axes | Sequence[Axes] | None = None,
     show: bool | None = None,
 ) -> list[Axes]:
@@ -40,11 +42,11 @@ def gene_trends(
     genes
         Names of genes to draw, as in column `gene` or `gene_id`; None draws all, up to 12.
     adata
-        Cells with the colours of the groups in `uns[<color>_colors]`.
+        Cells with the colours of the groups in `uns[<color>_colors]`; None uses those in the table.
     color
         Column of `obs` with the groups, or with the groups of the fates.
     unit
-        Unit of the times, such as `days`, for the axis.
+        Unit of the times, such as `days`, for the axis; None uses that in the table.
     ax
         Axes to draw on, one per gene; None makes a new figure.
     show
@@ -71,19 +73,28 @@ def gene_trends(
         check_choice(name, known, "gene")
     panels = _panels(len(names), ax)
     groups = [str(name) for name in trends["group"].unique()]
-    colours = dict(zip(groups, SAFE * (1 + len(groups) // len(SAFE)), strict=False))
+    colours = default_colours(groups)
+    if "color" in trends:
+        own = trends.drop_duplicates("group").set_index("group")["color"]
+        read = {str(name): read_colour(each) for name, each in own.items()}
+        # As elsewhere: one that is not a colour gives default ones.
+        found = {name: each for name, each in read.items() if each is not None}
+        colours |= found if len(found) == len(read) else {}
     if adata is not None and color is not None:
-        colours |= category_colours(adata, color)
+        colours |= group_colours(adata, color)
+    if unit is None:
+        unit = plural_unit(str(trends["unit"].iloc[0])) if "unit" in trends else ""
     for panel, name in zip(panels, names, strict=True):
         for group, part in trends[trends["gene"] == name].groupby("group", sort=False):
             _draw(panel, part, colours[str(group)], str(group))
         panel.set_title(name, fontsize="medium", fontstyle="italic")
         panel.set_xlabel(f"time ({unit})" if unit else "time")
         panel.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("expression")
+    scale = f" ({trends['scale'].iloc[0]})" if "scale" in trends else ""
+    panels[0].set_ylabel(f"expression{scale}")
     if len(groups) > 1:
         last = panels[min(_ACROSS, len(panels)) - 1]
-        last.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+        add_legend_outside(last, "")
     finish(panels[0], show=show)
     return panels
 

@@ -10,7 +10,7 @@ from cellflow._checks import format_number
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, is_relative_growth
 from cellflow.io import groups_of, per_unit, plural_unit, time_points_of
-from cellflow.pl._canvas import INK, PALE, canvas, finish
+from cellflow.pl._canvas import INK, PALE, add_legend_outside, canvas, finish
 from cellflow.pl._colours import category_colours
 
 #: Total width of the boxes of one time point.
@@ -83,9 +83,7 @@ def growth(
     ax.set_ylabel(f"{quantity} ({per_unit(points)})")
     ax.spines[["top", "right"]].set_visible(False)
     if color is not None:
-        ax.legend(
-            title=color, frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1)
-        )
+        add_legend_outside(ax, color)
     return finish(ax, show=show)
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from cellflow._errors import InputError
 from cellflow._keys import FIT, INTERPOLATE, REPRESENTATION, read_cautions, read_record
-from cellflow.io import format_time, time_points_for_result
+from cellflow.io import SAFE, format_time, time_points_for_result
 from cellflow.pl._canvas import (
     PALE,
     PREDICTED,
@@ -18,7 +18,6 @@ from cellflow.pl._canvas import (
     note_cautions,
     scatter,
 )
-from cellflow.pl._colours import SAFE
 from cellflow.pl._plane import Plane
 from cellflow.representation import read_slots
 

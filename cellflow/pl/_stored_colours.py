@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
-import numpy as np
 from anndata import AnnData
 from matplotlib.colors import is_color_like, to_hex
 
 from cellflow._errors import CellflowWarning
+from cellflow.io import colours_as_stored
 
 #: Names of R that matplotlib does not know, those of scanpy (`scanpy.plotting._utils`), besides
 #: greys.
@@ -51,27 +51,18 @@ def stored_colours(
         Names of the groups that have cells.
     """
     key = f"{column}_colors"
-    stored = adata.uns.get(key)
+    stored = colours_as_stored(adata, column, names, used)
+    if isinstance(stored, str):
+        _warn(key, f"has no colour for {stored!r}")
+        return None
     if stored is None:
         return None
-    if isinstance(stored, Mapping):
-        by_name = {str(name): colour for name, colour in stored.items()}
-        found = [by_name.get(name) for name in names]
-        pairs = zip(names, found, strict=True)
-        if missing := [name for name, each in pairs if each is None and name in used]:
-            _warn(key, f"has no colour for {missing[0]!r}")
-            return None
-    else:
-        several = list(stored) if isinstance(stored, list | tuple) else list(np.atleast_1d(stored))
-        found = several[: len(names)]
-    if len(found) < len(names):
-        return None
-    colours = [None if each is None else _read_colour(each) for each in found]
-    for name, given, colour in zip(names, found, colours, strict=True):
+    colours = {name: read_colour(each) for name, each in stored.items()}
+    for name, colour in colours.items():
         if colour is None and name in used:
-            _warn(key, f"has {given!s:.40}, which is not a colour")
+            _warn(key, f"has {stored[name]!s:.40}, which is not a colour")
             return None
-    return {name: each for name, each in zip(names, colours, strict=True) if each is not None}
+    return {name: each for name, each in colours.items() if each is not None}
 
 
 def _warn(key: str, what: str) -> None:
@@ -79,7 +70,7 @@ def _warn(key: str, what: str) -> None:
     warnings.warn(message, CellflowWarning, stacklevel=2)
 
 
-def _read_colour(given: Any) -> str | None:
+def read_colour(given: Any) -> str | None:
     """Return a colour as hexadecimal digits; None for what neither matplotlib nor R knows."""
     if isinstance(given, bytes):
         given = given.decode(errors="replace")

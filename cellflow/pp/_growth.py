@@ -27,6 +27,7 @@ from cellflow._log import log_info
 from cellflow.io import GeneNames, detect_unit
 from cellflow.io.time_labels import DAYS, unit_of_name
 from cellflow.representation.expression import (
+    check_unique_genes,
     describe_raw,
     gene_table,
     read_expression,
@@ -226,8 +227,8 @@ def _unit_of_time(
     if per is None and detected not in DAYS:
         raise InputError(
             "the times have no unit of fixed length, which growth rates per day require; run "
-            "pp.time_points on labels such as '24h', or give the unit: "
-            f"per={format_list(map(repr, DAYS))} or a number of days"
+            "pp.time_points on labels such as '24h', or give the unit by per= (--per day): "
+            f"{format_list(map(repr, DAYS))} or a number of days"
         )
     if (number := _number(per)) is not None:
         check_positive(number, "per")
@@ -325,9 +326,13 @@ def _choose_genes(work: AnnData, names: GeneNames, genes: GeneSet) -> GeneSet:
 
 def _check_share(genes: GeneSet, what: str, species: str, names: GeneNames, more: str) -> None:
     if genes.share < MIN_SHARE:
+        others = (
+            f" (gene_symbols=, --gene-symbols names another column: {format_list(names.columns)})"
+            if names.columns
+            else ""
+        )
         hint = names.describe_symbols() or (
-            f". Does {names.source} hold gene symbols (gene_symbols=, --gene-symbols names another "
-            f"column: {format_list(names.columns) or 'none'}), is the species {species!r}, and are "
+            f". Does {names.source} hold gene symbols{others}, is the species {species!r}, and are "
             f"all genes there, not only variable ones? Or give your own genes as {what}"
         )
         raise InputError(
@@ -339,8 +344,7 @@ def _check_share(genes: GeneSet, what: str, species: str, names: GeneNames, more
 def _log_expression(adata: AnnData, layer: str | None) -> AnnData:
     """Return expression on a logarithmic scale, float64, with gene names."""
     genes = gene_table(adata, layer).index
-    if not genes.is_unique:
-        raise InputError("gene names repeat; call adata.var_names_make_unique() first")
+    check_unique_genes(genes)
     x = to_log_scale(adata, read_expression(adata, layer))
     return AnnData(x.astype(np.float64), var=pd.DataFrame(index=genes))
 

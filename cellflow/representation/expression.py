@@ -57,6 +57,13 @@ def gene_table(adata: AnnData, layer: str | None) -> pd.DataFrame:
     return pd.concat([table, others], axis=1)
 
 
+def check_unique_genes(names: pd.Index) -> None:
+    """Raise `InputError` if names of genes repeat."""
+    if not names.is_unique:
+        repeated = format_list(names[names.duplicated()].unique())
+        raise InputError(f"gene names repeat: {repeated}; call adata.var_names_make_unique() first")
+
+
 def reindex_genes(table: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:
     """Return the rows of a table for genes, in their order; missing values for unknown genes."""
     if not set(genes) <= set(table.index):
@@ -186,8 +193,7 @@ def find_genes(adata: AnnData, layer: str | None, genes: tuple[str, ...]) -> np.
         If some of them are missing, or names of genes repeat.
     """
     table = gene_table(adata, layer)
-    if not table.index.is_unique:
-        raise InputError("gene names repeat; call adata.var_names_make_unique() first")
+    check_unique_genes(table.index)
     columns = table.index.get_indexer(pd.Index(genes))
     if (columns < 0).any():
         missing = [gene for gene, column in zip(genes, columns, strict=True) if column < 0]

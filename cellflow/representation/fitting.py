@@ -26,6 +26,7 @@ from cellflow.representation.expression import (
     CONSTANT,
     Matrix,
     as_float64,
+    check_unique_genes,
     compute_depths,
     gene_table,
     is_counts,
@@ -117,8 +118,7 @@ def _fit_expression(
     adata: AnnData, x: Matrix, settings: RepresentationSettings
 ) -> tuple[Representation, _Components]:
     names = gene_table(adata, settings.layer).index
-    if not names.is_unique:
-        raise InputError("gene names repeat; call adata.var_names_make_unique() first")
+    check_unique_genes(names)
     seen = _ValueCheck.of(x, adata.obs_names)
     kind = resolve_kind(adata, x, settings.kind, whole=seen.whole)
     if kind != "counts" and settings.layer is None:

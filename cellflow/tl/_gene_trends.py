@@ -11,9 +11,10 @@ from anndata import AnnData
 
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
+from cellflow._keys import read_record
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
-from cellflow.io import GeneNames
+from cellflow.io import GeneNames, colours_for_table
 from cellflow.methods.names import STARTS
 from cellflow.tl._decoding import choose_genes
 from cellflow.tl._groups import membership_of
@@ -22,6 +23,9 @@ from cellflow.tl._time_course import TimeCourse
 
 #: Points of a representation, shape (n, d), to expression, shape (n, g).
 Decoder = Callable[[np.ndarray], "np.ndarray | pd.DataFrame"]
+
+#: Scales of decoded expression by the kind of the representation.
+_SCALES = {"counts": "log1p", "linear": "log1p", "normalised": "log"}
 
 
 def gene_trends(
@@ -93,6 +97,9 @@ def gene_trends(
         Share of the population's mass that belongs to the group.
     `observed`
         Whether cells were taken at that time; they are then the population.
+    `color`, `unit`, `scale`
+        If known, for figures: the colour of the group in `uns["<by>_colors"]` or by default, the
+        unit of the times, and `log1p` or `log`, the scale of the expression.
 
     Numbers are NaN if no cell has a group. By fate probabilities, trends coincide where all cells
     have the same, and part as far as they are known.
@@ -119,7 +126,7 @@ def gene_trends(
     >>> flow = cf.tl.fit(adata, time_key="time", recipe=short, progress=False)
     >>> trends = cf.tl.gene_trends(adata, flow, genes=["Sox2", "Gata6"], n_times=3)
     >>> trends.columns.tolist()
-    ['gene', 'group', 'time', 'mean', 'low', 'high', 'share', 'observed']
+    ['gene', 'group', 'time', 'mean', 'low', 'high', 'share', 'observed', 'scale']
     """
     check_choice(start, STARTS, "start")
     check_positive(n_times, "n_times")
@@ -150,7 +157,25 @@ def gene_trends(
     table = pd.concat(tables)[columns].sort_values(
         ["gene", "group"], key=lambda keys: keys.map(order[keys.name]), ignore_index=True
     )
+    if (colours := _group_colours(adata, by)) is not None:
+        table["color"] = table["group"].map(colours)
+    if course.time_points.unit not in ("", "rank"):
+        table["unit"] = course.time_points.unit
+    scale = _SCALES.get(course.representation.kind, "")
+    if decoder is None and scale:
+        table["scale"] = scale
     return names.add_ids(table)
+
+
+def _group_colours(adata: AnnData, by: str | None) -> pd.Series | None:
+    """Return the colours of groups, or of the groups that fates were estimated of, if known."""
+    column = by
+    if by is not None and by in adata.obsm:
+        column = (read_record(adata.uns, by) or {}).get("groups")
+    if column is None or column not in adata.obs:
+        return None
+    colours = colours_for_table(adata, str(column))
+    return None if colours.empty else colours
 
 
 def _make_decoder(

@@ -6,6 +6,7 @@ import pytest
 from anndata import AnnData
 
 import cellflow as cf
+from cellflow.cli.info import _round_times
 from cellflow.io.obs_summary import ColumnSummary, find_time_columns
 
 
@@ -66,6 +67,11 @@ def test_columns_that_may_be_times_are_named_and_others_are_not(run, stages, tmp
         assert f"times in {name}" not in out
         assert f"{name} 2 times" not in out
     assert "times in collected" in _info(run, stages, tmp_path, "--time-key", "collected")
+
+
+def test_times_of_converted_units_are_rounded_unless_that_merges_them():
+    assert _round_times((0, 0.125, 8.25, 91.3125)) == ["0", "0.125", "8.25", "91.3"]
+    assert _round_times((91.3125, 91.325)) == ["91.3125", "91.325"]
 
 
 def test_a_column_of_a_usual_name_is_taken_and_others_named_beside_it(run, stages, tmp_path):

@@ -125,9 +125,9 @@ def test_scores_above_a_baseline_are_cautioned():
     assert check_scores(table()) == []
     (said,) = check_scores(table(w1_midpoint=[0.6, 0.3]))
     assert said.startswith("At 2 a prediction without any model is nearer")
-    assert "W1 0.3 by the midpoint of coupled cells, 0.5 by the flow" in said
+    assert "W1 0.300 by the midpoint of coupled cells, 0.500 by the flow" in said
     (said,) = check_scores(table(w1_next=[0.1, 0.9]))
-    assert "at 1 W1 0.1 by the cells after" in said
+    assert "at 1 W1 0.100 by the cells after" in said
     seeds = pd.concat([table(w1=[0.5, 0.7]), table(w1=[0.5, 0.4])])
     assert check_scores(seeds) == []
 

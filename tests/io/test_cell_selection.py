@@ -174,3 +174,13 @@ def test_groups_keep_their_order_and_gaps(cells):
     cells.obs["none"] = pd.Series(np.nan, cells.obs_names)
     with pytest.raises(cf.InputError, match="no value for any cell"):
         groups_of(cells, "none")
+
+
+def test_replicates_of_a_time_are_suggested(cells):
+    cells.obs["origin"] = ["D0_rep1", "D0_rep2", "D0_rep1", "D2_rep1", "D2_rep1"]
+    with pytest.raises(cf.InputError, match=r"mean origin=D0_rep1,D0_rep2\?\); there are"):
+        select_cells(cells, "origin=D0")
+    cf.pp.time_points(cells, "origin")
+    with pytest.raises(cf.InputError, match=r"mean cellflow_time=0 or origin=D0_rep1,D0_rep2\?"):
+        select_cells(cells, "origin=D0")
+    assert select_cells(cells, "cellflow_time=0").tolist() == [True] * 3 + [False] * 2

@@ -235,6 +235,10 @@ def test_other_dates_and_durations_are_counted_from_the_same_day(course, quick):
     part.obs["date"] = np.repeat(["2021-03-03", "2021-03-05", "2021-03-06"], 60)
     later = time_points_for_flow(part, flow)
     assert (later.times, later.find("2021-03-05")) == ((2, 4, 5), 4)
+    part.obs = part.obs.rename(columns={"date": "taken_day"})
+    told = r"'date'; the flow was fitted to times in 'date'; .*\(--time-key\); .*: day, taken_day$"
+    with pytest.raises(InputError, match=told):
+        time_points_for_flow(part, flow)
 
 
 def test_times_a_second_apart_in_a_billion_are_told_apart():

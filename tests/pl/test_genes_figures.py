@@ -158,3 +158,29 @@ def test_what_cannot_be_drawn_is_named(arrows, trends):
         cf.pl.gene_trends(trends, ax=plt.figure().add_subplot(), show=False)
     with pytest.raises(cf.InputError, match="missing columns: mean"):
         cf.pl.gene_trends(trends.drop(columns="mean"), show=False)
+
+
+def test_trends_have_the_colours_of_other_figures_the_unit_and_the_scale(trends):
+    table = trends.assign(unit="hour", scale="log1p", color=trends["group"].map(COLOURS))
+    panels = cf.pl.gene_trends(table, show=False)
+    assert panels[0].get_xlabel() == "time (hours)"
+    assert panels[0].get_ylabel() == "expression (log1p)"
+    lines = {line.get_label(): line.get_color() for line in panels[0].lines}
+    assert (lines["x"], lines["y"]) == ("#cccccc", "#0000ff")
+    assert cf.pl.gene_trends(table, unit="days", show=False)[0].get_xlabel() == "time (days)"
+
+
+#: Names of R and of matplotlib, as `uns` may have them.
+COLOURS = {"x": "grey80", "y": "blue"}
+
+
+@pytest.mark.parametrize("draw", [cf.pl.growth, cf.pl.velocity_quiver])
+def test_long_names_of_groups_leave_room_for_the_cells(arrows, draw):
+    names = {"left": "common myeloid progenitor, CD34+ and Kit=high, of the bone marrow"}
+    arrows.obs["long"] = arrows.obs["half"].astype(str).replace(names) + " " + "of a kind" * 3
+    options = {} if draw is cf.pl.growth else {"basis": "pca"}
+    ax = draw(arrows, color="long", show=False, **options)
+    ax.figure.canvas.draw()
+    assert max(len(line) for text in ax.get_legend().get_texts()
+               for line in text.get_text().split("\n")) <= 22  # fmt: skip
+    assert ax.bbox.width > 0.45 * ax.figure.bbox.width

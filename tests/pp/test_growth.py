@@ -161,7 +161,9 @@ def test_the_column_that_time_points_read_is_the_one_that_counts(cells):
 
 def test_times_without_a_unit_need_per(cells):
     cells.obs["time"] = np.arange(60) % 2
-    with pytest.raises(cf.InputError, match=r"no unit.*per='second', 'minute', 'hour', .* or"):
+    with pytest.raises(
+        cf.InputError, match=r"no unit.*by per= \(--per day\): 'second', 'minute', 'hour', .* or"
+    ):
         cf.pp.growth(cells)
     expected = 2 * cf.pp.growth(cells, per="days", copy=True).obs["cellflow_growth"]
     for per in (2.0, np.int64(2), "2"):
@@ -272,7 +274,11 @@ def test_missing_genes_are_named_with_what_to_do(cells):
     cells.var["alias"] = [f"G{k}" for k in range(cells.n_vars)]
     with pytest.raises(cf.InputError, match=told + r".*gene_symbols= .*there are: alias"):
         cf.pp.growth(cells)
-    with pytest.raises(cf.InputError, match=told + r"Does var\['alias'\] hold gene symbols"):
+    with pytest.raises(cf.InputError, match=told + r"Does var\['alias'\] hold gene symbols, is"):
+        cf.pp.growth(cells, gene_symbols="alias")
+    cells.var["other"] = "x"
+    cells.var["highly_variable"] = True
+    with pytest.raises(cf.InputError, match=r"hold gene symbols \(.* another column: other\), is"):
         cf.pp.growth(cells, gene_symbols="alias")
     cells.var_names = cells.var["alias"]
     with pytest.raises(cf.InputError, match=told + r"Does var_names hold .*species 'human'"):
@@ -379,7 +385,7 @@ def test_a_set_without_controls_is_refused(cells):
 
 def test_repeated_gene_names_are_refused(cells):
     cells.var_names = [*cells.var_names[:-1], "CDK1"]
-    with pytest.raises(cf.InputError, match="gene names repeat"):
+    with pytest.raises(cf.InputError, match=r"gene names repeat: CDK1; call .*make_unique\(\)"):
         cf.pp.growth(cells)
 
 

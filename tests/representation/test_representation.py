@@ -186,11 +186,11 @@ def test_missing_and_repeated_genes_are_named(semrau):
     with pytest.raises(InputError, match=r"var\['symbol'\] has them: .*var_names = adata.var\['sy"):
         fitted.transform(renamed)
     semrau.var_names = ["gene"] * 41
-    with pytest.raises(InputError, match="gene names repeat"):
+    with pytest.raises(InputError, match="gene names repeat: gene; call"):
         fitted.transform(semrau)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(InputError, match="gene names repeat"):
+        with pytest.raises(InputError, match="gene names repeat: gene; call"):
             fit_representation(semrau, RepresentationSettings())
 
 

@@ -141,7 +141,7 @@ def test_points_that_stand_there_are_used_and_made_anew_from_the_counts_alone(se
     after = cf.tl.fit(semrau, recipe=quick, progress=False)
     assert after.fingerprint == before.fingerprint
     del semrau.obsm["X_cellflow"]
-    with pytest.raises(cf.InputError, match=r"fitted to counts .* is normalised; run pp.embed"):
+    with pytest.raises(cf.InputError, match=r"of kind 'counts', .* 'normalised'; run pp.embed"):
         cf.tl.interpolate(semrau, after, 30)
 
 

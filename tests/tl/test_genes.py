@@ -4,10 +4,12 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 from scipy import sparse, stats
 
 import cellflow as cf
 from cellflow.io import read_table, write_table
+from cellflow.pl._colours import group_colours
 from cellflow.representation import LinearMap, Representation, read_slots, write_slots
 from tests.linear_flows import linear_flow
 
@@ -405,6 +407,19 @@ def test_trends_of_fates_coincide_until_the_fates_are_known(measured, regulated)
     table = cf.tl.drivers(measured)
     assert table["n"].eq(150).all(), "cells of the end times are used"
     assert table.iloc[0][["group", "gene"]].tolist() == ["x", "B"]
+
+
+@pytest.mark.parametrize("stored", [None, ["red", "grey80", "blue"], {"x": "red", "y": "blue"}])
+def test_trends_carry_the_colours_of_groups_and_of_their_fates(measured, regulated, stored):
+    measured.obs["kind"] = pd.Categorical(measured.obs["type"], ["x", "gone", "y"])
+    if stored is not None:
+        measured.uns["kind_colors"] = stored
+    known = group_colours(measured, "kind")
+    cf.tl.fates(measured, regulated, "kind", by="flow")
+    for by in ("kind", "fate_probabilities"):
+        trends = cf.tl.gene_trends(measured, regulated, genes="A", by=by, n_times=2)
+        found = dict(zip(trends["group"], trends["color"].map(to_hex), strict=True))
+        assert found == {name: known[name] for name in ("x", "y")}
 
 
 def test_trends_by_fate_end_where_no_cell_has_one(measured, regulated):
