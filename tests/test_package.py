@@ -13,6 +13,7 @@ LIGHT = {"cellflow", "click", "rich", "rich_click", "attr"}
 COMMANDS = {
     "cellflow",
     "cellflow._errors",
+    "cellflow._quoting",
     "cellflow.cli",
     "cellflow.evaluation",
     "cellflow.methods",

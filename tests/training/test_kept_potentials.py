@@ -1,7 +1,6 @@
 """Potentials of a fit: which file keeps them, and what a fit does without one."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -102,7 +101,7 @@ def test_a_folder_that_cannot_be_made_or_written_is_an_error_of_ours(tmp_path, m
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cellflow._files.tempfile", SimpleNamespace(mkdtemp=full))
+    monkeypatch.setattr("cellflow._files.tempfile.mkdtemp", full)
     never = lambda *_, **__: pytest.fail("work was begun")  # noqa: E731
     monkeypatch.setattr("cellflow.training.potentials.fit_potentials", never)
     with pytest.raises(FileError, match="No space left"):
