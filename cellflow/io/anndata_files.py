@@ -283,7 +283,7 @@ def _root(path: Path) -> Group | None:
 
 
 def _raw(root: Group) -> dict[str, Any] | None:
-    """Return what `AnnData.raw` is made of; None if there is none, or in an older layout."""
+    """Open the parts of `AnnData.raw`; None for files without it, or in an older layout."""
     if "raw" not in root or root["raw"].attrs.get("encoding-type") != "raw":
         return None
     varm = {key: read_elem(each) for key, each in _members(root["raw"], "varm")}

@@ -131,7 +131,7 @@ class GeneNames:
 
     @property
     def source(self) -> str:
-        """Where symbols are read from, for messages."""
+        """Source of the symbols, for messages: `var_names` or a column of `var`."""
         return "var_names" if self.column is None else f"var[{self.column!r}]"
 
     def find(self, name: str) -> list[int]:

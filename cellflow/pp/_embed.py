@@ -56,8 +56,8 @@ def embed(
         - `counts`: whole numbers, or counts that were corrected (SoupX, CellBender) or estimated
           (alevin, RSEM).
         - `linear`: values normalised by depth or gene length (CPM, TPM, FPKM). They are normalised
-          and log-transformed as counts are; if their noise is that of counts, in units of one
-          count.
+          and log-transformed as counts are, in units of one count where these make nearly all
+          values whole.
         - `normalised`: log-normalised values. Where these show their counts, as log1p of 10,000 per
           cell does, components are of the logarithm in units of one count, and predicted
           expression is on the scale of the values again. Others are used as they are.

@@ -1,9 +1,7 @@
 """Representations: the space that flows are fitted in, as an object fitted to cells."""
 
-from cellflow.representation.availability import check_available
 from cellflow.representation.chunks import cluster_at
 from cellflow.representation.fitting import (
-    RepresentationSettings,
     fit_representation,
     kind_of,
     settings_of,
@@ -11,6 +9,7 @@ from cellflow.representation.fitting import (
 from cellflow.representation.more_genes import extend_to_genes
 from cellflow.representation.placement import Placement, find_basis, fit_affine
 from cellflow.representation.representation import LinearMap, Representation, check_components
+from cellflow.representation.settings import RepresentationSettings, check_available
 from cellflow.representation.slots import (
     cells_of,
     columns_of,

@@ -10,10 +10,9 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from cellflow._checks import check_choice, check_finite, check_positive
+from cellflow._checks import check_finite
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
-from cellflow.methods.names import EXPRESSION_KINDS
 from cellflow.representation.chunks import (
     Moments,
     is_dask,
@@ -37,6 +36,12 @@ from cellflow.representation.expression import (
 from cellflow.representation.kinds import PANEL, detect_kind, has_counts, resolve_kind
 from cellflow.representation.representation import LinearMap, Representation
 from cellflow.representation.scales import fit_scale
+from cellflow.representation.settings import (
+    RepresentationSettings,
+    check_available,
+    name_limit,
+    resolve_n_dims,
+)
 from cellflow.training.devices import cpu_threads
 
 #: Largest number of genes; of more, the most variable are used.
@@ -47,35 +52,6 @@ _SCALED = 1.5
 
 #: Default number of principal components.
 DEFAULT_DIMS = 50
-
-
-@dataclass(frozen=True)
-class RepresentationSettings:
-    """Settings of a representation.
-
-    Attributes
-    ----------
-    use_rep
-        `obsm` key to use as it is; None embeds expression.
-    layer
-        Layer with the expression; None uses `X`.
-    kind
-        Kind of expression; `auto` detects it from the values.
-    n_dims
-        Number of dimensions to keep, exactly.
-    max_dims
-        Largest number of dimensions to keep if `n_dims` is None; None keeps all dimensions of an
-        `obsm` key, and 50 components of expression.
-    whiten
-        Scale each dimension to unit variance.
-    """
-
-    use_rep: str | None = None
-    layer: str | None = None
-    kind: str = "auto"
-    n_dims: int | None = None
-    max_dims: int | None = None
-    whiten: bool = False
 
 
 def settings_of(fitted: Representation) -> RepresentationSettings:
@@ -95,16 +71,10 @@ def fit_representation(adata: AnnData, settings: RepresentationSettings) -> Repr
     InputError
         For missing keys, NaN, an unknown kind, or more dimensions than available.
     """
-    check_choice(settings.kind, EXPRESSION_KINDS, "kind of expression")
-    if settings.n_dims is not None:
-        check_positive(settings.n_dims, "n_dims")
+    check_available(adata, settings)
     if settings.use_rep is None:
         x = open_expression(adata, settings.layer)
         fitted, components = _fit_expression(adata, x, settings)
-    elif settings.layer is not None or settings.kind != "auto":
-        raise InputError(
-            "use_rep uses an embedding as it is; layer and kind do not apply, leave them out"
-        )
     else:
         fitted, components = _fit_obsm(adata, settings.use_rep, settings)
     return _whiten(fitted, *components()) if settings.whiten else fitted
@@ -134,7 +104,7 @@ def _fit_expression(
     # Sums of equal numbers may differ in their last digits.
     if not (variance > CONSTANT * (1 + mean**2)).any():
         raise InputError("the expression is the same in all cells; there is nothing to embed")
-    n_dims = _resolve_n_dims(settings, min(x.shape) - 1, DEFAULT_DIMS, _name_limit(x))
+    n_dims = resolve_n_dims(settings, min(x.shape) - 1, DEFAULT_DIMS, name_limit(x))
     spread = _spread_of_genes(variance, is_panel=kind == "other" and len(names) <= PANEL)
     linear = LinearMap(
         genes=tuple(names[genes]),
@@ -183,7 +153,7 @@ def _fit_obsm(
     adata: AnnData, key: str, settings: RepresentationSettings
 ) -> tuple[Representation, _Components]:
     values = read_embedding(adata, key)
-    n_dims = _resolve_n_dims(
+    n_dims = resolve_n_dims(
         settings, values.shape[1], values.shape[1], f"dimensions of obsm[{key!r}]"
     )
     linear = _read_loadings(adata, key, values, n_dims)
@@ -301,26 +271,6 @@ def _principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int)
     work = AnnData(scaled)
     sc.pp.pca(work, n_comps=n_dims, random_state=0, dtype="float64")
     return np.asarray(work.varm["PCs"], dtype=np.float64)
-
-
-def _name_limit(x: Matrix) -> str:
-    """Name the dimensions that principal components of a matrix can have."""
-    n_cells, n_genes = x.shape
-    fewer = f"{n_cells:,} cells" if n_cells <= n_genes else f"{n_genes:,} genes"
-    return f"dimensions that {fewer} span"
-
-
-def _resolve_n_dims(
-    settings: RepresentationSettings, available: int, default: int, dimensions: str
-) -> int:
-    """Return the number of dimensions to keep; `dimensions` says in messages whose they are."""
-    if available < 1:
-        raise InputError(f"there are no {dimensions}; nothing can be embedded")
-    if settings.n_dims is None:
-        return min(settings.max_dims or default, available)
-    if settings.n_dims > available:
-        raise InputError(f"n_dims {settings.n_dims} is more than the {available} {dimensions}")
-    return settings.n_dims
 
 
 def _read_loadings(adata: AnnData, key: str, values: np.ndarray, n_dims: int) -> LinearMap | None:

@@ -34,21 +34,18 @@ _MAX_COUNT = 1e6
 #: Smallest number of positive values to recognise counts from.
 _MIN_VALUES = 100
 
-#: Smallest number of cells with a gene to read the unit of its counts from.
+#: Smallest number of cells with a gene to compare its noise with its mean.
 _MIN_CELLS = 10
-
-#: Values on a linear scale, for messages.
-_LINEAR = "such as CPM, TPM, FPKM or corrected counts"
 
 
 def detect_kind(adata: AnnData, x: Matrix, *, whole: bool | None = None) -> str:
     """Return the kind of expression values.
 
     Whole, non-negative numbers are `counts`. Other non-negative values are `linear` if cells have
-    one sum or consist of multiples of one value. They are `normalised` if their `expm1` has one
-    sum, or if they are at most 20 and scanpy's log1p is recorded in `uns`, or their noise is that
-    of logarithms; else `linear`. Negative values are `other`, and so are panels of up to 200
-    features without one of the first signs.
+    one sum or consist of multiples of one value, and `normalised` if that holds for the numbers
+    that they are logarithms of, to base e, 2 or 10. They are `normalised` too if they are at most
+    20 and scanpy's log1p is recorded in `uns`, or their noise is that of logarithms; else `linear`.
+    Negative values are `other`, and so are panels of up to 200 features without one of these signs.
 
     Parameters
     ----------
@@ -83,7 +80,8 @@ def resolve_kind(adata: AnnData, x: Matrix, kind: str, *, whole: bool | None = N
     if kind == "linear":
         warnings.warn(
             "expression is not whole numbers and not on a logarithmic scale (values up to "
-            f"{sample_cells(x).max():.6g}), {_LINEAR}: it is normalised and log-transformed; "
+            f"{sample_cells(x).max():.6g}), such as CPM, TPM, FPKM or corrected counts: it is "
+            "normalised and log-transformed; "
             "kind='linear' (--kind linear) confirms this, kind='other' uses the values as they are",
             CellflowWarning,
             stacklevel=2,

@@ -72,7 +72,7 @@ def fit_scale(x: Matrix, kind: str, depth: np.ndarray) -> ExpressionScale:
     """Return the scale of values of a kind.
 
     Counts are normalised to their median sum. Linear values are too, but in units of one count
-    where their noise shows them to be scaled counts: log1p then treats them as it does counts.
+    where whole multiples show them to be scaled counts: log1p then treats them as it does counts.
 
     Parameters
     ----------

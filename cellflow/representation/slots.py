@@ -16,8 +16,9 @@ from cellflow._keys import REPRESENTATION, REPRESENTATIONS, read_record, write_r
 from cellflow._log import log_info
 from cellflow.flow import Context, Flow
 from cellflow.io import Conditions, SideColumns
-from cellflow.representation.fitting import RepresentationSettings, fit_representation
+from cellflow.representation.fitting import fit_representation
 from cellflow.representation.representation import LinearMap, Representation
+from cellflow.representation.settings import RepresentationSettings
 
 _FOREIGN = "the stored representation was not written by this version of cellflow"
 _RENEW = "; compute it again with pp.embed (cellflow embed)"
