@@ -4,7 +4,7 @@
 
 `[tool.mutants]` in pyproject.toml names the tests of each package, equivalent_mutants.toml the
 faults that were judged to change nothing that matters. Survivors are printed; all results are
-written to results/mutants, and `--again` tries the survivors of the last run only.
+written to .mutants, and `--again` tries the survivors of the last run only.
 
 mutmut and cosmic-ray start from texts and arguments turned into None, which say nothing about
 numbers, and load torch and the shape checks anew or not at all. Here tests are collected once; each
@@ -38,7 +38,7 @@ from _pytest.runner import runtestprotocol
 from tests.benchmarks.faults import Fault, faults
 
 _ROOT = Path(__file__).parents[2]
-_RESULTS = _ROOT / "results" / "mutants"
+_RESULTS = _ROOT / ".mutants"
 _EQUIVALENT = Path(__file__).with_name("equivalent_mutants.toml")
 _MEMORY = 4 * 2**30
 
