@@ -35,7 +35,7 @@ Handler = Callable[[int, FrameType | None], Any]
 
 
 class Stopped(BaseException):
-    """A signal as an exception, so that unfinished files are removed; the argument is its number."""
+    """A signal as an exception, which lets unfinished files be removed; with its number."""
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Every signal is heard, wherever it falls, and nothing of the stopped process stays behind."""
 
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -53,10 +54,8 @@ def drop_in_callback_of_c():
 
 
 def drop_in_library():
-    try:
+    with contextlib.suppress(BaseException):
         send()
-    except BaseException:
-        pass
 
 
 DROPS = [drop_in_weak_reference, drop_in_del, drop_in_callback_of_c, drop_in_library]
@@ -64,25 +63,31 @@ DROPS = [drop_in_weak_reference, drop_in_del, drop_in_callback_of_c, drop_in_lib
 
 @pytest.mark.parametrize("drop", DROPS)
 def test_a_dropped_signal_is_raised_again_and_not_printed(drop, capsys):
+    def work():
+        drop()
+        reached.append("after the drop")
+        time.sleep(30)
+        reached.append("the end")
+
     reached = []
     with pytest.raises(Stopped), stoppable(lambda _: None):
-        drop()
-        reached.append(True)
-        time.sleep(30)
-        reached.append(True)
-    assert reached == [True]
+        work()
+    assert reached == ["after the drop"]
     assert capsys.readouterr().err == ""
 
 
 def test_a_signal_while_files_are_removed_waits():
-    steps = []
-    with pytest.raises(Stopped), stoppable(lambda _: None):
+    def work():
         try:
             send()
         finally:
             send()
             time.sleep(0.2)
             steps.append("removed")
+
+    steps = []
+    with pytest.raises(Stopped), stoppable(lambda _: None):
+        work()
     assert steps == ["removed"]
 
 

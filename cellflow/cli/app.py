@@ -110,18 +110,20 @@ def _run(words: list[str]) -> tuple[str, int]:
         return "", stop.exit_code
     except (KeyboardInterrupt, Abort):
         return _STOPPED, SIGNALLED + signal.SIGINT
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "cellflow"
-        return f"{error.format_message()} (see {command} --help)", USAGE
-    except click.ClickException as error:
-        return error.format_message(), USAGE
-    except InputError as error:
-        return str(error), USAGE
+    except (click.ClickException, InputError) as error:
+        return _describe(error), USAGE
     except Exception as error:  # anything that arrives here is a bug of cellflow
         if "--verbose" in words:
             traceback.print_exc()
         message = f"{type(error).__name__}: {error} (run with --verbose for the traceback)"
         return message, FAULT
+
+
+def _describe(error: click.ClickException | InputError) -> str:
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx else "cellflow"
+        return f"{error.format_message()} (see {command} --help)"
+    return str(error) if isinstance(error, InputError) else error.format_message()
 
 
 def _end_at_once(number: int) -> None:
