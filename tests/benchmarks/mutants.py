@@ -1,0 +1,303 @@
+"""Put small faults into a package, one at a time, and count those that its tests find.
+
+    python -m tests.benchmarks.mutants metrics --sample 150
+
+`[tool.mutants]` in pyproject.toml names the tests of each package, equivalent_mutants.toml the
+faults that were judged to change nothing that matters. Survivors are printed; all results are
+written to .mutants, and `--again` tries the survivors of the last run only.
+
+mutmut and cosmic-ray start from texts and arguments turned into None, which say nothing about
+numbers, and load torch and the shape checks anew or not at all. Here tests are collected once; each
+fault is a fork in which the code of a function is exchanged, and only tests that reach the changed
+line run, the quickest first, until one fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gc
+import hashlib
+import json
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from tests.benchmarks.faults import Fault, faults
+
+_ROOT = Path(__file__).parents[2]
+_RESULTS = _ROOT / ".mutants"
+_EQUIVALENT = Path(__file__).with_name("equivalent_mutants.toml")
+_MEMORY = 4 * 2**30
+
+
+class Mutants:
+    """Pytest plugin that runs collected tests on faults instead of once."""
+
+    def __init__(self, tried: list[Fault], report: Callable[[Fault, str, float], None]) -> None:
+        self.tried = tried
+        self.report = report
+
+    def pytest_sessionstart(self) -> None:
+        """Do not look for the smallest example: one that fails is enough."""
+        import hypothesis
+
+        phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
+        hypothesis.settings.register_profile("mutants", phases=phases)
+        hypothesis.settings.load_profile("mutants")
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Find out which tests reach which lines, then try each fault."""
+        if session.testsfailed:
+            raise session.Interrupted("tests cannot be collected")
+        files = {str(_ROOT / fault.path) for fault in self.tried}
+        functions = [object for object in gc.get_objects() if type(object) is FunctionType]
+        self.functions = [f for f in functions if f.__code__.co_filename in files]
+        gc.collect()
+        gc.freeze()
+        seconds, lines = _forked(lambda: _measure(session.items, files))
+        if failed := [name for name, spent in seconds.items() if spent is None]:
+            raise session.Interrupted(f"tests fail without a fault: {', '.join(failed)}")
+        reaching = defaultdict(set)
+        for name, reached in lines.items():
+            for path, line in reached:
+                reaching[path, line].add(name)
+        order = sorted(session.items, key=lambda item: seconds[item.nodeid])
+        for fault in self.tried:
+            names = set().union(*(reaching[str(_ROOT / fault.path), line] for line in fault.lines))
+            chosen = [i for i in order if i.nodeid in names or not fault.in_function]
+            began = time.perf_counter()
+            limit = 10 + 4 * sum(seconds[item.nodeid] for item in chosen)
+            found = self._try(fault, chosen, limit) if chosen else "not reached"
+            self.report(fault, found, time.perf_counter() - began)
+        return True
+
+    def _try(self, fault: Fault, items: list[pytest.Item], limit: float) -> str:
+        """Run tests on a fault in a fork: killed, survived, or killed by time or memory."""
+        if not (child := os.fork()):
+            _be_quiet()
+            _limit(limit)
+            code = 3
+            try:
+                code = self._run(fault, items)
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            return "killed by time or crash"
+        return {0: "survived", 1: "killed"}.get(os.WEXITSTATUS(status), "not placed")
+
+    def _run(self, fault: Fault, items: list[pytest.Item]) -> int:
+        if not (self._place(fault) if fault.in_function else _place_constant(fault)):
+            return 2
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            if any(
+                report.failed for report in runtestprotocol(item, log=False, nextitem=following)
+            ):
+                return 1
+        return 0
+
+    def _place(self, fault: Fault) -> bool:
+        """Exchange the code of the function, under whatever decorators it has."""
+        path = str(_ROOT / fault.path)
+        code = fault.code().replace(co_filename=path)
+        placed = False
+        for function in self.functions:
+            old = function.__code__
+            same = (old.co_filename, old.co_qualname) == (path, fault.function)
+            if same and _last_line(old) == fault.last_line:
+                function.__code__ = code
+                placed = True
+        return placed
+
+
+def _measure(items: list[pytest.Item], files: set[str]) -> tuple[dict, dict]:
+    """Return for each test its time, None where it fails, and the lines of `files` it reaches."""
+    seconds: dict[str, float | None] = {}
+    lines: dict[str, list[tuple[str, int]]] = {}
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        reached: set[tuple[str, int]] = set()
+
+        def local(frame: Any, event: str, _: Any, reached: set = reached) -> Any:
+            if event == "line":
+                reached.add((frame.f_code.co_filename, frame.f_lineno))
+            return local
+
+        def trace(frame: Any, event: str, _: Any, local: Any = local) -> Any:
+            return local if frame.f_code.co_filename in files else None
+
+        began = time.perf_counter()
+        sys.settrace(trace)
+        reports = runtestprotocol(item, log=False, nextitem=following)
+        sys.settrace(None)
+        spent = time.perf_counter() - began
+        seconds[item.nodeid] = None if any(report.failed for report in reports) else spent
+        lines[item.nodeid] = sorted(reached)
+    return seconds, lines
+
+
+def _forked(work: Callable[[], Any]) -> Any:
+    """Return what a function returns in a fork, which leaves nothing in this process."""
+    with tempfile.NamedTemporaryFile("w+") as file:
+        if not (child := os.fork()):
+            _be_quiet()
+            file.write(json.dumps(work()))
+            file.flush()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status:
+            raise SystemExit(f"the tests end their process: {status}")
+        file.seek(0)
+        return json.load(file)
+
+
+def _be_quiet() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+
+
+def _limit(seconds: float) -> None:
+    """Bound the time and the memory of this process."""
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 5))
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
+    memory = pages * resource.getpagesize() + _MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
+
+
+def _last_line(code: CodeType) -> int:
+    """Return the last line of a function, those of functions within it too."""
+    lines = [line for *_, line in code.co_lines() if line]
+    inner = [_last_line(const) for const in code.co_consts if isinstance(const, CodeType)]
+    return max([*lines, *inner])
+
+
+def _place_constant(fault: Fault) -> bool:
+    """Assign changed constants of a module, wherever they were imported."""
+    modules = [module for module in list(sys.modules.values()) if hasattr(module, "__dict__")]
+    path = str(_ROOT / fault.path)
+    home = vars(next(module for module in modules if getattr(module, "__file__", None) == path))
+    before = dict(home)
+    exec(fault.code(), home)
+    for name in [name for name, value in home.items() if before.get(name, value) is not value]:
+        for module in modules:
+            if vars(module).get(name) is before[name]:
+                vars(module)[name] = home[name]
+    return True
+
+
+def _judged() -> dict[str, str]:
+    """Return the reasons of faults judged equivalent, by name of fault or function."""
+    reasons = {}
+    for entry in tomllib.loads(_EQUIVALENT.read_text(encoding="utf-8")).get("equivalent", []):
+        where = f"{entry['file']}::{entry['function']}"
+        for change in entry.get("changes", [""]):
+            reasons[f"{where}::{change}" if change else where] = entry["reason"]
+    return reasons
+
+
+def _is_judged(fault: Fault, reasons: dict[str, str]) -> bool:
+    return fault.name in reasons or f"{fault.path}::{fault.function}" in reasons
+
+
+def _sample(found: list[Fault], size: int | None) -> list[Fault]:
+    """Return faults drawn by their names, so that a changed line changes no other draw."""
+
+    def draw(fault: Fault) -> str:
+        return hashlib.sha256(fault.name.encode()).hexdigest()
+
+    chosen = sorted(found, key=draw)[:size]
+    return sorted(chosen, key=lambda fault: (fault.path, fault.lines.stop))
+
+
+def _survivors(package: str) -> set[str]:
+    with (_RESULTS / f"{package}.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        row["fault"] for row in rows if row["result"] not in {"killed", "killed by time or crash"}
+    }
+
+
+def run(package: str, settings: dict[str, list[str]], options: argparse.Namespace) -> str:
+    """Try the faults of one package, and return its line of the table."""
+    paths = [path for source in settings["sources"] for path in sorted(_ROOT.glob(source))]
+    found = [fault for path in paths for fault in faults(path, _ROOT)]
+    reasons = _judged()
+    names = {fault.name for fault in found} | {f"{f.path}::{f.function}" for f in found}
+    for name in reasons:
+        if (
+            any(name.startswith(f"{path.relative_to(_ROOT)}::") for path in paths)
+            and name not in names
+        ):
+            print(f"judged, but no longer a fault: {name}")
+    drawn = _sample(found, options.sample)
+    equivalent = [fault for fault in drawn if _is_judged(fault, reasons)]
+    tried = [fault for fault in drawn if not _is_judged(fault, reasons)]
+    if options.again:
+        left = _survivors(package)
+        tried = [fault for fault in tried if fault.name in left]
+    rows: list[tuple[str, int, str, float]] = []
+
+    def report(fault: Fault, result: str, seconds: float) -> None:
+        rows.append((fault.name, fault.lines[-1], result, round(seconds, 2)))
+        if not result.startswith("killed"):
+            print(
+                f"{result}: {fault.path}:{fault.lines[-1]} {fault.function}: {fault.change}",
+                flush=True,
+            )
+
+    with tempfile.TemporaryDirectory() as folder:
+        words = [
+            "-p",
+            "no:randomly",
+            "-p",
+            "no:cacheprovider",
+            "-n",
+            "0",
+            "-s",
+            "-q",
+            "--no-header",
+        ]
+        words += [f"--basetemp={folder}/tests", *settings["tests"]]
+        pytest.main(words, plugins=[Mutants(tried, report)])
+    name = f"{package}.again" if options.again else package
+    _RESULTS.mkdir(parents=True, exist_ok=True)
+    with (_RESULTS / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("fault", "line", "result", "seconds"), *rows])
+    counts = Counter(result for _, _, result, _ in rows)
+    killed = counts["killed"] + counts["killed by time or crash"]
+    score = f"{killed / len(rows):.1%}" if rows else "-"
+    return (
+        f"{package}: {len(found)} faults, {len(drawn)} drawn, {len(equivalent)} judged equivalent, "
+        f"{killed} of {len(rows)} killed, {score}"
+    )
+
+
+def main() -> None:
+    """Try the faults of the package named on the command line."""
+    table = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = table["tool"]["mutants"]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("package", choices=packages)
+    parser.add_argument("--sample", type=int, help="so many faults of each package, not all")
+    parser.add_argument("--again", action="store_true", help="only the last run's survivors")
+    options = parser.parse_args()
+    print(run(options.package, packages[options.package], options))
+
+
+if __name__ == "__main__":
+    main()
