@@ -37,7 +37,6 @@ from cellflow.io.hdf5 import Sink, check_structure
 from cellflow.io.time_points import USUAL_TIME_KEYS
 from cellflow.io.zarr_stores import (
     Group,
-    check_zarr,
     copy_group,
     holds_zarr,
     index_store,
@@ -109,8 +108,6 @@ def check_cells_target(path: Path, *, overwrite: bool) -> None:
         If it cannot be written, exists and `overwrite` is False, or is a folder other than a store.
     """
     check_ending(path, CELLS, "cells")
-    if _is_zarr(path):
-        check_zarr(path)
     if path.suffix != ZARR:
         check_file_target(path, overwrite=overwrite)
         return

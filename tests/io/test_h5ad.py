@@ -182,5 +182,5 @@ def test_files_without_scores_are_refused(text, tmp_path):
     (tmp_path / "s.json").write_text(text)
     with pytest.raises(FileError, match="does not hold held-out scores"):
         read_scores(tmp_path / "s.json")
-    with pytest.raises(FileError, match="cannot be read"):
+    with pytest.raises(FileError, match="does not exist"):
         read_scores(tmp_path / "none.json")

@@ -3,6 +3,7 @@
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from cellflow.marginals import Marginals, Population, TimeAxis
 from cellflow.methods.parts import COUPLINGS
 from cellflow.methods.presets import PRESETS
 from cellflow.training import fit_flow
+from cellflow.training.builders import COUPLING_BUILDERS
 from cellflow.training.context import Fit
 from cellflow.training.time_course import check_side_columns, course_coupling
 from tests.trainings import DEVICE
@@ -300,19 +302,45 @@ def test_what_a_coupling_would_not_see_is_refused(columns, changes, message, gen
         course_coupling(fit)
 
 
-def test_epsilon_is_in_units_of_the_coordinates_that_costs_are_taken_on():
+@pytest.mark.parametrize("changes", [{"coupling": "entropic"}, {"coupling": "low-rank", "rank": 5}])
+def test_epsilon_is_in_units_of_the_coordinates_that_costs_are_taken_on(changes):
     """Features in other units leave the pairs as they are."""
     g = torch.Generator().manual_seed(0)
     x, y = torch.randn((2, 64, 2), generator=g)
     served = []
     for unit in (1.0, 1 / 64, 64.0):
         ends = (Population.of(x, features=x * unit), Population.of(y, features=y * unit))
-        chosen = method("ot-cfm", coupling="entropic", epsilon=0.3)
+        chosen = method("ot-cfm", epsilon=0.3, **changes)
         marginals, generator = Marginals((0.0, 1.0), ends), torch.Generator().manual_seed(1)
         fit = Fit(marginals, chosen, SHORT, torch.zeros(2), 1.0, generator)
         served.append(course_coupling(fit).sample(640, generator))
     for other in served[1:]:
         assert float((other.x1 == served[0].x1).all(dim=1).float().mean()) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("changes", "epsilon"),
+    [
+        ({"coupling": "entropic", "epsilon": 0.3}, 0.3 * 7),
+        ({"coupling": "entropic", "path": "bridge", "sigma": 0.4}, 2 * (0.4 * 3) ** 2 * 2),
+        ({"coupling": "unbalanced", "epsilon": 0.3}, 0.3 * 7),
+        ({"coupling": "unbalanced"}, 0.01 * 5),
+    ],
+)
+def test_plans_fall_exponentially_with_the_cost_over_epsilon(changes, epsilon, generator):
+    """log P + C / epsilon has one term for each row and one for each column.
+
+    Epsilon is in units of costs, 7, or 2 sigma^2 T, or a hundredth of the mean cost.
+    """
+    chosen = method("ot-cfm", **changes)
+    sides = [Population.of(torch.zeros(n, 2)) for n in (6, 5)]
+    fit = Fit(Marginals((1.0, 3.0), tuple(sides)), chosen, SHORT, torch.zeros(2), 3.0, generator, 7)
+    coupling = COUPLING_BUILDERS[chosen.coupling.name](fit, chosen.coupling, *sides, (1.0, 3.0))
+    cost = torch.rand((6, 5), generator=generator, dtype=torch.float64)
+    cost = (5 + 0.1 * (cost - cost.mean())).numpy()
+    rest = np.log(coupling.solver(cost).matrix(6, 5)) + cost / epsilon
+    rest = rest - rest.mean(axis=0)
+    np.testing.assert_allclose(rest, rest[:, :1].repeat(5, axis=1), atol=1e-6)
 
 
 def test_labels_without_a_common_value_are_refused(generator):
