@@ -52,11 +52,11 @@ class Mutants:
         self.report = report
 
     def pytest_sessionstart(self) -> None:
-        """Do not look for the smallest example: one that fails is enough."""
+        """Try fewer examples, and do not look for the smallest one that fails."""
         import hypothesis
 
         phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
-        hypothesis.settings.register_profile("mutants", phases=phases)
+        hypothesis.settings.register_profile("mutants", max_examples=12, phases=phases)
         hypothesis.settings.load_profile("mutants")
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:

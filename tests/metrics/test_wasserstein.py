@@ -84,6 +84,8 @@ def test_what_lies_beside_the_points_adds_its_squared_distance(aside, ends):
     beside = np.array([[0.0], [aside]])
     middle = midpoint(cloud, cloud, 0.5, beside=(beside, beside[::-1]))
     assert sorted(middle.points.ravel()) == ends
+    middle = midpoint(cloud, cloud, 0.5, beside=(beside, beside))
+    assert sorted(middle.points.ravel()) == [0, 3]
 
 
 def test_the_midpoint_has_the_mean_mass_of_each_label():
