@@ -29,13 +29,13 @@ import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any
 
 import pytest
 from _pytest.runner import runtestprotocol
 
-from tests.benchmarks.faults import Fault, faults
+from tests.benchmarks.faults import PATH, REACHED, Fault, faults, last_line, marked
 
 _ROOT = Path(__file__).parents[2]
 _RESULTS = _ROOT / ".mutants"
@@ -67,7 +67,7 @@ class Mutants:
         self.functions = [f for f in functions if f.__code__.co_filename in files]
         gc.collect()
         gc.freeze()
-        seconds, lines = _forked(lambda: _measure(session.items, files))
+        seconds, lines = _forked(lambda: self._measure(session.items))
         if failed := [name for name, spent in seconds.items() if spent is None]:
             raise session.Interrupted(f"tests fail without a fault: {', '.join(failed)}")
         reaching = defaultdict(set)
@@ -76,13 +76,33 @@ class Mutants:
                 reaching[path, line].add(name)
         order = sorted(session.items, key=lambda item: seconds[item.nodeid])
         for fault in self.tried:
-            names = set().union(*(reaching[str(_ROOT / fault.path), line] for line in fault.lines))
+            names = reaching[str(_ROOT / fault.path), fault.lines.start]
             chosen = [i for i in order if i.nodeid in names or not fault.in_function]
             began = time.perf_counter()
             limit = 10 + 4 * sum(seconds[item.nodeid] for item in chosen)
             found = self._try(fault, chosen, limit) if chosen else "not reached"
             self.report(fault, found, time.perf_counter() - began)
         return True
+
+    def _measure(self, items: list[pytest.Item]) -> tuple[dict, dict]:
+        """Return for each test its time, None where it fails, and the statements it reaches."""
+        reached: set[tuple[str, int]] = set()
+        for function in self.functions:
+            function.__globals__[REACHED] = reached
+            function.__globals__[PATH] = function.__code__.co_filename
+        for path in {fault.path for fault in self.tried}:
+            if lost := [each.name for each in marked(_ROOT / path, _ROOT) if not self._place(each)]:
+                raise SystemExit(f"not in memory: {lost}")
+        seconds: dict[str, float | None] = {}
+        lines: dict[str, list[tuple[str, int]]] = {}
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            reached.clear()
+            began = time.perf_counter()
+            reports = runtestprotocol(item, log=False, nextitem=following)
+            spent = time.perf_counter() - began
+            seconds[item.nodeid] = None if any(report.failed for report in reports) else spent
+            lines[item.nodeid] = sorted(reached)
+        return seconds, lines
 
     def _try(self, fault: Fault, items: list[pytest.Item], limit: float) -> str:
         """Run tests on a fault in a fork: killed, survived, or killed by time or memory."""
@@ -117,35 +137,10 @@ class Mutants:
         for function in self.functions:
             old = function.__code__
             same = (old.co_filename, old.co_qualname) == (path, fault.function)
-            if same and _last_line(old) == fault.last_line:
+            if same and last_line(old) == fault.end:
                 function.__code__ = code
                 placed = True
         return placed
-
-
-def _measure(items: list[pytest.Item], files: set[str]) -> tuple[dict, dict]:
-    """Return for each test its time, None where it fails, and the lines of `files` it reaches."""
-    seconds: dict[str, float | None] = {}
-    lines: dict[str, list[tuple[str, int]]] = {}
-    for item, following in zip(items, [*items[1:], None], strict=True):
-        reached: set[tuple[str, int]] = set()
-
-        def local(frame: Any, event: str, _: Any, reached: set = reached) -> Any:
-            if event == "line":
-                reached.add((frame.f_code.co_filename, frame.f_lineno))
-            return local
-
-        def trace(frame: Any, event: str, _: Any, local: Any = local) -> Any:
-            return local if frame.f_code.co_filename in files else None
-
-        began = time.perf_counter()
-        sys.settrace(trace)
-        reports = runtestprotocol(item, log=False, nextitem=following)
-        sys.settrace(None)
-        spent = time.perf_counter() - began
-        seconds[item.nodeid] = None if any(report.failed for report in reports) else spent
-        lines[item.nodeid] = sorted(reached)
-    return seconds, lines
 
 
 def _forked(work: Callable[[], Any]) -> Any:
@@ -153,14 +148,20 @@ def _forked(work: Callable[[], Any]) -> Any:
     with tempfile.NamedTemporaryFile("w+") as file:
         if not (child := os.fork()):
             _be_quiet()
-            file.write(json.dumps(work()))
+            try:
+                file.write(json.dumps(work()))
+            except BaseException as error:
+                file.write(repr(error))
             file.flush()
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if status:
             raise SystemExit(f"the tests end their process: {status}")
         file.seek(0)
-        return json.load(file)
+        text = file.read()
+    if not text.startswith("["):
+        raise SystemExit(text)
+    return json.loads(text)
 
 
 def _be_quiet() -> None:
@@ -177,13 +178,6 @@ def _limit(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
-
-
-def _last_line(code: CodeType) -> int:
-    """Return the last line of a function, those of functions within it too."""
-    lines = [line for *_, line in code.co_lines() if line]
-    inner = [_last_line(const) for const in code.co_consts if isinstance(const, CodeType)]
-    return max([*lines, *inner])
 
 
 def _place_constant(fault: Fault) -> bool:
