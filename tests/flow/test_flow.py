@@ -36,3 +36,26 @@ def test_backward_in_time_the_velocity_turns_and_the_score_does_not(stops, sign)
     x = torch.tensor([[1.0, 1.0], [-2.0, 0.0]])
     moved = flow.simulate(x, stops, seeded(), n_steps=3)
     torch.testing.assert_close(moved.end, x + 1.5 * (score + sign * velocity))
+
+
+class Steered(Fields):
+    """Each point moves with its covariates as velocity, and its mass grows as the first of them."""
+
+    def velocity(self, t, x, condition=None):
+        return condition
+
+    def growth(self, t, x, condition=None):
+        return condition[:, 0]
+
+
+def test_points_keep_their_covariates_and_their_offsets_in_chunks(monkeypatch):
+    monkeypatch.setattr("cellflow.flow.flow._ROWS", 3)
+    made = Fields.make(("velocity", "growth"), (2,), condition_dim=2, width=4, depth=1)
+    clock = TimeAxis("index", (0.0, 1.0))
+    flow = Flow(Steered(dict(made.nets.items())), clock, method("ot-cfm"), recipe("default"))
+    x, condition = torch.randn((2, 7, 2), generator=seeded())
+    offset = torch.linspace(-0.5, 0.5, 7)
+    moved = flow.trajectory(x, [0.25, 0.75], condition=condition, time_offset=offset)
+    span = (0.5 + offset)[:, None]
+    torch.testing.assert_close(moved.end, x + span * condition)
+    torch.testing.assert_close(moved.log_mass[-1], (span * condition)[:, 0])

@@ -209,6 +209,40 @@ def test_a_population_grows_by_its_evidence_alone(evidence, growth, labelled, ge
     assert float(pairs.m1.mean() / pairs.m0.mean()) == pytest.approx(growth, rel=0.03)
 
 
+#: Those of cells, and settings that are given in units of the points.
+UNITS = {
+    **{name: {} for name in sorted(set(PRESETS) - DENOISERS - TUNING - {"ot-mfm"})},
+    "ot-mfm": {"geopath_steps": 3, "land_bends": "all", "land_gamma": 0.5},
+    "wfr-fm of delta": {"delta": 1.0},
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_neither_the_unit_of_points_nor_their_origin_matters(name):
+    """What is learned of 8 x + 16 is what is learned of x, in other units."""
+    chosen = method(name.split(" of ")[0], **UNITS[name])
+    short = recipe(
+        "default", n_steps=4, learning_rate=0.03, batch_size=32, net={"width": 8},
+        coupling_batch_size=32,
+    )  # fmt: skip
+    found = []
+    for unit, origin in ((1.0, 0.0), (8.0, 16.0)):
+        cells = [unit * each.points + origin for each in moving(n=40).populations]
+        marginals = Marginals((0.0, 1.0, 3.0), tuple(map(Population.of, cells)))
+        flow = fitted(marginals, chosen, recipe=short)
+        moved = flow.trajectory(cells[1], [1.0, 2.0], n_steps=2)
+        numbers = {
+            "end": (moved.end - origin) / unit,
+            "log_mass": moved.log_mass[-1],
+            "diffusion": torch.tensor(flow.record.diffusion) / unit,
+            "delta": torch.tensor(flow.record.wfr_length_scale or 0.0) / unit,
+        }
+        if "score" in flow.nets.roles:
+            numbers["score"] = flow.nets.score(torch.ones(40), cells[1]).detach() / unit
+        found.append(numbers)
+    torch.testing.assert_close(*found, rtol=0, atol=2e-3)
+
+
 @pytest.mark.parametrize(
     "chosen",
     [
