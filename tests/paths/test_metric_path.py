@@ -1,5 +1,7 @@
 """The bent path against finite differences, the net that bends it, and RBF metrics of cells."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -179,6 +181,20 @@ def test_functions_sum_to_about_one_on_cells_and_to_nothing_elsewhere(generator)
     assert float(inside.mean()) == pytest.approx(1 / metric.epsilon, rel=0.05)
     assert float(inside.mean() / on_cells.median()) == pytest.approx(1 + 9, rel=0.15)
     torch.testing.assert_close(on_cells[:, 0], on_cells[:, 1])
+
+
+@pytest.mark.parametrize(("kappa", "least"), [(0.3, 0.1), (0.1, 0.99)])
+def test_epsilon_is_what_the_error_leaves_over_the_contrast(kappa, least, generator):
+    """Two cells around one centre: h = W exp(-1 / (4 kappa^2)) at both, far from 1 for small kappa.
+
+    The error counts up to 0.99.
+    """
+    cells = torch.tensor([[-3.0], [3.0]], dtype=torch.float64)
+    metric = RBFMetric.fit(cells, generator, kappa=kappa, contrast=4.0)
+    h = float(metric.weights[0]) * math.exp(-1 / (4 * kappa**2))
+    error = min((1 - h) ** 2, 0.99)
+    assert error >= least
+    assert metric.epsilon == pytest.approx((1 - error) / 4)
 
 
 def test_weights_lower_the_error_of_the_sum_and_stay_positive(generator):
