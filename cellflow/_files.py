@@ -37,9 +37,36 @@ _FILES = (".h5ad", ".h5", ".hdf5", ".loom", ZARR, ".zip", ".csv", ".tsv", ".xlsx
 
 
 def check_is_file(path: Path) -> None:
-    """Raise `FileError` unless `path` is an existing file."""
-    if not path.is_file():
-        raise FileError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
+    """Raise `FileError` unless `path` is an existing file: a pipe or a device may never end."""
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise FileError(f"{path} is a folder, not a file")
+    if path.exists():
+        raise FileError(f"{path} is a pipe, a socket or a device, not a file")
+    raise FileError(f"{path} does not exist")
+
+
+def iter_files(folder: Path, what: str) -> Iterator[Path]:
+    """Yield all files in a folder with `what`, however deep; see `check_member`."""
+    folders = [folder]
+    while folders:
+        for path in folders.pop().iterdir():
+            if path.is_dir() and not path.is_symlink():
+                folders.append(path)
+                continue
+            check_member(path, what)
+            yield path
+
+
+def check_member(path: Path, what: str) -> None:
+    """Raise `FileError` unless `path`, in a folder with `what`, is a file, and in this folder."""
+    if path.is_symlink():
+        raise FileError(
+            f"{path} is a link, which {what} must not contain, since it may lead out of the "
+            "folder; put the file itself there"
+        )
+    check_is_file(path)
 
 
 def check_ending(path: Path, endings: Iterable[str], what: str) -> None:

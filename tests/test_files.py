@@ -1,6 +1,5 @@
 """Atomic writing of files and folders."""
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -114,7 +113,7 @@ def test_every_name_that_the_file_system_takes_can_be_written(name, tmp_path):
     for _ in range(2):
         with atomic_folder(tmp_path / f"{name}flow", overwrite=True):
             pass
-    assert sorted(os.listdir(tmp_path)) == [f"{name}.csv", f"{name}flow"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == [f"{name}.csv", f"{name}flow"]
     with pytest.raises(FileError, match=r"cannot write .*: File name too long"):
         check_file_target(tmp_path / f"{name}x.csv", overwrite=False)
     with pytest.raises(FileError, match=r"cannot write .*: File name too long"):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cellflow._errors import FileError
-from cellflow._files import atomic_file, check_place, check_target
+from cellflow._files import atomic_file, check_is_file, check_place, check_target
 
 _FORMAT = "cellflow-benchmark"
 
@@ -66,6 +66,7 @@ class ResultsFolder:
     ) -> dict[str, Any] | None:
         """Return the scores under a key; None if the file is missing, damaged or incomplete."""
         try:
+            check_is_file(self._file(kind, key))
             document = json.loads(self._file(kind, key).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None

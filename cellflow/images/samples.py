@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
+from cellflow._files import check_is_file
 from cellflow._typing import Condition, Paths, Points
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
@@ -82,6 +83,7 @@ def cost_of(path: str | Path) -> dict[str, Any]:
     """
     if Path(path).suffix != ".npz":
         return {}
+    check_is_file(Path(path))
     with reraise_as_unreadable(Path(path)), np.load(path, allow_pickle=False) as arrays:
         known = {name: arrays[name] for name in ("by", "nfe") if name in arrays}
     return {name: value.item() for name, value in known.items() if value.shape == ()}

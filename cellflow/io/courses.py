@@ -54,7 +54,7 @@ def published(path: str | Path) -> str:
     `yes` if its digest matches, `no` if only its name matches, empty for all other files.
     """
     path = Path(path)
-    if path.is_dir():
+    if not path.is_file():
         return ""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,5 +1,7 @@
 """Small faults that change numbers: one change each of the syntax tree of a function.
 
+Also the same functions with a mark at each statement, which tells what tests reach.
+
 Texts, messages, annotations, default arguments and conditions that only raise are left alone.
 """
 
@@ -94,6 +96,9 @@ _REMOVED = {
     "sign",
     "norm",
 }
+#: Names in the globals of a marked function: a set of paths and lines, and the path.
+REACHED, PATH = "__reached__", "__reached_path__"
+
 _SILENT = {"logger", "_log", "warnings", "logging", "progress", "bar", "tqdm"}
 _NOT_NUMBERS = {"strict", "copy", "inplace", "disable", "progress", "check", "validate"}
 _RAISING = {"check", "require", "validate"}
@@ -109,7 +114,7 @@ class Fault:
     path: str
     function: str
     lines: range
-    last_line: int
+    end: int
     change: str
     scope: ast.stmt
 
@@ -124,18 +129,30 @@ class Fault:
         return f"{self.path}::{self.function}::{self.change}"
 
     def code(self) -> CodeType:
-        """Compile the changed function, within classes of the names around it."""
-        *classes, _ = self.function.split(".")
-        body = self.scope
-        for name in reversed(classes):
-            body = ast.ClassDef(name, bases=[], keywords=[], body=[body], decorator_list=[])
-        if isinstance(self.scope, ast.FunctionDef):
-            self.scope.decorator_list = []  # of the function as it is, which keeps its own
-        module = ast.fix_missing_locations(ast.Module([body], type_ignores=[]))
-        code = compile(module, self.path, "exec", __future__.annotations.compiler_flag, True)
-        for _ in [*classes, "function"] if self.in_function else []:
-            code = next(const for const in code.co_consts if isinstance(const, CodeType))
-        return code
+        """Compile the changed function or assignment."""
+        return _compile(self.function, self.scope)
+
+
+def last_line(code: CodeType) -> int:
+    """Return the last line with code of a function, which tells functions of one name apart."""
+    lines = [line for *_, line in code.co_lines() if line]
+    inner = [last_line(const) for const in code.co_consts if isinstance(const, CodeType)]
+    return max([*lines, *inner])
+
+
+def _compile(function: str, scope: ast.stmt) -> CodeType:
+    """Compile a function within classes of the names around it, without its decorators."""
+    *classes, _ = function.split(".")
+    body = scope = copy.deepcopy(scope)
+    if isinstance(scope, ast.FunctionDef):
+        scope.decorator_list = []
+    for name in reversed(classes):
+        body = ast.ClassDef(name, bases=[], keywords=[], body=[body], decorator_list=[])
+    module = ast.fix_missing_locations(ast.Module([body], type_ignores=[]))
+    code = compile(module, function, "exec", __future__.annotations.compiler_flag, True)
+    for _ in [*classes, "function"] if isinstance(scope, ast.FunctionDef) else []:
+        code = next(const for const in code.co_consts if isinstance(const, CodeType))
+    return code
 
 
 def faults(path: Path, root: Path) -> list[Fault]:
@@ -143,6 +160,7 @@ def faults(path: Path, root: Path) -> list[Fault]:
     found: list[Fault] = []
     counts: Counter[tuple[str, str]] = Counter()
     for function, scope in _scopes(ast.parse(path.read_text(encoding="utf-8"))):
+        end = last_line(_compile(function, scope))
         for place, (node, parents) in enumerate(_nodes(scope)):
             for variant in range(len(list(_changes(node)))):
                 twin = copy.deepcopy(scope)
@@ -155,9 +173,29 @@ def faults(path: Path, root: Path) -> list[Fault]:
                 number = counts[function, change]
                 change += f" #{number}" if number > 1 else ""
                 where = str(path.relative_to(root))
-                end = scope.end_lineno or 0
                 found.append(Fault(where, function, _lines(node, parents), end, change, twin))
     return sorted(found, key=lambda fault: fault.lines.stop)
+
+
+def marked(path: Path, root: Path) -> list[Fault]:
+    """Return the functions of a file, with the line of each statement added to `REACHED`."""
+    where, found = str(path.relative_to(root)), []
+    for function, scope in _scopes(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(scope, ast.FunctionDef):
+            end = last_line(_compile(function, scope))
+            for node in ast.walk(scope):
+                for field in ("body", "orelse", "finalbody"):
+                    if isinstance(block := getattr(node, field, None), list):
+                        setattr(node, field, [each for step in block for each in _mark(step)])
+            found.append(Fault(where, function, range(0), end, "marked", scope))
+    return found
+
+
+def _mark(step: ast.stmt) -> list[ast.stmt]:
+    if isinstance(step, ast.ExceptHandler | ast.Nonlocal | ast.Global):
+        return [step]
+    mark = ast.parse(f"{REACHED}.add(({PATH}, {step.lineno}))").body
+    return [*mark, step]
 
 
 def _scopes(tree: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[tuple[str, ast.stmt]]:

@@ -3,13 +3,14 @@
     python -m tests.benchmarks.mutants metrics --sample 150
 
 `[tool.mutants]` in pyproject.toml names the tests of each package, equivalent_mutants.toml the
-faults that were judged to change nothing that matters. Survivors are printed; all results are
-written to .mutants, and `--again` tries the survivors of the last run only.
+faults that were judged to change no number that matters. Survivors are printed, all results are
+written to .mutants, and after a change of tests `--again` tries the last run's survivors only.
 
-mutmut and cosmic-ray start from texts and arguments turned into None, which say nothing about
-numbers, and load torch and the shape checks anew or not at all. Here tests are collected once; each
-fault is a fork in which the code of a function is exchanged, and only tests that reach the changed
-line run, the quickest first, until one fails.
+cosmic-ray starts a process for each fault, and loads torch in it. mutmut forks, but its changes
+cannot be chosen (texts, arguments turned into None) and it passes over properties and others with
+decorators. Here tests are collected once; each fault is a fork in which the code of a function is
+exchanged under its decorators, and only tests that reach the changed statement run, the quickest
+first, until one fails.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any
 
 import pytest
 from _pytest.runner import runtestprotocol
 
-from tests.benchmarks.faults import Fault, faults
+from tests.benchmarks.faults import PATH, REACHED, Fault, faults, last_line, marked
 
 _ROOT = Path(__file__).parents[2]
 _RESULTS = _ROOT / ".mutants"
@@ -46,16 +47,16 @@ _MEMORY = 4 * 2**30
 class Mutants:
     """Pytest plugin that runs collected tests on faults instead of once."""
 
-    def __init__(self, tried: list[Fault], report: Callable[[Fault, str, float], None]) -> None:
+    def __init__(self, tried: list[Fault], report: Callable[[Fault, str], None]) -> None:
         self.tried = tried
         self.report = report
 
     def pytest_sessionstart(self) -> None:
-        """Do not look for the smallest example: one that fails is enough."""
+        """Try fewer examples, and do not look for the smallest one that fails."""
         import hypothesis
 
         phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
-        hypothesis.settings.register_profile("mutants", phases=phases)
+        hypothesis.settings.register_profile("mutants", max_examples=12, phases=phases)
         hypothesis.settings.load_profile("mutants")
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -67,7 +68,7 @@ class Mutants:
         self.functions = [f for f in functions if f.__code__.co_filename in files]
         gc.collect()
         gc.freeze()
-        seconds, lines = _forked(lambda: _measure(session.items, files))
+        seconds, lines = _forked(lambda: self._measure(session.items))
         if failed := [name for name, spent in seconds.items() if spent is None]:
             raise session.Interrupted(f"tests fail without a fault: {', '.join(failed)}")
         reaching = defaultdict(set)
@@ -76,13 +77,32 @@ class Mutants:
                 reaching[path, line].add(name)
         order = sorted(session.items, key=lambda item: seconds[item.nodeid])
         for fault in self.tried:
-            names = set().union(*(reaching[str(_ROOT / fault.path), line] for line in fault.lines))
+            names = reaching[str(_ROOT / fault.path), fault.lines.start]
             chosen = [i for i in order if i.nodeid in names or not fault.in_function]
-            began = time.perf_counter()
             limit = 10 + 4 * sum(seconds[item.nodeid] for item in chosen)
             found = self._try(fault, chosen, limit) if chosen else "not reached"
-            self.report(fault, found, time.perf_counter() - began)
+            self.report(fault, found)
         return True
+
+    def _measure(self, items: list[pytest.Item]) -> tuple[dict, dict]:
+        """Return for each test its time, None where it fails, and the statements it reaches."""
+        reached: set[tuple[str, int]] = set()
+        for function in self.functions:
+            function.__globals__[REACHED] = reached
+            function.__globals__[PATH] = function.__code__.co_filename
+        for path in {fault.path for fault in self.tried}:
+            if lost := [each.name for each in marked(_ROOT / path, _ROOT) if not self._place(each)]:
+                raise SystemExit(f"not in memory: {lost}")
+        seconds: dict[str, float | None] = {}
+        lines: dict[str, list[tuple[str, int]]] = {}
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            reached.clear()
+            began = time.perf_counter()
+            reports = runtestprotocol(item, log=False, nextitem=following)
+            spent = time.perf_counter() - began
+            seconds[item.nodeid] = None if any(report.failed for report in reports) else spent
+            lines[item.nodeid] = sorted(reached)
+        return seconds, lines
 
     def _try(self, fault: Fault, items: list[pytest.Item], limit: float) -> str:
         """Run tests on a fault in a fork: killed, survived, or killed by time or memory."""
@@ -117,35 +137,10 @@ class Mutants:
         for function in self.functions:
             old = function.__code__
             same = (old.co_filename, old.co_qualname) == (path, fault.function)
-            if same and _last_line(old) == fault.last_line:
+            if same and last_line(old) == fault.end:
                 function.__code__ = code
                 placed = True
         return placed
-
-
-def _measure(items: list[pytest.Item], files: set[str]) -> tuple[dict, dict]:
-    """Return for each test its time, None where it fails, and the lines of `files` it reaches."""
-    seconds: dict[str, float | None] = {}
-    lines: dict[str, list[tuple[str, int]]] = {}
-    for item, following in zip(items, [*items[1:], None], strict=True):
-        reached: set[tuple[str, int]] = set()
-
-        def local(frame: Any, event: str, _: Any, reached: set = reached) -> Any:
-            if event == "line":
-                reached.add((frame.f_code.co_filename, frame.f_lineno))
-            return local
-
-        def trace(frame: Any, event: str, _: Any, local: Any = local) -> Any:
-            return local if frame.f_code.co_filename in files else None
-
-        began = time.perf_counter()
-        sys.settrace(trace)
-        reports = runtestprotocol(item, log=False, nextitem=following)
-        sys.settrace(None)
-        spent = time.perf_counter() - began
-        seconds[item.nodeid] = None if any(report.failed for report in reports) else spent
-        lines[item.nodeid] = sorted(reached)
-    return seconds, lines
 
 
 def _forked(work: Callable[[], Any]) -> Any:
@@ -153,14 +148,20 @@ def _forked(work: Callable[[], Any]) -> Any:
     with tempfile.NamedTemporaryFile("w+") as file:
         if not (child := os.fork()):
             _be_quiet()
-            file.write(json.dumps(work()))
+            try:
+                file.write(json.dumps(work()))
+            except BaseException as error:
+                file.write(repr(error))
             file.flush()
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if status:
             raise SystemExit(f"the tests end their process: {status}")
         file.seek(0)
-        return json.load(file)
+        text = file.read()
+    if not text.startswith("["):
+        raise SystemExit(text)
+    return json.loads(text)
 
 
 def _be_quiet() -> None:
@@ -177,13 +178,6 @@ def _limit(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
-
-
-def _last_line(code: CodeType) -> int:
-    """Return the last line of a function, those of functions within it too."""
-    lines = [line for *_, line in code.co_lines() if line]
-    inner = [_last_line(const) for const in code.co_consts if isinstance(const, CodeType)]
-    return max([*lines, *inner])
 
 
 def _place_constant(fault: Fault) -> bool:
@@ -224,12 +218,25 @@ def _sample(found: list[Fault], size: int | None) -> list[Fault]:
     return sorted(chosen, key=lambda fault: (fault.path, fault.lines.stop))
 
 
-def _survivors(package: str) -> set[str]:
+def _read(package: str) -> dict[str, str]:
+    """Return the results of the last run, by name of fault."""
     with (_RESULTS / f"{package}.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {
-        row["fault"] for row in rows if row["result"] not in {"killed", "killed by time or crash"}
-    }
+        return {row["fault"]: row["result"] for row in csv.DictReader(file)}
+
+
+def _write(package: str, results: dict[str, str]) -> None:
+    _RESULTS.mkdir(parents=True, exist_ok=True)
+    with (_RESULTS / f"{package}.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("fault", "result"), *results.items()])
+
+
+def _check_judged(reasons: dict[str, str], found: list[Fault]) -> None:
+    """Print judged faults of these files that exist no longer."""
+    paths = {fault.path for fault in found}
+    names = {name for fault in found for name in (fault.name, f"{fault.path}::{fault.function}")}
+    for name in reasons:
+        if name.split("::")[0] in paths and name not in names:
+            print(f"judged, but no longer a fault: {name}")
 
 
 def run(package: str, settings: dict[str, list[str]], options: argparse.Namespace) -> str:
@@ -237,28 +244,17 @@ def run(package: str, settings: dict[str, list[str]], options: argparse.Namespac
     paths = [path for source in settings["sources"] for path in sorted(_ROOT.glob(source))]
     found = [fault for path in paths for fault in faults(path, _ROOT)]
     reasons = _judged()
-    names = {fault.name for fault in found} | {f"{f.path}::{f.function}" for f in found}
-    for name in reasons:
-        if (
-            any(name.startswith(f"{path.relative_to(_ROOT)}::") for path in paths)
-            and name not in names
-        ):
-            print(f"judged, but no longer a fault: {name}")
-    drawn = _sample(found, options.sample)
-    equivalent = [fault for fault in drawn if _is_judged(fault, reasons)]
-    tried = [fault for fault in drawn if not _is_judged(fault, reasons)]
-    if options.again:
-        left = _survivors(package)
-        tried = [fault for fault in tried if fault.name in left]
-    rows: list[tuple[str, int, str, float]] = []
+    _check_judged(reasons, found)
+    last = _read(package) if options.again else {}
+    drawn = [fault for fault in found if fault.name in last] or _sample(found, options.sample)
+    counted = [fault for fault in drawn if not _is_judged(fault, reasons)]
+    tried = [fault for fault in counted if not last.get(fault.name, "").startswith("killed")]
 
-    def report(fault: Fault, result: str, seconds: float) -> None:
-        rows.append((fault.name, fault.lines[-1], result, round(seconds, 2)))
+    def report(fault: Fault, result: str) -> None:
+        last[fault.name] = result
         if not result.startswith("killed"):
-            print(
-                f"{result}: {fault.path}:{fault.lines[-1]} {fault.function}: {fault.change}",
-                flush=True,
-            )
+            where = f"{fault.path}:{fault.lines[-1]} {fault.function}"
+            print(f"{result}: {where}: {fault.change}", flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
         words = [
@@ -274,16 +270,11 @@ def run(package: str, settings: dict[str, list[str]], options: argparse.Namespac
         ]
         words += [f"--basetemp={folder}/tests", *settings["tests"]]
         pytest.main(words, plugins=[Mutants(tried, report)])
-    name = f"{package}.again" if options.again else package
-    _RESULTS.mkdir(parents=True, exist_ok=True)
-    with (_RESULTS / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("fault", "line", "result", "seconds"), *rows])
-    counts = Counter(result for _, _, result, _ in rows)
-    killed = counts["killed"] + counts["killed by time or crash"]
-    score = f"{killed / len(rows):.1%}" if rows else "-"
+    _write(package, last)
+    killed = sum(last.get(fault.name, "").startswith("killed") for fault in counted)
     return (
-        f"{package}: {len(found)} faults, {len(drawn)} drawn, {len(equivalent)} judged equivalent, "
-        f"{killed} of {len(rows)} killed, {score}"
+        f"{package}: {len(found)} faults, {len(drawn)} drawn, {len(drawn) - len(counted)} judged "
+        f"equivalent, {killed} of {len(counted)} killed, {killed / max(len(counted), 1):.1%}"
     )
 
 

@@ -42,7 +42,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Commands that make what the others read.
 INPUTS = {
     "cells.h5ad": "embed raw.h5ad --output cells.h5ad --n-dims 5",
-    "flow": "fit cells.h5ad --output flow --method sf2m --n-steps 300",
+    "flow": "fit cells.h5ad --output flow --method ot-cfm --n-steps 100",
+    "noisy": "fit cells.h5ad --output noisy --method sf2m --n-steps 100",
     "paths.h5ad": "trajectories cells.h5ad --flow flow --output paths.h5ad --n-times 8 --no-genes",
     "images": "image train --data digits --output images --n-steps 30",
     "low": "image train --data digits --output low --n-steps 5 --low-res 2",
@@ -50,21 +51,21 @@ INPUTS = {
 }
 
 _FLOW = "../cells.h5ad --flow ../flow"
-_BENCHMARK = "benchmark ../cells.h5ad --n-steps 50 --max-cells 300 --time 24 --output o"
+_BENCHMARK = "benchmark ../cells.h5ad --n-steps 20 --max-cells 300 --time 24 --output o"
 _IMAGES = "--data digits --flow ../images"
 
 #: Commands that take long, run in a folder inside that of the inputs.
 VERBS = {
     "embed": "embed ../raw.h5ad --output o.h5ad",
     "growth": "growth ../raw.h5ad --per hour --output o.h5ad",
-    "fit": "fit ../cells.h5ad --output o --n-steps 300",
-    "fit, kept": "fit ../cells.h5ad --output o --n-steps 300 --checkpoint kept",
+    "fit": "fit ../cells.h5ad --output o --n-steps 100",
+    "fit, kept": "fit ../cells.h5ad --output o --n-steps 100 --checkpoint kept",
     "fit, plan": "fit ../cells.h5ad --output o --n-steps 50 --method ot-cfm --coupling exact-full",
-    "finetune": f"finetune {_FLOW} --output o --n-steps 200",
+    "finetune": f"finetune {_FLOW} --output o --n-steps 60",
     "interpolate": f"interpolate {_FLOW} --time 30 --output o.zarr",
-    "push": f"push {_FLOW} --cells time=0 --time 90 --n-samples 50 --output o.h5ad",
+    "push": "push ../cells.h5ad --flow ../noisy --cells time=0 --time 90 --n-samples 20 --output o.h5ad",
     "pull": f"pull {_FLOW} --cells time=96 --time 0 --output o.h5ad",
-    "trajectories": f"trajectories {_FLOW} --n-cells 2000 --n-times 30 --output o.zarr.zip",
+    "trajectories": f"trajectories {_FLOW} --n-cells 500 --n-times 10 --output o.zarr.zip",
     "ancestors": f"ancestors {_FLOW} --cells time=96 --time 0 --output o.h5ad",
     "descendants": f"descendants {_FLOW} --cells time=0 --time 96 --by flow --output o.h5ad",
     "fates": f"fates {_FLOW} --groups kind --by flow --output o.h5ad",
@@ -75,7 +76,7 @@ VERBS = {
     "uncertainty": f"uncertainty {_FLOW} --flow ../flow --output o.h5ad",
     "drivers": f"drivers {_FLOW} --by kind --method jacobian --output o.csv",
     "gene-trends": f"gene-trends {_FLOW} --n-times 20 --output o.csv",
-    "holdout": "holdout ../cells.h5ad --n-steps 50 --time 24 --output o.json",
+    "holdout": "holdout ../cells.h5ad --n-steps 20 --time 24 --output o.json",
     "benchmark": f"{_BENCHMARK} --jobs 1",
     "benchmark, jobs": f"{_BENCHMARK} --jobs 2",
     "report": f"report {_FLOW} --output o.html",
