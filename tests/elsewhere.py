@@ -41,6 +41,7 @@ class Elsewhere:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.elsewhere", str(MEMORY)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                cwd=Path(__file__).parents[1],
             )  # fmt: skip
         process = self._process
         print(f"{task} {path}", file=process.stdin, flush=True)

@@ -188,7 +188,7 @@ def test_the_whole_file_and_stores_are_used(number):
 
 
 # Each case is a fit, so a failure is shown as it was found.
-@settings(max_examples=FILES, phases=[Phase.generate])
+@settings(max_examples=FILES, phases=[Phase.generate], derandomize=not CASES)
 @given(changes=CHANGES, number=st.integers(0, USES - 1))
 def test_files_that_a_stranger_changed_are_refused_or_give_finite_cells(changes, number):
     with tempfile.TemporaryDirectory() as folder:
@@ -224,7 +224,7 @@ def change_chunk(file, at, how):
     file.write_bytes(changed_values.tobytes())
 
 
-@settings(max_examples=STORES, phases=[Phase.generate])
+@settings(max_examples=STORES, phases=[Phase.generate], derandomize=not CASES)
 @given(
     places=PLACES,
     chunks=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), max_size=2),
