@@ -7,12 +7,14 @@ the file or folder that the link leads to.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cellflow._errors import CellflowError, FileError, InputError
 
@@ -35,6 +37,29 @@ def check_is_file(path: Path) -> None:
     """Raise `FileError` unless `path` is an existing file."""
     if not path.is_file():
         raise FileError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON document.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, not a file, or not JSON, or if its values are nested too deeply.
+    """
+    check_is_file(path)
+    try:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path} cannot be read: {error}") from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON; raise `ValueError` for all that cannot be, also for values nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its values are nested too deeply") from error
 
 
 def check_ending(path: Path, endings: Iterable[str], what: str) -> None:

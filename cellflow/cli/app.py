@@ -104,10 +104,20 @@ def _run(arguments: Sequence[str] | None) -> None:
         _fail(error.format_message(), USAGE)
     except InputError as error:
         _fail(str(error), USAGE)
+    except (OSError, MemoryError) as error:
+        _fail(_describe_limit(error), USAGE)
     except Exception as error:  # anything that arrives here is a bug of cellflow
         if "--verbose" in words:
             traceback.print_exc()
         _fail(f"{type(error).__name__}: {error} (run with --verbose for the traceback)", FAULT)
+
+
+def _describe_limit(error: OSError | MemoryError) -> str:
+    """Say what the machine refused: a file of which the permission is missing, or memory."""
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {str(error) or 'take fewer cells or images at a time'}"
+    name = f"{error.filename}: " if error.filename is not None else ""
+    return f"{name}{error.strerror or error}"
 
 
 @contextmanager

@@ -69,7 +69,8 @@ def read_h5ad(path: str | Path) -> AnnData:
     if store is None:
         _check_is_h5ad(path)
     try:
-        return anndata.read_h5ad(path) if store is None else anndata.io.read_zarr(store)
+        adata = anndata.read_h5ad(path) if store is None else anndata.io.read_zarr(store)
+        return _check_columns(adata)
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error
 
@@ -187,7 +188,7 @@ def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) ->
         return read_h5ad(path)
     try:
         uns = read_elem(root["uns"]) if "uns" in root else {}
-        return AnnData(
+        adata = AnnData(
             X=_on_disk(root["X"]) if "X" in root else None,
             obs=_frame(root["obs"], uns, columns),
             var=read_elem(root["var"]),
@@ -197,8 +198,18 @@ def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) ->
             layers={key: _on_disk(each) for key, each in _members(root, "layers")},
             raw=_raw(root),
         )
+        return _check_columns(adata)
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error
+
+
+def _check_columns(adata: AnnData) -> AnnData:
+    """Return the cells; raise `ValueError` for columns of records, which pandas cannot handle."""
+    for name, table in (("obs", adata.obs), ("var", adata.var)):
+        for column, dtype in table.dtypes.items():
+            if dtype.kind == "V":
+                raise ValueError(f"{name}[{column!r}] has records, {dtype}, and not one value each")
+    return adata
 
 
 def load_matrices(adata: AnnData) -> AnnData:

@@ -20,6 +20,8 @@ from typing import Any
 import h5py
 from h5py import h5a, h5o, h5t
 
+from cellflow.io.declared_sizes import check_declared_size
+
 #: Matrices of expression; so are all layers.
 _MATRICES = ("/X", "/raw/X")
 
@@ -122,7 +124,10 @@ def _check_dataset(dataset: Any) -> None:
     is_matrix = dataset.name in _MATRICES or dataset.name.startswith("/layers/")
     if is_matrix and dataset.ndim > 1 and dataset.dtype.kind not in "biuf":
         raise DamagedError(f"{dataset.name} has values of type {dataset.dtype}, not numbers")
-    if h5py.check_string_dtype(dataset.dtype) is not None:
+    is_text = h5py.check_string_dtype(dataset.dtype) is not None
+    itemsize = None if is_text else dataset.dtype.itemsize
+    check_declared_size(dataset.name, dataset.size or 0, itemsize, dataset.id.get_storage_size())
+    if is_text:
         dataset[()]
 
 

@@ -150,11 +150,9 @@ def read_embedding(adata: AnnData, key: str) -> np.ndarray:
     values = values.to_memory() if hasattr(values, "to_memory") else values
     check_indices(values, f"obsm[{key!r}]")
     values = values.toarray() if sparse.issparse(values) else np.asarray(values)
-    if values.ndim != 2 or values.dtype.kind not in "iuf" or not values.shape[1]:
-        raise InputError(
-            f"obsm[{key!r}] must be a numeric matrix of cells by dimensions, got shape "
-            f"{values.shape} of {values.dtype}"
-        )
+    check_is_matrix(values, key)
+    if values.dtype.kind not in "iuf":
+        raise InputError(f"obsm[{key!r}] must have numbers, got values of type {values.dtype}")
     check_finite(values, f"obsm[{key!r}]", adata.obs_names)
     # Half precision cannot represent the limit.
     if values.dtype != np.float16 and (far := np.abs(values) > LARGEST).any():
@@ -165,6 +163,14 @@ def read_embedding(adata: AnnData, key: str) -> np.ndarray:
             "precision; rescale them"
         )
     return values
+
+
+def check_is_matrix(values: Matrix, key: str) -> None:
+    """Raise `InputError` unless an `obsm` entry has two axes, cells and one dimension or more."""
+    if len(values.shape) != 2 or not values.shape[1]:
+        raise InputError(
+            f"obsm[{key!r}] must be a matrix of cells by dimensions, got the shape {values.shape}"
+        )
 
 
 def as_float64(x: np.ndarray) -> np.ndarray:
