@@ -64,7 +64,8 @@ def _names(path: Path) -> dict[str, tuple[str, str | None]]:
                 found.setdefault(split, (pixels, labels if labels in keys else None))
     if not found:
         expected = format_list(pixels for pairs in _NAMES.values() for pixels, _ in pairs)
-        raise InputError(f"{path} has no images: it has {format_list(keys) or 'no arrays'}; expected {expected}")
+        names = format_list(keys) or "no arrays"
+        raise InputError(f"{path} has no images: it has {names}; expected {expected}")
     if TEST not in found and found[TRAIN][0] in ("images", "arr_0"):
         return {ALL: found[TRAIN]}
     return found
