@@ -8,7 +8,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills \
-	tutorials licences audit benchmark methods toys fates sctimebench performance clean
+	mutants tutorials licences audit benchmark methods toys fates sctimebench performance clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -69,6 +69,15 @@ tutorials: $(VENV)/.dev
 kills: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/kill_fits.py --kills 50
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/benchmarks/kill_jobs.py
+
+# Small faults put into a package, one at a time: how many its tests find. PACKAGE=couplings or another of
+# [tool.mutants] in pyproject.toml, else all; SAMPLE=150 tries so many of each; AGAIN=1 the last survivors.
+PACKAGE = couplings transport marginals metrics scoring paths objectives integrate
+mutants: $(VENV)/.dev
+	for package in $(PACKAGE); do \
+		OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.mutants $$package \
+			$(if $(SAMPLE),--sample $(SAMPLE)) $(if $(AGAIN),--again) || exit 1; \
+	done
 
 # Licences of all that is installed, and known holes in it; the second asks a service on the network.
 licences: $(VENV)/.dev

@@ -14,6 +14,7 @@ from numpy.lib import format as npy
 
 from cellflow._checks import check_memory
 from cellflow._errors import CellflowError, FileError
+from cellflow._files import check_is_file
 
 #: Ending of the members of an `.npz` file.
 _MEMBER = ".npy"
@@ -55,12 +56,14 @@ def read_array(path: Path) -> np.ndarray:
     FileError
         If the file is missing, damaged, pickled, or larger than memory holds.
     """
+    check_is_file(path)
     with _reraise(path), path.open("rb") as stream:
         return _read(stream, str(path))
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    check_is_file(path)
     with _reraise(path), path.open("rb") as stream:
         if stream.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
             raise FileError(f"{path} is a single array; name it {path.stem}{_MEMBER}")

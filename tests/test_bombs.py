@@ -2,7 +2,9 @@
 
 import gzip
 import io
+import json
 import pickle
+import shutil
 import struct
 import zipfile
 
@@ -14,6 +16,7 @@ from PIL import Image
 
 from cellflow import FileError, InputError, images
 from cellflow.io import open_cells, read_course, read_h5ad, write_h5ad
+from cellflow.io.zarr_stores import zip_store
 
 MEMORY = 2**28
 
@@ -153,3 +156,29 @@ def test_arrays_of_hdf5_of_which_chunks_are_missing(what, read, course, tmp_path
         create(file[group], name).attrs.update(attributes)
     with pytest.raises(FileError, match=message):
         read(path)
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.zarr.zip"])
+@pytest.mark.parametrize(
+    ("array", "kind", "shape"),
+    [("obsm/X_pca", "f4", (240, 10**9)), ("uns/x", str, (3 * 10**8,)), ("uns/y", "O", (10**9,))],
+)
+def test_arrays_of_zarr_of_which_chunks_are_missing(array, kind, shape, name, course, tmp_path):
+    zarr = pytest.importorskip("zarr", reason="zarr stores need zarr")
+    write_h5ad(course, tmp_path / "b.zarr")
+    folder = tmp_path / "b.zarr"
+    shutil.rmtree(folder / array, ignore_errors=True)
+    if kind == "O":
+        text = {"zarr_format": 2, "shape": shape, "chunks": [2**16], "dtype": "|O", "order": "C",
+                "fill_value": "", "filters": [{"id": "vlen-utf8"}], "compressor": None}  # fmt: skip
+        (folder / array).mkdir(parents=True)
+        (folder / array / ".zarray").write_text(json.dumps(text))
+    else:
+        chunks = (*shape[:-1], 2**16)
+        zarr.open_group(folder).create_array(array, shape=shape, chunks=chunks, dtype=kind)
+    if name.endswith("zip"):
+        zip_store(folder, tmp_path / name)
+    else:
+        folder.rename(tmp_path / name)
+    with pytest.raises(FileError, match=rf"array {array} of .* values, of .* 0 bytes are stored"):
+        read_h5ad(tmp_path / name)

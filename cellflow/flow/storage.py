@@ -26,6 +26,7 @@ from cellflow._files import (
     TENSORS,
     atomic_folder,
     check_folder_target,
+    check_member,
     read_json,
     reraise_as_file_error,
 )
@@ -116,10 +117,8 @@ def read_folder(path: Path, form: Format = FLOW) -> Stored:
             f"{path} was saved by {'an earlier' if older else 'another'} cellflow (schema version "
             f"{version!r}; this one reads version {form.version}): {way_out}"
         )
-    try:
-        blob = (path / TENSORS).read_bytes()
-    except OSError as error:
-        raise FileError(f"{path / TENSORS} cannot be read: {error.strerror}") from error
+    check_member(path / TENSORS, f"the folder of a {form.what}")
+    blob = (path / TENSORS).read_bytes()
     expected = description.pop("sha256", None)
     if _digest(description) != expected:
         raise FileError(f"{path / form.description} was altered after the {form.what} was saved")
@@ -173,13 +172,14 @@ def _check_format(path: Path, form: Format) -> None:
     if not path.is_dir():
         reason = "is not a folder" if path.exists() else "does not exist"
         raise FileError(f"{path} {reason}; expected the folder of a saved {form.what}")
-    if not (path / form.description).is_file():
+    if not (path / form.description).exists():
         raise FileError(f"{path} is not a saved {form.what}: {form.description} is missing")
     if _description(path, form).get("format") != form.name:
         raise FileError(f"{path} is not a saved {form.what}: {form.description} has another format")
 
 
 def _description(path: Path, form: Format) -> dict[str, Any]:
+    check_member(path / form.description, f"the folder of a {form.what}")
     description = read_json(path / form.description)
     if not isinstance(description, dict):
         raise FileError(f"{path} is not a saved {form.what}: {form.description} has another format")

@@ -34,10 +34,10 @@ from cellflow._files import (
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, read_record
 from cellflow.io.foreign_files import refuse_by_content, refuse_by_name, refuse_folder
 from cellflow.io.hdf5 import Sink, check_structure
+from cellflow.io.matrices import check_matrices
 from cellflow.io.time_points import USUAL_TIME_KEYS
 from cellflow.io.zarr_stores import (
     Group,
-    check_zarr,
     copy_group,
     holds_zarr,
     index_store,
@@ -70,6 +70,7 @@ def read_h5ad(path: str | Path) -> AnnData:
         _check_is_h5ad(path)
     try:
         adata = anndata.read_h5ad(path) if store is None else anndata.io.read_zarr(store)
+        check_matrices(adata)
         return _check_columns(adata)
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error
@@ -110,8 +111,6 @@ def check_cells_target(path: Path, *, overwrite: bool) -> None:
         If it cannot be written, exists and `overwrite` is False, or is a folder other than a store.
     """
     check_ending(path, CELLS, "cells")
-    if _is_zarr(path):
-        check_zarr(path)
     if path.suffix != ZARR:
         check_file_target(path, overwrite=overwrite)
         return
@@ -198,6 +197,7 @@ def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) ->
             layers={key: _on_disk(each) for key, each in _members(root, "layers")},
             raw=_raw(root),
         )
+        check_matrices(adata)
         return _check_columns(adata)
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error

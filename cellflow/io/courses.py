@@ -10,7 +10,6 @@ import pandas as pd
 from anndata import AnnData
 
 from cellflow._errors import FileError
-from cellflow._files import check_is_file
 from cellflow._numpy_files import read_member, read_names
 from cellflow.io.anndata_files import open_cells, read_h5ad
 
@@ -55,7 +54,7 @@ def published(path: str | Path) -> str:
     `yes` if its digest matches, `no` if only its name matches, empty for all other files.
     """
     path = Path(path)
-    if path.is_dir():
+    if not path.is_file():
         return ""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -65,7 +64,6 @@ def published(path: str | Path) -> str:
 
 
 def _read_npz(path: Path) -> AnnData:
-    check_is_file(path)
     points, labels = _read_array(path, _POINTS), _read_array(path, _LABELS)
     if points.ndim != 2 or labels.shape != (len(points),):
         raise FileError(

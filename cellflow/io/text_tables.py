@@ -8,7 +8,7 @@ import pandas as pd
 
 from cellflow._checks import check_choice
 from cellflow._errors import FileError
-from cellflow._files import atomic_file, check_ending, check_file_target
+from cellflow._files import atomic_file, check_ending, check_file_target, check_is_file
 
 #: Separator of columns by ending of the file.
 TABLES = {".csv": ",", ".tsv": "\t"}
@@ -50,6 +50,7 @@ def read_table(path: Path) -> pd.DataFrame:
         If the file is missing or not a table.
     """
     check_choice(path.suffix, TABLES, "table format")
+    check_is_file(path)
     text, separator = dict.fromkeys(_NAMES, str), TABLES[path.suffix]
     try:
         table = pd.read_csv(path, sep=separator, dtype=text, keep_default_na=False, na_values=[""])

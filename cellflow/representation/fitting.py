@@ -13,6 +13,7 @@ from scipy import sparse
 from cellflow._checks import check_finite
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
+from cellflow.io.matrices import Matrix
 from cellflow.representation.chunks import (
     Moments,
     is_dask,
@@ -23,7 +24,6 @@ from cellflow.representation.chunks import (
 )
 from cellflow.representation.expression import (
     CONSTANT,
-    Matrix,
     as_float64,
     check_unique_genes,
     compute_depths,

@@ -8,8 +8,9 @@ from anndata import AnnData
 
 from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
+from cellflow.io.matrices import Matrix, check_is_matrix
 from cellflow.methods.names import EXPRESSION_KINDS
-from cellflow.representation.expression import Matrix, check_is_matrix, stored_expression
+from cellflow.representation.expression import stored_expression
 
 
 @dataclass(frozen=True)

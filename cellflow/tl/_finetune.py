@@ -20,6 +20,7 @@ from cellflow.io import (
     populations,
     time_points_for_flow,
 )
+from cellflow.io.matrices import take_cells
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.representation import from_context, points_of
@@ -124,7 +125,7 @@ def finetune(
     _check_times(points, flow)
     label_key = flow.inputs.label_key
     x = points_of(adata, representation, used)
-    cells = SideColumns(label_key).batch(adata[used], x, conditions_of(flow))
+    cells = SideColumns(label_key).batch(take_cells(adata, used), x, conditions_of(flow))
     marginals = populations(cells, points.elapsed[used], flow.axis.times, flow.axis)
     data = digest_inputs(cells, points.elapsed[used])
     tuned = fit_flow(

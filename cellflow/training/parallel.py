@@ -7,6 +7,7 @@ it. Couplings therefore act on whole batches: the method is the same on any numb
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from cellflow._batch import Pairs
 from cellflow._errors import InputError
+from cellflow._files import end_process, remove_unfinished
+from cellflow._signals import Stopped, stoppable
 
 #: Numbers of the groups that this process joins, the same in all processes.
 _numbers = count()
@@ -126,9 +129,13 @@ def launch(processes: int, function: Callable[..., None], *args: Any) -> None:
 def _return_input_error(function: Callable[..., None], *args: Any) -> InputError | None:
     """Return an InputError as a result, so that the launching process gets it unchanged."""
     try:
-        function(*args)
+        with stoppable(end_process, with_parent=True):
+            function(*args)
     except InputError as error:
         return error
+    except Stopped as stopped:
+        remove_unfinished()
+        sys.exit(128 + stopped.args[0])
     return None
 
 

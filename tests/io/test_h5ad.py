@@ -97,20 +97,14 @@ def of_itself(file):
     file.create_virtual_dataset("layers/more", layout)
 
 
-def compound(file):
-    file["layers/more"] = np.zeros((240, 3), [("a", "f4"), ("b", "i4")])
-
-
-@pytest.mark.parametrize(
-    ("add", "reason"),
-    [(of_itself, "is made of other data sets"), (compound, "has values of type .* not numbers")],
-)
-def test_matrices_that_crash_hdf5_or_hold_no_numbers_are_refused(add, reason, course, tmp_path):
+def test_virtual_data_sets_are_refused(course, tmp_path):
+    """One that is its own source crashes HDF5."""
     write_h5ad(course, tmp_path / "a.h5ad")
     with h5py.File(tmp_path / "a.h5ad", "r+") as file:
-        add(file)
+        of_itself(file)
+        file["X"] = h5py.SoftLink("/layers/more")
     for reader in (read_h5ad, open_cells):
-        with pytest.raises(FileError, match=f"a.h5ad cannot be read.*/layers/more {reason}"):
+        with pytest.raises(FileError, match=r"a\.h5ad cannot be read.*is made of other data sets"):
             reader(tmp_path / "a.h5ad")
 
 

@@ -61,7 +61,10 @@ def source(path: Path, size: int | None) -> ImageSource:
 def _files(path: Path) -> dict[str, list[Path]]:
     if path.suffix == ".parquet" and path.is_file():
         return {ALL: [path]}
-    found = {split: sorted(path.glob(f"{split}*.parquet")) for split in (TRAIN, TEST)}
+    found = {
+        split: sorted(file for file in path.glob(f"{split}*.parquet") if file.is_file())
+        for split in (TRAIN, TEST)
+    }
     return {split: files for split, files in found.items() if files}
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cellflow._errors import FileError
+from cellflow._files import check_is_file
 
 #: Seed of the weights of `RandomConv`; another number would be another space.
 _SEED = 0
@@ -131,6 +132,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     FileError
         For a file that is missing, damaged or of another kind.
     """
+    check_is_file(Path(path))
     try:
         content = torch.load(io.BytesIO(Path(path).read_bytes()), "cpu", weights_only=True)
     except Exception as error:

@@ -1,5 +1,7 @@
 """A classifier of noisy images, and the head on its features."""
 
+import math
+
 import pytest
 import torch
 
@@ -43,6 +45,22 @@ def test_each_image_is_told_apart_from_the_others_of_its_batch():
     condition = torch.eye(2)[torch.tensor([0, 1, 1, 0, 1])]
     alone = torch.cat([net(sigma[k : k + 1], x[k : k + 1], condition[k : k + 1]) for k in range(5)])
     torch.testing.assert_close(net(sigma, x, condition), alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("output", ["forward", "classes"])
+def test_both_parts_see_the_image_and_the_time_of_the_variance_preserving_process(output):
+    """At sigma = sqrt(3) the signal is halved, where the integral of beta is ln 4."""
+    net, seen = random_net(n_classes=3), {}
+    for name in ("classifier.first", "classifier.time", "head.time"):
+        net.get_submodule(name).register_forward_pre_hook(
+            lambda _, args, name=name: seen.update({name: args[0]})
+        )
+    _, x = inputs()
+    getattr(net, output)(torch.full((5,), math.sqrt(3)), x)
+    torch.testing.assert_close(seen.pop("classifier.first").flatten(1), x / 2)
+    assert set(seen) == {"classifier.time"} | ({"head.time"} if output == "forward" else set())
+    for tau in seen.values():
+        torch.testing.assert_close(0.1 * tau + 9.95 * tau**2, torch.full((5,), math.log(4)))
 
 
 @pytest.mark.parametrize("what", ["sigma", "x", "condition"])
