@@ -180,5 +180,5 @@ def test_arrays_of_zarr_of_which_chunks_are_missing(array, kind, shape, name, co
         zip_store(folder, tmp_path / name)
     else:
         folder.rename(tmp_path / name)
-    with pytest.raises(FileError, match=rf"array {array} of .* values, of .* 0 bytes are stored"):
+    with pytest.raises(FileError, match=rf"array {array} of .* values, of .* \d+ bytes are stored"):
         read_h5ad(tmp_path / name)

@@ -117,7 +117,7 @@ DAMAGE = {
     ),
     "a folder for tensors": (
         lambda f: ((f / "tensors.safetensors").unlink(), (f / "tensors.safetensors").mkdir()),
-        "tensors.safetensors cannot be read",
+        "tensors.safetensors is a folder, not a file",
     ),
     "no digest of the tensors": (lambda f: sign(f, without="tensors_sha256"), "belongs to another"),
     "brain floats": (lambda f: sign(f, torch.bfloat16), "of type bfloat16, which a flow does not"),
