@@ -152,9 +152,8 @@ def check_target(path: Path, *, overwrite: bool) -> None:
     parent = target.parent
     if not parent.is_dir():
         raise FileError(f"cannot write {path}: the folder {parent} does not exist")
-    with _scratch_folder(path) as scratch:
-        # Its name may be longer than the file system takes.
-        (scratch / path.name).touch()
+    with _scratch_folder(path):
+        pass
 
 
 def check_apart(path: Path, inputs: Iterable[str | Path | None]) -> None:
@@ -190,11 +189,14 @@ def follow_link(path: Path) -> Path:
     Raises
     ------
     FileError
-        For a link that leads back to itself.
+        For a link that leads back to itself, and a name longer than the file system takes.
     """
     target = Path(os.path.realpath(path))
-    if target.is_symlink():
-        raise FileError(f"cannot write {path}: it is a link that leads back to itself")
+    try:
+        if target.is_symlink():
+            raise FileError(f"cannot write {path}: it is a link that leads back to itself")
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror or error}") from error
     return target
 
 

@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from errno import ENAMETOOLONG
 
 import rich_click as click
 from click.exceptions import Abort, Exit
@@ -113,6 +114,9 @@ def _run(words: list[str]) -> tuple[str, int]:
     except (click.ClickException, InputError, OSError, MemoryError) as error:
         return _describe(error), USAGE
     except Exception as error:  # anything that arrives here is a bug of cellflow
+        if isinstance(error, OSError) and error.errno == ENAMETOOLONG:
+            # No such file can exist; Python raises this where it looks for one.
+            return f"{error.filename} does not exist: {error.strerror}", USAGE
         if "--verbose" in words:
             traceback.print_exc()
         message = f"{type(error).__name__}: {error} (run with --verbose for the traceback)"
