@@ -71,7 +71,7 @@ def read_h5ad(path: str | Path) -> AnnData:
     try:
         adata = anndata.read_h5ad(path) if store is None else anndata.io.read_zarr(store)
         check_matrices(adata)
-        return adata
+        return _check_columns(adata)
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error
 
@@ -198,9 +198,18 @@ def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) ->
             raw=_raw(root),
         )
         check_matrices(adata)
-        return adata
+        return _check_columns(adata)
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error
+
+
+def _check_columns(adata: AnnData) -> AnnData:
+    """Return the cells; raise `ValueError` for columns of records, which pandas cannot handle."""
+    for name, table in (("obs", adata.obs), ("var", adata.var)):
+        for column, dtype in table.dtypes.items():
+            if dtype.kind == "V":
+                raise ValueError(f"{name}[{column!r}] has records, {dtype}, and not one value each")
+    return adata
 
 
 def load_matrices(adata: AnnData) -> AnnData:
