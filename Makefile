@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills \
+.PHONY: demo test lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills signals \
 	mutants tutorials licences audit benchmark methods toys fates sctimebench performance clean
 
 demo: $(VENV)/.base
@@ -71,6 +71,10 @@ tutorials: $(VENV)/.dev
 kills: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/kill_fits.py --kills 50
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/benchmarks/kill_jobs.py
+
+# Two hundred signals at random moments of every long command, in half an hour.
+signals: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/signal_verbs.py --signals 200
 
 # Small faults put into a package, one at a time: how many its tests find. PACKAGE=couplings or another of
 # [tool.mutants] in pyproject.toml, else all; SAMPLE=150 tries so many of each; AGAIN=1 the last survivors.

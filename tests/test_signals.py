@@ -15,6 +15,7 @@ import pytest
 
 from cellflow._files import atomic_file, atomic_folder, end_process, temporary_folder
 from cellflow._signals import Stopped, defer_signals, end_with_parent, stoppable
+from tests.forks import fork
 
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 
@@ -154,20 +155,6 @@ def test_a_signal_between_the_renames_of_a_folder_comes_after_them(tmp_path, mon
 # Processes of their own
 
 
-def fork(work):
-    """Run `work` in a child, which writes to a pipe when it is ready; its number and the pipe."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(writer)
-        return child, reader
-    try:
-        os.close(reader)
-        work(lambda: os.write(writer, b"r"))
-    finally:
-        os._exit(0)
-
-
 def hash_for_long():
     """A call of C that no signal ends; seconds of work."""
     hashlib.pbkdf2_hmac("sha256", b"", b"", 40_000_000)
@@ -180,14 +167,15 @@ def write_for_long(ready):
         atomic_file(Path("a.csv"), overwrite=False),
         temporary_folder(),
     ):
-        ready()
+        # Ready when the main thread is in C.
+        threading.Timer(0.5, ready).start()
         hash_for_long()
 
 
 def keep_the_exception(ready):
     with stoppable(end_process), atomic_file(Path("a.csv"), overwrite=False):
-        ready()
         try:
+            ready()
             time.sleep(60)
         except BaseException as error:
             kept = error

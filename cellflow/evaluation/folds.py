@@ -153,7 +153,7 @@ class Fold:
         """Return the factor of conditions in costs: default weight, and units of the score."""
         costs = self.cells.x if self.cells.features is None else self.cells.features
         scored = self.cells.x.double().numpy() / self.unit
-        ratio = scored.var(axis=0).sum() / (float(costs.double().var(dim=0).sum()) or 1.0)
+        ratio = scored.var(axis=0).sum() / (float(costs.double().numpy().var(axis=0).sum()) or 1.0)
         return float(np.sqrt(DEFAULT_WEIGHT * ratio))
 
     @property

@@ -21,7 +21,7 @@ from anndata.io import read_elem, sparse_dataset, write_elem
 from pandas.api.types import infer_dtype, is_object_dtype
 from scipy.sparse import issparse
 
-from cellflow._errors import FileError, InputError
+from cellflow._errors import FileError
 from cellflow._files import (
     ZARR,
     ZIPPED,
@@ -71,19 +71,10 @@ def read_h5ad(path: str | Path) -> AnnData:
         _check_is_h5ad(path)
     try:
         adata = anndata.read_h5ad(path) if store is None else anndata.io.read_zarr(store)
-        _check_columns(adata)
         check_matrices(adata)
-        return adata
+        return _check_columns(adata)
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error
-
-
-def _check_columns(adata: AnnData) -> None:
-    """Raise `InputError` if a column of `obs` or `var` holds other things than numbers or text."""
-    for name, table in (("obs", adata.obs), ("var", adata.var)):
-        for column, values in table.items():
-            if is_object_dtype(values) and infer_dtype(values).startswith("mixed"):
-                raise InputError(f"{name}[{column!r}] holds neither numbers nor text")
 
 
 def _is_zarr(path: Path) -> bool:
@@ -207,11 +198,22 @@ def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) ->
             layers={key: _on_disk(each) for key, each in _members(root, "layers")},
             raw=_raw(root),
         )
-        _check_columns(adata)
         check_matrices(adata)
-        return adata
+        return _check_columns(adata)
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error
+
+
+def _check_columns(adata: AnnData) -> AnnData:
+    """Return the cells; raise `ValueError` for columns of other things than numbers and text."""
+    for name, table in (("obs", adata.obs), ("var", adata.var)):
+        for column, values in table.items():
+            dtype = values.dtype
+            if dtype.kind == "V":
+                raise ValueError(f"{name}[{column!r}] has records, {dtype}, and not one value each")
+            if is_object_dtype(dtype) and infer_dtype(values).startswith("mixed"):
+                raise ValueError(f"{name}[{column!r}] holds neither numbers nor text")
+    return adata
 
 
 def load_matrices(adata: AnnData) -> AnnData:

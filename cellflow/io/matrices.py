@@ -112,12 +112,18 @@ def read_numbers(adata: AnnData, key: str, slot: Slot = "obsm") -> np.ndarray:
     """
     values = read_stored(adata, key, slot)
     values = values.toarray() if sparse.issparse(values) else np.asarray(values)
-    if values.ndim != 2 or values.dtype.kind not in "biuf" or not values.shape[1]:
-        raise InputError(
-            f"{slot}[{key!r}] must be a numeric matrix of cells by dimensions, got shape "
-            f"{values.shape} of {values.dtype}"
-        )
+    check_is_matrix(values, f"{slot}[{key!r}]")
+    if values.dtype.kind not in "biuf":
+        raise InputError(f"{slot}[{key!r}] must have numbers, got values of type {values.dtype}")
     return values
+
+
+def check_is_matrix(values: Matrix, name: str) -> None:
+    """Raise `InputError` unless values have two axes, cells and one dimension or more."""
+    if len(values.shape) != 2 or not values.shape[1]:
+        raise InputError(
+            f"{name} must be a matrix of cells by dimensions, got the shape {values.shape}"
+        )
 
 
 def take_cells(adata: AnnData, rows: np.ndarray | None) -> AnnData:

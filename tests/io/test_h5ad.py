@@ -196,10 +196,20 @@ def test_scores_as_json_and_back(tmp_path):
         write_scores(AnnData(), path, key="other", overwrite=True)
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", '{"folds": 3}', '{"folds": [{"time": 1}]}'])
+@pytest.mark.parametrize("text", ["[1, 2]", '{"folds": 3}', '{"folds": [{"time": 1}]}'])
 def test_files_without_scores_are_refused(text, tmp_path):
     (tmp_path / "s.json").write_text(text)
     with pytest.raises(FileError, match="does not hold held-out scores"):
         read_scores(tmp_path / "s.json")
-    with pytest.raises(FileError, match="does not exist"):
+    with pytest.raises(FileError, match=r"none\.json does not exist"):
         read_scores(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("", "Expecting value"), ("[" * 10**5, "its values are nested too deeply")],
+)
+def test_files_that_are_no_json_are_refused(text, reason, tmp_path):
+    (tmp_path / "s.json").write_text(text)
+    with pytest.raises(FileError, match=rf"s\.json cannot be read: {reason}"):
+        read_scores(tmp_path / "s.json")
