@@ -64,7 +64,7 @@ def check_available(adata: AnnData, settings: RepresentationSettings) -> None:
             )
         if key not in adata.obsm:
             raise InputError(f"no obsm key {key!r}; there are: {format_list(adata.obsm) or 'none'}")
-        check_is_matrix(adata.obsm[key], key)
+        check_is_matrix(adata.obsm[key], f"obsm[{key!r}]")
         available, dimensions = adata.obsm[key].shape[1], f"dimensions of obsm[{key!r}]"
     resolve_n_dims(settings, available, available, dimensions)
 

@@ -189,3 +189,9 @@ def test_times_that_are_time_points_but_for_rounding_have_their_place(times, n):
     places = [axis.to_flow(time) for time in np.linspace(times[0], times[-1], n)]
     assert np.isfinite(places).all()
     assert (np.diff(places) > 0).all()
+
+
+def test_intervals_that_vanish_beside_the_first_are_refused():
+    with pytest.raises(InputError, match="intervals too different for a learned clock"):
+        TimeAxis("learned", (-(2.0**62), 0.0, 1.0, 2.0), (0.0, 1.0, 2.0, 3.0))
+    assert TimeAxis("index", (-(2.0**62), 0.0, 1.0, 2.0)).to_flow(1.5) == 2.5
