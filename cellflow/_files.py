@@ -7,6 +7,7 @@ the file or folder that the link leads to.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -14,6 +15,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cellflow._errors import CellflowError, FileError, InputError
 from cellflow._signals import defer_signals
@@ -67,6 +69,29 @@ def check_member(path: Path, what: str) -> None:
             "folder; put the file itself there"
         )
     check_is_file(path)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON document.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, not a file, or not JSON, or if its values are nested too deeply.
+    """
+    check_is_file(path)
+    try:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path} cannot be read: {error}") from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON; raise `ValueError` for all that cannot be, also for values nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its values are nested too deeply") from error
 
 
 def check_ending(path: Path, endings: Iterable[str], what: str) -> None:

@@ -111,7 +111,7 @@ def _run(words: list[str]) -> tuple[str, int]:
         return "", stop.exit_code
     except (KeyboardInterrupt, Abort):
         return _STOPPED, SIGNALLED + signal.SIGINT
-    except (click.ClickException, InputError) as error:
+    except (click.ClickException, InputError, OSError, MemoryError) as error:
         return _describe(error), USAGE
     except Exception as error:  # anything that arrives here is a bug of cellflow
         if isinstance(error, OSError) and error.errno == ENAMETOOLONG:
@@ -123,10 +123,15 @@ def _run(words: list[str]) -> tuple[str, int]:
         return message, FAULT
 
 
-def _describe(error: click.ClickException | InputError) -> str:
+def _describe(error: click.ClickException | InputError | OSError | MemoryError) -> str:
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "cellflow"
         return f"{error.format_message()} (see {command} --help)"
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {str(error) or 'take fewer cells or images at a time'}"
+    if isinstance(error, OSError):
+        name = f"{error.filename}: " if error.filename is not None else ""
+        return f"{name}{error.strerror or error}"
     return str(error) if isinstance(error, InputError) else error.format_message()
 
 

@@ -34,7 +34,7 @@ from cellflow.io import (
     time_points_of,
     unit_of_name,
 )
-from cellflow.io.matrices import read_obsm, take_cells
+from cellflow.io.matrices import read_stored, take_cells
 from cellflow.marginals import TimeAxis
 from cellflow.metrics import (
     OTHERS,
@@ -486,7 +486,7 @@ class Evaluation:
             _update(digest, ["log1p" in adata.uns, *adata.var_names])
         for key in (settings.use_rep, settings.cost_rep, settings.lineage_key):
             if key is not None and key in adata.obsm:
-                _update(digest, read_obsm(adata, key))
+                _update(digest, read_stored(adata, key))
         keys = [settings.label_key, settings.lineage_key, settings.growth_key, growth]
         if settings.replicate_key is not None:
             keys.append(settings.replicate_key)

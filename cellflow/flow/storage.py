@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -26,6 +27,7 @@ from cellflow._files import (
     atomic_folder,
     check_folder_target,
     check_member,
+    read_json,
     reraise_as_file_error,
 )
 
@@ -57,6 +59,9 @@ class Format:
 
 
 FLOW = Format("flow", 7)
+
+#: Types of the tensors of fitted objects; nets would cast others without a word.
+_DTYPES = (torch.float32, torch.float64, torch.int64, torch.bool)
 
 
 @dataclass(frozen=True)
@@ -117,12 +122,19 @@ def read_folder(path: Path, form: Format = FLOW) -> Stored:
     expected = description.pop("sha256", None)
     if _digest(description) != expected:
         raise FileError(f"{path / form.description} was altered after the {form.what} was saved")
-    if hashlib.sha256(blob).hexdigest() != description["tensors_sha256"]:
+    if hashlib.sha256(blob).hexdigest() != description.get("tensors_sha256"):
         raise FileError(f"{path / TENSORS} was altered or belongs to another {form.what}")
     try:
-        return Stored(description, load(blob))
+        tensors = load(blob)
     except SafetensorError as error:
         raise FileError(f"{path / TENSORS} is not a safetensors file: {error}") from error
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _DTYPES:
+            raise FileError(
+                f"{path / TENSORS} has {name} of type {str(tensor.dtype).removeprefix('torch.')}, "
+                f"which a {form.what} does not have"
+            )
+    return Stored(description, tensors)
 
 
 def reraise_unreadable(path: Path, form: Format = FLOW) -> AbstractContextManager[None]:
@@ -168,10 +180,7 @@ def _check_format(path: Path, form: Format) -> None:
 
 def _description(path: Path, form: Format) -> dict[str, Any]:
     check_member(path / form.description, f"the folder of a {form.what}")
-    try:
-        description = json.loads((path / form.description).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path / form.description} cannot be read: {error}") from error
+    description = read_json(path / form.description)
     if not isinstance(description, dict):
         raise FileError(f"{path} is not a saved {form.what}: {form.description} has another format")
     return description

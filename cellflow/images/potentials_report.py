@@ -16,7 +16,7 @@ from cellflow._batch import Marginal
 from cellflow._checks import format_list
 from cellflow._csv import write_csv
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._files import atomic_file, check_file_target, check_is_file
+from cellflow._files import atomic_file, check_file_target, read_json
 from cellflow._random import draw_seed, search_cdf, torch_generator
 from cellflow.couplings.atoms import sample_chunks
 from cellflow.couplings.dual_potentials import Potentials, Values
@@ -266,10 +266,8 @@ def write_report(
 def warn_of_other_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """Warn if the report is of potentials for other settings, which the training cannot read."""
     try:
-        check_is_file(folder / JSON)
-        document = json.loads((folder / JSON).read_text(encoding="utf-8"))
-        reported = dict(document["settings"])
-    except (OSError, ValueError, KeyError, TypeError):
+        reported = dict(read_json(folder / JSON)["settings"])
+    except (ValueError, KeyError, TypeError):
         return
     others = [name for name, value in settings.items() if reported.get(name) != value]
     if others:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData, settings
 from anndata.io import read_elem, sparse_dataset, write_elem
+from pandas.api.types import infer_dtype, is_object_dtype
 from scipy.sparse import issparse
 
 from cellflow._errors import FileError
@@ -71,7 +72,7 @@ def read_h5ad(path: str | Path) -> AnnData:
     try:
         adata = anndata.read_h5ad(path) if store is None else anndata.io.read_zarr(store)
         check_matrices(adata)
-        return adata
+        return _check_columns(adata)
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error
 
@@ -198,9 +199,21 @@ def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) ->
             raw=_raw(root),
         )
         check_matrices(adata)
-        return adata
+        return _check_columns(adata)
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error
+
+
+def _check_columns(adata: AnnData) -> AnnData:
+    """Return the cells; raise `ValueError` for columns of other things than numbers and text."""
+    for name, table in (("obs", adata.obs), ("var", adata.var)):
+        for column, values in table.items():
+            dtype = values.dtype
+            if dtype.kind == "V":
+                raise ValueError(f"{name}[{column!r}] has records, {dtype}, and not one value each")
+            if is_object_dtype(dtype) and infer_dtype(values).startswith("mixed"):
+                raise ValueError(f"{name}[{column!r}] holds neither numbers nor text")
+    return adata
 
 
 def load_matrices(adata: AnnData) -> AnnData:

@@ -20,6 +20,8 @@ from typing import Any
 import h5py
 from h5py import h5a, h5o, h5t
 
+from cellflow.io.declared_sizes import check_declared_size
+
 #: First bytes of a global heap, and size in bytes of its header and of that of an entry.
 _HEAP, _HEAD = b"GCOL", 16
 
@@ -116,7 +118,10 @@ def _check_dataset(dataset: Any) -> None:
     if dataset.is_virtual:
         # One whose source is itself crashes HDF5.
         raise DamagedError(f"{dataset.name} is made of other data sets, which AnnData never writes")
-    if h5py.check_string_dtype(dataset.dtype) is not None:
+    is_text = h5py.check_string_dtype(dataset.dtype) is not None
+    itemsize = None if is_text else dataset.dtype.itemsize
+    check_declared_size(dataset.name, dataset.size or 0, itemsize, dataset.id.get_storage_size())
+    if is_text:
         dataset[()]
 
 

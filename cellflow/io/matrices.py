@@ -7,7 +7,7 @@ numbers from elsewhere in its memory.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,16 @@ from scipy import sparse
 
 from cellflow._checks import format_list
 from cellflow._errors import InputError
+from cellflow._files import reraise_as_file_error
+
+#: All rows.
+ALL = slice(None)
 
 #: A matrix in memory or on disk, dense or sparse, or a Dask array.
 Matrix = Any
+
+#: Slots with matrices of cells, or of genes.
+Slot = Literal["obsm", "varm"]
 
 
 def check_matrices(adata: AnnData) -> None:
@@ -80,38 +87,43 @@ def check_entries(matrix: Matrix, name: str) -> None:
         raise InputError(f"{name} is damaged: {problem}; write it again")
 
 
-def read_obsm(adata: AnnData, key: str) -> Matrix:
-    """Return an `obsm` key in memory, as stored: an array, a sparse matrix or a table.
+def read_stored(adata: AnnData, key: str, slot: Slot = "obsm") -> Matrix:
+    """Return a key of `obsm` or `varm` in memory: an array, a sparse matrix or a table.
 
     Raises
     ------
     InputError
         If there is no such key, or it is damaged.
     """
-    if key not in adata.obsm:
-        raise InputError(f"no obsm key {key!r}; there are: {format_list(adata.obsm) or 'none'}")
-    check_entries(unsliced(adata).obsm[key], f"obsm[{key!r}]")
-    values = to_memory(adata.obsm[key])
-    check_entries(values, f"obsm[{key!r}]")
-    return values if sparse.issparse(values) or isinstance(values, pd.DataFrame) else values[:]
+    members, name = getattr(adata, slot), f"{slot}[{key!r}]"
+    if key not in members:
+        raise InputError(f"no {slot} key {key!r}; there are: {format_list(members) or 'none'}")
+    check_entries(getattr(unsliced(adata), slot)[key], name)
+    return read_rows(members[key], name)
 
 
-def read_numbers(adata: AnnData, key: str) -> np.ndarray:
-    """Return an `obsm` key as a dense matrix of numbers in memory, (n, d), in its own precision.
+def read_numbers(adata: AnnData, key: str, slot: Slot = "obsm") -> np.ndarray:
+    """Return a key of `obsm` or `varm` as a dense matrix of numbers, (n, d), in its own precision.
 
     Raises
     ------
     InputError
-        See `read_obsm`; also if it is not numeric, or has no columns.
+        See `read_stored`; also if it is not numeric, or has no columns.
     """
-    values = read_obsm(adata, key)
+    values = read_stored(adata, key, slot)
     values = values.toarray() if sparse.issparse(values) else np.asarray(values)
-    if values.ndim != 2 or values.dtype.kind not in "biuf" or not values.shape[1]:
-        raise InputError(
-            f"obsm[{key!r}] must be a numeric matrix of cells by dimensions, got shape "
-            f"{values.shape} of {values.dtype}"
-        )
+    check_is_matrix(values, f"{slot}[{key!r}]")
+    if values.dtype.kind not in "biuf":
+        raise InputError(f"{slot}[{key!r}] must have numbers, got values of type {values.dtype}")
     return values
+
+
+def check_is_matrix(values: Matrix, name: str) -> None:
+    """Raise `InputError` unless values have two axes, cells and one dimension or more."""
+    if len(values.shape) != 2 or not values.shape[1]:
+        raise InputError(
+            f"{name} must be a matrix of cells by dimensions, got the shape {values.shape}"
+        )
 
 
 def take_cells(adata: AnnData, rows: np.ndarray | None) -> AnnData:
@@ -124,9 +136,11 @@ def take_cells(adata: AnnData, rows: np.ndarray | None) -> AnnData:
     """
     if rows is None:
         return adata
-    if adata.raw is not None:
-        check_entries(adata.raw.X, "raw")
-    return adata[rows]
+    if adata.raw is None:
+        return adata[rows]
+    check_entries(adata.raw.X, "raw")
+    with reraise_as_file_error("raw cannot be read"):
+        return adata[rows]
 
 
 def unsliced(adata: AnnData) -> AnnData:
@@ -134,11 +148,24 @@ def unsliced(adata: AnnData) -> AnnData:
     return adata._adata_ref if adata.is_view else adata
 
 
-def to_memory(matrix: Matrix) -> Matrix:
-    """Read a matrix on disk, and compute a Dask array; others are returned as they are."""
-    for read in ("compute", "to_memory"):
-        matrix = getattr(matrix, read)() if hasattr(matrix, read) else matrix
-    return matrix
+def read_rows(matrix: Matrix, name: str, rows: slice = ALL) -> Matrix:
+    """Return rows of a matrix in memory: read from disk, or computed by Dask.
+
+    Raises
+    ------
+    FileError
+        If they cannot be read from disk.
+    InputError
+        If entries of a sparse matrix are outside its shape.
+    """
+    in_memory = isinstance(matrix, np.ndarray | pd.DataFrame) or sparse.issparse(matrix)
+    if rows == ALL and in_memory:
+        return matrix
+    with reraise_as_file_error(f"{name} cannot be read"):
+        part = matrix[rows]
+        part = part.compute() if hasattr(part, "compute") else part
+    check_entries(part, name)
+    return part
 
 
 def _iter_expression(adata: AnnData) -> Iterator[tuple[str, Matrix]]:

@@ -20,7 +20,7 @@ from cellflow._errors import InputError
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, read_record
 from cellflow.io.conditions import Conditions, number_groups
 from cellflow.io.label_intervals import TimeNames, check_label_intervals
-from cellflow.io.matrices import read_numbers, read_obsm
+from cellflow.io.matrices import read_numbers, read_stored
 from cellflow.marginals import Marginals, Population, TimeAxis
 
 #: Largest logarithm of the growth of a cell over an interval, about 29 doublings or halvings.
@@ -148,7 +148,7 @@ class SideColumns:
         if self.lineage_key is None:
             return None
         if self.lineage_key in adata.obsm:
-            return _nonzero_columns(read_obsm(adata, self.lineage_key))
+            return _nonzero_columns(read_stored(adata, self.lineage_key))
         check_choice(self.lineage_key, [*adata.obs, *adata.obsm], "obs or obsm key of clones")
         clones = adata.obs[self.lineage_key]
         if is_float_dtype(clones) and (clones.dropna() % 1).any():

@@ -1,4 +1,4 @@
-"""Check a zarr store before zarr reads it: plain files only, and known codecs only.
+"""Check a zarr store before zarr reads it: plain files, known codecs, and values that are there.
 
 The metadata of an array name the codecs that decode it. One of them, `pickle`, runs code that
 stands in the store, and other packages may register any others.
@@ -6,15 +6,19 @@ stands in the store, and other packages may register any others.
 
 from __future__ import annotations
 
-import json
+import math
 import stat
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from cellflow._errors import FileError
-from cellflow._files import check_is_file, iter_files
+from cellflow._files import check_is_file, iter_files, parse_json
+from cellflow.io.declared_sizes import check_declared_size
 
 #: Codecs that turn bytes into bytes, numbers or text, and lose nothing. Left out are those of
 #: objects (`pickle`, `json2`, `msgpack2`), lossy ones and those of other packages: AnnData writes
@@ -42,29 +46,39 @@ def check_store(path: Path) -> None:
     ------
     FileError
         For links, pipes, sockets and devices in it, members of a zip file that lead out of it,
-        and codecs that are not known to be safe.
+        codecs that are not known to be safe, and large arrays whose chunks are missing.
     """
-    for name, content in _iter_folder(path) if path.is_dir() else _iter_zip(path):
+    sizes: Counter[str] = Counter()
+    documents = {}
+    for name, n_bytes, content in _iter_folder(path) if path.is_dir() else _iter_zip(path):
+        folder = PurePosixPath(name).parent
+        if content is None:
+            sizes.update({above.as_posix(): n_bytes for above in (folder, *folder.parents)})
+            continue
+        if n_bytes > _LARGEST:
+            raise FileError(f"{name} in {path} has more than {_LARGEST:,} bytes")
         try:
-            if len(content) > _LARGEST:
-                raise FileError(f"{name} in {path} has more than {_LARGEST:,} bytes")
-            _check_codecs(json.loads(content), path, PurePosixPath(name).parent.as_posix())
-        except (ValueError, RecursionError) as error:
-            if isinstance(error, FileError):
-                raise
+            documents[name] = parse_json(content)
+        except ValueError as error:
             raise FileError(f"{name} in {path} cannot be read: {error}") from error
+        _check_codecs(documents[name], path, folder.as_posix())
+    for name, document in documents.items():
+        array = PurePosixPath(name).parent.as_posix()
+        _check_size(document, f"array {array} of {path}", sizes[array])
 
 
-def _iter_folder(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each file of metadata in a folder."""
+def _iter_folder(path: Path) -> Iterator[tuple[str, int, bytes | None]]:
+    """Yield name, size and, of metadata, content of each file in a folder."""
     for file in iter_files(path, "a zarr store"):
+        name, n_bytes, content = file.relative_to(path).as_posix(), file.stat().st_size, None
         if _is_metadata(file.name):
             with file.open("rb") as stream:
-                yield file.relative_to(path).as_posix(), stream.read(_LARGEST + 1)
+                content = stream.read(_LARGEST)
+        yield name, n_bytes, content
 
 
-def _iter_zip(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each file of metadata in a zip file."""
+def _iter_zip(path: Path) -> Iterator[tuple[str, int, bytes | None]]:
+    """Yield name, size and, of metadata, content of each member of a zip file."""
     check_is_file(path)
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
@@ -73,9 +87,11 @@ def _iter_zip(path: Path) -> Iterator[tuple[str, bytes]]:
                 raise FileError(f"{path} has a member that leads out of it: {info.filename}")
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise FileError(f"{path} has a member that is a link or no file: {info.filename}")
+            content = None
             if _is_metadata(member.name) and not info.is_dir():
                 with archive.open(info) as stream:
-                    yield info.filename, stream.read(_LARGEST + 1)
+                    content = stream.read(_LARGEST)
+            yield info.filename, info.file_size, content
 
 
 def _is_metadata(name: str) -> bool:
@@ -98,6 +114,22 @@ def _check_codecs(document: Any, path: Path, array: str) -> None:
                 _check_codecs(each, path, f"{array}/{name}".removesuffix("/.zarray"))
         elif key != "attributes":  # which are the user's, whatever their names
             _check_codecs(value, path, array)
+
+
+def _check_size(document: Any, name: str, n_stored: int) -> None:
+    """Raise `FileError` for metadata of a large array, of zarr 2 or 3, without its chunks."""
+    if not isinstance(document, dict) or not isinstance(document.get("shape"), list):
+        return
+    try:
+        n_values = math.prod(int(size) for size in document["shape"])
+    except (TypeError, ValueError) as error:
+        raise FileError(f"{name} cannot be read: {error}") from error
+    try:
+        dtype = np.dtype(document.get("dtype", document.get("data_type")))
+        itemsize = None if dtype.hasobject else dtype.itemsize
+    except TypeError:  # text, which NumPy has no name for
+        itemsize = None
+    check_declared_size(name, n_values, itemsize, n_stored)
 
 
 def _as_list(value: Any) -> list[Any]:

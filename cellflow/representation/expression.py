@@ -13,10 +13,9 @@ from cellflow._checks import check_finite, format_list
 from cellflow._errors import InputError
 from cellflow.io.matrices import (
     Matrix,
-    check_entries,
     check_matrix,
     read_numbers,
-    to_memory,
+    read_rows,
     unsliced,
 )
 
@@ -128,8 +127,7 @@ def read_expression(adata: AnnData, layer: str | None) -> Matrix:
     InputError
         See `stored_expression`; also for NaN or infinite values.
     """
-    x = to_memory(stored_expression(adata, layer))
-    check_entries(x, describe_layer(layer))
+    x = read_rows(stored_expression(adata, layer), describe_layer(layer))
     if not sparse.issparse(x):
         x = np.asarray(x)
         check_finite(x, "the expression matrix", adata.obs_names)

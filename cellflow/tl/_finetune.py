@@ -115,7 +115,7 @@ def finetune(
     3
     """
     target = resolve_device(device)
-    checkpoint = make_checkpoint(checkpoint, {})
+    checkpoint = make_checkpoint(checkpoint)
     representation = from_context(flow.context)
     chosen, chosen_recipe = resolve_fine_tuning(
         flow, method, recipe, {}, {"n_steps": n_steps, "learning_rate": learning_rate}
@@ -136,7 +136,7 @@ def finetune(
         seed=resolve_seed(rng),
         device=target,
         prior=flow,
-        checkpoint=make_checkpoint(checkpoint, {"data": data}),
+        checkpoint=checkpoint and checkpoint.with_identity({"data": data}),
         progress=progress,
     )
     inputs = replace(

@@ -167,7 +167,7 @@ def fit(
     """
     method, recipe = method_of(method, growth=growth), recipe_of(recipe)
     target = resolve_device(device)
-    checkpoint = make_checkpoint(checkpoint, {})
+    checkpoint = make_checkpoint(checkpoint)
     columns = FitColumns.read(
         adata,
         method,
@@ -217,7 +217,7 @@ def fit(
         seed=resolve_seed(rng),
         device=target,
         prior=prior,
-        checkpoint=make_checkpoint(checkpoint, {"data": data, "time_axis": time_axis}),
+        checkpoint=checkpoint and checkpoint.with_identity({"data": data, "time_axis": time_axis}),
         progress=progress,
     )
     inputs = replace(

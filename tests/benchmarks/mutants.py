@@ -10,7 +10,7 @@ cosmic-ray starts a process for each fault, and loads torch in it. mutmut forks,
 cannot be chosen (texts, arguments turned into None) and it passes over properties and others with
 decorators. Here tests are collected once; each fault is a fork in which the code of a function is
 exchanged under its decorators, and only tests that reach the changed statement run, the quickest
-first, until one fails.
+first, until one fails or they took 30 s.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+import numpy as np
 import pytest
 from _pytest.runner import runtestprotocol
 
@@ -47,16 +48,23 @@ _MEMORY = 4 * 2**30
 class Mutants:
     """Pytest plugin that runs collected tests on faults instead of once."""
 
-    def __init__(self, tried: list[Fault], report: Callable[[Fault, str], None]) -> None:
+    def __init__(
+        self, tried: list[Fault], report: Callable[[Fault, str], None], seconds: float
+    ) -> None:
         self.tried = tried
         self.report = report
+        self.seconds = seconds
 
     def pytest_sessionstart(self) -> None:
         """Try fewer examples, and do not look for the smallest one that fails."""
         import hypothesis
 
         phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
-        hypothesis.settings.register_profile("mutants", max_examples=12, phases=phases)
+        # A busy machine is no fault.
+        checks = list(hypothesis.HealthCheck)
+        hypothesis.settings.register_profile(
+            "mutants", max_examples=12, phases=phases, suppress_health_check=checks
+        )
         hypothesis.settings.load_profile("mutants")
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -79,7 +87,9 @@ class Mutants:
         for fault in self.tried:
             names = reaching[str(_ROOT / fault.path), fault.lines.start]
             chosen = [i for i in order if i.nodeid in names or not fault.in_function]
-            limit = 10 + 4 * sum(seconds[item.nodeid] for item in chosen)
+            spent = np.cumsum([seconds[item.nodeid] for item in chosen])
+            chosen = chosen[: 1 + int((spent < self.seconds).sum())]
+            limit = 10 + 4 * float(spent[: len(chosen)].max(initial=0))
             found = self._try(fault, chosen, limit) if chosen else "not reached"
             self.report(fault, found)
         return True
@@ -269,7 +279,7 @@ def run(package: str, settings: dict[str, list[str]], options: argparse.Namespac
             "--no-header",
         ]
         words += [f"--basetemp={folder}/tests", *settings["tests"]]
-        pytest.main(words, plugins=[Mutants(tried, report)])
+        pytest.main(words, plugins=[Mutants(tried, report, options.seconds)])
     _write(package, last)
     killed = sum(last.get(fault.name, "").startswith("killed") for fault in counted)
     return (
@@ -285,6 +295,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("package", choices=packages)
     parser.add_argument("--sample", type=int, help="so many faults of each package, not all")
+    parser.add_argument(
+        "--seconds", type=float, default=30, help="of tests for each fault, the quickest first"
+    )
     parser.add_argument("--again", action="store_true", help="only the last run's survivors")
     options = parser.parse_args()
     print(run(options.package, packages[options.package], options))

@@ -12,7 +12,8 @@ from scipy.optimize import minimize_scalar
 from cellflow import InputError
 from cellflow.marginals import ExtrapolatedTimeAxis, TimeAxis, fit_time_axis
 
-steps = st.lists(st.tuples(st.floats(0.1, 50), st.floats(0, 9)), min_size=1, max_size=6)
+lengths_of_intervals = st.just(0.0) | st.floats(1e-9, 9)
+steps = st.lists(st.tuples(st.floats(0.1, 50), lengths_of_intervals), min_size=1, max_size=6)
 
 
 def axis_of(steps, start=0.0, pace=1.0, unit=1.0):
@@ -100,9 +101,14 @@ def test_the_clock_goes_by_the_mean_of_both_sides_at_a_time_point(unit):
 
 
 def test_beyond_its_times_a_clock_goes_on_as_in_the_nearest_interval():
-    axis = ExtrapolatedTimeAxis("index", (1.0, 2.0, 4.0, 9.0))
-    times = [-1.0, 1.0, 3.0, 9.0, 19.0]
-    assert [axis.to_flow(time) for time in times] == pytest.approx([-2, 0, 1.5, 3, 5], abs=1e-12)
+    axis = ExtrapolatedTimeAxis("index", (1.0, 2.0, 4.0, 9.0, 10.0))
+    times = [-1.0, 1.0, 3.0, 10.0, 12.0]
+    assert [axis.to_flow(time) for time in times] == pytest.approx([-2, 0, 1.5, 4, 6], abs=1e-12)
+    real = ExtrapolatedTimeAxis("real", (1.0, 2.0, 4.0))
+    assert real.to_flow(7.0) == pytest.approx(4)
+    learned = ExtrapolatedTimeAxis("learned", (0.0, 1.0, 3.0), (0.0, 1.0, 2.0))
+    assert learned.to_flow(5.0) == pytest.approx(3)
+    assert learned.to_flow(2.0) == TimeAxis("learned", learned.times, learned.lengths).to_flow(2.0)
 
 
 def test_where_cells_move_less_at_first_time_runs_later():
@@ -183,3 +189,9 @@ def test_times_that_are_time_points_but_for_rounding_have_their_place(times, n):
     places = [axis.to_flow(time) for time in np.linspace(times[0], times[-1], n)]
     assert np.isfinite(places).all()
     assert (np.diff(places) > 0).all()
+
+
+def test_intervals_that_vanish_beside_the_first_are_refused():
+    with pytest.raises(InputError, match="intervals too different for a learned clock"):
+        TimeAxis("learned", (-(2.0**62), 0.0, 1.0, 2.0), (0.0, 1.0, 2.0, 3.0))
+    assert TimeAxis("index", (-(2.0**62), 0.0, 1.0, 2.0)).to_flow(1.5) == 2.5

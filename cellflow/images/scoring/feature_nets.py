@@ -139,8 +139,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         # Damaged files make torch raise errors of many kinds.
         raise FileError(f"{path} cannot be read as a weights file: {first_line(error)}") from error
     tensors = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    # Positions in sparse tensors are not checked by torch.
     if not isinstance(tensors, Mapping) or not all(
-        isinstance(name, str) and isinstance(values, Tensor) for name, values in tensors.items()
+        isinstance(name, str) and isinstance(values, Tensor) and values.layout == torch.strided
+        for name, values in tensors.items()
     ):
         raise FileError(f"{path} does not hold named tensors")
     return {name.removeprefix("module."): values for name, values in tensors.items()}

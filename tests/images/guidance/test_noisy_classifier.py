@@ -63,6 +63,19 @@ def test_both_parts_see_the_image_and_the_time_of_the_variance_preserving_proces
         torch.testing.assert_close(0.1 * tau + 9.95 * tau**2, torch.full((5,), math.log(4)))
 
 
+def test_times_are_waves_of_a_thousand_steps_and_outputs_are_of_means_over_the_last_grid():
+    net = NoisyClassifier((1, 8, 8), n_outputs=3, **SMALL, generator=seeded())
+    t, x, seen = torch.tensor([0.3, 1.0]), inputs(2)[1], {}
+    phase = 1000 * t[:, None] * torch.tensor([10_000 ** (-k / 4) for k in range(4)])
+    waves = torch.cat([phase.cos(), phase.sin()], dim=1)
+    torch.testing.assert_close(net.time[0](t), waves, rtol=0, atol=1e-3)
+    net.norm.register_forward_hook(lambda _, args, grid: seen.update(grid=grid))
+    net.last.register_forward_pre_hook(lambda _, args: seen.update(means=args[0]))
+    net(t, x)
+    means = torch.nn.functional.silu(seen["grid"]).flatten(2).mean(dim=2)
+    torch.testing.assert_close(seen["means"], means)
+
+
 @pytest.mark.parametrize("what", ["sigma", "x", "condition"])
 def test_noise_image_and_class_all_matter(what):
     net = random_net(condition_dim=2)
