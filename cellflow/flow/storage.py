@@ -118,9 +118,16 @@ def read_folder(path: Path, form: Format = FLOW) -> Stored:
     if hashlib.sha256(blob).hexdigest() != description["tensors_sha256"]:
         raise FileError(f"{path / TENSORS} was altered or belongs to another {form.what}")
     try:
-        return Stored(description, load(blob))
+        tensors = load(blob)
     except SafetensorError as error:
         raise FileError(f"{path / TENSORS} is not a safetensors file: {error}") from error
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise FileError(
+                f"{path / TENSORS} has numbers that are not finite, in {name!r}: the fit diverged, "
+                "or the file was altered; fit again"
+            )
+    return Stored(description, tensors)
 
 
 def reraise_unreadable(path: Path, form: Format = FLOW) -> AbstractContextManager[None]:
