@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills \
-	tutorials licences audit benchmark methods toys fates sctimebench performance clean
+.PHONY: demo test lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills signals \
+	mutants tutorials licences audit benchmark methods toys fates sctimebench performance clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -58,9 +58,11 @@ release-check: $(BIN)/python
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python scripts/check_release.py dist
 
-# Longer than `make test` has time for: damaged files by the ten thousand, and fits killed fifty times.
+# Longer than `make test` has time for: damaged files by the ten thousand, which are read, and those of
+# cells embedded and fitted to; and fits killed fifty times.
 fuzz: $(VENV)/.dev
-	CELLFLOW_FUZZ=400 $(BIN)/python -m pytest tests/test_fuzz.py
+	CELLFLOW_FUZZ=400 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_fuzz.py \
+		tests/test_fuzz_cells.py --hypothesis-show-statistics
 
 # Both tutorials; the longer one needs CELLFLOW_DATA.
 tutorials: $(VENV)/.dev
@@ -69,6 +71,19 @@ tutorials: $(VENV)/.dev
 kills: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/kill_fits.py --kills 50
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/benchmarks/kill_jobs.py
+
+# Two hundred signals at random moments of every long command, in half an hour.
+signals: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python tests/benchmarks/signal_verbs.py --signals 200
+
+# Small faults put into a package, one at a time: how many its tests find. PACKAGE=couplings or another of
+# [tool.mutants] in pyproject.toml, else all; SAMPLE=150 tries so many of each; AGAIN=1 the last survivors.
+PACKAGE = couplings transport marginals metrics scoring paths objectives integrate
+mutants: $(VENV)/.dev
+	for package in $(PACKAGE); do \
+		OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.mutants $$package \
+			$(if $(SAMPLE),--sample $(SAMPLE)) $(if $(AGAIN),--again) || exit 1; \
+	done
 
 # Licences of all that is installed, and known holes in it; the second asks a service on the network.
 licences: $(VENV)/.dev

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Container, Iterable, Sequence
 from difflib import get_close_matches
 from typing import ParamSpec, TypeVar
@@ -69,6 +70,36 @@ def check_finite(array: np.ndarray, what: str, names: Sequence[str]) -> None:
             f"{what} has NaN or infinite values in {int(bad.sum())} of {len(array)} cells "
             f"(first: {first}); remove or impute them first"
         )
+
+
+def check_memory(n_bytes: int, what: str, advice: str) -> None:
+    """Raise `InputError` if values that a file says to have take over half of the memory.
+
+    A file of some kilobytes can hold terabytes of zeros.
+
+    Parameters
+    ----------
+    n_bytes
+        Size of the values in memory.
+    what
+        What they are, with the name of the file.
+    advice
+        The way out.
+    """
+    limit = _total_memory() // 2
+    if n_bytes > limit:
+        raise InputError(
+            f"{what} would take {n_bytes / 2**30:,.1f} GiB of memory; at most "
+            f"{limit / 2**30:,.1f} GiB, half of this machine's, are read; {advice}"
+        )
+
+
+def _total_memory() -> int:
+    """Return the bytes of memory of this machine; a large number where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 2**63
 
 
 def check_keywords(function: Callable[Given, Result]) -> Callable[Given, Result]:

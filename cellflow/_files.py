@@ -7,20 +7,27 @@ the file or folder that the link leads to.
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cellflow._errors import CellflowError, FileError, InputError
+from cellflow._signals import defer_signals
 
 #: Tensors in the folder of a flow or of another fitted object, by which such folders are known.
 TENSORS = "tensors.safetensors"
 
 #: Ending of a zarr store that is a folder, and of one in a single file.
 ZARR, ZIPPED = ".zarr", ".zarr.zip"
+
+#: Characters of an output's name in that of its temporary folder.
+_NAME_LENGTH = 24
 
 #: Places of devices and of the kernel, where files are not what they seem.
 _SYSTEM = tuple(Path(name) for name in ("/dev", "/proc", "/sys"))
@@ -32,9 +39,59 @@ _FILES = (".h5ad", ".h5", ".hdf5", ".loom", ZARR, ".zip", ".csv", ".tsv", ".xlsx
 
 
 def check_is_file(path: Path) -> None:
-    """Raise `FileError` unless `path` is an existing file."""
-    if not path.is_file():
-        raise FileError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
+    """Raise `FileError` unless `path` is an existing file: a pipe or a device may never end."""
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise FileError(f"{path} is a folder, not a file")
+    if path.exists():
+        raise FileError(f"{path} is a pipe, a socket or a device, not a file")
+    raise FileError(f"{path} does not exist")
+
+
+def iter_files(folder: Path, what: str) -> Iterator[Path]:
+    """Yield all files in a folder with `what`, however deep; see `check_member`."""
+    folders = [folder]
+    while folders:
+        for path in folders.pop().iterdir():
+            if path.is_dir() and not path.is_symlink():
+                folders.append(path)
+                continue
+            check_member(path, what)
+            yield path
+
+
+def check_member(path: Path, what: str) -> None:
+    """Raise `FileError` unless `path`, in a folder with `what`, is a file, and in this folder."""
+    if path.is_symlink():
+        raise FileError(
+            f"{path} is a link, which {what} must not contain, since it may lead out of the "
+            "folder; put the file itself there"
+        )
+    check_is_file(path)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON document.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, not a file, or not JSON, or if its values are nested too deeply.
+    """
+    check_is_file(path)
+    try:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path} cannot be read: {error}") from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON; raise `ValueError` for all that cannot be, also for values nested too deeply."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its values are nested too deeply") from error
 
 
 def check_ending(path: Path, endings: Iterable[str], what: str) -> None:
@@ -132,11 +189,14 @@ def follow_link(path: Path) -> Path:
     Raises
     ------
     FileError
-        For a link that leads back to itself.
+        For a link that leads back to itself, and a name longer than the file system takes.
     """
     target = Path(os.path.realpath(path))
-    if target.is_symlink():
-        raise FileError(f"cannot write {path}: it is a link that leads back to itself")
+    try:
+        if target.is_symlink():
+            raise FileError(f"cannot write {path}: it is a link that leads back to itself")
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror or error}") from error
     return target
 
 
@@ -168,10 +228,14 @@ def _check_place(path: Path, target: Path) -> None:
 def atomic_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield the path of a temporary file, renamed to `path` when the block completes."""
     check_file_target(path, overwrite=overwrite)
+    target = follow_link(path)
     with _scratch_folder(path) as scratch:
         staged = scratch / path.name
         yield staged
-        staged.replace(follow_link(path))
+        if overwrite:
+            staged.replace(target)
+        else:
+            _move_to_new(staged, target)
 
 
 @contextmanager
@@ -183,15 +247,38 @@ def atomic_folder(path: Path, *, overwrite: bool) -> Iterator[Path]:
         staged = scratch / path.name
         staged.mkdir()
         yield staged
-        replaced = scratch / f"{path.name}.replaced"
-        if target.exists():
-            target.rename(replaced)
-        try:
-            staged.rename(target)
-        except OSError:
-            if replaced.exists():
-                replaced.rename(target)
-            raise
+        # Between the two renames the old folder is in the temporary one, which a signal removes.
+        with defer_signals(second_stops=False):
+            replaced = scratch / "replaced"
+            if target.exists() and overwrite:
+                target.rename(replaced)
+            try:
+                staged.rename(target)
+            except OSError as error:
+                # Another process may have put its own folder there in the meantime.
+                if not target.exists() and replaced.exists():
+                    replaced.rename(target)
+                elif target.exists():
+                    raise _written_by_another(path) from error
+                raise
+
+
+def _move_to_new(staged: Path, target: Path) -> None:
+    """Rename a file; a file of that name that another process wrote is not replaced."""
+    try:
+        os.link(staged, target)
+    except FileExistsError as error:
+        raise _written_by_another(target) from error
+    except OSError:
+        # A file system without hard links.
+        staged.replace(target)
+
+
+def _written_by_another(path: Path) -> FileError:
+    return FileError(
+        f"cannot write {path}: another process wrote it in the meantime; overwrite it with --force "
+        "or overwrite=True, or choose another path"
+    )
 
 
 @contextmanager
@@ -210,16 +297,60 @@ def reraise_as_file_error(problem: str, advice: str = "") -> Iterator[None]:
         raise FileError(f"{problem}: {reason}{advice}") from error
 
 
+#: Files and folders of this process that are not finished.
+_unfinished: set[Path] = set()
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[None]:
+    """Remove a temporary file or folder at the end of the block, or of a process that is ended."""
+    _unfinished.add(path)
+    try:
+        yield
+    finally:
+        _remove(path)
+        _unfinished.discard(path)
+
+
+def remove_unfinished() -> None:
+    """Remove all temporary files and folders of this process, before it ends."""
+    for path in tuple(_unfinished):
+        _remove(path)
+
+
+def end_process(number: int) -> None:
+    """End this process in the middle of its work, on the signal of this number."""
+    remove_unfinished()
+    os._exit(128 + number)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield an empty folder for temporary files, and remove it."""
+    folder = Path(tempfile.gettempdir()) / f"cellflow-{secrets.token_hex(8)}"
+    with unfinished(folder):
+        folder.mkdir(mode=0o700)
+        yield folder
+
+
 @contextmanager
 def _scratch_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside the file or folder that output named `path` goes to."""
-    try:
-        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=follow_link(path).parent))
-    except OSError as error:
-        raise FileError(f"cannot write {path}: {error.strerror or error}") from error
-    try:
-        yield scratch
-    except OSError as error:
-        raise FileError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    # Part of the name only, so that each name that the file system takes can be written.
+    name = f".{path.name[:_NAME_LENGTH]}.{secrets.token_hex(4)}"
+    scratch = follow_link(path).parent / name
+    with unfinished(scratch):
+        try:
+            scratch.mkdir(mode=0o700)
+            yield scratch
+        except OSError as error:
+            raise FileError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _remove(path: Path) -> None:
+    # Another thread may be writing into the folder while it is removed.
+    for _ in range(3):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cellflow._errors import FileError
-from cellflow._files import atomic_file
+from cellflow._files import atomic_file, check_is_file
 
 #: Metadata entry with the digest of a file's tensors and other metadata.
 _DIGEST = "sha256"
@@ -75,6 +75,7 @@ def read_tensors(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, st
     FileError
         If the file is missing or damaged; the message says it was read as `what`.
     """
+    check_is_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

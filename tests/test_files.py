@@ -101,3 +101,28 @@ def test_outputs_are_apart_from_inputs_and_from_each_other(tmp_path):
         with pytest.raises(InputError, match="needs a place of its own"):
             check_distinct(tmp_path / "d", tmp_path / name, "pictures")
     check_distinct(tmp_path / "d", tmp_path / "e", "pictures")
+
+
+LONG = ["x" * 251, "\u00e9" * 125 + "x", "\U0001f600" * 62 + "xxx"]
+
+
+@pytest.mark.parametrize("name", LONG, ids=["ascii", "two bytes", "four bytes"])
+def test_every_name_that_the_file_system_takes_can_be_written(name, tmp_path):
+    with atomic_file(tmp_path / f"{name}.csv", overwrite=False) as staged:
+        staged.touch()
+    for _ in range(2):
+        with atomic_folder(tmp_path / f"{name}flow", overwrite=True):
+            pass
+    assert sorted(each.name for each in tmp_path.iterdir()) == [f"{name}.csv", f"{name}flow"]
+    with pytest.raises(FileError, match=r"cannot write .*: File name too long"):
+        check_file_target(tmp_path / f"{name}x.csv", overwrite=False)
+    with pytest.raises(FileError, match=r"cannot write .*: File name too long"):
+        check_folder_target(tmp_path / f"{name}xflow", overwrite=True, what="a flow")
+
+
+def test_a_command_says_of_long_names_that_no_such_file_exists(run):
+    name = "x" * 300
+    for words in (["info", name], ["fit", f"{name}.h5ad", "--output", "flow"]):
+        code, _, err = run(*words)
+        assert (code, err.count("\n")) == (2, 1)
+        assert err.endswith("does not exist: File name too long\n")

@@ -13,7 +13,9 @@ LIGHT = {"cellflow", "click", "rich", "rich_click", "attr"}
 COMMANDS = {
     "cellflow",
     "cellflow._errors",
+    "cellflow._files",
     "cellflow._quoting",
+    "cellflow._signals",
     "cellflow.cli",
     "cellflow.evaluation",
     "cellflow.methods",

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
+from errno import ENAMETOOLONG
 
 import rich_click as click
 from click.exceptions import Abort, Exit
 
 from cellflow import cli
 from cellflow._errors import InputError
+from cellflow._files import end_process, remove_unfinished
+from cellflow._signals import Stopped, stoppable
 from cellflow.cli.options import SECTIONS
 
-#: Exit codes: invalid use or input; a bug of cellflow; stopped by Ctrl-C; stopped by SIGTERM.
-USAGE, FAULT, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+#: Exit codes: invalid use or input; a bug of cellflow; stopped by a signal, whose number is added.
+USAGE, FAULT, SIGNALLED = 2, 1, 128
 
-
-class _Terminated(BaseException):
-    """SIGTERM as an exception, so that unfinished files are removed."""
+_STOPPED = "stopped"
 
 
 class _Commands(click.RichGroup):
@@ -80,53 +79,63 @@ def app(ctx: click.Context) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 invalid use or input, 1 a bug of cellflow.
 
-    Errors are one line on stderr; with `--verbose` a bug also prints its traceback. Ctrl-C exits
-    with 130, SIGTERM with 143.
+    Errors are one line on stderr; with `--verbose` a bug also prints its traceback. A signal that
+    stops it gives 128 and its number: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     """
-    with _terminable():
-        _run(arguments)
-
-
-def _run(arguments: Sequence[str] | None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
+    received: int | None = None
     try:
-        sys.exit(app.main(words, prog_name="cellflow", standalone_mode=False) or 0)
+        # An orphan of torchrun would wait for the other processes for ever.
+        with stoppable(_end_at_once, with_parent="LOCAL_RANK" in os.environ) as watch:
+            try:
+                message, code = _run(words)
+            except Stopped:
+                remove_unfinished()
+                raise
+        # A signal may arrive with the end, or come out of a library as another error.
+        received = watch.received if watch else None
+    except Stopped as stopped:
+        (received,) = stopped.args
+    if received is not None:
+        message, code = _STOPPED, SIGNALLED + received
+    if message:
+        click.echo(f"cellflow: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+def _run(words: list[str]) -> tuple[str, int]:
+    """Return the message for stderr, empty for none, and the exit code."""
+    try:
+        return "", app.main(words, prog_name="cellflow", standalone_mode=False) or 0
     except Exit as stop:
-        sys.exit(stop.exit_code)
+        return "", stop.exit_code
     except (KeyboardInterrupt, Abort):
-        _fail("stopped", INTERRUPTED)
-    except _Terminated:
-        _fail("stopped", TERMINATED)
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "cellflow"
-        _fail(f"{error.format_message()} (see {command} --help)", USAGE)
-    except click.ClickException as error:
-        _fail(error.format_message(), USAGE)
-    except InputError as error:
-        _fail(str(error), USAGE)
+        return _STOPPED, SIGNALLED + signal.SIGINT
+    except (click.ClickException, InputError, OSError, MemoryError) as error:
+        return _describe(error), USAGE
     except Exception as error:  # anything that arrives here is a bug of cellflow
+        if isinstance(error, OSError) and error.errno == ENAMETOOLONG:
+            # No such file can exist; Python raises this where it looks for one.
+            return f"{error.filename} does not exist: {error.strerror}", USAGE
         if "--verbose" in words:
             traceback.print_exc()
-        _fail(f"{type(error).__name__}: {error} (run with --verbose for the traceback)", FAULT)
+        message = f"{type(error).__name__}: {error} (run with --verbose for the traceback)"
+        return message, FAULT
 
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Raise an exception on SIGTERM; only the main thread can receive signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def terminate(_: int, __: FrameType | None) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+def _describe(error: click.ClickException | InputError | OSError | MemoryError) -> str:
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx else "cellflow"
+        return f"{error.format_message()} (see {command} --help)"
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {str(error) or 'take fewer cells or images at a time'}"
+    if isinstance(error, OSError):
+        name = f"{error.filename}: " if error.filename is not None else ""
+        return f"{name}{error.strerror or error}"
+    return str(error) if isinstance(error, InputError) else error.format_message()
 
 
-def _fail(message: str, code: int) -> None:
-    click.echo(f"cellflow: {' '.join(message.split())}", err=True)
-    sys.exit(code)
+def _end_at_once(number: int) -> None:
+    # Python's own stream may be locked by the work.
+    os.write(2, f"\ncellflow: {_STOPPED}\n".encode())
+    end_process(number)

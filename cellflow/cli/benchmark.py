@@ -95,6 +95,7 @@ def benchmark(
     fit, so that a benchmark that was stopped can be resumed, and methods, seeds and data can be
     added. Fits that failed are reported at the end, and the exit code is then 1.
     """
+    from cellflow.cli.outputs import reserve
     from cellflow.evaluation.benchmark import run_benchmark
     from cellflow.evaluation.benchmark_plan import read_plan
     from cellflow.evaluation.summary import describe_failures, write_benchmark
@@ -104,6 +105,8 @@ def benchmark(
         plan = read_plan(files[0])
     else:
         plan = _make_plan(files, **settings)
+    if part is None:
+        reserve(output)
     table = run_benchmark(
         plan,
         folder=output,

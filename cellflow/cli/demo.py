@@ -45,11 +45,13 @@ def demo(output: Path, force: bool, seed: int, device: str, progress: bool) -> N
     from cellflow._files import atomic_folder, check_folder_target
     from cellflow._keys import HOLDOUT, write_record
     from cellflow._log import log_info
+    from cellflow.cli.outputs import reserve
     from cellflow.cli.terminal import print_scores
     from cellflow.evaluation.left_out import score_left_out
     from cellflow.io import write_h5ad, write_scores
 
     check_folder_target(output, overwrite=force, what="a demo")
+    reserve(output)
     if output.exists() and not (output / "scores.json").is_file():
         raise FileError(f"{output} is not the folder of an earlier demo; choose another --output")
 

@@ -65,7 +65,9 @@ def _describe_matrices(adata: AnnData) -> dict[str, str]:
         pairs["raw"] = f"{kind}, {adata.raw.n_vars:,} genes (--layer raw)"
     kinds = [f"{name} ({kind_of(adata, name)})" for name in adata.layers] if adata.n_vars else []
     pairs["layers"] = format_list(kinds) or "none"
-    sizes = [f"{key} ({value.shape[1]})" for key, value in adata.obsm.items()]
+    sizes = [
+        f"{key} ({' x '.join(map(str, value.shape[1:])) or 1})" for key, value in adata.obsm.items()
+    ]
     pairs["obsm"] = format_list(sizes) or "none"
     records = adata.uns.get(UNS)
     if isinstance(records, Mapping) and records:

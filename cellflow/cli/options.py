@@ -508,11 +508,13 @@ def take_checkpoint(
             check_file_target,
             check_not_named,
         )
+        from cellflow.cli.outputs import reserve
 
         check_distinct(output, path, "the checkpoint")
         check_not_named(path, "a checkpoint")
         check_apart(path, inputs)
         check_file_target(path, overwrite=force or resume)
+        reserve(path)
         settings["checkpoint"] = Checkpoint(path, every, resume)
     elif resume:
         raise click.UsageError("--resume needs --checkpoint FILE to continue from")

@@ -1,15 +1,18 @@
 """Check the output of a command, run a verb on a file of cells, and write what it returns.
 
-Outputs are checked before anything is read. The ending of a name decides the format, links are
-followed, and an output never replaces a file that the command reads; only commands that add to FILE
-write to FILE itself, with `--force`.
+Outputs are checked and reserved before anything is read. The ending of a name decides the format,
+links are followed, and an output never replaces a file that the command reads; only commands that
+add to FILE write to FILE itself, with `--force`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import rich_click as click
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -24,34 +27,56 @@ FIGURES, ANIMATIONS = (".png", ".pdf", ".svg"), (".gif", ".html", ".mp4")
 
 
 def check_cells(output: Path, *, force: bool, inputs: Inputs = ()) -> None:
-    """Raise an error if cells cannot be written to `output`, or would replace an input."""
+    """Raise an error if cells cannot be written to `output`, or would replace an input.
+
+    The output is reserved, as in `reserve`.
+    """
     from cellflow._files import check_apart
     from cellflow.io import check_cells_target
 
     check_apart(output, inputs)
     check_cells_target(output, overwrite=force)
+    reserve(output)
 
 
 def check_flow(
     output: Path, *, force: bool, inputs: Inputs = (), form: Format | None = None
 ) -> None:
-    """Raise an error if a flow cannot be saved to `output`, or would replace an input."""
+    """Raise an error if a flow cannot be saved to `output`, or would replace an input.
+
+    The output is reserved, as in `reserve`.
+    """
     from cellflow._files import check_apart
     from cellflow.flow.storage import FLOW, check_flow_target
 
     check_apart(output, inputs)
     check_flow_target(output, overwrite=force, form=form or FLOW)
+    reserve(output)
 
 
 def check_file(
     output: Path, endings: Iterable[str], what: str, *, force: bool, inputs: Inputs = ()
 ) -> None:
-    """Raise an error if `output` lacks the endings of files of `what`, or cannot be written."""
+    """Raise an error if `output` lacks the endings of files of `what`, or cannot be written.
+
+    The output is reserved, as in `reserve`.
+    """
     from cellflow._files import check_apart, check_ending, check_file_target
 
     check_ending(output, endings, what)
     check_apart(output, inputs)
     check_file_target(output, overwrite=force)
+    reserve(output)
+
+
+def reserve(output: Path) -> None:
+    """Reserve an output until the command ends; raise an error if another process has done so."""
+    from cellflow import _locks
+
+    context = click.get_current_context(silent=True)
+    # Of the processes that torchrun starts, only the first writes.
+    if context is not None and os.environ.get("RANK", "0") == "0":
+        context.with_resource(_locks.reserve(output))
 
 
 def write_cells(

@@ -253,7 +253,7 @@ def _initialise(
     spread = _cost_spread(potentials, x)
     if epsilon is None and isinstance(source, FiniteMarginal):
         potentials = replace(potentials, epsilon=ENTROPY_SHARE * spread)
-    # The optimum if the atoms are the translated source.
+    # As if the source were centred on the atoms: its mean only adds a linear function to g.
     return replace(potentials, g=potentials.g - potentials.atoms @ x.mean(dim=0)), spread
 
 

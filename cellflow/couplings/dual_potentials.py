@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cellflow._batch import FiniteMarginal
 from cellflow._errors import FileError, InputError
+from cellflow._files import parse_json, reraise_as_file_error
 from cellflow._tensors import check_digest, read_tensors, write_tensors
 from cellflow._typing import Rows, Scalar
 from cellflow.couplings.atoms import (
@@ -335,7 +336,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise FileError(f"{path} is not a file of semidiscrete potentials of this version")
     check_digest(path, tensors, metadata)
     _check_shapes(path, tensors)
-    return tensors, json.loads(metadata["values"])
+    with reraise_as_file_error(f"{path} does not describe potentials"):
+        return tensors, dict(parse_json(metadata["values"]))
 
 
 def _check_shapes(path: Path, tensors: Mapping[str, Tensor]) -> None:

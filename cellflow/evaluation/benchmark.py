@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from itertools import groupby
 from numbers import Integral
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -15,6 +14,7 @@ from tqdm.auto import tqdm
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
+from cellflow._files import temporary_folder
 from cellflow._log import log_info
 from cellflow._random import resolve_seed
 from cellflow.evaluation.benchmark_plan import BenchmarkPlan, DataSet
@@ -110,7 +110,7 @@ def _open_folder(folder: str | Path | None) -> Iterator[ResultsFolder]:
     if folder is not None:
         yield ResultsFolder.at(folder)
         return
-    with TemporaryDirectory() as temporary:
+    with temporary_folder() as temporary:
         yield ResultsFolder.at(temporary)
 
 

@@ -34,6 +34,7 @@ from cellflow.io import (
     time_points_of,
     unit_of_name,
 )
+from cellflow.io.matrices import read_stored, take_cells
 from cellflow.marginals import TimeAxis
 from cellflow.metrics import (
     OTHERS,
@@ -44,7 +45,7 @@ from cellflow.metrics import (
     replicate_distance,
 )
 from cellflow.representation import Representation, check_available, fit_representation
-from cellflow.representation.expression import read_expression
+from cellflow.representation.expression import read_expression, stored_expression
 
 #: Seed of the splits and draws of scoring, the same for every method and every seed of a fit.
 SCORING_SEED = 0
@@ -152,7 +153,7 @@ class Fold:
         """Return the factor of conditions in costs: default weight, and units of the score."""
         costs = self.cells.x if self.cells.features is None else self.cells.features
         scored = self.cells.x.double().numpy() / self.unit
-        ratio = scored.var(axis=0).sum() / (float(costs.double().var(dim=0).sum()) or 1.0)
+        ratio = scored.var(axis=0).sum() / (float(costs.double().numpy().var(axis=0).sum()) or 1.0)
         return float(np.sqrt(DEFAULT_WEIGHT * ratio))
 
     @property
@@ -353,13 +354,13 @@ class Evaluation:
         settings, elapsed = self.settings, self.points.elapsed
         training, moved, held_out = self._split(time, replicate, without)
         seen = training | self.protocol.representation_sees_held_out
-        fitted = fit_representation(self.adata[seen], self.representation)
+        fitted = fit_representation(take_cells(self.adata, seen), self.representation)
         x = fitted.transform(self.adata)
         unit = x.std(axis=0) if settings.whiten else np.ones(x.shape[1])
         side_columns = self._side_columns(growth_rates)
         # Of weight one: methods have weights of their own, and share folds.
         batch, conditions = side_columns.encode(
-            self.adata[training],
+            take_cells(self.adata, training),
             x[training],
             elapsed[training],
             settings.condition_keys,
@@ -368,7 +369,7 @@ class Evaluation:
         )
         start = batch
         if replicate is not None:
-            start = side_columns.batch(self.adata[moved], x[moved], conditions)
+            start = side_columns.batch(take_cells(self.adata, moved), x[moved], conditions)
         found = {} if self.replicates is None else self.replicates.find(elapsed == time)
         return Fold(
             time,
@@ -424,7 +425,7 @@ class Evaluation:
         check_available(self.adata, self.representation)
         training, _, _ = self._split(time, replicate)
         self._side_columns(growth_rates).check(
-            self.adata[training],
+            take_cells(self.adata, training),
             self.points.elapsed[training],
             self.settings.condition_keys,
             self.points.names,
@@ -481,11 +482,11 @@ class Evaluation:
         _update(digest, self.points.elapsed)
         if settings.use_rep is None:
             layer = settings.layer
-            _update(digest, adata.X if layer is None else adata.layers.get(layer))
+            _update(digest, stored_expression(adata, layer))
             _update(digest, ["log1p" in adata.uns, *adata.var_names])
         for key in (settings.use_rep, settings.cost_rep, settings.lineage_key):
-            if key in adata.obsm:
-                _update(digest, adata.obsm[key])
+            if key is not None and key in adata.obsm:
+                _update(digest, read_stored(adata, key))
         keys = [settings.label_key, settings.lineage_key, settings.growth_key, growth]
         if settings.replicate_key is not None:
             keys.append(settings.replicate_key)

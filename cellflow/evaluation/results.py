@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cellflow._errors import FileError
-from cellflow._files import atomic_file, check_place, check_target
+from cellflow._files import atomic_file, check_place, check_target, read_json
 
 _FORMAT = "cellflow-benchmark"
 
@@ -66,8 +66,8 @@ class ResultsFolder:
     ) -> dict[str, Any] | None:
         """Return the scores under a key; None if the file is missing, damaged or incomplete."""
         try:
-            document = json.loads(self._file(kind, key).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            document = read_json(self._file(kind, key))
+        except FileError:
             return None
         if not isinstance(document, dict) or document.get("key") != json.loads(json.dumps(key)):
             return None

@@ -18,6 +18,8 @@ from anndata import AnnData
 from cellflow import _log
 from cellflow._checks import format_number
 from cellflow._errors import CellflowError, InputError
+from cellflow._files import end_process
+from cellflow._signals import block_ctrl_c, end_with_parent
 from cellflow._versions import versions
 from cellflow.evaluation.benchmark_plan import DataSet
 from cellflow.evaluation.folds import SCORING_SEED, Evaluation, Fold
@@ -236,10 +238,13 @@ def open_workers(
     spawn = multiprocessing.get_context("spawn")
     settings = (tuple(runner.data.values()), runner.results, str(runner.device))
     pool = ProcessPoolExecutor(jobs, spawn, initializer=_start_worker, initargs=settings)
+    others = set(multiprocessing.active_children())
 
     def compute(runs: Sequence[Run]) -> Iterator[RunResult]:
         try:
-            for done in as_completed([pool.submit(_work, run) for run in runs]):
+            with block_ctrl_c():
+                pending = [pool.submit(_work, run) for run in runs]
+            for done in as_completed(pending):
                 yield done.result()
         except BrokenProcessPool as error:
             raise CellflowError(
@@ -249,6 +254,11 @@ def open_workers(
 
     try:
         yield compute
+    except BaseException:
+        # Not after the fits that they are at.
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -261,6 +271,7 @@ def _start_worker(data: tuple[DataSet, ...], results: ResultsFolder, device: str
     global _runner  # noqa: PLW0603
     import torch
 
+    end_with_parent(end_process)
     _log.show(logging.ERROR, "stderr")
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)

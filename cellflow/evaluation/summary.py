@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from cellflow._checks import check_columns, format_list
+from cellflow._csv import write_csv
 from cellflow._files import atomic_file
 from cellflow.io import format_time, format_times, name_time
 
@@ -49,8 +50,7 @@ def write_benchmark(table: pd.DataFrame, folder: str | Path) -> None:
         If the files cannot be written.
     """
     text = format_summary(table)
-    with atomic_file(Path(folder) / TABLE, overwrite=True) as staged:
-        table.to_csv(staged, index=False)
+    write_csv(table, Path(folder) / TABLE, overwrite=True)
     with atomic_file(Path(folder) / SUMMARY, overwrite=True) as staged:
         staged.write_text(text, encoding="utf-8")
 

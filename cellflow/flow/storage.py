@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -25,6 +26,8 @@ from cellflow._files import (
     TENSORS,
     atomic_folder,
     check_folder_target,
+    check_member,
+    read_json,
     reraise_as_file_error,
 )
 
@@ -56,6 +59,9 @@ class Format:
 
 
 FLOW = Format("flow", 7)
+
+#: Types of the tensors of fitted objects; nets would cast others without a word.
+_DTYPES = (torch.float32, torch.float64, torch.int64, torch.bool)
 
 
 @dataclass(frozen=True)
@@ -111,17 +117,23 @@ def read_folder(path: Path, form: Format = FLOW) -> Stored:
             f"{path} was saved by {'an earlier' if older else 'another'} cellflow (schema version "
             f"{version!r}; this one reads version {form.version}): {way_out}"
         )
+    check_member(path / TENSORS, f"the folder of a {form.what}")
     blob = (path / TENSORS).read_bytes()
     expected = description.pop("sha256", None)
     if _digest(description) != expected:
         raise FileError(f"{path / form.description} was altered after the {form.what} was saved")
-    if hashlib.sha256(blob).hexdigest() != description["tensors_sha256"]:
+    if hashlib.sha256(blob).hexdigest() != description.get("tensors_sha256"):
         raise FileError(f"{path / TENSORS} was altered or belongs to another {form.what}")
     try:
         tensors = load(blob)
     except SafetensorError as error:
         raise FileError(f"{path / TENSORS} is not a safetensors file: {error}") from error
     for name, tensor in tensors.items():
+        if tensor.dtype not in _DTYPES:
+            raise FileError(
+                f"{path / TENSORS} has {name} of type {str(tensor.dtype).removeprefix('torch.')}, "
+                f"which a {form.what} does not have"
+            )
         if not tensor.isfinite().all():
             raise FileError(
                 f"{path / TENSORS} has numbers that are not finite, in {name!r}: the fit diverged, "
@@ -165,17 +177,15 @@ def _check_format(path: Path, form: Format) -> None:
     if not path.is_dir():
         reason = "is not a folder" if path.exists() else "does not exist"
         raise FileError(f"{path} {reason}; expected the folder of a saved {form.what}")
-    if not (path / form.description).is_file():
+    if not (path / form.description).exists():
         raise FileError(f"{path} is not a saved {form.what}: {form.description} is missing")
     if _description(path, form).get("format") != form.name:
         raise FileError(f"{path} is not a saved {form.what}: {form.description} has another format")
 
 
 def _description(path: Path, form: Format) -> dict[str, Any]:
-    try:
-        description = json.loads((path / form.description).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path / form.description} cannot be read: {error}") from error
+    check_member(path / form.description, f"the folder of a {form.what}")
+    description = read_json(path / form.description)
     if not isinstance(description, dict):
         raise FileError(f"{path} is not a saved {form.what}: {form.description} has another format")
     return description

@@ -8,6 +8,7 @@ from typing import Literal
 
 from cellflow._checks import check_choice
 from cellflow._errors import FileError, InputError
+from cellflow._files import check_is_file
 from cellflow.images.data import ImageSet
 from cellflow.images.readers import arrays, cifar, digits, edm, idx, image_files, parquet
 from cellflow.images.readers.image_files import SUFFIXES, resize
@@ -104,6 +105,8 @@ def _find(source: str | Path, size: int | None) -> ImageSource:
     path = Path(source)
     if not path.exists():
         raise FileError(f"{path} does not exist; readable are: {_READABLE}")
+    if not path.is_dir():
+        check_is_file(path)
     if not path.name:
         path = path.absolute()
     for reader in (arrays, cifar, idx):

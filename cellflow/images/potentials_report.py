@@ -14,8 +14,9 @@ import torch
 
 from cellflow._batch import Marginal
 from cellflow._checks import format_list
+from cellflow._csv import write_csv
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._files import atomic_file, check_file_target
+from cellflow._files import atomic_file, check_file_target, read_json
 from cellflow._random import draw_seed, search_cdf, torch_generator
 from cellflow.couplings.atoms import sample_chunks
 from cellflow.couplings.dual_potentials import Potentials, Values
@@ -259,16 +260,14 @@ def write_report(
     document = {"format": FORMAT, "settings": dict(settings), "rows": rows}
     with atomic_file(folder / JSON, overwrite=overwrite) as staged:
         staged.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    with atomic_file(folder / TSV, overwrite=overwrite) as staged:
-        table.to_csv(staged, sep="\t", index=False)
+    write_csv(table, folder / TSV, separator="\t", overwrite=overwrite)
 
 
 def warn_of_other_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """Warn if the report is of potentials for other settings, which the training cannot read."""
     try:
-        document = json.loads((folder / JSON).read_text(encoding="utf-8"))
-        reported = dict(document["settings"])
-    except (OSError, ValueError, KeyError, TypeError):
+        reported = dict(read_json(folder / JSON)["settings"])
+    except (ValueError, KeyError, TypeError):
         return
     others = [name for name, value in settings.items() if reported.get(name) != value]
     if others:

@@ -15,13 +15,13 @@ from tqdm.auto import tqdm
 
 from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
+from cellflow._numpy_files import read_member, read_names
 from cellflow._typing import Condition, Paths, Points
 from cellflow.flow import Flow
 from cellflow.images.data import ImageSet
 from cellflow.images.encoders import Encoder
 from cellflow.images.guidance import Integrate
 from cellflow.images.guidance.autoguidance import WeightedSolution
-from cellflow.images.readers.source import reraise_as_unreadable
 from cellflow.images.space import ImageSpace
 from cellflow.integrate import FIXED_STEP, Solution
 from cellflow.methods.names import ODE_SOLVERS, SOLVERS
@@ -82,8 +82,8 @@ def cost_of(path: str | Path) -> dict[str, Any]:
     """
     if Path(path).suffix != ".npz":
         return {}
-    with reraise_as_unreadable(Path(path)), np.load(path, allow_pickle=False) as arrays:
-        known = {name: arrays[name] for name in ("by", "nfe") if name in arrays}
+    names = set(read_names(Path(path))) & {"by", "nfe"}
+    known = {name: read_member(Path(path), name) for name in names}
     return {name: value.item() for name, value in known.items() if value.shape == ()}
 
 

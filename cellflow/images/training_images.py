@@ -120,6 +120,7 @@ class TrainingImages:
         progress: bool,
     ) -> Flow:
         """Fit a flow from the source, or noise, to the images; arguments as in `train`."""
+        checkpoint = make_checkpoint(checkpoint)
         seed = resolve_seed(rng)
         settings = {**self.provenance, "augment": self.augment}
         coupling = method.coupling
@@ -139,7 +140,7 @@ class TrainingImages:
             seed=seed,
             device=resolve_device(device),
             prior=prior,
-            checkpoint=make_checkpoint(checkpoint, settings),
+            checkpoint=checkpoint and checkpoint.with_identity(settings),
             callbacks=callbacks,
             progress=progress,
             unit="images",

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData, settings
 from anndata.io import read_elem, sparse_dataset, write_elem
+from pandas.api.types import infer_dtype, is_object_dtype
 from scipy.sparse import issparse
 
 from cellflow._errors import FileError
@@ -34,10 +35,10 @@ from cellflow._files import (
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, read_record
 from cellflow.io.foreign_files import refuse_by_content, refuse_by_name, refuse_folder
 from cellflow.io.hdf5 import Sink, check_structure
+from cellflow.io.matrices import check_matrices
 from cellflow.io.time_points import USUAL_TIME_KEYS
 from cellflow.io.zarr_stores import (
     Group,
-    check_zarr,
     copy_group,
     holds_zarr,
     index_store,
@@ -69,7 +70,9 @@ def read_h5ad(path: str | Path) -> AnnData:
     if store is None:
         _check_is_h5ad(path)
     try:
-        return anndata.read_h5ad(path) if store is None else anndata.io.read_zarr(store)
+        adata = anndata.read_h5ad(path) if store is None else anndata.io.read_zarr(store)
+        check_matrices(adata)
+        return _check_columns(adata)
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error
 
@@ -109,8 +112,6 @@ def check_cells_target(path: Path, *, overwrite: bool) -> None:
         If it cannot be written, exists and `overwrite` is False, or is a folder other than a store.
     """
     check_ending(path, CELLS, "cells")
-    if _is_zarr(path):
-        check_zarr(path)
     if path.suffix != ZARR:
         check_file_target(path, overwrite=overwrite)
         return
@@ -187,7 +188,7 @@ def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) ->
         return read_h5ad(path)
     try:
         uns = read_elem(root["uns"]) if "uns" in root else {}
-        return AnnData(
+        adata = AnnData(
             X=_on_disk(root["X"]) if "X" in root else None,
             obs=_frame(root["obs"], uns, columns),
             var=read_elem(root["var"]),
@@ -197,8 +198,22 @@ def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) ->
             layers={key: _on_disk(each) for key, each in _members(root, "layers")},
             raw=_raw(root),
         )
+        check_matrices(adata)
+        return _check_columns(adata)
     except Exception as error:  # h5py, zarr and anndata raise many kinds for damaged files
         raise _read_error(path, error) from error
+
+
+def _check_columns(adata: AnnData) -> AnnData:
+    """Return the cells; raise `ValueError` for columns of other things than numbers and text."""
+    for name, table in (("obs", adata.obs), ("var", adata.var)):
+        for column, values in table.items():
+            dtype = values.dtype
+            if dtype.kind == "V":
+                raise ValueError(f"{name}[{column!r}] has records, {dtype}, and not one value each")
+            if is_object_dtype(dtype) and infer_dtype(values).startswith("mixed"):
+                raise ValueError(f"{name}[{column!r}] holds neither numbers nor text")
+    return adata
 
 
 def load_matrices(adata: AnnData) -> AnnData:

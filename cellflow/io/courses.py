@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from cellflow._errors import FileError
-from cellflow._files import check_is_file
+from cellflow._numpy_files import read_member, read_names
 from cellflow.io.anndata_files import open_cells, read_h5ad
 
 #: Files of published scores, with the first digits of their SHA-256.
@@ -54,7 +54,7 @@ def published(path: str | Path) -> str:
     `yes` if its digest matches, `no` if only its name matches, empty for all other files.
     """
     path = Path(path)
-    if path.is_dir():
+    if not path.is_file():
         return ""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -64,7 +64,6 @@ def published(path: str | Path) -> str:
 
 
 def _read_npz(path: Path) -> AnnData:
-    check_is_file(path)
     points, labels = _read_array(path, _POINTS), _read_array(path, _LABELS)
     if points.ndim != 2 or labels.shape != (len(points),):
         raise FileError(
@@ -79,20 +78,6 @@ def _read_npz(path: Path) -> AnnData:
 
 
 def _read_array(path: Path, name: str) -> np.ndarray:
-    try:
-        # Opened here: numpy leaves a file open that it cannot read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            if name not in arrays:
-                raise FileError(f"{path} has no array {name!r}, as TrajectoryNet's files have")
-            return np.asarray(arrays[name])
-    except ValueError as error:
-        if "pickle" not in str(error):
-            raise FileError(f"{path} cannot be read as .npz: {error}") from error
-        raise FileError(
-            f"{path}: array {name!r} is pickled, and opening it would run what it holds; save it "
-            "again as numbers, if you trust where it comes from"
-        ) from error
-    except FileError:
-        raise
-    except Exception as error:  # zip files that are cut short raise many kinds
-        raise FileError(f"{path} cannot be read as .npz: {error}") from error
+    if name not in read_names(path):
+        raise FileError(f"{path} has no array {name!r}, as TrajectoryNet's files have")
+    return read_member(path, name)

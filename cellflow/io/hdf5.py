@@ -20,8 +20,7 @@ from typing import Any
 import h5py
 from h5py import h5a, h5o, h5t
 
-#: Matrices of expression; so are all layers.
-_MATRICES = ("/X", "/raw/X")
+from cellflow.io.declared_sizes import check_declared_size
 
 #: First bytes of a global heap, and size in bytes of its header and of that of an entry.
 _HEAP, _HEAD = b"GCOL", 16
@@ -119,10 +118,10 @@ def _check_dataset(dataset: Any) -> None:
     if dataset.is_virtual:
         # One whose source is itself crashes HDF5.
         raise DamagedError(f"{dataset.name} is made of other data sets, which AnnData never writes")
-    is_matrix = dataset.name in _MATRICES or dataset.name.startswith("/layers/")
-    if is_matrix and dataset.ndim > 1 and dataset.dtype.kind not in "biuf":
-        raise DamagedError(f"{dataset.name} has values of type {dataset.dtype}, not numbers")
-    if h5py.check_string_dtype(dataset.dtype) is not None:
+    is_text = h5py.check_string_dtype(dataset.dtype) is not None
+    itemsize = None if is_text else dataset.dtype.itemsize
+    check_declared_size(dataset.name, dataset.size or 0, itemsize, dataset.id.get_storage_size())
+    if is_text:
         dataset[()]
 
 

@@ -20,6 +20,7 @@ from cellflow._errors import InputError
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, read_record
 from cellflow.io.conditions import Conditions, number_groups
 from cellflow.io.label_intervals import TimeNames, check_label_intervals
+from cellflow.io.matrices import read_numbers, read_stored
 from cellflow.marginals import Marginals, Population, TimeAxis
 
 #: Largest logarithm of the growth of a cell over an interval, about 29 doublings or halvings.
@@ -127,7 +128,7 @@ class SideColumns:
         if self.cost_rep is None:
             return None
         check_choice(self.cost_rep, adata.obsm, _COSTS)
-        values = _dense(adata.obsm[self.cost_rep]).astype(np.float32)
+        values = read_numbers(adata, self.cost_rep).astype(np.float32)
         check_finite(values, f"obsm[{self.cost_rep!r}]", list(adata.obs_names))
         return torch.as_tensor(values)
 
@@ -147,7 +148,7 @@ class SideColumns:
         if self.lineage_key is None:
             return None
         if self.lineage_key in adata.obsm:
-            return _nonzero_columns(adata.obsm[self.lineage_key])
+            return _nonzero_columns(read_stored(adata, self.lineage_key))
         check_choice(self.lineage_key, [*adata.obs, *adata.obsm], "obs or obsm key of clones")
         clones = adata.obs[self.lineage_key]
         if is_float_dtype(clones) and (clones.dropna() % 1).any():
@@ -233,10 +234,6 @@ def _rows(mask: np.ndarray) -> slice | torch.Tensor:
     rows = np.flatnonzero(mask)
     consecutive = len(rows) == rows[-1] - rows[0] + 1
     return slice(rows[0], rows[-1] + 1) if consecutive else torch.as_tensor(rows)
-
-
-def _dense(values: Any) -> np.ndarray:
-    return values.toarray() if hasattr(values, "toarray") else np.asarray(values)
 
 
 def _nonzero_columns(matrix: Any) -> Tensor:

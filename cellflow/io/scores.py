@@ -12,7 +12,7 @@ import pandas as pd
 from anndata import AnnData
 
 from cellflow._errors import FileError, InputError
-from cellflow._files import atomic_file, check_ending
+from cellflow._files import atomic_file, check_ending, read_json
 from cellflow._keys import HOLDOUT, read_record
 from cellflow.metrics import BASELINES, OTHERS, OTHERS_SHIFTED
 
@@ -56,13 +56,11 @@ def read_scores(path: str | Path) -> pd.DataFrame:
         If the file is missing or does not hold scores.
     """
     path = Path(path)
+    document = read_json(path)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
         table = pd.DataFrame([_flatten(fold) for fold in document["folds"]])
         table.attrs["settings"] = dict(document["settings"])
         return table
-    except OSError as error:
-        raise FileError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileError(f"{path} does not hold held-out scores") from error
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from cellflow._checks import check_choice
+from cellflow._csv import restore_texts, write_csv
 from cellflow._errors import FileError
-from cellflow._files import atomic_file, check_ending, check_file_target
+from cellflow._files import check_ending, check_file_target, check_is_file
 
 #: Separator of columns by ending of the file.
 TABLES = {".csv": ",", ".tsv": "\t"}
@@ -35,10 +36,9 @@ def check_table_target(path: Path, *, overwrite: bool) -> None:
 
 
 def write_table(table: pd.DataFrame, path: Path, *, overwrite: bool = False) -> None:
-    """Write a table atomically; missing numbers are empty."""
+    """Write a table atomically; missing numbers are empty, and no text is a formula."""
     check_table_target(path, overwrite=overwrite)
-    with atomic_file(path, overwrite=overwrite) as staged:
-        table.to_csv(staged, sep=TABLES[path.suffix], index=False)
+    write_csv(table, path, separator=TABLES[path.suffix], overwrite=overwrite)
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -50,6 +50,7 @@ def read_table(path: Path) -> pd.DataFrame:
         If the file is missing or not a table.
     """
     check_choice(path.suffix, TABLES, "table format")
+    check_is_file(path)
     text, separator = dict.fromkeys(_NAMES, str), TABLES[path.suffix]
     try:
         table = pd.read_csv(path, sep=separator, dtype=text, keep_default_na=False, na_values=[""])
@@ -57,4 +58,4 @@ def read_table(path: Path) -> pd.DataFrame:
         raise FileError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise FileError(f"{path} is not a table: {' '.join(str(error).split())}") from error
-    return table.fillna(dict.fromkeys(_NAMES, ""))
+    return restore_texts(table.fillna(dict.fromkeys(_NAMES, "")))

@@ -162,7 +162,7 @@ def split_replicate(label: str) -> tuple[str, str]:
 
 def parse_label(value: Hashable) -> TimeLabel | None:
     """Return the time of one value, or None if it is not a time."""
-    if isinstance(value, int | float | np.number):
+    if isinstance(value, int | float | np.integer | np.floating):
         # Via text, so that 0.1 in single precision is read as 0.1.
         return TimeLabel(float(str(value)), "") if np.isfinite(value) else None
     text = " ".join(str(value).lower().split()).replace(" and over", "")

@@ -12,6 +12,7 @@ from anndata import settings
 from anndata.io import read_elem, write_elem
 
 from cellflow._errors import FileError
+from cellflow.io.zarr_checks import check_store
 
 #: A group of an `.h5ad` file or of a zarr store.
 Group = Any
@@ -23,36 +24,27 @@ _GROUPS = ("anndata", "raw", "dict", "csr_matrix", "csc_matrix")
 _BLOCK = 2**26
 
 
-def check_zarr(path: Path) -> None:
-    """Raise `FileError` if the package zarr, which stores need, is not installed."""
-    try:
-        import zarr  # noqa: F401
-    except ImportError as error:
-        raise FileError(
-            f"{path} is a zarr store, which needs the package zarr: "
-            "pip install 'cellflow-snapshots[dask]'"
-        ) from error
-
-
 def open_zarr(path: Path, mode: Literal["r", "r+"] = "r") -> Group:
     """Open the root group of a store: a folder, or a zip file, which can only be read.
 
     Raises
     ------
     FileError
-        If the store is missing or damaged, or zarr is not installed.
+        If the store is missing or damaged, or has members or codecs that must not be read.
     """
-    check_zarr(path)
     import zarr
     from zarr.storage import ZipStore
 
     if not path.exists():
         raise FileError(f"{path} does not exist")
     try:
+        check_store(path)
         if path.is_dir():
             # A consolidated index would not include members that are added later.
             return zarr.open_group(str(path), mode=mode, use_consolidated=False)
         return zarr.open_group(ZipStore(path, mode="r"), mode="r", path=_find_root(path))
+    except FileError:
+        raise
     except Exception as error:  # zarr raises many kinds of errors
         reason = " ".join(str(error).split())
         raise FileError(

@@ -13,7 +13,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.special import boxcox1p
 from torch import Tensor
 
-from cellflow._checks import check_choice, format_number
+from cellflow._checks import check_choice, format_list, format_number
 from cellflow._errors import InputError
 from cellflow._random import torch_generator
 from cellflow.methods.names import TIME_AXES
@@ -59,6 +59,14 @@ class TimeAxis:
             raise InputError(
                 f"a {self.kind} time axis of {len(self.times)} times cannot have "
                 f"{len(self.lengths)} lengths"
+            )
+        if self.kind == "learned" and not all(
+            (np.diff(self._slow_down(self.times, exponent)) > 0).all() for exponent in (0.0, 1.0)
+        ):
+            raise InputError(
+                f"times {format_list(map(format_number, self.times))} have intervals too different "
+                "for a learned clock, which cannot tell the shorter ones from none; choose another "
+                "time_axis (--time-axis index), or other times"
             )
 
     @property

@@ -17,6 +17,7 @@ from cellflow._errors import InputError
 from cellflow._keys import ENTROPY, FATE, PROBABILITIES, read_cautions, read_record
 from cellflow.evaluation.cautions import describe_known
 from cellflow.io import name_times
+from cellflow.io.matrices import read_numbers
 from cellflow.pl._canvas import PALE, dot_size, finish, frame, note_cautions, scatter, wrap_name
 from cellflow.pl._colours import group_colours
 from cellflow.pl._plane import embedding
@@ -85,7 +86,7 @@ def fates(
         raise InputError(f"one ax can show one fate, got {format_list(wanted)}; leave ax out")
     cells, label = embedding(adata, basis, components)
     panels = _panels(len(wanted)) if ax is None else [ax]
-    probabilities = np.asarray(adata.obsm[key + PROBABILITIES])
+    probabilities = read_numbers(adata, key + PROBABILITIES)
     colours = group_colours(adata, str(entry["groups"])) if entry["groups"] in adata.obs else {}
     shown = {}
     corner = panels[(len(panels) - 1) // _ABREAST * _ABREAST]

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from cellflow._checks import check_finite, format_list
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION
+from cellflow.io.matrices import read_numbers
 from cellflow.pl._canvas import INK, frame
 from cellflow.representation import (
     Placement,
@@ -125,7 +126,7 @@ def embedding(
         If the embedding or a dimension does not exist.
     """
     key = _usual_basis(adata) if basis is None else find_basis(adata, basis)
-    values = np.asarray(adata.obsm[key], dtype=np.float64)
+    values = read_numbers(adata, key).astype(np.float64)
     if any(not 0 <= component < values.shape[1] for component in components):
         raise InputError(
             f"no components {components}: obsm[{key!r}] has dimensions 0 to {values.shape[1] - 1}"

@@ -11,6 +11,7 @@ from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._keys import VELOCITY
 from cellflow._random import RNG, resolve_seed
+from cellflow.io.matrices import read_numbers
 from cellflow.pl._canvas import INK, canvas, finish, frame
 from cellflow.pl._colours import scatter_cells
 from cellflow.pl._plane import embedding
@@ -188,7 +189,7 @@ def _read_arrows(adata: AnnData, basis: str, key: str) -> tuple[np.ndarray, np.n
         raise InputError(
             f"no obsm key '{key}_{name}'; run cellflow.tl.velocity with basis={name!r} first"
         )
-    return points, np.asarray(adata.obsm[f"{key}_{name}"], dtype=np.float64)[:, :2], label
+    return points, read_numbers(adata, f"{key}_{name}").astype(np.float64)[:, :2], label
 
 
 def _smooth_to_grid(

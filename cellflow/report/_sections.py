@@ -28,6 +28,7 @@ from cellflow.evaluation.cautions import describe_known
 from cellflow.evaluation.comparison import compare_with_midpoint
 from cellflow.evaluation.replicates import describe_scores
 from cellflow.io import count_growth, per_unit
+from cellflow.io.matrices import read_numbers
 from cellflow.pl._plane import USUAL_BASES
 from cellflow.report._cautions import cautions, compare_settings, describe_use_of_counts
 from cellflow.report._inputs import ReportInputs
@@ -153,7 +154,7 @@ def fates(inputs: ReportInputs) -> Section | None:
     if entry is None:
         return None
     names = [str(name) for name in entry["names"]]
-    probabilities = np.asarray(adata.obsm[FATE + PROBABILITIES])
+    probabilities = read_numbers(adata, FATE + PROBABILITIES)
     rows = [
         (format_number(time), *(f"{value:.3f}" for value in probabilities[here].mean(axis=0)))
         for time in inputs.course.time_points.times

@@ -15,12 +15,8 @@ from scipy import sparse
 
 from cellflow._errors import InputError
 from cellflow._log import log_info
-from cellflow.representation.expression import (
-    Matrix,
-    check_indices,
-    read_expression,
-    stored_expression,
-)
+from cellflow.io.matrices import Matrix, check_entries
+from cellflow.representation.expression import read_expression, stored_expression
 
 #: Largest expression matrix on disk, in bytes, that is read into memory.
 WHOLE = 10**9
@@ -74,7 +70,7 @@ def open_expression(adata: AnnData, layer: str | None) -> Matrix:
     """
     x = stored_expression(adata, layer)
     if is_dask(x):
-        return x.rechunk({1: -1})
+        return _check_chunks(x.rechunk({1: -1}))
     size = 0 if is_in_memory(x) else _size(x)
     if is_in_memory(x) or (size <= WHOLE and _cluster() is None):
         return read_expression(adata, layer)
@@ -88,7 +84,17 @@ def open_expression(adata: AnnData, layer: str | None) -> Matrix:
         )
     rows = _rows(x)
     log_info(f"expression of {size / 1e9:.3g} GB on disk is read {rows:,} cells at a time")
-    return read_elem_lazy(getattr(x, "group", x), chunks=(rows, x.shape[1]))
+    return _check_chunks(read_elem_lazy(getattr(x, "group", x), chunks=(rows, x.shape[1])))
+
+
+def _check_chunks(x: Matrix) -> Matrix:
+    """Let each chunk of a Dask array be checked when it is computed."""
+    return x.map_blocks(_checked, dtype=x.dtype, meta=x._meta)
+
+
+def _checked(chunk: Matrix) -> Matrix:
+    check_entries(chunk, "the expression matrix")
+    return chunk
 
 
 def is_in_memory(x: Matrix) -> bool:
@@ -106,7 +112,6 @@ def map_chunks(x: Matrix, function: Callable[[Matrix], Any]) -> Iterator[Any]:
 
     At most as many chunks as Dask has threads are in memory at once; without Dask, one.
     """
-    function = _Checked(function)
     if not is_dask(x):
         step = _rows(x)
         if is_in_memory(x) and x.shape[0] <= step:
@@ -120,17 +125,6 @@ def map_chunks(x: Matrix, function: Callable[[Matrix], Any]) -> Iterator[Any]:
     delayed, task, at_once = x.to_delayed().ravel(), dask.delayed(function), _threads()
     for start in range(0, len(delayed), at_once):
         yield from dask.compute(*(task(chunk) for chunk in delayed[start : start + at_once]))
-
-
-class _Checked:
-    """A function of chunks of expression that are not damaged; a class, as `_ChunkMoments`."""
-
-    def __init__(self, function: Callable[[Matrix], Any]) -> None:
-        self.function = function
-
-    def __call__(self, x: Matrix) -> Any:
-        check_indices(x, "the expression matrix")
-        return self.function(x)
 
 
 def moments(x: Matrix, function: Callable[[Matrix], Matrix] | None = None) -> Moments:

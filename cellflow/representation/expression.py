@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,13 @@ from scipy import sparse
 
 from cellflow._checks import check_finite, format_list
 from cellflow._errors import InputError
-
-#: A dense or sparse matrix of cells by genes.
-Matrix = Any
+from cellflow.io.matrices import (
+    Matrix,
+    check_matrix,
+    read_numbers,
+    read_rows,
+    unsliced,
+)
 
 #: Largest coordinate allowed, so that squared distances fit into single precision.
 LARGEST = 1e15
@@ -33,9 +36,11 @@ def stored_expression(adata: AnnData, layer: str | None) -> Matrix:
     Raises
     ------
     InputError
-        If the layer does not exist, or there are no genes.
+        If the layer does not exist, holds no numbers or is damaged, or there are no genes.
     """
-    x = adata.layers.get(layer, _source_of(adata, layer).X)
+    if adata.is_view:
+        _stored(unsliced(adata), layer)
+    x = _stored(adata, layer)
     if x is None or adata.n_vars == 0:
         raise InputError(
             "X is empty, so there is no expression matrix; choose a layer, there are: "
@@ -43,6 +48,19 @@ def stored_expression(adata: AnnData, layer: str | None) -> Matrix:
             f"are: {format_list(adata.obsm) or 'none'}"
         )
     return x
+
+
+def _stored(adata: AnnData, layer: str | None) -> Matrix | None:
+    """Return checked expression as stored; None without an `X`."""
+    x = adata.layers[layer] if layer in adata.layers else _source_of(adata, layer).X
+    if x is not None:
+        check_matrix(x, describe_layer(layer))
+    return x
+
+
+def describe_layer(layer: str | None) -> str:
+    """Name `X`, a layer or `raw` in messages."""
+    return "the expression matrix" if layer is None else f"layer {layer!r}"
 
 
 def gene_table(adata: AnnData, layer: str | None) -> pd.DataFrame:
@@ -109,10 +127,7 @@ def read_expression(adata: AnnData, layer: str | None) -> Matrix:
     InputError
         See `stored_expression`; also for NaN or infinite values.
     """
-    x = stored_expression(adata, layer)
-    for read in ("compute", "to_memory"):
-        x = getattr(x, read)() if hasattr(x, read) else x
-    check_indices(x, "the expression matrix" if layer is None else f"layer {layer!r}")
+    x = read_rows(stored_expression(adata, layer), describe_layer(layer))
     if not sparse.issparse(x):
         x = np.asarray(x)
         check_finite(x, "the expression matrix", adata.obs_names)
@@ -123,19 +138,6 @@ def read_expression(adata: AnnData, layer: str | None) -> Matrix:
     return x
 
 
-def check_indices(x: Matrix, what: str) -> None:
-    """Raise `InputError` if a sparse matrix has entries outside its shape, which crash SciPy."""
-    if not sparse.issparse(x) or x.format not in ("csr", "csc") or not x.nnz:
-        return
-    size = x.shape[1 if x.format == "csr" else 0]
-    low, high = int(x.indices.min()), int(x.indices.max())
-    if low < 0 or high >= size:
-        raise InputError(
-            f"{what} is damaged: it has an entry at {'column' if x.format == 'csr' else 'row'} "
-            f"{low if low < 0 else high}, and there are {size}; write the file again"
-        )
-
-
 def read_embedding(adata: AnnData, key: str) -> np.ndarray:
     """Read an `obsm` key into memory, (n, d), in its own precision.
 
@@ -144,17 +146,7 @@ def read_embedding(adata: AnnData, key: str) -> np.ndarray:
     InputError
         If the key does not exist, is not a numeric matrix, or has NaN or infinite values.
     """
-    if key not in adata.obsm:
-        raise InputError(f"no obsm key {key!r}; there are: {format_list(adata.obsm) or 'none'}")
-    values = adata.obsm[key]
-    values = values.to_memory() if hasattr(values, "to_memory") else values
-    check_indices(values, f"obsm[{key!r}]")
-    values = values.toarray() if sparse.issparse(values) else np.asarray(values)
-    if values.ndim != 2 or values.dtype.kind not in "iuf" or not values.shape[1]:
-        raise InputError(
-            f"obsm[{key!r}] must be a numeric matrix of cells by dimensions, got shape "
-            f"{values.shape} of {values.dtype}"
-        )
+    values = read_numbers(adata, key)
     check_finite(values, f"obsm[{key!r}]", adata.obs_names)
     # Half precision cannot represent the limit.
     if values.dtype != np.float16 and (far := np.abs(values) > LARGEST).any():

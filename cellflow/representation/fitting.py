@@ -13,6 +13,7 @@ from scipy import sparse
 from cellflow._checks import check_finite
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
+from cellflow.io.matrices import Matrix, read_numbers
 from cellflow.representation.chunks import (
     Moments,
     is_dask,
@@ -23,7 +24,6 @@ from cellflow.representation.chunks import (
 )
 from cellflow.representation.expression import (
     CONSTANT,
-    Matrix,
     as_float64,
     check_unique_genes,
     compute_depths,
@@ -277,10 +277,10 @@ def _read_loadings(adata: AnnData, key: str, values: np.ndarray, n_dims: int) ->
     """Return the map of scanpy's loadings for `X_pca`, if they reproduce it from `X`."""
     if key != "X_pca" or "PCs" not in adata.varm or adata.X is None:
         return None
-    loadings = np.asarray(adata.varm["PCs"], dtype=np.float64)[:, :n_dims]
     try:
+        loadings = read_numbers(adata, "PCs", "varm").astype(np.float64)[:, :n_dims]
         x = open_expression(adata, None)
-    except InputError:  # X was not asked for, so its errors do not matter here
+    except InputError:  # they were not asked for, so their errors do not matter here
         return None
     linear = LinearMap(
         genes=tuple(adata.var_names),

@@ -10,8 +10,9 @@ from scipy import sparse
 
 from cellflow._errors import CellflowWarning
 from cellflow._log import log_info
-from cellflow.representation.chunks import is_dask, map_chunks, moments
-from cellflow.representation.expression import Matrix, check_indices, compute_depths, is_counts
+from cellflow.io.matrices import Matrix, read_rows
+from cellflow.representation.chunks import map_chunks, moments
+from cellflow.representation.expression import compute_depths, is_counts
 
 #: Largest number of features of a panel, of proteins for example; transcriptomes have more.
 PANEL = 200
@@ -106,9 +107,7 @@ def has_negative(x: Matrix) -> bool:
 
 def sample_cells(x: Matrix) -> Matrix:
     """Return the expression of some cells, in memory, float64; CSR if sparse."""
-    part = x[:: -(-x.shape[0] // _SAMPLE)]
-    part = part.compute() if is_dask(part) else part
-    check_indices(part, "the expression matrix")
+    part = read_rows(x, "the expression matrix", slice(None, None, -(-x.shape[0] // _SAMPLE)))
     return (sparse.csr_matrix(part) if sparse.issparse(part) else np.asarray(part)).astype(
         np.float64
     )

@@ -9,8 +9,9 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
+from cellflow.io.matrices import Matrix
 from cellflow.representation.chunks import map_chunks
-from cellflow.representation.expression import Matrix, find_genes, read_expression
+from cellflow.representation.expression import find_genes, read_expression
 from cellflow.representation.representation import LinearMap, Representation
 from cellflow.representation.scales import to_log_scale
 from cellflow.training.devices import cpu_threads

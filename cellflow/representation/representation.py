@@ -9,9 +9,9 @@ import numpy as np
 from anndata import AnnData
 
 from cellflow._errors import InputError
+from cellflow.io.matrices import Matrix
 from cellflow.representation.chunks import map_chunks, open_expression
 from cellflow.representation.expression import (
-    Matrix,
     as_float64,
     compute_depths,
     find_genes,

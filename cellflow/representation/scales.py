@@ -12,8 +12,9 @@ from scipy import sparse
 
 from cellflow._errors import InputError
 from cellflow._log import log_info
+from cellflow.io.matrices import Matrix
 from cellflow.representation.chunks import is_dask, map_chunks
-from cellflow.representation.expression import Matrix, compute_depths
+from cellflow.representation.expression import compute_depths
 from cellflow.representation.kinds import (
     WHOLE_SHARE,
     are_multiples,

@@ -8,8 +8,9 @@ from anndata import AnnData
 
 from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
+from cellflow.io.matrices import Matrix, check_is_matrix
 from cellflow.methods.names import EXPRESSION_KINDS
-from cellflow.representation.expression import Matrix, stored_expression
+from cellflow.representation.expression import stored_expression
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def check_available(adata: AnnData, settings: RepresentationSettings) -> None:
             )
         if key not in adata.obsm:
             raise InputError(f"no obsm key {key!r}; there are: {format_list(adata.obsm) or 'none'}")
+        check_is_matrix(adata.obsm[key], f"obsm[{key!r}]")
         available, dimensions = adata.obsm[key].shape[1], f"dimensions of obsm[{key!r}]"
     resolve_n_dims(settings, available, available, dimensions)
 

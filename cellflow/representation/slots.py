@@ -16,6 +16,7 @@ from cellflow._keys import REPRESENTATION, REPRESENTATIONS, read_record, write_r
 from cellflow._log import log_info
 from cellflow.flow import Context, Flow
 from cellflow.io import Conditions, SideColumns
+from cellflow.io.matrices import read_numbers, take_cells
 from cellflow.representation.fitting import fit_representation
 from cellflow.representation.representation import LinearMap, Representation
 from cellflow.representation.settings import RepresentationSettings
@@ -85,7 +86,7 @@ def points_of(adata: AnnData, fitted: Representation, used: np.ndarray | None = 
     """
     for key, values in (read_record(adata.uns, REPRESENTATIONS) or {}).items():
         if key in adata.obsm and _same(values, _to_values(fitted)):
-            points = np.asarray(adata.obsm[key])
+            points = read_numbers(adata, key)
             check_finite(points, f"obsm[{key!r}]", adata.obs_names)
             points = points if used is None else points[used]
             return points.astype(np.float32, copy=False)
@@ -121,7 +122,7 @@ def cells_of(adata: AnnData, context: Context, used: np.ndarray | None = None) -
     """Return cells as a batch for a flow: points in its representation, and covariates."""
     conditions = Conditions(tuple(context.settings.get("conditions", ())))
     points = points_of(adata, from_context(context), used)
-    return SideColumns().batch(adata if used is None else adata[used], points, conditions)
+    return SideColumns().batch(take_cells(adata, used), points, conditions)
 
 
 def columns_of(flow: Flow, time_key: str | None) -> list[str | None]:

@@ -19,15 +19,10 @@ from cellflow._log import log_info
 from cellflow.flow import Flow
 from cellflow.integrate import jacobian
 from cellflow.io import GeneNames, time_points_for_flow, time_points_of
+from cellflow.io.matrices import Matrix, take_cells
 from cellflow.methods.names import RANKINGS
 from cellflow.representation.chunks import moments
-from cellflow.representation.expression import (
-    CONSTANT,
-    Matrix,
-    describe_raw,
-    gene_table,
-    read_expression,
-)
+from cellflow.representation.expression import CONSTANT, describe_raw, gene_table, read_expression
 from cellflow.representation.scales import to_log_scale
 from cellflow.tl._decoding import choose_genes
 from cellflow.tl._groups import membership_of
@@ -164,7 +159,7 @@ def drivers(
         names = GeneNames.read(gene_table(adata, layer), gene_symbols)
         columns = names.find_all(genes, hint=describe_raw(adata, layer))
         # Rows of a sparse matrix on disk are slow to pick.
-        cells = adata if times is None else adata[rows]
+        cells = adata if times is None else take_cells(adata, rows)
         values = to_log_scale(adata, read_expression(cells, layer))
         values = values if genes is None else values[:, columns]
         shown = names.labels[columns]

@@ -20,6 +20,7 @@ from cellflow.io import (
     populations,
     time_points_for_flow,
 )
+from cellflow.io.matrices import take_cells
 from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.representation import from_context, points_of
@@ -114,7 +115,7 @@ def finetune(
     3
     """
     target = resolve_device(device)
-    checkpoint = make_checkpoint(checkpoint, {})
+    checkpoint = make_checkpoint(checkpoint)
     representation = from_context(flow.context)
     chosen, chosen_recipe = resolve_fine_tuning(
         flow, method, recipe, {}, {"n_steps": n_steps, "learning_rate": learning_rate}
@@ -124,7 +125,7 @@ def finetune(
     _check_times(points, flow)
     label_key = flow.inputs.label_key
     x = points_of(adata, representation, used)
-    cells = SideColumns(label_key).batch(adata[used], x, conditions_of(flow))
+    cells = SideColumns(label_key).batch(take_cells(adata, used), x, conditions_of(flow))
     marginals = populations(cells, points.elapsed[used], flow.axis.times, flow.axis)
     data = digest_inputs(cells, points.elapsed[used])
     tuned = fit_flow(
@@ -135,7 +136,7 @@ def finetune(
         seed=resolve_seed(rng),
         device=target,
         prior=flow,
-        checkpoint=make_checkpoint(checkpoint, {"data": data}),
+        checkpoint=checkpoint and checkpoint.with_identity({"data": data}),
         progress=progress,
     )
     inputs = replace(

@@ -35,6 +35,7 @@ from cellflow.io import (
     time_points_of,
     time_points_to_dict,
 )
+from cellflow.io.matrices import take_cells
 from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
 from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
@@ -166,7 +167,7 @@ def fit(
     """
     method, recipe = method_of(method, growth=growth), recipe_of(recipe)
     target = resolve_device(device)
-    checkpoint = make_checkpoint(checkpoint, {})
+    checkpoint = make_checkpoint(checkpoint)
     columns = FitColumns.read(
         adata,
         method,
@@ -185,7 +186,7 @@ def fit(
     representation = current_representation(adata, use_rep)
     if not used.all():
         log_info(f"left out of the fit: {int((~used).sum())} of {adata.n_obs} cells")
-    measured = adata if used.all() else adata[used]
+    measured = adata if used.all() else take_cells(adata, used)
     cells, conditions = side_columns.encode(
         measured,
         points_of(adata, representation, None if used.all() else used),
@@ -216,7 +217,7 @@ def fit(
         seed=resolve_seed(rng),
         device=target,
         prior=prior,
-        checkpoint=make_checkpoint(checkpoint, {"data": data, "time_axis": time_axis}),
+        checkpoint=checkpoint and checkpoint.with_identity({"data": data, "time_axis": time_axis}),
         progress=progress,
     )
     inputs = replace(
@@ -301,7 +302,7 @@ class FitColumns:
             label_key, lineage_key, cost_rep, method.needs_growth_rates, growth_key
         )
         fitted, used = points.leave_out(leave_out)
-        measured = adata if used.all() else adata[used]
+        measured = adata if used.all() else take_cells(adata, used)
         side_columns.check(measured, fitted.elapsed, keys, fitted.names)
         return cls(time_key, points, fitted, used, keys, side_columns)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy import sparse
 
 from cellflow._checks import check_choice, format_list
 from cellflow._errors import InputError
 from cellflow._keys import read_record
 from cellflow.io import groups_of
+from cellflow.io.matrices import read_numbers
 
 #: Name of the group of all cells.
 EVERYTHING = "all"
@@ -43,9 +43,8 @@ def membership_of(adata: AnnData, by: str | None) -> pd.DataFrame:
 
 
 def _read_weights(adata: AnnData, key: str) -> pd.DataFrame:
-    values = adata.obsm[key]
     names = _column_names(adata, key)
-    matrix = np.asarray(values.toarray() if sparse.issparse(values) else values, dtype=np.float64)
+    matrix = read_numbers(adata, key).astype(np.float64)
     if len(names) != matrix.shape[1]:
         raise InputError(
             f"obsm[{key!r}] has {matrix.shape[1]} columns and {len(names)} names "

@@ -19,6 +19,7 @@ from cellflow.couplings import (
     wfr_coupling,
 )
 from cellflow.io import SideColumns, conditions_of, populations
+from cellflow.io.matrices import take_cells
 from cellflow.marginals import Population
 from cellflow.methods.parts import CompositionSettings, ExactFullSettings, WFRSettings
 from cellflow.representation import points_of
@@ -91,7 +92,7 @@ class PlanTransitions(ABC):
             growth_key=inputs.growth_key,
         )
         points = points_of(course.adata, course.representation, rows)
-        batch = columns.batch(course.adata[rows], points, conditions_of(course.flow))
+        batch = columns.batch(take_cells(course.adata, rows), points, conditions_of(course.flow))
         both = populations(batch, course.elapsed[rows], (start, stop), course.flow.axis)
         source, target = both.finite
         if source.rate is not None:

@@ -12,6 +12,7 @@ from cellflow._errors import InputError
 from cellflow._keys import INTERPOLATE, REPRESENTATION, WEIGHT, read_record
 from cellflow._random import RNG, resolve_seed
 from cellflow.io import groups_of, time_points_for_result
+from cellflow.io.matrices import take_cells
 from cellflow.metrics import Cloud, wasserstein
 from cellflow.representation import read_slots
 
@@ -74,7 +75,7 @@ def regions(
     check_positive(n_neighbors, "n_neighbors")
     check_positive(max_cells, "max_cells")
     points = time_points_for_result(adata, entry, time_key)
-    real = adata[points.elapsed == points.find(float(entry["time"]))]
+    real = take_cells(adata, points.elapsed == points.find(float(entry["time"])))
     groups = groups_of(real, by)
     there, here = fitted.transform(real), np.asarray(predicted.obsm[REPRESENTATION], dtype=float)
     search = NearestNeighbors(n_neighbors=min(n_neighbors, len(there))).fit(there)

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from cellflow._errors import FileError, InputError
-from cellflow._files import check_file_target, check_not_named
+from cellflow._files import check_file_target, check_not_named, parse_json
 from cellflow._log import log_info
 from cellflow._tensors import check_digest, read_tensors, write_tensors
 
@@ -149,6 +149,30 @@ class Checkpoint:
         if not path.exists():
             log_info(f"checkpoint {path} does not exist yet: training starts from the first step")
             return None
+        tensors, text = self._read()
+        try:
+            state = parse_json(text)
+            identity, step = dict(state["identity"]), int(state["step"])
+            values = dict(state["values"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileError(f"{path} does not hold the state of a training: {error!r}") from error
+        self._check_identity(identity)
+        return State(step, tensors, values)
+
+    def check(self) -> None:
+        """Check the file to continue from, if there is one; call it before long work.
+
+        Raises
+        ------
+        FileError
+            If the file is damaged or not a checkpoint.
+        """
+        if self.resume and Path(self.path).exists():
+            self._read()
+
+    def _read(self) -> tuple[dict[str, Tensor], str]:
+        """Return the tensors and the text of the state of an undamaged file."""
+        path = Path(self.path)
         tensors, metadata = read_tensors(path, "a checkpoint")
         if metadata.get("format") != FORMAT:
             raise FileError(f"{path} is not a checkpoint of a training")
@@ -158,14 +182,7 @@ class Checkpoint:
                 f"this cellflow reads version {SCHEMA_VERSION}: start without resume"
             )
         check_digest(path, tensors, metadata)
-        try:
-            state = json.loads(metadata["state"])
-            identity, step = dict(state["identity"]), int(state["step"])
-            values = dict(state["values"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise FileError(f"{path} does not hold the state of a training: {error!r}") from error
-        self._check_identity(identity)
-        return State(step, tensors, values)
+        return tensors, metadata.get("state", "")
 
     def _check_identity(self, stored: Mapping[str, Any]) -> None:
         own = json.loads(json.dumps(self.identity))
@@ -177,19 +194,20 @@ class Checkpoint:
             )
 
 
-def make_checkpoint(
-    given: Checkpoint | str | Path | None, identity: Mapping[str, Any]
-) -> Checkpoint | None:
-    """Return the `Checkpoint` for a path or a `Checkpoint` given by the user.
+def make_checkpoint(given: Checkpoint | str | Path | None) -> Checkpoint | None:
+    """Return the `Checkpoint` for a path or a `Checkpoint` given by the user, before long work.
 
     Raises
     ------
     InputError
         If its file cannot be written, or has the name of a file of another kind.
+    FileError
+        If the file to continue from is damaged or not a checkpoint.
     """
     if given is None:
         return None
     checkpoint = given if isinstance(given, Checkpoint) else Checkpoint(given)
     check_not_named(Path(checkpoint.path), "a checkpoint")
     check_file_target(Path(checkpoint.path), overwrite=True)
-    return checkpoint.with_identity(identity)
+    checkpoint.check()
+    return checkpoint

@@ -21,6 +21,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from cellflow._batch import Pairs
 from cellflow._errors import InputError
+from cellflow._files import end_process
+from cellflow._signals import stoppable
 
 #: Numbers of the groups that this process joins, the same in all processes.
 _numbers = count()
@@ -126,7 +128,8 @@ def launch(processes: int, function: Callable[..., None], *args: Any) -> None:
 def _return_input_error(function: Callable[..., None], *args: Any) -> InputError | None:
     """Return an InputError as a result, so that the launching process gets it unchanged."""
     try:
-        function(*args)
+        with stoppable(end_process, with_parent=True):
+            function(*args)
     except InputError as error:
         return error
     return None

@@ -218,6 +218,22 @@ def test_a_fault_of_ours_is_one_line_and_exit_1(run, file, monkeypatch):
     assert "Traceback" in run("fit", file, *FIT, "--verbose")[2]
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (PermissionError(13, "Permission denied", "a.h5"), "a.h5: Permission denied"),
+        (MemoryError("no 9 GiB"), "not enough memory: no 9 GiB"),
+        (MemoryError(), "not enough memory: take fewer cells or images at a time"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line_and_exit_2(error, line, run, file, monkeypatch):
+    def refused(*_, **__):
+        raise error
+
+    monkeypatch.setattr("cellflow.tl.fit", refused)
+    assert run("fit", file, *FIT) == (2, "", f"cellflow: {line}\n")
+
+
 @pytest.mark.parametrize("words", [[], ["--help"], ["fit", "--help"], ["plot", "--help"], ["-h"]])
 def test_help_is_no_mistake(words, run):
     code, out, err = run(*words)

@@ -94,7 +94,7 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
         (["transitions", *WAY, "--groups", "fate", "--output", "t.xlsx"],
          "tables are written as .csv or .tsv"),
         (["plot", "sankey", "cells.h5ad", "--transitions", "none.csv", "--output", "o.png"],
-         "none.csv cannot be read"),
+         "none.csv does not exist"),
         (["plot", "trajectories", "cells.h5ad", "--output", "o.png"], "either --flow or --paths"),
         (["plot", "animation", "cells.h5ad", "--paths", "cells.h5ad", "--output", "o.png"],
          "animations are written as .gif, .mp4 or .html"),

@@ -1,5 +1,7 @@
 """The composition coupling: densities of both times, masses of pairs, and what moves."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -128,8 +130,48 @@ def test_cells_at_one_place_have_no_ratio():
     np.testing.assert_allclose(after, 0, atol=0.2)
 
 
+@pytest.mark.parametrize("n_neighbors", [1, 2, 3, 15])
+def test_the_ratio_of_densities_is_written_out_for_few_cells(n_neighbors):
+    """Cells at 0, 1, 5 and 2, 9, with masses."""
+    places, a, b = [0.0, 1, 5, 2, 9], [1.0, 2, 3], [1.0, 4]
+    mass = [x * 3 / 6 for x in a] + [x * 2 / 5 for x in b]
+    expected = []
+    for i, place in enumerate(places):
+        steps = {j: abs(place - other) for j, other in enumerate(places) if j != i}
+        width = sorted(steps.values())[min(n_neighbors, 4) - 1]
+        kernel = {j: mass[j] * math.exp(-((step / width) ** 2) / 2) for j, step in steps.items()}
+        totals = [max(3 - mass[i] * (i < 3), 1), max(2 - mass[i] * (i >= 3), 1)]
+        logs = []
+        for side, members in enumerate((range(3), range(3, 5))):
+            density = sum(kernel[j] for j in members if j != i)
+            logs.append(math.log((density + totals[side] / sum(totals)) / totals[side]))
+        expected.append(logs[1] - logs[0])
+    x, y = np.array(places[:3])[:, None], np.array(places[3:])[:, None]
+    found = log_density_ratio(x, y, np.array(a), np.array(b), n_neighbors=n_neighbors)
+    np.testing.assert_allclose(np.concatenate(found), expected, rtol=1e-9)
+
+
+def test_the_masses_that_move_are_those_half_way():
+    """The plan of the changed share is that of masses a exp(r0 / 2) and b exp(-r1 / 2)."""
+    source, target = populations(3, 12, 12)
+    x, y, one = source.points.numpy(), target.points.numpy(), np.ones(12)
+    r0, r1 = log_density_ratio(x, y, one, one)
+    cost = torch.cdist(source.points, target.points).square().numpy()
+    whole = exact_plan(cost, one / 12, one / 12).matrix(12, 12)
+    changed = exact_plan(cost, np.exp(r0 / 2), np.exp(-r1 / 2)).matrix(12, 12)
+    start = 0.6 * whole * 12 + 0.4 * changed / changed.sum(axis=1, keepdims=True)
+    end = 0.6 * whole * 12 + 0.4 * changed / changed.sum(axis=0)
+    coupling = coupled(source, target, share=0.4)
+    found = [np.zeros((12, 12)), np.zeros((12, 12))]
+    for matrix, mass in zip(found, masses_of(coupling), strict=True):
+        np.add.at(matrix, (coupling.plan.rows, coupling.plan.columns), mass)
+    np.testing.assert_allclose(found[0], start, atol=1e-7)
+    np.testing.assert_allclose(found[1], end, atol=1e-7)
+
+
 def test_few_cells_change_less_in_place():
     assert default_share(100, 100) == pytest.approx(0.3)
+    assert default_share(100, 300) == pytest.approx(0.36)
     assert default_share(34, 431) < 0.25 < 0.59 < default_share(8000, 8000)
 
 

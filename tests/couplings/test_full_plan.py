@@ -8,12 +8,16 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from cellflow import CellflowWarning, InputError
+from cellflow._batch import Batch
 from cellflow.couplings import LineageCost, squared_euclidean
 from cellflow.couplings.full_plan import (
     PlanCoupling,
     blockwise_coupling,
     exact_full_coupling,
+    growing_coupling,
+    growing_masses,
     low_rank_coupling,
+    scale_to_masses,
 )
 from cellflow.marginals import Population
 from cellflow.transport import Plan, distances
@@ -144,6 +148,29 @@ def test_growth_rates_of_the_source_give_masses_as_in_other_couplings():
     pairs = exact_full_coupling(source, target, (0.0, 2.0)).sample(10, seeded())
     torch.testing.assert_close(pairs.m0, torch.full_like(pairs.m0, np.exp(-1.0)))
     assert (pairs.m1 == 1).all()
+
+
+def test_masses_of_growing_cells_are_exp_of_minus_rate_times_duration():
+    """The totals of 1, 3 and 4 are clipped to a growth of 1.2; each pair keeps its row's unit."""
+    source, target = (
+        Population(Batch(torch.zeros(2, 1, dtype=torch.float64), rate=rate), weights)
+        for rate, weights in (
+            (torch.tensor([0.5, -0.25]).double(), torch.tensor([1.0, 3]).double()),
+            (None, None),
+        )
+    )
+    a, b = growing_masses(source, target, (1.2, 2.0))
+    np.testing.assert_allclose(a, [0.5, 1.5])
+    np.testing.assert_allclose(b, [1.2, 1.2])
+    plan = Plan(np.array([0, 1, 1]), np.array([0, 0, 1]), np.array([0.2, 0.3, 0.5]))
+    start, end = scale_to_masses(plan, a, b)
+    np.testing.assert_allclose(start, [0.5, 0.5625, 0.9375])
+    np.testing.assert_allclose(end, [0.48, 0.72, 1.2])
+    pairs = (plan.rows, plan.columns)
+    coupling = growing_coupling(source, target, (1.0, 3.0), pairs, (start, end))
+    np.testing.assert_allclose(coupling.plan.mass, start / 2)
+    np.testing.assert_allclose(coupling.m0, np.exp([-1.0, 0.5, 0.5]))
+    np.testing.assert_allclose(coupling.m1, end / start)
 
 
 # --- exact ---

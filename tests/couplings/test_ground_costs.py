@@ -1,5 +1,7 @@
 """Ground costs on other coordinates, within clones, and of acceleration."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -48,6 +50,22 @@ def test_relatives_are_cheaper_and_strangers_cost_the_same():
     expected = torch.ones(3, 3).double()
     expected[0, 1] = expected[1, 0] = 0.2
     torch.testing.assert_close(share, expected)
+
+
+def test_relatives_of_different_conditions_keep_the_cost_of_these():
+    """Points 3 apart and conditions 4: strangers pay 25, relatives 16 more than a fifth of 9."""
+    source, target = (
+        Batch(
+            torch.tensor([[x]]),
+            condition_features=torch.tensor([[c]]),
+            clones=torch.zeros(1, 1).int(),
+        )
+        for x, c in ((0.0, 0.0), (3.0, 4.0))
+    )
+    assert squared_euclidean(source, target).item() == 25
+    cost = LineageCost(strength=0.8)
+    assert cost(source, target).item() == pytest.approx(16 + 0.2 * 9)
+    assert cost(replace(source, clones=None), target).item() == 25
 
 
 def test_strong_lineage_pairs_clones_across_distances(generator):

@@ -181,6 +181,26 @@ def test_the_default_length_scale_is_the_mean_over_intervals():
     assert delta == pytest.approx(max(sum(moved) / 2, 1.25 * moved[1] / math.pi))
 
 
+def test_the_default_length_scale_weighs_intervals_by_their_shares():
+    start, near, far = (
+        Population.of(torch.full((4, 1), float(k), dtype=torch.float64)) for k in (0, 10, 22)
+    )
+    ends = [(start, near), (near, far)]
+    assert default_delta(ends, seeded(), [3.0, 1.0]) == pytest.approx((3 * 10 + 12) / 4)
+
+
+@pytest.mark.parametrize(("distance", "delta"), [(0.5, 1.0), (2.0, 0.8), (2.4, 0.8)])
+def test_cost_is_the_logarithm_of_a_squared_cosine(distance, delta):
+    expected = -2 * math.log(math.cos(distance / 2 / delta))
+    assert wfr_cost(np.array([distance]), delta) == pytest.approx(expected)
+
+
+def test_cells_of_blocks_that_are_not_solved_have_no_pairs():
+    source, target = populations(0, 40, 40)
+    coupling = coupled(source, target, 5.0, block_size=10, max_blocks=2)
+    assert len(np.unique(coupling.plan.rows)) == len(np.unique(coupling.plan.columns)) == 20
+
+
 def test_numbers_of_cells_are_sizes_of_populations_or_not():
     source, target = populations(0, 30, 60)
     for growth, size in (((0.0, math.inf), 60), ((1.0, math.inf), 60), ((1.0, 1.0), 30)):

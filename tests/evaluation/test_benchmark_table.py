@@ -55,6 +55,25 @@ def test_gains_at_a_cost_are_marked_and_the_best_is_bold(table):
     assert "| *midpoint* | 1.000 | 100.0 % |" in text
 
 
+def test_each_time_has_its_mean_spread_and_best(table):
+    lines = format_summary(table).splitlines()
+    first = lines.index("| W1, held out | 1 h | 2 h |")
+    assert lines[first + 2 : first + 7] == [
+        "| `ours` | 0.850 ± 0.071 | 0.950 ± 0.071 |",
+        "| `bought` | 0.900 | **0.900** |",
+        "| `half` | **0.100** |  |",
+        "| *midpoint* | 1.000 | 1.000 |",
+        "| reference | 0.400 | 0.400 |",
+    ]
+
+
+def test_data_sets_keep_their_order(table):
+    both = pd.concat([table.assign(data="z"), table], ignore_index=True)
+    text = format_summary(both)
+    assert text.index("## z") < text.index("## d")
+    assert "5 whitened dimensions; held out: " in text
+
+
 def test_a_summary_has_one_size_and_a_unit(table):
     text = format_summary(table)
     assert "half at" not in text

@@ -1,5 +1,6 @@
-"""Predictions from the cells of the first time: all the way, with the growth on it."""
+"""Predictions from cells of the first or the neighbouring times, with the growth on the way."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,13 +15,14 @@ from tests.seeds import seeded
 TIMES = (0.0, 1.0, 4.0)
 
 
-def growing_flow():
+def growing_flow(**changes):
     """A flow of constant velocity (1, 0) and growth rate x_1 per unit of flow time."""
     nets = {
         "velocity": linear_net(torch.zeros(2, 2), [1.0, 0.0]),
         "growth": linear_net(torch.tensor([[0.0, 1.0]]), [0.0]),
     }
-    return Flow(Fields(nets).eval(), TimeAxis("real", TIMES), method("ot-cfm"), recipe("default"))
+    chosen = method("ot-cfm", **changes)
+    return Flow(Fields(nets).eval(), TimeAxis("real", TIMES), chosen, recipe("default"))
 
 
 def cells_at(time):
@@ -53,6 +55,29 @@ def test_first_is_previous_where_the_time_before_is_the_first():
 @pytest.mark.parametrize(("start", "origins"), [("previous", {1.0}), ("both", {1.0, 4.0})])
 def test_other_starts_leave_the_first_time_alone(start, origins):
     assert set(predict(start).start_times.tolist()) == origins
+
+
+def test_both_neighbours_arrive_with_their_growth_and_the_nearer_has_more_weight():
+    """A third of the interval of 1.5 has passed: forward by 0.5, and backward by 1."""
+    predicted = predict("both")
+    ends = [(cells_at(1.0).x, 0.5, 2 / 3), (cells_at(4.0).x, -1.0, 1 / 3)]
+    points = torch.cat([x + torch.tensor([span, 0.0]) for x, span, _ in ends])
+    weights = torch.cat([share * (x[:, 1] * span).softmax(dim=0) for x, span, share in ends])
+    torch.testing.assert_close(torch.as_tensor(predicted.points), points, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(torch.as_tensor(predicted.weights).float(), weights)
+
+
+def test_log_odds_of_the_passed_share_are_normal_around_those_of_the_clock():
+    """Cells start at 0, so that their place is the share that has passed for each, times 1.5."""
+    flow = growing_flow(asynchrony=0.4)
+    points = predict_cells(
+        flow, lambda _: Batch(torch.zeros(4000, 2)), (1.0, 4.0), 2.0, start="both",
+        generator=seeded(),
+    ).points[:, 0]  # fmt: skip
+    for passed in (points[:4000] / 1.5, 1 + points[4000:] / 1.5):
+        offsets = (np.log(passed / (1 - passed)) - np.log(1 / 2)) / 0.4
+        assert offsets.mean() == pytest.approx(0, abs=0.05)
+        assert offsets.std() == pytest.approx(1, abs=0.03)
 
 
 def test_the_first_time_point_is_required():

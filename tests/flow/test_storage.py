@@ -1,13 +1,16 @@
 """Flows on disk: the round trip, and every way in which a folder can be wrong."""
 
+import hashlib
 import json
 import shutil
 
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from cellflow import FileError, Flow, method, recipe
 from cellflow.flow import Context, FitRecord, Inputs
+from cellflow.flow.storage import _digest
 from cellflow.marginals import TimeAxis
 from cellflow.nets import Fields
 
@@ -84,6 +87,19 @@ def flip_a_bit(folder):
     (folder / "tensors.safetensors").write_bytes(blob)
 
 
+def sign(folder, dtype=torch.float32, without=None):
+    """Change the type of all tensors, or leave out a value, and sign the flow again."""
+    blob = (folder / "tensors.safetensors").read_bytes()
+    blob = save({name: tensor.to(dtype) for name, tensor in load(blob).items()})
+    (folder / "tensors.safetensors").write_bytes(blob)
+    description = json.loads((folder / "flow.json").read_text())
+    description["tensors_sha256"] = hashlib.sha256(blob).hexdigest()
+    for name in ("sha256", without):
+        description.pop(name, None)
+    description["sha256"] = _digest(description)
+    (folder / "flow.json").write_text(json.dumps(description))
+
+
 DAMAGE = {
     "missing description": (lambda f: (f / "flow.json").unlink(), "flow.json is missing"),
     "missing tensors": (lambda f: (f / "tensors.safetensors").unlink(), "tensors.* is missing"),
@@ -95,6 +111,17 @@ DAMAGE = {
     "a list for JSON": (lambda f: (f / "flow.json").write_text("[1]"), "has another format"),
     "text for JSON": (lambda f: (f / "flow.json").write_text("hello"), "cannot be read"),
     "bytes for JSON": (lambda f: (f / "flow.json").write_bytes(b"\xff\xfe"), "cannot be read"),
+    "nested JSON": (
+        lambda f: (f / "flow.json").write_text("[" * 100_000 + "]" * 100_000),
+        "flow.json cannot be read: its values are nested too deeply",
+    ),
+    "a folder for tensors": (
+        lambda f: ((f / "tensors.safetensors").unlink(), (f / "tensors.safetensors").mkdir()),
+        "tensors.safetensors is a folder, not a file",
+    ),
+    "no digest of the tensors": (lambda f: sign(f, without="tensors_sha256"), "belongs to another"),
+    "brain floats": (lambda f: sign(f, torch.bfloat16), "of type bfloat16, which a flow does not"),
+    "complex numbers": (lambda f: sign(f, torch.complex64), "of type complex64, which a flow"),
     "foreign file": (
         lambda f: (f / "notes.txt").write_text("x"),
         "belong to a flow: notes.txt",

@@ -103,6 +103,44 @@ def test_a_constant_velocity_is_followed_exactly():
     torch.testing.assert_close(end, 80 / 81 * noise + 80 / 81 * u, rtol=0, atol=1e-3)
 
 
+class Recording:
+    """A guide that adds slope 1 at the start of a step and 3 at its end, and noise before one."""
+
+    def __init__(self):
+        self.calls = []
+
+    def add_noise(self, step, n_steps, sigma, x):
+        self.calls.append((step, 0, *sigma.tolist()))
+        assert n_steps == 3
+        return (sigma + torch.tensor([0.0, 5.0]), x + 100) if step == 1 else (sigma, x)
+
+    def slope_correction(self, step, order, sigma, x):
+        self.calls.append((step, order, *sigma.tolist()))
+        return torch.full_like(x, 2.0 * order - 1)
+
+
+def test_a_guide_adds_noise_before_steps_and_to_both_slopes_of_each():
+    """Where v = x / t, nothing but the guide moves x: by -3 down from 80, and -1 in the last step.
+
+    Its level of noise may differ between rows: the second goes 5 further in the second step.
+    """
+    guide, levels = Recording(), noise_levels(3).tolist()
+    noise = torch.tensor([[1.0], [-2.0]], dtype=torch.float64)
+    end = heun(lambda t, x: x / t[:, None], noise, n_steps=3, guide=guide).end
+    moved = end - (80 * noise + 100)
+    slid = 2 * (80 - 0.002) + 0.002
+    torch.testing.assert_close(moved[:, 0].tolist(), [-slid, -slid - 10])
+    first, second, last, zero = levels
+    torch.testing.assert_close(
+        guide.calls,
+        [
+            (0, 0, first, first), (0, 1, first, first), (0, 2, second, second),
+            (1, 0, second, second), (1, 1, second, second + 5), (1, 2, last, last),
+            (2, 0, last, last), (2, 1, last, last),
+        ],
+    )  # fmt: skip
+
+
 def test_it_is_a_solver_by_name():
     noise = torch.ones((1, 1), dtype=torch.float64)
     by_name = solve(gaussian, noise, [0.0, 1.0], solver="edm-heun", n_steps=14, rho=90.0)

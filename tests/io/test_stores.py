@@ -1,7 +1,6 @@
 """Cells that are opened and not read, and copied on disk."""
 
 import shutil
-import sys
 from operator import attrgetter
 
 import anndata
@@ -15,7 +14,6 @@ from scipy import sparse
 import cellflow as cf
 from cellflow import FileError, InputError
 from cellflow.io import (
-    check_cells_target,
     open_cells,
     read_h5ad,
     time_key_of,
@@ -38,7 +36,6 @@ def file(semrau, tmp_path):
 
 @pytest.fixture
 def zarr_store(file, tmp_path):
-    pytest.importorskip("zarr")
     anndata.read_h5ad(file).write_zarr(tmp_path / "cells.zarr")
     return tmp_path / "cells.zarr"
 
@@ -172,13 +169,6 @@ def test_a_store_is_replaced_and_a_zipped_folder_is_read(course, tmp_path):
         assert reader(tmp_path / "o.zarr.zip").n_obs == 9
 
 
-def test_without_zarr_stores_are_refused_before_the_work(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "zarr", None)
-    for name in ("o.zarr", "o.zarr.zip"):
-        with pytest.raises(FileError, match="needs the package zarr: pip install"):
-            check_cells_target(tmp_path / name, overwrite=False)
-
-
 def test_hdf5_with_the_name_of_a_zip_is_named_damaged(course, tmp_path):
     write_h5ad(course, tmp_path / "o.h5ad")
     (tmp_path / "o.h5ad").rename(tmp_path / "o.zarr.zip")
@@ -246,7 +236,6 @@ def test_commands_take_a_zarr_store(run, zarr_store):
 )
 @pytest.mark.parametrize(("start", "end"), [(".h5ad", ".zarr.zip"), (".zarr", ".h5ad")])
 def test_empty_and_odd_matrices_are_copied_between_formats(x, start, end, tmp_path):
-    pytest.importorskip("zarr")
     obs = pd.DataFrame({"day": [0, 1] * 3}, index=list("abcdef"))
     uns = {"none": np.array([]), "words": np.array(["a", "b"], dtype=object)}
     uns["records"] = np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f4")])

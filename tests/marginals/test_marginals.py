@@ -196,6 +196,8 @@ def test_rows_of_what_is_stored_and_its_place_keep_the_reading(stored, generator
 
 def test_bytes_have_as_many_dimensions_as_their_points(stored):
     assert stored.dim == stored.points.shape[1] == 3
+    assert stored.is_transformed
+    assert not Population.of(stored.points).is_transformed
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

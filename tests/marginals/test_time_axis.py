@@ -7,11 +7,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
 
 from cellflow import InputError
-from cellflow.marginals import TimeAxis, fit_time_axis
+from cellflow.marginals import ExtrapolatedTimeAxis, TimeAxis, fit_time_axis
 
-steps = st.lists(st.tuples(st.floats(0.1, 50), st.floats(0, 9)), min_size=1, max_size=6)
+lengths_of_intervals = st.just(0.0) | st.floats(1e-9, 9)
+steps = st.lists(st.tuples(st.floats(0.1, 50), lengths_of_intervals), min_size=1, max_size=6)
 
 
 def axis_of(steps, start=0.0, pace=1.0, unit=1.0):
@@ -68,6 +70,47 @@ def test_a_course_tells_how_much_it_slows_down(exponent):
         assert axis.to_flow(5.0) == pytest.approx(2.5, abs=0.03)
 
 
+@pytest.mark.parametrize("ratio", [0.01, 1.0, 1.6, 2.1, 9.0])
+def test_the_exponent_is_the_least_squares_fit_with_its_prior(ratio):
+    """Two intervals, of lengths 1 and `ratio` in any unit: one residual, halved between them."""
+    axis = TimeAxis("learned", (0.0, 1.0, 3.0), (0.0, 0.2, 0.2 + 0.2 * ratio))
+
+    def loss(p):
+        u = np.array([0, 1, 3])
+        steps = np.diff(((1 + u) ** p - 1) / p)
+        return math.log(ratio * steps[0] / steps[1]) ** 2 / 2 / 0.3**2 + (p / 0.5) ** 2
+
+    exact = minimize_scalar(loss, bounds=(1e-9, 1), method="bounded").x
+    assert axis.exponent == pytest.approx(exact, abs=0.0051)
+    assert TimeAxis("index", (0.0, 1.0, 3.0)).exponent == 1
+
+
+def test_lengths_that_grow_as_the_logarithm_give_the_share_of_the_logarithm():
+    """Slowed time and length agree then; elapsed time has a quarter of the weight."""
+    axis = TimeAxis("learned", (0.0, 1.0, 3.0), (0.0, 1.0, 2.0))
+    for time in (1.5, 2.0, 2.9):
+        expected = 1 + 0.75 * math.log2((1 + time) / 2) + 0.25 * (time - 1) / 2
+        assert axis.to_flow(time) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_the_clock_goes_by_the_mean_of_both_sides_at_a_time_point(unit):
+    axis = TimeAxis("index", tuple(unit * time for time in (0.0, 1.0, 3.0, 4.0)))
+    rates = [axis.clock_rate(time) * unit for time in (*axis.times, 2 * unit)]
+    assert rates == pytest.approx([1, 0.75, 0.75, 1, 0.5], rel=1e-6)
+
+
+def test_beyond_its_times_a_clock_goes_on_as_in_the_nearest_interval():
+    axis = ExtrapolatedTimeAxis("index", (1.0, 2.0, 4.0, 9.0, 10.0))
+    times = [-1.0, 1.0, 3.0, 10.0, 12.0]
+    assert [axis.to_flow(time) for time in times] == pytest.approx([-2, 0, 1.5, 4, 6], abs=1e-12)
+    real = ExtrapolatedTimeAxis("real", (1.0, 2.0, 4.0))
+    assert real.to_flow(7.0) == pytest.approx(4)
+    learned = ExtrapolatedTimeAxis("learned", (0.0, 1.0, 3.0), (0.0, 1.0, 2.0))
+    assert learned.to_flow(5.0) == pytest.approx(3)
+    assert learned.to_flow(2.0) == TimeAxis("learned", learned.times, learned.lengths).to_flow(2.0)
+
+
 def test_where_cells_move_less_at_first_time_runs_later():
     """Lengths are interpolated so that a fast neighbouring interval draws movement to its side."""
     slow = TimeAxis("learned", (0.0, 1.0, 2.0, 3.0), (0.0, 5.0, 5.5, 11.0)).to_flow(1.5)
@@ -96,6 +139,24 @@ def test_samples_of_one_population_are_hardly_apart(generator):
     x = torch.randn((400, 3), generator=generator)
     axis = fit_time_axis("learned", (0.0, 1.0), x, np.repeat([0.0, 1.0], 200))
     assert axis.lengths[1] < 0.25
+
+
+@pytest.mark.parametrize(("dim", "power"), [(1, 1), (2, 1), (4, 0.5)])
+def test_the_noise_of_sampling_is_that_of_halves_times_a_power_of_two(dim, power):
+    """Two points a time, of spread a and b and `step` apart: all distances are known."""
+    for a, b, step in [(1.0, 3.0, 9.0), (2.0, 2.0, 0.1)]:
+        x = torch.zeros((4, dim), dtype=torch.float64)
+        x[:, 0] = torch.tensor([0, a, step, step + b])
+        axis = fit_time_axis("learned", (0.0, 1.0), x, np.array([0.0, 0, 1, 1]))
+        squared = (step**2 + (step + b - a) ** 2) / 2
+        above = squared - (a**2 + b**2) / 2 * 2**-power
+        assert axis.lengths[1] == pytest.approx(math.sqrt(max(above, 0.05 * squared)), rel=1e-5)
+
+
+def test_the_larger_of_two_samples_is_cut_to_the_smaller():
+    x = torch.tensor([[0.0], [2], [5], [5], [5], [5]], dtype=torch.float64)
+    axis = fit_time_axis("learned", (0.0, 1.0), x, np.array([0.0, 0, 1, 1, 1, 1]))
+    assert axis.lengths[1] == pytest.approx(math.sqrt((25 + 9) / 2 - 4 / 2 / 2), rel=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "lengths"), [("learned", ()), ("real", (0.0, 1.0))])
@@ -128,3 +189,9 @@ def test_times_that_are_time_points_but_for_rounding_have_their_place(times, n):
     places = [axis.to_flow(time) for time in np.linspace(times[0], times[-1], n)]
     assert np.isfinite(places).all()
     assert (np.diff(places) > 0).all()
+
+
+def test_intervals_that_vanish_beside_the_first_are_refused():
+    with pytest.raises(InputError, match="intervals too different for a learned clock"):
+        TimeAxis("learned", (-(2.0**62), 0.0, 1.0, 2.0), (0.0, 1.0, 2.0, 3.0))
+    assert TimeAxis("index", (-(2.0**62), 0.0, 1.0, 2.0)).to_flow(1.5) == 2.5

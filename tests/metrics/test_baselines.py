@@ -1,5 +1,7 @@
 """The held-out score as a whole."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,31 @@ def test_reference_is_the_mean_distance_of_the_halves(baselines):
         assert len(one) == len(other) == 20
         joined = np.concatenate([one.points, other.points])
         np.testing.assert_array_equal(np.sort(joined, 0), np.sort(baselines.real.points, 0))
+
+
+def test_references_are_written_out_for_the_quarters_of_eight_cells(rng):
+    """Both halves of a split are cut in two, and all six pairs of quarters compared."""
+    real = Cloud.of(rng.normal(size=(8, 1)))
+    found = Baselines.fit(real, {"midpoint": real}, 0)
+    halves, quarters = [], []
+    for pair in found.halves:
+        one, other = (half.points[:, 0] for half in pair)
+        halves.append(np.abs(np.sort(one) - np.sort(other)).mean())
+        four = [np.sort(points) for points in (one[:2], one[2:], other[:2], other[2:])]
+        quarters += [np.abs(a - b).mean() for a, b in combinations(four, 2)]
+    ratio = np.mean(halves) / np.mean(quarters)
+    deviations = np.array(halves) - np.mean(halves)
+    spread = np.sqrt(np.square(deviations).sum() / 4)
+    assert found.w1_reference == pytest.approx(ratio * np.mean(halves), rel=1e-9)
+    assert found.w1_reference_sd == pytest.approx(ratio * spread, rel=1e-9)
+
+
+def test_the_reference_of_fresh_cells_is_not_above_that_of_halves():
+    """With seed 37 four splits of five set the pairs apart: halves are farther than quarters."""
+    pairs = Cloud.of(np.array([[0.0], [0], [1], [1]]))
+    found = Baselines.fit(pairs, {"midpoint": pairs}, 37)
+    assert found.reference > 2 / 3
+    assert found.w1_reference == found.reference
 
 
 @pytest.mark.parametrize(("dim", "n"), [(1, 80), (2, 200), (5, 100)])

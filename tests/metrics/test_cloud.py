@@ -23,6 +23,8 @@ def test_a_weight_of_two_is_the_point_twice(rng):
 def test_shrinking_keeps_the_mean_and_scales_the_variance(factor):
     cloud = Cloud.of(np.random.default_rng(0).normal(size=(30, 2)) + 4)
     shrunken = cloud.shrink(factor)
+    lines = (cloud.points - cloud.mean) / (shrunken.points - cloud.mean)
+    np.testing.assert_allclose(lines, 1 / factor)
     assert mean_error(shrunken, cloud) == pytest.approx(0, abs=1e-12)
     assert var_ratio(shrunken, cloud) == pytest.approx(factor**2)
     change = abs(factor**2 - 1) * np.linalg.norm(cloud.covariance)

@@ -21,9 +21,9 @@ def test_energy_distance_on_a_line_against_scipy(seed, n, m):
 
 def test_mmd_of_two_points_by_hand():
     """One point against two: E k(x, x) = 1, and the bandwidths depend on the second cloud only."""
-    x, y = Cloud.of(np.array([[0.0]])), Cloud.of(np.array([[0.0], [2.0]]))
-    widths = np.array(distances.BANDWIDTHS) * 1.0  # the mean distance within y is 1
-    k = np.exp(-4 / (2 * widths**2)).mean()
+    x, y = Cloud.of(np.array([[0.0]])), Cloud.of(np.array([[0.0], [3.0]]))
+    widths = np.array([0.25, 0.5, 1, 2, 4]) * 1.5  # the mean distance within y
+    k = np.exp(-9 / (2 * widths**2)).mean()
     expected = 1 + (1 + k) / 2 - 2 * (1 + k) / 2
     assert mmd(x, y) == pytest.approx(np.sqrt(expected))
 

@@ -55,11 +55,11 @@ def test_half_a_circle_against_its_closed_form():
 
 
 def test_uneven_speed_costs_energy():
-    """x = t^2 on a line: the integral of (2 t)^2 is 4 / 3, and 1 / 3 of it in excess."""
+    """x = t^2 and 3 t^2: integrals of speeds squared are 4 / 3 and 12, a quarter in excess."""
     times = torch.linspace(0, 1, 2001, dtype=torch.float64)
-    trajectory = times.square()[:, None, None]
-    assert path_energy(trajectory, times) == pytest.approx(4 / 3, rel=1e-5)
-    assert straightness(trajectory, times) == pytest.approx(1 / 3, rel=1e-5)
+    trajectory = times.square()[:, None, None] * torch.tensor([[1.0], [3.0]])
+    assert path_energy(trajectory, times) == pytest.approx(20 / 3, rel=1e-5)
+    assert straightness(trajectory, times) == pytest.approx(5 / 3, rel=1e-5)
 
 
 @given(seed=st.integers(0, 2**31))

@@ -77,6 +77,26 @@ def test_the_midpoint_keeps_labels_and_what_lies_beside_the_points():
     assert apart.weights.sum() == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("aside", "ends"), [(2.9, [0, 3]), (3.1, [1.5, 1.5])])
+def test_what_lies_beside_the_points_adds_its_squared_distance(aside, ends):
+    """Two points 3 apart stay where they are if that costs 2 aside^2, less than 2 * 3^2."""
+    cloud = Cloud.of(np.array([[0.0], [3.0]]))
+    beside = np.array([[0.0], [aside]])
+    middle = midpoint(cloud, cloud, 0.5, beside=(beside, beside[::-1]))
+    assert sorted(middle.points.ravel()) == ends
+    middle = midpoint(cloud, cloud, 0.5, beside=(beside, beside))
+    assert sorted(middle.points.ravel()) == [0, 3]
+
+
+def test_the_midpoint_has_the_mean_mass_of_each_label():
+    masses = np.array([[1, 1, 2, 4], [3, 2, 2, 1]])
+    x, y = (Cloud.of(np.arange(4.0)[:, None], mass) for mass in masses)
+    labels = np.array([0, 0, 1, 1])
+    middle = midpoint(x, y, 0.5, labels=(labels, labels))
+    first = middle.weights[middle.points[:, 0] < 1.5].sum()
+    assert first == pytest.approx((2 / 8 + 5 / 8) / 2)
+
+
 def test_other_powers_are_refused(rng):
     x = Cloud.of(rng.normal(size=(3, 2)))
     with pytest.raises(InputError, match="unknown power '3'; valid: 1, 2"):

@@ -111,6 +111,14 @@ def test_values_of_augmentation_count_as_zero_where_they_are_absent(generator):
         net(t, x, torch.ones(4, 3))
 
 
+@pytest.mark.parametrize("n", [2, 10])
+def test_classes_have_a_mean_square_of_one_however_many_there_are(n):
+    net, seen = SongUNet(**TINY, condition_dim=n), []
+    net.covariates.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    net(torch.zeros(n), torch.zeros(n, 64), torch.eye(n))
+    torch.testing.assert_close(seen[0].square().mean(dim=1), torch.ones(n))
+
+
 def test_augmentation_alone_needs_no_classes(generator):
     net = SongUNet(**TINY, augment_dim=3, generator=generator).eval()
     t, x = torch.rand(4, generator=generator), torch.randn((4, 64), generator=generator)

@@ -6,14 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from cellflow import recipe
+from cellflow import method, recipe
 from cellflow._batch import Batch, Pairs
 from cellflow.couplings import IndependentCoupling
-from cellflow.marginals import Gaussian
+from cellflow.marginals import Gaussian, Marginals, Population
 from cellflow.nets import Fields, Preconditioning
 from cellflow.objectives import EDM
 from cellflow.paths import StraightPath
 from cellflow.training import Trainer
+from cellflow.training.builders import OBJECTIVE_BUILDERS
+from cellflow.training.context import Fit
 from tests.seeds import seeded
 
 
@@ -80,6 +82,19 @@ def test_levels_are_log_normal():
     assert float(levels.log().std()) == pytest.approx(1.5, abs=0.03)
     median = float(levels.median())
     assert median == pytest.approx(math.exp(-0.7), rel=0.04)
+
+
+def test_a_fit_weighs_levels_by_the_spread_of_its_points():
+    """Where nets have no scale of their own, the best denoiser leaves one at the fit's levels."""
+    chosen = method("edm", p_mean=1.0, p_std=0.2)
+    ends = Marginals((0.0, 1.0), (Gaussian(torch.zeros(1, 3)), Population.of(torch.zeros(2, 3))))
+    fit = Fit(ends, chosen, recipe("default"), torch.zeros(3), 2.0, seeded())
+    objective = OBJECTIVE_BUILDERS["edm"](fit, chosen.objective, StraightPath(0.0))
+    best = objective.loss(Fields({"velocity": Best(2.0)}), pairs_of(20_000, 2.0), seeded())
+    assert float(best) == pytest.approx(1, abs=0.03)
+    logs = objective.levels(torch.zeros(9000), seeded()).log()
+    assert float(logs.mean()) == pytest.approx(1, abs=0.01)
+    assert float(logs.std()) == pytest.approx(0.2, abs=0.01)
 
 
 def test_levels_say_nothing_of_who_is_paired_with_whom():

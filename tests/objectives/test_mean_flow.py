@@ -1,6 +1,7 @@
 """Mean flows against average velocities that are known."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from cellflow.nets import Fields
 from cellflow.objectives import LogitNormal, MeanFlow, VelocityRegression, uniform_times
 from cellflow.paths import PathSample, StraightPath
 from cellflow.training import Trainer
+from tests.seeds import seeded
 
 
 def spread(t, s):
@@ -141,6 +143,18 @@ def test_the_regressed_average_and_its_derivative_have_one_dropout_and_one_preci
     with torch.random.fork_rng([]), torch.autocast("cpu", torch.bfloat16):
         loss = objective.loss(Fields({"average": Dropped()}), pairs, generator)
     assert float(loss.detach()) == 0
+
+
+def test_errors_are_in_units_of_the_data(generator):
+    """The closed form is linear in x: ten times the data lose the same in ten times the unit."""
+    ends = [Gaussian(torch.zeros(1, 1, dtype=torch.float64), scale) for scale in (1.0, 0.5)]
+    pairs = IndependentCoupling(*ends).sample(40, generator)
+    larger = replace(pairs, x0=10 * pairs.x0, x1=10 * pairs.x1)
+    small, large = (
+        MeanFlow(StraightPath(0.0), unit=unit).loss(fields(0.8), each, seeded(3))
+        for unit, each in ((1.0, pairs), (10.0, larger))
+    )
+    torch.testing.assert_close(small, large)
 
 
 def test_adaptive_weight_bounds_the_loss_of_each_row(generator):

@@ -4,12 +4,18 @@ import pytest
 import torch
 from torch import nn
 
+from cellflow import method, recipe
 from cellflow._batch import Batch, Pairs
 from cellflow.couplings import IndependentCoupling
-from cellflow.marginals import Gaussian, Population
+from cellflow.marginals import Gaussian, Marginals, Population
 from cellflow.nets import Fields
 from cellflow.objectives import VelocityRegression, condition_at, uniform_times
 from cellflow.paths import BridgePath, PathSample, StraightPath
+from cellflow.training.builders import OBJECTIVE_BUILDERS
+from cellflow.training.context import Fit
+from tests.seeds import seeded
+
+ENDS = (Population.of(torch.zeros(2, 2)),) * 2
 
 
 class Fixed(nn.Module):
@@ -27,6 +33,14 @@ def pairs_of(rate=None, n=400):
     """Everything moves by (2, 2) in two units of time."""
     x0 = torch.zeros((n, 2), dtype=torch.float64)
     return Pairs.over((1.0, 3.0), Batch(x0, rate=rate), Batch(x0 + 2))
+
+
+def made(name, path, **weights):
+    """The objective of a fit with these weights."""
+    preset = {"growth": "default", "velocity-score": "sf2m"}[name]
+    chosen = method(preset, **weights)
+    fit = Fit(Marginals((0.0, 1.0), ENDS), chosen, recipe("default"), torch.zeros(2), 1.0, seeded())
+    return OBJECTIVE_BUILDERS[name](fit, chosen.objective, path)
 
 
 def test_the_right_velocity_leaves_nothing(generator):
@@ -57,7 +71,7 @@ def test_a_score_adds_its_error_where_there_is_a_net_for_it(generator):
 
     def loss(nets, weight=1.0):
         g = torch.Generator().manual_seed(2)
-        return float(VelocityRegression(path, score_weight=weight).loss(Fields(nets), PAIRS, g))
+        return float(made("velocity-score", path, score_weight=weight).loss(Fields(nets), PAIRS, g))
 
     PAIRS = pairs_of(n=20_000)
     extra = loss({**net, "score": Fixed(0.0)}) - loss(net)
@@ -73,6 +87,8 @@ def test_growth_is_learned_and_rows_count_by_their_mass(generator):
     objective = VelocityRegression(StraightPath(0.0))
     loss = objective.loss(Fields(nets), pairs_of(rate), generator)
     assert float(loss) == pytest.approx(0.5)
+    double = made("growth", StraightPath(0.0), growth_weight=2.0)
+    assert float(double.loss(Fields(nets), pairs_of(rate), generator)) == pytest.approx(1)
     nets["growth"] = Fixed(0.0, width=1)
     # The others weigh exp(t - 3), a mean of (1 - e^-2) / 2 over the interval.
     loss = objective.loss(Fields(nets), pairs_of(rate), generator)

@@ -1,5 +1,7 @@
 """The bent path against finite differences, the net that bends it, and RBF metrics of cells."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from cellflow._batch import Batch, Pairs
 from cellflow._errors import InputError
 from cellflow.nets import GeopathNet
-from cellflow.paths import StraightPath
+from cellflow.paths import StraightPath, riemannian
 from cellflow.paths.land import LandMetric
 from cellflow.paths.metric_path import MetricPath
 from cellflow.paths.riemannian import IntervalMetrics, RBFMetric, share_sparser
@@ -179,6 +181,57 @@ def test_functions_sum_to_about_one_on_cells_and_to_nothing_elsewhere(generator)
     assert float(inside.mean()) == pytest.approx(1 / metric.epsilon, rel=0.05)
     assert float(inside.mean() / on_cells.median()) == pytest.approx(1 + 9, rel=0.15)
     torch.testing.assert_close(on_cells[:, 0], on_cells[:, 1])
+
+
+@pytest.mark.parametrize(("kappa", "least"), [(0.3, 0.1), (0.1, 0.99)])
+def test_epsilon_is_what_the_error_leaves_over_the_contrast(kappa, least, generator):
+    """Two cells around one centre: h = W exp(-1 / (4 kappa^2)) at both, far from 1 for small kappa.
+
+    The error counts up to 0.99.
+    """
+    cells = torch.tensor([[-3.0], [3.0]], dtype=torch.float64)
+    metric = RBFMetric.fit(cells, generator, kappa=kappa, contrast=4.0)
+    h = float(metric.weights[0]) * math.exp(-1 / (4 * kappa**2))
+    error = min((1 - h) ** 2, 0.99)
+    assert error >= least
+    assert metric.epsilon == pytest.approx((1 - error) / 4)
+
+
+@pytest.mark.parametrize("kappa", [0.3, 2.0])
+def test_weights_are_those_of_adam_until_the_error_has_risen_for_five_passes(
+    kappa, generator, monkeypatch
+):
+    """One weight W from 1/2, for two cells of one function value: 200 passes of one step each.
+
+    For small kappa the best W is out of reach, for large it is passed.
+    """
+    monkeypatch.setattr(torch, "rand", lambda n, **options: torch.full((n,), 0.5).double())
+    cells = torch.tensor([[-3.0], [3.0]], dtype=torch.float64)
+    metric = RBFMetric.fit(cells, generator, kappa=kappa)
+    value = math.exp(-1 / (4 * kappa**2))
+    weight = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+    optimiser, weights = torch.optim.Adam([weight], lr=1e-2), []
+    for _ in range(200):
+        optimiser.zero_grad()
+        (1 - value * weight).square().backward()
+        optimiser.step()
+        weights.append(weight.item())
+    errors = [(1 - value * each) ** 2 for each in weights]
+    rising = [k for k in range(199) if errors[k + 1] > errors[k]]
+    assert bool(rising) == (kappa == 2)
+    last = rising[0] + 5 if rising else 199
+    assert float(metric.weights[0]) == pytest.approx(weights[last])
+
+
+def test_a_tenth_of_the_cells_validates_and_the_others_come_in_batches_of_128(
+    generator, monkeypatch
+):
+    sizes, error = [], riemannian._error
+    monkeypatch.setattr(
+        riemannian, "_error", lambda rows, weights: sizes.append(len(rows)) or error(rows, weights)
+    )
+    RBFMetric.fit(normal((301, 2), generator), generator, n_centres=1)
+    assert sizes[:8] == [128, 128, 15, 30] * 2
 
 
 def test_weights_lower_the_error_of_the_sum_and_stay_positive(generator):

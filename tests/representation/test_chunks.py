@@ -13,6 +13,7 @@ from cellflow.io import open_cells
 from cellflow.representation import RepresentationSettings, chunks, fit_representation, fitting
 from cellflow.representation.chunks import (
     cluster_at,
+    is_dask,
     map_chunks,
     moments,
     open_expression,
@@ -192,5 +193,15 @@ def test_entries_outside_a_sparse_matrix_are_named_before_scipy_crashes(bad, kin
     for layer, name in ((None, "the expression matrix"), ("counts", "layer 'counts'")):
         with pytest.raises(InputError, match=f"{name} is damaged: it has an entry at {where}"):
             cf.pp.embed(open_cells(tmp_path / "a.h5ad"), layer=layer)
-    with pytest.raises(InputError, match="is damaged"):
-        next(map_chunks(open_cells(tmp_path / "a.h5ad").X, lambda x: x.sum()))
+
+
+def test_entries_outside_are_named_in_each_chunk(tmp_path, small_parts):
+    adata = AnnData(sparse.csr_matrix(np.ones((30, 20), np.float32)))
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    with h5py.File(tmp_path / "a.h5ad", "r+") as file:
+        file["X/indices"][-1] = 10**9
+    x = open_expression(open_cells(tmp_path / "a.h5ad"), None)
+    assert is_dask(x)
+    for read in (x[:, ::2].compute, lambda: list(map_chunks(x, lambda x: x.sum()))):
+        with pytest.raises(InputError, match="is damaged: it has an entry at column"):
+            read()

@@ -3,6 +3,7 @@
 import shutil
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -142,11 +143,15 @@ REFUSED = {
     ),
     "text for points": (
         lambda: with_points(course(), lambda x: x.astype(str)),
-        r"obsm\['X_pca'\] must be a numeric matrix .* shape \(60, 3\) of <U",
+        r"obsm\['X_pca'\] must have numbers, got values of type <U",
     ),
     "complex points": (
         lambda: with_points(course(), lambda x: x + 1j),
-        r"obsm\['X_pca'\] must be a numeric matrix .* shape \(60, 3\) of complex128",
+        r"obsm\['X_pca'\] must have numbers, got values of type complex128",
+    ),
+    "complex times": (
+        lambda: with_days(course(), course().obs["day"].to_numpy() + 0j),
+        r"obs\['day'\] has values that are not times: .*0j",
     ),
     "numbers that single precision does not have": (
         lambda: with_points(course(), at(4, 1, 1e200)),
@@ -181,6 +186,18 @@ REFUSED = {
     ),
     "no cells": (lambda: course((0, 0, 0)), r"obs\['day'\] is empty: the data have no cells"),
 }
+
+
+def test_an_embedding_of_one_axis_is_refused(tmp_path):
+    path = tmp_path / "a.h5ad"
+    cf.io.write_h5ad(course(), path)
+    with h5py.File(path, "r+") as file:
+        attributes, line = dict(file["obsm/X_pca"].attrs), file["obsm/X_pca"][:, 0]
+        del file["obsm/X_pca"]
+        file["obsm"].create_dataset("X_pca", data=line).attrs.update(attributes)
+    message = r"obsm\['X_pca'\] must be a matrix of cells by dimensions, got the shape \(60,\)"
+    with pytest.raises(InputError, match=message):
+        cf.tl.fit(cf.io.open_cells(path), use_rep="X_pca", recipe=SMALL, progress=False)
 
 
 @pytest.mark.parametrize("trap", REFUSED)

@@ -10,8 +10,9 @@ import torch
 
 import cellflow as cf
 from cellflow.couplings import exact_full_coupling
-from cellflow.marginals import Population
+from cellflow.marginals import Population, TimeAxis
 from cellflow.tl import _plan_transitions
+from cellflow.tl._time_course import TimeCourse
 from tests.flows import course_of, flow_of, fork, forking, known_flow, to_the_right
 
 
@@ -137,6 +138,8 @@ def test_cells_that_grow_have_more_descendants(ladder):
     expected = [2 / 3, 1 / 3, 0, 0, 0]
     found = ladder.obs["cellflow_descendants"]
     np.testing.assert_allclose(found[5:10], expected, rtol=1e-5)
+    cf.tl.ancestors(ladder, grown, "rung=a,b & day=1", 0, by="flow", n_neighbors=1)
+    np.testing.assert_allclose(ladder.obs["cellflow_ancestors"][:5], [0.5, 0.5, 0, 0, 0])
     more = course_of(
         [*ladder.obsm["X_pca"][:10], (1, 0.1)], [0] * 5 + [1] * 6, rung=list("abcdeabcdea")
     )
@@ -226,11 +229,36 @@ def test_cells_descend_within_their_arm(arms, monkeypatch, key, by):
 
 
 @ALL
+def test_all_cells_of_a_group_have_as_many_ancestors(arms, by):
+    """Six cells of one arm and three of the other, which are coupled apart."""
+    arms = arms[[k for k in range(36) if k not in (31, 33, 35)]].copy()
+    cf.tl.ancestors(arms, within(arms, "label_key"), "day=2", 1, by=by)
+    shares = arms.obs.groupby("arm")["cellflow_ancestors"].sum()
+    np.testing.assert_allclose(shares, [6 / 9, 3 / 9])
+
+
+def test_plans_weigh_cells_by_what_they_grow_to_in_elapsed_time(ladder):
+    """From day 1 to day 4 a cell that grows at 0.5 a day becomes exp(1.5), on any clock."""
+    ladder.obs["day"] = np.repeat([0.0, 1.0, 4.0], 5)
+    ladder.obs["rate"] = np.where(ladder.obs["rung"] == "a", 0.5, 0.0)
+    nets = known_flow(ladder, to_the_right).nets
+    flow = flow_of(ladder, nets, method=cf.method(growth="rates"), growth_key="rate")
+    for clock in ("real", "index"):
+        clocked = replace(flow, axis=TimeAxis(clock, (0.0, 1.0, 4.0)))
+        course = TimeCourse.read(ladder, clocked, None)
+        source, _ = _plan_transitions.CouplingTransitions(course, 0)._populations(1.0, 4.0)
+        expected = np.array([np.exp(1.5), 1, 1, 1, 1]) / (np.exp(1.5) + 4)
+        np.testing.assert_allclose(source.masses, expected, rtol=1e-5)
+
+
+@ALL
 def test_an_arm_that_ends_has_no_fate(arms, by):
     arms.obs.loc[arms.obs["day"] == 2, "arm"] = "ctrl"
     cf.tl.fates(arms, within(arms, "label_key"), "arm", cells="day=1", by=by)
     found = arms.obsm["fate_probabilities"][12:24, 0]
     np.testing.assert_array_equal(found, [1, np.nan] * 6)
+    table = cf.tl.transitions(arms, within(arms, "label_key"), "arm", by=by)
+    assert table.groupby("source_time")["mass"].sum().tolist() == pytest.approx([1, 1])
     with pytest.raises(cf.InputError, match="have no relatives at time 2"):
         cf.tl.descendants(arms, within(arms, "label_key"), "arm=drug & day=1", 2, by=by)
 

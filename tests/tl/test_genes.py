@@ -1,5 +1,7 @@
 """Growth, trends and drivers of flows whose answers are known."""
 
+from dataclasses import replace
+
 import anndata
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ from scipy import sparse, stats
 
 import cellflow as cf
 from cellflow.io import read_table, write_table
+from cellflow.marginals import TimeAxis
 from cellflow.pl._colours import group_colours
 from cellflow.representation import LinearMap, Representation, read_slots, write_slots
 from tests.linear_flows import linear_flow
@@ -64,6 +67,10 @@ def test_jacobian_of_a_linear_flow_is_its_matrix_between_genes(measured, regulat
         np.testing.assert_allclose(found, REGULATION, atol=1e-4)
     first = table.iloc[0]
     assert (first["regulator"], first["target"]) == ("B", "A")
+    # Two intervals in four days: half as fast in elapsed time.
+    slow = replace(regulated, axis=TimeAxis("real", (0.0, 1.0, 4.0)))
+    halved = cf.tl.drivers(measured, flow=slow, method="jacobian", by="type")["effect"]
+    np.testing.assert_allclose(halved, table["effect"] / 2, atol=1e-6)
     assert len(cf.tl.drivers(measured, flow=regulated, method="jacobian", n_top=3)) == 3
     chosen = cf.tl.drivers(measured, flow=regulated, method="jacobian", genes=["A", "C"])
     assert set(chosen["regulator"]) == {"A", "C"}
@@ -118,8 +125,11 @@ def test_p_is_that_of_the_fate_and_not_of_its_probability(measured, rng):
     assert table.loc["slope", "correlation"] > mean
     assert table.loc["weak", "correlation"] > 0.95
     assert table.loc["weak", "p"] > 0.9
+    other = cf.tl.drivers(measured, genes="A").set_index("group")
     for name in ("sure", "score"):
         assert table.loc[name, "p"] == pytest.approx(stats.pearsonr(gene, fates[name])[1], abs=1e-9)
+        expected = stats.pearsonr(measured.X[:, 0], fates[name])[1]
+        assert other.loc[name, "p"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_no_gene_drives_a_fate_that_is_not_drawn_yet(quick):

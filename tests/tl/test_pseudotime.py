@@ -3,8 +3,12 @@
 import anndata
 import numpy as np
 import pytest
+import torch
 
 import cellflow as cf
+from cellflow.tl._pseudotime import _Reference
+from cellflow.tl._time_course import TimeCourse
+from tests.flows import known_flow, to_the_right
 from tests.linear_flows import linear_flow
 
 SPEED = 3.0
@@ -53,6 +57,28 @@ def test_cells_of_unknown_time_are_placed_in_a_course(drift, flow):
     unknown = anndata.AnnData(obsm={"X_pca": np.array([[4.5, 0.0], [9.0, 0.0]])})
     cf.tl.pseudotime(unknown, flow, course=drift)
     np.testing.assert_allclose(unknown.obs["cellflow_pseudotime"], [1.5, 3.0], atol=0.15)
+
+
+def test_predicted_cells_are_those_of_each_interval_evenly_by_their_mass(drift):
+    """Mass grows above the axis: cells moved on are from above, and those moved back from below."""
+    flow = known_flow(
+        drift, to_the_right, method="wfr-fm", growth=lambda t, x: 900.0 * torch.sign(x[:, 1])
+    )
+    course = TimeCourse.read(drift, flow, None)
+    predicted = _Reference.predict(course, np.random.default_rng(0))
+    middles = predicted.times.reshape(3, -1).mean(axis=1)
+    np.testing.assert_allclose(middles, [0.5, 1.5, 3.0])
+    moved_on = drift.obs["day"].to_numpy()[predicted.rows] < predicted.times
+    above = drift.obsm["X_pca"][predicted.rows, 1] > 0
+    assert 0 < moved_on.mean() < 1
+    np.testing.assert_array_equal(above, moved_on)
+
+
+def test_the_time_of_a_cell_is_not_taken_from_its_own_path():
+    points = np.array([[0.0], [0.1], [5.0], [6.0]])
+    predicted = _Reference(points, np.arange(4.0), np.array([7, 8, 9, 9]), np.arange(4.0))
+    found = predicted.mean_time(np.zeros((2, 1)), np.array([7, -1]), 2)
+    assert found.tolist() == [(1 + 2) / 2, (0 + 1) / 2]
 
 
 def test_same_seed_same_time(drift, flow):

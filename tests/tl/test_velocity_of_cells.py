@@ -88,6 +88,23 @@ def test_on_a_curved_basis_arrows_point_where_the_cells_go(course, rng):
     assert np.abs(arrows[:, 1].mean()) < 0.05 < arrows[:, 0].mean()
 
 
+def test_arrows_are_mean_directions_to_neighbours_weighted_by_the_angle(course, flow):
+    """By its definition: exp(10 cos) of the angle to the velocity, minus the unweighted mean."""
+    x = course.obsm["X_pca"]
+    plot = course.obsm["X_umap"] = np.stack([np.tanh(x[:, 0] / 2), x[:, 1] ** 3], axis=1)
+    cf.tl.velocity(course, flow, basis="umap", n_neighbors=12, n_smooth=1)
+    for i in (0, 100, 239):
+        near = np.delete(np.arange(240), i)
+        near = near[np.linalg.norm(x[near] - x[i], axis=1).argsort()[:12]]
+        way, shown = (each[near] - each[i] for each in (x, plot))
+        speed = MATRIX @ x[i] + SHIFT
+        cosines = way @ speed / np.linalg.norm(way, axis=1) / np.linalg.norm(speed)
+        weights = np.exp(10 * cosines) / np.exp(10 * cosines).sum()
+        directions = shown / np.linalg.norm(shown, axis=1, keepdims=True)
+        expected = weights @ directions - directions.mean(axis=0)
+        np.testing.assert_allclose(course.obsm["velocity_umap"][i], expected, atol=1e-4)
+
+
 def test_genes_and_every_slot_come_back_from_a_file(semrau, quick, tmp_path):
     cf.pp.embed(semrau, n_dims=5, whiten=True)
     flow = cf.tl.fit(semrau, recipe=quick, progress=False)

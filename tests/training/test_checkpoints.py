@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from cellflow import FileError, InputError, _tensors, method
+from cellflow import FileError, InputError, _tensors, method, tl
 from cellflow.marginals import Gaussian, Marginals, TimeAxis
 from cellflow.training import Checkpoint, Every, callbacks, fit_flow, make_checkpoint, trainer
 from cellflow.training.checkpoints import State
@@ -172,12 +172,18 @@ def test_steps_between_checkpoints_are_a_positive_number(every):
 
 
 def test_a_path_is_a_checkpoint_with_the_defaults():
-    assert make_checkpoint(None, {}) is None
-    assert make_checkpoint("state", {"seed": 1}) == Checkpoint(Path("state"), identity={"seed": 1})
+    assert make_checkpoint(None) is None
+    assert make_checkpoint("state") == Checkpoint(Path("state"))
     given = Checkpoint("state", 7, resume=True)
-    assert make_checkpoint(given, {"seed": 1}) == Checkpoint(
-        "state", 7, resume=True, identity={"seed": 1}
-    )
+    assert make_checkpoint(given) == given
+
+
+def test_a_damaged_checkpoint_is_told_before_the_work(course, quick, tmp_path, monkeypatch):
+    path = tmp_path / "state"
+    path.write_bytes(b"no tensors")
+    monkeypatch.setattr(tl._fit, "points_of", lambda *_: pytest.fail("cells are read"))
+    with pytest.raises(FileError, match="cannot be read as a checkpoint"):
+        tl.fit(course, use_rep="X_pca", recipe=quick, checkpoint=Checkpoint(path, resume=True))
 
 
 # The file
@@ -314,7 +320,7 @@ def test_nothing_is_unpickled(kept, tmp_path):
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_folder_in_the_place_of_the_file_is_named(tmp_path, kind):
     with pytest.raises(FileError, match="is a folder, and a checkpoint is a file"):
-        make_checkpoint(kind(tmp_path), {})
+        make_checkpoint(kind(tmp_path))
 
 
 def test_a_state_of_other_settings_is_refused_with_their_names(kept):

@@ -3,6 +3,7 @@
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from cellflow.marginals import Marginals, Population, TimeAxis
 from cellflow.methods.parts import COUPLINGS
 from cellflow.methods.presets import PRESETS
 from cellflow.training import fit_flow
+from cellflow.training.builders import COUPLING_BUILDERS
 from cellflow.training.context import Fit
 from cellflow.training.time_course import check_side_columns, course_coupling
 from tests.trainings import DEVICE
@@ -207,6 +209,40 @@ def test_a_population_grows_by_its_evidence_alone(evidence, growth, labelled, ge
     assert float(pairs.m1.mean() / pairs.m0.mean()) == pytest.approx(growth, rel=0.03)
 
 
+#: Those of cells, and settings that are given in units of the points.
+UNITS = {
+    **{name: {} for name in sorted(set(PRESETS) - DENOISERS - TUNING - {"ot-mfm"})},
+    "ot-mfm": {"geopath_steps": 3, "land_bends": "all", "land_gamma": 0.5},
+    "wfr-fm of delta": {"delta": 1.0},
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_neither_the_unit_of_points_nor_their_origin_matters(name):
+    """What is learned of 8 x + 16 is what is learned of x, in other units."""
+    chosen = method(name.split(" of ")[0], **UNITS[name])
+    short = recipe(
+        "default", n_steps=4, learning_rate=0.03, batch_size=32, net={"width": 8},
+        coupling_batch_size=32,
+    )  # fmt: skip
+    found = []
+    for unit, origin in ((1.0, 0.0), (8.0, 16.0)):
+        cells = [unit * each.points + origin for each in moving(n=40).populations]
+        marginals = Marginals((0.0, 1.0, 3.0), tuple(map(Population.of, cells)))
+        flow = fitted(marginals, chosen, recipe=short)
+        moved = flow.trajectory(cells[1], [1.0, 2.0], n_steps=2)
+        numbers = {
+            "end": (moved.end - origin) / unit,
+            "log_mass": moved.log_mass[-1],
+            "diffusion": torch.tensor(flow.record.diffusion) / unit,
+            "delta": torch.tensor(flow.record.wfr_length_scale or 0.0) / unit,
+        }
+        if "score" in flow.nets.roles:
+            numbers["score"] = flow.nets.score(torch.ones(40), cells[1]).detach() / unit
+        found.append(numbers)
+    torch.testing.assert_close(*found, rtol=0, atol=2e-3)
+
+
 @pytest.mark.parametrize(
     "chosen",
     [
@@ -300,19 +336,45 @@ def test_what_a_coupling_would_not_see_is_refused(columns, changes, message, gen
         course_coupling(fit)
 
 
-def test_epsilon_is_in_units_of_the_coordinates_that_costs_are_taken_on():
+@pytest.mark.parametrize("changes", [{"coupling": "entropic"}, {"coupling": "low-rank", "rank": 5}])
+def test_epsilon_is_in_units_of_the_coordinates_that_costs_are_taken_on(changes):
     """Features in other units leave the pairs as they are."""
     g = torch.Generator().manual_seed(0)
     x, y = torch.randn((2, 64, 2), generator=g)
     served = []
     for unit in (1.0, 1 / 64, 64.0):
         ends = (Population.of(x, features=x * unit), Population.of(y, features=y * unit))
-        chosen = method("ot-cfm", coupling="entropic", epsilon=0.3)
+        chosen = method("ot-cfm", epsilon=0.3, **changes)
         marginals, generator = Marginals((0.0, 1.0), ends), torch.Generator().manual_seed(1)
         fit = Fit(marginals, chosen, SHORT, torch.zeros(2), 1.0, generator)
         served.append(course_coupling(fit).sample(640, generator))
     for other in served[1:]:
         assert float((other.x1 == served[0].x1).all(dim=1).float().mean()) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("changes", "epsilon"),
+    [
+        ({"coupling": "entropic", "epsilon": 0.3}, 0.3 * 7),
+        ({"coupling": "entropic", "path": "bridge", "sigma": 0.4}, 2 * (0.4 * 3) ** 2 * 2),
+        ({"coupling": "unbalanced", "epsilon": 0.3}, 0.3 * 7),
+        ({"coupling": "unbalanced"}, 0.01 * 5),
+    ],
+)
+def test_plans_fall_exponentially_with_the_cost_over_epsilon(changes, epsilon, generator):
+    """log P + C / epsilon has one term for each row and one for each column.
+
+    Epsilon is in units of costs, 7, or 2 sigma^2 T, or a hundredth of the mean cost.
+    """
+    chosen = method("ot-cfm", **changes)
+    sides = [Population.of(torch.zeros(n, 2)) for n in (6, 5)]
+    fit = Fit(Marginals((1.0, 3.0), tuple(sides)), chosen, SHORT, torch.zeros(2), 3.0, generator, 7)
+    coupling = COUPLING_BUILDERS[chosen.coupling.name](fit, chosen.coupling, *sides, (1.0, 3.0))
+    cost = torch.rand((6, 5), generator=generator, dtype=torch.float64)
+    cost = (5 + 0.1 * (cost - cost.mean())).numpy()
+    rest = np.log(coupling.solver(cost).matrix(6, 5)) + cost / epsilon
+    rest = rest - rest.mean(axis=0)
+    np.testing.assert_allclose(rest, rest[:, :1].repeat(5, axis=1), atol=1e-6)
 
 
 def test_labels_without_a_common_value_are_refused(generator):

@@ -83,6 +83,18 @@ def test_a_fit_takes_costs_on_components(source):
     assert other > 0.1
 
 
+def test_epsilon_is_that_of_squared_distances_in_units_of_the_costs():
+    """Shares are exp(-|x - y|^2 / E) times a factor for each point and each atom, E = 0.6 x 2."""
+    target = points(0)
+    potentials = load_or_fit_potentials(*fit(None, epsilon=0.6, cost_scale=2.0), NOISE, target)
+    x = points(5, n=7).points
+    (rows,) = potentials.tiles(x)
+    ((_, shares),) = potentials.shares(rows)
+    factors = shares.log() + torch.cdist(x, target.points).square() / 1.2
+    factors = factors - factors.mean(dim=0)
+    torch.testing.assert_close(factors, factors[:, :1].expand(7, 30), rtol=0, atol=1e-4)
+
+
 def test_kept_potentials_that_missed_the_threshold_are_warned_of_again(tmp_path):
     target = points(0, n=400)
     for _ in range(2):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cellflow import SolverError
 from cellflow.couplings import IndependentCoupling
 from cellflow.marginals import Gaussian, Population
-from cellflow.training import Callback, Checkpoint, Every, ProgressBar
+from cellflow.training import Callback, Checkpoint, Every, ProgressBar, trainer
 from cellflow.training.trainer import learning_rate
 from tests import trainings
 from tests.seeds import seeded
@@ -104,6 +104,26 @@ def test_the_step_size_rises_and_falls_as_the_recipe_says(warmup, n_steps, sched
 def test_a_step_size_is_never_negative_nor_over_that_of_the_recipe(warmup, n_steps, done):
     recipe = trainings.settings(n_steps=n_steps, warmup=warmup)
     assert 0 <= learning_rate(recipe, done) <= recipe.learning_rate
+
+
+class Counted:
+    """A loss that is the number of the step, and pulls no weight."""
+
+    steps = 0
+
+    def loss(self, net, pairs, generator):
+        self.steps += 1
+        return 0 * net.velocity(pairs.t0, pairs.x0).sum() + self.steps
+
+
+def test_weights_decay_on_their_own_and_readings_are_means_since_the_last_one(monkeypatch):
+    monkeypatch.setattr(trainer, "READ_EVERY", 3)
+    net = trainings.net()
+    before = [weights.detach().clone() for weights in net.parameters()]
+    numbers = {"learning_rate": 0.1, "weight_decay": 0.2, "schedule": "constant", "ema_decay": 0.0}
+    _, out = trained(net, objective=Counted(), n_steps=7, **numbers)
+    assert (out.history["step"], out.history["loss"]) == ([3, 6, 7], [2, 5, 7])
+    torch.testing.assert_close(list(net.parameters()), [0.98**7 * each for each in before])
 
 
 def test_long_gradients_are_cut_and_short_ones_left():

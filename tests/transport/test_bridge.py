@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 from scipy.special import logsumexp
 
 from cellflow.couplings import bridge_transitions
@@ -111,6 +112,36 @@ def test_a_row_spreads_over_the_share_of_cells(rng):
     rows = plan / plan.sum(axis=1, keepdims=True)
     perplexity = np.exp(-(rows * np.log(rows)).sum(axis=1).mean())
     assert perplexity / 300 == pytest.approx(SPREAD, rel=0.02)
+
+
+def test_the_strength_is_that_at_which_equal_rows_spread_over_three_of_ten_cells():
+    """Rows with cost 0 to one cell and c to nine, of known entropy; no limit by near cells."""
+    cost, none = 7.0 * (1 - np.eye(10)), np.zeros((10, 10))
+
+    def excess(epsilon):
+        other = 1 / (9 + np.exp(7 / epsilon))
+        own = 1 - 9 * other
+        return -(own * np.log(own) + 9 * other * np.log(other)) - np.log(3)
+
+    expected = brentq(excess, 0.5, 20)
+    assert choose_epsilon(cost, (none, none)) == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.mark.parametrize("stretch", [1.0, 10.0])
+def test_the_strength_is_at_most_a_share_of_the_cost_to_a_fifth_of_the_cells(stretch):
+    """On a circle of 11 cells both neighbours are the nearest fifth of the 10 others."""
+    angle = 2 * np.pi * np.arange(11) / 11
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    near = (2 * np.sin(np.pi / 11)) ** 2
+    costs = squared(circle, circle)
+    far = np.full((11, 11), 1e6)
+    limit = choose_epsilon(far, (costs, stretch**2 * costs))
+    assert limit == pytest.approx(0.6 * near * stretch, rel=1e-9)
+    # Cells that coincide say nothing: of one side alone, or of some cells of a side.
+    twins = np.repeat(circle, [3, *[1] * 10], axis=0)
+    twins = squared(twins, twins)
+    assert choose_epsilon(far, (costs, 0 * costs)) == pytest.approx(0.6 * near, rel=1e-9)
+    assert choose_epsilon(far, (twins, costs)) == pytest.approx(0.6 * near, rel=1e-9)
 
 
 def test_strength_follows_the_unit_and_not_the_number_of_cells(rng):

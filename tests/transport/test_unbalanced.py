@@ -97,6 +97,15 @@ def test_the_relaxed_plan_of_two_points_is_known(m0, m1, cost):
     assert plan.mass.sum() == pytest.approx(math.sqrt(m0 * m1) * math.exp(-cost / 2), rel=1e-5)
 
 
+@pytest.mark.parametrize("cost", [3.0, 900.0])
+def test_one_cell_a_side_keeps_the_mass_that_both_penalties_leave(cost):
+    """Stationary is c + (epsilon + lambda_a + lambda_b) log p = 0; the larger cost underflows."""
+    epsilon, tau_a, tau_b = 0.8, 0.5, 0.75
+    weights = epsilon * tau_a / (1 - tau_a) + epsilon * tau_b / (1 - tau_b)
+    plan = unbalanced_plan(np.array([[cost]]), epsilon, tau_a, tau_b)
+    assert np.log(plan.mass.sum()) == pytest.approx(-cost / (epsilon + weights), rel=1e-3)
+
+
 @pytest.mark.parametrize("tau", [0, -1, 1.1, math.nan])
 def test_tau_must_be_between_zero_and_one(tau):
     with pytest.raises(InputError, match="tau_b"):

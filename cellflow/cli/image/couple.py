@@ -71,9 +71,11 @@ def couple(output: Path, force: bool, progress: bool, **given: Any) -> None:
     from cellflow import images
     from cellflow._files import check_place
     from cellflow._log import log_info
+    from cellflow.cli.outputs import reserve
     from cellflow.images.potentials_report import check_report_target
 
     check_place(output, "potentials")
+    reserve(output)
     if output.is_dir():
         check_report_target(output, overwrite=force)
     shared.check_training(given)

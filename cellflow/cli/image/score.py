@@ -227,7 +227,7 @@ def table(
     """Combine files of cellflow image score in one table."""
     import pandas as pd
 
-    from cellflow._files import atomic_file
+    from cellflow._csv import write_csv
     from cellflow._log import log_info
     from cellflow.cli.outputs import check_file
     from cellflow.images.scoring.scores import read_table
@@ -240,8 +240,7 @@ def table(
         from cellflow.cli.outputs import write_figure
 
         write_figure("image_scores", gathered, output=figure, force=force)
-    with atomic_file(output, overwrite=force) as staged:
-        gathered.to_csv(staged, sep="\t", index=False)
+    write_csv(gathered, output, separator="\t", overwrite=force)
     if progress:
         print_scores(gathered)
     log_info(f"wrote {output}")

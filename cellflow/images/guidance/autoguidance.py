@@ -226,12 +226,11 @@ def guidance_rate(
     weak: Points,
     gamma: float,
     *,
-    scale: float = 1.0,
     softening: float = 0.0,
 ) -> Rows:
     """Return the rate of the log-weight of a guided trajectory, shape (n,).
 
-    gamma (gamma - 1) t / (scale^2 (1 - t)) |v - v_weak|^2: with trajectories drawn by the weights
+    gamma (gamma - 1) t / (1 - t) |v - v_weak|^2: with trajectories drawn by the weights
     that it integrates to, x_1 follows rho^gamma rho_weak^(1 - gamma), of the laws that the two
     velocities lead to (arXiv 2509.25519, proposition 4).
 
@@ -240,18 +239,16 @@ def guidance_rate(
     t
         Times, shape (n,), below 1.
     velocity, weak
-        v and v_weak at the same points, shape (n, d), from the same noise, without entropy or
-        between independent ends.
+        v and v_weak at the same points, shape (n, d), from the same standard normal noise, without
+        entropy or between independent ends.
     gamma
         Strength of the guidance.
-    scale
-        Standard deviation of the noise.
     softening
         s > 0 takes (1 - t) / ((1 - t)^2 + s^2) for 1 / (1 - t), so that t may be 1.
     """
     gap = (velocity - weak).square().sum(dim=1)
     left = (1 - t) / ((1 - t).square() + softening**2) if softening else 1 / (1 - t)
-    return gamma * (gamma - 1) * t * left / scale**2 * gap
+    return gamma * (gamma - 1) * t * left * gap
 
 
 def _guided_field(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from cellflow._checks import format_list
 from cellflow._errors import InputError
+from cellflow._numpy_files import read_array, read_member, read_names
 from cellflow.images.readers.bit_depth import to_eight_bits
 from cellflow.images.readers.source import (
     ALL,
@@ -18,7 +18,6 @@ from cellflow.images.readers.source import (
     Images,
     ImageSource,
     index_labels,
-    reraise_as_unreadable,
 )
 
 #: Names of pixels and labels, those of `ImageSet.save` first; the last are of arrays saved without
@@ -44,20 +43,20 @@ def recognises(path: Path) -> bool:
 def source(path: Path) -> ImageSource:
     """Find the arrays of `path`."""
     if path.suffix == ".npy":
-        return ImageSource(path.name, {ALL: lambda: (_nhwc(_load(path), path), None)})
+        return ImageSource(path.name, {ALL: lambda: (_nhwc(read_array(path), path), None)})
     names = _names(path)
-    labels = {split: _load(path, key) for split, (_, key) in names.items() if key}
+    labels = {split: read_member(path, key) for split, (_, key) in names.items() if key}
     columns, classes = index_labels(labels, path, _class_names(path))
 
     def read(split: str) -> Images:
-        return _nhwc(_load(path, names[split][0]), path), columns.get(split)
+        return _nhwc(read_member(path, names[split][0]), path), columns.get(split)
 
     return ImageSource(path.name, {split: partial(read, split) for split in names}, classes)
 
 
 def _names(path: Path) -> dict[str, tuple[str, str | None]]:
     """Return the names of pixels and labels in each split."""
-    keys = _keys(path)
+    keys = read_names(path)
     found: dict[str, tuple[str, str | None]] = {}
     for split, pairs in _NAMES.items():
         for pixels, labels in pairs:
@@ -65,40 +64,17 @@ def _names(path: Path) -> dict[str, tuple[str, str | None]]:
                 found.setdefault(split, (pixels, labels if labels in keys else None))
     if not found:
         expected = format_list(pixels for pairs in _NAMES.values() for pixels, _ in pairs)
-        raise InputError(f"{path} has no images: it has {format_list(keys)}; expected {expected}")
+        names = format_list(keys) or "no arrays"
+        raise InputError(f"{path} has no images: it has {names}; expected {expected}")
     if TEST not in found and found[TRAIN][0] in ("images", "arr_0"):
         return {ALL: found[TRAIN]}
     return found
 
 
 def _class_names(path: Path) -> tuple[str, ...]:
-    if _CLASSES not in _keys(path):
+    if _CLASSES not in read_names(path):
         return ()
-    return tuple(str(name) for name in _load(path, _CLASSES).ravel())
-
-
-def _keys(path: Path) -> list[str]:
-    # NumPy would leave a damaged file open if it opened it itself.
-    with reraise_as_unreadable(path), path.open("rb") as file, _open(path, file) as arrays:
-        return list(arrays.keys())
-
-
-def _open(path: Path, file: BinaryIO) -> np.lib.npyio.NpzFile:
-    arrays = np.load(file, allow_pickle=False)
-    if not isinstance(arrays, np.lib.npyio.NpzFile):
-        raise InputError(f"{path} is a single array; name it {path.stem}.npy")
-    return arrays
-
-
-def _load(path: Path, key: str | None = None) -> np.ndarray:
-    with reraise_as_unreadable(path), path.open("rb") as file:
-        if key is None:
-            return np.lib.format.read_array(file, allow_pickle=False)
-        with _open(path, file) as arrays:
-            array = arrays[key]
-        if not isinstance(array, np.ndarray):
-            raise InputError(f"{path}: {key} is not an array of NumPy")
-        return array
+    return tuple(str(name) for name in read_member(path, _CLASSES).ravel())
 
 
 def _nhwc(pixels: np.ndarray, path: Path) -> np.ndarray:

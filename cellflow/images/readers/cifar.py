@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from cellflow._errors import FileError
-from cellflow.images.readers.plain_pickle import load_plain
+from cellflow.images.readers.plain_pickle import load_plain, read_labels
 from cellflow.images.readers.source import TEST, TRAIN, Images, ImageSource, reraise_as_unreadable
 
 _SHAPE = (3, 32, 32)
@@ -67,10 +67,10 @@ class _Pickled:
     def images(self, file: Path) -> Images:
         batch = load_plain(file)
         with reraise_as_unreadable(file):
-            pixels, labels = _nhwc(batch[b"data"].values), np.array(batch[self.labels])
-            if labels.dtype.kind != "i" or labels.shape != (len(pixels),):
-                raise FileError(f"{file} does not have an integer label for each image")
-            return pixels, labels.astype(np.int64)
+            pixels, labels = _nhwc(batch[b"data"].values), read_labels(batch[self.labels])
+            if len(labels) != len(pixels):
+                raise FileError(f"{file} does not have a label for each image")
+            return pixels, labels
 
     def classes(self, file: Path) -> tuple[str, ...]:
         meta = load_plain(file)

@@ -9,7 +9,6 @@ that layout is read as a folder of images is: its subfolders are classes, or `tr
 from __future__ import annotations
 
 import io
-import json
 import re
 import zipfile
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ import numpy as np
 
 from cellflow._checks import format_list
 from cellflow._errors import FileError, InputError
+from cellflow._files import parse_json
 from cellflow.images.readers.image_files import SUFFIXES, decode_image, stack_images
 from cellflow.images.readers.source import (
     ALL,
@@ -84,7 +84,7 @@ def source(path: Path, size: int | None) -> ImageSource:
             (f"{path}/{name}", decode_image(io.BytesIO(members.read(name)), name, size))
             for name in splits[split]
         )
-        return stack_images(named), labels.get(split)
+        return stack_images(named, len(splits[split])), labels.get(split)
 
     return ImageSource(path.name, {split: partial(read, split) for split in splits}, classes)
 
@@ -122,7 +122,7 @@ def _indexed_labels(path: Path, members: _Members) -> dict[str, np.ndarray]:
     if _INDEX not in members.names:
         return {}
     with reraise_as_unreadable(f"{path}/{_INDEX}"):
-        index = json.loads(members.read(_INDEX))
+        index = parse_json(members.read(_INDEX))
     pairs = index.get("labels") if isinstance(index, dict) else index
     if pairs is None:
         return {}

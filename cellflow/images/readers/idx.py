@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cellflow._checks import check_memory
 from cellflow._errors import FileError
 from cellflow.images.readers.source import (
     TEST,
@@ -65,6 +66,8 @@ def _values(file: Path, axes: int) -> np.ndarray:
         if (magic, kind, found) != ([0, 0], _UNSIGNED_BYTES, axes):
             raise FileError(f"{file} is not an idx file of unsigned bytes on {axes} axes")
         shape = struct.unpack(f">{axes}I", stream.read(4 * axes))
+        # Zeros are compressed a thousand times.
+        check_memory(2 * math.prod(shape), str(file), "the file may be damaged")
         # One byte more than announced is enough to detect a file that is too long.
         values = stream.read(math.prod(shape) + 1)
     if len(values) != math.prod(shape):

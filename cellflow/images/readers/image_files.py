@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from cellflow._checks import check_memory
 from cellflow._errors import InputError
 from cellflow.images.readers.bit_depth import to_eight_bits
 from cellflow.images.readers.source import (
@@ -65,26 +66,26 @@ def decode_image(file: Path | io.BytesIO, name: str, size: int | None) -> np.nda
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def stack_images(images: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
+def stack_images(images: Iterable[tuple[str, np.ndarray]], n_images: int) -> np.ndarray:
     """Put decoded images of one size into one array; grey if all of them are.
 
     Parameters
     ----------
     images
         Name and pixels of each.
+    n_images
+        How many there are.
 
     Returns
     -------
     uint8, shape (n, h, w, c).
+
+    Raises
+    ------
+    InputError
+        If sizes or bits differ, or the images do not fit into memory.
     """
-    names, arrays = zip(*images, strict=True)
-    first = arrays[0].shape[:2]
-    for name, pixels in zip(names, arrays, strict=True):
-        if pixels.shape[:2] != first:
-            raise InputError(
-                f"{name} has {_size(pixels.shape)} pixels and {names[0]} {_size(first)}; "
-                "give a size (--size) that all images are scaled and cropped to"
-            )
+    names, arrays = zip(*_iter_alike(images, n_images), strict=True)
     deep = [pixels.dtype == np.uint16 for pixels in arrays]
     if any(deep) and not all(deep):
         raise InputError(
@@ -94,6 +95,28 @@ def stack_images(images: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
     channels = max(pixels.shape[2] for pixels in arrays)
     stacked = np.stack([with_channels(pixels, channels) for pixels in arrays])
     return to_eight_bits(stacked, names[0] if len(names) == 1 else f"{names[0]} and others")
+
+
+def _iter_alike(
+    images: Iterable[tuple[str, np.ndarray]], n_images: int
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield images that have the size of the first, of which memory has to hold `n_images`."""
+    first: tuple[str, np.ndarray] | None = None
+    for name, pixels in images:
+        if first is None:
+            first = name, pixels
+            check_memory(
+                # All images, and then their stack.
+                2 * n_images * pixels.nbytes,
+                f"{n_images:,} images such as {name}, of {_size(pixels.shape)} pixels,",
+                "give a smaller size (--size), or fewer images",
+            )
+        if pixels.shape[:2] != first[1].shape[:2]:
+            raise InputError(
+                f"{name} has {_size(pixels.shape)} pixels and {first[0]} {_size(first[1].shape)}; "
+                "give a size (--size) that all images are scaled and cropped to"
+            )
+        yield name, pixels
 
 
 def resize(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -154,7 +177,7 @@ def source(path: Path, size: int | None) -> ImageSource:
     def read(split: str) -> Images:
         files, labels = _files(parts[split], classes)
         named = ((str(file), decode_image(file, str(file), size)) for file in files)
-        return stack_images(named), labels
+        return stack_images(named, len(files)), labels
 
     return ImageSource(path.name, {split: partial(read, split) for split in parts}, tuple(classes))
 

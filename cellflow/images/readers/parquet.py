@@ -7,7 +7,6 @@ the metadata of the schema (https://huggingface.co/docs/datasets).
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from cellflow._checks import format_list
+from cellflow._checks import check_memory, format_list
 from cellflow._errors import FileError, InputError
+from cellflow._files import parse_json
 from cellflow.images.readers.image_files import decode_image, stack_images
 from cellflow.images.readers.source import (
     ALL,
@@ -33,6 +33,9 @@ _LABELS = ("label", "labels", "fine_label")
 _BYTES = "bytes"
 _ROWS = 1024
 
+#: Bytes of a small image and its label in memory.
+_ROW = 512
+
 
 def recognises(path: Path) -> bool:
     """Return whether `path` is a parquet file, or a folder with those of splits."""
@@ -44,11 +47,13 @@ def source(path: Path, size: int | None) -> ImageSource:
     files = _files(path)
     schema = _schema(files)
     image, label = _image_column(path, schema), _label_column(schema)
+    n_rows = {split: _count_rows(parts) for split, parts in files.items()}
     columns = {split: _labels(parts, label) for split, parts in files.items()} if label else {}
     columns, classes = index_labels(columns, path, _class_names(path, schema, label))
 
     def read(split: str) -> Images:
-        return stack_images(_images(files[split], image, size)), columns.get(split)
+        images = _images(files[split], image, size)
+        return stack_images(images, n_rows[split]), columns.get(split)
 
     return ImageSource(path.name, {split: partial(read, split) for split in files}, classes)
 
@@ -56,7 +61,10 @@ def source(path: Path, size: int | None) -> ImageSource:
 def _files(path: Path) -> dict[str, list[Path]]:
     if path.suffix == ".parquet" and path.is_file():
         return {ALL: [path]}
-    found = {split: sorted(path.glob(f"{split}*.parquet")) for split in (TRAIN, TEST)}
+    found = {
+        split: sorted(file for file in path.glob(f"{split}*.parquet") if file.is_file())
+        for split in (TRAIN, TEST)
+    }
     return {split: files for split, files in found.items() if files}
 
 
@@ -76,6 +84,21 @@ def _schema(files: dict[str, list[Path]]) -> Any:
     first = next(iter(files.values()))[0]
     with _parquet(first) as table:
         return table.schema_arrow
+
+
+def _count_rows(files: list[Path]) -> int:
+    """Return the number of rows; raise an error for none, and for more than memory has room for.
+
+    Rows that repeat take no bytes in a file.
+    """
+    n_rows = 0
+    for file in files:
+        with _parquet(file) as table:
+            n_rows += table.metadata.num_rows
+    if not n_rows:
+        raise FileError(f"{files[0]} has no rows")
+    check_memory(_ROW * n_rows, f"{files[0]}, {n_rows:,} rows,", "read fewer files")
+    return n_rows
 
 
 def _image_column(path: Path, schema: Any) -> str:
@@ -99,7 +122,7 @@ def _class_names(path: Path, schema: Any, label: str | None) -> tuple[str, ...]:
     if text is None or label is None:
         return ()
     with reraise_as_unreadable(path):
-        feature = json.loads(text)["info"]["features"].get(label, {})
+        feature = parse_json(text)["info"]["features"].get(label, {})
         return tuple(str(name) for name in feature.get("names", ()))
 
 

@@ -1,17 +1,22 @@
 """Pickles of plain values and arrays of bytes; others raise an error before any code runs.
 
-Arrays are rebuilt here and not by NumPy, which would trust any state.
+Arrays are rebuilt here and not by NumPy, which would trust any state. Python reserves memory for
+every number that a pickle gives to a value (its memo), so these numbers are checked first.
 """
 
 from __future__ import annotations
 
 import pickle
+import pickletools
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
 from cellflow.images.readers.source import reraise_as_unreadable
+
+#: Operations that give a value a number.
+_MEMO = ("PUT", "BINPUT", "LONG_BINPUT")
 
 
 class ByteArray:
@@ -53,7 +58,32 @@ def load_plain(path: Path) -> Any:
         construct arrays.
     """
     with reraise_as_unreadable(path), path.open("rb") as stream:
+        _check_memo(stream)
+        stream.seek(0)
         return _PlainUnpickler(stream, encoding="bytes").load()
+
+
+def _check_memo(stream: BinaryIO) -> None:
+    """Raise `UnpicklingError` if a value has a number in the memo above the number of operations.
+
+    Ten bytes, `LONG_BINPUT` with 2^28, take three gigabytes otherwise.
+    """
+    for n_operations, (operation, argument, _) in enumerate(pickletools.genops(stream), 1):
+        if operation.name in _MEMO and int(argument or 0) > n_operations:
+            raise pickle.UnpicklingError(f"value {n_operations} has the number {argument}")
+
+
+def read_labels(values: Any) -> np.ndarray:
+    """Return a list of whole numbers as an array, int64.
+
+    Raises
+    ------
+    ValueError
+        For anything else, such as lists of lists that repeat and are endless as an array.
+    """
+    if not isinstance(values, list) or any(type(value) is not int for value in values):
+        raise ValueError("labels that are not a list of whole numbers")
+    return np.array(values, np.int64)
 
 
 class _ByteType:

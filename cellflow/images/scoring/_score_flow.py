@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from cellflow._errors import InputError
+from cellflow._files import temporary_folder
 from cellflow._random import RNG, draw_seed, resolve_seed, torch_generator
 from cellflow.flow import Flow
 from cellflow.images._sample import sample
@@ -118,7 +118,7 @@ def score_flow(
     straight = _straightness(flow, encoder, noise_seed, batch_size)
     cost = _cost(flow)
     rows: list[dict[str, Any]] = []
-    with nullcontext(cache) if cache else TemporaryDirectory() as folder:
+    with nullcontext(cache) if cache else temporary_folder() as folder:
         for options in settings:
             made = sample(
                 flow,

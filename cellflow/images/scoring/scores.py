@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cellflow._errors import FileError
-from cellflow._files import atomic_file, check_ending
+from cellflow._files import atomic_file, check_ending, read_json
 from cellflow.images.scoring.kernel_distance import KernelDistance
 from cellflow.images.scoring.precision_recall import PrecisionRecall
 
@@ -185,10 +185,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path} cannot be read: {error}") from error
+    document = read_json(Path(path))
     known = isinstance(document, dict) and document.get("format") == FORMAT
     rows = document.get("rows") if known else None
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):

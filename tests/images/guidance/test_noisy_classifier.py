@@ -1,5 +1,7 @@
 """A classifier of noisy images, and the head on its features."""
 
+import math
+
 import pytest
 import torch
 
@@ -43,6 +45,35 @@ def test_each_image_is_told_apart_from_the_others_of_its_batch():
     condition = torch.eye(2)[torch.tensor([0, 1, 1, 0, 1])]
     alone = torch.cat([net(sigma[k : k + 1], x[k : k + 1], condition[k : k + 1]) for k in range(5)])
     torch.testing.assert_close(net(sigma, x, condition), alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("output", ["forward", "classes"])
+def test_both_parts_see_the_image_and_the_time_of_the_variance_preserving_process(output):
+    """At sigma = sqrt(3) the signal is halved, where the integral of beta is ln 4."""
+    net, seen = random_net(n_classes=3), {}
+    for name in ("classifier.first", "classifier.time", "head.time"):
+        net.get_submodule(name).register_forward_pre_hook(
+            lambda _, args, name=name: seen.update({name: args[0]})
+        )
+    _, x = inputs()
+    getattr(net, output)(torch.full((5,), math.sqrt(3)), x)
+    torch.testing.assert_close(seen.pop("classifier.first").flatten(1), x / 2)
+    assert set(seen) == {"classifier.time"} | ({"head.time"} if output == "forward" else set())
+    for tau in seen.values():
+        torch.testing.assert_close(0.1 * tau + 9.95 * tau**2, torch.full((5,), math.log(4)))
+
+
+def test_times_are_waves_of_a_thousand_steps_and_outputs_are_of_means_over_the_last_grid():
+    net = NoisyClassifier((1, 8, 8), n_outputs=3, **SMALL, generator=seeded())
+    t, x, seen = torch.tensor([0.3, 1.0]), inputs(2)[1], {}
+    phase = 1000 * t[:, None] * torch.tensor([10_000 ** (-k / 4) for k in range(4)])
+    waves = torch.cat([phase.cos(), phase.sin()], dim=1)
+    torch.testing.assert_close(net.time[0](t), waves, rtol=0, atol=1e-3)
+    net.norm.register_forward_hook(lambda _, args, grid: seen.update(grid=grid))
+    net.last.register_forward_pre_hook(lambda _, args: seen.update(means=args[0]))
+    net(t, x)
+    means = torch.nn.functional.silu(seen["grid"]).flatten(2).mean(dim=2)
+    torch.testing.assert_close(seen["means"], means)
 
 
 @pytest.mark.parametrize("what", ["sigma", "x", "condition"])

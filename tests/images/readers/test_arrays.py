@@ -94,9 +94,11 @@ def test_damaged_arrays_and_arrays_of_objects_are_refused(rgb, tmp_path):
     np.save(tmp_path / "cut.npy", rgb)
     cut(tmp_path / "cut.npy")
     np.savez(tmp_path / "objects.npz", images=np.array([print], dtype=object))
-    for name in ("cut.npz", "text.npz", "cut.npy", "objects.npz"):
+    for name in ("cut.npz", "text.npz", "cut.npy"):
         with pytest.raises(FileError, match=rf"{name} cannot be read"):
             read(tmp_path / name)
+    with pytest.raises(FileError, match=r"objects\.npz: array 'images' is pickled"):
+        read(tmp_path / "objects.npz")
 
 
 def test_an_array_that_announces_more_than_there_can_be_is_refused(tmp_path):
@@ -104,5 +106,5 @@ def test_an_array_that_announces_more_than_there_can_be_is_refused(tmp_path):
     header += b" " * (117 - len(header)) + b"\n"
     start = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header))
     (tmp_path / "a.npy").write_bytes(start + header)
-    with pytest.raises(FileError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"a\.npy would take .* of memory"):
         read(tmp_path / "a.npy")

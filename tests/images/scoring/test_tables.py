@@ -52,7 +52,7 @@ def test_numbers_that_are_none_leave_no_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read"),
+        (None, "does not exist"),
         ("{", "cannot be read"),
         ("[]", "holds no scores of images"),
         ("{}", "holds no scores of images"),
