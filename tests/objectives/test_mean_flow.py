@@ -11,11 +11,13 @@ from cellflow import method, recipe
 from cellflow._batch import Pairs
 from cellflow.couplings import IndependentCoupling
 from cellflow.flow import Flow
-from cellflow.marginals import Gaussian, Population, TimeAxis
+from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.nets import Fields
 from cellflow.objectives import LogitNormal, MeanFlow, VelocityRegression, uniform_times
 from cellflow.paths import PathSample, StraightPath
 from cellflow.training import Trainer
+from cellflow.training.builders import OBJECTIVE_BUILDERS
+from cellflow.training.context import Fit
 from tests.seeds import seeded
 
 
@@ -150,11 +152,13 @@ def test_errors_are_in_units_of_the_data(generator):
     ends = [Gaussian(torch.zeros(1, 1, dtype=torch.float64), scale) for scale in (1.0, 0.5)]
     pairs = IndependentCoupling(*ends).sample(40, generator)
     larger = replace(pairs, x0=10 * pairs.x0, x1=10 * pairs.x1)
-    small, large = (
-        MeanFlow(StraightPath(0.0), unit=unit).loss(fields(0.8), each, seeded(3))
-        for unit, each in ((1.0, pairs), (10.0, larger))
-    )
-    torch.testing.assert_close(small, large)
+    chosen, losses = method("mean-flow"), []
+    for unit, each in ((1.0, pairs), (10.0, larger)):
+        marginals = Marginals((0.0, 1.0), (Population.of(each.x0), Population.of(each.x1)))
+        fit = Fit(marginals, chosen, recipe("default"), torch.zeros(1), unit, generator)
+        objective = OBJECTIVE_BUILDERS["mean-flow"](fit, chosen.objective, StraightPath(0.0))
+        losses.append(objective.loss(fields(0.8), each, seeded(3)))
+    torch.testing.assert_close(*losses)
 
 
 def test_adaptive_weight_bounds_the_loss_of_each_row(generator):
