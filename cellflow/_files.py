@@ -49,16 +49,19 @@ def check_is_file(path: Path) -> None:
     raise FileError(f"{path} does not exist")
 
 
-def iter_files(folder: Path, what: str) -> Iterator[Path]:
+def iter_files(folder: Path, what: str) -> Iterator[os.DirEntry[str]]:
     """Yield all files in a folder with `what`, however deep; see `check_member`."""
-    folders = [folder]
+    folders = [os.fspath(folder)]
     while folders:
-        for path in folders.pop().iterdir():
-            if path.is_dir() and not path.is_symlink():
-                folders.append(path)
-                continue
-            check_member(path, what)
-            yield path
+        # A store may have many chunks, and entries know what they are.
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                    continue
+                if not entry.is_file(follow_symlinks=False):
+                    check_member(Path(entry.path), what)
+                yield entry
 
 
 def check_member(path: Path, what: str) -> None:

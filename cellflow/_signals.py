@@ -170,10 +170,10 @@ class StopWatch:
                 self._send()
         looks = 0
         while not self._is_closed:
-            if looks == self._looks:
+            if not _deferring and looks == self._looks:
                 self._end(self.received or signal.SIGTERM)
-            time.sleep(_PAUSE)
             looks = 0 if _deferring else looks + 1
+            time.sleep(_PAUSE)
             if self._raised is not None and self._raised() is None:
                 self._send()
 
@@ -189,14 +189,17 @@ def stoppable(
 ) -> Iterator[StopWatch | None]:
     """Raise `Stopped` in the block on a signal; yield None in threads other than the main one.
 
-    If the block does not end within a second, `end` does. Parameters are those of `StopWatch`.
+    If the block does not end within a second, `end` ends the process. Parameters are those of
+    `StopWatch`. A process of a group, `with_parent`, is ended at once: it may wait for the others
+    in C, also while it leaves the group.
     """
     if threading.current_thread() is not threading.main_thread():
         yield None
         return
-    watch = StopWatch(end, looks=_LOOKS, with_parent=with_parent)
+    watch = StopWatch(end, looks=0 if with_parent else _LOOKS, with_parent=with_parent)
     try:
-        watch.start_raising()
+        if not with_parent:
+            watch.start_raising()
         yield watch
     finally:
         try:

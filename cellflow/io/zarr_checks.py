@@ -7,6 +7,7 @@ stands in the store, and other packages may register any others.
 from __future__ import annotations
 
 import math
+import os
 import stat
 import zipfile
 from collections import Counter
@@ -48,12 +49,11 @@ def check_store(path: Path) -> None:
         For links, pipes, sockets and devices in it, members of a zip file that lead out of it,
         codecs that are not known to be safe, and large arrays whose chunks are missing.
     """
-    sizes: Counter[str] = Counter()
+    stored: Counter[str] = Counter()
     documents = {}
     for name, n_bytes, content in _iter_folder(path) if path.is_dir() else _iter_zip(path):
-        folder = PurePosixPath(name).parent
         if content is None:
-            sizes.update({above.as_posix(): n_bytes for above in (folder, *folder.parents)})
+            stored[name.rpartition("/")[0]] += n_bytes
             continue
         if n_bytes > _LARGEST:
             raise FileError(f"{name} in {path} has more than {_LARGEST:,} bytes")
@@ -61,7 +61,11 @@ def check_store(path: Path) -> None:
             documents[name] = parse_json(content)
         except ValueError as error:
             raise FileError(f"{name} in {path} cannot be read: {error}") from error
-        _check_codecs(documents[name], path, folder.as_posix())
+        _check_codecs(documents[name], path, PurePosixPath(name).parent.as_posix())
+    sizes: Counter[str] = Counter()
+    for folder, n_bytes in stored.items():
+        for above in (PurePosixPath(folder), *PurePosixPath(folder).parents):
+            sizes[above.as_posix()] += n_bytes
     for name, document in documents.items():
         array = PurePosixPath(name).parent.as_posix()
         _check_size(document, f"array {array} of {path}", sizes[array])
@@ -69,12 +73,12 @@ def check_store(path: Path) -> None:
 
 def _iter_folder(path: Path) -> Iterator[tuple[str, int, bytes | None]]:
     """Yield name, size and, of metadata, content of each file in a folder."""
-    for file in iter_files(path, "a zarr store"):
-        name, n_bytes, content = file.relative_to(path).as_posix(), file.stat().st_size, None
-        if _is_metadata(file.name):
-            with file.open("rb") as stream:
+    for entry in iter_files(path, "a zarr store"):
+        content = None
+        if _is_metadata(entry.name):
+            with Path(entry.path).open("rb") as stream:
                 content = stream.read(_LARGEST)
-        yield name, n_bytes, content
+        yield entry.path[len(os.fspath(path)) + 1 :], entry.stat().st_size, content
 
 
 def _iter_zip(path: Path) -> Iterator[tuple[str, int, bytes | None]]:

@@ -7,7 +7,6 @@ it. Couplings therefore act on whole batches: the method is the same on any numb
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,8 +21,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from cellflow._batch import Pairs
 from cellflow._errors import InputError
-from cellflow._files import end_process, remove_unfinished
-from cellflow._signals import Stopped, stoppable
+from cellflow._files import end_process
+from cellflow._signals import stoppable
 
 #: Numbers of the groups that this process joins, the same in all processes.
 _numbers = count()
@@ -133,9 +132,6 @@ def _return_input_error(function: Callable[..., None], *args: Any) -> InputError
             function(*args)
     except InputError as error:
         return error
-    except Stopped as stopped:
-        remove_unfinished()
-        sys.exit(128 + stopped.args[0])
     return None
 
 

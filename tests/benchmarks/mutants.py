@@ -279,7 +279,10 @@ def run(package: str, settings: dict[str, list[str]], options: argparse.Namespac
             "--no-header",
         ]
         words += [f"--basetemp={folder}/tests", *settings["tests"]]
-        pytest.main(words, plugins=[Mutants(tried, report, options.seconds)])
+        if tried and (
+            code := pytest.main(words, plugins=[Mutants(tried, report, options.seconds)])
+        ):
+            raise SystemExit(code)
     _write(package, last)
     killed = sum(last.get(fault.name, "").startswith("killed") for fault in counted)
     return (

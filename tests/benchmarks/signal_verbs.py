@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -45,7 +46,7 @@ INPUTS = {
     "flow": "fit cells.h5ad --output flow --method ot-cfm --n-steps 100",
     "noisy": "fit cells.h5ad --output noisy --method sf2m --n-steps 100",
     "paths.h5ad": "trajectories cells.h5ad --flow flow --output paths.h5ad --n-times 8 --no-genes",
-    "images": "image train --data digits --output images --n-steps 30",
+    "images": "image train --data digits --output images --n-steps 10",
     "low": "image train --data digits --output low --n-steps 5 --low-res 2",
     "change": "image train --data digits --source digits --output change --n-steps 5",
 }
@@ -85,16 +86,16 @@ VERBS = {
     "gif": "plot animation ../cells.h5ad --paths ../paths.h5ad --output o.gif",
     "html": "plot animation ../cells.h5ad --paths ../paths.h5ad --output o.html",
     "demo": "demo",
-    "image train": "image train --data digits --output o --n-steps 50",
-    "image couple": "image couple --data digits --output o --semidiscrete-steps 2000",
-    "image finetune": f"image finetune {_IMAGES} --output o --n-steps 20",
-    "image sample": "image sample --flow ../images --n 200 --output o.npz",
+    "image train": "image train --data digits --output o --n-steps 20",
+    "image couple": "image couple --data digits --output o --semidiscrete-steps 500",
+    "image finetune": f"image finetune {_IMAGES} --output o --n-steps 10",
+    "image sample": "image sample --flow ../images --n 50 --output o.npz",
     "image gif": "image sample --flow ../images --show paths --output o.gif",
-    "image translate": "image translate --data digits --flow ../change --n 100 --output o.npz",
-    "image upscale": "image upscale --data digits --flow ../low --n 100 --output o.npz",
-    "image score": f"image score {_IMAGES} --n 200 --solver euler:4 --output o.json",
-    "image discriminator": f"image train-discriminator {_IMAGES} --n-generated 100 --n-steps 20 "
-    "--output o",
+    "image translate": "image translate --data digits --flow ../change --n 30 --output o.npz",
+    "image upscale": "image upscale --data digits --flow ../low --n 30 --output o.npz",
+    "image score": f"image score {_IMAGES} --n 50 --solver euler:4 --output o.json",
+    "image discriminator": f"image train-discriminator {_IMAGES} --n-generated 50 --n-steps 10 "
+    "--classifier-steps 10 --output o",
 }
 
 
@@ -269,11 +270,13 @@ def run(folder: Path, signals: int, verbs: dict[str, str], seed: int) -> bool:
     print(f"{len(seconds)} commands, {sum(seconds.values()):.0f} s together", flush=True)
     chance = random.Random(seed)
     names = [list(seconds)[k % len(seconds)] for k in range(signals)]
-    outcomes = []
-    for name in names:
-        outcomes.append(send(name, verbs[name], seconds[name], chance, folder))
-        if not outcomes[-1].is_heard or outcomes[-1].left:
-            print(f"  {outcomes[-1]}", flush=True)
+    outcomes: list[Outcome] = []
+    # Ctrl-C ends the run with what there is.
+    with suppress(KeyboardInterrupt):
+        for name in names:
+            outcomes.append(send(name, verbs[name], seconds[name], chance, folder))
+            if not outcomes[-1].is_heard or outcomes[-1].left:
+                print(f"  {outcomes[-1]}", flush=True)
     wrong = [each for each in outcomes if not each.is_heard or each.left]
     odd = [each for each in outcomes if each.code > 0 and each.message != "cellflow: stopped"]
     waits = sorted(outcome.seconds for outcome in outcomes)

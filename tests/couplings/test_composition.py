@@ -151,6 +151,14 @@ def test_the_ratio_of_densities_is_written_out_for_few_cells(n_neighbors):
     np.testing.assert_allclose(np.concatenate(found), expected, rtol=1e-9)
 
 
+def test_the_neighbour_that_sets_the_width_is_the_15th():
+    source, target = populations(5)
+    clouds = source.points.numpy(), target.points.numpy(), np.ones(30), np.ones(30)
+    np.testing.assert_array_equal(
+        log_density_ratio(*clouds), log_density_ratio(*clouds, n_neighbors=15)
+    )
+
+
 def test_the_masses_that_move_are_those_half_way():
     """The plan of the changed share is that of masses a exp(r0 / 2) and b exp(-r1 / 2)."""
     source, target = populations(3, 12, 12)

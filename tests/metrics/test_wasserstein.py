@@ -77,15 +77,13 @@ def test_the_midpoint_keeps_labels_and_what_lies_beside_the_points():
     assert apart.weights.sum() == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("aside", "ends"), [(2.9, [0, 3]), (3.1, [1.5, 1.5])])
+@pytest.mark.parametrize(("aside", "ends"), [(2.9, [0, 3, 99]), (3.1, [1.5, 1.5, 99])])
 def test_what_lies_beside_the_points_adds_its_squared_distance(aside, ends):
     """Two points 3 apart stay where they are if that costs 2 aside^2, less than 2 * 3^2."""
-    cloud = Cloud.of(np.array([[0.0], [3.0]]))
-    beside = np.array([[0.0], [aside]])
-    middle = midpoint(cloud, cloud, 0.5, beside=(beside, beside[::-1]))
+    cloud = Cloud.of(np.array([[0.0], [3.0], [99.0]]))
+    beside, other = np.array([[[0.0], [aside], [0.0]], [[aside], [0.0], [0.0]]])
+    middle = midpoint(cloud, cloud, 0.5, beside=(beside, other))
     assert sorted(middle.points.ravel()) == ends
-    middle = midpoint(cloud, cloud, 0.5, beside=(beside, beside))
-    assert sorted(middle.points.ravel()) == [0, 3]
 
 
 def test_the_midpoint_has_the_mean_mass_of_each_label():

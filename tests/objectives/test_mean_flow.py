@@ -11,11 +11,13 @@ from cellflow import method, recipe
 from cellflow._batch import Pairs
 from cellflow.couplings import IndependentCoupling
 from cellflow.flow import Flow
-from cellflow.marginals import Gaussian, Population, TimeAxis
+from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.nets import Fields
 from cellflow.objectives import LogitNormal, MeanFlow, VelocityRegression, uniform_times
 from cellflow.paths import PathSample, StraightPath
 from cellflow.training import Trainer
+from cellflow.training.builders import OBJECTIVE_BUILDERS
+from cellflow.training.context import Fit
 from tests.seeds import seeded
 
 
@@ -50,6 +52,7 @@ class Known(Fields):
     """The closed form as the fields of a flow, with their number of covariates."""
 
     condition_dim = 0
+    units = torch.zeros(1), 1.0
 
     def __init__(self):
         super().__init__({"average": Net(0.5)})
@@ -122,16 +125,40 @@ def test_where_both_times_agree_it_is_flow_matching(generator):
     torch.testing.assert_close(loss(mean), expected)
 
 
+def test_the_regressed_average_and_its_derivative_have_one_dropout_and_one_precision(generator):
+    """u = m c t has u = (r - t) du/dt at r = 2 t, whatever the mask m and the number c, if one."""
+
+    class Dropped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.drop = nn.Linear(1, 64, bias=False), nn.Dropout(0.5)
+
+        def forward(self, t, x, condition):
+            return self.drop(self.linear(t[:, None]))
+
+    times = iter([0.25, 0.5])
+    points = torch.zeros((20, 64))
+    pairs = Pairs(points, points, torch.zeros(20), torch.ones(20))
+    objective = MeanFlow(
+        StraightPath(0.0), anchored=0.0, power=0.0, times=lambda pairs, _: pairs.t0 + next(times)
+    )
+    with torch.random.fork_rng([]), torch.autocast("cpu", torch.bfloat16):
+        loss = objective.loss(Fields({"average": Dropped()}), pairs, generator)
+    assert float(loss.detach()) == 0
+
+
 def test_errors_are_in_units_of_the_data(generator):
     """The closed form is linear in x: ten times the data lose the same in ten times the unit."""
     ends = [Gaussian(torch.zeros(1, 1, dtype=torch.float64), scale) for scale in (1.0, 0.5)]
     pairs = IndependentCoupling(*ends).sample(40, generator)
     larger = replace(pairs, x0=10 * pairs.x0, x1=10 * pairs.x1)
-    small, large = (
-        MeanFlow(StraightPath(0.0), unit=unit).loss(fields(0.8), each, seeded(3))
-        for unit, each in ((1.0, pairs), (10.0, larger))
-    )
-    torch.testing.assert_close(small, large)
+    chosen, losses = method("mean-flow"), []
+    for unit, each in ((1.0, pairs), (10.0, larger)):
+        marginals = Marginals((0.0, 1.0), (Population.of(each.x0), Population.of(each.x1)))
+        fit = Fit(marginals, chosen, recipe("default"), torch.zeros(1), unit, generator)
+        objective = OBJECTIVE_BUILDERS["mean-flow"](fit, chosen.objective, StraightPath(0.0))
+        losses.append(objective.loss(fields(0.8), each, seeded(3)))
+    torch.testing.assert_close(*losses)
 
 
 def test_adaptive_weight_bounds_the_loss_of_each_row(generator):

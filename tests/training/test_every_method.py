@@ -214,6 +214,7 @@ UNITS = {
     **{name: {} for name in sorted(set(PRESETS) - DENOISERS - TUNING - {"ot-mfm"})},
     "ot-mfm": {"geopath_steps": 3, "land_bends": "all", "land_gamma": 0.5},
     "wfr-fm of delta": {"delta": 1.0},
+    "uot-fm of epsilon": {"epsilon": 0.3},
 }
 
 

@@ -1,6 +1,7 @@
 """Guidance by two velocities: with weights it samples the geometric mixture, without it not."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from cellflow.images.guidance.autoguidance import (
     WeightedSolution,
     _guided_field,
     _select,
+    _velocity,
     guidance_rate,
     solve_autoguided,
 )
@@ -51,6 +53,13 @@ def test_the_rate_of_two_gaussians_is_the_known_one():
     moved, rate = _guided_field(*fields, gamma, 1e-4, t, x)
     assert float(rate) == pytest.approx(5.621548, rel=1e-6)
     torch.testing.assert_close(moved, gamma * first + (1 - gamma) * second)
+
+
+def test_all_trajectories_of_an_image_have_its_condition():
+    """Rows are those of one image after another."""
+    flow = SimpleNamespace(velocity=lambda t, x, condition: condition, device="cpu")
+    found = _velocity(flow, torch.tensor([[1.0, 0.0], [0.0, 2.0]]), 3)(None, None)
+    assert found.tolist() == [[1, 0]] * 3 + [[0, 2]] * 3
 
 
 def test_at_time_one_the_softened_rate_is_zero():
