@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cellflow import datasets, images, pl, pp, report, tl
-    from cellflow._errors import CellflowError, CellflowWarning, FileError, InputError, SolverError
+    from cellflow._errors import (
+        CellflowError,
+        CellflowWarning,
+        DivergenceError,
+        FileError,
+        InputError,
+        SolverError,
+    )
     from cellflow.flow import Flow
     from cellflow.methods.config import Config, read_config
     from cellflow.methods.method import Method
@@ -28,6 +35,7 @@ __all__ = [
     "CellflowWarning",
     "Checkpoint",
     "Config",
+    "DivergenceError",
     "FileError",
     "Flow",
     "InputError",
@@ -63,6 +71,7 @@ _HOMES = {
     "recipe": "cellflow.methods.recipes:recipe_of",
     "CellflowError": "cellflow._errors:CellflowError",
     "CellflowWarning": "cellflow._errors:CellflowWarning",
+    "DivergenceError": "cellflow._errors:DivergenceError",
     "FileError": "cellflow._errors:FileError",
     "InputError": "cellflow._errors:InputError",
     "SolverError": "cellflow._errors:SolverError",

@@ -24,5 +24,25 @@ class SolverError(CellflowError, RuntimeError):
     """A solver did not reach a valid solution."""
 
 
+class DivergenceError(InputError, SolverError):
+    """Numbers of a fit or of moved points are not finite, or points left the data by far.
+
+    Settings and files lead to it, such as a learning rate or a damaged flow.
+
+    Parameters
+    ----------
+    fact
+        What is not finite, and how many.
+    way_out
+        What to do about it.
+    index
+        Index of the first time of a solution at which it is so, if that is known.
+    """
+
+    def __init__(self, fact: str, way_out: str = "", index: int | None = None) -> None:
+        super().__init__(f"{fact}: {way_out}" if way_out else fact)
+        self.fact, self.way_out, self.index = fact, way_out, index
+
+
 class CellflowWarning(UserWarning):
     """A problem that cellflow worked around and the caller should know about."""

@@ -180,7 +180,7 @@ def with_shape(values, at, how):
 
 @pytest.mark.parametrize("number", range(USES))
 def test_the_whole_file_and_stores_are_used(number):
-    for name in ("a.h5ad", "2.zarr", "3.zarr"):
+    for name in ("a.h5ad", "2.zarr", "3.zarr") if number == 0 else ("a.h5ad",):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{number}{Path(name).suffix}"
             copy = shutil.copytree if path.suffix == ".zarr" else shutil.copyfile

@@ -198,4 +198,8 @@ def _describe_flow(flow: Flow) -> dict[str, str]:
         "seed": str(flow.record.seed),
         "steps": str(flow.history["step"][-1]),
         "last loss": f"{flow.history['loss'][-1]:.4f}",
+        **{
+            f"error of {role}": f"{ratio:.3g} times that of zero"
+            for role, ratio in flow.record.relative_errors.items()
+        },
     }

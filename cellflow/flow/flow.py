@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from cellflow._checks import check_positive
-from cellflow._errors import InputError
+from cellflow._errors import CellflowWarning, InputError
 from cellflow._tensors import add_prefix, select_prefix
 from cellflow._typing import Condition, Points, Rows
-from cellflow.flow.record import FitRecord, Inputs, describe_flow
+from cellflow.flow.reach import move_within_reach
+from cellflow.flow.record import FitRecord, Inputs, describe_flow, describe_misfit
 from cellflow.flow.storage import (
     Stored,
     check_sizes,
@@ -24,7 +26,9 @@ from cellflow.flow.storage import (
     reraise_unreadable,
     write_folder,
 )
+from cellflow.flow.trajectory import Trajectory
 from cellflow.integrate import (
+    AfterStep,
     Solution,
     check_unit_interval,
     solve,
@@ -39,34 +43,6 @@ from cellflow.nets import ExtrapolatedFields, Fields
 
 #: Points that are integrated in one chunk.
 _ROWS = 16_384
-
-
-@dataclass(frozen=True)
-class Trajectory(Solution):
-    """Points and their mass at several times.
-
-    Attributes
-    ----------
-    x
-        Positions, shape (t, n, d).
-    nfe
-        Evaluations of the velocity that each point took.
-    log_mass
-        Logarithm of each point's mass over its mass at the first time, shape (t, n); zero where the
-        flow conserves mass.
-    """
-
-    log_mass: Float[Tensor, "t n"]
-
-    @classmethod
-    def cat(cls, chunks: Sequence[Trajectory]) -> Trajectory:
-        """Stack the points of trajectories through the same times."""
-        if len(chunks) == 1:
-            return chunks[0]
-        x, log_mass = (
-            torch.cat([getattr(each, name) for each in chunks], dim=1) for name in ("x", "log_mass")
-        )
-        return cls(x, max(each.nfe for each in chunks), log_mass)
 
 
 @dataclass(frozen=True)
@@ -235,8 +211,9 @@ class Flow:
         solver
             One of `cellflow.integrate.solve`; None uses its default.
         n_steps
-            Steps between two times of a solver with fixed steps; of a mean flow, steps to each
-            time, None for one.
+            Steps between each two consecutive times, of a solver with fixed steps; None uses a
+            number in proportion to the time between. Of a mean flow, steps to each time, None for
+            one.
         **options
             Other options of `cellflow.integrate.solve`.
 
@@ -247,7 +224,10 @@ class Flow:
         Raises
         ------
         InputError
-            See `check_solver`.
+            See `check_solver`; also for times that take an extrapolating flow more than 20,000
+            steps of a fixed size.
+        DivergenceError
+            If points are not finite, or arrive far from the data (`flow.reach`).
         """
         x, condition = x.to(self.device), self._check_condition(condition)
         flow_times = [self.axis.to_flow(time) for time in times]
@@ -258,18 +238,25 @@ class Flow:
         if solver is not None:
             options["solver"] = solver
         # A guide may depend on row numbers, so its points are not split into chunks.
-        size = len(x) if "guide" in options else _ROWS
-        return Trajectory.cat(
-            [
-                self._integrate(
-                    x[rows],
-                    flow_times,
-                    None if condition is None else condition[rows],
-                    None if time_offset is None else time_offset[rows].to(x),
-                    options,
-                )
-                for rows in _chunks(len(x), size)
-            ]
+        chunks = _chunks(len(x), len(x) if "guide" in options else _ROWS)
+        default = "average" if self.is_mean_flow else "rk4"
+
+        def integrate(after_step: AfterStep | None) -> Trajectory:
+            return Trajectory.cat(
+                [
+                    self._integrate(
+                        x[rows],
+                        flow_times,
+                        None if condition is None else condition[rows],
+                        None if time_offset is None else time_offset[rows].to(x),
+                        {**options, "after_step": after_step},
+                    )
+                    for rows in chunks
+                ]
+            )
+
+        return move_within_reach(
+            integrate, self.nets, self.axis, x, times, solver or default, n_steps, len(chunks)
         )
 
     @torch.no_grad()
@@ -388,7 +375,8 @@ class Flow:
         condition
             Covariates, shape (n, c), if the flow was fitted with covariates.
         n_steps
-            Euler-Maruyama steps between two times; None uses 100 per unit of flow time.
+            Euler-Maruyama steps between each two consecutive times, as in `trajectory`; None uses
+            100 per unit of flow time.
 
         Returns
         -------
@@ -397,7 +385,10 @@ class Flow:
         Raises
         ------
         InputError
-            If the flow has no score.
+            If the flow has no score; for times that take an extrapolating flow more than 20,000
+            steps.
+        DivergenceError
+            As in `trajectory`.
         """
         check_score(self)
         x, condition = x.to(self.device), self._check_condition(condition)
@@ -408,8 +399,16 @@ class Flow:
             return sign * self.nets.velocity(t, x, condition) + self.nets.score(t, x, condition)
 
         diffusion = self.record.diffusion
-        solution = solve_sde(drift, diffusion, x, flow_times, generator, n_steps=n_steps)
-        return Trajectory(solution.x, solution.nfe, x.new_zeros(solution.x.shape[:2]))
+
+        def integrate(after_step: AfterStep | None) -> Trajectory:
+            solution = solve_sde(
+                drift, diffusion, x, flow_times, generator, n_steps=n_steps, after_step=after_step
+            )
+            return Trajectory(solution.x, solution.nfe, x.new_zeros(solution.x.shape[:2]))
+
+        return move_within_reach(
+            integrate, self.nets, self.axis, x, times, "euler-maruyama", n_steps
+        )
 
     def _check_condition(self, condition: Condition | None) -> Condition | None:
         """Return the covariates on the device of the flow."""
@@ -493,7 +492,7 @@ class Flow:
             nets = Fields.from_settings(description["nets"])
             nets.load_state_dict(select_prefix("nets", stored.tensors))
             axis = description["axis"]
-            return cls(
+            flow = cls(
                 nets=nets.to(device).eval(),
                 axis=TimeAxis(axis["kind"], tuple(axis["times"]), tuple(axis["lengths"])),
                 method=Method(**description["method"]),
@@ -505,6 +504,10 @@ class Flow:
                     dict(description["context"]), select_prefix("context", stored.tensors)
                 ),
             )
+            misfit = describe_misfit(flow.record, flow.recipe)
+        if misfit is not None:
+            warnings.warn(f"{path}: {misfit}", CellflowWarning, stacklevel=2)
+        return flow
 
 
 def check_score(flow: Flow) -> None:

@@ -134,6 +134,11 @@ def read_folder(path: Path, form: Format = FLOW) -> Stored:
                 f"{path / TENSORS} has {name} of type {str(tensor.dtype).removeprefix('torch.')}, "
                 f"which a {form.what} does not have"
             )
+        if not tensor.isfinite().all():
+            raise FileError(
+                f"{path / TENSORS} has numbers that are not finite, in {name!r}: the fit diverged, "
+                "or the file was altered; fit again"
+            )
     return Stored(description, tensors)
 
 

@@ -4,17 +4,20 @@ from cellflow.integrate.augmented import TRACES, log_density, solve_augmented
 from cellflow.integrate.average_velocity import solve_mean_flow
 from cellflow.integrate.heun import Guide, check_unit_interval, heun, noise_levels
 from cellflow.integrate.jacobian import jacobian
-from cellflow.integrate.ode import FIXED_STEP, solve
+from cellflow.integrate.ode import FIXED_STEP, AfterStep, solve
 from cellflow.integrate.sde import solve_sde
-from cellflow.integrate.solution import Solution
+from cellflow.integrate.solution import DIVERGED, Solution, check_solution
 from cellflow.integrate.steps import STEPS_PER_UNIT_TIME, count_steps
 
 __all__ = [
+    "DIVERGED",
     "FIXED_STEP",
     "STEPS_PER_UNIT_TIME",
     "TRACES",
+    "AfterStep",
     "Guide",
     "Solution",
+    "check_solution",
     "check_unit_interval",
     "count_steps",
     "heun",

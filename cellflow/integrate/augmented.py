@@ -12,7 +12,7 @@ from torch import Tensor
 from cellflow._checks import check_choice
 from cellflow._typing import Points, Rows, Times, VelocityField
 from cellflow.integrate.ode import solve
-from cellflow.integrate.solution import Solution
+from cellflow.integrate.solution import Solution, check_solution
 
 Integrals = Float[Tensor, "t n"]
 
@@ -91,6 +91,11 @@ def log_density(
     Returns
     -------
     Log-densities, shape (n,).
+
+    Raises
+    ------
+    DivergenceError
+        If positions or log-densities are not finite.
     """
     check_choice(trace, TRACES, "trace")
     signs = None
@@ -105,7 +110,9 @@ def log_density(
             return value.detach(), _divergence(value, point, signs)
 
     solution, integral = solve_augmented(field, x, [stop, start], **options)
-    return base(solution.end) + integral[-1]
+    density = base(solution.end) + integral[-1]
+    check_solution(density[None], "log-densities")
+    return density
 
 
 def _divergence(value: Points, point: Points, signs: Points | None) -> Rows:

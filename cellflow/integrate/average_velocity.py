@@ -54,7 +54,7 @@ def solve_mean_flow(
             start, nfe = knot, nfe + n_steps
         path.append(_average_velocity_steps(average, anchor, start, time + time_offset, n_steps))
         nfe += n_steps
-    return Solution(torch.stack(path), nfe)
+    return Solution.checked(torch.stack(path), nfe)
 
 
 def _average_velocity_steps(

@@ -125,4 +125,4 @@ def heun(
             second = slope(step, 2, torch.full_like(here, there), ahead)
             ahead = x + (there - here) * (first + second) / 2
         x = ahead
-    return Solution(torch.stack([noise, x.to(noise.dtype)]), 2 * n_steps - 1)
+    return Solution.checked(torch.stack([noise, x.to(noise.dtype)]), 2 * n_steps - 1)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from cellflow._typing import Points, Rows, VelocityField
+from cellflow.integrate.solution import check_solution
 
 Jacobians = Float[Tensor, "n d d"]
 
@@ -26,6 +27,11 @@ def jacobian(velocity: VelocityField, t: Rows, x: Points) -> Jacobians:
     Returns
     -------
     Jacobians, shape (n, d, d); entry (k, i, j) is dv_i / dx_j at row k.
+
+    Raises
+    ------
+    DivergenceError
+        If they are not finite.
     """
 
     def along(direction: Tensor) -> Tensor:
@@ -34,4 +40,6 @@ def jacobian(velocity: VelocityField, t: Rows, x: Points) -> Jacobians:
             return torch.func.jvp(lambda p: velocity(t, p), (x,), (direction,))[1]
 
     directions = torch.eye(x.shape[1]).to(x)
-    return torch.stack([along(each.expand_as(x).contiguous()) for each in directions], dim=2)
+    found = torch.stack([along(each.expand_as(x).contiguous()) for each in directions], dim=2)
+    check_solution(found[None], "Jacobians")
+    return found

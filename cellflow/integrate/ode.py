@@ -37,6 +37,9 @@ FIXED_STEP = {
     ),
 }
 
+#: Function of the time, or one per point, and the positions after a step.
+AfterStep = Callable[[float | Tensor, Points], None]
+
 #: Maximum number of steps of an adaptive solver between two times.
 _MAX_STEPS = 20_000
 
@@ -64,6 +67,7 @@ def solve(
     tolerance: float = 1e-5,
     rho: float = 7.0,
     guide: Guide | None = None,
+    after_step: AfterStep | None = None,
 ) -> Solution:
     """Integrate points along a velocity, forward or backward in time.
 
@@ -89,6 +93,9 @@ def solve(
         Exponent of the noise levels of `edm-heun`.
     guide
         Guidance of `edm-heun`.
+    after_step
+        Called with the time and the positions after each step of `euler`, `midpoint` and `rk4`; it
+        may raise an error.
 
     Returns
     -------
@@ -101,6 +108,8 @@ def solve(
         or a guide with another solver.
     SolverError
         If an adaptive solver needs a step size of 0, or more than 20,000 steps.
+    DivergenceError
+        If positions are not finite.
     """
     check_choice(solver, ODE_SOLVERS, "solver")
     if n_steps is not None:
@@ -118,12 +127,12 @@ def solve(
     # Times per row become columns, which broadcast over the dimensions of the points.
     times = times.to(x)[:, :, None] if isinstance(times, Tensor) else times
     if solver in FIXED_STEP:
-        path = _by_steps(field, x, times, solver, n_steps)
+        path = _by_steps(field, x, times, solver, n_steps, after_step)
     elif isinstance(times, Tensor):
         path = _by_tolerance_per_row(field, x, times, solver, tolerance)
     else:
         path = _by_tolerance(field, x, times, solver, tolerance)
-    return Solution(path, field.calls)
+    return Solution.checked(path, field.calls)
 
 
 def _by_steps(
@@ -132,6 +141,7 @@ def _by_steps(
     times: Sequence[float] | Tensor,
     solver: str,
     n_steps: int | None,
+    after_step: AfterStep | None,
 ) -> Paths:
     path = [x]
     for start, stop in pairwise(times):
@@ -139,6 +149,8 @@ def _by_steps(
         step = (stop - start) / n_here
         for k in range(n_here):
             x = x + _increment(field, FIXED_STEP[solver], start + k * step, x, step)
+            if after_step is not None:
+                after_step(start + (k + 1) * step, x)
         path.append(x)
     return torch.stack(path)
 

@@ -11,6 +11,7 @@ import torch
 from cellflow._checks import check_positive
 from cellflow._random import normal_like
 from cellflow._typing import Points, VelocityField
+from cellflow.integrate.ode import AfterStep
 from cellflow.integrate.solution import Solution
 from cellflow.integrate.steps import count_steps
 
@@ -24,6 +25,7 @@ def solve_sde(
     generator: torch.Generator,
     *,
     n_steps: int | None = None,
+    after_step: AfterStep | None = None,
 ) -> Solution:
     """Integrate a stochastic differential equation by Euler-Maruyama.
 
@@ -43,10 +45,17 @@ def solve_sde(
     n_steps
         Steps between consecutive times; None uses a number in proportion to the time
         between (`STEPS_PER_UNIT_TIME`).
+    after_step
+        Called with the time and the positions after each step; it may raise an error.
 
     Returns
     -------
     Positions at all times, and the number of evaluations of the drift.
+
+    Raises
+    ------
+    DivergenceError
+        If positions are not finite.
     """
     if n_steps is not None:
         check_positive(n_steps, "n_steps")
@@ -59,6 +68,8 @@ def solve_sde(
             t = x.new_full((len(x),), start + k * step)
             noise = normal_like(x, generator)
             x = x + length * drift(t, x) + diffusion * math.sqrt(length) * noise
+            if after_step is not None:
+                after_step(start + (k + 1) * step, x)
         path.append(x)
         nfe += n_here
-    return Solution(torch.stack(path), nfe)
+    return Solution.checked(torch.stack(path), nfe)

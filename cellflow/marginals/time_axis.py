@@ -179,6 +179,15 @@ class ExtrapolatedTimeAxis(TimeAxis):
         low, high = self.positions[first], self.positions[first + 1]
         return float(low + (time - begin) * (high - low) / (end - begin))
 
+    def to_elapsed(self, flow_time: float) -> float:
+        """Return the elapsed time of a flow time; that inside an interval is interpolated."""
+        if self.positions[0] <= flow_time <= self.positions[-1]:
+            return float(np.interp(flow_time, self.positions, self.times))
+        first = 0 if flow_time < self.positions[0] else -2
+        begin, end = self.times[first], self.times[first + 1]
+        low, high = self.positions[first], self.positions[first + 1]
+        return float(begin + (flow_time - low) * (end - begin) / (high - low))
+
 
 #: Largest number of cells per time from which transport lengths are estimated, and the seed of the
 #: sample. It is fixed so that the time axis depends on the data only.

@@ -65,11 +65,14 @@ class MeanFlow:
         def average(t: Tensor, x: Tensor) -> Tensor:
             return net.average(t, r, x, condition)
 
-        # Fused attention and bf16 products have no forward-mode derivative.
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), disable_autocast(t):
+        # One pass gives u and du/dt, so that dropout and rounding are the same in both. Fused
+        # attention and bf16 products have no forward-mode derivative.
+        with sdpa_kernel(SDPBackend.MATH), disable_autocast(t):
             tangents = (torch.ones_like(t), sample.u)
-            slope = torch.func.jvp(average, (t, sample.x), tangents)[1]
-            target = sample.u + (r - t)[:, None] * slope
-        error = ((average(t, sample.x) - target) / self.unit).square().sum(dim=1)
+            value, slope = torch.func.jvp(  # type: ignore[misc]  # three values only with `has_aux`
+                average, (t, sample.x), tangents
+            )
+        target = sample.u + (r - t)[:, None] * slope.detach()
+        error = ((value - target) / self.unit).square().sum(dim=1)
         weight = (error.detach() + self.offset) ** -self.power
         return (weight * error).mean()

@@ -9,6 +9,7 @@ from statistics import fmean, median
 from cellflow._checks import format_list, format_number
 from cellflow._keys import HOLDOUT, read_cautions
 from cellflow.evaluation.cautions import check_score_settings, check_scores, flow_settings
+from cellflow.flow import describe_misfit
 from cellflow.report._inputs import ReportInputs
 
 #: Thresholds of cautions: cells at a time, change of their number, length of an interval.
@@ -100,6 +101,9 @@ def describe_use_of_counts(inputs: ReportInputs) -> str:
 
 
 def _check_training(inputs: ReportInputs) -> Iterator[str]:
+    flow = inputs.course.flow
+    if (misfit := describe_misfit(flow.record, flow.recipe)) is not None:
+        yield f"{misfit[0].upper()}{misfit[1:]}."
     losses = list(inputs.course.flow.history["loss"])
     tenth = len(losses) // 10
     if tenth < 2:

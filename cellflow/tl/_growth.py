@@ -9,6 +9,7 @@ from cellflow._errors import InputError
 from cellflow._keys import GROWTH, LEARNED_GROWTH, write_record
 from cellflow.evaluation.cautions import record_cautions
 from cellflow.flow import Flow
+from cellflow.integrate import check_solution
 from cellflow.tl._time_course import TimeCourse
 
 _CAUTION = (
@@ -96,6 +97,7 @@ def growth(
     cells = course.cells
     with torch.no_grad():
         rate = flow.nets.growth(course.flow_times, cells.x, cells.condition) * course.clock_rate
+    check_solution(rate[None], "growth rates")
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = rate.double().cpu().numpy()
     evidence = flow.method.growth_evidence

@@ -12,6 +12,7 @@ from cellflow._errors import InputError
 from cellflow._keys import POTENTIAL, write_record
 from cellflow._typing import Points, Rows
 from cellflow.flow import Flow
+from cellflow.flow.reach import explain_divergence
 from cellflow.integrate import log_density
 from cellflow.tl._time_course import TimeCourse
 
@@ -127,5 +128,6 @@ def _log_density(
         return base.log_prob(x.double())  # type: ignore[no-untyped-call]
 
     start, stop = (flow.axis.to_flow(each) for each in (flow.axis.times[0], time))
-    found = log_density(velocity, log_density_at_first, cells.x, start, stop)
+    with explain_divergence([time, flow.axis.times[0]]):
+        found = log_density(velocity, log_density_at_first, cells.x, start, stop)
     return found.double().cpu().numpy()

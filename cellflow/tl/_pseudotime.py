@@ -16,6 +16,7 @@ from cellflow._errors import InputError
 from cellflow._keys import PATH_LENGTH, PSEUDOTIME, write_record
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
+from cellflow.flow.reach import explain_divergence
 from cellflow.integrate import count_steps, solve_augmented
 from cellflow.representation import cells_of
 from cellflow.tl._prediction import predict_population
@@ -203,5 +204,6 @@ def _path_lengths(flow: Flow, cells: Batch, flow_times: np.ndarray) -> np.ndarra
     # From their own times, where the cells are, back to the start: the integral counts down.
     times = torch.stack([own, torch.full_like(own, begin)])
     n_steps = count_steps("rk4", own - begin, _STEPS_PER_UNIT_TIME)
-    _, lengths = solve_augmented(velocity_and_speed, cells.x, times, n_steps=n_steps)
+    with explain_divergence([flow.axis.times[-1], flow.axis.times[0]]):
+        _, lengths = solve_augmented(velocity_and_speed, cells.x, times, n_steps=n_steps)
     return (-lengths[-1]).double().cpu().numpy()

@@ -228,6 +228,8 @@ def _move_selected(
         START_TIME: elapsed[order],
     }
     points = np.concatenate([each.end.cpu().numpy() for each in moved])
+    if extrapolated:
+        course.log_distances(points)
     result = predicted_cells(
         course,
         points,

@@ -20,6 +20,8 @@ from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
 from cellflow._versions import versions
 from cellflow.flow import Flow, check_flow
+from cellflow.flow.reach import describe_outside, lengths_outside
+from cellflow.integrate import check_solution
 from cellflow.io import (
     Cells,
     SideColumns,
@@ -219,9 +221,11 @@ class TimeCourse:
         outside = sorted({time for time in times if not low <= time <= high})
         if not outside:
             return self.flow, False
+        farthest = max(outside, key=lambda time: lengths_outside(self.flow.axis, time))
         fact = (
-            f"time {format_number(outside[-1])} is outside the times of the flow, "
-            f"{format_number(low)} to {format_number(high)}"
+            f"time {format_number(farthest)} is outside the times of the flow, "
+            f"{format_number(low)} to {format_number(high)}: "
+            f"{describe_outside(self.flow.axis, farthest)}"
         )
         if not extrapolate:
             raise InputError(
@@ -229,11 +233,26 @@ class TimeCourse:
                 "times; no cells were measured there"
             )
         warnings.warn(
-            f"{fact}: the velocity at the nearest of them is used, which no data supports",
+            f"{fact}; the velocity at the nearest of them is used, which no data supports",
             CellflowWarning,
             stacklevel=3,
         )
         return self.flow.extrapolate(), True
+
+    def log_distances(self, points: np.ndarray) -> None:
+        """Report how far from the data points are that a flow was extrapolated to.
+
+        Flows whose nets do not standardise points do not know centre and spread of the data.
+        """
+        if not self.flow.recipe.standardise:
+            return
+        centre, scale = self.flow.nets.units
+        away = points - centre.cpu().numpy()
+        distances = np.linalg.norm(away, axis=1) / (scale * points.shape[1] ** 0.5)
+        log_info(
+            f"predicted cells are {np.median(distances):.3g} times as far from the centre of the "
+            f"data as measured ones (median; the farthest {distances.max():.3g} times)"
+        )
 
     @torch.no_grad()
     def velocity(self, rows: np.ndarray) -> np.ndarray:
@@ -244,6 +263,7 @@ class TimeCourse:
         chosen = torch.as_tensor(rows)
         cells, rate = self.cells[chosen], self.clock_rate[chosen, None]
         velocity = self.flow.velocity(self.flow_times[chosen], cells.x, cells.condition) * rate
+        check_solution(velocity[None], "velocities")
         return velocity.double().cpu().numpy()
 
     def provenance(self, seed: int | None = None) -> dict[str, Any]:

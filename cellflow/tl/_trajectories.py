@@ -123,6 +123,8 @@ def trajectories(
         stops = [float(start), *_times_ahead(grid, float(start), len(chosen), backward)]
         moved = simulate_rows(course, simulator, chosen, stops, alone=np.ptp(starts) == 0)
         bundles.append(_Bundle(chosen, np.array(stops), moved))
+    if extrapolated:
+        course.log_distances(np.concatenate([each.moved.end.cpu().numpy() for each in bundles]))
     extras = {"obs_keys": keys, "basis": basis, "decode": decode}
     result = _to_anndata(course, bundles, simulator.n_copies, extras)
     entry = {

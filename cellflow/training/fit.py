@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -10,11 +11,11 @@ from functools import partial
 import torch
 
 from cellflow._checks import format_list
-from cellflow._errors import InputError
+from cellflow._errors import CellflowWarning, InputError
 from cellflow._random import torch_generator
 from cellflow._versions import versions
 from cellflow.couplings import MixtureCoupling
-from cellflow.flow import FitRecord, Flow, Inputs
+from cellflow.flow import FitRecord, Flow, Inputs, describe_misfit
 from cellflow.marginals import Gaussian, Marginals, TimeAxis
 from cellflow.methods.method import Method
 from cellflow.methods.parts import COUPLINGS, OATSettings, WFRSettings
@@ -27,6 +28,7 @@ from cellflow.training.context import Fit
 from cellflow.training.devices import cpu_threads
 from cellflow.training.fine_tuning import check_tunable, tuning_recipe
 from cellflow.training.parallel import ProcessGroup
+from cellflow.training.relative_errors import relative_errors
 from cellflow.training.splits import split_marginals
 from cellflow.training.target_net import TargetNet
 from cellflow.training.time_course import course_coupling, wfr_length_scale
@@ -127,6 +129,7 @@ def fit_flow(
             checkpoint=None if checkpoint is None else checkpoint.with_identity(identity),
         )
         nets = trainer.run()
+        errors = relative_errors(nets, coupling, path, recipe, device)
     record = FitRecord(
         seed,
         str(device),
@@ -136,7 +139,11 @@ def fit_flow(
             fit.wfr_length_scale if isinstance(method.coupling, WFRSettings) else None
         ),
         cost=timer.cost,
+        relative_errors=errors,
     )
+    misfit = describe_misfit(record, recipe)
+    if misfit is not None and trainer.group.is_main:
+        warnings.warn(misfit, CellflowWarning, stacklevel=3)
     inputs = Inputs(
         prior=None if prior is None else prior.fingerprint,
         from_noise=starts_from_noise(marginals),

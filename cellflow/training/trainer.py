@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cellflow._batch import Pairs
-from cellflow._errors import SolverError
+from cellflow._errors import DivergenceError
 from cellflow._files import reraise_as_file_error
 from cellflow._log import log_info
 from cellflow._random import spawn_generator
@@ -147,8 +147,8 @@ class Trainer(Generic[Net]):
 
         Raises
         ------
-        SolverError
-            If the loss is not finite.
+        DivergenceError
+            If the loss is not finite, or the weights are not after the last step.
         """
         state = None if self.checkpoint is None else self.checkpoint.load()
         if self.checkpoint is not None and state is not None:
@@ -166,6 +166,7 @@ class Trainer(Generic[Net]):
             while not self.done and signals.caught is None:
                 self.step()
                 self._save(interrupted=signals.caught is not None)
+        self._check_weights()
         return self.current.eval()
 
     def step(self) -> None:
@@ -270,8 +271,20 @@ class Trainer(Generic[Net]):
             before = self.history["loss"][-1] if self.history["loss"] else None
             rate = learning_rate(self.recipe, step - 1)
             loss = float(losses[diverged[0]])
-            raise SolverError(divergence_message(loss, step, before, self.pairs, rate))
+            raise DivergenceError(divergence_message(loss, step, before, self.pairs, rate))
         return losses
+
+    def _check_weights(self) -> None:
+        """Raise `DivergenceError` unless all weights are finite: no loss saw those of the end."""
+        weights = self.current.state_dict().values()
+        n_bad = sum(int((~each.isfinite()).sum()) for each in weights)
+        if n_bad:
+            rate = learning_rate(self.recipe, max(self.steps - 1, 0))
+            raise DivergenceError(
+                f"{n_bad:,} weights are not finite after step {self.steps}, learning rate "
+                f"{rate:.3g}",
+                "try a tenth of the learning_rate, or clip 1",
+            )
 
     def _save(self, *, interrupted: bool) -> None:
         if self.checkpoint is None:

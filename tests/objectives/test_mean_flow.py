@@ -52,6 +52,7 @@ class Known(Fields):
     """The closed form as the fields of a flow, with their number of covariates."""
 
     condition_dim = 0
+    units = torch.zeros(1), 1.0
 
     def __init__(self):
         super().__init__({"average": Net(0.5)})
@@ -122,6 +123,28 @@ def test_where_both_times_agree_it_is_flow_matching(generator):
 
     expected = 3 * loss(VelocityRegression(StraightPath(0.0)))
     torch.testing.assert_close(loss(mean), expected)
+
+
+def test_the_regressed_average_and_its_derivative_have_one_dropout_and_one_precision(generator):
+    """u = m c t has u = (r - t) du/dt at r = 2 t, whatever the mask m and the number c, if one."""
+
+    class Dropped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.drop = nn.Linear(1, 64, bias=False), nn.Dropout(0.5)
+
+        def forward(self, t, x, condition):
+            return self.drop(self.linear(t[:, None]))
+
+    times = iter([0.25, 0.5])
+    points = torch.zeros((20, 64))
+    pairs = Pairs(points, points, torch.zeros(20), torch.ones(20))
+    objective = MeanFlow(
+        StraightPath(0.0), anchored=0.0, power=0.0, times=lambda pairs, _: pairs.t0 + next(times)
+    )
+    with torch.random.fork_rng([]), torch.autocast("cpu", torch.bfloat16):
+        loss = objective.loss(Fields({"average": Dropped()}), pairs, generator)
+    assert float(loss.detach()) == 0
 
 
 def test_errors_are_in_units_of_the_data(generator):

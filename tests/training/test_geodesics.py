@@ -115,3 +115,16 @@ def test_more_cells_are_trained_on_for_more_steps(given, steps, generator, monke
     few = replace(whole, populations=(whole.finite[0][torch.arange(100)], *whole.finite[1:]))
     bend(few, geopath_steps=given)
     assert seen == [steps]
+
+
+def test_the_metric_is_in_the_units_of_a_fit():
+    """Of 8 x it is that of x times 64^-alpha: the inverse of a squared length to the power."""
+    chosen, values = method("ot-mfm", land_gamma=0.5), []
+    x, y = torch.randn((2, 20, 2), generator=seeded())
+    for unit in (1.0, 8.0):
+        ends = Population.of(unit * x), Population.of(unit * y)
+        marginals = Marginals((0.0, 1.0), ends)
+        fit = Fit(marginals, chosen, recipe("default"), torch.zeros(2), unit, seeded(), unit**2)
+        metric = geodesics._metric_between(fit, chosen.path, *ends)
+        values.append(metric(unit * (x + 2)) * unit ** (2 * chosen.path.land_alpha))
+    torch.testing.assert_close(*values, rtol=1e-3, atol=0)
