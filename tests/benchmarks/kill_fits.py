@@ -115,5 +115,5 @@ if __name__ == "__main__":
     tenths = np.bincount((10 * np.array(shares)).astype(int), minlength=10).tolist()
     print(f"cellflow {cf.__version__}: {len(shares)} kills, by tenths of a fit {tenths}")
     print(f"{len(same)} flows ended, {sum(same)} of them with the weights of the undisturbed fit")
-    print(f"{left} hidden folders of unfinished files are left behind")
+    print(f"{left} hidden files and folders are left behind")
     sys.exit(not all(same))

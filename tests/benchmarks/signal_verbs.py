@@ -149,6 +149,7 @@ def start(command: str, folder: Path) -> int:
         main(shlex.split(command))
     except SystemExit as stop:
         code = int(stop.code or 0)
+        (folder / "ended").write_text(str(time.monotonic()))
     except KeyboardInterrupt:
         code = 130
     finally:
@@ -216,13 +217,13 @@ def send(verb: str, command: str, whole: float, chance: random.Random, folder: P
         place = Path(tempfile.mkdtemp(dir=folder))
         child, share, number = start(command, place), chance.random(), chance.choice(SIGNALS)
         time.sleep(share * whole)
-        before = time.perf_counter()
+        before = time.monotonic()
         os.kill(child, number)
         code = end(child)
-        seconds = time.perf_counter() - before
+        seconds = time.monotonic() - before
         lines = (place / "log").read_text().splitlines() if (place / "log").exists() else []
-        # A process that ended before the signal still waits for its code to be read.
-        if code == 0 and seconds < 0.001:
+        ended = place / "ended"
+        if code == 0 and ended.exists() and float(ended.read_text()) < before:
             continue
         odd = [line for line in lines if "Traceback" in line or "ignored in" in line]
         message = odd[0] if odd else next(reversed([each for each in lines if each.strip()]), "")

@@ -31,7 +31,9 @@ def best_share(g, x, epsilon, masses):
     return odds / (1 + odds), lead + epsilon * math.log(masses[1] / masses[0])
 
 
-@pytest.mark.parametrize(("spread", "epsilon", "rate"), [(0, 0, 0.1), (40.0, 0, 0.1), (9, 3, 5)])
+@pytest.mark.parametrize(
+    ("spread", "epsilon", "rate"), [(0, 0, 0.1), (0.05, 0, 0.1), (40.0, 0, 0.1), (9, 3, 5)]
+)
 def test_steps_follow_the_update_and_the_entropy_its_halvings(spread, epsilon, rate):
     """The margin is that of steps 1, 2, 4 and 8; five points are 2.5 visits of each atom."""
     masses, g, margin, window = (0.25, 0.75), [0.0, 0.0], 0.0, 1

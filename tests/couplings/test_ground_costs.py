@@ -16,6 +16,7 @@ from cellflow.couplings import (
     acceleration_cost,
     squared_euclidean,
 )
+from cellflow.couplings.ground_costs import COSTS
 from cellflow.couplings.minibatch import solve_assignment
 from cellflow.marginals import Gaussian, Population
 from cellflow.transport import assign
@@ -30,6 +31,7 @@ def test_costs_are_taken_on_features_where_there_are_some():
     x, y, f, g = points(0, 4, 5, 3)
     cost = squared_euclidean(Batch(x, features=f), Batch(y, features=g))
     torch.testing.assert_close(cost, torch.cdist(f, g) ** 2)
+    torch.testing.assert_close(COSTS["euclidean"](Batch(x), Batch(y)), torch.cdist(x, y))
 
 
 def test_pairs_follow_the_features_and_serve_the_points(generator):
