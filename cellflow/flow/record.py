@@ -86,15 +86,18 @@ class FitRecord:
     relative_errors: Mapping[str, float] = field(default_factory=dict)
 
 
-#: Relative error above which a fit diverged. Nets start from small random values: of four units and
-#: after ten steps they are at 1.7. With defaults, errors were below 1 after 50 steps or more, and a
-#: learning rate of 1 gave 4 to 1e10, but for mean flows, whose loss bounds the gradient.
-_DIVERGED = 3.0
+#: Relative error above which a field is worse than zeros, for fits of `_TRAINED` steps or more and
+#: for shorter ones. With defaults, errors were below 1 after 50 steps or more. Nets start from small
+#: random values: of four units and after ten steps they are at 1.7. A learning rate of 1 gave 4 to
+#: 1e10, but for mean flows, whose loss bounds the gradient.
+_WORSE, _WORSE_EARLY = 1.1, 3.0
+_TRAINED = 100
 
 
 def describe_misfit(record: FitRecord, recipe: Recipe) -> str | None:
     """Say which fields of a flow are worse than zeros, and what to do; None if none is."""
-    worse = {role: ratio for role, ratio in record.relative_errors.items() if ratio > _DIVERGED}
+    limit = _WORSE if recipe.n_steps >= _TRAINED else _WORSE_EARLY
+    worse = {role: ratio for role, ratio in record.relative_errors.items() if ratio > limit}
     if not worse:
         return None
     errors = ", ".join(f"{role} {ratio:.3g} times" for role, ratio in worse.items())

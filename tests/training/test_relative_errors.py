@@ -107,6 +107,12 @@ def test_what_a_misfit_says():
     assert describe_misfit(FitRecord(relative_errors={"score": 1.05}), recipe("default")) is None
 
 
+@pytest.mark.parametrize(("n_steps", "is_worse"), [(100, True), (99, False)])
+def test_short_fits_may_be_somewhat_worse_than_zeros(n_steps, is_worse):
+    record = FitRecord(relative_errors={"velocity": 1.2})
+    assert bool(describe_misfit(record, recipe("default", n_steps=n_steps))) == is_worse
+
+
 def test_weights_that_are_not_finite_after_the_last_step_are_no_fit():
     """A step of 1e38 times the learning rate 10 leaves float32, after the last loss was read."""
 
