@@ -4,7 +4,8 @@
 
 `[tool.mutants]` in pyproject.toml names the tests of each package, equivalent_mutants.toml the
 faults that were judged to change no number that matters. Survivors are printed, all results are
-written to .mutants, and after a change of tests `--again` tries the last run's survivors only.
+written to .mutants as they come, and after a change of tests `--again` tries the last run's
+survivors only.
 
 cosmic-ray starts a process for each fault, and loads torch in it. mutmut forks, but its changes
 cannot be chosen (texts, arguments turned into None) and it passes over properties and others with
@@ -77,13 +78,14 @@ class Mutants:
         gc.collect()
         gc.freeze()
         seconds, lines = _forked(lambda: self._measure(session.items))
-        if failed := [name for name, spent in seconds.items() if spent is None]:
-            raise session.Interrupted(f"tests fail without a fault: {', '.join(failed)}")
+        for name in [name for name, spent in seconds.items() if spent is None]:
+            print(f"left out, fails without a fault: {name}", flush=True)
         reaching = defaultdict(set)
         for name, reached in lines.items():
             for path, line in reached:
                 reaching[path, line].add(name)
-        order = sorted(session.items, key=lambda item: seconds[item.nodeid])
+        passed = [item for item in session.items if seconds[item.nodeid] is not None]
+        order = sorted(passed, key=lambda item: seconds[item.nodeid])
         for fault in self.tried:
             names = reaching[str(_ROOT / fault.path), fault.lines.start]
             chosen = [i for i in order if i.nodeid in names or not fault.in_function]
@@ -260,11 +262,19 @@ def run(package: str, settings: dict[str, list[str]], options: argparse.Namespac
     counted = [fault for fault in drawn if not _is_judged(fault, reasons)]
     tried = [fault for fault in counted if not last.get(fault.name, "").startswith("killed")]
 
+    began, done = time.perf_counter(), 0
+
     def report(fault: Fault, result: str) -> None:
+        nonlocal done
+        done += 1
         last[fault.name] = result
+        _write(package, last)
         if not result.startswith("killed"):
             where = f"{fault.path}:{fault.lines[-1]} {fault.function}"
             print(f"{result}: {where}: {fault.change}", flush=True)
+        if done % 10 == 0:
+            spent = time.perf_counter() - began
+            print(f"{done} of {len(tried)} faults tried in {spent:.0f} s", flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
         words = [
@@ -283,7 +293,6 @@ def run(package: str, settings: dict[str, list[str]], options: argparse.Namespac
             code := pytest.main(words, plugins=[Mutants(tried, report, options.seconds)])
         ):
             raise SystemExit(code)
-    _write(package, last)
     killed = sum(last.get(fault.name, "").startswith("killed") for fault in counted)
     return (
         f"{package}: {len(found)} faults, {len(drawn)} drawn, {len(drawn) - len(counted)} judged "
