@@ -178,7 +178,7 @@ def faults(path: Path, root: Path) -> list[Fault]:
 
 
 def marked(path: Path, root: Path) -> list[Fault]:
-    """Return the functions of a file that do something, with their statements added to `REACHED`."""
+    """Return the functions that do something, with statements added to `REACHED`."""
     where, found = str(path.relative_to(root)), []
     for function, scope in _scopes(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(scope, ast.FunctionDef) and not all(_is_text(step) for step in scope.body):
