@@ -199,7 +199,7 @@ def _mark(step: ast.stmt) -> list[ast.stmt]:
 
 
 def _scopes(tree: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[tuple[str, ast.stmt]]:
-    """Yield outermost functions, and assignments to constants of the module, with their names."""
+    """Yield outermost functions and constants of the module, but not types, with their names."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
             if node.name not in {"__repr__", "_repr_html_", "__str__", "describe"}:
@@ -208,7 +208,9 @@ def _scopes(tree: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[tuple
             yield from _scopes(node, f"{prefix}{node.name}.")
         elif not prefix and isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-            yield ast.unparse(target), node
+            # A subscript makes a type, such as `Float[Tensor, "n d"]`.
+            if not isinstance(node.value, ast.Subscript):
+                yield ast.unparse(target), node
 
 
 def _nodes(scope: ast.AST) -> Iterator[tuple[ast.AST, list[ast.AST]]]:
