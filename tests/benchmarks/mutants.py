@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 import pytest
 from _pytest.runner import runtestprotocol
+from _pytest.warnings import catch_warnings_for_item
 
 from tests.benchmarks.faults import PATH, REACHED, Fault, faults, last_line, marked
 
@@ -110,9 +111,9 @@ class Mutants:
         for item, following in zip(items, [*items[1:], None], strict=True):
             reached.clear()
             began = time.perf_counter()
-            reports = runtestprotocol(item, log=False, nextitem=following)
+            passed = _passes(item, following)
             spent = time.perf_counter() - began
-            seconds[item.nodeid] = None if any(report.failed for report in reports) else spent
+            seconds[item.nodeid] = spent if passed else None
             lines[item.nodeid] = sorted(reached)
         return seconds, lines
 
@@ -134,12 +135,8 @@ class Mutants:
     def _run(self, fault: Fault, items: list[pytest.Item]) -> int:
         if not (self._place(fault) if fault.in_function else _place_constant(fault)):
             return 2
-        for item, following in zip(items, [*items[1:], None], strict=True):
-            if any(
-                report.failed for report in runtestprotocol(item, log=False, nextitem=following)
-            ):
-                return 1
-        return 0
+        following = [*items[1:], None]
+        return int(not all(map(_passes, items, following)))
 
     def _place(self, fault: Fault) -> bool:
         """Exchange the code of the function, under whatever decorators it has."""
@@ -153,6 +150,13 @@ class Mutants:
                 function.__code__ = code
                 placed = True
         return placed
+
+
+def _passes(item: pytest.Item, following: pytest.Item | None) -> bool:
+    """Run a test under its own filters of warnings."""
+    with catch_warnings_for_item(item.config, item.ihook, "runtest", item):
+        reports = runtestprotocol(item, log=False, nextitem=following)
+    return not any(report.failed for report in reports)
 
 
 def _forked(work: Callable[[], Any]) -> Any:
