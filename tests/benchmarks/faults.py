@@ -178,10 +178,10 @@ def faults(path: Path, root: Path) -> list[Fault]:
 
 
 def marked(path: Path, root: Path) -> list[Fault]:
-    """Return the functions of a file, with the line of each statement added to `REACHED`."""
+    """Return the functions that do something, with statements added to `REACHED`."""
     where, found = str(path.relative_to(root)), []
     for function, scope in _scopes(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(scope, ast.FunctionDef):
+        if isinstance(scope, ast.FunctionDef) and not all(_is_text(step) for step in scope.body):
             end = last_line(_compile(function, scope))
             for node in ast.walk(scope):
                 for field in ("body", "orelse", "finalbody"):
@@ -199,7 +199,7 @@ def _mark(step: ast.stmt) -> list[ast.stmt]:
 
 
 def _scopes(tree: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[tuple[str, ast.stmt]]:
-    """Yield outermost functions, and assignments to constants of the module, with their names."""
+    """Yield outermost functions and constants of the module, but not types, with their names."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
             if node.name not in {"__repr__", "_repr_html_", "__str__", "describe"}:
@@ -208,7 +208,9 @@ def _scopes(tree: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[tuple
             yield from _scopes(node, f"{prefix}{node.name}.")
         elif not prefix and isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-            yield ast.unparse(target), node
+            # A subscript makes a type, such as `Float[Tensor, "n d"]`.
+            if not isinstance(node.value, ast.Subscript):
+                yield ast.unparse(target), node
 
 
 def _nodes(scope: ast.AST) -> Iterator[tuple[ast.AST, list[ast.AST]]]:

@@ -101,6 +101,16 @@ def test_dimensions_that_do_not_depend_on_the_point_do_not_diverge(trace, genera
     torch.testing.assert_close(still, standard(x))
 
 
+@pytest.mark.parametrize("trace", ["exact", "hutchinson"])
+@pytest.mark.parametrize("dim", [1, 2])
+def test_weights_that_are_the_velocity_do_not_diverge(dim, trace, generator):
+    weights = torch.ones(dim, dtype=torch.float64, requires_grad=True)
+    x = torch.ones((3, dim), dtype=torch.float64)
+    way = {"trace": trace, "generator": generator, "n_steps": 2}
+    found = log_density(lambda t, x: weights.expand_as(x), standard, x, 0.0, 1.0, **way)
+    torch.testing.assert_close(found, standard(0 * x))
+
+
 def test_unknown_trace_is_named_with_the_valid_ones():
     with pytest.raises(InputError, match=r"unknown trace 'skilling'.*exact, hutchinson"):
         log_density(linear, standard, torch.zeros(1, 2), 0, 1, trace="skilling")

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from cellflow import InputError, SolverError
+from cellflow import DivergenceError, InputError, SolverError
 from cellflow.integrate import solve
 from cellflow.methods.names import ODE_SOLVERS
 
@@ -111,3 +111,18 @@ def test_an_adaptive_solver_that_comes_to_its_limit_says_so(x, monkeypatch):
     monkeypatch.setattr("cellflow.integrate.ode._MAX_STEPS", 3)
     with pytest.raises(SolverError, match=r"max_num_steps exceeded.*raise tolerance \(it is 1e-0"):
         solve(rotation, x, [0, 5], solver="dopri5", tolerance=1e-9)
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_points_with_a_number_that_is_not_finite_are_counted(dim):
+    """One number of each of two points of three, at the second of the times after the start."""
+    x = torch.zeros((3, dim), dtype=torch.float64)
+    limit = torch.zeros_like(x)
+    limit[:2, 0] = torch.inf
+
+    def field(t, x):
+        return torch.where(t[:, None] < 1, 0.0, limit)
+
+    with pytest.raises(DivergenceError, match="2 of 3 points are not finite") as caught:
+        solve(field, x, [0.0, 1.0, 2.0, 3.0], solver="euler", n_steps=1)
+    assert caught.value.index == 2

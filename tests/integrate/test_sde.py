@@ -51,3 +51,8 @@ def test_without_noise_it_is_euler_and_evaluations_are_counted(generator):
     euler = solve(lambda t, x: t[:, None] * x, x, times, solver="euler", n_steps=7)
     torch.testing.assert_close(still.x, euler.x)
     assert still.nfe == euler.nfe == 14
+
+
+def test_default_steps_are_those_of_the_time_between(generator):
+    x = torch.zeros((1, 1), dtype=torch.float64)
+    assert solve_sde(lambda t, x: x, 1.0, x, [2.0, 3.0], generator).nfe == 100

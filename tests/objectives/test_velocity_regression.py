@@ -137,3 +137,14 @@ def test_covariates_go_from_those_of_the_source_to_those_of_the_target():
     pairs = Pairs.over((0.0, 2.0), *ends)
     assert condition_at(pairs, torch.tensor([0.5])).tolist() == [[1.0, 1.0]]
     assert condition_at(pairs_of(), pairs_of().t0) is None
+
+
+def test_without_a_growth_net_or_without_rates_the_loss_is_that_of_the_velocity(generator):
+    rate = torch.ones(400, dtype=torch.float64)
+    nets = {"velocity": Fixed(1.5)}
+    objective = VelocityRegression(StraightPath(0.0))
+    # Rows weigh exp(t - 3), a mean of (1 - e^-2) / 2 over the interval.
+    loss = objective.loss(Fields(nets), pairs_of(rate), generator)
+    assert float(loss) == pytest.approx(0.25 * 0.4323, abs=0.01)
+    nets["growth"] = Fixed(1.0, width=1)
+    assert float(objective.loss(Fields(nets), pairs_of(), generator)) == pytest.approx(0.25)

@@ -7,7 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cellflow.transport import distances, exact_plan
-from cellflow.transport.column_generation import column_generation_plan
+from cellflow.transport.column_generation import (
+    _corner_entries,
+    _negative_entries,
+    column_generation_plan,
+)
 from cellflow.transport.exact import lower_bound
 
 seeds = st.integers(0, 2**32 - 1)
@@ -80,3 +84,16 @@ def test_an_answer_on_few_entries_that_is_not_proven_is_solved_whole(large, monk
     again = exact_plan(large)
     assert again.cost == pytest.approx(best.cost, abs=1e-12)
     assert again.gap < 1e-10
+
+
+def test_the_first_entries_are_those_of_the_north_west_corner():
+    """0.5 and 0.5 to 0.25 and 0.75: the first row fills the first column and begins the second."""
+    assert _corner_entries(np.array([0.5, 0.5]), np.array([0.25, 0.75])).tolist() == [0, 1, 3]
+
+
+def test_the_largest_violation_and_its_entries_are_found():
+    none = np.zeros(2)
+    largest, entries = _negative_entries(np.array([[0.0, 1.0], [2.0, -3.0]]), none, none, 0.5)
+    assert (largest, set(entries.tolist())) == (3, {3})
+    largest, entries = _negative_entries(np.ones((2, 2)), none, none, 0.5)
+    assert (largest, len(entries)) == (0, 0)
