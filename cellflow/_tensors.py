@@ -67,13 +67,15 @@ def write_tensors(
             raise FileError(f"cannot write {path}: {error}") from error
 
 
-def read_tensors(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(
+    path: Path, what: str, advice: str = ""
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read the tensors and metadata of any safetensors file.
 
     Raises
     ------
     FileError
-        If the file is missing or damaged; the message says it was read as `what`.
+        If the file is missing or damaged; the message says it was read as `what`, and the advice.
     """
     check_is_file(path)
     try:
@@ -81,7 +83,7 @@ def read_tensors(path: Path, what: str) -> tuple[dict[str, Tensor], dict[str, st
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return tensors, file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise FileError(f"{path} cannot be read as {what}: {error}") from error
+        raise FileError(f"{path} cannot be read as {what}: {error}{advice}") from error
 
 
 def check_digest(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -181,12 +181,14 @@ def _obs_rows(adata: AnnData) -> list[tuple[str, ...]]:
 
 def _describe_flow(flow: Flow) -> dict[str, str]:
     from cellflow._checks import format_list, format_number
+    from cellflow.flow import describe_misfit
     from cellflow.images.space import description
     from cellflow.io import conditions_of
     from cellflow.methods.names import GROWTH_EVIDENCE
     from cellflow.representation import from_context
 
     conditions = conditions_of(flow).describe()
+    misfit = describe_misfit(flow.record, flow.recipe)
     evidence = flow.method.growth_evidence
     return {
         "times": format_list(map(format_number, flow.axis.times)),
@@ -202,4 +204,5 @@ def _describe_flow(flow: Flow) -> dict[str, str]:
             f"error of {role}": f"{ratio:.3g} times that of zero"
             for role, ratio in flow.record.relative_errors.items()
         },
+        **({"misfit": misfit} if misfit else {}),
     }

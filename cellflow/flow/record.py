@@ -86,19 +86,20 @@ class FitRecord:
     relative_errors: Mapping[str, float] = field(default_factory=dict)
 
 
-#: Relative error above which a field is worse than zeros, for fits of `_TRAINED` steps or more and
-#: for shorter ones. With defaults, errors were below 1 after 50 steps or more. Nets start from small
-#: random values: of four units and after ten steps they are at 1.7. A learning rate of 1 gave 4 to
-#: 1e10, but for mean flows, whose loss bounds the gradient.
-_WORSE, _WORSE_EARLY = 1.1, 3.0
-_TRAINED = 100
+#: Relative error above which a field is worse than zeros, and the number of steps from which a fit is
+#: judged. With defaults, errors were below 1 after 50 steps or more. Nets start from small random
+#: values: after three steps those of eight units are at 3 to 12. A learning rate of 1 gave 4 to 1e10,
+#: but for mean flows, whose loss bounds the gradient.
+_WORSE, _TRAINED = 1.1, 50
 
 
 def describe_misfit(record: FitRecord, recipe: Recipe) -> str | None:
-    """Say which fields of a flow are worse than zeros, and what to do; None if none is."""
-    limit = _WORSE if recipe.n_steps >= _TRAINED else _WORSE_EARLY
-    worse = {role: ratio for role, ratio in record.relative_errors.items() if ratio > limit}
-    if not worse:
+    """Say which fields of a flow are worse than zeros, and what to do; None if none is.
+
+    None for fits of fewer than 50 steps, too.
+    """
+    worse = {role: ratio for role, ratio in record.relative_errors.items() if ratio > _WORSE}
+    if not worse or recipe.n_steps < _TRAINED:
         return None
     errors = ", ".join(f"{role} {ratio:.3g} times" for role, ratio in worse.items())
     return (

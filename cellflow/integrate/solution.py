@@ -11,8 +11,7 @@ from cellflow._typing import Paths, Points
 
 #: What may have made numbers that are not finite, and the way out.
 DIVERGED = (
-    "the fit of this flow diverged, or its file was damaged; fit again with a tenth of the "
-    "learning rate"
+    "the fit of this flow diverged, or its file was damaged; fit again with a lower learning_rate"
 )
 
 

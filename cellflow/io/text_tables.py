@@ -41,7 +41,7 @@ def write_table(table: pd.DataFrame, path: Path, *, overwrite: bool = False) -> 
     write_csv(table, path, separator=TABLES[path.suffix], overwrite=overwrite)
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: str | Path) -> pd.DataFrame:
     """Read a table that `write_table` wrote.
 
     Raises
@@ -49,6 +49,7 @@ def read_table(path: Path) -> pd.DataFrame:
     FileError
         If the file is missing or not a table.
     """
+    path = Path(path)
     check_choice(path.suffix, TABLES, "table format")
     check_is_file(path)
     text, separator = dict.fromkeys(_NAMES, str), TABLES[path.suffix]

@@ -336,7 +336,7 @@ def parse_times(
     name = column.name
     if column.empty:
         raise InputError(f"obs[{name!r}] is empty: the data have no cells")
-    if pd.api.types.is_bool_dtype(column):
+    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_complex_dtype(column):
         raise InputError(f"obs[{name!r}] is of type {column.dtype}; expected {EXPECTED}")
     codes, uniques = pd.factorize(column, use_na_sentinel=False)
     values = [text_of(value) for value in uniques.to_numpy()]

@@ -104,7 +104,9 @@ def read_mapping(path: Path, keys: Sequence[str]) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
         _check_size(yaml.compose(text, yaml.SafeLoader), path)
         values = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+    except RecursionError as error:
+        raise FileError(f"{path} cannot be read: its values are nested too deeply") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise FileError(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(values, dict):
         raise FileError(f"{path} is not a YAML mapping with the keys {format_list(keys)}")

@@ -19,7 +19,7 @@ from cellflow._checks import format_list, format_number
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
 from cellflow._versions import versions
-from cellflow.flow import Flow, check_flow
+from cellflow.flow import Flow, check_flow, describe_misfit
 from cellflow.flow.reach import describe_outside, lengths_outside
 from cellflow.integrate import check_solution
 from cellflow.io import (
@@ -277,6 +277,7 @@ class TimeCourse:
             "versions": versions(),
             "time_key": self.time_key,
             "unit": self.time_points.unit,
+            "misfit": describe_misfit(self.flow.record, self.flow.recipe),
             "course": course
             and {
                 **course,

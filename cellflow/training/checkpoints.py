@@ -173,7 +173,9 @@ class Checkpoint:
     def _read(self) -> tuple[dict[str, Tensor], str]:
         """Return the tensors and the text of the state of an undamaged file."""
         path = Path(self.path)
-        tensors, metadata = read_tensors(path, "a checkpoint")
+        tensors, metadata = read_tensors(
+            path, "a checkpoint", "; delete it, and the fit starts from the first step"
+        )
         if metadata.get("format") != FORMAT:
             raise FileError(f"{path} is not a checkpoint of a training")
         if metadata.get("schema_version") != str(SCHEMA_VERSION):

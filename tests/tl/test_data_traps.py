@@ -151,7 +151,7 @@ REFUSED = {
     ),
     "complex times": (
         lambda: with_days(course(), course().obs["day"].to_numpy() + 0j),
-        r"obs\['day'\] has values that are not times: .*0j",
+        r"obs\['day'\] is of type complex128; expected numbers",
     ),
     "numbers that single precision does not have": (
         lambda: with_points(course(), at(4, 1, 1e200)),

