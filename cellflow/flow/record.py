@@ -86,10 +86,10 @@ class FitRecord:
     relative_errors: Mapping[str, float] = field(default_factory=dict)
 
 
-#: Relative error above which a field is worse than zeros, and the number of steps from which a fit is
+#: Relative error above which a field is worse than zeros, and number of steps from which a fit is
 #: judged. With defaults, errors were below 1 after 50 steps or more. Nets start from small random
-#: values: after three steps those of eight units are at 3 to 12. A learning rate of 1 gave 4 to 1e10,
-#: but for mean flows, whose loss bounds the gradient.
+#: values: after three steps those of eight units are at 3 to 12. A learning rate of 1 gave 4 to
+#: 1e10, but for mean flows, whose loss bounds the gradient.
 _WORSE, _TRAINED = 1.1, 50
 
 

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from cellflow import CellflowWarning, InputError
 from cellflow._batch import Batch
-from cellflow.couplings import LineageCost, squared_euclidean
+from cellflow.couplings import LineageCost, MixtureCoupling, squared_euclidean
 from cellflow.couplings.full_plan import (
     PlanCoupling,
     blockwise_coupling,
@@ -262,3 +262,16 @@ def test_a_low_rank_coupling_costs_more_than_the_exact_and_less_than_the_indepen
     cost = cost_of(source, target)
     paid = cost[numbers(pairs.x0), numbers(pairs.x1)].mean()
     assert exact_full_coupling(source, target).plan.cost < paid < 0.6 * cost.mean()
+
+
+def test_a_mixture_draws_the_same_pairs_from_a_table_and_from_its_components(monkeypatch):
+    components = [exact_full_coupling(*populations(k, weighted=True), (k, k + 1)) for k in range(3)]
+    table = MixtureCoupling(components, [1.0, 2.0, 3.0])
+    assert table.pair_table() is not None
+    monkeypatch.setattr("cellflow.couplings.mixture._MAX_TABLE_SIZE", 0)
+    plain = MixtureCoupling(components, [1.0, 2.0, 3.0])
+    assert plain.pair_table() is None
+    ours, theirs = (each.sample(200, seeded(1)).columns() for each in (table, plain))
+    assert ours.keys() == theirs.keys()
+    for name, column in ours.items():
+        torch.testing.assert_close(column, theirs[name], rtol=0, atol=0)

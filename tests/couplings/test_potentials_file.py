@@ -5,9 +5,8 @@ import torch
 from safetensors.torch import save_file
 
 from cellflow._errors import FileError
-from cellflow.couplings import (
-    fit_potentials,
-)
+from cellflow.couplings import fit_potentials
+from cellflow.couplings.atoms import fingerprint
 from cellflow.couplings.dual_potentials import Potentials
 from cellflow.marginals import Gaussian
 from tests.seeds import randn, seeded
@@ -42,7 +41,7 @@ def test_foreign_and_damaged_files_are_refused(tmp_path):
     save_file({"atoms": torch.zeros(2, 2)}, path)
     with pytest.raises(FileError, match="is not a file of semidiscrete potentials"):
         Potentials.load(path)
-    with pytest.raises(FileError, match="is a folder"):
+    with pytest.raises(FileError, match="is a folder, not a file"):
         Potentials.load(tmp_path)
 
 
@@ -65,3 +64,8 @@ def test_tensors_of_shapes_that_do_not_fit_are_refused(tmp_path):
     bad.save(path)
     with pytest.raises(FileError, match="its tensors are"):
         Potentials.load(path)
+
+
+def test_points_of_equal_bytes_differ_by_shape_and_precision():
+    points = [torch.zeros(4, 2), torch.zeros(4, 4), torch.zeros(4, 2, dtype=F64)]
+    assert len({fingerprint(each) for each in points}) == 3

@@ -5,7 +5,7 @@ import pytest
 
 from cellflow import InputError
 from cellflow.evaluation.benchmark import make_table
-from cellflow.evaluation.summary import average_scores, format_summary
+from cellflow.evaluation.summary import average_scores, format_summary, write_benchmark
 
 FIXED = {"data": "d", "protocol": "strict", "time_axis": "real", "n_dims": 5, "whiten": True,
          "representation_may_have_seen_held_out": False, "reference": 0.5, "w1_reference": 0.4,
@@ -91,6 +91,13 @@ def test_gaps_are_closed_from_the_rival_of_each_time(table):
 def test_a_rival_at_the_reference_leaves_no_gap(table):
     low = make_table(table.assign(reference=1.2).to_dict("records"))
     assert low["gap_closed_best"].isna().all()
+
+
+def test_table_and_summary_are_written(table, tmp_path):
+    write_benchmark(table, tmp_path)
+    written = pd.read_csv(tmp_path / "benchmark.csv")
+    pd.testing.assert_series_equal(written["w1"], table["w1"], check_dtype=False)
+    assert (tmp_path / "benchmark.md").read_text(encoding="utf-8") == format_summary(table)
 
 
 def test_a_foreign_table_is_refused():

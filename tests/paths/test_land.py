@@ -133,6 +133,24 @@ def test_more_cells_have_a_smaller_width(generator):
     assert many < few
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_width_is_the_best_of_21_by_the_log_density_at_other_cells(seed):
+    """Both populations weigh one half, however many cells they have."""
+    source, target = normal((3, 2), seeded(seed)), 3 * normal((40, 2), seeded(seed + 9))
+    cells = torch.cat([source, target])
+    squares = (cells[:, None] - cells).square().sum(dim=2)
+    masses = torch.tensor([0.5 / 3] * 3 + [0.5 / 40] * 40, dtype=torch.float64)
+    others = masses * (1 - torch.eye(43, dtype=torch.float64))
+    spread = float((cells - cells.mean(dim=0)).square().mean().sqrt())
+    found = {}
+    for k in range(21):
+        width = spread * 2 ** (-k / 4)
+        kernels = torch.exp(-squares / (2 * width**2)) / width**2
+        found[width] = float((others * kernels).sum(dim=1).log().mean())
+    expected = max(found, key=found.__getitem__)
+    assert likelihood_width(source, target, seeded()) == pytest.approx(expected, rel=1e-9)
+
+
 def test_cells_at_one_point_have_a_width(generator):
     cells = torch.ones((5, 2))
     assert 0 < likelihood_width(cells, cells, generator) < math.inf

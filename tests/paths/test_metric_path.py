@@ -259,6 +259,13 @@ def test_clusters_that_lie_apart_get_a_centre_and_their_own_width(generator):
     torch.testing.assert_close(metric.widths[order], 0.5 / (1.5 * spreads) ** 2, rtol=0.1, atol=0)
 
 
+def test_no_place_is_drawn_twice_as_a_first_centre(generator):
+    places = torch.tensor([[0.0], [1.0], [5.0]], dtype=torch.float64)
+    cells = places.repeat_interleave(torch.tensor([98, 1, 1]), dim=0)
+    centres = riemannian._kmeans_plus_plus(cells, 3, generator)
+    assert sorted(centres[:, 0].tolist()) == [0, 1, 5]
+
+
 @pytest.mark.parametrize("n", [2, 3, 12, 40])
 def test_few_or_equal_cells_give_a_finite_metric(n, generator):
     for cells in (normal((n, 4), generator), torch.ones((n, 4), dtype=torch.float64)):

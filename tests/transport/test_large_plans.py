@@ -306,16 +306,30 @@ def test_units_and_origin_do_not_change_a_low_rank_plan(unit, shift):
     np.testing.assert_allclose(there.left, here.left, atol=1e-5)
 
 
-def test_factors_that_miss_the_marginals_are_an_error(monkeypatch):
+def test_costs_of_a_low_rank_plan_are_solved_at_a_mean_of_three_tenths(monkeypatch):
+    solve = ot.lowrank_sinkhorn
+
+    def spy(x, y, *masses, rescale_cost, **options):
+        assert squared(x, y).mean() == pytest.approx(0.3)
+        assert not rescale_cost
+        return solve(x, y, *masses, rescale_cost=rescale_cost, **options)
+
+    monkeypatch.setattr(ot, "lowrank_sinkhorn", spy)
+    low_rank_plan(*clouds(0, 20, 30)[:2], 4)
+
+
+@pytest.mark.parametrize(("factor", "shift"), [(0.9, 0.0), (1.0, 0.003)])
+def test_factors_that_miss_the_marginals_are_an_error(factor, shift, monkeypatch):
+    """Of points, by a tenth; of ten classes, each by 0.003."""
     solve = ot.lowrank_sinkhorn
 
     def leaky(*args, **kwargs):
         left, right, shares = solve(*args, **kwargs)
-        return 0.9 * left, right, shares
+        return factor * left, right, shares + shift
 
     monkeypatch.setattr(ot, "lowrank_sinkhorn", leaky)
     with pytest.raises(SolverError, match="off by"):
-        low_rank_plan(*clouds(0, 20, 20)[:2], 4)
+        low_rank_plan(*clouds(0, 20, 20)[:2], 10)
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, math.nan])
