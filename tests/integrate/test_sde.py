@@ -53,6 +53,14 @@ def test_without_noise_it_is_euler_and_evaluations_are_counted(generator):
     assert still.nfe == euler.nfe == 14
 
 
+def test_times_after_steps_are_those_of_their_ends(generator):
+    times = []
+    x = torch.zeros((1, 1), dtype=torch.float64)
+    way = {"n_steps": 2, "after_step": lambda t, x: times.append(t)}
+    solve_sde(lambda t, x: x, 1.0, x, [2.0, 3.0, 5.0], generator, **way)
+    assert times == [2.5, 3.0, 4.0, 5.0]
+
+
 def test_default_steps_are_those_of_the_time_between(generator):
     x = torch.zeros((1, 1), dtype=torch.float64)
     assert solve_sde(lambda t, x: x, 1.0, x, [2.0, 3.0], generator).nfe == 100

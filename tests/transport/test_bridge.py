@@ -145,6 +145,11 @@ def test_the_strength_is_at_most_a_share_of_the_cost_to_a_fifth_of_the_cells(str
     assert choose_epsilon(far, (twins, costs)) == pytest.approx(0.6 * near, rel=1e-9)
 
 
+def test_cells_at_one_point_have_a_strength_of_one():
+    nothing = np.zeros((3, 4))
+    assert choose_epsilon(nothing, (np.zeros((3, 3)), np.zeros((4, 4)))) == 1.0
+
+
 def test_strength_follows_the_unit_and_not_the_number_of_cells(rng):
     x, y = rng.normal(size=(2, 200, 3))
     whole = epsilon_of(x, y)

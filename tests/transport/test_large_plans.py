@@ -309,13 +309,17 @@ def test_units_and_origin_do_not_change_a_low_rank_plan(unit, shift):
 def test_costs_of_a_low_rank_plan_are_solved_at_a_mean_of_three_tenths(monkeypatch):
     solve = ot.lowrank_sinkhorn
 
-    def spy(x, y, *masses, rescale_cost, **options):
-        assert squared(x, y).mean() == pytest.approx(0.3)
+    x, y = (5 * each for each in clouds(0, 20, 30)[:2])
+
+    def spy(near, far, *masses, rescale_cost, reg, **options):
+        assert squared(near, far).mean() == pytest.approx(0.3)
+        # The entropy shrinks with the cost.
+        assert reg == pytest.approx(2.0 * 0.3 / squared(x, y).mean())
         assert not rescale_cost
-        return solve(x, y, *masses, rescale_cost=rescale_cost, **options)
+        return solve(near, far, *masses, rescale_cost=rescale_cost, reg=reg, **options)
 
     monkeypatch.setattr(ot, "lowrank_sinkhorn", spy)
-    low_rank_plan(*clouds(0, 20, 30)[:2], 4)
+    low_rank_plan(x, y, 4, epsilon=2.0)
 
 
 @pytest.mark.parametrize(("factor", "shift"), [(0.9, 0.0), (1.0, 0.003)])
