@@ -97,9 +97,9 @@ def test_dimensions_that_do_not_depend_on_the_point_do_not_diverge(trace, genera
 
     found = log_density(partly, lambda x: x.new_zeros(len(x)), x, 0.0, 1.0, **way)
     torch.testing.assert_close(found, x.new_full((3,), -0.5), rtol=0, atol=1e-7)
-    for x in (x, x[:, :1]):
-        still = log_density(lambda t, x: torch.ones_like(x), standard, x + 1, 0.0, 1.0, **way)
-        torch.testing.assert_close(still, standard(x))
+    for rows in (x, x[:, :1]):
+        still = log_density(lambda t, x: torch.ones_like(x), standard, rows + 1, 0.0, 1.0, **way)
+        torch.testing.assert_close(still, standard(rows))
 
 
 @pytest.mark.parametrize("trace", ["exact", "hutchinson"])
