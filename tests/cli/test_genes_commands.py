@@ -130,7 +130,7 @@ MISTAKES = {
         ["drivers", "cells.h5ad", "--by", "fates", "--output", "d.csv"],
         "unknown obs column or obsm key 'fates'; valid: time, X_cellflow",
     ),
-    "trends": (["plot", "gene-trends", "no.csv", "--output", "t.png"], "no.csv cannot be read"),
+    "trends": (["plot", "gene-trends", "no.csv", "--output", "t.png"], "no.csv does not exist"),
     "velocity": (
         ["plot", "velocity", "cells.h5ad", "--output", "v.png"],
         "run cellflow.tl.velocity with basis='umap' first",

@@ -62,7 +62,7 @@ def test_cells_of_unknown_time_are_placed_in_a_course(drift, flow):
 def test_predicted_cells_are_those_of_each_interval_evenly_by_their_mass(drift):
     """Mass grows above the axis: cells moved on are from above, and those moved back from below."""
     flow = known_flow(
-        drift, to_the_right, method="wfr-fm", growth=lambda t, x: 900.0 * torch.sign(x[:, 1])
+        drift, to_the_right, method="wfr-fm", growth=lambda t, x: 300.0 * torch.sign(x[:, 1])
     )
     course = TimeCourse.read(drift, flow, None)
     predicted = _Reference.predict(course, np.random.default_rng(0))

@@ -1,6 +1,7 @@
 """Potentials of a fit: which file keeps them, and what a fit does without one."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -79,7 +80,8 @@ def test_a_fit_takes_costs_on_components(source):
     flows = [fitted(source, target, each, longer) for each in chosen]
     ends = [flow.push(points(9).points, 0.0, 1.0, solver="euler", n_steps=2) for flow in flows]
     same, other = (float((ends[0] - end).abs().max()) for end in ends[1:])
-    assert same < 1e-2
+    # A rotation rounds otherwise, and the fit multiplies that: up to 0.014 on some processors.
+    assert same < 3e-2
     assert other > 0.1
 
 
@@ -110,10 +112,14 @@ def test_a_folder_that_cannot_be_made_or_written_is_an_error_of_ours(tmp_path, m
     with pytest.raises(FileError, match=r"cannot store potentials in .*sub: Not a directory"):
         load_or_fit_potentials(*fit(tmp_path / "file" / "sub"), NOISE, points(0))
 
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
+    mkdir = Path.mkdir
 
-    monkeypatch.setattr("cellflow._files.tempfile.mkdtemp", full)
+    def full(folder, *args, **kwargs):
+        if folder.name.startswith("."):
+            raise OSError(28, "No space left on device")
+        mkdir(folder, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", full)
     never = lambda *_, **__: pytest.fail("work was begun")  # noqa: E731
     monkeypatch.setattr("cellflow.training.potentials.fit_potentials", never)
     with pytest.raises(FileError, match="No space left"):
