@@ -23,6 +23,10 @@ _MAX_LISTED = 12
 _SEEDS = ("seed", "seeds", "random_state", "random_seed")
 
 
+#: Bytes of a value of text in memory, as an object of Python.
+TEXT_BYTES = 64
+
+
 def format_list(values: Iterable[object]) -> str:
     """Format values as a comma-separated list, cut short after 12."""
     items = [str(value) for value in values]

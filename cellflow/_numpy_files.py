@@ -12,15 +12,12 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from cellflow._checks import check_memory
+from cellflow._checks import TEXT_BYTES, check_memory
 from cellflow._errors import CellflowError, FileError
 from cellflow._files import check_is_file
 
 #: Ending of the members of an `.npz` file.
 _MEMBER = ".npy"
-
-#: Bytes of a value of text that is read from an array, as an object of Python.
-_TEXT = 64
 
 
 def read_names(path: Path) -> list[str]:
@@ -98,7 +95,7 @@ def _read(stream: IO[bytes], what: str) -> np.ndarray:
         )
     if not dtype.itemsize:
         raise ValueError(f"{what} has values of zero bytes")
-    per_value = dtype.itemsize + (_TEXT if dtype.kind in "US" else 0)
+    per_value = dtype.itemsize + (TEXT_BYTES if dtype.kind in "US" else 0)
     check_memory(math.prod(shape) * per_value, what, "the file may be damaged")
     stream.seek(0)
     return npy.read_array(stream, allow_pickle=False)

@@ -2,7 +2,7 @@
 
 An exception that a handler raises is not enough. In a `__del__`, the callback of a weak reference
 or a callback from C it is dropped, and no handler of Python runs while the main thread is in a long
-call of C. So a second thread, which C tells of signals through a pipe, watches whether the main
+call of C. So a second thread, to which C reports signals through a pipe, watches whether the main
 thread ends: it sends the signal again when the exception was dropped, and ends the process after a
 second. Handlers that the shell set to ignore a signal, as `nohup` does, stay.
 """

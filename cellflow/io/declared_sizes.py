@@ -6,14 +6,12 @@ memory.
 
 from __future__ import annotations
 
+from cellflow._checks import TEXT_BYTES
 from cellflow._errors import FileError
 
 #: Bytes in memory from which arrays are checked, and how many of them a byte on disk may stand for:
 #: zlib reaches 1,032, and references to empty text another four times that.
 _LEAST, _MOST_PER_BYTE = 2**30, 5_000
-
-#: Bytes of a value of text in memory, as an object of Python.
-_TEXT = 64
 
 
 def check_declared_size(name: str, n_values: int, itemsize: int | None, n_stored: int) -> None:
@@ -30,7 +28,7 @@ def check_declared_size(name: str, n_values: int, itemsize: int | None, n_stored
     n_stored
         Bytes that it takes on disk.
     """
-    n_bytes = n_values * (_TEXT if itemsize is None else itemsize)
+    n_bytes = n_values * (TEXT_BYTES if itemsize is None else itemsize)
     if n_bytes > max(_LEAST, _MOST_PER_BYTE * n_stored):
         raise FileError(
             f"{name} says to have {n_values:,} values, of {n_bytes / 2**30:,.1f} GiB, and "
