@@ -32,7 +32,7 @@ from cellflow.io import (
     shared_times,
     time_points_for_flow,
 )
-from cellflow.representation import Representation, cells_of, from_context
+from cellflow.representation import Representation, cells_of, from_context, stored_points
 from cellflow.representation.expression import gene_table
 
 
@@ -98,7 +98,7 @@ class TimeCourse:
     @cached_property
     def cells(self) -> Batch:
         """Points and covariates of all cells, on the device of the flow."""
-        return self.read_cells(np.arange(self.adata.n_obs))
+        return self._read(None)
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -153,7 +153,7 @@ class TimeCourse:
 
     def read_cells(self, rows: np.ndarray) -> Batch:
         """Return points and covariates of some cells, on the device of the flow."""
-        return cells_of(self.adata, self.flow.context, rows).to(self.flow.device)
+        return self._read(rows)
 
     def append_conditions(self, points: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Append the numeric conditions that couplings keep by distance to points of some cells.
@@ -285,6 +285,15 @@ class TimeCourse:
                 "times": np.array(course["times"]),
             },
         }
+
+    @cached_property
+    def _stored(self) -> np.ndarray | None:
+        """Points of all cells, if they are in `obsm`: rows on disk cost as much as the matrix."""
+        return stored_points(self.adata, self.representation)
+
+    def _read(self, rows: np.ndarray | None) -> Batch:
+        cells = cells_of(self.adata, self.flow.context, rows, self._stored)
+        return cells.to(self.flow.device)
 
     def _per_cell(self, values: list[float]) -> Tensor:
         """Expand one value per distinct time to one value per cell."""

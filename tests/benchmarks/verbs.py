@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,6 @@ WARM, ROWS = 1_000, 50_000
 
 #: What marks the begin and the end of the measured command among the messages of a process.
 MARK = b"\0"
-
-MEASURES = ("wall", "cpu", "over", "silence")
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,12 @@ VERBS = {
     ),
     "fit": command(f"fit {POINTS} --n-steps 200", "flow", needs=("embed",), keep=True),
     "second flow": Verb("", "flow2", needs=("fit",), keep=True, call=perturb),
-    "finetune": annotate("finetune --n-steps 100", output="tuned"),
+    "fit ot-cfm": command(
+        f"fit {POINTS} --method ot-cfm --n-steps 200", "plain", needs=("embed",), keep=True
+    ),
+    "finetune": command(
+        f"finetune {POINTS} --flow {{folder}}/plain --n-steps 100", "tuned", needs=("fit ot-cfm",)
+    ),
     "interpolate": annotate("interpolate --time 4.5", output="interpolated.h5ad", keep=True),
     "push": annotate("push --cells day=3 --time 4"),
     "pull": annotate("pull --cells day=4 --time 3"),
@@ -182,9 +186,7 @@ VERBS = {
         f"animation {POINTS} --paths {{folder}}/paths.h5ad", "trajectories", "out.gif"
     ),
     "plot fates": draw("fates {folder}/fates.h5ad", "fates"),
-    "plot sankey": draw(
-        f"sankey {POINTS} --transitions {{folder}}/transitions.csv", "transitions"
-    ),
+    "plot sankey": draw(f"sankey {POINTS} --transitions {{folder}}/transitions.csv", "transitions"),
     "plot velocity": draw("velocity {folder}/velocity.h5ad", "velocity umap"),
     "plot gene-trends": draw("gene-trends {folder}/trends.csv", "gene-trends"),
     "plot growth": draw("growth {folder}/growth.h5ad", "growth learned"),
@@ -300,13 +302,12 @@ def measure_apart(name: str, base: Path, n: int, asked: argparse.Namespace) -> d
     threads = str(asked.threads)
     variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     words = [sys.executable, "-m", "tests.benchmarks.verbs", base, "--one", name, "--cells", n]
-    limit = int(asked.memory * 1e9)
+    words += ["--memory", asked.memory]
     process = subprocess.Popen(
         list(map(str, words)),
         env={**os.environ, **dict.fromkeys(variables, threads), "COLUMNS": "100"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit)),
     )
     silence, heard, stopped = listen(process, asked.limit)
     output, _ = process.communicate()
@@ -373,7 +374,7 @@ def table(base: Path, sizes: Sequence[int], names: Sequence[str]) -> None:
             f"{math.log(b['cpu'] / a['cpu']) / math.log(b['cells'] / a['cells']):.2f}"
             if "cpu" in a and "cpu" in b
             else "-"
-            for a, b in zip(found, found[1:], strict=False)
+            for a, b in pairwise(found)
         ]
         silence = max((each["silence"] for each in found if "silence" in each), default=math.nan)
         row = [name, *seconds, *memory, ", ".join(growth), f"{silence:.1f}"]
@@ -398,6 +399,8 @@ def main() -> None:
     parser.add_argument("--one", choices=VERBS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
+        limit = int(asked.memory * 1e9)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         print(json.dumps(measure(asked.one, asked.folder, *asked.cells)), flush=True)
         return
     names = [name for name in VERBS if name in {*asked.verbs, *asked.again}]
