@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,8 @@ from torch import Tensor
 from cellflow._batch import Batch
 from cellflow._checks import format_list, format_number
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._log import log_info
+from cellflow._log import log_info, progress_bar
+from cellflow._typing import Condition, Points, Rows
 from cellflow._versions import versions
 from cellflow.flow import Flow, check_flow, describe_misfit
 from cellflow.flow.reach import describe_outside, lengths_outside
@@ -34,6 +35,12 @@ from cellflow.io import (
 )
 from cellflow.representation import Representation, cells_of, from_context, stored_points
 from cellflow.representation.expression import gene_table
+
+#: Cells at which a field is evaluated at a time: activations of the net fit into a core's cache.
+_CHUNK = 1_024
+
+#: A field of a flow: values, shape (n,) or (n, d), at flow times, points and covariates.
+Field = Callable[[Rows, Points, Condition | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -254,17 +261,35 @@ class TimeCourse:
             f"data as measured ones (median; the farthest {distances.max():.3g} times)"
         )
 
-    @torch.no_grad()
-    def velocity(self, rows: np.ndarray) -> np.ndarray:
-        """Return the velocity of cells at their own times, shape (k, d), float64.
+    def velocity(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """Return the velocity of cells at their own times, all for None, shape (k, d), float32.
 
         It is per unit of elapsed time.
         """
-        chosen = torch.as_tensor(rows)
-        cells, rate = self.cells[chosen], self.clock_rate[chosen, None]
-        velocity = self.flow.velocity(self.flow_times[chosen], cells.x, cells.condition) * rate
-        check_solution(velocity[None], "velocities")
-        return velocity.double().cpu().numpy()
+        return self.evaluate(self.flow.velocity, rows, "velocities")
+
+    @torch.no_grad()
+    def evaluate(self, field: Field, rows: np.ndarray | None, what: str) -> np.ndarray:
+        """Return a field of the flow at cells and their times, per unit of elapsed time, float32.
+
+        Raises
+        ------
+        DivergenceError
+            If values are not finite.
+        """
+        n = self.adata.n_obs if rows is None else len(rows)
+        chosen = torch.arange(n) if rows is None else torch.as_tensor(rows)
+        parts = []
+        with progress_bar(n, what, "cell") as bar:
+            for chunk in torch.split(chosen, _CHUNK):
+                cells = self.cells[chunk]
+                values = field(self.flow_times[chunk], cells.x, cells.condition)
+                rate = self.clock_rate[chunk].reshape(-1, *[1] * (values.ndim - 1))
+                parts.append((values * rate).cpu().numpy())
+                bar.update(len(chunk))
+        found = np.concatenate(parts)
+        check_solution(torch.as_tensor(found)[None], what)
+        return found
 
     def provenance(self, seed: int | None = None) -> dict[str, Any]:
         """Return the provenance of a result for `uns`: flow, data, seed, time column, versions."""
