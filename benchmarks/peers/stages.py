@@ -28,13 +28,16 @@ class Stages:
         self.output = output
         self.rows: list[dict[str, object]] = []
         self.arrays: dict[str, np.ndarray] = {}
-        self._idle = _megabytes("VmRSS")
+        self._idle: float | None = None
 
     def measure(self, stage: str, function: Callable[[], Result]) -> Result:
         """Return the result of `function`, after its wall and CPU seconds and peak MB are kept.
 
-        The peak is that above the memory of the process before its first stage.
+        The peak is that above the memory of the process before its first stage, with the cells
+        loaded.
         """
+        if self._idle is None:
+            self._idle = _megabytes("VmRSS")
         print(f"{stage} ...", file=sys.stderr, flush=True)
         _RESET.write_text("5")
         wall, cpu = time.perf_counter(), time.process_time()
