@@ -45,7 +45,7 @@ TOOLS = {
     "cellflow": ("run_cellflow.py", ("default",)),
     "moscot": ("run_moscot.py", ("default", "0.05", "low-rank")),
     "wot": ("run_wot.py", ("default",)),
-    "torchcfm": ("run_torchcfm.py", ("default",)),
+    "torchcfm": ("run_torchcfm.py", ("1000", "3000")),
 }
 
 
