@@ -3,8 +3,9 @@
     python run_torchcfm.py COURSE.h5ad OUTPUT --variant 10000
 
 The recipe of its notebook on single cells, with as many steps as `--variant` says (there: 10,000)
-of Adam at 0.0001, 256 cells of each time a step, one exact plan for each pair of times, a perceptron with
-three layers of 64. Cells of the time before the held-out one are moved by 100 Euler steps.
+of Adam at 0.0001, 256 cells of each time a step, one exact plan for each pair of times, a
+perceptron with three layers of 64. Cells of the time before the held-out one are moved by 100 Euler
+steps.
 `requirements-torchcfm.txt` has the versions.
 """
 
