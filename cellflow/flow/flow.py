@@ -47,6 +47,9 @@ from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
 from cellflow.nets import ExtrapolatedFields, Fields
 
+#: Flow time that points are ahead of the clock: one for each, or one for each and time.
+TimeOffset = Float[Tensor, "*t n"]
+
 #: Points that are integrated in one chunk: so many that the activations of a net stay in the cache
 #: of a CPU (half the time of 16,384), and on other devices enough to be busy.
 _ROWS, _ROWS_OF_DEVICES = 2048, 16_384
@@ -192,7 +195,7 @@ class Flow:
         times: Sequence[float],
         *,
         condition: Condition | None = None,
-        time_offset: Rows | None = None,
+        time_offset: TimeOffset | None = None,
         solver: str | None = None,
         n_steps: int | None = None,
         **options: Any,
@@ -214,7 +217,8 @@ class Flow:
             Covariates, shape (n, c), if the flow was fitted with covariates.
         time_offset
             Flow time that each point is ahead of the clock at every time but the first, or behind
-            it if negative, shape (n,); None lets all points share the clock.
+            it if negative, shape (n,), or (t - 1, n) for one at each of these times; None lets all
+            points share the clock.
         solver
             One of `cellflow.integrate.solve`; None uses its default.
         n_steps
@@ -254,7 +258,7 @@ class Flow:
                 x[rows],
                 flow_times,
                 None if condition is None else condition[rows],
-                None if time_offset is None else time_offset[rows].to(x),
+                None if time_offset is None else time_offset[..., rows].to(x),
                 {**options, **more},
             )
 
@@ -280,7 +284,7 @@ class Flow:
         x: Points,
         times: Sequence[float],
         condition: Condition | None,
-        time_offset: Rows | None,
+        time_offset: TimeOffset | None,
         options: dict[str, Any],
     ) -> Trajectory:
         """Solve for the points and the logarithm of their mass at flow times."""
@@ -504,7 +508,7 @@ class Flow:
         x: Points,
         times: Sequence[float],
         condition: Condition | None,
-        time_offset: Rows | None,
+        time_offset: TimeOffset | None,
         n_steps: int,
     ) -> Solution:
         """Solve by average velocities, which are learned inside intervals: no step spans two."""
@@ -616,6 +620,7 @@ def _unweighted(solution: Solution) -> Trajectory:
     return Trajectory(solution.x, solution.nfe, solution.x.new_zeros(solution.x.shape[:2]))
 
 
-def _shift(times: Sequence[float], offset: Rows) -> Float[Tensor, "t n"]:
+def _shift(times: Sequence[float], offset: TimeOffset) -> Float[Tensor, "t n"]:
     """Return the times of each point: all but the first are shifted by its offset."""
-    return torch.stack([offset.new_full(offset.shape, times[0]), *(t + offset for t in times[1:])])
+    later = offset.new_tensor(times[1:])[:, None] + offset
+    return torch.cat([later.new_full((1, later.shape[1]), times[0]), later])

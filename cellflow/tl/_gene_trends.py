@@ -18,7 +18,7 @@ from cellflow.io import GeneNames, colours_for_table
 from cellflow.methods.names import STARTS
 from cellflow.tl._decoding import choose_genes
 from cellflow.tl._groups import membership_of
-from cellflow.tl._prediction import predict_population
+from cellflow.tl._prediction import predict_populations
 from cellflow.tl._time_course import TimeCourse
 
 #: Points of a representation, shape (n, d), to expression, shape (n, g).
@@ -140,8 +140,9 @@ def gene_trends(
     known = course.times
     tables = []
     grid = map(course.time_points.to_elapsed, np.linspace(known[0], known[-1], n_times))
-    for time in np.union1d(list(grid), known):
-        prediction, rows = predict_population(course, time, start=start, seed=seed)
+    times = np.union1d(list(grid), known).tolist()
+    populations = predict_populations(course, times, start=start, seed=seed)
+    for time, (prediction, rows) in zip(times, populations, strict=True):
         expression, names = decode(prediction.points.astype(np.float64))
         weights = prediction.weights[:, None] * groups.to_numpy()[rows]
         total = weights.sum()
