@@ -27,15 +27,14 @@ def snakemake(tmp_path, monkeypatch):
         # Taken when it was imported, where pytest may have captured the output.
         monkeypatch.setattr(sys.modules["snakemake.shell"], "STDOUT", None)
         words = [str(word) for word in words]
-        said = Path(tmp_path / "said").open("w+b")
-        sys.stdout.flush()
-        sys.stderr.flush()
-        child = os.fork()
-        if child == 0:
-            run_as_script(lambda: cli.main(words), ["snakemake", *words], said.fileno())
-        _, status = os.waitpid(child, 0)
-        said.seek(0)
-        with said:
+        with (tmp_path / "said").open("w+b") as said:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            child = os.fork()
+            if child == 0:
+                run_as_script(lambda: cli.main(words), ["snakemake", *words], said.fileno())
+            _, status = os.waitpid(child, 0)
+            said.seek(0)
             return os.waitstatus_to_exitcode(status), said.read().decode()
 
     return call
