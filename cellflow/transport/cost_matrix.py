@@ -17,6 +17,7 @@ def squared_distances(x: Points, y: OtherPoints) -> Costs:
     """
     centre = y.mean(dim=0)
     x, y = x - centre, y - centre
+    # In place: matrices of costs are the largest there are.
     costs = torch.addmm(y.square().sum(dim=1), x, y.T, alpha=-2)
     return costs.add_(x.square().sum(dim=1)[:, None]).clamp_(min=0)
 
