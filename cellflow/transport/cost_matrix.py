@@ -17,7 +17,8 @@ def squared_distances(x: Points, y: OtherPoints) -> Costs:
     centre = y.mean(dim=0)
     x, y = x - centre, y - centre
     norms = x.square().sum(dim=1)[:, None] + y.square().sum(dim=1)
-    return (norms - 2 * x @ y.T).clamp(min=0)
+    # In place: matrices of costs are the largest there are.
+    return norms.sub_(2 * x @ y.T).clamp_(min=0)
 
 
 def distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
