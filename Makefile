@@ -8,7 +8,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills signals \
-	mutants tutorials licences audit benchmark methods toys fates sctimebench performance clean
+	mutants tutorials licences audit benchmark methods toys fates peers sctimebench performance clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -110,7 +110,7 @@ toys: $(VENV)/.base
 	$(BIN)/python scripts/measure_toys.py results/toys docs/images
 
 # Fates of docs/trust.md; the second needs CELLFLOW_DATA. With PEERS=/path/to/python, beside moscot and
-# CellRank in an environment of benchmarks/fates/requirements-moscot-cellrank.txt.
+# CellRank in an environment of benchmarks/peers/requirements-moscot.txt.
 fates: $(VENV)/.base
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fates/simulated.py results/fates $(if $(PEERS),--peers $(PEERS))
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fates/larry.py results/larry $(if $(PEERS),--peers $(PEERS))
@@ -126,6 +126,18 @@ sctimebench: $(if $(PEERS),,.venv-sctimebench/.ready)
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-sctimebench
 	$(BIN)/uv pip install --quiet --python .venv-sctimebench --build-constraint constraints.txt \
 		--requirement benchmarks/sctimebench/requirements.txt --editable .
+	@touch $@
+
+# cellflow beside moscot, CellRank, WOT and TorchCFM on the same cells, for docs/performance.md.
+peers: $(VENV)/.base .venv-moscot/.ready .venv-wot/.ready .venv-torchcfm/.ready
+	$(BIN)/python benchmarks/peers/compare.py results/peers --moscot .venv-moscot/bin/python \
+		--wot .venv-wot/bin/python --torchcfm .venv-torchcfm/bin/python
+
+.venv-moscot/.ready .venv-wot/.ready .venv-torchcfm/.ready: .venv-%/.ready: \
+		$(VENV)/.uv benchmarks/peers/requirements-%.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$*
+	$(BIN)/uv pip install --quiet --python .venv-$* --torch-backend cpu \
+		--requirement benchmarks/peers/requirements-$*.txt
 	@touch $@
 
 # The ratios of docs/performance.md; the first needs CELLFLOW_DATA.

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 logger = logging.getLogger("cellflow")
+
+
+#: Seconds after which the progress of work is shown.
+_DELAY = 2.0
 
 
 class _Console(logging.Handler):
@@ -25,6 +32,23 @@ class _Console(logging.Handler):
 def log_info(message: str) -> None:
     """Report in one line a decision or a result to the user."""
     logger.info(message)
+
+
+def progress_bar(total: int, what: str, unit: str) -> tqdm[Any]:
+    """Return a progress bar on stderr of work that takes more than two seconds; close it after.
+
+    It is shown where messages of level INFO are.
+    """
+    from tqdm.auto import tqdm
+
+    return tqdm(
+        total=total,
+        desc=what,
+        unit=unit,
+        delay=_DELAY,
+        leave=False,
+        disable=not logger.isEnabledFor(logging.INFO),
+    )
 
 
 def show(level: int, stream: Literal["stdout", "stderr"]) -> None:

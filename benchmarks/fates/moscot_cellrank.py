@@ -3,7 +3,7 @@
     python moscot_cellrank.py COURSE.h5ad [COURSE.h5ad ...] --use-rep X_pca --time-key time
         --groups fate
 
-`requirements-moscot-cellrank.txt` has the versions. Plans are moscot's `TemporalProblem`: squared
+`../peers/requirements-moscot.txt` has the versions. Plans are moscot's `TemporalProblem`: squared
 distances over their mean, equal masses, no growth. `moscot EPSILON` multiplies these plans, rows
 divided by their sums, back from the groups of the last time. `moscot EPSILON + CellRank` gives them
 to CellRank's `RealTimeKernel` with the settings of its tutorial (all self transitions with weight

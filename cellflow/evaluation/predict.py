@@ -108,16 +108,17 @@ def predict_fold(
     solver_options = (
         {} if flow.is_mean_flow else {"solver": protocol.solver, "n_steps": protocol.n_steps}
     )
-    return predict_cells(
+    (prediction,) = predict_cells(
         flow,
         fold.cells_at,
         (fold.before, fold.after),
-        fold.time,
+        [fold.time],
         start=protocol.start,
         first=fold.first,
         generator=generator,
         **solver_options,
     )
+    return prediction
 
 
 def score_prediction(

@@ -6,7 +6,6 @@ exponential rate. A fit that diverged, or weights that were altered, do so withi
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,11 +14,10 @@ from itertools import pairwise
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from cellflow._checks import format_number
 from cellflow._errors import DivergenceError, InputError
-from cellflow._log import logger
+from cellflow._log import progress_bar
 from cellflow._typing import Paths, Points
 from cellflow.flow.trajectory import Trajectory
 from cellflow.integrate import DIVERGED, STEPS_PER_UNIT_TIME, AfterStep, count_steps
@@ -36,9 +34,6 @@ _MAX_LOG_MASS = 700.0
 
 #: Largest number of fixed steps of a trajectory that leaves the times of a flow.
 _MAX_STEPS = 20_000
-
-#: Seconds after which the progress of an extrapolation is shown.
-_DELAY = 2.0
 
 
 @dataclass(frozen=True)
@@ -86,14 +81,7 @@ class Reach:
 
         Progress is shown on stderr if the steps take more than two seconds.
         """
-        with tqdm(
-            total=n_steps,
-            desc="extrapolate",
-            unit="step",
-            delay=_DELAY,
-            leave=False,
-            disable=not logger.isEnabledFor(logging.INFO),
-        ) as bar:
+        with progress_bar(n_steps, "extrapolate", "step") as bar:
 
             def after_step(t: float | Tensor, x: Points) -> None:
                 bar.update()
@@ -128,7 +116,7 @@ def move_within_reach(
     x, times
         Points at the first of the elapsed times.
     solver, n_steps
-        As in `Flow.trajectory`, or `euler-maruyama`.
+        As in `Flow.trajectory`, or `sra1`.
     n_chunks
         Number of chunks that the points are integrated in.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from cellflow._typing import Points, Rows
 from cellflow.integrate.solution import Solution
@@ -21,7 +23,7 @@ def solve_mean_flow(
     *,
     knots: Sequence[float] = (),
     n_steps: int = 1,
-    time_offset: Rows | float = 0.0,
+    time_offset: Float[Tensor, "*t n"] | float = 0.0,
 ) -> Solution:
     """Integrate points along an average velocity: x_r = x_t + (r - t) u(t, r, x_t).
 
@@ -40,7 +42,8 @@ def solve_mean_flow(
     n_steps
         Number of equal steps to each time and to each knot.
     time_offset
-        Offset added to each time but the first, a number or one per row, shape (n,).
+        Offset added to each time but the first: a number, one per row, shape (n,), or one per time
+        and row, shape (t - 1, n).
 
     Returns
     -------
@@ -48,11 +51,12 @@ def solve_mean_flow(
     """
     start, anchor, nfe = times[0], x, 0
     path = [x]
-    for time in times[1:]:
+    own = torch.as_tensor(time_offset).to(x).expand(len(times) - 1, len(x))
+    for time, offset in zip(times[1:], own, strict=True):
         for knot in _between(knots, start, time):
             anchor = _average_velocity_steps(average, anchor, start, knot, n_steps)
             start, nfe = knot, nfe + n_steps
-        path.append(_average_velocity_steps(average, anchor, start, time + time_offset, n_steps))
+        path.append(_average_velocity_steps(average, anchor, start, time + offset, n_steps))
         nfe += n_steps
     return Solution.checked(torch.stack(path), nfe)
 

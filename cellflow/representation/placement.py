@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from anndata import AnnData
-from sklearn.neighbors import NearestNeighbors
 
 from cellflow._checks import format_list
 from cellflow._errors import InputError
+from cellflow._neighbours import NearestCells
 
 #: Number of measured cells that place a point.
 _NEIGHBOURS = 15
@@ -85,13 +85,13 @@ def _place_by_neighbours(
     farthest neighbour at r (Franke 1982, Math. Comput. 38:181): a point on a measured cell has its
     place, and points move without jumps.
     """
-    search = NearestNeighbors(n_neighbors=min(_NEIGHBOURS, len(measured))).fit(measured)
-    distances, rows = search.kneighbors(points)
-    # Neighbours that are all as far keep a weight.
-    reach = 1.001 * distances[:, -1:]
-    reach[reach == 0] = 1
-    distances = np.maximum(distances, 1e-6 * reach)
-    weights = ((reach - distances) / distances) ** 2
-    weights /= weights.sum(axis=1, keepdims=True)
-    placed: np.ndarray = np.einsum("mk,mkc->mc", weights, places[rows])
+    placed = np.empty((len(points), places.shape[1]))
+    for part, far, rows in NearestCells.among(measured).find(points, _NEIGHBOURS):
+        # Neighbours that are all as far keep a weight.
+        reach = 1.001 * far[:, -1:]
+        reach[reach == 0] = 1
+        distances = np.maximum(far, 1e-6 * reach)
+        weights = ((reach - distances) / distances) ** 2
+        weights /= weights.sum(axis=1, keepdims=True)
+        placed[part] = np.einsum("mk,mkc->mc", weights, places[rows])
     return placed

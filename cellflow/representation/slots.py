@@ -84,13 +84,20 @@ def points_of(adata: AnnData, fitted: Representation, used: np.ndarray | None = 
     used
         Cells to use, a mask or row numbers; None uses all.
     """
+    stored = stored_points(adata, fitted)
+    if stored is None:
+        return fitted.points(adata, used)
+    return stored if used is None else stored[used]
+
+
+def stored_points(adata: AnnData, fitted: Representation) -> np.ndarray | None:
+    """Return points of all cells, float32, from a matrix in `obsm`; None if expression has them."""
     for key, values in (read_record(adata.uns, REPRESENTATIONS) or {}).items():
         if key in adata.obsm and _same(values, _to_values(fitted)):
             points = read_numbers(adata, key)
             check_finite(points, f"obsm[{key!r}]", adata.obs_names)
-            points = points if used is None else points[used]
             return points.astype(np.float32, copy=False)
-    return fitted.points(adata, used)
+    return fitted.points(adata) if fitted.kind == "obsm" else None
 
 
 def to_context(fitted: Representation, **settings: Any) -> Context:
@@ -118,10 +125,21 @@ def from_context(context: Context) -> Representation:
     return _from_values({**settings, **{name: a.numpy() for name, a in context.arrays.items()}})
 
 
-def cells_of(adata: AnnData, context: Context, used: np.ndarray | None = None) -> Batch:
-    """Return cells as a batch for a flow: points in its representation, and covariates."""
+def cells_of(
+    adata: AnnData,
+    context: Context,
+    used: np.ndarray | None = None,
+    stored: np.ndarray | None = None,
+) -> Batch:
+    """Return cells as a batch for a flow: points in its representation, and covariates.
+
+    `stored` is what `stored_points` returned, if it was called before.
+    """
     conditions = Conditions(tuple(context.settings.get("conditions", ())))
-    points = points_of(adata, from_context(context), used)
+    if stored is None:
+        points = points_of(adata, from_context(context), used)
+    else:
+        points = stored if used is None else stored[used]
     return SideColumns().batch(take_cells(adata, used), points, conditions)
 
 

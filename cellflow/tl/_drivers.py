@@ -15,7 +15,7 @@ from torch import Tensor
 from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
 from cellflow._keys import FATE, PROBABILITIES
-from cellflow._log import log_info
+from cellflow._log import log_info, progress_bar
 from cellflow.flow import Flow
 from cellflow.integrate import jacobian
 from cellflow.io import GeneNames, time_points_for_flow, time_points_of
@@ -28,7 +28,7 @@ from cellflow.tl._decoding import choose_genes
 from cellflow.tl._groups import membership_of
 from cellflow.tl._time_course import TimeCourse
 
-#: Cells whose Jacobians are in memory at a time.
+#: Cells whose Jacobians or decoded velocities are in memory at a time.
 _CHUNK = 1024
 
 #: Fewest cells that a correlation has a p-value for.
@@ -305,10 +305,16 @@ def _velocities(
     names: np.ndarray,
 ) -> list[pd.DataFrame]:
     """Return the mean velocity of genes in each group."""
-    representation = course.representation
-    velocity = representation.decode_velocity(course.velocity(rows))[:, columns]
+    velocity = course.velocity(rows)
+    mean, rising = np.zeros((2, weights.shape[1], len(columns)))
+    for start in range(0, len(rows), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        points = velocity[part].astype(np.float64)
+        decoded = course.representation.decode_velocity(points, columns)
+        mean += weights[part].T @ decoded
+        rising += weights[part].T @ (decoded > 0)
     # Rounding takes sums of weights past 1.
-    mean, rising = weights.T @ velocity, np.clip(weights.T @ (velocity > 0), 0, 1)
+    rising = np.clip(rising, 0, 1)
     return [
         pd.DataFrame({"gene": names, "velocity": mean[k], "share_up": rising[k]})
         for k in range(len(mean))
@@ -351,16 +357,21 @@ def _mean_jacobians(course: TimeCourse, rows: np.ndarray, weights: np.ndarray) -
     They are per unit of elapsed time; `weights` has the shape (n, k).
     """
     total = np.zeros((weights.shape[1], course.flow.dim, course.flow.dim))
-    for chunk in torch.split(torch.arange(len(rows)), _CHUNK):
-        here = torch.as_tensor(rows)[chunk]
-        cells = course.cells[here]
+    with progress_bar(len(rows), "Jacobians", "cell") as bar:
+        for chunk in torch.split(torch.arange(len(rows)), _CHUNK):
+            here = torch.as_tensor(rows)[chunk]
+            cells = course.cells[here]
 
-        def velocity(t: Tensor, x: Tensor, condition: Tensor | None = cells.condition) -> Tensor:
-            return course.flow.velocity(t, x, condition)
+            def velocity(
+                t: Tensor, x: Tensor, condition: Tensor | None = cells.condition
+            ) -> Tensor:
+                return course.flow.velocity(t, x, condition)
 
-        slopes = jacobian(velocity, course.flow_times[here], cells.x)
-        slopes = slopes * course.clock_rate[here, None, None]
-        total += np.einsum("nk,nij->kij", weights[chunk], slopes.double().cpu().numpy())
+            slopes = jacobian(velocity, course.flow_times[here], cells.x)
+            slopes = slopes * course.clock_rate[here, None, None]
+            flat = slopes.double().cpu().numpy().reshape(len(here), -1)
+            total += (weights[chunk].T @ flat).reshape(total.shape)
+            bar.update(len(here))
     return total
 
 

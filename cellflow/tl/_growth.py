@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import torch
+import numpy as np
 from anndata import AnnData
 
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, LEARNED_GROWTH, write_record
 from cellflow.evaluation.cautions import record_cautions
 from cellflow.flow import Flow
-from cellflow.integrate import check_solution
 from cellflow.tl._time_course import TimeCourse
 
 _CAUTION = (
@@ -94,12 +93,9 @@ def growth(
             "(method 'default' or 'wfr-fm', or objective 'growth' with the rates of pp.growth)"
         )
     course = TimeCourse.read(adata, flow, time_key)
-    cells = course.cells
-    with torch.no_grad():
-        rate = flow.nets.growth(course.flow_times, cells.x, cells.condition) * course.clock_rate
-    check_solution(rate[None], "growth rates")
+    rate = course.evaluate(flow.nets.growth, None, "growth rates")
     adata = adata.copy() if copy else adata
-    adata.obs[key_added] = rate.double().cpu().numpy()
+    adata.obs[key_added] = rate.astype(np.float64)
     evidence = flow.method.growth_evidence
     entry = {
         **course.provenance(),

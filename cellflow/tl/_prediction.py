@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -14,41 +15,88 @@ from cellflow._batch import Batch
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, START_CELL, START_TIME, TIME, TRAJECTORY, WEIGHT
-from cellflow._log import log_info
+from cellflow._log import log_info, progress_bar
 from cellflow._random import torch_generator
 from cellflow.flow import Prediction, predict_cells
-from cellflow.representation import Placement, find_basis, write_map
+from cellflow.integrate import count_steps
+from cellflow.representation import Placement, Representation, find_basis, write_map
 from cellflow.representation.expression import read_embedding, reindex_genes
 from cellflow.tl._time_course import TimeCourse
+
+#: Cells that are decoded at a time.
+_CHUNK = 8_192
 
 #: Columns of `obs` that predicted cells have of their own.
 _OWN = (TIME, WEIGHT, START_CELL, START_TIME, TRAJECTORY)
 
 
-def predict_population(
+def predict_populations(
     course: TimeCourse,
-    time: float,
+    times: Sequence[float],
     *,
     start: str = "both",
     seed: int = 0,
-    n_steps: int | None = None,
-) -> tuple[Prediction, np.ndarray]:
-    """Predict the cells of a time; also return the row of the cell at which each path starts.
+    rows_at: Callable[[float], np.ndarray] | None = None,
+    steps_per_unit: float | None = None,
+) -> Iterator[tuple[Prediction, np.ndarray]]:
+    """Predict the cells of each time; yield also the row of the cell at which each path starts.
 
-    With the same seed, a cell has the same offset from the clock at all times. `n_steps` is that of
-    `Flow.trajectory`.
+    Cells pass all times of an interval on one trajectory. With the same seed, a cell has the same
+    offset from the clock at all times.
+
+    Parameters
+    ----------
+    course
+        The measured cells, and their flow.
+    times
+        Elapsed times to predict, increasing.
+    start
+        As in `predict_cells`.
+    seed
+        Seed of the offsets from the clock.
+    rows_at
+        Function from a time point to the rows of the cells to move; None moves all.
+    steps_per_unit
+        Steps per unit of flow time; None uses those of the solver.
     """
-    neighbours = course.time_points.around(time, course.flow.axis.times)
+    rows_at = course.rows_at if rows_at is None else rows_at
+    flow, among = course.flow, course.flow.axis.times
+
+    def around(time: float) -> tuple[float, float]:
+        return course.time_points.around(time, among)
 
     def cells_at(time: float) -> Batch:
-        return course.read_cells(course.rows_at(time))
+        return course.read_cells(rows_at(time))
 
-    generator = torch_generator(seed)
-    prediction = predict_cells(
-        course.flow, cells_at, neighbours, time, start=start, generator=generator, n_steps=n_steps
-    )
-    rows = [course.rows_at(origin) for origin in dict.fromkeys(prediction.start_times)]
-    return prediction, np.concatenate(rows)
+    with progress_bar(len(times), "predict", "time") as bar:
+        for neighbours, group in groupby(times, key=around):
+            inside = list(group)
+            n_steps = None
+            if steps_per_unit is not None and not flow.is_mean_flow:  # one step is what it learned
+                clock = [
+                    flow.axis.to_flow(time) for time in (neighbours[0], *inside, neighbours[1])
+                ]
+                n_steps = count_steps("rk4", float(np.diff(clock).max()), steps_per_unit)
+            predictions = predict_cells(
+                flow,
+                cells_at,
+                neighbours,
+                inside,
+                start=start,
+                generator=torch_generator(seed),
+                n_steps=n_steps,
+            )
+            for prediction in predictions:
+                origins = dict.fromkeys(prediction.start_times.tolist())
+                bar.update()
+                yield prediction, np.concatenate([rows_at(origin) for origin in origins])
+
+
+def predict_population(
+    course: TimeCourse, time: float, *, start: str = "both", seed: int = 0
+) -> tuple[Prediction, np.ndarray]:
+    """Predict the cells of a time; also return the row of the cell at which each path starts."""
+    return next(predict_populations(course, [time], start=start, seed=seed))
 
 
 def check_extras(adata: AnnData, obs_keys: str | Sequence[str], basis: str | None) -> list[str]:
@@ -110,13 +158,13 @@ def predicted_cells(
     stems = starts if names is None else names
     index = pd.Index([f"{name}@{time:.10g}" for name, time in zip(stems, times, strict=True)])
     linear = representation.linear if decode else None
-    expression = None if linear is None else representation.decode(points.astype(np.float64))
+    expression = None if linear is None else _decode(representation, points)
     obs = pd.DataFrame({**columns, START_CELL: starts})
     for key in obs_keys:
         obs[key] = adata.obs[key].iloc[origins].array
     obs.index = make_index_unique(index)
     result = AnnData(
-        X=None if expression is None else expression.astype(np.float32),
+        X=expression,
         obs=obs,
         var=_annotate_genes(course.gene_table, () if linear is None else linear.genes),
         obsm={REPRESENTATION: points.astype(np.float32)},
@@ -129,6 +177,15 @@ def predicted_cells(
         _write_places(course, result, key)
     write_map(result, representation, REPRESENTATION)
     return result
+
+
+def _decode(representation: Representation, points: np.ndarray) -> np.ndarray:
+    """Return decoded expression, float32, computed in chunks of rows."""
+    found = np.empty((len(points), len(representation.require_linear().genes)), dtype=np.float32)
+    for start in range(0, len(points), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        found[part] = representation.decode(points[part].astype(np.float64))
+    return found
 
 
 def _annotate_genes(var: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:

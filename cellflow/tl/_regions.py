@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from sklearn.neighbors import NearestNeighbors
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._keys import INTERPOLATE, REPRESENTATION, WEIGHT, read_record
+from cellflow._neighbours import NearestCells
 from cellflow._random import RNG, resolve_seed
 from cellflow.io import groups_of, time_points_for_result
 from cellflow.io.matrices import take_cells
@@ -42,7 +42,8 @@ def regions(
     by
         Column of `obs` of `adata` with the groups.
     n_neighbors
-        Number of real cells of that time whose majority decides the group of a predicted cell.
+        Number of real cells of that time whose majority decides the group of a predicted cell, of
+        20,000 drawn at random if there are more.
     max_cells
         Maximum number of cells per side and group that distances are computed from.
     time_key
@@ -78,12 +79,13 @@ def regions(
     real = take_cells(adata, points.elapsed == points.find(float(entry["time"])))
     groups = groups_of(real, by)
     there, here = fitted.transform(real), np.asarray(predicted.obsm[REPRESENTATION], dtype=float)
-    search = NearestNeighbors(n_neighbors=min(n_neighbors, len(there))).fit(there)
     real_group, members = groups.cat.codes.to_numpy(), pd.get_dummies(groups).to_numpy()
-    votes = members[search.kneighbors(here, return_distance=False)].sum(axis=1)
-    # If most neighbours have no group, neither has a predicted cell.
-    without = search.n_neighbors - votes.sum(axis=1)
-    group = np.where(votes.max(axis=1) >= without, votes.argmax(axis=1), -1)
+    group = np.empty(len(here), dtype=np.int64)
+    for part, _, near in NearestCells.among(there).find(here, n_neighbors):
+        votes = members[near].sum(axis=1)
+        # If most neighbours have no group, neither has a predicted cell.
+        without = near.shape[1] - votes.sum(axis=1)
+        group[part] = np.where(votes.max(axis=1) >= without, votes.argmax(axis=1), -1)
     weights = predicted.obs[WEIGHT].to_numpy(dtype=np.float64)
     grouped = weights[group >= 0].sum() or np.nan
     draw = np.random.default_rng(resolve_seed(rng))

@@ -42,6 +42,10 @@ class Simulator:
             check_score(flow)
         return cls(flow, n_samples, torch_generator(seed, flow.device))
 
+    def reseed(self, seed: int) -> Simulator:
+        """Return a simulator with other noise."""
+        return replace(self, generator=torch_generator(seed, self.flow.device))
+
     @property
     def n_copies(self) -> int:
         """Number of paths of each cell."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,8 @@ from torch import Tensor
 from cellflow._batch import Batch
 from cellflow._checks import format_list, format_number
 from cellflow._errors import CellflowWarning, InputError
-from cellflow._log import log_info
+from cellflow._log import log_info, progress_bar
+from cellflow._typing import Condition, Points, Rows
 from cellflow._versions import versions
 from cellflow.flow import Flow, check_flow, describe_misfit
 from cellflow.flow.reach import describe_outside, lengths_outside
@@ -32,8 +33,14 @@ from cellflow.io import (
     shared_times,
     time_points_for_flow,
 )
-from cellflow.representation import Representation, cells_of, from_context
+from cellflow.representation import Representation, cells_of, from_context, stored_points
 from cellflow.representation.expression import gene_table
+
+#: Cells at which a field is evaluated at a time: activations of the net fit into a core's cache.
+_CHUNK = 1_024
+
+#: A field of a flow: values, shape (n,) or (n, d), at flow times, points and covariates.
+Field = Callable[[Rows, Points, Condition | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ class TimeCourse:
     @cached_property
     def cells(self) -> Batch:
         """Points and covariates of all cells, on the device of the flow."""
-        return self.read_cells(np.arange(self.adata.n_obs))
+        return self._read(None)
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -153,7 +160,7 @@ class TimeCourse:
 
     def read_cells(self, rows: np.ndarray) -> Batch:
         """Return points and covariates of some cells, on the device of the flow."""
-        return cells_of(self.adata, self.flow.context, rows).to(self.flow.device)
+        return self._read(rows)
 
     def append_conditions(self, points: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Append the numeric conditions that couplings keep by distance to points of some cells.
@@ -254,17 +261,36 @@ class TimeCourse:
             f"data as measured ones (median; the farthest {distances.max():.3g} times)"
         )
 
-    @torch.no_grad()
-    def velocity(self, rows: np.ndarray) -> np.ndarray:
-        """Return the velocity of cells at their own times, shape (k, d), float64.
+    def velocity(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """Return the velocity of cells at their own times, all for None, shape (k, d), float32.
 
         It is per unit of elapsed time.
         """
-        chosen = torch.as_tensor(rows)
-        cells, rate = self.cells[chosen], self.clock_rate[chosen, None]
-        velocity = self.flow.velocity(self.flow_times[chosen], cells.x, cells.condition) * rate
-        check_solution(velocity[None], "velocities")
-        return velocity.double().cpu().numpy()
+        return self.evaluate(self.flow.velocity, rows, "velocities")
+
+    @torch.no_grad()
+    def evaluate(self, field: Field, rows: np.ndarray | None, what: str) -> np.ndarray:
+        """Return a field of the flow at cells and their times, per unit of elapsed time, float32.
+
+        Raises
+        ------
+        DivergenceError
+            If values are not finite.
+        """
+        chosen = torch.arange(self.adata.n_obs) if rows is None else torch.as_tensor(rows)
+        found = np.empty(0, dtype=np.float32)
+        with progress_bar(len(chosen), what, "cell") as bar:
+            for start in range(0, len(chosen), _CHUNK):
+                chunk = chosen[start : start + _CHUNK]
+                cells = self.cells[chunk]
+                values = field(self.flow_times[chunk], cells.x, cells.condition)
+                check_solution(values[None], what)
+                if start == 0:
+                    found = np.empty((len(chosen), *values.shape[1:]), dtype=np.float32)
+                rate = self.clock_rate[chunk].reshape(-1, *[1] * (values.ndim - 1))
+                found[start : start + len(chunk)] = (values * rate).cpu().numpy()
+                bar.update(len(chunk))
+        return found
 
     def provenance(self, seed: int | None = None) -> dict[str, Any]:
         """Return the provenance of a result for `uns`: flow, data, seed, time column, versions."""
@@ -285,6 +311,15 @@ class TimeCourse:
                 "times": np.array(course["times"]),
             },
         }
+
+    @cached_property
+    def _stored(self) -> np.ndarray | None:
+        """Points of all cells, if they are in `obsm`: rows on disk cost as much as the matrix."""
+        return stored_points(self.adata, self.representation)
+
+    def _read(self, rows: np.ndarray | None) -> Batch:
+        cells = cells_of(self.adata, self.flow.context, rows, self._stored)
+        return cells.to(self.flow.device)
 
     def _per_cell(self, values: list[float]) -> Tensor:
         """Expand one value per distinct time to one value per cell."""

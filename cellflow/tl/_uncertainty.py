@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from anndata import AnnData
 from scipy.spatial.distance import cdist
-from sklearn.neighbors import NearestNeighbors
 
 from cellflow._checks import check_positive, format_number
 from cellflow._errors import CellflowWarning, InputError
 from cellflow._keys import FROM_DATA, RADIUS, UNCERTAINTY, write_record
-from cellflow._log import log_info
+from cellflow._log import log_info, progress_bar
+from cellflow._neighbours import MOST, NearestCells
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.representation import from_context
@@ -33,6 +33,9 @@ _HELD = 0.9
 
 #: Cells of a time that stand for all of it among the descendants.
 _MAX_DESCENDANTS = 1_000
+
+#: Cells that are moved at a time, and descendants that cells are traced to at a time.
+_CHUNK, _COLUMNS = 4_096, 100
 
 #: Share of cells far from data that is worth a warning; of measured cells it is 5 %.
 _TOO_MANY = 0.2
@@ -91,8 +94,9 @@ def uncertainty(
         Mean distance of the arrivals to the nearest measured cells of any time, without the cell
         itself, divided by that distance of the median measured cell. If the flow was fitted within
         labels, only cells of the same label are used; numeric conditions that are in the costs of
-        couplings are in these distances too. About 1 among data; several times that means
-        that the prediction has no support in the data.
+        couplings are in these distances too. Neighbours are searched exactly, among 20,000 cells of
+        a label where there are more. About 1 among data; several times that means that the
+        prediction has no support in the data.
     `obs["cellflow_radius"]`
         Radius around the mean of the predicted descendants of a cell, measured cells of `time`,
         within which 90 % of them are, in units of the spread; NaN for cells of `time` or later.
@@ -143,13 +147,14 @@ def uncertainty(
     goal = time_points.times[-1] if time is None else time_points.to_elapsed(time)
     for flow in flows:
         flow.axis.to_flow(goal)  # raises outside the times of the flow
-    arrivals = np.stack([_move_to(course, goal) for course in courses])
-    measured = courses[0].cells.x.double().cpu().numpy()
-    beside = [courses[0].append_conditions(each) for each in (measured, *arrivals)]
-    typical, *moved = (_distance_from_data(beside[0], each, labels, n_neighbors) for each in beside)
-    distance = np.mean(moved, axis=0) / np.median(typical)
+    measured = courses[0].cells.x.cpu().numpy()
+    search = _Search(courses[0], measured, n_neighbors)
+    typical = search.typical_distances()
+    spread = _spread(measured, time_points.elapsed)
+    distance, apart = _follow(courses, goal, search)
+    distance /= np.median(typical)
     limit = float(np.percentile(typical, _FAR) / np.median(typical))
-    spread, share = _spread(measured, time_points.elapsed), float((distance > limit).mean())
+    share = float((distance > limit).mean())
 
     radius = None
     if by is not None and goal in courses[0].times:
@@ -159,7 +164,6 @@ def uncertainty(
     if radius is not None:
         adata.obs[RADIUS] = radius
     if len(flows) > 1:
-        apart = np.linalg.norm(arrivals - arrivals.mean(axis=0), axis=2).mean(axis=0)
         adata.obs[key_added] = apart / spread
     adata.obs[FROM_DATA] = distance
     entry = {
@@ -190,14 +194,37 @@ def uncertainty(
     return adata if copy else None
 
 
-def _move_to(course: TimeCourse, time: float) -> np.ndarray:
-    """Move each cell from its own time to another, shape (n, d), float64."""
-    moved = torch.empty_like(course.cells.x)
-    for own in course.time_points.times:
-        rows = torch.as_tensor(course.rows_at(own))
-        cells = course.cells[rows]
-        moved[rows] = course.flow.push(cells.x, own, time, condition=cells.condition)
-    return moved.double().cpu().numpy()
+@torch.no_grad()
+def _follow(
+    courses: Sequence[TimeCourse], time: float, search: _Search
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move each cell from its own time to another by each flow, chunk by chunk.
+
+    Return the mean distance of the arrivals of a cell from measured cells, and from their mean.
+    """
+    first = courses[0]
+    distance, apart = np.empty((2, first.adata.n_obs))
+    with progress_bar(len(distance), "move cells", "cell") as bar:
+        for own in first.time_points.times:
+            for rows in np.split(
+                first.rows_at(own), range(_CHUNK, len(first.rows_at(own)), _CHUNK)
+            ):
+                cells = first.read_cells(rows)
+                arrivals = np.stack(
+                    [
+                        course.flow.push(cells.x, own, time, condition=cells.condition)
+                        .double()
+                        .cpu()
+                        .numpy()
+                        for course in courses
+                    ]
+                )
+                distance[rows] = np.mean(
+                    [search.distances(each, rows) for each in arrivals], axis=0
+                )
+                apart[rows] = np.linalg.norm(arrivals - arrivals.mean(axis=0), axis=2).mean(axis=0)
+                bar.update(len(rows))
+    return distance, apart
 
 
 def _descendant_radius(
@@ -213,8 +240,15 @@ def _descendant_radius(
     for own in course.times[: course.times.index(goal)]:
         rows = course.rows_at(own)
         transitions = estimator.estimate(rows, there)
-        shares = normalise_rows(propagate_backward(transitions, np.eye(len(there))))
-        radius[rows] = _weighted_radius(shares, points[there])
+        # In blocks of columns: cells of a time by all of them in float64 would be much memory.
+        shares = np.empty((len(rows), len(there)), dtype=np.float32)
+        for columns in np.array_split(np.arange(len(there)), max(1, len(there) // _COLUMNS)):
+            values = np.eye(len(there))[:, columns]
+            shares[:, columns] = propagate_backward(transitions, values)
+        for start in range(0, len(rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            some = normalise_rows(shares[part].astype(np.float64))
+            radius[rows[part]] = _weighted_radius(some, points[there])
     return radius
 
 
@@ -266,23 +300,42 @@ def _check_neighbors(labels: np.ndarray, n_neighbors: int) -> None:
         raise InputError(f"n_neighbors must be under {counts.min()} ({which}), got {n_neighbors}")
 
 
-def _distance_from_data(
-    measured: np.ndarray, points: np.ndarray, labels: np.ndarray, n_neighbors: int
-) -> np.ndarray:
-    """Return the mean distance to the nearest measured cells of the label, without itself."""
-    found = np.empty(len(points))
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        search = NearestNeighbors(n_neighbors=n_neighbors + 1).fit(measured[rows])
-        far, near = search.kneighbors(points[rows])
-        own = near == np.arange(len(rows))[:, None]
-        own[~own.any(axis=1), -1] = True
-        found[rows] = far[~own].reshape(len(rows), -1).mean(axis=1)
-    return found
+class _Search:
+    """Measured cells of each label, among which the nearest of points are found."""
+
+    def __init__(self, course: TimeCourse, measured: np.ndarray, n_neighbors: int) -> None:
+        self.course, self.n_neighbors, self.labels = course, n_neighbors, course.labels
+        self.points = course.append_conditions(measured)
+        self.rows = {
+            label: np.flatnonzero(self.labels == label) for label in np.unique(self.labels)
+        }
+        self.cells = {
+            label: NearestCells.among(self.points[rows]) for label, rows in self.rows.items()
+        }
+
+    def typical_distances(self) -> np.ndarray:
+        """Return the distances of measured cells, of as many as neighbours are searched among."""
+        n = len(self.labels)
+        rows = np.sort(np.random.default_rng(0).permutation(n)[:MOST])
+        return self._find(self.points[rows], rows)
+
+    def distances(self, points: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return the distances of points to which the cells of some rows were moved."""
+        return self._find(self.course.append_conditions(points, rows), rows)
+
+    def _find(self, points: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return the mean distance to the nearest measured cells of the label, without itself."""
+        found = np.empty(len(points))
+        for label in np.unique(self.labels[rows]):
+            here = np.flatnonzero(self.labels[rows] == label)
+            own = np.searchsorted(self.rows[label], rows[here])
+            for part, far, _ in self.cells[label].find(points[here], self.n_neighbors, own=own):
+                found[here[part]] = far.mean(axis=1)
+        return found
 
 
 def _spread(points: np.ndarray, elapsed: np.ndarray) -> float:
     """Return the root mean square distance of cells from the mean of their time."""
-    parts = [points[elapsed == time] for time in np.unique(elapsed)]
-    squares = [np.square(part - part.mean(axis=0)).sum() for part in parts]
-    return float(np.sqrt(np.sum(squares) / len(points)))
+    parts = (points[elapsed == time] for time in np.unique(elapsed))
+    variances = [part.var(axis=0, dtype=np.float64).sum() * len(part) for part in parts]
+    return float(np.sqrt(np.sum(variances) / len(points)))

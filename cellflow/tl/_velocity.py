@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from anndata import AnnData
-from sklearn.neighbors import NearestNeighbors
 
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, VELOCITY, write_record
+from cellflow._log import progress_bar
+from cellflow._neighbours import NearestCells
 from cellflow.flow import Flow
 from cellflow.representation import Representation, fit_affine, write_slots
 from cellflow.representation.expression import read_embedding
@@ -20,8 +21,8 @@ from cellflow.tl._time_course import TimeCourse
 #: How much the angle to a neighbour counts.
 _SCALE = 10.0
 
-#: Cells whose displacements are in memory at a time.
-_CHUNK = 1024
+#: Cells that are compared or decoded at a time.
+_CHUNK = 8_192
 
 
 def velocity(
@@ -60,7 +61,8 @@ def velocity(
     n_smooth
         Number of nearest cells of the same time, and the same label if the flow was fitted within
         labels, that a velocity is averaged over, the cell included; all if there are fewer. 1 keeps
-        the velocity of the flow at the cell alone, which carries the noise of its counts.
+        the velocity of the flow at the cell alone, which carries the noise of its counts. Here and
+        on plots, neighbours are searched exactly, among 20,000 cells where there are more.
     key_added
         Prefix of the `obsm` keys, and name of the layer.
     copy
@@ -129,11 +131,11 @@ def velocity(
         check_choice(f"X_{name}", adata.obsm, "basis")
     if decode:
         representation.require_linear()
-    points = course.cells.x.double().cpu().numpy()
+    points = course.cells.x.cpu().numpy()
     if key in adata.obsm:
         _check_slot(read_embedding(adata, key), points, key)
     plots = [_Plot.of(adata, name, points, n_neighbors) for name in names]
-    velocity = _average(course, points, course.velocity(np.arange(adata.n_obs)), n_smooth)
+    velocity = _average(course, points, n_smooth)
     arrows, projections = {_basis_name(key): velocity}, {}
     for name, plot in zip(names, plots, strict=True):
         arrows[name] = plot.project(points, velocity, n_neighbors)
@@ -142,7 +144,7 @@ def velocity(
     if key not in adata.obsm:
         write_slots(adata, representation, key)
     for name, values in arrows.items():
-        adata.obsm[f"{key_added}_{name}"] = values.astype(np.float32)
+        adata.obsm[f"{key_added}_{name}"] = values.astype(np.float32, copy=False)
     if decode:
         _write_genes(adata, representation, points, velocity, key_added)
     write_record(
@@ -151,20 +153,22 @@ def velocity(
     return adata if copy else None
 
 
-def _average(
-    course: TimeCourse, points: np.ndarray, velocity: np.ndarray, n_smooth: int
-) -> np.ndarray:
-    """Average velocities over the nearest cells of the same time and label."""
+def _average(course: TimeCourse, points: np.ndarray, n_smooth: int) -> np.ndarray:
+    """Return velocities, averaged over the nearest cells of the same time and label."""
     if n_smooth == 1:
-        return velocity
-    found = np.empty_like(velocity)
-    for time in np.unique(course.elapsed):
-        rows = course.rows_at(time)
-        for block, _ in course.label_blocks(rows, rows):
-            cells = rows[block]
-            search = NearestNeighbors(n_neighbors=min(n_smooth, len(cells))).fit(points[cells])
-            near = search.kneighbors(points[cells], return_distance=False)
-            found[cells] = velocity[cells[near]].mean(axis=1)
+        return course.velocity()
+    found = np.empty_like(points)
+    with progress_bar(len(points), "velocity", "cell") as bar:
+        for time in np.unique(course.elapsed):
+            rows = course.rows_at(time)
+            velocity = course.velocity(rows)
+            for block, _ in course.label_blocks(rows, rows):
+                others = NearestCells.among(points[rows[block]])
+                own, moved = np.arange(len(block)), velocity[block]
+                for part, _, near in others.find(points[rows[block]], n_smooth - 1, own=own):
+                    total = moved[near].sum(axis=1) + moved[part]
+                    found[rows[block[part]]] = total / (near.shape[1] + 1)
+                    bar.update(len(near))
     return found
 
 
@@ -174,7 +178,12 @@ def _basis_name(basis: str) -> str:
 
 def _check_slot(there: np.ndarray, points: np.ndarray, key: str) -> None:
     """Check that the stored points are those that the velocities are at."""
-    if there.shape != points.shape or not np.allclose(there, points, 1e-3, 1e-3 * points.std()):
+    close = there.shape == points.shape
+    spread = 1e-3 * points.std()
+    for start in range(0, len(points) if close else 0, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        close = close and np.allclose(there[part], points[part], 1e-3, spread)
+    if not close:
         raise InputError(
             f"obsm[{key!r}] is another representation than that of the flow, so velocities do not "
             "belong to it; remove it, or embed as for the flow"
@@ -190,12 +199,15 @@ def _write_genes(
 ) -> None:
     columns = adata.var_names.get_indexer(list(representation.require_linear().genes))
     values = {
-        key: representation.decode_velocity(velocity),
-        f"{key}_expression": representation.decode(points),
+        key: (representation.decode_velocity, velocity),
+        f"{key}_expression": (representation.decode, points),
     }
-    for name, value in values.items():
+    for name, (decode, vectors) in values.items():
         layer = np.full(adata.shape, np.nan, dtype=np.float32)
-        layer[:, columns[columns >= 0]] = value[:, columns >= 0]
+        for start in range(0, len(layer), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            decoded = decode(vectors[part].astype(np.float64), columns >= 0)
+            layer[part, columns[columns >= 0]] = decoded
         adata.layers[name] = layer
     adata.var[f"{key}_genes"] = np.isin(np.arange(adata.n_vars), columns)
 
@@ -230,11 +242,9 @@ class _Plot:
 def _project_by_neighbours(
     points: np.ndarray, velocity: np.ndarray, basis: np.ndarray, n_neighbors: int
 ) -> np.ndarray:
-    search = NearestNeighbors(n_neighbors=n_neighbors).fit(points)
     arrows = np.empty_like(basis)
-    for start in range(0, len(points), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        near = _find_neighbours(search, points, start)
+    others = NearestCells.among(points)
+    for part, _, near in others.find(points, n_neighbors, own=np.arange(len(points))):
         away = _units(points[near] - points[part, None])
         cosines = (away * _units(velocity[part])[:, None]).sum(axis=2)
         weights = np.exp(_SCALE * (cosines - 1))
@@ -242,16 +252,6 @@ def _project_by_neighbours(
         shown = _units(basis[near] - basis[part, None])
         arrows[part] = ((weights - 1 / n_neighbors)[:, :, None] * shown).sum(axis=1)
     return arrows
-
-
-def _find_neighbours(search: NearestNeighbors, points: np.ndarray, start: int) -> np.ndarray:
-    """Return the neighbours of a chunk of the points without the points themselves."""
-    rows = np.arange(start, min(start + _CHUNK, len(points)))
-    near = search.kneighbors(points[rows], search.n_neighbors + 1, return_distance=False)
-    # A cell is not always first among copies of itself: the last goes where it is not found.
-    own = near == rows[:, None]
-    own[~own.any(axis=1), -1] = True
-    return near[~own].reshape(len(rows), -1)
 
 
 def _units(vectors: np.ndarray) -> np.ndarray:

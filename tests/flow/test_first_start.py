@@ -32,7 +32,8 @@ def cells_at(time):
 
 def predict(start, time=2.0, neighbours=(1.0, 4.0)):
     options = {"start": start, "first": 0.0, "generator": seeded()}
-    return predict_cells(growing_flow(), cells_at, neighbours, time, **options)
+    (prediction,) = predict_cells(growing_flow(), cells_at, neighbours, [time], **options)
+    return prediction
 
 
 def test_cells_of_the_first_time_arrive_with_all_their_growth():
@@ -70,16 +71,31 @@ def test_both_neighbours_arrive_with_their_growth_and_the_nearer_has_more_weight
 def test_log_odds_of_the_passed_share_are_normal_around_those_of_the_clock():
     """Cells start at 0, so that their place is the share that has passed for each, times 1.5."""
     flow = growing_flow(asynchrony=0.4)
-    points = predict_cells(
-        flow, lambda _: Batch(torch.zeros(4000, 2)), (1.0, 4.0), 2.0, start="both",
+    (prediction,) = predict_cells(
+        flow, lambda _: Batch(torch.zeros(4000, 2)), (1.0, 4.0), [2.0], start="both",
         generator=seeded(),
-    ).points[:, 0]  # fmt: skip
+    )  # fmt: skip
+    points = prediction.points[:, 0]
     for passed in (points[:4000] / 1.5, 1 + points[4000:] / 1.5):
         offsets = (np.log(passed / (1 - passed)) - np.log(1 / 2)) / 0.4
         assert offsets.mean() == pytest.approx(0, abs=0.05)
         assert offsets.std() == pytest.approx(1, abs=0.03)
 
 
+@pytest.mark.parametrize("start", ["previous", "both", "first"])
+def test_cells_pass_several_times_as_they_would_arrive_at_each(start):
+    flow, times = growing_flow(asynchrony=0.4), [1.5, 2.0, 3.5]
+    options = {"start": start, "first": 0.0}
+    passing = predict_cells(flow, cells_at, (1.0, 4.0), times, generator=seeded(), **options)
+    for time, found in zip(times, passing, strict=True):
+        (alone,) = predict_cells(flow, cells_at, (1.0, 4.0), [time], generator=seeded(), **options)
+        np.testing.assert_allclose(found.points, alone.points, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found.weights, alone.weights, rtol=1e-4)
+        assert found.start_times.tolist() == alone.start_times.tolist()
+
+
 def test_the_first_time_point_is_required():
     with pytest.raises(ValueError, match="first"):
-        predict_cells(growing_flow(), cells_at, (1.0, 4.0), 2.0, start="first", generator=seeded())
+        predict_cells(
+            growing_flow(), cells_at, (1.0, 4.0), [2.0], start="first", generator=seeded()
+        )
