@@ -151,21 +151,27 @@ def composition_coupling(
         share = 0.0
     elif share is None:
         share = default_share(*(sum(map(len, side)) for side in zip(*blocks, strict=True)))
+    r0, r1 = np.zeros(len(a)), np.zeros(len(b))
+    if share:
+        rows, columns = (np.concatenate(side) for side in zip(*blocks, strict=True))
+        x, y = _positions(source.cells, rows), _positions(target.cells, columns)
+        r0[rows], r1[columns] = log_density_ratio(
+            x, y, a[rows], b[columns], n_neighbors=n_neighbors
+        )
     costs = block_cost(cost, source.cells, target.cells)
-    pairs, masses = [], []
+    parts = [(1 - share, a, b), (share, a * np.exp(r0 / 2), b * np.exp(-r1 / 2))]
+    plans: tuple[list[Plan], list[Plan]] = ([], [])
     for before, after in blocks:
         block = costs(before, after)
-        parts = [(1 - share, a[before], b[after])]
-        if share:
-            x, y = _positions(source.cells, before), _positions(target.cells, after)
-            r0, r1 = log_density_ratio(x, y, a[before], b[after], n_neighbors=n_neighbors)
-            parts.append((share, a[before] * np.exp(r0 / 2), b[after] * np.exp(-r1 / 2)))
-        for part, starts, stops in parts:
+        for solved, (part, starts, stops) in zip(plans, parts, strict=True):
             if part:
-                solved = exact_plan(block, starts, stops)
-                plan = Plan(before[solved.rows], after[solved.columns], solved.mass)
-                pairs.append((plan.rows, plan.columns))
-                masses.append([part * mass for mass in scale_to_masses(plan, a, b)])
+                plan = exact_plan(block, starts[before], stops[after])
+                solved.append(Plan(before[plan.rows], after[plan.columns], plan.mass))
+    pairs, masses = [], []
+    for solved, (part, _, _) in zip(plans, parts, strict=True):
+        for each in solved:
+            pairs.append((each.rows, each.columns))
+            masses.append([part * mass for mass in scale_to_masses(each, a, b)])
     rows, columns = (np.concatenate(side) for side in zip(*pairs, strict=True))
     at_start, at_end = (np.concatenate(side) for side in zip(*masses, strict=True))
     return growing_coupling(source, target, interval, (rows, columns), (at_start, at_end))

@@ -167,7 +167,7 @@ def predicted_cells(
         X=expression,
         obs=obs,
         var=_annotate_genes(course.gene_table, () if linear is None else linear.genes),
-        obsm={REPRESENTATION: points.astype(np.float32)},
+        obsm={REPRESENTATION: points.astype(np.float32, copy=False)},
     )
     for key in obs_keys:
         if (colours := adata.uns.get(f"{key}_colors")) is not None:
