@@ -43,8 +43,7 @@ def rate_by_error(
         unit = _spread_of(fine) if spread is None else spread
         return path_error(_in_units(coarse, unit), _in_units(fine, unit))
 
-    span = max((abs(stop - start) for start, stop in pairwise(times)), default=0.0)
-    return choose_rate(solver, span, error)
+    return choose_rate(solver, [stop - start for start, stop in pairwise(times)], error)
 
 
 def _spread_of(moved: Trajectory) -> float:

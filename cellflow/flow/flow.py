@@ -224,8 +224,8 @@ class Flow:
         n_steps
             Steps between each two consecutive times, of a solver with fixed steps. None uses a
             number in proportion to the time between, of the default solver such that the error of
-            99 % of the points is below 5e-4 of the spread of the data, as measured on up to 128 of
-            them. Of a mean flow, steps to each time, None for one.
+            99 % of the points is below 5e-4 of the spread of the data for each unit of flow time,
+            as measured on up to 128 of them. Of a mean flow, steps to each time, None for one.
         **options
             Other options of `cellflow.integrate.solve`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,20 +32,23 @@ class ErrorControl:
         Order of convergence.
     tolerance
         Error aimed at for 99 % of the points, in units of their spread.
+    per_unit
+        Whether it is that of each unit of flow time, so that longer paths may be off by more.
     first
         Steps per unit of flow time that are tried first.
     """
 
     order: float
     tolerance: float
+    per_unit: bool
     first: float
 
 
 #: Solvers whose steps are chosen by error. That of stochastic paths is of each path along its own
 #: noise; errors of their means are about a fifth of it.
 ERROR_CONTROL = {
-    "rk4": ErrorControl(order=4, tolerance=5e-4, first=4),
-    "sra1": ErrorControl(order=1.5, tolerance=5e-3, first=8),
+    "rk4": ErrorControl(order=4, tolerance=5e-4, per_unit=True, first=4),
+    "sra1": ErrorControl(order=1.5, tolerance=5e-3, per_unit=False, first=8),
 }
 
 
@@ -60,7 +63,7 @@ def count_steps(solver: str, span: float | Tensor, per_unit: float | None = None
     return max(1, math.ceil(round(rate * abs(span), 4)))
 
 
-def choose_rate(solver: str, span: float, error: Callable[[float], float]) -> float:
+def choose_rate(solver: str, spans: Sequence[float], error: Callable[[float], float]) -> float:
     """Return the steps per unit of flow time with which the error is as small as aimed at.
 
     The number of steps is doubled until the error of twice as many is known to be below that; the
@@ -71,21 +74,23 @@ def choose_rate(solver: str, span: float, error: Callable[[float], float]) -> fl
     ----------
     solver
         A key of `ERROR_CONTROL`.
-    span
-        Longest span of flow time between two times of the solution; its sign does not matter.
+    spans
+        Spans of flow time between the times of the solution, negative backward.
     error
         Error of a rate, in units of the spread of the points: the difference from twice as many
         steps.
     """
     control = ERROR_CONTROL[solver]
-    least = 1 / abs(span) if span else 0.0  # one step
+    longest = max(map(abs, spans), default=0.0)
+    least = 1 / longest if longest else 0.0  # one step
+    tolerance = control.tolerance * max(1.0, abs(sum(spans)) if control.per_unit else 0.0)
     rate = max(control.first, least)
     while True:
         found = error(rate)
         if not math.isfinite(found):
             return float(STEPS_PER_UNIT_TIME[solver])
         # Below half the rate the order says nothing that was measured.
-        wanted = rate * max(0.5, _SAFETY * (found / control.tolerance) ** (1 / control.order))
+        wanted = rate * max(0.5, _SAFETY * (found / tolerance) ** (1 / control.order))
         if wanted <= 2 * rate or 2 * rate >= _LAST:
             return min(wanted, max(_LAST, least))
         rate *= 2
