@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
@@ -27,8 +27,7 @@ class Columns:
 
     def columns(self) -> dict[str, Tensor]:
         """Return the fields that are not None, by name."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
-        return {name: column for name, column in values.items() if column is not None}
+        return {name: column for name, column in vars(self).items() if column is not None}
 
     def to(self, device: torch.device | str) -> Self:
         """Return the same rows on `device`."""
@@ -45,8 +44,7 @@ class Columns:
         )
 
     def _each(self, change: Any) -> Self:
-        changed = {name: change(column) for name, column in self.columns().items()}
-        return replace(self, **changed)  # type: ignore[type-var]
+        return type(self)(**{name: change(column) for name, column in self.columns().items()})
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,13 @@ RNG = int | np.random.Generator
 
 _SEEDS = 2**63
 
+#: Indices, and indices per drawn one, up to which a permutation of all is faster than looking for
+#: repeated ones.
+_FEW, _FEW_PER_DRAW = 10_000, 20
+
+#: Indices drawn beyond the number that is needed.
+_SPARE = 16
+
 
 def resolve_seed(rng: RNG) -> int:
     """Return `rng` itself if it is a seed, or a seed drawn from it if it is a generator."""
@@ -61,6 +68,27 @@ def draw_weighted(weights: Tensor, n: int, generator: torch.Generator) -> Tensor
     import torch
 
     return torch.multinomial(weights, n, replacement=True, generator=generator)
+
+
+def draw_distinct(n: int, k: int, generator: torch.Generator) -> Tensor:
+    """Draw `k` of `n` indices without replacement, in random order.
+
+    Few of many are the first distinct ones of a sequence drawn with replacement, whose time does
+    not grow with `n`.
+    """
+    import torch
+
+    device = generator.device
+    if n < _FEW + _FEW_PER_DRAW * k:
+        return torch.randperm(n, generator=generator, device=device)[:k]
+    while True:
+        drawn = torch.randint(n, (k + k // 8 + _SPARE,), generator=generator, device=device)
+        order = drawn.argsort(stable=True)
+        is_first = torch.ones_like(drawn, dtype=torch.bool)
+        is_first[order[1:]] = drawn[order].diff() != 0
+        distinct = drawn[is_first]
+        if len(distinct) >= k:
+            return distinct[:k]
 
 
 def draw_positions(cdf: Tensor, n: int, generator: torch.Generator) -> Tensor:

@@ -90,6 +90,22 @@ def semrau(_semrau: AnnData) -> AnnData:
 
 
 @pytest.fixture
+def few_cells(monkeypatch):
+    """Pages and commands that read the embedded data set get every sixth cell of it."""
+    few = cf.datasets.semrau2017()[::6]
+    monkeypatch.setattr("cellflow.datasets.semrau2017", few.copy)
+
+
+@pytest.fixture
+def few_points(monkeypatch):
+    """What is watched and reported of a fine-tuning needs no hundreds of points."""
+    monkeypatch.setattr("cellflow.training.comparison._POINTS", 24)
+    monkeypatch.setattr("cellflow.training.comparison._FRAMES", 4)
+    monkeypatch.setattr("cellflow.training.target_net._N_MOVED", 16)
+    monkeypatch.setattr("cellflow.training.target_net._STEPS", 2)
+
+
+@pytest.fixture
 def course(rng: np.random.Generator) -> AnnData:
     """A population that moves at constant speed along the first axis, at days 0, 1, 2 and 4."""
     days = np.array([0.0, 1.0, 2.0, 4.0])

@@ -1,6 +1,10 @@
 """Processes beside that of a test."""
 
 import os
+from functools import partial
+from unittest import mock
+
+from torch.distributed.launcher import api
 
 
 def fork(work):
@@ -18,3 +22,9 @@ def fork(work):
         work(lambda: os.write(writer, b"r"))
     finally:
         os._exit(0)
+
+
+def launch_forks():
+    """In this context `launch` forks its processes, which then have nothing to import."""
+    forking = partial(api.LaunchConfig, start_method="fork")
+    return mock.patch.object(api, "LaunchConfig", forking)

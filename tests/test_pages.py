@@ -38,8 +38,10 @@ def shorter(text):
 
 
 @pytest.fixture
-def shell(run, tmp_path):
+def shell(run, tmp_path, monkeypatch):
     """Run a command: those of cellflow in this process, with its small settings; others by bash."""
+    # tests/tl/test_benchmark.py starts processes; here they would take longer than their fits.
+    monkeypatch.setattr("cellflow.cli.benchmark._count_cores", lambda: 1)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     places = {"PATH": path, "PYTHONPATH": str(ROOT), "CELLFLOW": str(ROOT)}
     cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
@@ -69,7 +71,7 @@ def shell(run, tmp_path):
 
 
 @pytest.fixture
-def page(shell):
+def page(shell, few_cells):
     """Run the blocks of a page in order: the names of its Python, what its commands said."""
     script = run_page()
 

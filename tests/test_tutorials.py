@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from matplotlib import pyplot as plt
 
+import cellflow as cf
+from cellflow.methods import recipes
+
 FOLDER = Path(__file__).parents[1] / "docs" / "tutorials"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
@@ -41,7 +44,9 @@ def _elsewhere(monkeypatch, tmp_path):
 # Flows of a few steps take cells anywhere, and verbs say so.
 @pytest.mark.filterwarnings("ignore::cellflow.CellflowWarning")
 @pytest.mark.filterwarnings("ignore:More than 20 figures:RuntimeWarning")
-def test_the_course_runs_from_cells_to_a_report(tmp_path):
+def test_the_course_runs_from_cells_to_a_report(tmp_path, monkeypatch):
+    narrow = cf.recipe("default", net={"width": 16})
+    monkeypatch.setitem(recipes._RECIPES, "default", narrow)
     names = run(FOLDER / "course.ipynb", N_STEPS=20)
     assert names["flow"].recipe.n_steps == 20
     page = (tmp_path / "report.html").read_text()

@@ -6,13 +6,19 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
 from sklearn.neighbors import NearestNeighbors
 
 from cellflow._batch import Batch, FiniteMarginal
+from cellflow._log import progress_bar
 from cellflow.couplings.full_plan import block_cost, masses_of, to_float64
 from cellflow.couplings.ground_costs import Cost, squared_euclidean
-from cellflow.transport.bridge import EntropicOperator, choose_epsilon, solve_block
+from cellflow.transport.bridge import (
+    EntropicOperator,
+    NearRows,
+    RowAverages,
+    choose_epsilon,
+    solve_block,
+)
 from cellflow.transport.random_blocks import random_blocks
 
 #: Largest number of cells per side that a plan is solved for at once.
@@ -62,22 +68,27 @@ def bridge_transitions(
     for rows, columns in labels:
         near.append(_find_near_rows(before, rows, generator))
         epsilon = _read_epsilon(cost, before, after, rows, columns, generator)
-        for some, others in random_blocks(len(rows), len(columns), block_size, generator):
-            chosen = rows[some], columns[others]
-            solved.append(solve_block(costs, *chosen, masses[chosen[0]], epsilon))
-    smoothing = sum(near, start=csr_array((len(before), len(before))))
+        pairs = random_blocks(len(rows), len(columns), block_size, generator)
+        with progress_bar(len(pairs), "plans", "block") as bar:
+            for some, others in pairs:
+                chosen = rows[some], columns[others]
+                solved.append(solve_block(costs, *chosen, masses[chosen[0]], epsilon))
+                bar.update()
+    smoothing = RowAverages(near, len(before))
     return EntropicOperator(solved, costs, smoothing, masses, len(after))
 
 
-def _find_near_rows(before: Batch, rows: np.ndarray, generator: torch.Generator) -> csr_array:
-    """Return equal weights for the nearest of some rows, shape (n, n), which sum to one."""
+def _find_near_rows(before: Batch, rows: np.ndarray, generator: torch.Generator) -> NearRows:
+    """Return the nearest of some rows, of up to 4,000 of them."""
     some = _draw_sample(rows, generator, _BLOCK_SIZE).numpy()
     k = min(len(some), max(_FEWEST_NEAR, round(_NEAR_ROWS * len(some))))
     points = before.cost_features.numpy()
     search = NearestNeighbors(n_neighbors=k).fit(points[some])
-    near = some[search.kneighbors(points[rows], return_distance=False)]
-    weights = np.full(near.size, 1 / k)
-    return csr_array((weights, (rows.repeat(k), near.ravel())), shape=(len(before), len(before)))
+    near = np.empty((len(rows), k), dtype=np.uint16)
+    for start in range(0, len(rows), _BLOCK_SIZE):
+        chunk = slice(start, start + _BLOCK_SIZE)
+        near[chunk] = search.kneighbors(points[rows[chunk]], return_distance=False)
+    return NearRows(rows, some, near)
 
 
 def _read_epsilon(

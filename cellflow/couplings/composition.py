@@ -14,10 +14,9 @@ from cellflow.couplings.full_plan import (
     growing_coupling,
     growing_masses,
     scale_to_masses,
-    to_float64,
 )
 from cellflow.couplings.ground_costs import Cost, squared_euclidean
-from cellflow.transport import Plan, distances, exact_plan
+from cellflow.transport import Plan, exact_plan
 from cellflow.transport.random_blocks import random_blocks
 
 #: The kernel of density estimates is as wide as the distance of this neighbour.
@@ -27,11 +26,12 @@ N_NEIGHBORS = 15
 #: number of cells at which it is half of that: densities of few cells are mostly noise.
 _MAX_SHARE, _N_HALF = 0.6, 100.0
 
-#: Least width of the kernel, where neighbours coincide with a cell.
-_LEAST_WIDTH = 1e-100
+#: Least squared width of the kernel, where neighbours coincide with a cell: relative to the squared
+#: norm of the cell, and absolute.
+_ROUNDING, _LEAST_WIDTH = 1e-10, 1e-200
 
-#: Rows of a matrix of distances that are computed at a time.
-_CHUNK_SIZE = 512
+#: Rows of a matrix of distances that are computed at a time; so few stay in the cache.
+_CHUNK_SIZE = 64
 
 
 def log_density_ratio(
@@ -57,20 +57,27 @@ def log_density_ratio(
     The log-ratios at `x` and at `y`, shapes (n,) and (m,).
     """
     cells, n = np.concatenate([x, y]), len(x)
+    # Squared distances come from inner products, which are precise near the origin.
+    cells -= np.median(cells, axis=0)
+    norms, ones = np.square(cells).sum(axis=1), np.ones(len(cells))
+    left, right = np.column_stack([-2 * cells, norms, ones]), np.column_stack([cells, ones, norms])
+    # Squared widths below the rounding error of the squared distances have no meaning.
+    least = np.maximum(_ROUNDING * norms, _LEAST_WIDTH)
     # A population of n cells has mass n.
-    mass = np.concatenate([a * (n / a.sum()), b * (len(y) / b.sum())])
+    mass = np.zeros((2, len(cells)))
+    mass[0, :n], mass[1, n:] = a * (n / a.sum()), b * (len(y) / b.sum())
     rank = min(n_neighbors, len(cells) - 1) - 1
     sums = np.empty((2, len(cells)))
     for start in range(0, len(cells), _CHUNK_SIZE):
         rows = np.arange(start, min(start + _CHUNK_SIZE, len(cells)))
-        distance = distances(cells[rows], cells)
-        distance[np.arange(len(rows)), rows] = np.inf
-        width = np.partition(distance, rank, axis=1)[:, rank, None]
-        kernel = np.exp(-0.5 * np.square(distance / np.maximum(width, _LEAST_WIDTH)))
-        sums[0, rows], sums[1, rows] = kernel[:, :n] @ mass[:n], kernel[:, n:] @ mass[n:]
+        kernel = left[rows] @ right.T
+        kernel[np.arange(len(rows)), rows] = np.inf
+        width = np.maximum(np.partition(kernel, rank, axis=1)[:, rank], least[rows])
+        kernel *= (-0.5 / width)[:, None]
+        np.exp(kernel, out=kernel)
+        sums[:, rows] = mass @ kernel.T
     totals = np.tile([[float(n)], [float(len(y))]], len(cells))
-    totals[0, :n] -= mass[:n]
-    totals[1, n:] -= mass[n:]
+    totals -= mass
     # A population of a single cell has no others.
     totals = np.maximum(totals, 1.0)
     prior = totals / totals.sum(axis=0)
@@ -140,31 +147,37 @@ def composition_coupling(
     """
     a, b = growing_masses(source, target, growth)
     blocks = random_blocks(len(a), len(b), block_size, generator)[:max_blocks]
-    rows, columns = (np.concatenate(side) for side in zip(*blocks, strict=True))
     if source.cells.rate is not None:
         share = 0.0
     elif share is None:
-        share = default_share(len(rows), len(columns))
+        share = default_share(*(sum(map(len, side)) for side in zip(*blocks, strict=True)))
     r0, r1 = np.zeros(len(a)), np.zeros(len(b))
     if share:
-        x, y = (_positions(each.cells) for each in (source, target))
+        rows, columns = (np.concatenate(side) for side in zip(*blocks, strict=True))
+        x, y = _positions(source.cells, rows), _positions(target.cells, columns)
         r0[rows], r1[columns] = log_density_ratio(
-            x[rows], y[columns], a[rows], b[columns], n_neighbors=n_neighbors
+            x, y, a[rows], b[columns], n_neighbors=n_neighbors
         )
-    costs = block_cost(cost, to_float64(source.cells), to_float64(target.cells))
+    costs = block_cost(cost, source.cells, target.cells)
     parts = [(1 - share, a, b), (share, a * np.exp(r0 / 2), b * np.exp(-r1 / 2))]
+    plans: tuple[list[Plan], list[Plan]] = ([], [])
+    for before, after in blocks:
+        block = costs(before, after)
+        for solved, (part, starts, stops) in zip(plans, parts, strict=True):
+            if part:
+                plan = exact_plan(block, starts[before], stops[after])
+                solved.append(Plan(before[plan.rows], after[plan.columns], plan.mass))
     pairs, masses = [], []
-    for part, starts, stops in parts:
-        for before, after in blocks if part else ():
-            solved = exact_plan(costs(before, after), starts[before], stops[after])
-            plan = Plan(before[solved.rows], after[solved.columns], solved.mass)
-            pairs.append((plan.rows, plan.columns))
-            masses.append([part * mass for mass in scale_to_masses(plan, a, b)])
+    for solved, (part, _, _) in zip(plans, parts, strict=True):
+        for each in solved:
+            pairs.append((each.rows, each.columns))
+            masses.append([part * mass for mass in scale_to_masses(each, a, b)])
     rows, columns = (np.concatenate(side) for side in zip(*pairs, strict=True))
     at_start, at_end = (np.concatenate(side) for side in zip(*masses, strict=True))
     return growing_coupling(source, target, interval, (rows, columns), (at_start, at_end))
 
 
-def _positions(batch: Batch) -> np.ndarray:
-    """Return coordinates and the conditions that costs keep, in float64."""
+def _positions(cells: Batch, rows: np.ndarray) -> np.ndarray:
+    """Return coordinates of some cells and the conditions that costs keep, in float64."""
+    batch = cells[torch.from_numpy(rows)]
     return batch.append_conditions(batch.x).double().cpu().numpy()

@@ -258,7 +258,7 @@ def blockwise_coupling(
         Number of random splits into blocks; the plan is the mean over them.
     """
     plan = blockwise_plan(
-        block_cost(cost, to_float64(source.cells), to_float64(target.cells)),
+        block_cost(cost, source.cells, target.cells),
         masses_of(source),
         masses_of(target),
         block_size=block_size,
@@ -323,10 +323,11 @@ def _is_squared_distance(cost: Cost, source: Batch, target: Batch) -> bool:
 
 
 def block_cost(cost: Cost, source: Batch, target: Batch) -> BlockCost:
-    """Return the function of row and column indices that computes their costs."""
+    """Return the function of row and column indices that computes their costs in float64."""
 
     def block(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        pair = source[torch.from_numpy(rows)], target[torch.from_numpy(columns)]
+        chosen = (source, rows), (target, columns)
+        pair = (to_float64(batch[torch.from_numpy(index)]) for batch, index in chosen)
         costs: np.ndarray = cost(*pair).numpy()
         return costs
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from torch import Tensor
 
 from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, InputError
+from cellflow._log import progress_bar
 from cellflow._tensors import add_prefix, select_prefix
-from cellflow._typing import Condition, Points, Rows
-from cellflow.flow.reach import move_within_reach
+from cellflow._typing import Condition, Points, Rows, VelocityField
+from cellflow.flow.accuracy import rate_by_error
+from cellflow.flow.reach import lengths_outside, move_within_reach
 from cellflow.flow.record import FitRecord, Inputs, describe_flow, describe_misfit
 from cellflow.flow.storage import (
     Stored,
@@ -28,13 +31,16 @@ from cellflow.flow.storage import (
 )
 from cellflow.flow.trajectory import Trajectory
 from cellflow.integrate import (
+    ERROR_CONTROL,
     AfterStep,
     Solution,
     check_unit_interval,
+    compare_steps,
     solve,
     solve_augmented,
     solve_mean_flow,
     solve_sde,
+    spaced_rows,
 )
 from cellflow.marginals import ExtrapolatedTimeAxis, TimeAxis
 from cellflow.methods.method import Method
@@ -44,8 +50,9 @@ from cellflow.nets import ExtrapolatedFields, Fields
 #: Flow time that points are ahead of the clock: one for each, or one for each and time.
 TimeOffset = Float[Tensor, "*t n"]
 
-#: Points that are integrated in one chunk.
-_ROWS = 16_384
+#: Points that are integrated in one chunk: so many that the activations of a net stay in the cache
+#: of a CPU (half the time of 16,384), and on other devices enough to be busy.
+_ROWS, _ROWS_OF_DEVICES = 2048, 16_384
 
 
 @dataclass(frozen=True)
@@ -195,8 +202,8 @@ class Flow:
     ) -> Trajectory:
         """Integrate points and their mass along the flow, forward or backward in time.
 
-        Points are integrated in chunks of up to 16,384 to bound temporary memory;
-        adaptive solvers choose their steps for each chunk. Mean flows do not need a solver: each
+        Points are integrated in chunks to bound temporary memory; adaptive solvers choose their
+        steps for each chunk. Mean flows do not need a solver: each
         time is reached in one step from the start, or from the last time point in between. An ODE
         solver, if given, integrates their velocities.
 
@@ -215,9 +222,10 @@ class Flow:
         solver
             One of `cellflow.integrate.solve`; None uses its default.
         n_steps
-            Steps between each two consecutive times, of a solver with fixed steps; None uses a
-            number in proportion to the time between. Of a mean flow, steps to each time, None for
-            one.
+            Steps between each two consecutive times, of a solver with fixed steps. None uses a
+            number in proportion to the time between, of the default solver such that the error of
+            99 % of the points is below 5e-4 of the spread of the data for each unit of flow time,
+            as measured on up to 128 of them. Of a mean flow, steps to each time, None for one.
         **options
             Other options of `cellflow.integrate.solve`.
 
@@ -242,25 +250,32 @@ class Flow:
         if solver is not None:
             options["solver"] = solver
         # A guide may depend on row numbers, so its points are not split into chunks.
-        chunks = _chunks(len(x), len(x) if "guide" in options else _ROWS)
+        size = len(x) if "guide" in options else None
         default = "average" if self.is_mean_flow else "rk4"
 
-        def integrate(after_step: AfterStep | None) -> Trajectory:
-            return Trajectory.cat(
-                [
-                    self._integrate(
-                        x[rows],
-                        flow_times,
-                        None if condition is None else condition[rows],
-                        None if time_offset is None else time_offset[..., rows].to(x),
-                        {**options, "after_step": after_step},
-                    )
-                    for rows in chunks
-                ]
+        def move(rows: slice | Tensor, **more: Any) -> Trajectory:
+            return self._integrate(
+                x[rows],
+                flow_times,
+                None if condition is None else condition[rows],
+                None if time_offset is None else time_offset[..., rows].to(x),
+                {**options, **more},
             )
 
-        return move_within_reach(
-            integrate, self.nets, self.axis, x, times, solver or default, n_steps, len(chunks)
+        if n_steps is None and (solver or default) in ERROR_CONTROL:
+            some = spaced_rows(len(x))
+            moved = cache(lambda rate: move(some, rate=rate))
+            options["rate"] = self._rate_by_error(
+                "rk4", times, lambda rate: (moved(rate), moved(2 * rate))
+            )
+
+        return self._move_all(
+            lambda rows, after_step: move(rows, after_step=after_step),
+            x,
+            times,
+            solver or default,
+            n_steps,
+            size,
         )
 
     @torch.no_grad()
@@ -379,8 +394,9 @@ class Flow:
         condition
             Covariates, shape (n, c), if the flow was fitted with covariates.
         n_steps
-            Euler-Maruyama steps between each two consecutive times, as in `trajectory`; None uses
-            100 per unit of flow time.
+            Steps of SRA1 between each two consecutive times, as in `trajectory`; None uses so many
+            that the error of 99 % of the paths, each along its own noise, is below 5e-3 of the
+            spread of the data.
 
         Returns
         -------
@@ -399,19 +415,82 @@ class Flow:
         flow_times = [self.axis.to_flow(time) for time in times]
         sign = 1.0 if flow_times[-1] >= flow_times[0] else -1.0
 
-        def drift(t: Rows, x: Points) -> Points:
-            return sign * self.nets.velocity(t, x, condition) + self.nets.score(t, x, condition)
-
         diffusion = self.record.diffusion
 
-        def integrate(after_step: AfterStep | None) -> Trajectory:
-            solution = solve_sde(
-                drift, diffusion, x, flow_times, generator, n_steps=n_steps, after_step=after_step
+        def drift_of(rows: slice | Tensor) -> VelocityField:
+            some = None if condition is None else condition[rows]
+
+            def drift(t: Rows, x: Points) -> Points:
+                return sign * self.nets.velocity(t, x, some) + self.nets.score(t, x, some)
+
+            return drift
+
+        rate = None
+        if n_steps is None:
+            rows = spaced_rows(len(x))
+            way = drift_of(rows), diffusion, x[rows], flow_times
+
+            def compare(rate: float) -> tuple[Trajectory, Trajectory]:
+                coarse, fine = compare_steps(*way, rate)
+                return _unweighted(coarse), _unweighted(fine)
+
+            rate = self._rate_by_error("sra1", times, compare)
+
+        def move(rows: slice, after_step: AfterStep | None) -> Trajectory:
+            return _unweighted(
+                solve_sde(
+                    drift_of(rows),
+                    diffusion,
+                    x[rows],
+                    flow_times,
+                    generator,
+                    n_steps=n_steps,
+                    rate=rate,
+                    after_step=after_step,
+                )
             )
-            return Trajectory(solution.x, solution.nfe, x.new_zeros(solution.x.shape[:2]))
+
+        return self._move_all(move, x, times, "sra1", n_steps)
+
+    def _rate_by_error(
+        self,
+        solver: str,
+        times: Sequence[float],
+        compare: Callable[[float], tuple[Trajectory, Trajectory]],
+    ) -> float | None:
+        """Return steps per unit of flow time; None, for the default, if it extrapolates."""
+        if any(lengths_outside(self.axis, time) for time in times):
+            return None
+        centre, scale = self.nets.units
+        # Nets that do not standardise points do not know their spread.
+        spread = scale * len(centre) ** 0.5 if self.recipe.standardise else None
+        return rate_by_error(solver, [self.axis.to_flow(time) for time in times], compare, spread)
+
+    def _move_all(
+        self,
+        move: Callable[[slice, AfterStep | None], Trajectory],
+        x: Points,
+        times: Sequence[float],
+        solver: str,
+        n_steps: int | None,
+        size: int | None = None,
+    ) -> Trajectory:
+        """Move points in chunks of `size` rows; refuse those that leave the data."""
+        chunks = _chunks(len(x), size or (_ROWS if x.device.type == "cpu" else _ROWS_OF_DEVICES))
+
+        def integrate(after_step: AfterStep | None) -> Trajectory:
+            paths = x.new_empty((len(times), *x.shape))
+            log_mass, nfe = x.new_empty(paths.shape[:2]), 0
+            with progress_bar(len(x), "move", "point") as bar:
+                for rows in chunks:
+                    moved = move(rows, after_step)
+                    paths[:, rows], log_mass[:, rows] = moved.x, moved.log_mass
+                    nfe = max(nfe, moved.nfe)
+                    bar.update(len(moved.end))
+            return Trajectory(paths, nfe, log_mass)
 
         return move_within_reach(
-            integrate, self.nets, self.axis, x, times, "euler-maruyama", n_steps
+            integrate, self.nets, self.axis, x, times, solver, n_steps, len(chunks)
         )
 
     def _check_condition(self, condition: Condition | None) -> Condition | None:
@@ -534,6 +613,11 @@ def check_flow(value: Any) -> None:
 def _chunks(n: int, size: int) -> list[slice]:
     """Return slices of `size` of n rows, at least one."""
     return [slice(start, start + size) for start in range(0, max(n, 1), max(size, 1))]
+
+
+def _unweighted(solution: Solution) -> Trajectory:
+    """Return points that keep their mass."""
+    return Trajectory(solution.x, solution.nfe, solution.x.new_zeros(solution.x.shape[:2]))
 
 
 def _shift(times: Sequence[float], offset: TimeOffset) -> Float[Tensor, "t n"]:

@@ -116,7 +116,7 @@ def move_within_reach(
     x, times
         Points at the first of the elapsed times.
     solver, n_steps
-        As in `Flow.trajectory`, or `euler-maruyama`.
+        As in `Flow.trajectory`, or `sra1`.
     n_chunks
         Number of chunks that the points are integrated in.
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -28,13 +26,3 @@ class Trajectory(Solution):
     """
 
     log_mass: Float[Tensor, "t n"]
-
-    @classmethod
-    def cat(cls, chunks: Sequence[Trajectory]) -> Trajectory:
-        """Stack the points of trajectories through the same times."""
-        if len(chunks) == 1:
-            return chunks[0]
-        x, log_mass = (
-            torch.cat([getattr(each, name) for each in chunks], dim=1) for name in ("x", "log_mass")
-        )
-        return cls(x, max(each.nfe for each in chunks), log_mass)

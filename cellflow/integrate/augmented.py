@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.interpolate import make_interp_spline
 from torch import Tensor
 
 from cellflow._checks import check_choice
 from cellflow._typing import Points, Rows, Times, VelocityField
 from cellflow.integrate.ode import solve
 from cellflow.integrate.solution import Solution, check_solution
+from cellflow.integrate.steps import count_steps
 
 Integrals = Float[Tensor, "t n"]
+
+#: Steps of `rk4` per unit of time, and values of the divergence: on two data sets the error of
+#: log-densities is at most that of 25 steps with a divergence at each of their four evaluations.
+_STEPS_PER_UNIT_TIME = 32
 
 #: Estimators of the divergence.
 TRACES = ("exact", "hutchinson")
@@ -63,12 +70,15 @@ def log_density(
     *,
     trace: str = "exact",
     generator: torch.Generator | None = None,
-    **options: Any,
+    n_steps: int | None = None,
 ) -> Rows:
     """Compute the log-density at `stop` of a density at `start`, transported by a flow.
 
     log p(x) = log p_start(y) - integral of div v from start to stop, along the trajectory from y
     to x (instantaneous change of variables; Chen et al. 2018, arXiv 1806.07366, theorem 1).
+
+    The divergence takes d derivatives, so it is computed at the ends of the steps of `rk4` alone,
+    and the spline of degree 5 through these values is integrated.
 
     Parameters
     ----------
@@ -85,8 +95,8 @@ def log_density(
         are fixed for the whole solve, an unbiased estimate.
     generator
         Source of the random signs; required for `hutchinson`.
-    options
-        Arguments of `solve`.
+    n_steps
+        Number of steps; None uses 32 per unit of time.
 
     Returns
     -------
@@ -101,18 +111,32 @@ def log_density(
     signs = None
     if trace == "hutchinson":
         signs = torch.randint(2, x.shape, generator=generator, device=x.device).to(x) * 2 - 1
-
-    def field(t: Rows, here: Points) -> tuple[Points, Rows]:
+    n_steps = n_steps or count_steps("rk4", stop - start, _STEPS_PER_UNIT_TIME)
+    nodes = np.linspace(stop, start, n_steps + 1).tolist()
+    weights = spline_weights(n_steps) * (start - stop) / n_steps
+    integral = torch.zeros_like(x[:, 0])
+    for k, (time, weight) in enumerate(zip(nodes, weights.tolist(), strict=True)):
         # Reverse mode takes half the time of forward mode, and all networks have it.
         with torch.enable_grad():
-            point = here.detach().requires_grad_(True)
-            value = velocity(t, point)
-            return value.detach(), _divergence(value, point, signs)
-
-    solution, integral = solve_augmented(field, x, [stop, start], **options)
-    density = base(solution.end) + integral[-1]
+            point = x.detach().requires_grad_(True)
+            value = velocity(point.new_full((len(x),), time), point)
+            divergence = _divergence(value, point, signs)
+        integral = integral + weight * divergence
+        if k < n_steps:
+            x = solve(velocity, x, nodes[k : k + 2], n_steps=1).end
+    density = base(x) + integral
     check_solution(density[None], "log-densities")
     return density
+
+
+def spline_weights(n_steps: int) -> np.ndarray:
+    """Return weights of values at 0, 1, ..., n in the integral of the spline through them.
+
+    Its degree is 5, or the largest odd number up to `n_steps`.
+    """
+    degree = min(5, n_steps - 1 + n_steps % 2)
+    spline = make_interp_spline(np.arange(n_steps + 1), np.eye(n_steps + 1), k=degree)
+    return np.asarray(spline.integrate(0, n_steps))
 
 
 def _divergence(value: Points, point: Points, signs: Points | None) -> Rows:

@@ -64,6 +64,7 @@ def solve(
     *,
     solver: str = "rk4",
     n_steps: int | None = None,
+    rate: float | None = None,
     tolerance: float = 1e-5,
     rho: float = 7.0,
     guide: Guide | None = None,
@@ -86,7 +87,9 @@ def solve(
         to data at time 1 only.
     n_steps
         Fixed steps between each two consecutive times; None uses 18 for `edm-heun`, and for the
-        others a number in proportion to the time between (`STEPS_PER_UNIT_TIME`).
+        others a number in proportion to the time between.
+    rate
+        Fixed steps per unit of time if `n_steps` is None; None uses `STEPS_PER_UNIT_TIME`.
     tolerance
         Absolute and relative tolerance of the adaptive solvers.
     rho
@@ -127,7 +130,11 @@ def solve(
     # Times per row become columns, which broadcast over the dimensions of the points.
     times = times.to(x)[:, :, None] if isinstance(times, Tensor) else times
     if solver in FIXED_STEP:
-        path = _by_steps(field, x, times, solver, n_steps, after_step)
+
+        def count(span: float | Tensor) -> int:
+            return n_steps or count_steps(solver, span, rate)
+
+        path = _by_steps(field, x, times, FIXED_STEP[solver], count, after_step)
     elif isinstance(times, Tensor):
         path = _by_tolerance_per_row(field, x, times, solver, tolerance)
     else:
@@ -139,16 +146,16 @@ def _by_steps(
     field: _Counted,
     x: Points,
     times: Sequence[float] | Tensor,
-    solver: str,
-    n_steps: int | None,
+    tableau: Tableau,
+    count: Callable[[float | Tensor], int],
     after_step: AfterStep | None,
 ) -> Paths:
     path = [x]
     for start, stop in pairwise(times):
-        n_here = n_steps or count_steps(solver, stop - start)
+        n_here = count(stop - start)
         step = (stop - start) / n_here
         for k in range(n_here):
-            x = x + _increment(field, FIXED_STEP[solver], start + k * step, x, step)
+            x = x + _increment(field, tableau, start + k * step, x, step)
             if after_step is not None:
                 after_step(start + (k + 1) * step, x)
         path.append(x)

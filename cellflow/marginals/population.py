@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from cellflow._batch import Batch, FiniteMarginal
-from cellflow._random import draw_weighted
+from cellflow._random import draw_distinct, draw_weighted
 from cellflow._typing import Points, Rows
 
 
@@ -117,7 +117,7 @@ class Population(FiniteMarginal):
             weights = self.weights.to(device)
             rows = draw_weighted(weights, n, generator)
         elif n <= len(self):
-            rows = torch.randperm(len(self), generator=generator, device=device)[:n]
+            rows = draw_distinct(len(self), n, generator)
         else:
             rows = torch.randint(len(self), (n,), generator=generator, device=device)
         drawn = self.stored[rows.to(self.stored.x.device)].to(device)

@@ -167,7 +167,7 @@ def _follow_cells(
     rows = generator.permutation(np.flatnonzero(points.elapsed == first))[:n_cells]
     chosen = cells_of(adata, flow.context, rows)
     times = np.linspace(first, flow.axis.times[-1], _FRAMES)
-    moved = flow.trajectory(chosen.x, times.tolist(), condition=chosen.condition, n_steps=2)
+    moved = flow.trajectory(chosen.x, times.tolist(), condition=chosen.condition)
     paths = moved.x.cpu().numpy().swapaxes(0, 1)
     return [(path, times, name) for path, name in zip(paths, adata.obs_names[rows], strict=True)]
 

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import torch
 from anndata import AnnData
 
 from cellflow._checks import check_choice
-from cellflow._keys import HOLDOUT, read_record
+from cellflow._keys import FATE, HOLDOUT, PROBABILITIES, VELOCITY, read_record
 from cellflow.flow import Flow
 from cellflow.io import plural_unit
+from cellflow.io.matrices import read_numbers
+from cellflow.pl._plane import USUAL_BASES
+from cellflow.representation import write_map
 from cellflow.tl._time_course import TimeCourse
+
+#: Cells that a figure shows at most: more dots cannot be told apart.
+MOST_DRAWN = 50_000
+
+#: Key of the points of the flow among the cells that are shown.
+_POINTS = "X_flow"
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,26 @@ class ReportInputs:
         # Files do not keep attrs, and arrays in them break pandas.concat.
         scores.attrs["settings"] = {"time_unit": settings.get("time_unit", "")}
         return cls(course, scores, settings, color)
+
+    @cached_property
+    def drawn(self) -> AnnData:
+        """Cells that figures show, with embeddings: all, or 50,000 of them, drawn at random."""
+        adata = self.course.adata
+        if adata.n_obs <= MOST_DRAWN:
+            return adata
+        rows = np.random.default_rng(0).choice(adata.n_obs, MOST_DRAWN, replace=False)
+        rows.sort()
+        bases = (read_record(adata.uns, VELOCITY) or {}).get("bases", ())
+        shown = {*USUAL_BASES, FATE + PROBABILITIES, *(f"X_{name}" for name in bases)}
+        shown |= {f"{VELOCITY}_{name}" for name in bases}
+        drawn = AnnData(
+            obs=adata.obs.iloc[rows],
+            obsm={key: read_numbers(adata, key)[rows] for key in adata.obsm if key in shown},
+            uns=dict(adata.uns),
+        )
+        drawn.obsm[_POINTS] = self.course.cells.x[torch.as_tensor(rows)].cpu().numpy()
+        write_map(drawn, self.course.representation, _POINTS)
+        return drawn
 
     @property
     def unit(self) -> str:

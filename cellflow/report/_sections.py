@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow import pl, tl
+from cellflow import pl
 from cellflow._checks import format_list, format_number
 from cellflow._keys import (
     FATE,
@@ -33,6 +33,9 @@ from cellflow.pl._plane import USUAL_BASES
 from cellflow.report._cautions import cautions, compare_settings, describe_use_of_counts
 from cellflow.report._inputs import ReportInputs
 from cellflow.report._page import Figure, Section, Table
+from cellflow.representation import points_of
+from cellflow.tl._interpolate import interpolate_course
+from cellflow.tl._time_course import TimeCourse
 
 #: Column of held-out tables and its heading.
 _SCORES = {
@@ -81,9 +84,18 @@ def data(inputs: ReportInputs) -> Section:
             f"{len(rows)} times. The flow is in {space}.",
             "Doublings are those that the numbers of cells would mean if they were sizes of the "
             f"population. {describe_use_of_counts(inputs)}",
+            *_describe_drawn(inputs),
         ],
         tables=[Table(headings, rows)],
     )
+
+
+def _describe_drawn(inputs: ReportInputs) -> list[str]:
+    """Say which cells figures show, if these are not all."""
+    drawn, everyone = inputs.drawn.n_obs, inputs.course.adata.n_obs
+    if drawn == everyone:
+        return []
+    return [f"Figures show {drawn:,} of the {everyone:,} cells, drawn at random."]
 
 
 def accuracy(inputs: ReportInputs) -> Section | None:
@@ -127,10 +139,11 @@ def accuracy(inputs: ReportInputs) -> Section | None:
 
 def paths(inputs: ReportInputs) -> Section:
     """Paths of cells, and a prediction in the middle of the longest interval."""
-    adata, flow, key = inputs.course.adata, inputs.course.flow, inputs.course.time_key
+    adata, flow, key = inputs.drawn, inputs.course.flow, inputs.course.time_key
     early, late = max(pairwise(inputs.course.times), key=lambda ends: ends[1] - ends[0])
     middle = (early + late) / 2
-    predicted = tl.interpolate(adata, flow, middle, time_key=key)
+    course = TimeCourse.read(adata, flow, key)
+    predicted = interpolate_course(course, middle, decode=False)
     return Section(
         "Between the times",
         "paths",
@@ -186,10 +199,10 @@ def fates(inputs: ReportInputs) -> Section | None:
 
 def _with_embedding(inputs: ReportInputs) -> AnnData:
     """Return the cells, with points of the flow to draw on if they have no usual embedding."""
-    adata = inputs.course.adata
+    adata = inputs.drawn
     if any(key in adata.obsm for key in USUAL_BASES):
         return adata
-    points = inputs.course.cells.x.cpu().numpy()
+    points = points_of(adata, inputs.course.representation)
     return AnnData(obs=adata.obs, obsm={**adata.obsm, REPRESENTATION: points}, uns=adata.uns)
 
 
@@ -217,7 +230,7 @@ def velocity(inputs: ReportInputs) -> Section | None:
         return None
     figures = [
         Figure.of(
-            pl.velocity_stream(inputs.course.adata, basis=basis, color=inputs.color, show=False),
+            pl.velocity_stream(inputs.drawn, basis=basis, color=inputs.color, show=False),
             f"Velocity of the flow at each cell's own time, on {basis}.",
         )
         for basis in bases
@@ -229,7 +242,7 @@ def growth(inputs: ReportInputs) -> Section | None:
     """Growth rates, if there are any."""
     if GROWTH not in inputs.course.adata.obs:
         return None
-    adata = inputs.course.adata
+    adata = inputs.drawn
     axes = pl.growth(adata, time_key=inputs.course.time_key, color=inputs.color, show=False)
     meaning = (
         "The flow holds the total mass constant, so they compare cells of one time only"

@@ -9,7 +9,7 @@ import numpy as np
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow.io.matrices import Matrix
+from cellflow.io.matrices import ALL, Matrix
 from cellflow.representation.chunks import map_chunks, open_expression
 from cellflow.representation.expression import (
     as_float64,
@@ -19,6 +19,9 @@ from cellflow.representation.expression import (
 )
 from cellflow.representation.kinds import detect_kind
 from cellflow.representation.scales import change_unit, fit_scale, log_normalise
+
+#: Positions of genes.
+Columns = np.ndarray | slice
 
 
 @dataclass(frozen=True)
@@ -50,15 +53,15 @@ class LinearMap:
         weights = self.loadings / self.scale[:, None]
         return np.asarray(x @ weights, dtype=np.float64) - self.mean @ weights
 
-    def decode(self, y: np.ndarray) -> np.ndarray:
+    def decode(self, y: np.ndarray, columns: Columns = ALL) -> np.ndarray:
         """Return the expression (n, g) in the span of the loadings for components (n, d)."""
         mean = self.mean if self.decoded_mean is None else self.decoded_mean
-        return self.decode_change(y) + mean
+        return self.decode_change(y, columns) + mean[columns]
 
-    def decode_change(self, y: np.ndarray) -> np.ndarray:
+    def decode_change(self, y: np.ndarray, columns: Columns = ALL) -> np.ndarray:
         """Return the difference of expression (n, g) for a difference of components (n, d)."""
         scale = self.scale if self.decoded_scale is None else self.decoded_scale
-        return y @ self.loadings.T * scale
+        return y @ self.loadings[columns].T * scale[columns]
 
 
 @dataclass(frozen=True)
@@ -214,19 +217,20 @@ class Representation:
             )
         return self.linear
 
-    def decode(self, points: np.ndarray) -> np.ndarray:
+    def decode(self, points: np.ndarray, columns: Columns = ALL) -> np.ndarray:
         """Return expression (n, g) of points (n, d), on a logarithmic scale.
 
         It is that of the data if they are log-normalised, else that after normalisation and log1p.
+        `columns` are positions of genes of the map; all by default.
 
         Raises
         ------
         InputError
             See `require_linear`.
         """
-        return self.require_linear().decode(points * self.spread + self.centre)
+        return self.require_linear().decode(points * self.spread + self.centre, columns)
 
-    def decode_velocity(self, velocity: np.ndarray) -> np.ndarray:
+    def decode_velocity(self, velocity: np.ndarray, columns: Columns = ALL) -> np.ndarray:
         """Return velocities of genes (n, g) for velocities of points (n, d), on that scale.
 
         Raises
@@ -234,7 +238,7 @@ class Representation:
         InputError
             See `require_linear`.
         """
-        return self.require_linear().decode_change(velocity * self.spread)
+        return self.require_linear().decode_change(velocity * self.spread, columns)
 
     def describe(self) -> str:
         """Describe the representation in one line."""

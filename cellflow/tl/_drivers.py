@@ -309,9 +309,10 @@ def _velocities(
     mean, rising = np.zeros((2, weights.shape[1], len(columns)))
     for start in range(0, len(rows), _CHUNK):
         part = slice(start, start + _CHUNK)
-        decoded = course.representation.decode_velocity(velocity[part].astype(np.float64))
-        mean += weights[part].T @ decoded[:, columns]
-        rising += weights[part].T @ (decoded[:, columns] > 0)
+        points = velocity[part].astype(np.float64)
+        decoded = course.representation.decode_velocity(points, columns)
+        mean += weights[part].T @ decoded
+        rising += weights[part].T @ (decoded > 0)
     # Rounding takes sums of weights past 1.
     rising = np.clip(rising, 0, 1)
     return [

@@ -29,7 +29,6 @@ from cellflow.tl._transition_estimators import (
     TransitionEstimator,
     make_estimator,
     normalise_rows,
-    propagate_backward,
 )
 
 
@@ -224,11 +223,11 @@ def _propagate(
     for k, goal in reversed(list(enumerate(ends.times))):
         voters = course.rows_at(goal, ~np.isnan(values[:, 0]))
         earliest = ends.times[k - 1] if k else -np.inf
-        for origin in (time for time in course.times if earliest <= time < goal):
-            rows = course.rows_at(origin, needed)
-            if len(rows):
-                descent = propagate_backward(estimator.estimate(rows, voters), values[voters])
-                values[rows] = normalise_rows(descent)
+        before = [time for time in reversed(course.times) if earliest <= time < goal]
+        origins = [rows for time in before if len(rows := course.rows_at(time, needed))]
+        descents = estimator.descend(origins, voters, values[voters])
+        for rows, descent in zip(origins, descents, strict=True):
+            values[rows] = normalise_rows(descent)
     values[~selected] = np.nan
     return values
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ from cellflow.tl._time_course import TimeCourse
 
 #: Points of a representation, shape (n, d), to expression, shape (n, g).
 Decoder = Callable[[np.ndarray], "np.ndarray | pd.DataFrame"]
+
+#: Values of decoded expression that are in memory at a time.
+_VALUES = 2**21
 
 #: Scales of decoded expression by the kind of the representation.
 _SCALES = {"counts": "log1p", "linear": "log1p", "normalised": "log"}
@@ -142,18 +145,24 @@ def gene_trends(
     grid = map(course.time_points.to_elapsed, np.linspace(known[0], known[-1], n_times))
     times = np.union1d(list(grid), known).tolist()
     populations = predict_populations(course, times, start=start, seed=seed)
+    places: dict[str, int] = {}
     for time, (prediction, rows) in zip(times, populations, strict=True):
-        expression, names = decode(prediction.points.astype(np.float64))
         weights = prediction.weights[:, None] * groups.to_numpy()[rows]
         total = weights.sum()
-        for k, group in enumerate(map(str, groups)):
-            part = _summarise(expression, weights[:, k], quantiles)
-            share = weights[:, k].sum() / total if total > 0 else np.nan
-            tables.append(part.assign(group=group, time=time, share=share, observed=time in known))
+        for expression, decoded in decode(prediction.points):
+            names = decoded
+            for gene in expression:
+                places.setdefault(str(gene), len(places))
+            parts = _summarise(expression, weights, quantiles)
+            for k, (group, part) in enumerate(zip(map(str, groups), parts, strict=True)):
+                share = weights[:, k].sum() / total if total > 0 else np.nan
+                tables.append(
+                    part.assign(group=group, time=time, share=share, observed=time in known)
+                )
     columns = ["gene", "group", "time", "mean", "low", "high", "share", "observed"]
     order: dict[Any, dict[str, int]] = {
-        key: {str(name): place for place, name in enumerate(values)}
-        for key, values in (("gene", expression), ("group", groups))
+        "gene": places,
+        "group": {str(name): place for place, name in enumerate(groups)},
     }
     table = pd.concat(tables)[columns].sort_values(
         ["gene", "group"], key=lambda keys: keys.map(order[keys.name]), ignore_index=True
@@ -184,21 +193,30 @@ def _make_decoder(
     decoder: Decoder | None,
     names: GeneNames,
     genes: str | Sequence[str] | None,
-) -> Callable[[np.ndarray], tuple[pd.DataFrame, GeneNames]]:
-    """Return a function from points to the chosen genes, under the names to show, and all names."""
+) -> Callable[[np.ndarray], Iterator[tuple[pd.DataFrame, GeneNames]]]:
+    """Return a function from points to tables of chosen genes, and the names of all genes.
+
+    Genes have the names to show; the map of the representation gives a block of them at a time.
+    """
     if decoder is None:
         fitted, decoded, columns = choose_genes(course, names, genes)
         shown = decoded.labels[columns]
-        return lambda points: (
-            pd.DataFrame(fitted.decode(points)[:, columns], columns=shown),
-            decoded,
-        )
 
-    def decode(points: np.ndarray) -> tuple[pd.DataFrame, GeneNames]:
-        table = _call_decoder(decoder, points, names)
+        def decode_blocks(points: np.ndarray) -> Iterator[tuple[pd.DataFrame, GeneNames]]:
+            size = max(1, _VALUES // max(len(points), 1))
+            exact = points.astype(np.float64)
+            for start in range(0, len(columns), size):
+                block = slice(start, start + size)
+                values = fitted.decode(exact, columns[block])
+                yield pd.DataFrame(values, columns=shown[block]), decoded
+
+        return decode_blocks
+
+    def decode(points: np.ndarray) -> Iterator[tuple[pd.DataFrame, GeneNames]]:
+        table = _call_decoder(decoder, points.astype(np.float64), names)
         decoded = names.of([str(name) for name in table])
         columns = decoded.find_all(genes, "the decoded expression")
-        return table.iloc[:, columns].set_axis(decoded.labels[columns], axis=1), decoded
+        yield table.iloc[:, columns].set_axis(decoded.labels[columns], axis=1), decoded
 
     return decode
 
@@ -221,19 +239,18 @@ def _call_decoder(decoder: Decoder, points: np.ndarray, names: GeneNames) -> pd.
 
 def _summarise(
     expression: pd.DataFrame, weights: np.ndarray, quantiles: tuple[float, float]
-) -> pd.DataFrame:
-    """Return the weighted mean and quantiles of each gene; NaN without any weight."""
-    values, total = expression.to_numpy(dtype=np.float64), weights.sum()
-    if not total > 0:
-        mean = np.full(values.shape[1], np.nan)
-        return pd.DataFrame({"gene": list(expression), "mean": mean, "low": mean, "high": mean})
-    weights = weights / total
+) -> Iterator[pd.DataFrame]:
+    """Yield the mean and quantiles of each gene by each column of weights; NaN without any."""
+    values = expression.to_numpy(dtype=np.float64)
     order = np.argsort(values, axis=0)
-    reached = np.cumsum(weights[order], axis=0)
-    found = {
-        name: np.take_along_axis(
-            values, np.take_along_axis(order, (reached < level - 1e-12).sum(axis=0)[None], 0), 0
-        )[0]
-        for name, level in zip(("low", "high"), quantiles, strict=True)
-    }
-    return pd.DataFrame({"gene": list(expression), "mean": weights @ values, **found})
+    for own in weights.T:
+        found = {name: np.full(values.shape[1], np.nan) for name in ("mean", "low", "high")}
+        if own.sum() > 0:
+            shares = own / own.sum()
+            found["mean"] = shares @ values
+            reached = np.cumsum(shares[order], axis=0)
+            for name, level in zip(("low", "high"), quantiles, strict=True):
+                place = (reached < level - 1e-12).sum(axis=0)[None]
+                row = np.take_along_axis(order, place, 0)
+                found[name] = np.take_along_axis(values, row, 0)[0]
+        yield pd.DataFrame({"gene": list(expression), **found})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from anndata import AnnData
 
@@ -102,14 +103,20 @@ def interpolate(
     course, seed = TimeCourse.read(adata, flow, time_key), resolve_seed(rng)
     target = course.time_points.to_elapsed(time)
     keys = check_extras(adata, obs_keys, basis)
+    return interpolate_course(course, target, start=start, seed=seed, obs_keys=keys, basis=basis)
+
+
+def interpolate_course(
+    course: TimeCourse, target: float, *, start: str = "both", seed: int = 0, **options: Any
+) -> AnnData:
+    """Predict the cells of an elapsed time; options as in `predicted_cells`."""
     prediction, rows = predict_population(course, target, start=start, seed=seed)
     result = predicted_cells(
         course,
         prediction.points,
         rows,
         {TIME: target, WEIGHT: prediction.weights, START_TIME: prediction.start_times},
-        obs_keys=keys,
-        basis=basis,
+        **options,
     )
     entry = {"time": target, "start": start, **course.provenance(seed)}
     write_record(result.uns, INTERPOLATE, entry)

@@ -10,14 +10,15 @@ from torch.distributions import MultivariateNormal
 from cellflow._checks import format_number
 from cellflow._errors import InputError
 from cellflow._keys import POTENTIAL, write_record
+from cellflow._log import progress_bar
 from cellflow._typing import Points, Rows
 from cellflow.flow import Flow
 from cellflow.flow.reach import explain_divergence
 from cellflow.integrate import log_density
 from cellflow.tl._time_course import TimeCourse
 
-#: Cells whose density is computed at a time.
-_ROWS = 4096
+#: Cells whose density is computed at a time: activations of the net fit into a core's cache.
+_ROWS = 1_024
 
 
 def landscape(
@@ -92,9 +93,11 @@ def landscape(
     first = flow.axis.times[0]
     base = _fit_gaussian(course.cells.x[torch.as_tensor(course.rows_at(first))], first)
     potential = np.empty(adata.n_obs)
-    for time in course.time_points.times:
-        for rows in torch.split(torch.as_tensor(course.rows_at(time)), _ROWS):
-            potential[rows] = -_log_density(course, rows, time, base)
+    with progress_bar(adata.n_obs, "landscape", "cell") as bar:
+        for time in course.time_points.times:
+            for rows in torch.split(torch.as_tensor(course.rows_at(time)), _ROWS):
+                potential[rows] = -_log_density(course, rows, time, base)
+                bar.update(len(rows))
     adata = adata.copy() if copy else adata
     adata.obs[key_added] = potential
     write_record(adata.uns, key_added, {**course.provenance(), "start": first})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -62,6 +63,19 @@ class PlanTransitions(ABC):
             plans = [plan.T for plan in reversed(plans)]
         return [self._selection(rows, origin), *plans, self._selection(targets, goal).T]
 
+    def descend(
+        self, origins: Sequence[np.ndarray], targets: np.ndarray, values: np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """Multiply plan by plan, each once; see `TransitionEstimator`."""
+        stop = float(self.course.elapsed[targets[0]])
+        values = self._selection(targets, stop).T @ values
+        for rows in origins:
+            origin = float(self.course.elapsed[rows[0]])
+            for start in reversed([t for t in self.course.times if origin <= t < stop]):
+                values = self._solve_interval(start, stop) @ values
+                stop = start
+            yield self._selection(rows, origin) @ values
+
     def _selection(self, rows: np.ndarray, time: float) -> csr_array:
         """Return the matrix that selects rows from all cells of a time, shape (len(rows), n)."""
         everyone = self.course.rows_at(time)
@@ -69,13 +83,16 @@ class PlanTransitions(ABC):
         return csr_array((np.ones(len(rows)), entries), shape=(len(rows), len(everyone)))
 
     def _between(self, start: float, stop: float) -> LinearOperator:
-        """Return the plan of an interval with columns that sum to one, solved once."""
+        """Return the plan of an interval, solved once."""
         if start not in self._plans:
-            source, target = self._populations(start, stop)
-            ends = (self.course.rows_at(time) for time in (start, stop))
-            blocks = self.course.label_blocks(*ends)
-            self._plans[start] = self._solve(source, target, blocks)
+            self._plans[start] = self._solve_interval(start, stop)
         return self._plans[start]
+
+    def _solve_interval(self, start: float, stop: float) -> LinearOperator:
+        """Return the plan of an interval with columns that sum to one."""
+        source, target = self._populations(start, stop)
+        ends = (self.course.rows_at(time) for time in (start, stop))
+        return self._solve(source, target, self.course.label_blocks(*ends))
 
     @abstractmethod
     def _solve(self, source: Population, target: Population, blocks: Blocks) -> LinearOperator:

@@ -19,9 +19,12 @@ from cellflow._log import log_info, progress_bar
 from cellflow._random import torch_generator
 from cellflow.flow import Prediction, predict_cells
 from cellflow.integrate import count_steps
-from cellflow.representation import Placement, find_basis, write_map
+from cellflow.representation import Placement, Representation, find_basis, write_map
 from cellflow.representation.expression import read_embedding, reindex_genes
 from cellflow.tl._time_course import TimeCourse
+
+#: Cells that are decoded at a time.
+_CHUNK = 8_192
 
 #: Columns of `obs` that predicted cells have of their own.
 _OWN = (TIME, WEIGHT, START_CELL, START_TIME, TRAJECTORY)
@@ -155,16 +158,16 @@ def predicted_cells(
     stems = starts if names is None else names
     index = pd.Index([f"{name}@{time:.10g}" for name, time in zip(stems, times, strict=True)])
     linear = representation.linear if decode else None
-    expression = None if linear is None else representation.decode(points.astype(np.float64))
+    expression = None if linear is None else _decode(representation, points)
     obs = pd.DataFrame({**columns, START_CELL: starts})
     for key in obs_keys:
         obs[key] = adata.obs[key].iloc[origins].array
     obs.index = make_index_unique(index)
     result = AnnData(
-        X=None if expression is None else expression.astype(np.float32),
+        X=expression,
         obs=obs,
         var=_annotate_genes(course.gene_table, () if linear is None else linear.genes),
-        obsm={REPRESENTATION: points.astype(np.float32)},
+        obsm={REPRESENTATION: points.astype(np.float32, copy=False)},
     )
     for key in obs_keys:
         if (colours := adata.uns.get(f"{key}_colors")) is not None:
@@ -174,6 +177,15 @@ def predicted_cells(
         _write_places(course, result, key)
     write_map(result, representation, REPRESENTATION)
     return result
+
+
+def _decode(representation: Representation, points: np.ndarray) -> np.ndarray:
+    """Return decoded expression, float32, computed in chunks of rows."""
+    found = np.empty((len(points), len(representation.require_linear().genes)), dtype=np.float32)
+    for start in range(0, len(points), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        found[part] = representation.decode(points[part].astype(np.float64))
+    return found
 
 
 def _annotate_genes(var: pd.DataFrame, genes: Sequence[str]) -> pd.DataFrame:

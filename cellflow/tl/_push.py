@@ -14,7 +14,7 @@ from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import Cells, describe_cells
 from cellflow.tl._prediction import check_extras, predicted_cells
-from cellflow.tl._simulator import Simulator, simulate_rows
+from cellflow.tl._simulator import Simulator, simulate_each
 from cellflow.tl._time_course import TimeCourse
 
 
@@ -213,21 +213,27 @@ def _move_selected(
     seed = resolve_seed(rng)
     simulator = Simulator.make(flow, n_samples, seed)
     rows = [course.rows_at(start, selected) for start in starts]
-    moved = [
-        simulate_rows(course, simulator, each, [float(start), goal], alone=len(starts) == 1)
-        for start, each in zip(starts, rows, strict=True)
-    ]
+    moves = [(each, [float(start), goal]) for start, each in zip(starts, rows, strict=True)]
+    # Of each trajectory only the end is kept.
+    ends, masses = zip(
+        *(
+            (moved.end.cpu().numpy().copy(), moved.log_mass[-1].cpu().numpy().copy())
+            for moved in simulate_each(course, simulator, moves)
+        ),
+        strict=True,
+    )
     order = np.concatenate(rows).repeat(simulator.n_copies)
     names = None
     if n_samples is not None:
         names = [f"{name}.{k % n_samples}" for k, name in enumerate(adata.obs_names[order])]
-    log_mass = np.concatenate([each.log_mass[-1].cpu().numpy() for each in moved])
+    log_mass = np.concatenate(masses)
     columns = {
         TIME: goal,
         WEIGHT: softmax(log_mass.astype(np.float64)),
         START_TIME: elapsed[order],
     }
-    points = np.concatenate([each.end.cpu().numpy() for each in moved])
+    points = np.concatenate(ends)
+    del ends
     if extrapolated:
         course.log_distances(points)
     result = predicted_cells(

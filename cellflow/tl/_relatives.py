@@ -215,11 +215,9 @@ def _write_relatives(
         # For a single origin the total is a constant factor, so the other cells are not moved.
         share_of_all = later and len(origins) > 1
         rows = course.rows_at(origin, None if share_of_all else selected)
-        transitions = estimator.estimate(rows, targets)
-        weights = propagate_forward(transitions, selected[rows].astype(float))
-        if later:
-            weights /= propagate_forward(transitions, np.ones(len(rows))).sum() or 1.0
-        total += weights
+        weights = np.column_stack([selected[rows], np.ones(len(rows))]).astype(float)
+        chosen, everyone = propagate_forward(estimator.estimate(rows, targets), weights).T
+        total += chosen / ((everyone.sum() or 1.0) if later else 1.0)
     if not total.sum() > 0:
         raise InputError(
             f"the chosen cells have no relatives at time {format_number(goal)} within reach"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 
 from cellflow._batch import Batch
 from cellflow._checks import check_positive
+from cellflow._log import progress_bar
 from cellflow._random import torch_generator
 from cellflow.flow import Flow, Trajectory, check_score
 from cellflow.tl._time_course import TimeCourse
@@ -42,6 +43,10 @@ class Simulator:
             check_score(flow)
         return cls(flow, n_samples, torch_generator(seed, flow.device))
 
+    def reseed(self, seed: int) -> Simulator:
+        """Return a simulator with other noise."""
+        return replace(self, generator=torch_generator(seed, self.flow.device))
+
     @property
     def n_copies(self) -> int:
         """Number of paths of each cell."""
@@ -57,6 +62,26 @@ class Simulator:
                 return self.flow.trajectory(cells.x, times, condition=cells.condition)
             copies = cells[torch.arange(len(cells)).repeat_interleave(self.n_copies)]
             return self.flow.simulate(copies.x, times, self.generator, condition=copies.condition)
+
+
+def simulate_each(
+    course: TimeCourse,
+    simulator: Simulator,
+    moves: Sequence[tuple[np.ndarray, Sequence[float]]],
+) -> Iterator[Trajectory]:
+    """Yield the trajectories of cells of several times, with masses that compare.
+
+    Parameters
+    ----------
+    course, simulator
+        All cells, and the simulator of their paths.
+    moves
+        Rows of the cells of one time, and the times of their trajectories, for each time.
+    """
+    with progress_bar(len(moves), "move", "start time") as bar:
+        for rows, times in moves:
+            yield simulate_rows(course, simulator, rows, times, alone=len(moves) == 1)
+            bar.update()
 
 
 def simulate_rows(
@@ -83,12 +108,14 @@ def simulate_rows(
     alone
         Whether masses are only compared among these cells, so that the total is not computed.
     """
-    moved = simulator.run(course.read_cells(rows), times)
     if alone:
-        return moved
+        return simulator.run(course.read_cells(rows), times)
     others = course.rows_at(times[0])
-    total = torch.full((len(times), 1), float(np.log(len(others)))).to(moved.log_mass)
     if simulator.n_samples is None and simulator.flow.changes_mass:
         everyone = simulator.run(course.read_cells(others), times)
         total = everyone.log_mass.logsumexp(dim=1, keepdim=True)
-    return replace(moved, log_mass=moved.log_mass - total)
+        chosen = torch.as_tensor(np.searchsorted(others, rows)).to(total.device)
+        log_mass = everyone.log_mass[:, chosen] - total
+        return Trajectory(everyone.x[:, chosen], everyone.nfe, log_mass)
+    moved = simulator.run(course.read_cells(rows), times)
+    return replace(moved, log_mass=moved.log_mass - float(np.log(len(others))))

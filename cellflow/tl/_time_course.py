@@ -277,18 +277,19 @@ class TimeCourse:
         DivergenceError
             If values are not finite.
         """
-        n = self.adata.n_obs if rows is None else len(rows)
-        chosen = torch.arange(n) if rows is None else torch.as_tensor(rows)
-        parts = []
-        with progress_bar(n, what, "cell") as bar:
-            for chunk in torch.split(chosen, _CHUNK):
+        chosen = torch.arange(self.adata.n_obs) if rows is None else torch.as_tensor(rows)
+        found = np.empty(0, dtype=np.float32)
+        with progress_bar(len(chosen), what, "cell") as bar:
+            for start in range(0, len(chosen), _CHUNK):
+                chunk = chosen[start : start + _CHUNK]
                 cells = self.cells[chunk]
                 values = field(self.flow_times[chunk], cells.x, cells.condition)
+                check_solution(values[None], what)
+                if start == 0:
+                    found = np.empty((len(chosen), *values.shape[1:]), dtype=np.float32)
                 rate = self.clock_rate[chunk].reshape(-1, *[1] * (values.ndim - 1))
-                parts.append((values * rate).cpu().numpy())
+                found[start : start + len(chunk)] = (values * rate).cpu().numpy()
                 bar.update(len(chunk))
-        found = np.concatenate(parts)
-        check_solution(torch.as_tensor(found)[None], what)
         return found
 
     def provenance(self, seed: int | None = None) -> dict[str, Any]:

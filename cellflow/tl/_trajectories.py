@@ -19,7 +19,7 @@ from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow, Trajectory
 from cellflow.io import Cells, describe_cells
 from cellflow.tl._prediction import check_extras, predicted_cells
-from cellflow.tl._simulator import Simulator, simulate_rows
+from cellflow.tl._simulator import Simulator, simulate_each
 from cellflow.tl._time_course import TimeCourse
 
 
@@ -117,12 +117,17 @@ def trajectories(
     grid = _make_grid(course, times, float(starts.max() if backward else starts.min()), backward)
     flow, extrapolated = course.extend_flow([*starts, *grid], extrapolate=extrapolate)
     simulator = Simulator.make(flow, n_samples, resolve_seed(generator))
-    bundles = []
+    moves = []
     for start in np.unique(starts):
         chosen = rows[starts == start]
         stops = [float(start), *_times_ahead(grid, float(start), len(chosen), backward)]
-        moved = simulate_rows(course, simulator, chosen, stops, alone=np.ptp(starts) == 0)
-        bundles.append(_Bundle(chosen, np.array(stops), moved))
+        moves.append((chosen, stops))
+    bundles = [
+        _Bundle(chosen, np.array(stops), moved)
+        for (chosen, stops), moved in zip(
+            moves, simulate_each(course, simulator, moves), strict=True
+        )
+    ]
     if extrapolated:
         course.log_distances(np.concatenate([each.moved.end.cpu().numpy() for each in bundles]))
     extras = {"obs_keys": keys, "basis": basis, "decode": decode}

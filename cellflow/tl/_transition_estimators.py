@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
+from cellflow._log import progress_bar
+from cellflow._random import draw_seed
 from cellflow.methods.names import TRANSITION_ESTIMATORS
 from cellflow.tl._plan_transitions import BridgeTransitions, CouplingTransitions
 from cellflow.tl._simulator import Simulator
@@ -25,11 +27,24 @@ from cellflow.tl._time_course import TimeCourse
 TransitionMatrices = Sequence[csr_array | LinearOperator]
 
 
+#: Paths that are simulated at a time.
+_PATHS = 16_384
+
+
 class TransitionEstimator(Protocol):
     """Estimates which cells of one time become which cells of another."""
 
     def estimate(self, rows: np.ndarray, targets: np.ndarray) -> TransitionMatrices:
         """Return the transitions from rows of one time to rows of another, earlier or later."""
+        ...
+
+    def descend(
+        self, origins: Sequence[np.ndarray], targets: np.ndarray, values: np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """Yield sums of values of targets, shape (m, k), over descendants: `T @ values`.
+
+        `origins` are rows of times before that of the targets, the latest first.
+        """
         ...
 
 
@@ -65,7 +80,7 @@ def propagate_backward(transitions: TransitionMatrices, values: np.ndarray) -> n
 
 
 def propagate_forward(transitions: TransitionMatrices, weights: np.ndarray) -> np.ndarray:
-    """Multiply weights of the rows, shape (n,), by the transposed matrix: shape (m,)."""
+    """Multiply weights of the rows, shape (n, k), by the transposed matrix: shape (m, k)."""
     for matrix in transitions:
         weights = matrix.T @ weights
     return weights
@@ -103,30 +118,77 @@ class FlowTransitions:
 
     def estimate(self, rows: np.ndarray, targets: np.ndarray) -> TransitionMatrices:
         """Return one matrix; see `TransitionEstimator`."""
-        times = [float(self.course.elapsed[each[0]]) for each in (rows, targets)]
-        moved = self.simulator.run(self.course.read_cells(rows), times)
-        copies = (len(rows), self.simulator.n_copies)
-        ends = rows.repeat(self.simulator.n_copies)
-        arrivals = self.course.append_conditions(moved.end.cpu().numpy(), ends)
-        arrivals = arrivals.reshape(*copies, -1)
-        mass = np.ones(copies)
-        if times[1] > times[0]:
-            mass = moved.log_mass[-1].double().exp().cpu().numpy().reshape(copies)
-        there = self.course.read_cells(targets).x.cpu().numpy()
-        there = self.course.append_conditions(there, targets)
-        total = csr_array((len(rows), len(targets)))
-        for before, after in self.course.label_blocks(rows, targets):
-            shares, near = self._nearest(arrivals[before], mass[before], there[after])
-            entries = before.repeat(near.shape[1]), after[near].ravel()
-            total = total + csr_array((shares.ravel(), entries), shape=total.shape)
-        return [total]
+        return [FlowOperator(self, rows, targets)]
 
-    def _nearest(
-        self, arrivals: np.ndarray, mass: np.ndarray, there: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the cells nearest to all copies of each, and their shares: shape (n, copies k)."""
-        n, copies, dims = arrivals.shape
-        k = min(self.n_neighbors, len(there))
-        search = NearestNeighbors(n_neighbors=k).fit(there)
-        near = search.kneighbors(arrivals.reshape(-1, dims), return_distance=False)
-        return (mass / (copies * k)).repeat(k, axis=1), near.reshape(n, -1)
+    def descend(
+        self, origins: Sequence[np.ndarray], targets: np.ndarray, values: np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """Move the cells of each time to the targets; see `TransitionEstimator`."""
+        for rows in origins:
+            yield propagate_backward(self.estimate(rows, targets), values)
+
+
+class FlowOperator(LinearOperator):
+    """A matrix of transitions along a flow, whose rows are computed when it is multiplied.
+
+    Cells are moved in chunks, so memory does not grow with them; the paths are the same each time.
+
+    Parameters
+    ----------
+    transitions
+        The cells and how they are moved.
+    rows, targets
+        Rows of the cells of two times.
+    """
+
+    def __init__(self, transitions: FlowTransitions, rows: np.ndarray, targets: np.ndarray) -> None:
+        super().__init__(np.dtype(np.float64), (len(rows), len(targets)))
+        self.course, self.k = transitions.course, transitions.n_neighbors
+        self.rows, self.targets = rows, targets
+        self.times = [float(self.course.elapsed[each[0]]) for each in (rows, targets)]
+        self.simulator, self.seed = (
+            transitions.simulator,
+            draw_seed(transitions.simulator.generator),
+        )
+
+    def _matmat(self, values: np.ndarray) -> np.ndarray:
+        result = np.zeros((self.shape[0], values.shape[1]))
+        for before, matrix in self._chunks():
+            result[before] = matrix @ values
+        return result
+
+    def _rmatmat(self, values: np.ndarray) -> np.ndarray:
+        result = np.zeros((self.shape[1], values.shape[1]))
+        for before, matrix in self._chunks():
+            result += matrix.T @ values[before]
+        return result
+
+    def _chunks(self) -> Iterator[tuple[np.ndarray, csr_array]]:
+        """Yield positions of rows, and these rows of the matrix."""
+        simulator = self.simulator.reseed(self.seed)
+        size = max(1, _PATHS // simulator.n_copies)
+        with progress_bar(len(self.rows), "follow", "cell") as bar:
+            for before, after in self.course.label_blocks(self.rows, self.targets):
+                there = self.course.read_cells(self.targets[after]).x.cpu().numpy()
+                there = self.course.append_conditions(there, self.targets[after])
+                k = min(self.k, len(after))
+                search = NearestNeighbors(n_neighbors=k).fit(there)
+                for first in range(0, len(before), size):
+                    chunk = before[first : first + size]
+                    yield chunk, self._matrix(simulator, search, chunk, after)
+                    bar.update(len(chunk))
+
+    def _matrix(
+        self, simulator: Simulator, search: NearestNeighbors, chunk: np.ndarray, after: np.ndarray
+    ) -> csr_array:
+        """Return the rows of some cells: equal shares of the nearest cells to all their copies."""
+        rows, copies = self.rows[chunk], simulator.n_copies
+        moved = simulator.run(self.course.read_cells(rows), self.times)
+        arrivals = self.course.append_conditions(moved.end.cpu().numpy(), rows.repeat(copies))
+        near = search.kneighbors(arrivals, return_distance=False)
+        mass = np.ones(len(near))
+        if self.times[1] > self.times[0]:
+            mass = moved.log_mass[-1].double().exp().cpu().numpy()
+        shares = (mass / (copies * near.shape[1])).repeat(near.shape[1])
+        starts = np.arange(len(rows) + 1) * copies * near.shape[1]
+        return csr_array((shares, after[near].ravel(), starts), (len(rows), self.shape[1]))

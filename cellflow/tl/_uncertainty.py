@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from cellflow._log import log_info, progress_bar
 from cellflow._neighbours import MOST, NearestCells
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
+from cellflow.nets import Fields
 from cellflow.representation import from_context
 from cellflow.tl._time_course import TimeCourse
 from cellflow.tl._transition_estimators import (
@@ -202,7 +204,7 @@ def _follow(
 
     Return the mean distance of the arrivals of a cell from measured cells, and from their mean.
     """
-    first = courses[0]
+    first, flows = courses[0], [_without_growth(course.flow) for course in courses]
     distance, apart = np.empty((2, first.adata.n_obs))
     with progress_bar(len(distance), "move cells", "cell") as bar:
         for own in first.time_points.times:
@@ -212,11 +214,11 @@ def _follow(
                 cells = first.read_cells(rows)
                 arrivals = np.stack(
                     [
-                        course.flow.push(cells.x, own, time, condition=cells.condition)
+                        flow.push(cells.x, own, time, condition=cells.condition)
                         .double()
                         .cpu()
                         .numpy()
-                        for course in courses
+                        for flow in flows
                     ]
                 )
                 distance[rows] = np.mean(
@@ -225,6 +227,12 @@ def _follow(
                 apart[rows] = np.linalg.norm(arrivals - arrivals.mean(axis=0), axis=2).mean(axis=0)
                 bar.update(len(rows))
     return distance, apart
+
+
+def _without_growth(flow: Flow) -> Flow:
+    """Return a flow that moves cells to the same points, and does not compute their masses."""
+    nets = {role: net for role, net in flow.nets.nets.items() if role != "growth"}
+    return replace(flow, nets=Fields(nets).eval())
 
 
 def _descendant_radius(

@@ -11,6 +11,7 @@ from anndata import AnnData
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
 from cellflow._keys import REPRESENTATION, VELOCITY, write_record
+from cellflow._log import progress_bar
 from cellflow._neighbours import NearestCells
 from cellflow.flow import Flow
 from cellflow.representation import Representation, fit_affine, write_slots
@@ -134,7 +135,7 @@ def velocity(
     if key in adata.obsm:
         _check_slot(read_embedding(adata, key), points, key)
     plots = [_Plot.of(adata, name, points, n_neighbors) for name in names]
-    velocity = _average(course, points, course.velocity(), n_smooth)
+    velocity = _average(course, points, n_smooth)
     arrows, projections = {_basis_name(key): velocity}, {}
     for name, plot in zip(names, plots, strict=True):
         arrows[name] = plot.project(points, velocity, n_neighbors)
@@ -143,7 +144,7 @@ def velocity(
     if key not in adata.obsm:
         write_slots(adata, representation, key)
     for name, values in arrows.items():
-        adata.obsm[f"{key_added}_{name}"] = values.astype(np.float32)
+        adata.obsm[f"{key_added}_{name}"] = values.astype(np.float32, copy=False)
     if decode:
         _write_genes(adata, representation, points, velocity, key_added)
     write_record(
@@ -152,22 +153,22 @@ def velocity(
     return adata if copy else None
 
 
-def _average(
-    course: TimeCourse, points: np.ndarray, velocity: np.ndarray, n_smooth: int
-) -> np.ndarray:
-    """Average velocities over the nearest cells of the same time and label."""
+def _average(course: TimeCourse, points: np.ndarray, n_smooth: int) -> np.ndarray:
+    """Return velocities, averaged over the nearest cells of the same time and label."""
     if n_smooth == 1:
-        return velocity
-    found = np.empty_like(velocity)
-    for time in np.unique(course.elapsed):
-        rows = course.rows_at(time)
-        for block, _ in course.label_blocks(rows, rows):
-            cells = rows[block]
-            others = NearestCells.among(points[cells])
-            own = np.arange(len(cells))
-            for part, _, near in others.find(points[cells], n_smooth - 1, own=own):
-                total = velocity[cells[near]].sum(axis=1) + velocity[cells[part]]
-                found[cells[part]] = total / (near.shape[1] + 1)
+        return course.velocity()
+    found = np.empty_like(points)
+    with progress_bar(len(points), "velocity", "cell") as bar:
+        for time in np.unique(course.elapsed):
+            rows = course.rows_at(time)
+            velocity = course.velocity(rows)
+            for block, _ in course.label_blocks(rows, rows):
+                others = NearestCells.among(points[rows[block]])
+                own, moved = np.arange(len(block)), velocity[block]
+                for part, _, near in others.find(points[rows[block]], n_smooth - 1, own=own):
+                    total = moved[near].sum(axis=1) + moved[part]
+                    found[rows[block[part]]] = total / (near.shape[1] + 1)
+                    bar.update(len(near))
     return found
 
 
@@ -205,8 +206,8 @@ def _write_genes(
         layer = np.full(adata.shape, np.nan, dtype=np.float32)
         for start in range(0, len(layer), _CHUNK):
             part = slice(start, start + _CHUNK)
-            decoded = decode(vectors[part].astype(np.float64))
-            layer[part, columns[columns >= 0]] = decoded[:, columns >= 0]
+            decoded = decode(vectors[part].astype(np.float64), columns >= 0)
+            layer[part, columns[columns >= 0]] = decoded
         adata.layers[name] = layer
     adata.var[f"{key}_genes"] = np.isin(np.arange(adata.n_vars), columns)
 

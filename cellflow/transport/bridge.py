@@ -9,6 +9,7 @@ plan amplifies the smallest differences between cells to different fates, noise 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +63,65 @@ class EntropicBlock:
     epsilon: float
 
 
+@dataclass(frozen=True)
+class NearRows:
+    """Rows and those that are nearest to each.
+
+    Attributes
+    ----------
+    rows
+        Indices of the rows, shape (n,).
+    sample
+        Indices of the rows that are candidates, shape (s,).
+    near
+        Positions in the sample of the nearest, shape (n, k), of a small type of integers.
+    """
+
+    rows: np.ndarray
+    sample: np.ndarray
+    near: np.ndarray
+
+
+class RowAverages(LinearOperator):
+    """Means over near rows, shape (n, n); rows that are in no block become zero.
+
+    A sparse matrix would take six times the memory.
+
+    Parameters
+    ----------
+    blocks
+        Near rows, of rows that differ between blocks.
+    n
+        Number of rows.
+    """
+
+    def __init__(self, blocks: Sequence[NearRows], n: int) -> None:
+        super().__init__(np.dtype(np.float64), (n, n))
+        self.blocks = blocks
+
+    def _matmat(self, values: np.ndarray) -> np.ndarray:
+        result = np.zeros((self.shape[0], values.shape[1]))
+        for block in self.blocks:
+            for chunk in _chunks(len(block.rows)):
+                result[block.rows[chunk]] = _weights(block, chunk) @ values[block.sample]
+        return result
+
+    def _rmatmat(self, values: np.ndarray) -> np.ndarray:
+        result = np.zeros((self.shape[1], values.shape[1]))
+        for block in self.blocks:
+            for chunk in _chunks(len(block.rows)):
+                result[block.sample] += _weights(block, chunk).T @ values[block.rows[chunk]]
+        return result
+
+
+def _weights(block: NearRows, chunk: slice) -> csr_array:
+    """Return equal weights of the rows near to some, shape (chunk, s)."""
+    near = block.near[chunk]
+    k = near.shape[1]
+    entries = np.full(near.size, 1 / k), near.ravel().astype(np.int32), np.arange(len(near) + 1) * k
+    return csr_array(entries, shape=(len(near), len(block.sample)))
+
+
 class EntropicOperator(LinearOperator):
     """A matrix of entropic blocks with smoothed rows, whose entries are computed when multiplied.
 
@@ -75,7 +135,7 @@ class EntropicOperator(LinearOperator):
     cost
         Costs between rows and columns.
     smoothing
-        Weights of near rows, shape (n, n); each row sums to one.
+        Averages over near rows, shape (n, n).
     masses
         Masses of the rows, shape (n,).
     n_columns
@@ -86,7 +146,7 @@ class EntropicOperator(LinearOperator):
         self,
         blocks: list[EntropicBlock],
         cost: BlockCost,
-        smoothing: csr_array,
+        smoothing: LinearOperator,
         masses: np.ndarray,
         n_columns: int,
     ) -> None:
@@ -122,8 +182,10 @@ class EntropicOperator(LinearOperator):
 
     def _entries(self, block: EntropicBlock, chunk: slice) -> np.ndarray:
         cost = self.cost(block.rows[chunk], block.columns)
-        entries: np.ndarray = np.exp(block.f[chunk, None] + block.g - cost / block.epsilon)
-        return entries
+        cost /= -block.epsilon
+        cost += block.f[chunk, None]
+        cost += block.g
+        return np.exp(cost, out=cost)
 
 
 def solve_block(
@@ -185,7 +247,7 @@ def choose_epsilon(
 
 def _perplexity(cost: np.ndarray, epsilon: float) -> float:
     """Return the geometric mean of the perplexities of the rows of an entropic plan."""
-    f, g, _ = _sinkhorn(cost, epsilon, np.ones(len(cost)), _ROUGH)
+    f, g, _ = _sinkhorn(cost.copy(), epsilon, np.ones(len(cost)), _ROUGH)
     plan = np.exp(f[:, None] + g - cost / epsilon)
     plan /= plan.sum(axis=1, keepdims=True)
     # 0 log 0 = 0: entries that underflow have no entropy.
@@ -211,6 +273,8 @@ def _sinkhorn(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return potentials with column sums of one, and the L1 error of the row sums.
 
+    Replaces the costs: there may be no memory for others of this size.
+
     The smallest cost of each row, then of each column, is subtracted first, so that every row and
     column of the kernel has an entry of 1, and scalings are absorbed into the potentials before
     they overflow (Schmitzer 2019). POT's solver of that kind took 100 times as long on 1,000 cells
@@ -218,9 +282,12 @@ def _sinkhorn(
     """
     a, share = normalise_masses(a, len(cost)), 1 / cost.shape[1]
     lowest_row = cost.min(axis=1)
-    lowest_column = (cost - lowest_row[:, None]).min(axis=0)
-    reduced = (cost - lowest_row[:, None] - lowest_column) / epsilon
-    f, g, kernel, left = np.zeros(len(a)), np.zeros(cost.shape[1]), np.exp(-reduced), a
+    cost -= lowest_row[:, None]
+    lowest_column = cost.min(axis=0)
+    cost -= lowest_column
+    cost /= epsilon
+    f, g, kernel, left = np.zeros(len(a)), np.zeros(cost.shape[1]), np.negative(cost), a
+    np.exp(kernel, out=kernel)
     for _ in range(_MAX_ITER):
         right = share / (left @ kernel)
         sums = kernel @ right
@@ -231,7 +298,7 @@ def _sinkhorn(
         if left.max() > _LARGEST or right.max() > _LARGEST:
             with np.errstate(divide="ignore"):
                 f, g = f + np.log(left), g + np.log(right)
-            kernel, left = np.exp(f[:, None] + g - reduced), np.ones_like(a)
+            kernel, left = np.exp(f[:, None] + g - cost), np.ones_like(a)
     with np.errstate(divide="ignore"):
         f = f + np.log(left) + lowest_row / epsilon
     g = g + np.log(right / share) + lowest_column / epsilon

@@ -8,10 +8,15 @@ import numpy as np
 import ot
 from scipy.sparse import coo_matrix
 
+from cellflow.transport.approximate_duals import approximate_duals
 from cellflow.transport.plan import Plan
 
 #: Entries of a cost matrix up to which all are given to the solver.
 FEW = 500_000
+
+#: Entries of a cost matrix from which a coarser problem gives the first duals in less time than
+#: Sinkhorn's algorithm.
+_MANY = 2_000_000
 
 #: Factor by which the problem that gives the first duals has fewer rows and columns.
 _COARSENING = 3
@@ -47,10 +52,10 @@ def column_generation_plan(
     """Solve optimal transport by column generation.
 
     The network simplex starts with the entries whose reduced costs c_ij - u_i - v_j are lowest at
-    the duals of a coarser problem, with a third of the rows and columns, solved the same way. Its
-    duals price all entries; those of negative reduced cost, and others close to zero, are added
-    until none is negative (Dantzig and Wolfe 1960; for transport Schmitzer 2016, arXiv
-    1510.05466).
+    approximate duals or, in larger problems, at the duals of a coarser one, with a third of the
+    rows and columns, solved the same way. The duals of its plan price all entries; those of
+    negative reduced cost, and others close to zero, are added until none is negative (Dantzig and
+    Wolfe 1960; for transport Schmitzer 2016, arXiv 1510.05466).
 
     Parameters
     ----------
@@ -73,13 +78,15 @@ def column_generation_plan(
         return _drop_empty(cost, a, b, max_iter=max_iter, few=few, start=start)
     if cost.size <= few:
         return dense_simplex_plan(cost, a, b, max_iter)
-    v = (
-        _coarse_potential(cost, a, b, max_iter, few)
-        if start is None
-        else column_minimum(cost, start)
-    )
-    if v is None:
-        return None
+    if start is not None:
+        v = column_minimum(cost, start)
+    elif cost.size < _MANY:
+        v = column_minimum(cost, approximate_duals(cost, a, b)[0])
+    else:
+        coarse = _coarse_potential(cost, a, b, max_iter, few)
+        if coarse is None:
+            return None
+        v = coarse
     u = row_minimum(cost, v)
     thresholds = _thresholds(cost, u, v)
     entries = np.union1d(_corner_entries(a, b), _entries_below(thresholds, cost, u, v))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from scipy.spatial.distance import cdist
 
 from cellflow._typing import Costs, OtherPoints, Points
@@ -16,8 +17,9 @@ def squared_distances(x: Points, y: OtherPoints) -> Costs:
     """
     centre = y.mean(dim=0)
     x, y = x - centre, y - centre
-    norms = x.square().sum(dim=1)[:, None] + y.square().sum(dim=1)
-    return (norms - 2 * x @ y.T).clamp(min=0)
+    # In place: matrices of costs are the largest there are.
+    costs = torch.addmm(y.square().sum(dim=1), x, y.T, alpha=-2)
+    return costs.add_(x.square().sum(dim=1)[:, None]).clamp_(min=0)
 
 
 def distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import lap
 import numpy as np
 import ot
 from scipy.spatial.distance import cdist
 
-from cellflow._errors import InputError, SolverError
+from cellflow._errors import SolverError
 from cellflow.transport.column_generation import (
     FEW,
     Duals,
@@ -163,29 +162,6 @@ def marginal_error(
     row_sums = np.bincount(rows, mass, minlength=len(a))
     column_sums = np.bincount(columns, mass, minlength=len(b))
     return float(np.abs(row_sums - a).sum() + np.abs(column_sums - b).sum())
-
-
-def assign(cost: np.ndarray) -> np.ndarray:
-    """Return the column matched to each row at least total cost.
-
-    With uniform masses an optimal plan is a permutation divided by n (Birkhoff), so this is the
-    exact plan in less time: the algorithm of Jonker and Volgenant, by lapx.
-
-    Parameters
-    ----------
-    cost
-        Square cost matrix, shape (n, n), finite, float32 or float64.
-
-    Returns
-    -------
-    Column indices, shape (n,), a permutation.
-    """
-    if cost.ndim != 2 or cost.shape[0] != cost.shape[1]:
-        raise InputError(f"an assignment needs a square cost matrix, got shape {cost.shape}")
-    if not np.isfinite(cost).all():
-        raise InputError("the cost matrix has NaN or infinite entries")
-    _, columns = lap.lapjvh(np.ascontiguousarray(cost), return_cost=False)
-    return columns
 
 
 def lazy_exact_plan(

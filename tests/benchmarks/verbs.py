@@ -363,13 +363,16 @@ def prepare(base: Path, n: int) -> None:
 
 def table(base: Path, sizes: Sequence[int], names: Sequence[str]) -> None:
     """Print seconds, memory over the data and exponents as Markdown."""
-    heads = [f"{n:,} cells: s (CPU)" for n in sizes] + [f"memory at {n:,}" for n in sizes]
+    heads = [f"{n:,} cells: s (CPU)" for n in sizes] + [f"peak at {n:,} (over data)" for n in sizes]
     print("\n| verb | " + " | ".join([*heads, "exponents", "longest silence, s"]) + " |")
     print("| --- " * (len(heads) + 3) + "|")
     for name in names:
         found = [read(base, name, n) or {"failed": ""} for n in sizes]
         seconds = [each.get("failed", "") or _seconds(each) for each in found]
-        memory = [f"{each['over']:.2g}" if "over" in each else "" for each in found]
+        memory = [
+            f"{each['peak_mb']:.0f} MB ({each['over']:.2g})" if "over" in each else ""
+            for each in found
+        ]
         growth = [
             f"{math.log(b['cpu'] / a['cpu']) / math.log(b['cells'] / a['cells']):.2f}"
             if "cpu" in a and "cpu" in b

@@ -241,7 +241,7 @@ def test_help_is_no_mistake(words, run):
     assert "Usage" in out
 
 
-def test_demo_leaves_a_whole_folder(run, tmp_path, monkeypatch):
+def test_demo_leaves_a_whole_folder(run, tmp_path, monkeypatch, few_cells):
     monkeypatch.setitem(recipes._RECIPES, "default", cf.recipe("default", n_steps=20))
     code, out, _ = run("demo")
     assert code == 0

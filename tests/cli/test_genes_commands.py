@@ -10,8 +10,8 @@ import cellflow as cf
 
 @pytest.fixture
 def cells(semrau, tmp_path):
-    """A file of every tenth cell with an embedding and fates."""
-    semrau = semrau[::10].copy()
+    """A file of every tenth cell of three times with an embedding and fates."""
+    semrau = semrau[semrau.obs["time"].isin([24, 48, 72])][::10].copy()
     cf.pp.embed(semrau, n_dims=4)
     semrau.obsm["X_umap"] = semrau.obsm["X_cellflow"][:, :2] ** 3
     semrau.obsm["fate_probabilities"] = pd.DataFrame(

@@ -152,7 +152,7 @@ def test_latents_and_a_prior_reach_the_training(run, here):
     assert len(cf.images.read(here / "t.npz")) == int((digits().labels == 1).sum())
 
 
-def test_a_flow_is_fine_tuned_as_by_the_api(run, here):
+def test_a_flow_is_fine_tuned_as_by_the_api(run, here, few_points):
     words = ["image", "finetune", "--flow", "flow", "--data", "digits", "--n-steps", "3"]
     words += ["--target", "hermite", "--seed", "3", "--checkpoint", "state"]
     words += ["--checkpoint-every", "2"]

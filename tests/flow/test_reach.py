@@ -74,7 +74,7 @@ def test_so_are_stochastic_paths_rates_and_log_densities(cells):
         cf.tl.growth(cells, replace(grown, nets=known_flow(
             cells, away, growth=lambda t, x: x[:, 1].log().nan_to_num(neginf=0) / (x[:, 1] - 1)
         ).nets))  # fmt: skip
-    with pytest.raises(DivergenceError, match="1 of 6 velocities are not finite"):
+    with pytest.raises(DivergenceError, match="1 of 2 velocities are not finite"):
         cf.tl.velocity(cells, known_flow(cells, lambda t, x: x / (x[:, :1] - 2)))
 
 
@@ -123,14 +123,14 @@ def test_an_extrapolation_that_stays_is_not_stopped_and_one_without_end_not_begu
     assert float(flow.simulate(x, [2, 4], seeded(0)).end.norm()) < 1
     with pytest.raises(InputError, match="500,000 steps are more than 20,000: time 20002 is 1e"):
         flow.push(x, 2, 20_002)
-    with pytest.raises(InputError, match="2,000,000 steps are more than 20,000"):
+    with pytest.raises(InputError, match="500,000 steps are more than 20,000"):
         flow.simulate(x, [2, 20_002], seeded(0))
 
 
 def test_steps_of_a_simulation_are_between_two_times(cells):
     flow = known_flow(cells, lambda t, x: -x, diffusion=0.1, score=lambda t, x: 0 * x)
     x = torch.tensor([[1.0, 0.0]])
-    assert flow.simulate(x, [0, 1, 2], seeded(0), n_steps=7).nfe == 14
+    assert flow.simulate(x, [0, 1, 2], seeded(0), n_steps=7).nfe == 28
 
 
 def test_predicted_cells_are_said_to_be_as_far_as_they_are(cells, capsys):

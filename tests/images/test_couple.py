@@ -48,7 +48,7 @@ def test_a_training_with_the_same_settings_reads_them(way, tmp_path, monkeypatch
     table = coupled(tmp_path / "kept", **options)
     assert len(files(tmp_path / "kept")) == len(table)
     monkeypatch.setattr("cellflow.training.potentials.fit_potentials", never)
-    flow = trained(**options, method="sd-fm", potentials=tmp_path / "kept")
+    flow = trained(**options, method="sd-fm", potentials=tmp_path / "kept", n_steps=3)
     assert flow.method.coupling.potentials == str(tmp_path / "kept")
     assert flow.method.coupling.cost_dim == options.get("cost_dim")
 

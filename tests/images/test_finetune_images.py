@@ -10,14 +10,7 @@ from cellflow.images.space import training_settings
 from tests.images.test_augment import EDM
 from tests.small_images import TINY, digits, no_pictures, trained
 
-
-@pytest.fixture(autouse=True)
-def _few_points(monkeypatch):
-    """What is watched and reported needs no hundreds of points here; those take half a minute."""
-    monkeypatch.setattr("cellflow.training.comparison._POINTS", 24)
-    monkeypatch.setattr("cellflow.training.comparison._FRAMES", 4)
-    monkeypatch.setattr("cellflow.training.target_net._N_MOVED", 16)
-    monkeypatch.setattr("cellflow.training.target_net._STEPS", 2)
+pytestmark = pytest.mark.usefixtures("few_points")
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from cellflow import InputError
-from cellflow.integrate import log_density, solve_augmented
+from cellflow.integrate import log_density, solve, solve_augmented
+from cellflow.integrate.augmented import spline_weights
 from cellflow.nets import UNet
 
 MATRIX = torch.tensor([[0.3, -1.0], [0.4, -0.5]], dtype=torch.float64)
@@ -64,27 +66,36 @@ def test_random_trace_is_right_in_the_mean(generator):
 
 @pytest.mark.parametrize("trace", ["exact", "hutchinson"])
 def test_nets_that_attend_have_a_divergence(trace, generator):
-    """One Euler step back, whose divergence is the trace of the Jacobian."""
+    """Of one step back the mean of the traces of the Jacobian at both ends."""
     net = UNet(
         (1, 2, 2), channels=4, multipliers=(1,), blocks=1, attention=(2,), head_width=4, dropout=0
     ).double()
     for weights in net.parameters():
         torch.nn.init.normal_(weights, std=0.3, generator=generator)
     x = torch.randn((3, 4), generator=generator, dtype=torch.float64)
-    way = {"trace": trace, "solver": "euler", "n_steps": 1}
     seed = torch.Generator().manual_seed(2)
-    found = log_density(net, standard, x, 0.0, 1.0, generator=seed, **way)
-    here = x.clone().requires_grad_()
-    value = net(torch.ones(3, dtype=torch.float64), here)
-    rows = [torch.autograd.grad(value[:, k].sum(), here, retain_graph=True)[0] for k in range(4)]
-    jacobian = torch.stack(rows, dim=1)
+    found = log_density(net, standard, x, 0.0, 1.0, generator=seed, trace=trace, n_steps=1)
     signs = torch.randint(2, (3, 4), generator=seed.manual_seed(2)).double() * 2 - 1
-    divergence = {
-        "exact": torch.einsum("nii->n", jacobian),
-        "hutchinson": torch.einsum("ni,nij,nj->n", signs, jacobian, signs),
-    }[trace]
-    torch.testing.assert_close(found, standard(x - value.detach()) - divergence)
-    assert float(divergence.abs().min()) > 1e-3
+    end, divergences = solve(net, x, [1.0, 0.0], n_steps=1).end, []
+    for time, point in ((1.0, x), (0.0, end)):
+        here = point.clone().requires_grad_()
+        value = net(torch.full((3,), time, dtype=torch.float64), here)
+        rows = [torch.autograd.grad(each.sum(), here, retain_graph=True)[0] for each in value.T]
+        jacobian = torch.stack(rows, dim=1)
+        traces = {
+            "exact": torch.einsum("nii->n", jacobian),
+            "hutchinson": torch.einsum("ni,nij,nj->n", signs, jacobian, signs),
+        }
+        divergences.append(traces[trace])
+    torch.testing.assert_close(found, standard(end) - sum(divergences) / 2)
+    assert float(divergences[0].abs().min()) > 1e-3
+
+
+@pytest.mark.parametrize(("n_steps", "degree"), [(1, 1), (2, 1), (3, 3), (4, 3), (5, 5), (12, 5)])
+def test_weights_integrate_polynomials_exactly(n_steps, degree):
+    nodes, weights = np.arange(n_steps + 1.0), spline_weights(n_steps)
+    for power in range(degree + 1):
+        assert weights @ nodes**power == pytest.approx(n_steps ** (power + 1) / (power + 1))
 
 
 @pytest.mark.parametrize("trace", ["exact", "hutchinson"])

@@ -1,11 +1,11 @@
-"""Euler-Maruyama against processes whose laws are known."""
+"""SRA1 against processes whose laws are known."""
 
 import math
 
 import pytest
 import torch
 
-from cellflow.integrate import solve, solve_sde
+from cellflow.integrate import compare_steps, solve_sde
 
 
 def test_ornstein_uhlenbeck_reaches_its_law(generator):
@@ -44,13 +44,24 @@ def test_schroedinger_bridge_goes_forward_and_back(generator):
     assert float(back[-1].mean()) == pytest.approx(-0.1, abs=0.02)
 
 
-def test_without_noise_it_is_euler_and_evaluations_are_counted(generator):
-    x = torch.randn((5, 2), generator=generator, dtype=torch.float64)
-    times = [0.0, 0.5, 2.0]
-    still = solve_sde(lambda t, x: t[:, None] * x, 0.0, x, times, generator, n_steps=7)
-    euler = solve(lambda t, x: t[:, None] * x, x, times, solver="euler", n_steps=7)
-    torch.testing.assert_close(still.x, euler.x)
-    assert still.nfe == euler.nfe == 14
+def test_without_noise_it_is_exact_for_a_line_in_time_and_evaluations_are_counted(generator):
+    x = torch.zeros((5, 2), dtype=torch.float64)
+    moved = solve_sde(
+        lambda t, x: t[:, None] + 0 * x, 0.0, x, [0.0, 0.5, 2.0], generator, n_steps=7
+    )
+    assert moved.x[:, 0, 0].tolist() == pytest.approx([0, 0.125, 2])
+    assert moved.nfe == 28
+
+
+def test_twice_the_steps_along_the_same_noise_have_a_quarter_of_the_error():
+    """For a linear drift; without the areas of the noise they would have half of it."""
+    x = torch.full((2000, 1), 2.0, dtype=torch.float64)
+
+    def error(rate):
+        coarse, fine = compare_steps(lambda t, x: -x, 0.8, x, [1.0, 0.5, 0.0], rate)
+        return float((coarse.end - fine.end).square().mean().sqrt())
+
+    assert error(16) / error(32) == pytest.approx(4, rel=0.1)
 
 
 def test_times_after_steps_are_those_of_their_ends(generator):
@@ -63,4 +74,4 @@ def test_times_after_steps_are_those_of_their_ends(generator):
 
 def test_default_steps_are_those_of_the_time_between(generator):
     x = torch.zeros((1, 1), dtype=torch.float64)
-    assert solve_sde(lambda t, x: x, 1.0, x, [2.0, 3.0], generator).nfe == 100
+    assert solve_sde(lambda t, x: x, 1.0, x, [2.0, 3.0], generator).nfe == 2 * 25

@@ -167,7 +167,7 @@ def test_paths_learn_to_follow_an_arc_of_cells(kind, generator):
     )
     net = GeopathNet(2, width=32, depth=2, generator=generator)
     net.standardise(torch.cat([source, target]))
-    recipe = cf.recipe("default", n_steps=300, batch_size=128, learning_rate=5e-3, clip=1.0)
+    recipe = cf.recipe("default", n_steps=100, batch_size=128, learning_rate=1e-2, clip=1.0)
     with cpu_threads(1):
         early_stopping = EarlyStopping(coupling, generator.device, patience=None)
         trained = Trainer(

@@ -226,12 +226,25 @@ def test_weights_are_those_of_adam_until_the_error_has_risen_for_five_passes(
 def test_a_tenth_of_the_cells_validates_and_the_others_come_in_batches_of_128(
     generator, monkeypatch
 ):
+    sizes = []
+
+    def spy(function):
+        return lambda rows, weights: sizes.append(len(rows)) or function(rows, weights)
+
+    for name in ("_error", "_gradient"):
+        monkeypatch.setattr(riemannian, name, spy(getattr(riemannian, name)))
+    RBFMetric.fit(normal((301, 2), generator), generator, n_centres=1)
+    assert sizes[:8] == [128, 128, 15, 30] * 2
+
+
+def test_weights_are_fitted_to_a_bounded_number_of_cells(generator, monkeypatch):
+    monkeypatch.setattr(riemannian, "_FITTED", 200)
     sizes, error = [], riemannian._error
     monkeypatch.setattr(
         riemannian, "_error", lambda rows, weights: sizes.append(len(rows)) or error(rows, weights)
     )
     RBFMetric.fit(normal((301, 2), generator), generator, n_centres=1)
-    assert sizes[:8] == [128, 128, 15, 30] * 2
+    assert set(sizes) == {20}
 
 
 def test_weights_lower_the_error_of_the_sum_and_stay_positive(generator):

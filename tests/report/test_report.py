@@ -8,9 +8,11 @@ import pytest
 
 import cellflow as cf
 from cellflow._errors import FileError
+from cellflow.report import _inputs
 from cellflow.report._cautions import cautions
 from cellflow.report._inputs import ReportInputs
 from cellflow.report._page import Section, Table, render
+from cellflow.representation import points_of
 
 
 class Page(HTMLParser):
@@ -96,6 +98,22 @@ def test_cautions_name_few_cells_jumps_long_gaps_and_lost_comparisons(scored):
     course.obs["day"] = course.obs["day"].replace({4.0: 12.0})
     told = " ".join(cautions(ReportInputs.read(course, flow, scores, None, None)))
     assert "from 2 to 12" in told
+
+
+def test_of_many_cells_figures_show_some_and_tables_all(course, quick, tmp_path, monkeypatch):
+    flow = cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
+    monkeypatch.setattr(_inputs, "MOST_DRAWN", 100)
+    inputs = ReportInputs.read(course, flow, None, None, None)
+    assert inputs.drawn.n_obs == 100
+    rows = course.obs_names.get_indexer(inputs.drawn.obs_names)
+    np.testing.assert_array_equal(
+        points_of(inputs.drawn, inputs.course.representation),
+        course.obsm["X_pca"][rows].astype(np.float32),
+    )
+    cf.report.write(course, flow, tmp_path / "r.html")
+    text = " ".join(Page((tmp_path / "r.html").read_text()).text)
+    assert "Figures show 100 of the 240 cells, drawn at random." in text
+    assert "240 cells" in text
 
 
 def test_what_users_write_is_text():

@@ -13,6 +13,7 @@ from cellflow.couplings import exact_full_coupling
 from cellflow.marginals import Population, TimeAxis
 from cellflow.tl import _plan_transitions
 from cellflow.tl._time_course import TimeCourse
+from cellflow.tl._transition_estimators import make_estimator, propagate_backward
 from tests.flows import course_of, flow_of, fork, forking, known_flow, to_the_right
 
 
@@ -67,6 +68,33 @@ def test_an_ensemble_opens_the_middle_and_little_else(forked):
     assert up[0] < 0.01
     assert up[8] > 0.99
     assert np.isnan(forked.obsm["fate_probabilities"][9:17]).all()
+
+
+def test_ensembles_are_the_same_in_chunks_and_forward_as_backward(forked, monkeypatch):
+    def matrix(diffusion):
+        noisy = known_flow(forked, forking, diffusion=diffusion, score=lambda t, x: 0 * x)
+        course = TimeCourse.read(forked, noisy, None)
+        estimator = make_estimator(course, "flow", n_neighbors=2, n_samples=3, seed=0)
+        rows, targets = (course.rows_at(time) for time in (course.times[0], course.times[-1]))
+        return estimator.estimate(rows, targets)[0]
+
+    noisy, still = (matrix(diffusion) @ np.eye(8) for diffusion in (0.5, 0.0))
+    np.testing.assert_allclose(noisy.sum(axis=1), 1)
+    np.testing.assert_allclose(matrix(0.5).T @ np.eye(9), noisy.T)
+    monkeypatch.setattr("cellflow.tl._transition_estimators._PATHS", 6)
+    np.testing.assert_allclose(matrix(0.0) @ np.eye(8), still)
+
+
+@pytest.mark.parametrize("by", ["bridge", "coupling"])
+def test_plans_multiplied_one_by_one_are_those_of_the_whole_chain(ladder, by):
+    flow = known_flow(ladder, to_the_right)
+    course = TimeCourse.read(ladder, flow, None)
+    estimator = make_estimator(course, by, n_neighbors=1, n_samples=None, seed=0)
+    first, second, last = (course.rows_at(time) for time in course.times)
+    values, origins = np.eye(4), [second[::2], first[1:]]
+    for rows, found in zip(origins, estimator.descend(origins, last[1:], values), strict=True):
+        chain = propagate_backward(estimator.estimate(rows, last[1:]), values)
+        np.testing.assert_allclose(found, chain)
 
 
 def test_fates_by_coupling_are_the_product_of_exact_plans(forked, flow):

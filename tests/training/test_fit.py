@@ -16,6 +16,11 @@ from tests.gaussians import Normal, independent_velocity
 from tests.trainings import DEVICE
 
 WEIGHT = "nets.velocity.last.weight"
+#: Settings of the smallest fit that meets a held-out time.
+SMALL = {
+    "n_steps": 80, "learning_rate": 1e-2, "net": {"width": 32}, "batch_size": 128,
+    "coupling_batch_size": 64,
+}  # fmt: skip
 
 
 def moving(times, n=200):
@@ -41,7 +46,7 @@ def test_held_out_time_of_a_moving_population_is_met(coupling):
     """Times 0, 1, 3 with 2 held out: carried from 1, cells arrive where they would have been."""
     marginals, axis = moving([0, 1, 3])
     chosen = method(coupling=coupling)
-    flow = fitted(marginals, axis, chosen, n_steps=400, net={"width": 32})
+    flow = fitted(marginals, axis, chosen, **SMALL)
     start = marginals.populations[1].points
     moved = flow.push(start, 1.0, 2.0)
     torch.testing.assert_close(
@@ -67,7 +72,7 @@ def test_trained_net_meets_the_closed_form_velocity(generator):
         Fields({"velocity": net}),
         IndependentCoupling(Normal(), Normal(2.0, 0.5)),
         VelocityRegression(StraightPath(sigma=0)),
-        recipe("default", n_steps=600, learning_rate=0.02, batch_size=512, ema_decay=0),
+        recipe("default", n_steps=300, learning_rate=0.04, batch_size=512, ema_decay=0),
         generator,
     ).run()
     assert float(net.mean.detach()) == pytest.approx(2.0, abs=0.05)
@@ -77,7 +82,7 @@ def test_trained_net_meets_the_closed_form_velocity(generator):
 @pytest.mark.parametrize("name", ["default", "torchcfm"])
 def test_same_seed_same_flow_and_another_seed_another(name):
     marginals, axis = moving([0, 1, 2], n=40)
-    flows = [fitted(marginals, axis, numbers=name, n_steps=20, seed=seed) for seed in (3, 3, 4)]
+    flows = [fitted(marginals, axis, numbers=name, n_steps=10, seed=seed) for seed in (3, 3, 4)]
     first, again, other = (flow.nets.state_dict() for flow in flows)
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not torch.equal(first[WEIGHT], other[WEIGHT])
@@ -94,7 +99,7 @@ def test_global_randomness_and_threads_are_left_alone():
 
 def test_loss_curve_covers_all_steps_and_falls():
     marginals, axis = moving([0, 1, 2])
-    flow = fitted(marginals, axis, n_steps=230)
+    flow = fitted(marginals, axis, n_steps=230, net={"width": 16}, batch_size=32)
     assert flow.history["step"] == [50, 100, 150, 200, 230]
     assert flow.history["loss"][-1] < flow.history["loss"][0]
 
@@ -124,6 +129,6 @@ def test_fit_on_a_gpu_predicts_what_the_cpu_predicts():
     ends = []
     for device in ("cpu", "cuda"):
         there = torch.device(device)
-        flow = fitted(marginals, axis, device=there, n_steps=400, net={"width": 32})
+        flow = fitted(marginals, axis, device=there, **SMALL)
         ends.append(flow.push(marginals.populations[1].points, 1.0, 2.0).cpu().mean(dim=0))
     torch.testing.assert_close(ends[0], ends[1], atol=0.05, rtol=0)

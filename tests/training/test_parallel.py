@@ -11,6 +11,7 @@ from cellflow import InputError, SolverError
 from cellflow._batch import Pairs
 from cellflow.training import Checkpoint, Every, ProcessGroup, launch, process_group, trainer
 from tests import trainings
+from tests.forks import launch_forks
 from tests.trainings import Plain, equal, minibatches, same_pairs, trained
 
 #: No multiple of the processes, so that their shares differ.
@@ -145,7 +146,8 @@ def alone(monkeypatch):
 
 def test_two_processes_train_as_one_does(tmp_path, alone):
     """All that is to be seen of one launch, since to start processes takes seconds."""
-    launch(2, work, str(tmp_path))
+    with launch_forks():
+        launch(2, work, str(tmp_path))
     found = [torch.load(tmp_path / f"{rank}-of-2.pt") for rank in range(2)]
     for way, parts in (("whole", 1), ("parts", 2)):
         ours = [each[way] for each in found]

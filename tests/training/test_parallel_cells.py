@@ -12,6 +12,7 @@ import cellflow as cf
 from cellflow.cli.fit import fit
 from cellflow.objectives import velocity_regression
 from cellflow.training import launch
+from tests.forks import launch_forks
 
 N_STEPS = 8
 
@@ -43,7 +44,8 @@ def test_weights_of_two_processes_are_those_of_one(folder, method, monkeypatch):
     monkeypatch.setattr(velocity_regression, "uniform_times", middle)
     fitted(str(folder), "alone", method)
     # Processes join once: the second group of one process may wait for sockets of the first.
-    launch(2, fitted, str(folder), "both", method)
+    with launch_forks():
+        launch(2, fitted, str(folder), "both", method)
     alone, both = (cf.Flow.load(folder / name) for name in ("alone", "both"))
     weights = both.nets.state_dict()
     for name, expected in alone.nets.state_dict().items():

@@ -57,6 +57,12 @@ def test_any_start_leads_to_the_same_plan(rng):
         assert priced(cost, a, b, start=start) == pytest.approx([best] * 2, abs=1e-10)
 
 
+def test_a_coarser_problem_gives_the_first_duals_of_large_ones(rng, monkeypatch):
+    monkeypatch.setattr("cellflow.transport.column_generation._MANY", 200)
+    cost = distances(normal(rng, 50), 1 + normal(rng, 60))
+    assert priced(cost, *masses(cost)) == pytest.approx([ot.emd2([], [], cost)] * 2, rel=1e-10)
+
+
 def masses(cost):
     return [np.full(n, 1 / n) for n in cost.shape]
 

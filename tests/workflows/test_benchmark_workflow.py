@@ -1,7 +1,9 @@
 """The Snakemake workflow over many data sets: what it plans, and that it shares work."""
 
+import os
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -46,13 +48,34 @@ def test_a_job_a_part_and_commands_that_cellflow_understands(planned):
     assert "input: plan.yaml, a.h5ad" in said
 
 
-def test_parts_make_the_table_that_one_run_makes_and_changed_data_are_noticed(planned, run):
+#: What stands for cellflow in jobs: it keeps its words, and writes what the last command does.
+STUB = """#!/bin/sh
+echo "$@" >> called
+mkdir -p results/fits
+touch results/fits/benchmark.csv results/fits/benchmark.md results/fits/benchmark.png
+"""
+
+
+def test_parts_make_the_table_that_one_run_makes_and_changed_data_are_noticed(
+    planned, run, course, tmp_path, monkeypatch
+):
+    """`make workflow-test` lets jobs call cellflow itself; here it is called in this process."""
+    stub = tmp_path / "stub" / "cellflow"
+    stub.parent.mkdir()
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    monkeypatch.setenv("PATH", str(stub.parent), prepend=os.pathsep)
     code, said = planned("--quiet", parts=2)
     assert code == 0, said
-    assert run("benchmark", "plan.yaml", "--output", "whole", "--jobs", 1)[0] == 0
-    tables = [pd.read_csv(path) for path in ("results/benchmark.csv", "whole/benchmark.csv")]
-    pd.testing.assert_frame_equal(*(table.drop(columns="seconds") for table in tables))
     assert "Nothing to be done" in planned("--dry-run", parts=2)[1]
+    course.obsm["X_pca"] += 1
+    assert jobs_of(planned("--dry-run", parts=2)[1])["part"] == 2
+    shutil.rmtree("results/fits")
+    for call in Path("called").read_text().splitlines():
+        assert run(*shlex.split(call))[0] == 0
+    assert run("benchmark", "plan.yaml", "--output", "whole", "--jobs", 1)[0] == 0
+    tables = [pd.read_csv(f"{folder}/benchmark.csv") for folder in ("results/fits", "whole")]
+    pd.testing.assert_frame_equal(*(table.drop(columns="seconds") for table in tables))
 
 
 def test_settings_that_are_wrong_are_refused(planned):
