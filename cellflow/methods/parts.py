@@ -377,8 +377,6 @@ class CompositionSettings(CloneCostSettings, PopulationGrowthSettings):
     mass: ClassVar[Literal["kept", "exponential", "geodesic"]] = "exponential"
 
     name: Literal["composition"] = "composition"
-    block_size: PositiveInt = 1000
-    max_blocks: PositiveInt = 10
     share: float | None = Field(default=None, ge=0, le=1)
     n_neighbors: PositiveInt = 15
 
