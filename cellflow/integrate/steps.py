@@ -16,7 +16,7 @@ STEPS_PER_UNIT_TIME = {"euler": 100, "midpoint": 100, "rk4": 25, "sra1": 25}
 _LAST = 100.0
 
 #: Factor by which more steps are taken than the error asks for.
-_SAFETY = 1.2
+_SAFETY = 1.5
 
 #: Points that an error is measured on.
 SAMPLE_SIZE = 128
