@@ -67,7 +67,7 @@ def solve_sde(
     """Integrate a stochastic differential equation by the stochastic Runge-Kutta method SRA1.
 
     For noise that does not depend on the points its order is 1.5 for each path and 2 for their
-    law, with two evaluations a step (Roessler 2010, SIAM J. Numer. Anal. 48:922).
+    law, with two evaluations a step (Roessler 2010, SIAM Journal on Numerical Analysis 48:922).
 
     Parameters
     ----------
