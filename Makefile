@@ -7,14 +7,18 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills signals \
+.PHONY: demo test test-slow lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills signals \
 	mutants tutorials licences audit benchmark methods toys fates peers sctimebench performance clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+# What `make test` leaves out: pages, notebooks, processes and trainings of more than five seconds each.
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -28,7 +28,7 @@ mpl.use("agg")
 settings.register_profile(
     "cellflow",
     deadline=None,
-    max_examples=40,
+    max_examples=20,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

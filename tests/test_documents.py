@@ -144,6 +144,7 @@ REGISTERS = (
 )
 
 
+@pytest.mark.slow
 def test_the_page_on_new_parts_runs():
     before = [dict(register) for register in REGISTERS]
     with ExitStack() as stack:
@@ -156,6 +157,7 @@ def test_the_page_on_new_parts_runs():
     assert [dict(register) for register in REGISTERS] == before
 
 
+@pytest.mark.slow
 def test_the_first_page_runs_with_a_short_fit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plt, "show", lambda *_, **__: None)

@@ -190,6 +190,7 @@ def test_the_whole_file_and_stores_are_used(number):
 # Each case is a fit, so a failure is shown as it was found.
 @settings(max_examples=FILES, phases=[Phase.generate], derandomize=not CASES)
 @given(changes=CHANGES, number=st.integers(0, USES - 1))
+@pytest.mark.slow
 def test_files_that_a_stranger_changed_are_refused_or_give_finite_cells(changes, number):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{number}.h5ad"

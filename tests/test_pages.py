@@ -91,6 +91,7 @@ def page(shell, few_cells):
 
 # Flows of a few steps take cells anywhere, and verbs say so.
 @pytest.mark.filterwarnings("ignore::cellflow.CellflowWarning")
+@pytest.mark.slow
 def test_the_page_on_evaluation(page, tmp_path):
     names, _ = page("evaluation")
     assert names["scores"]["time"].tolist() == [36]
@@ -101,6 +102,7 @@ def test_the_page_on_evaluation(page, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::cellflow.CellflowWarning")
+@pytest.mark.slow
 def test_the_page_on_images(page, tmp_path, monkeypatch):
     monkeypatch.setattr("cellflow.images.settings.read_config", lambda _path: TINY)
     names, _ = page("images")
@@ -112,6 +114,7 @@ def test_the_page_on_images(page, tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::cellflow.CellflowWarning")
+@pytest.mark.slow
 def test_the_page_on_clusters(page, tmp_path):
     pytest.importorskip("snakemake")
     _, said = page("cluster")

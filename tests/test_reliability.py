@@ -104,6 +104,7 @@ def test_handlers_are_put_back():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+@pytest.mark.slow
 def test_killed_fits_end_with_the_weights_of_one_that_was_not():
     """A few kills; `make kills` has fifty."""
     script = Path(__file__).parent / "benchmarks" / "kill_fits.py"
@@ -168,6 +169,7 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_what_was_there(writer, course, small, tmp_path):
     """A limit on the size of files stands in for the disk."""
     words, name = WRITERS[writer]

@@ -44,6 +44,7 @@ def _elsewhere(monkeypatch, tmp_path):
 # Flows of a few steps take cells anywhere, and verbs say so.
 @pytest.mark.filterwarnings("ignore::cellflow.CellflowWarning")
 @pytest.mark.filterwarnings("ignore:More than 20 figures:RuntimeWarning")
+@pytest.mark.slow
 def test_the_course_runs_from_cells_to_a_report(tmp_path, monkeypatch):
     narrow = cf.recipe("default", net={"width": 16})
     monkeypatch.setitem(recipes._RECIPES, "default", narrow)

@@ -27,6 +27,7 @@ def file(course, tmp_path, monkeypatch):
     return "course.h5ad"
 
 
+@pytest.mark.slow
 def test_a_plan_becomes_table_summary_and_figure(run, file, course, tmp_path):
     (tmp_path / "plan.yaml").write_text(PLAN)
     code, out, err = run("benchmark", "plan.yaml", "--output", "o", "--jobs", 1)

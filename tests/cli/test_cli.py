@@ -241,6 +241,7 @@ def test_help_is_no_mistake(words, run):
     assert "Usage" in out
 
 
+@pytest.mark.slow
 def test_demo_leaves_a_whole_folder(run, tmp_path, monkeypatch, few_cells):
     monkeypatch.setitem(recipes._RECIPES, "default", cf.recipe("default", n_steps=20))
     code, out, _ = run("demo")
@@ -264,6 +265,7 @@ def test_demo_leaves_a_whole_folder(run, tmp_path, monkeypatch, few_cells):
     assert "not the folder of an earlier demo" in err
 
 
+@pytest.mark.slow
 def test_as_a_process_of_its_own(tmp_path):
     result = subprocess.run(
         [sys.executable, "-m", "cellflow", "info", "none.h5ad"],

@@ -57,6 +57,7 @@ def contents(folder):
     }
 
 
+@pytest.mark.slow
 def test_the_way_of_a_user_from_digits_to_a_table_of_scores(run, here):
     for words, made in (
         (["image", "data", "digits", "--output", "digits.png"], "digits.png"),
@@ -152,6 +153,7 @@ def test_latents_and_a_prior_reach_the_training(run, here):
     assert len(cf.images.read(here / "t.npz")) == int((digits().labels == 1).sum())
 
 
+@pytest.mark.slow
 def test_a_flow_is_fine_tuned_as_by_the_api(run, here, few_points):
     words = ["image", "finetune", "--flow", "flow", "--data", "digits", "--n-steps", "3"]
     words += ["--target", "hermite", "--seed", "3", "--checkpoint", "state"]

@@ -173,6 +173,7 @@ def files(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".zarr", ".zarr.zip"])
+@pytest.mark.slow
 def test_cells_are_written_as_they_are_called_and_read_by_the_next_command(ending, run, files):
     pytest.importorskip("zarr")
     cells = f"cells{ending}"

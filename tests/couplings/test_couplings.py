@@ -87,6 +87,7 @@ def test_one_plan_is_served_whole_before_the_next_is_solved(generator, monkeypat
     assert len(torch.unique(served, dim=0)) == 60
 
 
+@pytest.mark.slow
 def test_transport_cost_falls_with_the_batch_and_is_under_the_independent_one(generator):
     def cost(coupling):
         pairs = coupling.sample(4_000, generator)

@@ -25,6 +25,7 @@ def test_twenty_steps_make_finite_images_that_a_saved_flow_makes_again(tmp_path)
     assert first.fingerprint == second.fingerprint
 
 
+@pytest.mark.slow
 def test_a_short_training_leaves_noise_for_digits():
     """As with U-Nets of flow matching: five times nearer than noise is."""
     recipe = cf.recipe(

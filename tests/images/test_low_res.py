@@ -174,6 +174,7 @@ def test_labels_stay_and_seeds_make_other_images():
     assert one.nfe == 6
 
 
+@pytest.mark.slow
 def test_a_short_training_upscales_digits():
     """After 120 steps: nearer to the digits than noise, and of the low resolution given."""
     net = {**TINY.recipe.net.model_dump(), "channels": 16}

@@ -37,6 +37,7 @@ def test_same_seed_same_weights():
     assert first.history == again.history
 
 
+@pytest.mark.slow
 def test_a_short_training_leaves_noise_for_digits():
     """Noise is what no training makes; 80 steps come ten times nearer, asked for are five."""
     recipe = cf.recipe(

@@ -138,10 +138,10 @@ def bridged():
     coupling = MinibatchCoupling(
         Normal(-0.1),
         Normal(0.1),
-        batch_size=1024,
+        batch_size=256,
         solver=lambda cost: entropic_plan(cost, 2.0, tolerance=1e-4),
     )
-    return coupling.sample(60 * 1024, torch.Generator().manual_seed(0))
+    return coupling.sample(160 * 256, torch.Generator().manual_seed(0))
 
 
 def bridge_at(pairs, t):

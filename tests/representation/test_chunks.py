@@ -97,6 +97,7 @@ def test_the_most_variable_genes_are_those_in_memory(semrau, monkeypatch):
     np.testing.assert_allclose(ours.mean, expected.mean)
 
 
+@pytest.mark.slow
 def test_two_workers_of_a_cluster_give_the_embedding_of_one_process(semrau, tmp_path):
     expected = cf.pp.embed(semrau, n_dims=4, copy=True).obsm["X_cellflow"]
     lazy = opened(semrau, tmp_path)

@@ -147,6 +147,7 @@ def test_another_name_is_the_same_work(course, quick, fits, tmp_path):
     assert len(fits["fit"]) == len(fits["baselines"]) == 1
 
 
+@pytest.mark.slow
 def test_processes_change_nothing(course, quick, tmp_path):
     course.write_h5ad(tmp_path / "course.h5ad")
     data = {"memory": course, "file": tmp_path / "course.h5ad"}

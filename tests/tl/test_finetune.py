@@ -55,6 +55,7 @@ def test_a_resumed_fine_tuning_is_of_the_same_cells(course, quick, tmp_path):
         cf.tl.finetune(course, flow, progress=False, checkpoint=checkpoint)
 
 
+@pytest.mark.slow
 def test_paths_of_a_population_that_spreads_get_straighter(course):
     """Pairs drawn apart bend the paths of cells that part."""
     late = (course.obs["day"] == course.obs["day"].max()).to_numpy()

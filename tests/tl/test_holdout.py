@@ -187,6 +187,7 @@ def test_two_times_leave_nothing_to_hold_out(course, quick):
         holdout(course[course.obs["day"] < 2].copy(), quick, use_rep="X_pca")
 
 
+@pytest.mark.slow
 def test_protocol_of_the_paper_on_real_cells(shared_data):
     """Baselines of the CITE-seq cells, known from other code, on the first 5 whitened PCs."""
     cite = anndata.read_h5ad(shared_data / "cite_pca100.h5ad")

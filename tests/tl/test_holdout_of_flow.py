@@ -162,6 +162,7 @@ def test_the_command_scores_a_flow_and_changes_what_is_named(course, quick, run,
     assert "nowhere" in err
 
 
+@pytest.mark.slow
 def test_the_page_says_where_scores_are_of_another_representation(course, quick, run, tmp_path):
     flow = cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
     flow.save(tmp_path / "flow")

@@ -95,14 +95,14 @@ changes = {
 
 @pytest.mark.parametrize("kind", NETS)
 @given(step=st.integers(1, N_STEPS), every=st.integers(1, 6), chosen=st.fixed_dictionaries(changes))
-@settings(max_examples=12)
+@settings(max_examples=6)
 def test_an_interrupted_training_ends_as_one_that_was_not(tmp_path, kind, step, every, chosen):
     check_resumed(tmp_path, kind, "minibatch", step, every, **chosen)
 
 
 @pytest.mark.parametrize("coupling", sorted(trainings.couplings()))
 @given(step=st.integers(1, N_STEPS), ahead=st.integers(0, 3))
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_pairs_that_wait_are_kept_whatever_the_coupling(tmp_path, coupling, step, ahead):
     check_resumed(tmp_path, "mlp", coupling, step, 2, ahead=ahead)
 

@@ -118,6 +118,7 @@ def test_a_recipe_with_the_default_net_takes_that_of_the_prior(prior):
 # What it does
 
 
+@pytest.mark.slow
 def test_paths_get_straight_and_their_ends_stay(crossing):
     """Transport between normal laws needs no crossing; pairs drawn apart cross."""
     flow = report_straightness(crossing, tuned(crossing, ellipse(), numbers=LONG), ellipse())
@@ -141,6 +142,7 @@ def test_intervals_of_any_length_keep_their_course(prior):
 @pytest.mark.parametrize(
     "chosen", [method("oat-fm", oat_target="hermite"), method("oat-fm", oat_copy_every=5)]
 )
+@pytest.mark.slow
 def test_the_hermite_target_and_copies_keep_the_ends_as_well(crossing, chosen):
     flow = report_straightness(crossing, tuned(crossing, ellipse(), chosen, LONG), ellipse())
     numbers = flow.record.fine_tuning
@@ -334,6 +336,7 @@ def test_long_trainings_are_given_more_time():
 
 
 @pytest.mark.parametrize(("alpha", "side"), [(2 / 3, -1), (12 / 13, 1)])
+@pytest.mark.slow
 def test_a_training_whose_alpha_shrinks_or_stretches_is_stopped(crossing, alpha, side):
     chosen = method("oat-fm", oat_alpha=alpha)
     with pytest.warns(CellflowWarning, match="fine-tuning stopped at step"):

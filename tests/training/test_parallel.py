@@ -144,6 +144,7 @@ def alone(monkeypatch):
     return whole_batches()
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path, alone):
     """All that is to be seen of one launch, since to start processes takes seconds."""
     with launch_forks():
@@ -200,6 +201,7 @@ def check_an_interrupted_training_ends_as_one_that_was_not(found):
         assert each["resumed"] == {"weights": True, "history": True, "looks": looks}
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_is_told():
     with pytest.raises(ChildFailedError, match="fail"):
         launch(1, fail, "")

@@ -54,6 +54,7 @@ def test_weights_of_two_processes_are_those_of_one(folder, method, monkeypatch):
     assert both.history["loss"] == pytest.approx(alone.history["loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_torchrun_fits_and_the_first_process_speaks_and_writes(folder):
     words = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "cellflow", "fit"]
     words += ["course.h5ad", "--output", "flow", "--use-rep", "X_pca", "--method", "ot-cfm"]

@@ -273,7 +273,7 @@ def test_larger_blocks_cost_less_and_the_exact_plan_least():
 # --- low rank ---
 
 
-@settings(max_examples=12)  # each takes the solver's fixed number of steps
+@settings(max_examples=6)  # each takes the solver's fixed number of steps
 @given(seeds, st.integers(2, 30), st.integers(2, 30), st.integers(1, 40))
 def test_low_rank_factors_keep_the_marginals(seed, n, m, rank):
     x, y, a, b = clouds(seed, n, m)

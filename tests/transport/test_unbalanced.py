@@ -39,7 +39,10 @@ def iterated(cost: np.ndarray, epsilon: float, tau: float) -> np.ndarray:
     n, m = cost.shape
     f, g = np.zeros(n), np.zeros(m)
     for _ in range(3_000):
+        before = f
         f = -tau * epsilon * logsumexp((g - cost) / epsilon - np.log(m), axis=1)
+        if np.abs(f - before).max() < 1e-12:
+            break
         g = -tau * epsilon * logsumexp((f[:, None] - cost) / epsilon - np.log(n), axis=0)
     return np.exp((f[:, None] + g - cost) / epsilon) / (n * m)
 

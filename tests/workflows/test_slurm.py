@@ -52,6 +52,7 @@ def test_a_profile_plans_all_jobs(snakemake, name):
     assert f"mem_mb={settings['default-resources']['mem_mb']}" in said
 
 
+@pytest.mark.slow
 def test_jobs_are_submitted_with_the_resources_of_the_profile(snakemake, cluster):
     Path("a.h5ad").touch()
     Path("plan.yaml").write_text("data: [a.h5ad]\n")

@@ -97,6 +97,7 @@ def test_digits_are_soon_told_from_noise(pairing, flow):
     assert (found.log_ratio(sigma, made + noise) < 0).float().mean() > 0.9
 
 
+@pytest.mark.slow
 def test_a_learned_discriminator_leads_samples_towards_the_data(flow):
     """Data are images of the flow made darker; samples that are led get nearer to them."""
     made = cf.images.sample(flow, 800, solver="edm-heun", n_steps=18).images.pixels
