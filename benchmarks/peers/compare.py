@@ -60,6 +60,8 @@ def main() -> None:
         course = make_course(options.folder / f"{n}", n, options.seed)
         for repeat in range(options.repeats):
             for tool, variant in _each_variant(pythons):
+                if f"{tool}-{variant}" in options.skip:
+                    continue
                 output = course.parent / f"{tool}-{variant}-{repeat}"
                 run(str(pythons[tool]), tool, variant, course, output, options)
         rows += score(course, pythons, options.repeats)
@@ -130,6 +132,7 @@ def score(course: Path, pythons: dict[str, str | None], repeats: int) -> list[di
     rows: list[dict[str, object]] = []
     for tool, variant in _each_variant(pythons):
         outputs = [course.parent / f"{tool}-{variant}-{k}" for k in range(repeats)]
+        outputs = [each for each in outputs if (each / "end.txt").exists()]
         # A run that was stopped for its memory or time may have written nothing.
         written = [each / "stages.json" for each in outputs if (each / "stages.json").exists()]
         found = [pd.DataFrame(json.loads(each.read_text())).assign(run=each) for each in written]
@@ -149,7 +152,7 @@ def score(course: Path, pythons: dict[str, str | None], repeats: int) -> list[di
                         "quality": quality.get(str(stage)),
                     }
                 )
-        if ends != {"finished"}:
+        if ends - {"finished"}:
             rows.append({**about, "stage": ", ".join(sorted(ends - {"finished"}))})
     rows += [{"cells": adata.n_obs, **row} for row in measure_rivals(adata)]
     return rows
@@ -239,6 +242,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cores", type=int, nargs="+", default=[0, 1], help="numbers of the cores")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--limit", type=int, default=1200, help="CPU seconds of a process")
+    parser.add_argument("--skip", nargs="+", default=[], help="TOOL-VARIANT to leave for later")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
