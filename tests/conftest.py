@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from copy import deepcopy
 from pathlib import Path
 
 # Tests run in as many processes as there are cores; threads of each would only wait for each other.
@@ -105,16 +106,36 @@ def few_points(monkeypatch):
     monkeypatch.setattr("cellflow.training.target_net._STEPS", 2)
 
 
-@pytest.fixture
-def course(rng: np.random.Generator) -> AnnData:
-    """A population that moves at constant speed along the first axis, at days 0, 1, 2 and 4."""
+@pytest.fixture(scope="session")
+def course_of_all() -> AnnData:
+    """What `course` copies; not to be changed."""
     days = np.array([0.0, 1.0, 2.0, 4.0])
-    cells = rng.normal(size=(4, 60, 3)) * 0.3
+    cells = np.random.default_rng(0).normal(size=(4, 60, 3)) * 0.3
     cells[:, :, 0] += days[:, None]
     return AnnData(
         obs=pd.DataFrame({"day": np.repeat(days, 60)}, index=[f"cell{k}" for k in range(240)]),
         obsm={"X_pca": cells.reshape(-1, 3)},
     )
+
+
+@pytest.fixture
+def course(course_of_all: AnnData) -> AnnData:
+    """A population that moves at constant speed along the first axis, at days 0, 1, 2 and 4."""
+    return course_of_all.copy()
+
+
+@pytest.fixture(scope="session")
+def fitted_of_all(course_of_all: AnnData, quick: cf.Recipe) -> tuple[AnnData, cf.Flow]:
+    """What `fitted_course` copies; not to be changed."""
+    adata = course_of_all.copy()
+    return adata, cf.tl.fit(adata, use_rep="X_pca", recipe=quick, progress=False)
+
+
+@pytest.fixture
+def fitted_course(fitted_of_all: tuple[AnnData, cf.Flow]) -> tuple[AnnData, cf.Flow]:
+    """The course and a flow that was fitted to it."""
+    adata, flow = fitted_of_all
+    return adata.copy(), deepcopy(flow)
 
 
 @pytest.fixture(scope="session")

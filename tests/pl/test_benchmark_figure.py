@@ -6,8 +6,9 @@ from matplotlib import pyplot as plt
 import cellflow as cf
 
 
-@pytest.fixture
-def table(course, quick):
+@pytest.fixture(scope="module")
+def table(course_of_all, quick):
+    course = course_of_all.copy()
     return cf.tl.benchmark(
         {"a": course, "b": course, "c": course, "d": course}, methods=["ot-cfm"], recipe=quick,
         use_rep="X_pca", max_cells=20, progress=False, each={"b": {"times": 1}},

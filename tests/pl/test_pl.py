@@ -7,8 +7,13 @@ import cellflow as cf
 
 
 @pytest.fixture
-def flow(course, quick):
-    return cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
+def course(fitted_course):
+    return fitted_course[0]
+
+
+@pytest.fixture
+def flow(fitted_course):
+    return fitted_course[1]
 
 
 @pytest.fixture
@@ -16,9 +21,9 @@ def predicted(course, flow):
     return cf.tl.interpolate(course, flow, 1.5)
 
 
-@pytest.fixture
-def scores(course, quick):
-    return cf.tl.holdout(course, use_rep="X_pca", recipe=quick, progress=False)
+@pytest.fixture(scope="module")
+def scores(course_of_all, quick):
+    return cf.tl.holdout(course_of_all.copy(), use_rep="X_pca", recipe=quick, progress=False)
 
 
 @pytest.fixture

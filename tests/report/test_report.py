@@ -37,11 +37,16 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
-@pytest.fixture
-def scored(course, quick):
-    flow = cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
+@pytest.fixture(scope="module")
+def scored_once(fitted_of_all, quick):
+    course = fitted_of_all[0].copy()
     cf.tl.holdout(course, use_rep="X_pca", times=[1, 2], recipe=quick, progress=False)
-    return course, flow
+    return course
+
+
+@pytest.fixture
+def scored(scored_once, fitted_course):
+    return scored_once.copy(), fitted_course[1]
 
 
 def test_a_page_is_whole_and_says_what_was_measured(scored, tmp_path):

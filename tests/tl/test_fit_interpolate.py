@@ -8,8 +8,13 @@ import cellflow as cf
 
 
 @pytest.fixture
-def fitted(course, quick):
-    return cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
+def course(fitted_course):
+    return fitted_course[0]
+
+
+@pytest.fixture
+def fitted(fitted_course):
+    return fitted_course[1]
 
 
 def test_fit_records_itself_and_makes_what_is_missing(semrau, quick, tmp_path):
