@@ -14,7 +14,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from cellflow._errors import InputError
-from cellflow._log import log_info
+from cellflow._log import log_info, progress_bar
 from cellflow.io.matrices import Matrix, check_entries
 from cellflow.representation.expression import read_expression, stored_expression
 
@@ -110,21 +110,27 @@ def is_dask(x: Matrix) -> bool:
 def map_chunks(x: Matrix, function: Callable[[Matrix], Any]) -> Iterator[Any]:
     """Apply `function` to consecutive chunks of the rows of `x`; yield results in order.
 
-    At most as many chunks as Dask has threads are in memory at once; without Dask, one.
+    At most as many chunks as Dask has threads are in memory at once; without Dask, one. Progress is
+    shown on stderr if it takes more than two seconds.
     """
-    if not is_dask(x):
-        step = _rows(x)
-        if is_in_memory(x) and x.shape[0] <= step:
-            yield function(x)
+    n_rows = x.shape[0]
+    with progress_bar(n_rows, "expression", "cell") as bar:
+        if not is_dask(x):
+            step = _rows(x)
+            if is_in_memory(x) and n_rows <= step:
+                yield function(x)
+                return
+            for start in range(0, n_rows, step):
+                yield function(x[start : start + step])
+                bar.update(min(step, n_rows - start))
             return
-        for start in range(0, x.shape[0], step):
-            yield function(x[start : start + step])
-        return
-    import dask
+        import dask
 
-    delayed, task, at_once = x.to_delayed().ravel(), dask.delayed(function), _threads()
-    for start in range(0, len(delayed), at_once):
-        yield from dask.compute(*(task(chunk) for chunk in delayed[start : start + at_once]))
+        delayed, task, at_once = x.to_delayed().ravel(), dask.delayed(function), _threads()
+        for start in range(0, len(delayed), at_once):
+            some = slice(start, start + at_once)
+            yield from dask.compute(*(task(chunk) for chunk in delayed[some]))
+            bar.update(sum(x.chunks[0][some]))
 
 
 def moments(x: Matrix, function: Callable[[Matrix], Matrix] | None = None) -> Moments:

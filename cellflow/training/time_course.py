@@ -13,7 +13,7 @@ from torch import Tensor
 from cellflow._batch import Interval
 from cellflow._checks import format_list
 from cellflow._errors import InputError
-from cellflow._log import log_info
+from cellflow._log import log_info, progress_bar
 from cellflow.couplings import Coupling, IndependentCoupling, MixtureCoupling, default_delta
 from cellflow.marginals import Gaussian, Population
 from cellflow.methods.method import Method
@@ -32,11 +32,18 @@ from cellflow.training.context import Fit
 
 
 def course_coupling(fit: Fit) -> MixtureCoupling:
-    """Return the coupling of a time course, which samples all intervals with equal probability."""
+    """Return the coupling of a time course, which samples all intervals with equal probability.
+
+    Progress is shown on stderr if couplings take more than two seconds to set up.
+    """
     check_columns(fit)
     _report_blocks(fit)
-    intervals = fit.marginals.intervals
-    return MixtureCoupling([_interval(fit, *ends, span) for ends, span in intervals])
+    couplings: list[Coupling] = []
+    with progress_bar(len(fit.marginals.intervals), "couple", "interval") as bar:
+        for ends, span in fit.marginals.intervals:
+            couplings.append(_interval(fit, *ends, span))
+            bar.update()
+    return MixtureCoupling(couplings)
 
 
 def _report_blocks(fit: Fit) -> None:
