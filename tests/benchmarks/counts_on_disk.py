@@ -1,4 +1,4 @@
-"""Goal 8: counts that are embedded from disk, in time, memory, and equality to those in memory.
+"""Counts that are embedded from disk, in time, memory, and equality to those in memory.
 
     python tests/benchmarks/counts_on_disk.py FOLDER --cells 500000
 

@@ -1,4 +1,4 @@
-"""Goal 1: CPU time until a held-out day of CITE-seq is predicted as well as by TorchCFM.
+"""CPU time until a held-out day of CITE-seq is predicted as well as by TorchCFM.
 
 The notebook's recipe (single-cell example of torchcfm): OT-CFM with sigma 0.1 and 256 cells of each
 pair of consecutive kept days a step, its MLP of 3 layers of 64 units, Adam at 1e-4, 10,000 steps,

@@ -1,4 +1,4 @@
-"""Goal 6: exact W1 with its proof, against `ot.emd2(numItermax=10**7)` on the same cost matrix.
+"""Exact W1 with its proof, against `ot.emd2(numItermax=10**7)` on the same cost matrix.
 
 CELLFLOW_DATA=/folder/of/data python -m tests.benchmarks.exact_w1
 """

@@ -1,4 +1,4 @@
-"""Goal 5: fit and push of up to a million cells from a file, in time and memory.
+"""Fit and push of up to a million cells from a file, in time and memory.
 
     python tests/benchmarks/million_cells.py FOLDER --cells 10000 100000 1000000 --n-steps 20000
 

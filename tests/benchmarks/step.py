@@ -1,4 +1,4 @@
-"""Goals 2 and 3: a training step by what its pairs come from, and against the bare step of the net.
+"""A training step by what its pairs come from, and against the bare step of the net.
 
 python -m tests.benchmarks.step
 """
@@ -28,13 +28,13 @@ METHODS = {
 
 def main() -> None:
     torch.set_num_threads(1)
-    header("goal 2: step over the step with independent coupling, 5 dimensions")
+    header("step over the step with independent coupling, 5 dimensions")
     for batch in BATCHES:
         free = _training(cf.method("i-cfm"), batch)
         for name, method in METHODS.items():
             measured = ratios(_training(method, batch), free, REPEATS)
             row(f"{name}, batch {batch}", "1.15", measured)
-    header("goal 3: step of ours over forward, backward and optimiser of the same net")
+    header("step of ours over forward, backward and optimiser of the same net")
     for batch in BATCHES:
         for name in ("i-cfm", "ot-cfm"):
             coupling = {"coupling": "exact-full"} if name == "ot-cfm" else {}

@@ -1,4 +1,4 @@
-"""Goal 4: a training step of TorchCFM's notebook over ours, 256 pairs an interval.
+"""A training step of TorchCFM's notebook over ours, 256 pairs an interval.
 
 Days of CITE-seq; ours has the recipe `default` with batches of 768 pairs, whose net is twice as
 wide, and averages its weights.
