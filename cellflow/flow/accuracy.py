@@ -1,4 +1,4 @@
-"""How many steps a flow needs: chosen by the error on some of the points that it moves."""
+"""Choose the number of steps of a flow by its error on some of the points that it moves."""
 
 from __future__ import annotations
 

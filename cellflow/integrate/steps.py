@@ -24,7 +24,7 @@ SAMPLE_SIZE = 128
 
 @dataclass(frozen=True)
 class ErrorControl:
-    """How the steps of a solver are chosen by error.
+    """Settings by which the number of steps of a solver is chosen.
 
     Attributes
     ----------

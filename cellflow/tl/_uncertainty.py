@@ -208,9 +208,8 @@ def _follow(
     distance, apart = np.empty((2, first.adata.n_obs))
     with progress_bar(len(distance), "move cells", "cell") as bar:
         for own in first.time_points.times:
-            for rows in np.split(
-                first.rows_at(own), range(_CHUNK, len(first.rows_at(own)), _CHUNK)
-            ):
+            here = first.rows_at(own)
+            for rows in np.split(here, range(_CHUNK, len(here), _CHUNK)):
                 cells = first.read_cells(rows)
                 arrivals = np.stack(
                     [
