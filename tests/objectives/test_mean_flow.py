@@ -286,19 +286,25 @@ def test_rows_without_a_class_learn_the_velocity_of_their_pair(generator):
     torch.testing.assert_close(found.detach(), expected)
 
 
+def fit_guided(condition):
+    ends = tuple(Population.of(torch.full((20, 2), k), condition=condition) for k in (0.0, 1.0))
+    return fit_flow(
+        Marginals((0.0, 1.0), ends), TimeAxis("index", (0.0, 1.0)),
+        method=method("mean-flow", guidance_scale=2.0), recipe=recipe("default", n_steps=1),
+        seed=0, device=torch.device("cpu"),
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("condition", [None, torch.zeros(20, 1), torch.rand(20, 1)])
 def test_guidance_without_categories_is_refused(condition):
-    points = torch.zeros((20, 2))
-    ends = [
-        Population.of(points, condition=condition),
-        Population.of(points + 1, condition=condition),
-    ]
     with pytest.raises(InputError, match=r"guidance_scale .* categories .* leave it at 1"):
-        fit_flow(
-            Marginals((0.0, 1.0), tuple(ends)), TimeAxis("index", (0.0, 1.0)),
-            method=method("mean-flow", guidance_scale=2.0), recipe=recipe("default", n_steps=1),
-            seed=0, device=torch.device("cpu"),
-        )  # fmt: skip
+        fit_guided(condition)
+
+
+def test_the_error_of_a_guided_flow_against_pairs_is_not_reported():
+    """It does not lead to the data, so it may be worse than zeros without having diverged."""
+    flow = fit_guided(torch.eye(2).repeat(10, 1))
+    assert flow.record.relative_errors == {}
 
 
 def test_errors_are_in_units_of_the_data(generator):
