@@ -109,17 +109,23 @@ def fit_scale(x: Matrix, kind: str, depth: np.ndarray) -> ExpressionScale:
     return ExpressionScale(kind, target_sum=median, gene_units=_gene_units(part, median))
 
 
-def to_log_scale(adata: AnnData, x: Matrix) -> Matrix:
-    """Return expression in memory, (n, g), on the logarithmic scale of decoded expression.
+def decoded_scale(adata: AnnData, x: Matrix) -> ExpressionScale:
+    """Return the scale that brings expression (n, g) to that of decoded expression.
 
-    It is that of the values if they are on one, else that of `pp.embed`.
+    It leaves values on a logarithmic scale as they are, and is that of `pp.embed` for others.
     """
-    kind, depth = detect_kind(adata, x), compute_depths(x)
+    kind = detect_kind(adata, x)
+    depth = np.concatenate(list(map_chunks(x, compute_depths)))
     if kind == "linear":
         log_info("expression is on a linear scale: it is normalised and log-transformed")
     if kind == "normalised" or (kind == "counts" and not depth.any()):
-        return x
-    return fit_scale(x, kind, depth).to_log(x)
+        return ExpressionScale("normalised")
+    return fit_scale(x, kind, depth)
+
+
+def to_log_scale(adata: AnnData, x: Matrix) -> Matrix:
+    """Return expression in memory, (n, g), on the logarithmic scale of decoded expression."""
+    return decoded_scale(adata, x).to_log(x)
 
 
 @cpu_threads(None)

@@ -17,8 +17,9 @@ from cellflow.flow.reach import explain_divergence
 from cellflow.integrate import log_density
 from cellflow.tl._time_course import TimeCourse
 
-#: Cells whose density is computed at a time: activations of the net fit into a core's cache.
-_ROWS = 1_024
+#: Cells whose density is computed at a time: activations of the net fit into a core's cache, and
+#: in 50 dimensions progress is seen each second.
+_ROWS = 256
 
 
 def landscape(

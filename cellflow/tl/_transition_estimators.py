@@ -124,8 +124,10 @@ class FlowTransitions:
         self, origins: Sequence[np.ndarray], targets: np.ndarray, values: np.ndarray
     ) -> Iterator[np.ndarray]:
         """Move the cells of each time to the targets; see `TransitionEstimator`."""
-        for rows in origins:
-            yield propagate_backward(self.estimate(rows, targets), values)
+        with progress_bar(len(origins), "follow", "start time") as bar:
+            for rows in origins:
+                yield propagate_backward(self.estimate(rows, targets), values)
+                bar.update()
 
 
 class FlowOperator(LinearOperator):
