@@ -93,6 +93,7 @@ def growth(
 
     A logistic function turns the score of a gene set into a rate. The growth rate is the birth rate
     minus the death rate: after a time `dt` a cell has `exp(growth * dt)` descendants on average.
+    Expression may stay on disk, as for `pp.embed`.
 
     Parameters
     ----------

@@ -81,7 +81,8 @@ def test_many_cells_are_coupled_in_blocks(course, flow, monkeypatch, epsilon):
     )
     assert ((one > 0).sum(axis=1) <= 20).all()
     for each in (one.sum(axis=0), one.sum(axis=1)):
-        np.testing.assert_allclose(each, 1 / 60, rtol=0.02)
+        # Of soft couplings the smallest entries are left out.
+        np.testing.assert_allclose(each, 1 / 60, rtol=0.1 if epsilon else 1e-6)
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
 
