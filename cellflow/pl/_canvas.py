@@ -38,6 +38,9 @@ _TIMES = "viridis"
 #: Letters of the smallest size per inch, and height of a line of them in inches.
 _LETTERS, _LINE = 17, 0.16
 
+#: Panels in a row.
+PANELS_ACROSS = 3
+
 #: Letters in a line of a legend beside the axes, which would become narrow.
 LETTERS_OF_LEGEND = 22
 
@@ -47,6 +50,41 @@ def canvas(ax: Axes | None, size: tuple[float, float] = (6.0, 4.6)) -> Axes:
     if ax is not None:
         return ax
     return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def make_panels(
+    count: int, ax: Axes | Sequence[Axes] | None, *, per: str, size: tuple[float, float]
+) -> list[Axes]:
+    """Return the given axes, or new ones on a new figure, three in a row.
+
+    Parameters
+    ----------
+    count
+        Number of panels.
+    ax
+        Axes to draw on.
+    per
+        What each panel shows, for messages.
+    size
+        Width and height of a panel in inches.
+
+    Raises
+    ------
+    InputError
+        If the number of given axes differs.
+    """
+    if ax is None:
+        across = min(PANELS_ACROSS, count)
+        down = -(-count // across)
+        whole = (size[0] * across + 0.8, size[1] * down)
+        made = plt.subplots(down, across, figsize=whole, layout="constrained", squeeze=False)[1]
+        for spare in made.ravel()[count:]:
+            spare.set_axis_off()
+        return list(made.ravel()[:count])
+    given = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax, dtype=object)))
+    if len(given) != count:
+        raise InputError(f"ax must have one Axes per {per}: {count}, got {len(given)}")
+    return given
 
 
 def note_cautions(ax: Axes, cautions: Sequence[str], *, grow: bool = True) -> None:
