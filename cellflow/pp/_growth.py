@@ -347,9 +347,7 @@ def _check_share(genes: GeneSet, what: str, species: str, names: GeneNames, more
         )
 
 
-def _score(
-    x: Matrix, scale: ExpressionScale, mean: np.ndarray, *sets: GeneSet
-) -> list[np.ndarray]:
+def _score(x: Matrix, scale: ExpressionScale, mean: np.ndarray, *sets: GeneSet) -> list[np.ndarray]:
     """Return the scores of each set, shape (n,).
 
     A score is linear in the expression, so one pass over the cells serves all sets.
@@ -377,9 +375,7 @@ def _weights_of_genes(mean: np.ndarray, genes: GeneSet) -> np.ndarray:
     bins = (rankdata(mean, method="min") // round(len(mean) / (n_bins - 1))).astype(np.int64)
     controls = np.isin(bins, bins[chosen]) & ~chosen
     if not controls.any():
-        raise InputError(
-            f"no other genes have an expression similar to {format_list(genes.found)}"
-        )
+        raise InputError(f"no other genes have an expression similar to {format_list(genes.found)}")
     weights[chosen], weights[controls] = 1 / chosen.sum(), -1 / controls.sum()
     return weights
 
