@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
-from matplotlib.animation import FuncAnimation, writers
+from matplotlib.animation import FuncAnimation, HTMLWriter, writers
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PathCollection
@@ -19,6 +19,7 @@ from matplotlib.colors import Normalize
 
 from cellflow._errors import InputError
 from cellflow._files import atomic_file, check_ending
+from cellflow._log import progress_bar
 
 #: Endings of figures, those that are listed first.
 FIGURES = (".png", ".pdf", ".svg")
@@ -174,13 +175,21 @@ def check_animation(path: Path) -> None:
 
 
 def _save_animation(animation: FuncAnimation, path: Path) -> None:
-    writer = ANIMATIONS[path.suffix]
+    writer: str | HTMLWriter = ANIMATIONS[path.suffix]
     if writer == "html":
-        # Embed all frames, whatever their number.
-        with mpl.rc_context({"animation.embed_limit": np.inf}):
-            path.write_text(animation.to_jshtml(), encoding="utf-8")
-    else:
-        animation.save(path, writer=writer, dpi=110)
+        speed = 1000 / animation._interval  # type: ignore[attr-defined]
+        writer = HTMLWriter(fps=speed, embed_frames=True, default_mode="loop")
+
+    def count(_done: int, total: int) -> None:
+        bar.total = total
+        bar.update()
+
+    # An HTML page has all frames, whatever their number.
+    with (
+        progress_bar(0, "draw", "frame") as bar,
+        mpl.rc_context({"animation.embed_limit": np.inf}),
+    ):
+        animation.save(path, writer=writer, dpi=110, progress_callback=count)
     plt.close(animation._fig)  # type: ignore[attr-defined]
 
 
