@@ -18,11 +18,13 @@ import signal
 import subprocess
 import sys
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 
+from tests.benchmarks.gpu.carried import check
 from tests.benchmarks.gpu.results import WHOLE, Results
-from tests.benchmarks.gpu.settings import LIMITS, Settings, brings, reason_against
+from tests.benchmarks.gpu.settings import LIMITS, N_STEPS, Settings
 from tests.benchmarks.gpu.summary import state, summarise
 
 ROOT = Path(__file__).parents[3]
@@ -47,8 +49,10 @@ def main() -> None:
     results = Results(settings.folder / "results.jsonl")
     if problem := _remember(settings, results):
         parser.error(problem)
-    left_out = {part: why for part in given.parts if (why := reason_against(part, settings))}
-    _describe_start(settings, left_out, given.seconds)
+    left_out = check(settings)
+    for part, why in left_out.items():
+        print(f"{part}: left out, {why}")
+    print(f"at most {given.seconds:.0f} s in all", flush=True)
     todo = [part for part in given.parts if part not in left_out and not results.is_done(part)]
     while todo:
         left = given.seconds - (perf_counter() - start)
@@ -103,25 +107,17 @@ def _remember(settings: Settings, results: Results) -> str | None:
     known = {
         "device": "cpu" if settings.rehearse else torch.cuda.get_device_name(),
         "n_steps": settings.n_steps,
+        "cellflow": version("cellflow-snapshots"),
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
     }
     for row in results.rows("run"):
-        other = {key: row[key] for key in known}
+        other = {key: row.get(key) for key in known}
         if other != known:
             return f"{settings.folder} has results of {other}, this is {known}: name another folder"
     if not results.rows("run"):
         results.append("run", "settings", "done", **known)
     return None
-
-
-def _describe_start(settings: Settings, left_out: dict[str, str], seconds: float) -> None:
-    """Print what is there, what is missing, and what follows from it."""
-    for what, found in brings(settings):
-        print(f"{what}: {found}")
-    for part, why in left_out.items():
-        print(f"{part}: left out, {why}")
-    print(f"at most {seconds:.0f} s in all", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rehearse", action="store_true", help="tiny, on the CPU, without data")
     parser.add_argument("--seconds", type=float, default=float(sum(LIMITS.values())))
     parser.add_argument("--parts", nargs="+", choices=LIMITS, default=list(LIMITS))
-    parser.add_argument("--n-steps", type=int, default=800, help="of each method on images")
+    parser.add_argument("--n-steps", type=int, default=N_STEPS, help="of each method on images")
     for name, what in (
         ("images", "CIFAR-10, as cellflow.images.read takes it, with test images"),
         ("inception", "weights that `cellflow image weights` writes"),

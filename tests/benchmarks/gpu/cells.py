@@ -14,8 +14,9 @@ import torch
 from anndata import AnnData
 
 from tests.benchmarks import equal_w1
+from tests.benchmarks.gpu.carried import has
 from tests.benchmarks.gpu.results import Results, Row
-from tests.benchmarks.gpu.settings import Settings, has
+from tests.benchmarks.gpu.settings import Settings
 
 SEEDS = (0, 1, 2)
 

@@ -13,8 +13,11 @@ from tests.benchmarks.gpu.settings import Settings
 
 TESTS = Path(__file__).parents[2]
 
-#: What the files of such tests contain.
+#: What the files of such tests contain; those of the first have tests that need a GPU.
 _SIGNS = ("cuda.is_available", "import DEVICE")
+
+#: Processes: the tests are small, so most of their time is that of the CPU.
+_PROCESSES = 8
 
 
 def jobs(settings: Settings, results: Results) -> dict[str, Callable[[], Row]]:
@@ -23,9 +26,9 @@ def jobs(settings: Settings, results: Results) -> dict[str, Callable[[], Row]]:
 
 
 def find_files() -> list[Path]:
-    """Return the test files that have a use for a GPU."""
-    files = (path for path in TESTS.rglob("test_*.py"))
-    return sorted(path for path in files if any(sign in path.read_text() for sign in _SIGNS))
+    """Return the test files that have a use for a GPU, those that need it first."""
+    texts = {path: path.read_text() for path in sorted(TESTS.rglob("test_*.py"))}
+    return list(dict.fromkeys(path for sign in _SIGNS for path in texts if sign in texts[path]))
 
 
 def _run(settings: Settings, results: Results) -> Row:
@@ -35,7 +38,9 @@ def _run(settings: Settings, results: Results) -> Row:
         files = [path for path in files if path.name == "test_pixels.py"]
     os.environ["CELLFLOW_TEST_DEVICE"] = settings.device
     rows = _Rows(results)
-    code = pytest.main(["-n", "0", "-p", "no:cacheprovider", *map(str, files)], plugins=[rows])
+    n = 0 if settings.rehearse else min(_PROCESSES, os.cpu_count() or 1)
+    options = ["-n", str(n), "-p", "no:randomly", "-p", "no:cacheprovider"]
+    code = pytest.main([*options, *map(str, files)], plugins=[rows])
     if code:
         raise RuntimeError(f"pytest ended with code {int(code)}; {rows.counts}")
     return rows.counts

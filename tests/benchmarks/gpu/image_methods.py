@@ -60,7 +60,7 @@ FLOWS, DENOISERS = ("i-cfm", "ot-cfm", "sd-fm"), ("edm", "aot")
 #: Few evaluations first, which is where methods differ. The solver of the denoisers takes 7 and 35
 #: with 4 and 18 steps.
 QUICK, SLOW = ("euler:8", "euler:2", "euler:4"), ("euler:35", "euler:100", "dopri5")
-QUICK_HEUN, SLOW_HEUN = ("edm-heun:4", *QUICK), ("edm-heun:18", "euler:100", "dopri5")
+HEUN = ("edm-heun:4", "edm-heun:18")
 
 
 def jobs(settings: Settings, results: Results) -> dict[str, Callable[[], Row]]:
@@ -79,10 +79,8 @@ def _order() -> Iterator[tuple[str, ...]]:
     yield ("train", "mean-flow")
     yield from (("score", "mean-flow", by) for by in ("average:1", "average:2"))
     yield from (("train", name) for name in DENOISERS)
-    yield from (("score", name, by) for by in QUICK_HEUN for name in DENOISERS)
-    for by, heun in zip(SLOW, SLOW_HEUN, strict=True):
-        yield from (("score", name, by) for name in (*FLOWS, "oat-fm"))
-        yield from (("score", name, heun) for name in DENOISERS)
+    yield from (("score", name, by) for by in (*HEUN, *QUICK) for name in DENOISERS)
+    yield from (("score", name, by) for by in SLOW for name in (*FLOWS, "oat-fm", *DENOISERS))
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ class Study:
             if self.settings.rehearse
             else cf.images.read(self.settings.images, split="test")
         )
-        return self._row(test[: self._n])
+        return {**self._row(test[: self._n]), "of": "test images"}
 
     @property
     def _n(self) -> int:

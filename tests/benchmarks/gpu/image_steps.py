@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -16,8 +16,9 @@ from cellflow.images.space import space_for
 from cellflow.images.training_images import TrainingImages
 from cellflow.marginals import TimeAxis
 from cellflow.training import Callback, Trainer, fit_flow
+from tests.benchmarks.gpu.carried import has
 from tests.benchmarks.gpu.results import Results, Row
-from tests.benchmarks.gpu.settings import Settings, has
+from tests.benchmarks.gpu.settings import Settings
 from tests.benchmarks.gpu.torchcfm_images import TorchCFMStep
 from tests.benchmarks.image_step import make_recipe
 
@@ -43,8 +44,8 @@ class _Sizes:
     channels: int = 128
     multipliers: tuple[int, ...] = (1, 2, 2, 2)
     batch_size: int = 128
-    window: int = 30
-    repeats: int = 8
+    window: int = 20
+    repeats: int = 6
 
 
 FULL, TINY = _Sizes(), _Sizes(40, 8, 32, (1, 2), 8, 1, 2)
@@ -53,38 +54,74 @@ FULL, TINY = _Sizes(), _Sizes(40, 8, 32, (1, 2), 8, 1, 2)
 #: be a start for nothing.
 UNTIMED = 6
 
-#: Method of ours with its settings; name of theirs, and whether its pairs come from transport.
-PAIRS = (("sd-fm", {"semidiscrete_steps": 50}, "OT-CFM", True), ("i-cfm", {}, "I-CFM", False))
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Two trainings.
+
+    Attributes
+    ----------
+    method, changes, compile
+        Ours, its settings, and whether its net is compiled.
+    coupled
+        Whether theirs takes its pairs from transport.
+    """
+
+    method: str
+    changes: dict[str, Any]
+    compile: bool
+    coupled: bool
+
+    @property
+    def name(self) -> str:
+        """Name of the job."""
+        return f"{self.method}, {'compiled' if self.compile else 'not compiled'}"
+
+    @property
+    def theirs(self) -> str:
+        """Name of the other side."""
+        return "OT-CFM" if self.coupled else "I-CFM"
+
+
+#: Those of transport, then what compilation gives, then those without transport.
+_SD = ("sd-fm", {"semidiscrete_steps": 50})
+COMPARISONS = (
+    _Comparison(*_SD, compile=True, coupled=True),
+    _Comparison(*_SD, compile=False, coupled=True),
+    _Comparison("i-cfm", {}, compile=True, coupled=False),
+)
 
 
 def jobs(settings: Settings, results: Results) -> dict[str, Callable[[], Row]]:
-    """Return a job for each pair of trainings; without TorchCFM for ours alone."""
+    """Return a job for each comparison; without TorchCFM for ours alone."""
     compared = has("torchcfm")
+    # Compilers for the CPU are not everywhere, and slow.
+    asked = [replace(each, compile=each.compile and not settings.rehearse) for each in COMPARISONS]
     return {
-        f"{ours} beside {theirs}" if compared else ours: partial(
-            _measure, settings, ours, changes, coupled if compared else None
+        f"{each.name}, beside {each.theirs}" if compared else each.name: partial(
+            _measure, settings, each, compared=compared
         )
-        for ours, changes, theirs, coupled in PAIRS
+        for each in asked
     }
 
 
-def _measure(settings: Settings, name: str, changes: dict[str, Any], coupled: bool | None) -> Row:
-    """Time ours, compiled unless it is rehearsed, and theirs unless `coupled` is None."""
+def _measure(settings: Settings, asked: _Comparison, *, compared: bool) -> Row:
+    """Time ours, and theirs if it is `compared`."""
     sizes = TINY if settings.rehearse else FULL
     # Times do not depend on what the images show.
     shape = (sizes.n, sizes.side, sizes.side, 3)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     net = {"channels": sizes.channels, "multipliers": sizes.multipliers}
     options = {"batch_size": sizes.batch_size, "device": settings.device}
-    theirs = None if coupled is None else TorchCFMStep(pixels, coupled=coupled, **net, **options)
+    theirs = TorchCFMStep(pixels, coupled=asked.coupled, **net, **options) if compared else None
     turns = _Turns(theirs, sizes.window, sizes.repeats, **options)
     recipe = make_recipe(
         net={"kind": "unet", "attention": (sizes.side // 2,), **net},
-        compile=not settings.rehearse,
+        compile=asked.compile,
         batch_size=sizes.batch_size,
         n_steps=turns.n_steps,
     )
-    method = cf.method(name, sigma=0.0, **changes)
+    method = cf.method(asked.method, sigma=0.0, **asked.changes)
     data = cf.images.ImageSet(pixels)
     space = space_for(data, None, None, conditional=False, low_res=None)
     images = TrainingImages(space, data, None, flips=True, stored=method.coupling.looks_up_rows)

@@ -14,8 +14,9 @@ def summarise(results: Results, left_out: dict[str, str]) -> str:
     lines = ["| part | state |", "| --- | --- |"]
     lines += [f"| {part} | {state(results, part, left_out)} |" for part in LIMITS]
     for part, table in (("steps", _steps), ("methods", _methods), ("cells", _cells)):
-        done = [row for row in results.last(part).values() if row["status"] == "done"]
-        lines += ["", *table([row for row in done if row["job"] != WHOLE])]
+        last = results.last(part).values()
+        rows = [row for row in last if row["status"] == "done" and row["job"] != WHOLE]
+        lines += ["", *table(rows)] if rows else []
     return "\n".join(lines) + "\n"
 
 
