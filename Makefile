@@ -112,6 +112,7 @@ methods: $(VENV)/.base
 
 toys: $(VENV)/.base
 	$(BIN)/python scripts/measure_toys.py results/toys docs/images
+	$(BIN)/python scripts/measure_mean_flows.py results/mean-flows
 
 # Fates of docs/trust.md; the second needs CELLFLOW_DATA. With PEERS=/path/to/python, beside moscot and
 # CellRank in an environment of benchmarks/peers/requirements-moscot.txt.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -12,8 +14,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger("cellflow")
 
 
-#: Seconds after which the progress of work is shown.
-_DELAY = 2.0
+#: Seconds after which the progress of work is shown, and that of a part of shown work.
+_DELAY, _DELAY_INSIDE = 2.0, 0.5
+
+#: Bars that are not closed.
+_open: WeakSet[tqdm[Any]] = WeakSet()
 
 
 class _Console(logging.Handler):
@@ -34,21 +39,27 @@ def log_info(message: str) -> None:
     logger.info(message)
 
 
-def progress_bar(total: int, what: str, unit: str) -> tqdm[Any]:
+def progress_bar(total: int, what: str, unit: str, *, shown: bool = True) -> tqdm[Any]:
     """Return a progress bar on stderr of work that takes more than two seconds; close it after.
 
-    It is shown where messages of level INFO are.
+    It is shown where messages of level INFO are, unless `shown` is false. Many short parts may take
+    long, so the seconds of a bar inside another one count from the start of the outer one, and half
+    a second is enough.
     """
     from tqdm.auto import tqdm
 
-    return tqdm(
+    now = time.time()
+    first = min((bar.start_t for bar in _open if not bar.disable), default=now)
+    bar = tqdm(
         total=total,
         desc=what,
         unit=unit,
-        delay=_DELAY,
+        delay=max(_DELAY - (now - first), min(_DELAY, _DELAY_INSIDE)),
         leave=False,
-        disable=not logger.isEnabledFor(logging.INFO),
+        disable=not (shown and logger.isEnabledFor(logging.INFO)),
     )
+    _open.add(bar)
+    return bar
 
 
 def show(level: int, stream: Literal["stdout", "stderr"]) -> None:

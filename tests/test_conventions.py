@@ -45,6 +45,7 @@ ALIKE = {
     "layer": ("str | None", None),
     "kind": ("str", "auto"),
     "n_dims": ("int | None", None),
+    "condition_key": ("str", inspect.Parameter.empty),
     "condition_keys": ("str | Sequence[str]", ()),
     "label_key": ("str | None", None),
     "lineage_key": ("str | None", None),

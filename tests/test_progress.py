@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import cellflow as cf
+from cellflow._log import progress_bar
 from cellflow.representation import chunks
 
 
@@ -13,9 +14,20 @@ def at_once(monkeypatch):
     monkeypatch.setattr("cellflow._log._DELAY", 0.0)
 
 
-def test_the_couplings_of_a_fit_are_counted(course, quick, at_once, capsys):
-    cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=False)
-    assert "couple:" in capsys.readouterr().err
+@pytest.mark.parametrize("shown", [True, False])
+def test_the_couplings_of_a_fit_are_counted_unless_progress_is_off(
+    course, quick, at_once, capsys, shown
+):
+    cf.tl.fit(course, use_rep="X_pca", recipe=quick, progress=shown)
+    assert ("couple:" in capsys.readouterr().err) == shown
+
+
+def test_frames_of_an_animation_are_counted(fitted_course, at_once, capsys, tmp_path):
+    adata, flow = fitted_course
+    paths = cf.tl.trajectories(adata, flow, n_cells=3, times=2)
+    capsys.readouterr()
+    cf.pl.save(cf.pl.animate(adata, paths), tmp_path / "film.html")
+    assert "draw:" in capsys.readouterr().err
 
 
 def test_chunks_of_expression_are_counted(at_once, monkeypatch, capsys):
@@ -23,3 +35,18 @@ def test_chunks_of_expression_are_counted(at_once, monkeypatch, capsys):
     sums = list(chunks.map_chunks(np.ones((10, 3)), np.sum))
     assert sums == [12, 12, 6]
     assert "expression:" in capsys.readouterr().err
+
+
+def test_bars_inside_another_one_wait_less(monkeypatch):
+    monkeypatch.setattr("cellflow._log._DELAY", 100.0)
+    alone = progress_bar(1, "alone", "part")
+    alone.close()
+    with progress_bar(1, "whole", "part") as whole:
+        whole.start_t -= 60
+        with progress_bar(1, "inside", "part") as inside:
+            assert inside.delay == pytest.approx(40, abs=5)
+        whole.start_t -= 60
+        with progress_bar(1, "inside", "part") as inside:
+            assert inside.delay == 0.5
+    with progress_bar(1, "after", "part") as after:
+        assert after.delay == alone.delay == 100

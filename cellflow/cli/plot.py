@@ -269,6 +269,26 @@ def gene_trends(table: Path, genes: tuple[str, ...], **given: Any) -> None:
 
 
 @plot.command()
+@click.argument("table", type=options.PATH)
+@options.figure
+@click.option(
+    "--condition",
+    "conditions",
+    metavar="NAME",
+    multiple=True,
+    panel=options.DATA,
+    help="Condition to draw; repeatable. [default: the first 12]",
+)
+@options.force
+@options.run_options
+def compare(table: Path, conditions: tuple[str, ...], **given: Any) -> None:
+    """Draw the comparison in TABLE, which cellflow compare wrote, one panel per condition."""
+    from cellflow.io import read_table
+
+    write_figure("compare", partial(read_table, table), conditions=conditions or None, **given)
+
+
+@plot.command()
 @options.course
 @options.figure
 @options.time_key

@@ -16,8 +16,8 @@ TABLES = {".csv": ",", ".tsv": "\t"}
 
 #: Columns of names, which are read as text even if a name is 1 or NA.
 _NAMES = (
-    "gene", "gene_id", "group", "groups", "note", "regulator", "regulator_id", "source", "target",
-    "target_id",
+    "condition", "gene", "gene_id", "group", "groups", "note", "reference", "regulator",
+    "regulator_id", "source", "target", "target_id",
 )  # fmt: skip
 
 

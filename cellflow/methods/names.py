@@ -69,6 +69,20 @@ RANKINGS = {
     "jacobian": "effect of the level of one gene on the change of another",
 }
 
+#: What `tl.compare` compares between conditions.
+COMPARISONS = {
+    "populations": "distance between the populations at each time, and when they part",
+    "fates": "mean probability of each fate, or share of each group",
+    "genes": "mean expression of each gene",
+    "growth": "mean growth rate of cells",
+}
+
+#: Distances between populations that `tl.compare` tests.
+POPULATION_DISTANCES = {
+    "energy": "energy distance, which any difference between the populations raises",
+    "means": "squared distance of the means, for shifts of whole populations",
+}
+
 #: Evidence of the growth of a population between two times, for couplings that change mass.
 GROWTH_EVIDENCE = {
     "relative": "numbers of cells are not used, the total mass stays the same",

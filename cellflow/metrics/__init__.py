@@ -18,6 +18,7 @@ from cellflow.metrics.distances import (
     var_ratio,
     wasserstein,
 )
+from cellflow.metrics.permutation import permutation_test, split_distances
 from cellflow.metrics.replicates import OTHERS, OTHERS_SHIFTED, replicate_distance
 
 __all__ = [
@@ -35,7 +36,9 @@ __all__ = [
     "mean_error",
     "midpoint",
     "mmd",
+    "permutation_test",
     "replicate_distance",
+    "split_distances",
     "var_ratio",
     "wasserstein",
 ]

@@ -6,6 +6,7 @@ Each function takes `ax` and `show`, and returns its Axes. `save` writes them to
 from cellflow.pl._animate import animate
 from cellflow.pl._benchmark import benchmark
 from cellflow.pl._canvas import save
+from cellflow.pl._compare import compare
 from cellflow.pl._fates import fates
 from cellflow.pl._gene_trends import gene_trends
 from cellflow.pl._growth import growth
@@ -21,6 +22,7 @@ from cellflow.pl._velocity import velocity_grid, velocity_quiver, velocity_strea
 __all__ = [
     "animate",
     "benchmark",
+    "compare",
     "fates",
     "gene_trends",
     "growth",

@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot as plt
-from matplotlib.animation import FuncAnimation, writers
+from matplotlib.animation import FuncAnimation, HTMLWriter, writers
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PathCollection
@@ -19,6 +19,7 @@ from matplotlib.colors import Normalize
 
 from cellflow._errors import InputError
 from cellflow._files import atomic_file, check_ending
+from cellflow._log import progress_bar
 
 #: Endings of figures, those that are listed first.
 FIGURES = (".png", ".pdf", ".svg")
@@ -37,6 +38,9 @@ _TIMES = "viridis"
 #: Letters of the smallest size per inch, and height of a line of them in inches.
 _LETTERS, _LINE = 17, 0.16
 
+#: Panels in a row.
+PANELS_ACROSS = 3
+
 #: Letters in a line of a legend beside the axes, which would become narrow.
 LETTERS_OF_LEGEND = 22
 
@@ -46,6 +50,41 @@ def canvas(ax: Axes | None, size: tuple[float, float] = (6.0, 4.6)) -> Axes:
     if ax is not None:
         return ax
     return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def make_panels(
+    count: int, ax: Axes | Sequence[Axes] | None, *, per: str, size: tuple[float, float]
+) -> list[Axes]:
+    """Return the given axes, or new ones on a new figure, three in a row.
+
+    Parameters
+    ----------
+    count
+        Number of panels.
+    ax
+        Axes to draw on.
+    per
+        What each panel shows, for messages.
+    size
+        Width and height of a panel in inches.
+
+    Raises
+    ------
+    InputError
+        If the number of given axes differs.
+    """
+    if ax is None:
+        across = min(PANELS_ACROSS, count)
+        down = -(-count // across)
+        whole = (size[0] * across + 0.8, size[1] * down)
+        made = plt.subplots(down, across, figsize=whole, layout="constrained", squeeze=False)[1]
+        for spare in made.ravel()[count:]:
+            spare.set_axis_off()
+        return list(made.ravel()[:count])
+    given = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax, dtype=object)))
+    if len(given) != count:
+        raise InputError(f"ax must have one Axes per {per}: {count}, got {len(given)}")
+    return given
 
 
 def note_cautions(ax: Axes, cautions: Sequence[str], *, grow: bool = True) -> None:
@@ -136,13 +175,21 @@ def check_animation(path: Path) -> None:
 
 
 def _save_animation(animation: FuncAnimation, path: Path) -> None:
-    writer = ANIMATIONS[path.suffix]
+    writer: str | HTMLWriter = ANIMATIONS[path.suffix]
     if writer == "html":
-        # Embed all frames, whatever their number.
-        with mpl.rc_context({"animation.embed_limit": np.inf}):
-            path.write_text(animation.to_jshtml(), encoding="utf-8")
-    else:
-        animation.save(path, writer=writer, dpi=110)
+        speed = 1000 / animation._interval  # type: ignore[attr-defined]
+        writer = HTMLWriter(fps=speed, embed_frames=True, default_mode="loop")
+
+    def count(_done: int, total: int) -> None:
+        bar.total = total
+        bar.update()
+
+    # An HTML page has all frames, whatever their number.
+    with (
+        progress_bar(0, "draw", "frame") as bar,
+        mpl.rc_context({"animation.embed_limit": np.inf}),
+    ):
+        animation.save(path, writer=writer, dpi=110, progress_callback=count)
     plt.close(animation._fig)  # type: ignore[attr-defined]
 
 

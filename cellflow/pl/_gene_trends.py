@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from cellflow._checks import check_choice, check_columns
 from cellflow._errors import InputError
 from cellflow.io import plural_unit
-from cellflow.pl._canvas import add_legend_outside, finish
+from cellflow.pl._canvas import PANELS_ACROSS, add_legend_outside, finish, make_panels
 from cellflow.pl._colours import default_colours, group_colours
 from cellflow.pl._stored_colours import read_colour
 
 _NEEDED = ("gene", "group", "time", "mean", "low", "high", "observed")
 
-#: Panels per row, and the size of a panel in inches.
-_ACROSS, _PANEL = 3, (3.4, 2.6)
+#: Size of a panel in inches.
+_PANEL = (3.4, 2.6)
 
 
 def gene_trends(
@@ -71,7 +69,7 @@ def gene_trends(
         names = [name if name in known else shown.get(name, name) for name in names]
     for name in names:
         check_choice(name, known, "gene")
-    panels = _panels(len(names), ax)
+    panels = make_panels(len(names), ax, per="gene", size=_PANEL)
     groups = [str(name) for name in trends["group"].unique()]
     colours = default_colours(groups)
     if "color" in trends:
@@ -93,7 +91,7 @@ def gene_trends(
     scale = f" ({trends['scale'].iloc[0]})" if "scale" in trends else ""
     panels[0].set_ylabel(f"expression{scale}")
     if len(groups) > 1:
-        last = panels[min(_ACROSS, len(panels)) - 1]
+        last = panels[min(PANELS_ACROSS, len(panels)) - 1]
         add_legend_outside(last, "")
     finish(panels[0], show=show)
     return panels
@@ -104,18 +102,3 @@ def _draw(ax: Axes, part: pd.DataFrame, colour: str, label: str) -> None:
     ax.plot(part["time"], part["mean"], color=colour, linewidth=1.6, label=label)
     seen = part[part["observed"].to_numpy(dtype=bool)]
     ax.plot(seen["time"], seen["mean"], "o", color=colour, markersize=3.5)
-
-
-def _panels(count: int, ax: Axes | Sequence[Axes] | None) -> list[Axes]:
-    if ax is None:
-        across = min(_ACROSS, count)
-        down = -(-count // across)
-        size = (_PANEL[0] * across + 0.8, _PANEL[1] * down)
-        made = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)[1]
-        for spare in made.ravel()[count:]:
-            spare.set_axis_off()
-        return list(made.ravel()[:count])
-    given = [ax] if isinstance(ax, Axes) else list(np.ravel(np.asarray(ax, dtype=object)))
-    if len(given) != count:
-        raise InputError(f"ax must have one Axes per gene: {count}, got {len(given)}")
-    return given

@@ -32,15 +32,16 @@ def embed(
 ) -> AnnData | None:
     """Compute the representation that flows are fitted in.
 
-    Counts are normalised to the median depth, log1p-transformed, reduced to the 2,000 most
-    variable genes if there are more, and projected on their principal components, all by
-    scanpy. Expression on another scale is brought to a logarithmic scale first (see `kind`), so
-    that cells have much the same neighbours on each scale that their counts are stored on.
+    Counts are normalised to the median depth, log1p-transformed, and reduced to the 2,000 most
+    variable genes if there are more, all by scanpy, and projected on their principal components,
+    which equal scanpy's. Expression on another scale is brought to a logarithmic scale first (see
+    `kind`), so that cells have much the same neighbours on each scale that their counts are stored
+    on.
 
     Expression may stay on disk: in `adata` backed by a file (`anndata.read_h5ad(..., backed="r")`),
     in a layer or `X` that is an on-disk array, or in a Dask array. Dask arrays, and expression of
     more than 1 GB, are processed in chunks of some thousand cells, one Dask thread each; components
-    are then computed from the gene covariance summed over chunks, equal up to their signs.
+    are then computed from the gene covariance summed over chunks, equal up to rounding.
 
     Parameters
     ----------

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 from scipy.special import expit
+from scipy.stats import rankdata
 
 from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
@@ -25,15 +26,16 @@ from cellflow._keys import (
 )
 from cellflow._log import log_info
 from cellflow.io import GeneNames, detect_unit
+from cellflow.io.matrices import Matrix
 from cellflow.io.time_labels import DAYS, unit_of_name
+from cellflow.representation.chunks import map_chunks, moments, open_expression
 from cellflow.representation.expression import (
     check_unique_genes,
     describe_raw,
     gene_table,
-    read_expression,
     stored_expression,
 )
-from cellflow.representation.scales import to_log_scale
+from cellflow.representation.scales import ExpressionScale, decoded_scale
 
 #: Smallest fraction of a gene set that must be in the data.
 MIN_SHARE = 0.3
@@ -91,6 +93,7 @@ def growth(
 
     A logistic function turns the score of a gene set into a rate. The growth rate is the birth rate
     minus the death rate: after a time `dt` a cell has `exp(growth * dt)` descendants on average.
+    Expression may stay on disk, as for `pp.embed`.
 
     Parameters
     ----------
@@ -177,11 +180,15 @@ def growth(
     species = _species(names, species)
     more = describe_raw(adata, layer)
     dividing, dying = _gene_sets(names, species, proliferation, apoptosis, more)
-    work = _log_expression(adata, layer)
-    dividing, dying = (_choose_genes(work, names, genes) for genes in (dividing, dying))
-    scores = {PROLIFERATION: _score(work, dividing), APOPTOSIS: _score(work, dying)}
-    births = _rate(scores[PROLIFERATION], birth, BIRTH_RISE)
-    deaths = _rate(scores[APOPTOSIS], death, DEATH_RISE)
+    check_unique_genes(gene_table(adata, layer).index)
+    x = open_expression(adata, layer)
+    scale = decoded_scale(adata, x)
+    _, mean, _ = moments(x, scale.to_log)
+    dividing, dying = (_choose_genes(mean, names, genes) for genes in (dividing, dying))
+    proliferation_score, apoptosis_score = _score(x, scale, mean, dividing, dying)
+    scores = {PROLIFERATION: proliferation_score, APOPTOSIS: apoptosis_score}
+    births = _rate(proliferation_score, birth, BIRTH_RISE)
+    deaths = _rate(apoptosis_score, death, DEATH_RISE)
     adata = adata.copy() if copy else adata
     adata.obs = adata.obs.assign(**scores, **{key_added: (births - deaths) * days})
     entry = {
@@ -309,11 +316,10 @@ def _look_up(names: GeneNames, given: Sequence[str] | None, ours: list[tuple[str
     return GeneSet(tuple(found), tuple(missing), tuple(found.values()))
 
 
-def _choose_genes(work: AnnData, names: GeneNames, genes: GeneSet) -> GeneSet:
+def _choose_genes(mean: np.ndarray, names: GeneNames, genes: GeneSet) -> GeneSet:
     """Return the set with one gene for each symbol: that of the highest mean expression."""
     if not any(len(columns) > 1 for columns in genes.columns):
         return genes
-    mean = np.asarray(work.X.mean(axis=0)).ravel()
     columns = [max(each, key=mean.__getitem__) for each in genes.columns]
     shared = [
         f"{gene} ({names.ids[column]})"
@@ -341,30 +347,37 @@ def _check_share(genes: GeneSet, what: str, species: str, names: GeneNames, more
         )
 
 
-def _log_expression(adata: AnnData, layer: str | None) -> AnnData:
-    """Return expression on a logarithmic scale, float64, with gene names."""
-    genes = gene_table(adata, layer).index
-    check_unique_genes(genes)
-    x = to_log_scale(adata, read_expression(adata, layer))
-    return AnnData(x.astype(np.float64), var=pd.DataFrame(index=genes))
+def _score(x: Matrix, scale: ExpressionScale, mean: np.ndarray, *sets: GeneSet) -> list[np.ndarray]:
+    """Return the scores of each set, shape (n,).
+
+    A score is linear in the expression, so one pass over the cells serves all sets.
+    """
+    weights = np.column_stack([_weights_of_genes(mean, genes) for genes in sets])
+    product = functools.partial(_weigh, scale=scale, weights=weights)
+    return list(np.concatenate(list(map_chunks(x, product))).T)
 
 
-def _score(work: AnnData, genes: GeneSet) -> np.ndarray:
-    """Return mean expression of the genes minus that of genes of similar expression, (n,)."""
-    import scanpy as sc
+def _weigh(x: Matrix, scale: ExpressionScale, weights: np.ndarray) -> np.ndarray:
+    return np.asarray(scale.to_log(x) @ weights)
 
+
+def _weights_of_genes(mean: np.ndarray, genes: GeneSet) -> np.ndarray:
+    """Return weights of genes (g,) in the mean of a set minus that of genes of similar expression.
+
+    As by scanpy's `score_genes`, with all genes of the bins of the set as controls.
+    """
+    weights = np.zeros(len(mean))
     if not genes.found:
-        return np.zeros(work.n_obs)
-    ids = list({work.var_names[column]: None for columns in genes.columns for column in columns})
-    n_bins = int(np.clip(work.n_vars // _BIN_SIZE, 2, 25))
-    try:
-        # All genes as controls: nothing is drawn, and numpy's global seed is untouched.
-        sc.tl.score_genes(work, ids, ctrl_size=work.n_vars, n_bins=n_bins, random_state=None)
-    except RuntimeError as error:
-        raise InputError(
-            f"no other genes have an expression similar to {format_list(genes.found)}"
-        ) from error
-    return work.obs["score"].to_numpy(dtype=np.float64)
+        return weights
+    chosen = np.zeros(len(mean), dtype=bool)
+    chosen[[column for columns in genes.columns for column in columns]] = True
+    n_bins = int(np.clip(len(mean) // _BIN_SIZE, 2, 25))
+    bins = (rankdata(mean, method="min") // round(len(mean) / (n_bins - 1))).astype(np.int64)
+    controls = np.isin(bins, bins[chosen]) & ~chosen
+    if not controls.any():
+        raise InputError(f"no other genes have an expression similar to {format_list(genes.found)}")
+    weights[chosen], weights[controls] = 1 / chosen.sum(), -1 / controls.sum()
+    return weights
 
 
 def _rate(score: np.ndarray, limits: tuple[float, float], rise: tuple[float, float]) -> np.ndarray:

@@ -22,7 +22,7 @@ from cellflow.representation.expression import read_expression, stored_expressio
 WHOLE = 10**9
 
 #: Rows of a chunk in memory; values of a chunk that Dask reads, counted as dense.
-_ROWS, _VALUES = 65_536, 2**21
+_ROWS, _VALUES = 8_192, 2**21
 
 #: Smallest number of rows of a chunk that Dask reads.
 _FEWEST = 1024
@@ -133,6 +133,24 @@ def map_chunks(x: Matrix, function: Callable[[Matrix], Any]) -> Iterator[Any]:
             bar.update(sum(x.chunks[0][some]))
 
 
+def replace_values(x: Matrix, function: Callable[[Matrix], Matrix]) -> Matrix:
+    """Return a matrix with other values, float64, by a function of rows that stores the same ones.
+
+    In memory it takes chunks of rows in turn, so that what the function holds meanwhile is small.
+    """
+    if is_dask(x) or x.shape[0] <= _rows(x):
+        return function(x)
+    x = sparse.csr_matrix(x) if sparse.issparse(x) else x
+    values, start = np.empty(x.nnz if sparse.issparse(x) else x.shape), 0
+    for part in map_chunks(x, function):
+        found = part.data if sparse.issparse(part) else part
+        values[start : start + len(found)] = found
+        start += len(found)
+    if not sparse.issparse(x):
+        return values
+    return sparse.csr_matrix((values, x.indices.copy(), x.indptr.copy()), x.shape)
+
+
 def moments(x: Matrix, function: Callable[[Matrix], Matrix] | None = None) -> Moments:
     """Return row count, and mean and variance of each column, of `x` or of `function(x)`."""
     return reduce(_combine_moments, map_chunks(x, _ChunkMoments(function)))
@@ -163,10 +181,33 @@ def _combine_moments(one: Moments, other: Moments) -> Moments:
 
 
 def principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) -> np.ndarray:
-    """Return loadings (g, d) of (x - mean) / scale, from the covariance summed over chunks.
+    """Return loadings (g, d) of (x - mean) / scale, the largest entry of each column positive.
 
-    The sign is chosen so that the largest entry of each column is positive.
+    They are eigenvectors of the covariance. In memory, it is multiplied by as many vectors as
+    ARPACK asks for; that of chunks is summed over them, since each pass reads the file.
     """
+    axes = (_axes_of_chunks if is_dask(x) else _axes_in_memory)(x, mean, scale, n_dims)
+    largest = axes[np.abs(axes).argmax(axis=0), np.arange(n_dims)]
+    return np.ascontiguousarray(axes * np.sign(largest))
+
+
+def _axes_in_memory(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) -> np.ndarray:
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    centre = mean / scale
+
+    def multiply(vector: np.ndarray) -> np.ndarray:
+        along = x @ (vector / scale) - centre @ vector
+        return np.asarray((x.T @ along) / scale - centre * along.sum())
+
+    n_genes = x.shape[1]
+    covariance = LinearOperator((n_genes, n_genes), multiply, dtype=np.float64)
+    start = np.random.default_rng(0).uniform(-1, 1, n_genes)
+    _, axes = eigsh(covariance, n_dims, v0=start)
+    return np.asarray(axes[:, ::-1])
+
+
+def _axes_of_chunks(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) -> np.ndarray:
     from scipy.linalg import eigh
 
     products = np.zeros((x.shape[1], x.shape[1]))
@@ -183,9 +224,7 @@ def principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) 
     wanted = (last - n_dims + 1, last)
     # The transpose of the symmetric matrix is in the memory order of LAPACK.
     _, axes = eigh(products.T, subset_by_index=wanted, overwrite_a=True)
-    axes = axes[:, ::-1]
-    largest = axes[np.abs(axes).argmax(axis=0), np.arange(n_dims)]
-    return np.ascontiguousarray(axes * np.sign(largest))
+    return np.asarray(axes[:, ::-1])
 
 
 def _products(x: Matrix) -> np.ndarray:

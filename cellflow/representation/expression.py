@@ -176,6 +176,11 @@ def compute_depths(x: Matrix) -> np.ndarray:
     return np.asarray(x.sum(axis=1, dtype=np.float64)).ravel()
 
 
+def take_columns(x: Matrix, columns: np.ndarray) -> Matrix:
+    """Return some columns of a matrix, not a copy if they are all of it in order."""
+    return x if np.array_equal(columns, np.arange(x.shape[1])) else x[:, columns]
+
+
 def find_genes(adata: AnnData, layer: str | None, genes: tuple[str, ...]) -> np.ndarray:
     """Return the columns of the named genes in `X`, a layer or `raw`, in that order.
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from anndata import AnnData
-from scipy import sparse
 
 from cellflow._checks import check_finite
 from cellflow._errors import CellflowWarning, InputError
@@ -16,7 +15,6 @@ from cellflow._log import log_info
 from cellflow.io.matrices import Matrix, read_numbers
 from cellflow.representation.chunks import (
     Moments,
-    is_dask,
     map_chunks,
     moments,
     open_expression,
@@ -32,6 +30,7 @@ from cellflow.representation.expression import (
     list_layers,
     read_embedding,
     stored_expression,
+    take_columns,
 )
 from cellflow.representation.kinds import PANEL, detect_kind, has_counts, resolve_kind
 from cellflow.representation.representation import LinearMap, Representation
@@ -99,7 +98,7 @@ def _fit_expression(
         x = x[seen.depth != 0]
     stored, x = x, scale.to_log(x)
     genes = _select_genes(x, log_scale=kind != "other")
-    x = x[:, genes]
+    x = take_columns(x, genes)
     _, mean, variance = moments(x)
     # Sums of equal numbers may differ in their last digits.
     if not (variance > CONSTANT * (1 + mean**2)).any():
@@ -110,10 +109,10 @@ def _fit_expression(
         genes=tuple(names[genes]),
         mean=mean,
         scale=spread,
-        loadings=_principal_axes(x, mean, spread, n_dims),
+        loadings=principal_axes(x, mean, spread, n_dims),
     )
     if scale.log_base:
-        linear = _decode_to(stored[:, genes], x, linear)
+        linear = _decode_to(take_columns(stored, genes), x, linear)
     fitted = replace(
         _make_unwhitened(kind, settings.layer or "", linear, n_dims),
         log_base=scale.log_base,
@@ -259,18 +258,6 @@ def _select_by_variance(variance: np.ndarray) -> np.ndarray:
     if high <= _SCALED * low:
         return varying
     return np.sort(np.argsort(-variance, kind="stable")[:MAX_GENES])
-
-
-def _principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) -> np.ndarray:
-    """Return loadings (g, d) of the scaled matrix, by scanpy if it is in memory."""
-    if is_dask(x):
-        return principal_axes(x, mean, scale, n_dims)
-    import scanpy as sc
-
-    scaled = x @ sparse.diags(1 / scale) if sparse.issparse(x) else x / scale
-    work = AnnData(scaled)
-    sc.pp.pca(work, n_comps=n_dims, random_state=0, dtype="float64")
-    return np.asarray(work.varm["PCs"], dtype=np.float64)
 
 
 def _read_loadings(adata: AnnData, key: str, values: np.ndarray, n_dims: int) -> LinearMap | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from cellflow.representation.expression import (
     compute_depths,
     find_genes,
     read_embedding,
+    take_columns,
 )
 from cellflow.representation.kinds import detect_kind
 from cellflow.representation.scales import change_unit, fit_scale, log_normalise
@@ -154,9 +156,13 @@ class Representation:
         """Return the input of the components, and the function that computes them."""
         if self.kind == "obsm":
             return read_embedding(adata, self.source)[:, : self.n_dims], as_float64
-        linear = self.require_linear()
-        x = self.log_expression(adata, linear.genes)
-        return change_unit(x, self.log_base, self.unit) if self.log_base else x, linear.encode
+        x, to_log = self._log_scale(adata, self.require_linear().genes)
+        return x, functools.partial(self._encode, to_log=to_log)
+
+    def _encode(self, x: Matrix, to_log: Callable[[Matrix], Matrix]) -> np.ndarray:
+        x = to_log(x)
+        x = change_unit(x, self.log_base, self.unit) if self.log_base else x
+        return self.require_linear().encode(x)
 
     def log_expression(self, adata: AnnData, genes: tuple[str, ...]) -> Matrix:
         """Return the expression of genes, shape (n, g), on the scale that decoding returns.
@@ -166,14 +172,23 @@ class Representation:
         InputError
             If genes are missing, or the expression is on another scale than fitted to.
         """
+        x, to_log = self._log_scale(adata, genes)
+        return to_log(x)
+
+    def _log_scale(
+        self, adata: AnnData, genes: tuple[str, ...]
+    ) -> tuple[Matrix, Callable[[Matrix], Matrix]]:
+        """Return the stored expression, and the function that makes `log_expression` of cells."""
         x = open_expression(adata, self.layer)
         columns = find_genes(adata, self.layer, genes)
-        if not (self.target_sum or self.log_base):
-            return x[:, columns]
-        self._check_scale(adata, x)
-        if self.log_base:
-            return x[:, columns]
-        return log_normalise(x, self.target_sum, columns, self._units_of(genes, x, columns))
+        if self.target_sum or self.log_base:
+            self._check_scale(adata, x)
+        if not self.target_sum:
+            return x, functools.partial(take_columns, columns=columns)
+        units = self._units_of(genes, x, columns)
+        return x, functools.partial(
+            log_normalise, target_sum=self.target_sum, columns=columns, gene_units=units
+        )
 
     def _units_of(
         self, genes: tuple[str, ...], x: Matrix, columns: np.ndarray

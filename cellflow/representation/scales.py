@@ -13,8 +13,8 @@ from scipy import sparse
 from cellflow._errors import InputError
 from cellflow._log import log_info
 from cellflow.io.matrices import Matrix
-from cellflow.representation.chunks import is_dask, map_chunks
-from cellflow.representation.expression import compute_depths
+from cellflow.representation.chunks import is_dask, map_chunks, replace_values
+from cellflow.representation.expression import compute_depths, take_columns
 from cellflow.representation.kinds import (
     WHOLE_SHARE,
     are_multiples,
@@ -63,10 +63,14 @@ class ExpressionScale:
     def to_log(self, x: Matrix) -> Matrix:
         """Return expression (n, g) on a logarithmic scale; `x` itself if it stays as it is."""
         if self.log_base:
-            return change_unit(x, self.log_base, self.unit)
-        if self.target_sum:
-            return log_normalise(x, self.target_sum, gene_units=self.gene_units)
-        return x
+            change = functools.partial(change_unit, base=self.log_base, unit=self.unit)
+        elif self.target_sum:
+            change = functools.partial(
+                log_normalise, target_sum=self.target_sum, gene_units=self.gene_units
+            )
+        else:
+            return x
+        return replace_values(x, change)
 
 
 def fit_scale(x: Matrix, kind: str, depth: np.ndarray) -> ExpressionScale:
@@ -109,17 +113,23 @@ def fit_scale(x: Matrix, kind: str, depth: np.ndarray) -> ExpressionScale:
     return ExpressionScale(kind, target_sum=median, gene_units=_gene_units(part, median))
 
 
-def to_log_scale(adata: AnnData, x: Matrix) -> Matrix:
-    """Return expression in memory, (n, g), on the logarithmic scale of decoded expression.
+def decoded_scale(adata: AnnData, x: Matrix) -> ExpressionScale:
+    """Return the scale that brings expression (n, g) to that of decoded expression.
 
-    It is that of the values if they are on one, else that of `pp.embed`.
+    It leaves values on a logarithmic scale as they are, and is that of `pp.embed` for others.
     """
-    kind, depth = detect_kind(adata, x), compute_depths(x)
+    kind = detect_kind(adata, x)
+    depth = np.concatenate(list(map_chunks(x, compute_depths)))
     if kind == "linear":
         log_info("expression is on a linear scale: it is normalised and log-transformed")
     if kind == "normalised" or (kind == "counts" and not depth.any()):
-        return x
-    return fit_scale(x, kind, depth).to_log(x)
+        return ExpressionScale("normalised")
+    return fit_scale(x, kind, depth)
+
+
+def to_log_scale(adata: AnnData, x: Matrix) -> Matrix:
+    """Return expression in memory, (n, g), on the logarithmic scale of decoded expression."""
+    return decoded_scale(adata, x).to_log(x)
 
 
 @cpu_threads(None)
@@ -151,7 +161,7 @@ def log_normalise(
         # Fitting already warns about empty cells.
         warnings.filterwarnings("ignore", message="Some cells have zero counts")
         sc.pp.normalize_total(work, target_sum=target_sum)
-    x = work.X if columns is None else work.X[:, columns]
+    x = work.X if columns is None else take_columns(work.X, columns)
     work = AnnData(x if gene_units is None else _divide_genes(x, gene_units))
     sc.pp.log1p(work)
     return work.X

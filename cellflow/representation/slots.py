@@ -38,8 +38,9 @@ _ARRAYS = (
 
 def write_slots(adata: AnnData, fitted: Representation, key: str) -> None:
     """Write points to `obsm[key]` (float32) and the map to `uns`."""
+    points = fitted.points(adata)
     # Points of an embedding may be that array itself; two keys need two arrays.
-    adata.obsm[key] = np.array(fitted.points(adata))
+    adata.obsm[key] = points.copy() if fitted.kind == "obsm" else points
     write_map(adata, fitted, key)
 
 

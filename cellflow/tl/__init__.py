@@ -5,11 +5,13 @@
 - Follow descent: `fates`, `ancestors`, `descendants`, `transitions`; hand it on: `to_cellrank`.
 - Velocity and genes: `velocity`, `gene_trends`, `drivers`, `growth`.
 - Place and trust cells: `pseudotime`, `landscape`, `uncertainty`.
+- Compare conditions: `compare`.
 - Evaluate: `holdout`, `benchmark`; group by group: `regions`.
 """
 
 from cellflow.tl._benchmark import benchmark
 from cellflow.tl._cellrank import to_cellrank
+from cellflow.tl._compare import compare
 from cellflow.tl._drivers import drivers
 from cellflow.tl._fates import fates
 from cellflow.tl._finetune import finetune
@@ -31,6 +33,7 @@ from cellflow.tl._velocity import velocity
 __all__ = [
     "ancestors",
     "benchmark",
+    "compare",
     "descendants",
     "drivers",
     "fates",

@@ -12,14 +12,19 @@ from scipy import sparse
 
 from cellflow._errors import InputError
 from cellflow._keys import TIME_POINT
-from cellflow._log import log_info
+from cellflow._log import log_info, progress_bar
+from cellflow._random import RNG, resolve_seed, torch_generator
 from cellflow.flow import Flow
 from cellflow.io import name_time_point
 from cellflow.tl._time_course import TimeCourse
 from cellflow.transport import Plan, distances, entropic_plan, exact_plan
+from cellflow.transport.random_blocks import random_blocks
 
 #: Entries of a soft coupling under this share of the largest of their row are left out.
 _LEAST = 1e-3
+
+#: Largest number of cells per side of a plan.
+_BLOCK_SIZE = 2_000
 
 
 def to_cellrank(
@@ -29,6 +34,7 @@ def to_cellrank(
     epsilon: float = 0.05,
     time_key: str | None = None,
     key_added: str = TIME_POINT,
+    rng: RNG = 0,
 ) -> dict[tuple[float, float], AnnData]:
     """Couple the cells of consecutive times along a flow, in the format of CellRank.
 
@@ -51,13 +57,16 @@ def to_cellrank(
         Column of `obs` with the times; None uses the column that the flow was fitted to.
     key_added
         Column of `obs` with the times as categories, by which CellRank looks couplings up.
+    rng
+        Seed or generator of the blocks that more than 2,000 cells of a time are coupled in.
 
     Returns
     -------
     A sparse coupling for each pair of consecutive times, keyed by their elapsed times: an AnnData
     with `X` of float64, cells of the earlier time as `obs` and those of the later as `var`. Its
     entries are masses that sum to one. Rows sum to the share of descendants that the flow gives a
-    cell (equal if mass is conserved), columns to equal shares of what their label receives. Rows of
+    cell (equal if mass is conserved), columns to equal shares of what their label receives (above
+    2,000 cells of a time: what their block receives). Rows of
     cells whose label is not at the later time are empty, and their number is reported. CellRank
     scales rows to one. Written is:
 
@@ -73,8 +82,9 @@ def to_cellrank(
     Notes
     -----
     `cellrank.kernels.RealTimeKernel(adata, time_key="cellflow_time_point", couplings=...)` takes
-    the result (Weiler et al. 2024, Nat. Methods 21:1196). Memory is that of a dense plan, 40 bytes
-    an entry: 8,000 cells per side take 2.5 GB.
+    the result (Weiler et al. 2024, Nat. Methods 21:1196). Above 2,000 cells of a time, the cells of
+    both times are split at random into blocks, and coupled within them: time and memory grow with
+    the number of cells, not with its square.
 
     Examples
     --------
@@ -94,12 +104,18 @@ def to_cellrank(
     times = course.time_points.times
     for time in times:
         flow.axis.to_flow(time)
-    couplings = {pair: _couple(course, pair, epsilon) for pair in pairwise(times)}
+    couplings, generator = {}, torch_generator(resolve_seed(rng))
+    with progress_bar(len(times) - 1, "couple", "interval") as bar:
+        for pair in pairwise(times):
+            couplings[pair] = _couple(course, pair, epsilon, generator)
+            bar.update()
     adata.obs[key_added] = pd.Categorical(course.elapsed, categories=times, ordered=True)
     return couplings
 
 
-def _couple(course: TimeCourse, pair: tuple[float, float], epsilon: float) -> AnnData:
+def _couple(
+    course: TimeCourse, pair: tuple[float, float], epsilon: float, generator: torch.Generator
+) -> AnnData:
     """Couple the cells of two times."""
     before, after = (course.rows_at(time) for time in pair)
     cells = course.cells[torch.as_tensor(before)]
@@ -109,7 +125,12 @@ def _couple(course: TimeCourse, pair: tuple[float, float], epsilon: float) -> An
     blocks = course.label_blocks(before, after)
     _check_blocks(course, blocks, pair, len(before))
     arrivals = course.append_conditions(pushed.end.double().cpu().numpy(), before)
-    plan = _couple_blocks(blocks, arrivals, course.append_conditions(there, after), masses, epsilon)
+    parts = [
+        (rows[some], columns[others])
+        for rows, columns in blocks
+        for some, others in random_blocks(len(rows), len(columns), _BLOCK_SIZE, generator)
+    ]
+    plan = _couple_blocks(parts, arrivals, course.append_conditions(there, after), masses, epsilon)
     matrix = sparse.csr_matrix(
         (plan.mass, (plan.rows, plan.columns)), shape=(len(before), len(after))
     )

@@ -12,6 +12,7 @@ import torch
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
+from cellflow._log import progress_bar
 from cellflow._random import torch_generator
 from cellflow.couplings import (
     bridge_transitions,
@@ -58,7 +59,11 @@ class PlanTransitions(ABC):
         origin, goal = (float(elapsed[each[0]]) for each in (rows, targets))
         low, high = sorted((origin, goal))
         stops = [time for time in self.course.times if low <= time <= high]
-        plans = [self._between(*ends) for ends in pairwise(stops)]
+        with progress_bar(len(stops) - 1, "plans", "interval") as bar:
+            plans = []
+            for ends in pairwise(stops):
+                plans.append(self._between(*ends))
+                bar.update()
         if goal < origin:
             plans = [plan.T for plan in reversed(plans)]
         return [self._selection(rows, origin), *plans, self._selection(targets, goal).T]
@@ -69,12 +74,15 @@ class PlanTransitions(ABC):
         """Multiply plan by plan, each once; see `TransitionEstimator`."""
         stop = float(self.course.elapsed[targets[0]])
         values = self._selection(targets, stop).T @ values
-        for rows in origins:
-            origin = float(self.course.elapsed[rows[0]])
-            for start in reversed([t for t in self.course.times if origin <= t < stop]):
-                values = self._solve_interval(start, stop) @ values
-                stop = start
-            yield self._selection(rows, origin) @ values
+        times = [float(self.course.elapsed[rows[0]]) for rows in origins]
+        before = [time for time in self.course.times if min(times, default=stop) <= time < stop]
+        with progress_bar(len(before), "plans", "interval") as bar:
+            for rows, origin in zip(origins, times, strict=True):
+                for start in [time for time in reversed(before) if origin <= time < stop]:
+                    values = self._solve_interval(start, stop) @ values
+                    stop = start
+                    bar.update()
+                yield self._selection(rows, origin) @ values
 
     def _selection(self, rows: np.ndarray, time: float) -> csr_array:
         """Return the matrix that selects rows from all cells of a time, shape (len(rows), n)."""

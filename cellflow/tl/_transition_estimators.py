@@ -9,11 +9,11 @@ from typing import Protocol
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator
-from sklearn.neighbors import NearestNeighbors
 
 from cellflow._checks import check_choice, check_positive
 from cellflow._errors import InputError
 from cellflow._log import progress_bar
+from cellflow._neighbours import NearestCells
 from cellflow._random import draw_seed
 from cellflow.methods.names import TRANSITION_ESTIMATORS
 from cellflow.tl._plan_transitions import BridgeTransitions, CouplingTransitions
@@ -109,7 +109,8 @@ class FlowTransitions:
     course, simulator
         All cells, and the simulator of their paths.
     n_neighbors
-        Number of neighbours of each moved cell; all of its label if there are fewer.
+        Number of neighbours of each moved cell; all of its label if there are fewer. They are
+        searched among 20,000 cells of a label, where there are more.
     """
 
     course: TimeCourse
@@ -124,8 +125,10 @@ class FlowTransitions:
         self, origins: Sequence[np.ndarray], targets: np.ndarray, values: np.ndarray
     ) -> Iterator[np.ndarray]:
         """Move the cells of each time to the targets; see `TransitionEstimator`."""
-        for rows in origins:
-            yield propagate_backward(self.estimate(rows, targets), values)
+        with progress_bar(len(origins), "follow", "start time") as bar:
+            for rows in origins:
+                yield propagate_backward(self.estimate(rows, targets), values)
+                bar.update()
 
 
 class FlowOperator(LinearOperator):
@@ -171,21 +174,20 @@ class FlowOperator(LinearOperator):
             for before, after in self.course.label_blocks(self.rows, self.targets):
                 there = self.course.read_cells(self.targets[after]).x.cpu().numpy()
                 there = self.course.append_conditions(there, self.targets[after])
-                k = min(self.k, len(after))
-                search = NearestNeighbors(n_neighbors=k).fit(there)
+                search = NearestCells.among(there)
                 for first in range(0, len(before), size):
                     chunk = before[first : first + size]
                     yield chunk, self._matrix(simulator, search, chunk, after)
                     bar.update(len(chunk))
 
     def _matrix(
-        self, simulator: Simulator, search: NearestNeighbors, chunk: np.ndarray, after: np.ndarray
+        self, simulator: Simulator, search: NearestCells, chunk: np.ndarray, after: np.ndarray
     ) -> csr_array:
         """Return the rows of some cells: equal shares of the nearest cells to all their copies."""
         rows, copies = self.rows[chunk], simulator.n_copies
         moved = simulator.run(self.course.read_cells(rows), self.times)
         arrivals = self.course.append_conditions(moved.end.cpu().numpy(), rows.repeat(copies))
-        near = search.kneighbors(arrivals, return_distance=False)
+        near = np.concatenate([nearest for _, _, nearest in search.find(arrivals, self.k)])
         mass = np.ones(len(near))
         if self.times[1] > self.times[0]:
             mass = moved.log_mass[-1].double().exp().cpu().numpy()

@@ -24,7 +24,6 @@ from cellflow.tl._time_course import TimeCourse
 from cellflow.tl._transition_estimators import (
     make_estimator,
     normalise_rows,
-    propagate_backward,
 )
 
 #: Percentile of the measured cells beyond which a cell counts as far from data.
@@ -36,8 +35,8 @@ _HELD = 0.9
 #: Cells of a time that stand for all of it among the descendants.
 _MAX_DESCENDANTS = 1_000
 
-#: Cells that are moved at a time, and descendants that cells are traced to at a time.
-_CHUNK, _COLUMNS = 4_096, 100
+#: Cells that are moved, or whose descendants are compared, at a time.
+_CHUNK = 1_024
 
 #: Share of cells far from data that is worth a warning; of measured cells it is 5 %.
 _TOO_MANY = 0.2
@@ -244,18 +243,12 @@ def _descendant_radius(
     if len(there) > _MAX_DESCENDANTS:
         rng = np.random.default_rng(seed)
         there = np.sort(rng.choice(there, _MAX_DESCENDANTS, replace=False))
-    for own in course.times[: course.times.index(goal)]:
-        rows = course.rows_at(own)
-        transitions = estimator.estimate(rows, there)
-        # In blocks of columns: cells of a time by all of them in float64 would be much memory.
-        shares = np.empty((len(rows), len(there)), dtype=np.float32)
-        for columns in np.array_split(np.arange(len(there)), max(1, len(there) // _COLUMNS)):
-            values = np.eye(len(there))[:, columns]
-            shares[:, columns] = propagate_backward(transitions, values)
+    origins = [course.rows_at(own) for own in course.times[: course.times.index(goal)][::-1]]
+    transitions = estimator.descend(origins, there, np.eye(len(there)))
+    for rows, shares in zip(origins, transitions, strict=True):
         for start in range(0, len(rows), _CHUNK):
             part = slice(start, start + _CHUNK)
-            some = normalise_rows(shares[part].astype(np.float64))
-            radius[rows[part]] = _weighted_radius(some, points[there])
+            radius[rows[part]] = _weighted_radius(normalise_rows(shares[part]), points[there])
     return radius
 
 

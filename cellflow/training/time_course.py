@@ -39,8 +39,9 @@ def course_coupling(fit: Fit) -> MixtureCoupling:
     check_columns(fit)
     _report_blocks(fit)
     couplings: list[Coupling] = []
-    with progress_bar(len(fit.marginals.intervals), "couple", "interval") as bar:
-        for ends, span in fit.marginals.intervals:
+    intervals = fit.marginals.intervals
+    with progress_bar(len(intervals), "couple", "interval", shown=fit.progress) as bar:
+        for ends, span in intervals:
             couplings.append(_interval(fit, *ends, span))
             bar.update()
     return MixtureCoupling(couplings)

@@ -7,25 +7,29 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import process_time
+from time import perf_counter, process_time
 
 import numpy as np
 
 Way = Callable[[], object]
 
 
-def seconds(way: Way) -> float:
-    """CPU time of this process, which others on the machine do not lengthen by their turns."""
-    start = process_time()
+def seconds(way: Way, *, wall: bool = False) -> float:
+    """CPU time of this process, which others on the machine do not lengthen by their turns.
+
+    `wall` gives the time that passes, for ways that use several cores.
+    """
+    clock = perf_counter if wall else process_time
+    start = clock()
     way()
-    return process_time() - start
+    return clock() - start
 
 
-def ratios(slow: Way, fast: Way, repeats: int) -> list[float]:
+def ratios(slow: Way, fast: Way, repeats: int, *, wall: bool = False) -> list[float]:
     """Time of the first over that of the second, in turns, after one turn that does not count."""
     if repeats > 1:
         slow(), fast()
-    return [seconds(slow) / seconds(fast) for _ in range(repeats)]
+    return [seconds(slow, wall=wall) / seconds(fast, wall=wall) for _ in range(repeats)]
 
 
 def row(what: str, goal: str, values: Sequence[float]) -> None:

@@ -1,4 +1,4 @@
-"""A training step by what its pairs come from, and against the bare step of the net.
+"""A training step by what its pairs come from, against the bare step of the net, and drawn ahead.
 
 python -m tests.benchmarks.step
 """
@@ -40,12 +40,18 @@ def main() -> None:
             coupling = {"coupling": "exact-full"} if name == "ot-cfm" else {}
             ours = _training(cf.method(name, **coupling), batch)
             row(f"{name}, batch {batch}", "2", ratios(ours, _bare(batch), REPEATS))
+    header("time that passes, over that with pairs drawn ahead by a second thread; two free cores")
+    for batch in BATCHES:
+        for name in ("i-cfm", "ot-cfm"):
+            method = cf.method(name)
+            own, ahead = (_training(method, batch, ahead=each) for each in (0, 4))
+            row(f"{name}, batch {batch}", "1", ratios(own, ahead, REPEATS, wall=True))
 
 
-def _training(method, batch):
+def _training(method, batch, *, ahead=0):
     generator = torch.Generator().manual_seed(0)
     cells = [Population.of(torch.randn((1000, 5), generator=generator) + k) for k in range(3)]
-    recipe = cf.recipe("default", n_steps=BATCHES[batch], batch_size=batch)
+    recipe = cf.recipe("default", n_steps=BATCHES[batch], batch_size=batch, ahead=ahead)
     net = Fields.make(("velocity",), (5,), **recipe.net.numbers, generator=generator)
     net.standardise(*(each.points for each in cells))
     marginals = Marginals((0.0, 1.0, 2.0), tuple(cells))

@@ -362,30 +362,29 @@ def prepare(base: Path, n: int) -> None:
 
 
 def table(base: Path, sizes: Sequence[int], names: Sequence[str]) -> None:
-    """Print seconds, memory over the data and exponents as Markdown."""
-    heads = [f"{n:,} cells: s (CPU)" for n in sizes] + [f"peak at {n:,} (over data)" for n in sizes]
-    print("\n| verb | " + " | ".join([*heads, "exponents", "longest silence, s"]) + " |")
-    print("| --- " * (len(heads) + 3) + "|")
+    """Print seconds, exponents, memory at the largest size and longest silence as Markdown."""
+    heads = [f"{n:,} cells, s" for n in sizes]
+    heads = ["command", *heads, "exponents", "peak at the largest (over data)", "silence, s"]
+    print("\n| " + " | ".join(heads) + " |\n" + "| --- " * len(heads) + "|")
     for name in names:
+        if VERBS[name].call is perturb:
+            continue
         found = [read(base, name, n) or {"failed": ""} for n in sizes]
-        seconds = [each.get("failed", "") or _seconds(each) for each in found]
-        memory = [
-            f"{each['peak_mb']:.0f} MB ({each['over']:.2g})" if "over" in each else ""
+        seconds = [
+            each["failed"].split("|")[0] if "failed" in each else f"{each['wall']:.2g}"
             for each in found
         ]
         growth = [
-            f"{math.log(b['cpu'] / a['cpu']) / math.log(b['cells'] / a['cells']):.2f}"
-            if "cpu" in a and "cpu" in b
+            f"{math.log(b['wall'] / a['wall']) / math.log(b['cells'] / a['cells']):.2f}"
+            if "wall" in a and "wall" in b
             else "-"
             for a, b in pairwise(found)
         ]
+        last = next((each for each in reversed(found) if "wall" in each), None)
+        memory = "" if last is None else f"{last['peak_mb']:,.0f} MB ({last['over']:.2g})"
         silence = max((each["silence"] for each in found if "silence" in each), default=math.nan)
-        row = [name, *seconds, *memory, ", ".join(growth), f"{silence:.1f}"]
+        row = [f"`{name}`", *seconds, ", ".join(growth), memory, f"{silence:.1f}"]
         print("| " + " | ".join(row) + " |")
-
-
-def _seconds(found: dict[str, Any]) -> str:
-    return f"{found['wall']:.3g} ({found['cpu']:.3g})" if "wall" in found else ""
 
 
 def main() -> None:

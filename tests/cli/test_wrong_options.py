@@ -140,6 +140,21 @@ MISTAKES = {
             DEVICE,
         ],
     ),
+    "compare": (
+        ["--condition-key", "fate"],
+        ".csv",
+        [
+            TIME_KEY,
+            ("--condition-key", "nope", "'nope'"),
+            ("--reference", "nope", "'nope'"),
+            ("--replicate-key", "nope", "'nope'"),
+            ("--n-permutations", "3", "n_permutations must be"),
+            ("--of fates --by", "nope", "'nope'"),
+            ("--of growth --by", "nope", "'nope'"),
+            ("--of genes --gene", "nope", "nope"),
+            ("--of genes --layer", "nope", "no layer 'nope'"),
+        ],
+    ),
     "gene-trends": (
         ["--flow", "flow"],
         ".csv",
@@ -179,7 +194,8 @@ MISTAKES = {
     "report": (
         ["--flow", "flow"],
         ".html",
-        [TIME_KEY, ("--color", "nope", "'nope'"), ("--scores", "nope.json", "nope.json")],
+        [TIME_KEY, ("--color", "nope", "'nope'"), ("--scores", "nope.json", "nope.json"),
+         ("--comparison", "nope.csv", "nope.csv")],
     ),
     "plot trajectories": (
         ["--flow", "flow"],
@@ -203,7 +219,7 @@ MISTAKES = {
 def folder(tmp_path_factory):
     """Cells with counts, groups and embeddings, a flow without a score, and one on another map."""
     folder, rng = tmp_path_factory.mktemp("files"), np.random.default_rng(0)
-    n = 90
+    n = 150
     adata = AnnData(
         rng.poisson(3.0, (n, 30)).astype(np.float32),
         obs=pd.DataFrame(

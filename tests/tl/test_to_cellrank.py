@@ -72,6 +72,21 @@ def test_cells_are_coupled_within_their_label(course, flow, rng, epsilon):
             np.testing.assert_allclose(of_ctrl, (before == "ctrl").mean() / len(of_ctrl))
 
 
+@pytest.mark.parametrize("epsilon", [0, 0.05])
+def test_many_cells_are_coupled_in_blocks(course, flow, monkeypatch, epsilon):
+    monkeypatch.setattr("cellflow.tl._cellrank._BLOCK_SIZE", 20)
+    one, again, other = (
+        cf.tl.to_cellrank(course, flow, epsilon=epsilon, rng=seed)[0.0, 1.0].X.toarray()
+        for seed in (0, 0, 1)
+    )
+    assert ((one > 0).sum(axis=1) <= 20).all()
+    for each in (one.sum(axis=0), one.sum(axis=1)):
+        # Of soft couplings the smallest entries are left out.
+        np.testing.assert_allclose(each, 1 / 60, rtol=0.1 if epsilon else 1e-6)
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any()
+
+
 def test_cells_of_a_label_that_ends_are_coupled_with_none(course, flow):
     course.obs["arm"] = "ctrl"
     course.obs.loc[course.obs_names[:10], "arm"] = "drug"
