@@ -41,6 +41,22 @@ def test_courses_without_a_difference_raise_few_false_alarms():
     assert sum(alarms) <= 9
 
 
+def test_fates_of_early_cells_are_no_surer_than_those_of_the_end(rng, quick):
+    """All cells of the first time have one probability, which is as uncertain as the last cells."""
+    cells = two_courses(rng, 50)
+    cells.obs["fate"] = np.where(rng.random(cells.n_obs) < 0.4, "up", "down")
+    options = {"use_rep": "X_pca", "recipe": quick, "progress": False}
+    cf.tl.fates(cells, cf.tl.fit(cells, condition_keys="arm", **options), "fate")
+    table = cf.tl.compare(cells, "arm", of="fates").set_index(["group", "time"])
+    width = (table["high"] - table["low"])["up"]
+    assert width[0] >= 0.99 * width[2]
+    cells.obsm["others"] = pd.DataFrame(
+        cells.obsm["fate_probabilities"], index=cells.obs_names, columns=["down", "up"]
+    )
+    given = cf.tl.compare(cells, "arm", of="fates", by="others").set_index(["group", "time"])
+    assert (given["high"] - given["low"])["up"][0] < 0.7 * width[0]
+
+
 @pytest.mark.parametrize("distance", ["energy", "means"])
 def test_the_interval_of_parting_holds_the_time_of_parting(rng, distance):
     cells = two_courses(rng, 60, n_times=6, parts_at=2.5, shift=1.5)
