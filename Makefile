@@ -8,7 +8,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-slow lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills signals \
-	mutants tutorials licences audit benchmark methods toys fates peers sctimebench performance clean
+	mutants tutorials licences audit benchmark methods toys fates peers sctimebench performance gpu gpu-rehearsal clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -112,6 +112,7 @@ methods: $(VENV)/.base
 
 toys: $(VENV)/.base
 	$(BIN)/python scripts/measure_toys.py results/toys docs/images
+	$(BIN)/python scripts/measure_mean_flows.py results/mean-flows
 
 # Fates of docs/trust.md; the second needs CELLFLOW_DATA. With PEERS=/path/to/python, beside moscot and
 # CellRank in an environment of benchmarks/peers/requirements-moscot.txt.
@@ -148,6 +149,16 @@ peers: $(VENV)/.base .venv-moscot/.ready .venv-wot/.ready .venv-torchcfm/.ready
 performance: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.exact_w1
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.step
+
+# What wants a GPU (docs/performance.md), within ten minutes; run again, it goes on. Installs nothing: with
+# GPU_PYTHON=/path/to/python by that one. CELLFLOW_IMAGES, CELLFLOW_INCEPTION and CELLFLOW_DATA name the data;
+# GPU="--seconds 300" or other options.
+gpu:
+	$(or $(GPU_PYTHON),$(BIN)/python) -m tests.benchmarks.gpu results/gpu $(GPU)
+
+gpu-rehearsal: $(VENV)/.dev
+	rm -rf results/gpu-rehearsal
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.gpu results/gpu-rehearsal --rehearse
 
 clean:
 	rm -rf $(VENV) $(VENV)-* cellflow-demo build dist docs/_build docs/api/generated

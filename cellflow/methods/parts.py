@@ -567,6 +567,11 @@ class ObjectiveSettings(PartSettings):
         """Whether a growth rate of mass is learned."""
         return "growth" in self.roles
 
+    @property
+    def is_guided(self) -> bool:
+        """Whether velocities are led away from those that do not depend on covariates."""
+        return False
+
 
 class VelocitySettings(ObjectiveSettings):
     """Settings of `velocity`."""
@@ -628,6 +633,19 @@ class MeanFlowSettings(ObjectiveSettings):
         Distribution of the times, from the start to the end: `uniform`, or `logit-normal`.
     logit_mean, logit_std
         Mean and standard deviation of the logits of `logit-normal` times.
+    r_times, r_logit_mean, r_logit_std
+        The same for the other end of the average, which may be before or after; None uses the
+        distribution of the times.
+    tangent
+        Velocity that the average is differentiated along: that of the `pair`, as first published,
+        or that of the `net` itself, whose target has less noise (improved mean flows).
+    guidance_scale
+        Weight of the velocity of a category relative to that of all cells or images, for
+        categories as covariates; 1 is no guidance.
+    guidance_mix
+        Share of the net's own velocity in a guided target.
+    drop_condition
+        Share of the rows that the velocity of all cells or images is learned from, if guided.
     """
 
     summary: ClassVar[str] = "average velocities, which predict in one step"
@@ -641,6 +659,18 @@ class MeanFlowSettings(ObjectiveSettings):
     mean_times: Literal["uniform", "logit-normal"] = "uniform"
     logit_mean: float = 0.4
     logit_std: PositiveFloat = 1.0
+    r_times: Literal["uniform", "logit-normal"] | None = None
+    r_logit_mean: float = 4.0
+    r_logit_std: PositiveFloat = 1.6
+    tangent: Literal["pair", "net"] = "pair"
+    guidance_scale: NonNegativeFloat = 1.0
+    guidance_mix: float = Field(default=0.5, ge=0, lt=1)
+    drop_condition: float = Field(default=0.1, gt=0, lt=1)
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether velocities are led away from those that do not depend on covariates."""
+        return self.guidance_scale != 1
 
 
 class OATSettings(ObjectiveSettings):

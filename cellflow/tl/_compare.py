@@ -134,8 +134,8 @@ def compare(
     `effect`
         Difference in units of the standard deviation of the cells of one condition.
     `p`, `q`
-        By Welch's t test, and by Benjamini and Hochberg 1995 over all rows. NaN for a single
-        replicate, and for genes with one value.
+        By Welch's t test, and by Benjamini and Hochberg 1995 over the genes of a condition and
+        time. NaN for a single replicate, and for genes with one value.
     `units`, `n`, `n_reference`
         As above.
 

@@ -64,9 +64,11 @@ from cellflow.methods.sizes import DenoiserSizes
 from cellflow.objectives import (
     EDM,
     AccelerationRegression,
+    Guidance,
     LogitNormal,
     MeanFlow,
     Objective,
+    TimeSampler,
     VelocityRegression,
     uniform_times,
 )
@@ -317,13 +319,28 @@ def _growth(_fit: Fit, settings: GrowthSettings, path: Path) -> Objective:
 
 
 def _mean_flow(fit: Fit, settings: MeanFlowSettings, path: Path) -> Objective:
-    times = (
-        LogitNormal(settings.logit_mean, settings.logit_std)
-        if settings.mean_times == "logit-normal"
-        else uniform_times
+    times = _times(settings.mean_times, settings.logit_mean, settings.logit_std)
+    r_times = times
+    if settings.r_times is not None:
+        r_times = _times(settings.r_times, settings.r_logit_mean, settings.r_logit_std)
+    guidance = None
+    if settings.is_guided:
+        guidance = Guidance(settings.guidance_scale, settings.guidance_mix, settings.drop_condition)
+    return MeanFlow(
+        path,
+        settings.anchored,
+        settings.mean_power,
+        settings.mean_offset,
+        fit.length_scale,
+        times,
+        r_times,
+        own_tangent=settings.tangent == "net",
+        guidance=guidance,
     )
-    power, offset = settings.mean_power, settings.mean_offset
-    return MeanFlow(path, settings.anchored, power, offset, fit.length_scale, times)
+
+
+def _times(law: str, mean: float, std: float) -> TimeSampler:
+    return LogitNormal(mean, std) if law == "logit-normal" else uniform_times
 
 
 def _oat(fit: Fit, settings: OATSettings, path: Path) -> Objective:

@@ -78,6 +78,7 @@ def fit_flow(
         Unit of the progress bar.
     """
     check_source(method, recipe, marginals)
+    check_guidance(method, marginals)
     generator = torch_generator(seed, device)
     check_prior(prior, method, marginals, axis)
     if prior is not None:
@@ -129,7 +130,9 @@ def fit_flow(
             checkpoint=None if checkpoint is None else checkpoint.with_identity(identity),
         )
         nets = trainer.run()
-        errors = relative_errors(nets, coupling, path, recipe, device)
+        # Guided velocities are not those of the path.
+        guided = method.objective.is_guided
+        errors = {} if guided else relative_errors(nets, coupling, path, recipe, device)
     record = FitRecord(
         seed,
         str(device),
@@ -202,6 +205,26 @@ def check_source(method: Method, recipe: Recipe, marginals: Marginals) -> None:
         )
     if not method.path.is_straight:
         raise InputError(f"{what} denoises on path 'straight', not on {method.path.name!r}")
+
+
+def check_guidance(method: Method, marginals: Marginals) -> None:
+    """Check that covariates are categories, each cell or image in one, if the method guides.
+
+    Raises
+    ------
+    InputError
+        If there are none, or others; zeros in their place would be a value like any other.
+    """
+    if not method.objective.is_guided:
+        return
+    for population in marginals.finite:
+        known = population.stored.condition
+        if known is None or not (((known == 0) | (known == 1)).all() and known.any(dim=1).all()):
+            found = "there are none" if known is None else "some are numbers or pixels"
+            raise InputError(
+                "guidance_scale leads a flow towards categories of its covariates "
+                f"(condition_keys, or conditional for images), and here {found}; leave it at 1"
+            )
 
 
 def check_prior_given(prior: Flow | None, method: Method) -> None:

@@ -45,6 +45,7 @@ GIVEN = {
     "share": 0.5,
     "metric": "land",
     "oat_copy_every": 5,
+    "r_times": "logit-normal",
 }
 
 

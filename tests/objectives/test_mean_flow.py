@@ -7,15 +7,21 @@ import pytest
 import torch
 from torch import nn
 
-from cellflow import method, recipe
+from cellflow import InputError, method, recipe
 from cellflow._batch import Pairs
 from cellflow.couplings import IndependentCoupling
 from cellflow.flow import Flow
 from cellflow.marginals import Gaussian, Marginals, Population, TimeAxis
 from cellflow.nets import Fields
-from cellflow.objectives import LogitNormal, MeanFlow, VelocityRegression, uniform_times
+from cellflow.objectives import (
+    Guidance,
+    LogitNormal,
+    MeanFlow,
+    VelocityRegression,
+    uniform_times,
+)
 from cellflow.paths import PathSample, StraightPath
-from cellflow.training import Trainer
+from cellflow.training import Trainer, fit_flow
 from cellflow.training.builders import OBJECTIVE_BUILDERS
 from cellflow.training.context import Fit
 from tests.seeds import seeded
@@ -31,6 +37,11 @@ def average(t, r, x, s):
     return x * (spread(r, s) / spread(t, s) - 1) / (r - t)
 
 
+def velocity(t, x, s):
+    """Velocity of the points at x."""
+    return x * (t * s**2 - (1 - t)) / spread(t, s) ** 2
+
+
 class Net(nn.Module):
     """A net that is the closed form, with one free number, the last standard deviation."""
 
@@ -39,9 +50,10 @@ class Net(nn.Module):
         self.log_s = nn.Parameter(torch.tensor(math.log(s), dtype=torch.float64))
 
     def forward(self, t, x, condition):
-        # Where r meets t the average is the velocity; half a thousandth away it is that to 1e-6.
-        span = torch.where(condition.abs() < 1e-3, 1e-3, condition)
-        return average(t[:, None], t[:, None] + span, x, self.log_s.exp())
+        # Where r meets t the average is the velocity.
+        t, s, meet = t[:, None], self.log_s.exp(), condition.abs() < 1e-6
+        apart = average(t, t + torch.where(meet, 1.0, condition), x, s)
+        return torch.where(meet, velocity(t, x, s), apart)
 
 
 def fields(s):
@@ -71,16 +83,44 @@ class Marginal:
     def sample(self, pairs, t, generator):
         t = t[:, None]
         x = (1 - t) * pairs.x0 + t * pairs.x1
-        return PathSample(x, x * (t * 0.5**2 - (1 - t)) / spread(t, 0.5) ** 2)
+        return PathSample(x, velocity(t, x, 0.5))
 
 
-def test_the_closed_form_leaves_nothing_of_the_identity_that_is_regressed_on(generator):
+@pytest.mark.parametrize("own_tangent", [False, True])
+def test_the_closed_form_leaves_nothing_of_the_identity_that_is_regressed_on(
+    own_tangent, generator
+):
     """u = v + (r - t) du/dt with the marginal velocity v, for r before and after t."""
     ends = [Gaussian(torch.zeros(1, 1, dtype=torch.float64), scale) for scale in (1.0, 0.5)]
     pairs = IndependentCoupling(*ends).sample(500, generator)
-    objective = MeanFlow(Marginal(), anchored=0.0, power=0.0)
+    objective = MeanFlow(Marginal(), anchored=0.0, power=0.0, own_tangent=own_tangent)
     assert float(objective.loss(fields(0.5), pairs, generator).detach()) < 1e-7
     assert float(objective.loss(fields(0.6), pairs, generator).detach()) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("own_tangent", "factor"), [(False, lambda t, r: spread(r, 0.5) / spread(t, 0.5)),
+                                (True, lambda t, r: torch.ones_like(t))],
+)  # fmt: skip
+def test_noise_of_pairs_enters_the_target_once_with_the_own_velocity(
+    own_tangent, factor, generator
+):
+    """At the true average the error is that of the pair's velocity, times 1 + (r - t) du/dx if
+    du/dt is along it. The variance of x1 - x0 at x_t is (s / sigma_t)^2."""
+    n, s = 100_000, 0.5
+    ends = [Gaussian(torch.zeros(1, 1, dtype=torch.float64), scale) for scale in (1.0, s)]
+    pairs = IndependentCoupling(*ends).sample(n, generator)
+    t, r = (torch.rand(n, generator=generator, dtype=torch.float64) for _ in range(2))
+    objective = MeanFlow(
+        StraightPath(0.0), anchored=0.0, power=0.0, times=lambda *_: t, r_times=lambda *_: r,
+        own_tangent=own_tangent,
+    )  # fmt: skip
+    expected = (factor(t, r) * s / spread(t, s)).square().mean()
+    found = float(objective.loss(fields(s), pairs, generator).detach())
+    assert found == pytest.approx(float(expected), rel=0.03)
+    if own_tangent:
+        # The integral of (s / sigma_t)^2 over all times.
+        assert found == pytest.approx(math.pi * s / 2, rel=0.03)
 
 
 def test_all_averages_that_lead_to_one_point_are_the_straight_way_to_it(generator):
@@ -97,13 +137,17 @@ def test_all_averages_that_lead_to_one_point_are_the_straight_way_to_it(generato
     assert float(objective.loss(Fields({"average": Straight()}), pairs, generator)) < 1e-20
 
 
-def test_training_finds_the_closed_form_and_one_step_its_spread(generator):
+@pytest.mark.parametrize("own_tangent", [False, True])
+def test_training_finds_the_closed_form_and_one_step_its_spread(own_tangent, generator):
     ends = [Gaussian(torch.zeros(1, 1, dtype=torch.float64), scale) for scale in (1.0, 0.5)]
     net = fields(1.3)
     Trainer(
-        net, IndependentCoupling(*ends), MeanFlow(StraightPath(0.0), power=0.0),
-        recipe("default", n_steps=400, learning_rate=0.02, batch_size=1024, ema_decay=0), generator,
-    ).run()  # fmt: skip
+        net,
+        IndependentCoupling(*ends),
+        MeanFlow(StraightPath(0.0), power=0.0, own_tangent=own_tangent),
+        recipe("default", n_steps=400, learning_rate=0.02, batch_size=1024, ema_decay=0),
+        generator,
+    ).run()
     assert float(net.nets["average"].log_s.detach().exp()) == pytest.approx(0.5, abs=0.05)
     x = ends[0].sample(20_000, generator).x
     start = torch.zeros(len(x), dtype=torch.float64)
@@ -136,15 +180,131 @@ def test_the_regressed_average_and_its_derivative_have_one_dropout_and_one_preci
         def forward(self, t, x, condition):
             return self.drop(self.linear(t[:, None]))
 
-    times = iter([0.25, 0.5])
     points = torch.zeros((20, 64))
     pairs = Pairs(points, points, torch.zeros(20), torch.ones(20))
     objective = MeanFlow(
-        StraightPath(0.0), anchored=0.0, power=0.0, times=lambda pairs, _: pairs.t0 + next(times)
-    )
+        StraightPath(0.0), anchored=0.0, power=0.0,
+        times=lambda pairs, _: pairs.t0 + 0.25, r_times=lambda pairs, _: pairs.t0 + 0.5,
+    )  # fmt: skip
     with torch.random.fork_rng([]), torch.autocast("cpu", torch.bfloat16):
         loss = objective.loss(Fields({"average": Dropped()}), pairs, generator)
     assert float(loss.detach()) == 0
+
+
+def test_every_evaluation_is_in_float32_under_autocast_and_only_one_drops_out(generator):
+    """Average with its derivative, own velocity, and both velocities of guidance."""
+    calls = []
+
+    class Noted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(1, 3)
+
+        def forward(self, t, x, condition):
+            out = self.linear(t[:, None])
+            calls.append((out.dtype, self.training))
+            return out
+
+    net = Fields({"average": Noted()}).train()
+    points, ones = torch.zeros((20, 3)), torch.ones((20, 1))
+    pairs = Pairs(points, points, torch.zeros(20), torch.ones(20), ones, ones)
+    objective = MeanFlow(StraightPath(0.0), own_tangent=True, guidance=Guidance(2.0))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = objective.loss(net, pairs, generator)
+    assert loss.dtype == torch.float32
+    assert calls == [*[(torch.float32, False)] * 3, (torch.float32, True)]
+    assert net.nets["average"].training
+
+
+class Aimed(nn.Module):
+    """The straight way to one point for each class, with one free number each; zeros are class 0.
+
+    Covariates are the class, one-hot, and the span.
+    """
+
+    def __init__(self, *points):
+        super().__init__()
+        self.points = nn.Parameter(torch.tensor(points, dtype=torch.float64))
+
+    def forward(self, t, x, condition):
+        classes = condition[:, :-1]
+        which = (classes @ torch.arange(1.0, classes.shape[1] + 1).to(classes)).long()
+        return (self.points[which][:, None] - x) / (1 - t[:, None])
+
+
+def classes_apart(n, generator):
+    """Noise with two classes, all of one at -1 and all of the other at 1."""
+    which = torch.arange(n) % 2
+    target = 2.0 * which.double()[:, None] - 1
+    condition = nn.functional.one_hot(which, 2).double()
+    source = torch.randn((n, 1), generator=generator, dtype=torch.float64)
+    t0 = torch.zeros(n, dtype=torch.float64)
+    return Pairs(source, target, t0, t0 + 1, condition, condition)
+
+
+@pytest.mark.parametrize("own_tangent", [False, True])
+@pytest.mark.parametrize("mix", [0.0, 0.3, 0.5])
+def test_the_guided_average_leaves_nothing_of_its_identity(mix, own_tangent, generator):
+    """3 v(c) - 2 v(0) with v(c) to -1 and 1 and v(0) to 0.25 goes straight to -3.5 and 2.5."""
+    pairs = classes_apart(500, generator)
+    objective = MeanFlow(
+        StraightPath(0.0), anchored=0.0, power=0.0, own_tangent=own_tangent,
+        guidance=Guidance(3.0, mix, drop=0.0), times=LogitNormal(0.0, 0.5),
+    )  # fmt: skip
+    for aims, low, high in (((0.25, -3.5, 2.5), 0, 1e-20), ((0.25, -1.0, 1.0), 0.1, math.inf)):
+        net = Fields({"average": Aimed(*aims)})
+        assert low <= float(objective.loss(net, pairs, generator).detach()) <= high
+
+
+def test_training_with_guidance_goes_beyond_each_class(generator):
+    """To twice the class less once the mean of all, which the rows without a class learn."""
+    points = torch.tensor([[0.0], [2.0]], dtype=torch.float64)
+    classes = Population.of(points, condition=torch.eye(2, dtype=torch.float64))
+    noise = Gaussian(torch.zeros(1, 1, dtype=torch.float64))
+    net = Fields({"average": Aimed(0.0, 0.0, 0.0)})
+    objective = MeanFlow(
+        StraightPath(0.0), power=0.0, times=LogitNormal(0.0, 0.5), r_times=LogitNormal(0.0, 0.5),
+        guidance=Guidance(2.0, drop=0.3), own_tangent=True,
+    )  # fmt: skip
+    chosen = recipe("default", n_steps=400, learning_rate=0.05, batch_size=256, ema_decay=0)
+    Trainer(net, IndependentCoupling(noise, classes), objective, chosen, generator).run()
+    aims = net.nets["average"].points.detach()
+    torch.testing.assert_close(aims, aims.new_tensor([1.0, -1.0, 3.0]), rtol=0, atol=0.15)
+
+
+def test_rows_without_a_class_learn_the_velocity_of_their_pair(generator):
+    """Flow matching with zeros as covariates, whatever the scale and the share of averages."""
+    pairs = classes_apart(300, generator)
+    net = Fields({"average": Aimed(0.3, -1.0, 1.0)})
+    objective = MeanFlow(
+        StraightPath(0.0), anchored=0.0, power=0.0, guidance=Guidance(4.0, drop=1.0),
+        times=LogitNormal(0.0, 0.5),
+    )  # fmt: skip
+    t = LogitNormal(0.0, 0.5)(pairs, torch.Generator().manual_seed(3))
+    found = objective.loss(net, pairs, torch.Generator().manual_seed(3))
+    expected = ((0.3 - pairs.x1[:, 0]) / (1 - t)).square().mean()
+    torch.testing.assert_close(found.detach(), expected)
+
+
+def fit_guided(condition):
+    ends = tuple(Population.of(torch.full((20, 2), k), condition=condition) for k in (0.0, 1.0))
+    return fit_flow(
+        Marginals((0.0, 1.0), ends), TimeAxis("index", (0.0, 1.0)),
+        method=method("mean-flow", guidance_scale=2.0), recipe=recipe("default", n_steps=1),
+        seed=0, device=torch.device("cpu"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("condition", [None, torch.zeros(20, 1), torch.rand(20, 1)])
+def test_guidance_without_categories_is_refused(condition):
+    with pytest.raises(InputError, match=r"guidance_scale .* categories .* leave it at 1"):
+        fit_guided(condition)
+
+
+def test_the_error_of_a_guided_flow_against_pairs_is_not_reported():
+    """It does not lead to the data, so it may be worse than zeros without having diverged."""
+    flow = fit_guided(torch.eye(2).repeat(10, 1))
+    assert flow.record.relative_errors == {}
 
 
 def test_errors_are_in_units_of_the_data(generator):
@@ -229,6 +389,45 @@ def test_derivative_of_an_affine_net_is_that_of_its_coefficients(generator):
     error = a * x + b * t + c * r - (v + (r - t) * (a * v + b))
     assert draw.min() >= 0
     torch.testing.assert_close(loss, error.square().sum(dim=1).mean())
+
+
+class Noting:
+    """A path that notes the times it is drawn at."""
+
+    def sample(self, pairs, t, generator):
+        self.t = t
+        return PathSample(pairs.x0, pairs.x0)
+
+
+def test_each_end_of_the_average_has_its_law(generator):
+    """Those of t and r are told apart by a net that notes its covariate, which is r - t."""
+    n = 40_000
+    points = torch.zeros((n, 1), dtype=torch.float64)
+    pairs = Pairs(points, points, points[:, 0], points[:, 0] + 2.0)
+    ends = (Population.of(points[:5]),) * 2
+    path, spans = Noting(), []
+
+    class Net(nn.Module):
+        def forward(self, t, x, condition):
+            spans.append(condition.detach()[:, 0])
+            return x
+
+    def logits(**settings):
+        chosen = method("mean-flow", anchored=0.0, mean_times="logit-normal", **settings)
+        fit = Fit(Marginals((0.0, 2.0), ends), chosen, recipe("default"), points[0], 1.0, generator)
+        objective = OBJECTIVE_BUILDERS["mean-flow"](fit, chosen.objective, path)
+        objective.loss(Fields({"average": Net()}), pairs, generator)
+        return torch.logit(torch.stack([path.t, path.t + spans.pop()]) / 2)
+
+    for settings, means, stds in (
+        ({"logit_mean": 0.6, "logit_std": 1.2}, (0.6, 0.6), (1.2, 1.2)),
+        ({"logit_mean": 0.6, "logit_std": 1.2, "r_times": "logit-normal"}, (0.6, 4.0), (1.2, 1.6)),
+        # The logistic distribution has the standard deviation pi / sqrt(3).
+        ({"r_times": "uniform"}, (0.4, 0.0), (1.0, math.pi / 3**0.5)),
+    ):
+        found = logits(**settings)
+        assert found.mean(dim=1).tolist() == pytest.approx(means, abs=0.05)
+        assert found.std(dim=1).tolist() == pytest.approx(stds, abs=0.05)
 
 
 def test_exact_averages_go_as_far_in_one_step_as_in_many_and_by_solvers():
