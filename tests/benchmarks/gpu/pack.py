@@ -79,7 +79,7 @@ def main() -> None:
         count = _split(archive, given.folder, limit)
     script = given.folder / "1" / "unpack.sh"
     script.write_text(_UNPACK.replace("@COUNT@", str(count)), encoding="utf-8")
-    print(f"{count} pieces in {given.folder}")
+    print(f"pieces: {count}, in {given.folder}")
 
 
 def _install(site: Path, given: argparse.Namespace) -> None:
