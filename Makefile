@@ -8,7 +8,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-slow lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills signals \
-	mutants tutorials licences audit benchmark methods toys fates peers sctimebench performance gpu gpu-rehearsal clean
+	mutants tutorials licences audit benchmark methods toys fates peers sctimebench performance gpu gpu-rehearsal gpu-pack clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -159,6 +159,12 @@ gpu:
 gpu-rehearsal: $(VENV)/.dev
 	rm -rf results/gpu-rehearsal
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.gpu results/gpu-rehearsal --rehearse
+
+# What `make gpu` takes, with its variables, in pieces for a machine without a network (docs/performance.md);
+# PACK="--python 3.12 --has torch torchvision" or other options.
+gpu-pack: $(VENV)/.uv
+	rm -rf results/gpu-pack
+	$(BIN)/python -m tests.benchmarks.gpu.pack results/gpu-pack $(PACK)
 
 clean:
 	rm -rf $(VENV) $(VENV)-* cellflow-demo build dist docs/_build docs/api/generated
