@@ -8,7 +8,8 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-slow lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills signals \
-	mutants tutorials licences audit benchmark methods toys fates peers semidiscrete sctimebench performance clean
+	mutants tutorials licences audit benchmark methods toys fates peers semidiscrete sctimebench performance gpu gpu-rehearsal \
+	gpu-pack clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -153,6 +154,22 @@ semidiscrete: $(VENV)/.base .venv-moscot/.ready
 performance: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.exact_w1
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.step
+
+# What wants a GPU (docs/performance.md), within ten minutes; run again, it goes on. Installs nothing: with
+# GPU_PYTHON=/path/to/python by that one. CELLFLOW_IMAGES, CELLFLOW_INCEPTION and CELLFLOW_DATA name the data;
+# GPU="--seconds 300" or other options.
+gpu:
+	$(or $(GPU_PYTHON),$(BIN)/python) -m tests.benchmarks.gpu results/gpu $(GPU)
+
+gpu-rehearsal: $(VENV)/.dev
+	rm -rf results/gpu-rehearsal
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.gpu results/gpu-rehearsal --rehearse
+
+# What `make gpu` takes, with its variables, in pieces for a machine without a network (docs/performance.md);
+# PACK="--python 3.12 --has torch torchvision" or other options.
+gpu-pack: $(VENV)/.uv
+	rm -rf results/gpu-pack
+	$(BIN)/python -m tests.benchmarks.gpu.pack results/gpu-pack $(PACK)
 
 clean:
 	rm -rf $(VENV) $(VENV)-* cellflow-demo build dist docs/_build docs/api/generated

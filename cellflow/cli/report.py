@@ -20,6 +20,13 @@ from cellflow.cli import options
     panel=options.DATA,
     help="Scores that cellflow holdout wrote. [default: those recorded in FILE]",
 )
+@click.option(
+    "--comparison",
+    type=options.PATH,
+    metavar="TABLE",
+    panel=options.DATA,
+    help="Table of populations that cellflow compare wrote, for a section on conditions.",
+)
 @options.color
 @click.option(
     "--title",
@@ -35,6 +42,7 @@ def report(
     flow_path: Path,
     output: Path,
     scores: Path | None,
+    comparison: Path | None,
     color: str | None,
     title: str | None,
     time_key: str | None,
@@ -50,10 +58,10 @@ def report(
     from cellflow import report as pages
     from cellflow._log import log_info
     from cellflow.cli.outputs import check_file
-    from cellflow.io import open_cells, read_scores
+    from cellflow.io import open_cells, read_scores, read_table
     from cellflow.report._write import PAGES
 
-    check_file(output, PAGES, "reports", force=force, inputs=[file, scores])
+    check_file(output, PAGES, "reports", force=force, inputs=[file, scores, comparison])
     mpl.use("agg")
     flow, table = Flow.load(flow_path), None if scores is None else read_scores(scores)
     pages.write(
@@ -61,6 +69,7 @@ def report(
         flow,
         output,
         scores=table,
+        comparison=None if comparison is None else read_table(comparison),
         color=color,
         time_key=time_key,
         title=title or file.name,

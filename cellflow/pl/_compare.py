@@ -14,9 +14,11 @@ from cellflow.io import plural_unit
 from cellflow.pl._canvas import INK, PALE, PANELS_ACROSS, add_legend_outside, finish, make_panels
 from cellflow.pl._colours import default_colours
 
+#: Columns of a comparison, and of one of populations or of means.
 _NEEDED = ("condition", "reference", "time")
-_OF_POPULATIONS = (
-    "statistic", "distance", "expected", "threshold", "p", "permuted", "parted_after", "parted_by",
+POPULATION_COLUMNS = (
+    *_NEEDED, "statistic", "distance", "expected", "threshold", "p", "permuted", "parted_after",
+    "parted_by",
 )  # fmt: skip
 _OF_MEANS = ("group", "difference", "low", "high", "units")
 
@@ -77,7 +79,7 @@ def compare(
             "a comparison of genes has no figure; draw some of them with cellflow.pl.gene_trends"
         )
     of_means = "difference" in comparison
-    check_columns(comparison, _OF_MEANS if of_means else _OF_POPULATIONS, "cellflow.tl.compare")
+    check_columns(comparison, _OF_MEANS if of_means else POPULATION_COLUMNS, "cellflow.tl.compare")
     known = [str(name) for name in comparison["condition"].unique()]
     names = (
         known[:12]

@@ -11,11 +11,12 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from cellflow._checks import check_choice
+from cellflow._checks import check_choice, check_columns
 from cellflow._keys import FATE, HOLDOUT, PROBABILITIES, VELOCITY, read_record
 from cellflow.flow import Flow
 from cellflow.io import plural_unit
 from cellflow.io.matrices import read_numbers
+from cellflow.pl._compare import POPULATION_COLUMNS
 from cellflow.pl._plane import USUAL_BASES
 from cellflow.representation import write_map
 from cellflow.tl._time_course import TimeCourse
@@ -41,12 +42,15 @@ class ReportInputs:
         Settings that the scores were measured with; empty if they are not known.
     color
         Column of `obs` with groups of cells, or None.
+    comparison
+        Result of `tl.compare` of populations, or None.
     """
 
     course: TimeCourse
     scores: pd.DataFrame | None
     score_settings: dict[str, Any]
     color: str | None
+    comparison: pd.DataFrame | None = None
 
     @classmethod
     def read(
@@ -56,26 +60,31 @@ class ReportInputs:
         scores: pd.DataFrame | None,
         time_key: str | None,
         color: str | None,
+        comparison: pd.DataFrame | None = None,
     ) -> ReportInputs:
         """Read times and recorded scores; scores that are given take precedence.
 
         Raises
         ------
         InputError
-            If times cannot be read, or there is no such column.
+            If times cannot be read, there is no such column, or the comparison is not one of
+            populations.
         """
+        if comparison is not None:
+            check_columns(comparison, POPULATION_COLUMNS, "cellflow.tl.compare of populations")
         if color is not None:
             check_choice(color, [str(name) for name in adata.obs], "obs column")
         course = TimeCourse.read(adata, flow, time_key)
         entry = read_record(adata.uns, HOLDOUT)
         if scores is not None:
-            return cls(course, scores, dict(scores.attrs.get("settings", {})), color)
+            settings = dict(scores.attrs.get("settings", {}))
+            return cls(course, scores, settings, color, comparison)
         if entry is None:
-            return cls(course, None, {}, color)
+            return cls(course, None, {}, color, comparison)
         scores, settings = entry["scores"].copy(), dict(entry["settings"])
         # Files do not keep attrs, and arrays in them break pandas.concat.
         scores.attrs["settings"] = {"time_unit": settings.get("time_unit", "")}
-        return cls(course, scores, settings, color)
+        return cls(course, scores, settings, color, comparison)
 
     @cached_property
     def drawn(self) -> AnnData:

@@ -34,6 +34,7 @@ from cellflow.report._cautions import cautions, compare_settings, describe_use_o
 from cellflow.report._inputs import ReportInputs
 from cellflow.report._page import Figure, Section, Table
 from cellflow.representation import points_of
+from cellflow.tl._compare_populations import describe_populations
 from cellflow.tl._interpolate import interpolate_course
 from cellflow.tl._time_course import TimeCourse
 
@@ -53,6 +54,14 @@ _SCORES = {
     "energy_midpoint": "of midpoint",
     "cov_error": "covariance error",
     "cov_error_midpoint": "of midpoint",
+}
+
+
+#: Column of comparisons of populations and its heading.
+_COMPARED = {
+    "distance": "distance",
+    "threshold": "95 % of permutations below",
+    "p": "p",
 }
 
 
@@ -238,6 +247,44 @@ def velocity(inputs: ReportInputs) -> Section | None:
     return Section("Velocity", "velocity", figures=figures)
 
 
+def conditions(inputs: ReportInputs) -> Section | None:
+    """Distances between conditions, if a comparison was given."""
+    table = inputs.comparison
+    if table is None:
+        return None
+    by_replicates = (table["permuted"] == "replicates").all()
+    meaning = (
+        "p is by permutation of whole replicates."
+        if by_replicates
+        else "p is by permutation of cells: it says that these samples differ, by whatever cause, "
+        "and not that another experiment would show it."
+    )
+    rows = [
+        (
+            str(row["condition"]),
+            format_number(row["time"]),
+            *(f"{row[name]:.3g}" if pd.notna(row[name]) else "" for name in _COMPARED),
+        )
+        for _, row in table.iterrows()
+    ]
+    return Section(
+        "Conditions",
+        "conditions",
+        paragraphs=[
+            f"Distances from {table['reference'].iloc[0]} between the measured populations. "
+            f"{meaning} It covers all times and conditions.",
+            " ".join(f"{each}." for each in describe_populations(table)),
+        ],
+        figures=[
+            Figure.of(
+                pl.compare(table, show=False)[0],
+                "Distance from the reference at each time; areas are what permutations give.",
+            )
+        ],
+        tables=[Table(("condition", f"time{inputs.unit}", *_COMPARED.values()), rows, folded=True)],
+    )
+
+
 def growth(inputs: ReportInputs) -> Section | None:
     """Growth rates, if there are any."""
     if GROWTH not in inputs.course.adata.obs:
@@ -316,6 +363,7 @@ SECTIONS: tuple[Callable[[ReportInputs], Section | None], ...] = (
     paths,
     velocity,
     fates,
+    conditions,
     growth,
     trust,
     fit,

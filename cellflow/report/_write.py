@@ -26,6 +26,7 @@ def write(
     path: str | Path,
     *,
     scores: pd.DataFrame | None = None,
+    comparison: pd.DataFrame | None = None,
     color: str | None = None,
     time_key: str | None = None,
     title: str = "Time course",
@@ -47,6 +48,8 @@ def write(
     scores
         Result of `tl.holdout`; None uses the scores that it recorded in `adata`. Without either,
         the page says that errors were not measured.
+    comparison
+        Result of `tl.compare` of populations, for a section on conditions.
     color
         Column of `obs` with groups that cells are coloured by.
     time_key
@@ -59,14 +62,15 @@ def write(
     Raises
     ------
     InputError
-        If the cells lack genes, keys or times that the flow requires.
+        If the cells lack genes, keys or times that the flow requires, or the comparison is not one
+        of populations.
     FileError
         If `path` cannot be written, or exists while `overwrite` is off.
     """
     path = Path(path)
     check_ending(path, PAGES, "reports")
     check_file_target(path, overwrite=overwrite)
-    inputs = ReportInputs.read(adata, flow, scores, time_key, color)
+    inputs = ReportInputs.read(adata, flow, scores, time_key, color, comparison)
     for caution in compare_settings(inputs):
         log_info(f"caution: {caution}")
     sections = [section for make in SECTIONS if (section := make(inputs)) is not None]

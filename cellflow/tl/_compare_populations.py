@@ -69,7 +69,10 @@ def compare_populations(
         for pair in found.pairs:
             tables.append(_test_pair(found, pair, points, settings, rng))
             bar.update()
-    return found.add_unit(pd.concat(tables, ignore_index=True))
+    table = found.add_unit(pd.concat(tables, ignore_index=True))
+    for sentence in describe_populations(table):
+        log_info(sentence)
+    return table
 
 
 def _test_pair(
@@ -119,7 +122,6 @@ def _test_pair(
     if by_replicates:
         for column, side in (("n_replicates", 1), ("n_replicates_reference", 0)):
             table[column] = [len(each[side]) for each in pair.samples.values()]
-    log_info(_describe(table, unit))
     return table
 
 
@@ -224,6 +226,12 @@ def _find_parting(times: np.ndarray, p: np.ndarray) -> tuple[float, float]:
         return np.nan, np.nan
     first = int(np.flatnonzero(~apart)[-1]) + 1 if not apart.all() else 0
     return float(times[first - 1]) if first else np.nan, float(times[first])
+
+
+def describe_populations(table: pd.DataFrame) -> list[str]:
+    """Say in a sentence for each condition when it differs from the reference."""
+    unit = str(table["unit"].iloc[0]) if "unit" in table else ""
+    return [_describe(part, unit) for _, part in table.groupby("condition", sort=False)]
 
 
 def _describe(table: pd.DataFrame, unit: str) -> str:

@@ -64,12 +64,15 @@ def main() -> None:
 
 
 def _cost(images, options, numbers, channels):
-    net = {"kind": "unet", "channels": channels}
-    recipe = config_of("cifar10-hour", (3, 32, 32)).recipe.model_dump()
-    recipe |= {"compile": False, "warmup": 0, "net": net} | numbers
-    recipe = Recipe(**recipe)
+    recipe = make_recipe(net={"kind": "unet", "channels": channels}, **numbers)
     flow = cf.images.train(images, config="cifar10-hour", recipe=recipe, progress=False, **options)
     return flow.record.cost
+
+
+def make_recipe(**changes):
+    """The recipe `cifar10-hour`, not compiled and without a warm-up, changed."""
+    recipe = config_of("cifar10-hour", (3, 32, 32)).recipe.model_dump()
+    return Recipe(**recipe | {"compile": False, "warmup": 0} | changes)
 
 
 def _images(given):

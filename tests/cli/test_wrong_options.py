@@ -194,7 +194,8 @@ MISTAKES = {
     "report": (
         ["--flow", "flow"],
         ".html",
-        [TIME_KEY, ("--color", "nope", "'nope'"), ("--scores", "nope.json", "nope.json")],
+        [TIME_KEY, ("--color", "nope", "'nope'"), ("--scores", "nope.json", "nope.json"),
+         ("--comparison", "nope.csv", "nope.csv")],
     ),
     "plot trajectories": (
         ["--flow", "flow"],

@@ -186,3 +186,20 @@ def test_what_a_page_cannot_be_of_is_named(course, quick, tmp_path):
     with pytest.raises(cf.InputError, match="fewer than two in common"):
         cf.report.write(course, flow, tmp_path / "r.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_comparison_of_conditions_is_a_section(fitted_course, tmp_path):
+    course, flow = fitted_course
+    course.obs["arm"] = ["treated", "control"] * 120
+    course.obsm["X_pca"][(course.obs["arm"] == "treated") & (course.obs["day"] == 4), 1] += 1
+    given = cf.tl.compare(course, "arm", use_rep="X_pca", n_permutations=99)
+    cf.report.write(course, flow, tmp_path / "r.html", comparison=given)
+    text = " ".join(Page((tmp_path / "r.html").read_text()).text)
+    assert "treated and control differ from time 4 on, and not yet at time 2." in text
+    assert "p is by permutation of cells" in text
+    cf.report.write(course, flow, tmp_path / "s.html")
+    assert "Conditions" not in (tmp_path / "s.html").read_text()
+    with pytest.raises(cf.InputError, match="missing columns: statistic"):
+        cf.report.write(
+            course, flow, tmp_path / "t.html", comparison=given.drop(columns="statistic")
+        )
