@@ -8,7 +8,8 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-slow lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills signals \
-	mutants tutorials licences audit benchmark methods toys fates peers sctimebench performance gpu gpu-rehearsal gpu-pack clean
+	mutants tutorials licences audit benchmark methods toys fates peers semidiscrete sctimebench performance gpu gpu-rehearsal \
+	gpu-pack clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -137,6 +138,10 @@ sctimebench: $(if $(PEERS),,.venv-sctimebench/.ready)
 peers: $(VENV)/.base .venv-moscot/.ready .venv-wot/.ready .venv-torchcfm/.ready
 	$(BIN)/python benchmarks/peers/compare.py results/peers --moscot .venv-moscot/bin/python \
 		--wot .venv-wot/bin/python --torchcfm .venv-torchcfm/bin/python
+
+# Semidiscrete potentials beside those of OTT-JAX, for docs/semidiscrete.md.
+semidiscrete: $(VENV)/.base .venv-moscot/.ready
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/semidiscrete/compare.py results/semidiscrete --ott .venv-moscot/bin/python
 
 .venv-moscot/.ready .venv-wot/.ready .venv-torchcfm/.ready: .venv-%/.ready: \
 		$(VENV)/.uv benchmarks/peers/requirements-%.txt
