@@ -75,8 +75,8 @@ def fit_affine(points: np.ndarray, basis: np.ndarray) -> np.ndarray | None:
         return None  # so few cells fit any basis
     # Some cells give the map, and all of them show whether it is one.
     some = slice(None, None, -(-len(points) // _SAMPLE))
-    few = (each[some] - each[some].mean(axis=0) for each in (points, basis))
-    matrix = np.linalg.lstsq(*few, rcond=None)[0]
+    few, places = (each[some] - each[some].mean(axis=0) for each in (points, basis))
+    matrix = np.linalg.lstsq(few, places, rcond=None)[0]
     mapped, wanted = points @ matrix.astype(points.dtype), basis - basis.mean(axis=0)
     missed = np.linalg.norm(wanted - (mapped - mapped.mean(axis=0)), axis=0)
     return matrix if (missed <= _EXACT * np.linalg.norm(wanted, axis=0)).all() else None
