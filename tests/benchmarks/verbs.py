@@ -376,7 +376,9 @@ def table(base: Path, sizes: Sequence[int], names: Sequence[str]) -> None:
             continue
         found = [read(base, name, n) or {"failed": ""} for n in sizes]
         seconds = [
-            each["failed"].split("|")[0] if "failed" in each else f"{each['wall']:.2g}"
+            each["failed"].split("|")[0]
+            if "failed" in each
+            else f"{each['wall']:.2g}{'*' if each['threads'] == 1 else ''}"
             for each in found
         ]
         growth = [
