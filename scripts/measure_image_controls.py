@@ -114,9 +114,11 @@ def score_tuned(flow: cf.Flow) -> dict[str, float]:
     return {**score_by(flow, {**EULER, **DOPRI5}), "npe": normalized_path_energy(path, times)}
 
 
-def continue_plainly(prior: cf.Flow, coupling: Coupling, seed: int) -> cf.Flow:
+def continue_plainly(
+    prior: cf.Flow, coupling: Coupling, seed: int, faster: float = 1, longer: int = 1
+) -> cf.Flow:
     """Train the net of a flow further by flow matching, with the recipe of a fine-tuning."""
-    _, recipe = resolve_fine_tuning(prior, "oat-fm", None, {}, {})
+    recipe = scaled(resolve_fine_tuning(prior, "oat-fm", None, {}, {})[1], faster, longer)
     loss = VelocityRegression(StraightPath(0.0))
     trainer = Trainer(deepcopy(prior.nets), coupling, loss, recipe, torch_generator(seed))
     return replace(prior, nets=trainer.run())
@@ -127,11 +129,13 @@ def tune(prior: cf.Flow, images: TrainingImages, seed: int, name: str) -> cf.Flo
     changes, faster, longer = TUNINGS[name]
     changes = {"oat_tolerance": 100.0, **changes}
     method, recipe = resolve_fine_tuning(prior, "oat-fm", None, changes, {})
-    numbers = {
-        "learning_rate": recipe.learning_rate * faster,
-        "n_steps": recipe.n_steps * longer,
-    }
-    return fit(images, method, recipe_of(recipe, **numbers), prior, seed)
+    return fit(images, method, scaled(recipe, faster, longer), prior, seed)
+
+
+def scaled(recipe: Recipe, faster: float, longer: int) -> Recipe:
+    """Return the recipe with multiples of its learning rate and number of steps."""
+    numbers = {"n_steps": recipe.n_steps * longer}
+    return recipe_of(recipe, learning_rate=recipe.learning_rate * faster, **numbers)
 
 
 def fit(
@@ -161,6 +165,9 @@ def measure_oat(seed: int) -> dict[str, Callable[[], dict[str, float]]]:
     flows: dict[str, Callable[[], cf.Flow]] = {
         "I-CFM": prior,
         "I-CFM, continued": lambda: continue_plainly(prior(), IndependentCoupling(*ends), seed),
+        "I-CFM, continued, rate x 10, steps x 4": lambda: continue_plainly(
+            prior(), IndependentCoupling(*ends), seed, 10, 4
+        ),
         "OT-CFM, continued": lambda: continue_plainly(prior(), MinibatchCoupling(*ends), seed),
         **{name: partial(lambda n: tune(prior(), images, seed, n), name) for name in TUNINGS},
     }
