@@ -8,7 +8,8 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-slow lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills signals \
-	mutants tutorials licences audit benchmark methods toys fates peers sctimebench performance gpu gpu-rehearsal clean
+	mutants tutorials licences audit benchmark methods toys fates peers semidiscrete sctimebench performance gpu gpu-rehearsal \
+	gpu-pack clean
 
 demo: $(VENV)/.base
 	$(BIN)/cellflow demo --force
@@ -138,6 +139,10 @@ peers: $(VENV)/.base .venv-moscot/.ready .venv-wot/.ready .venv-torchcfm/.ready
 	$(BIN)/python benchmarks/peers/compare.py results/peers --moscot .venv-moscot/bin/python \
 		--wot .venv-wot/bin/python --torchcfm .venv-torchcfm/bin/python
 
+# Semidiscrete potentials beside those of OTT-JAX, for docs/semidiscrete.md.
+semidiscrete: $(VENV)/.base .venv-moscot/.ready
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/semidiscrete/compare.py results/semidiscrete --ott .venv-moscot/bin/python
+
 .venv-moscot/.ready .venv-wot/.ready .venv-torchcfm/.ready: .venv-%/.ready: \
 		$(VENV)/.uv benchmarks/peers/requirements-%.txt
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$*
@@ -159,6 +164,12 @@ gpu:
 gpu-rehearsal: $(VENV)/.dev
 	rm -rf results/gpu-rehearsal
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.gpu results/gpu-rehearsal --rehearse
+
+# What `make gpu` takes, with its variables, in pieces for a machine without a network (docs/performance.md);
+# PACK="--python 3.12 --has torch torchvision" or other options.
+gpu-pack: $(VENV)/.uv
+	rm -rf results/gpu-pack
+	$(BIN)/python -m tests.benchmarks.gpu.pack results/gpu-pack $(PACK)
 
 clean:
 	rm -rf $(VENV) $(VENV)-* cellflow-demo build dist docs/_build docs/api/generated

@@ -39,12 +39,12 @@ def log_info(message: str) -> None:
     logger.info(message)
 
 
-def progress_bar(total: int, what: str, unit: str, *, shown: bool = True) -> tqdm[Any]:
+def progress_bar(total: int | None, what: str, unit: str, *, shown: bool = True) -> tqdm[Any]:
     """Return a progress bar on stderr of work that takes more than two seconds; close it after.
 
-    It is shown where messages of level INFO are, unless `shown` is false. Many short parts may take
-    long, so the seconds of a bar inside another one count from the start of the outer one, and half
-    a second is enough.
+    It is shown where messages of level INFO are, unless `shown` is false. A total of None is not
+    known, and only what is done is counted. Many short parts may take long, so the seconds of a bar
+    inside another one count from the start of the outer one, and half a second is enough.
     """
     from tqdm.auto import tqdm
 

@@ -120,10 +120,29 @@ def measure_shares(draws: int) -> pd.DataFrame:
         table = cf.tl.compare(cells, "arm", of="fates", by="state")
         last = table[(table["time"] == TIMES[-1]) & (table["group"] == "B")].iloc[0]
         held.setdefault("cells of one sample", []).append(_holds(last, cells.uns["shift"]))
+        for name, row in _estimate_fates(seed):
+            held.setdefault(name, []).append(_holds(row, 0.0))
         for n in (2, 3, 4, 6):
             _draw_replicates(n, np.random.default_rng(seed), held)
     rows = [(what, np.mean(each), *_interval(each)) for what, each in held.items()]
     return pd.DataFrame(rows, columns=["units, interval", "held", "low", "high"])
+
+
+def _estimate_fates(seed: int) -> Iterator[tuple[str, pd.Series]]:
+    """Yield what is compared of fate probabilities of arms that do not differ, by start time."""
+    cells = _two_courses(0.35, 0.35, 100, seed)
+    flow = cf.tl.fit(
+        cells,
+        use_rep="true_latent",
+        condition_keys="arm",
+        recipe=cf.recipe("default", n_steps=1),
+        progress=False,
+    )
+    cf.tl.fates(cells, flow, "state")
+    table = cf.tl.compare(cells, "arm", of="fates")
+    rows = table[table["group"] == "B"]
+    for _, row in rows[rows["time"].isin((0.0, 4.0))].iterrows():
+        yield f"fate probabilities at time {row['time']:g}", row
 
 
 def _draw_replicates(n: int, rng: np.random.Generator, held: dict[str, list[bool]]) -> None:

@@ -1,13 +1,16 @@
 """The measurements on a GPU: what is written, what is done again, and a rehearsal on the CPU."""
 
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.benchmarks.gpu import image_steps
-from tests.benchmarks.gpu.carried import check
+from tests.benchmarks.gpu.carried import CELLS, check
 from tests.benchmarks.gpu.results import WHOLE, Results
 from tests.benchmarks.gpu.settings import LIMITS, Settings
 from tests.benchmarks.gpu.summary import summarise
@@ -105,6 +108,42 @@ def test_parts_without_their_data_are_left_out_and_others_are_not(tmp_path, caps
     printed = capsys.readouterr().out
     assert "--images: missing" in printed
     assert "it has no cite_pca100.h5ad" in printed
+
+
+def test_pieces_are_small_and_are_unpacked_elsewhere_to_the_same_bytes(tmp_path):
+    files = {"IMAGES": "some images.npz", "INCEPTION": "weights.pth", "DATA": CELLS}
+    contents = {name: np.random.default_rng(len(name)).bytes(9000) for name in files}
+    for name, file in files.items():
+        (tmp_path / file).write_bytes(contents[name])
+    packed, there = tmp_path / "packed", tmp_path / "another machine"
+    options = ["--images", tmp_path / files["IMAGES"], "--inception", tmp_path / files["INCEPTION"]]
+    options += ["--cells", tmp_path, "--megabytes", "0.01", "--no-packages"]
+    command = [sys.executable, "-m", "tests.benchmarks.gpu.pack", packed, *options]
+    subprocess.run(command, cwd=ROOT, check=True)
+    pieces = sorted(packed.iterdir())
+    assert len(pieces) > 2
+    there.mkdir()
+    for piece in pieces:
+        assert sum(file.stat().st_size for file in piece.iterdir()) <= 10_000
+        shutil.copytree(piece, there, dirs_exist_ok=True)
+    shutil.rmtree(packed)
+    for file in files.values():
+        (tmp_path / file).unlink()
+
+    unpack = ["bash", str(there / "unpack.sh")]
+    done = subprocess.run(unpack, cwd=tmp_path, capture_output=True, text=True, check=True)
+    export, run = done.stdout.splitlines()[-2:]
+    variables = dict(word.split("=") for word in shlex.split(export.removeprefix("export ")))
+    assert variables.pop("PYTHONPATH") == "$PWD"
+    assert run == "python3 -m tests.benchmarks.gpu results/gpu"
+    variables["CELLFLOW_DATA"] += f"/{CELLS}"
+    found = {name: Path(variables[f"CELLFLOW_{name}"]).read_bytes() for name in files}
+    assert found == contents
+
+    (there / "pack.2").unlink()
+    done = subprocess.run(unpack, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pack.2 is missing: copy it from folder 2" in done.stderr
 
 
 @pytest.mark.slow

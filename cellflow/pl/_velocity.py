@@ -19,6 +19,9 @@ from cellflow.pl._plane import embedding
 #: Width of the smoothing kernel, in grid spacings.
 _SMOOTH = 0.5
 
+#: Cells whose arrows are smoothed; of more, so many are drawn, since each node averages a share.
+_MOST = 50_000
+
 #: Length of the longest arrow, in grid spacings.
 _LONGEST = 0.95
 
@@ -199,6 +202,9 @@ def _smooth_to_grid(
     if n_grid < 2:
         raise InputError(f"n_grid must be 2 or more, got {n_grid}")
     low, high = points.min(axis=0), points.max(axis=0)
+    if len(points) > _MOST:
+        rows = np.sort(np.random.default_rng(0).choice(len(points), _MOST, replace=False))
+        points, arrows = points[rows], arrows[rows]
     x, y = (np.linspace(low[k], high[k], n_grid) for k in (0, 1))
     mesh = (high - low) / (n_grid - 1)
     nodes = np.stack(np.meshgrid(x, y), axis=2).reshape(-1, 2)

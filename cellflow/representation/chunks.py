@@ -198,12 +198,14 @@ def _axes_in_memory(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int)
 
     def multiply(vector: np.ndarray) -> np.ndarray:
         along = x @ (vector / scale) - centre @ vector
+        bar.update()
         return np.asarray((x.T @ along) / scale - centre * along.sum())
 
     n_genes = x.shape[1]
     covariance = LinearOperator((n_genes, n_genes), multiply, dtype=np.float64)
     start = np.random.default_rng(0).uniform(-1, 1, n_genes)
-    _, axes = eigsh(covariance, n_dims, v0=start)
+    with progress_bar(None, "principal axes", "product") as bar:
+        _, axes = eigsh(covariance, n_dims, v0=start)
     return np.asarray(axes[:, ::-1])
 
 

@@ -17,6 +17,9 @@ _NEIGHBOURS = 15
 #: Unexplained share of a basis' spread under which it is an affine map of the representation.
 _EXACT = 1e-4
 
+#: Cells that an affine map is fitted to.
+_SAMPLE = 10_000
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -70,9 +73,12 @@ def fit_affine(points: np.ndarray, basis: np.ndarray) -> np.ndarray | None:
     """Return the matrix of an affine map from points to a basis; None if there is no such map."""
     if len(points) <= 2 * (points.shape[1] + 1):
         return None  # so few cells fit any basis
-    centred, wanted = points - points.mean(axis=0), basis - basis.mean(axis=0)
-    matrix = np.linalg.lstsq(centred, wanted, rcond=None)[0]
-    missed = np.linalg.norm(wanted - centred @ matrix, axis=0)
+    # Some cells give the map, and all of them show whether it is one.
+    some = slice(None, None, -(-len(points) // _SAMPLE))
+    few, places = (each[some] - each[some].mean(axis=0) for each in (points, basis))
+    matrix = np.linalg.lstsq(few, places, rcond=None)[0]
+    mapped, wanted = points @ matrix.astype(points.dtype), basis - basis.mean(axis=0)
+    missed = np.linalg.norm(wanted - (mapped - mapped.mean(axis=0)), axis=0)
     return matrix if (missed <= _EXACT * np.linalg.norm(wanted, axis=0)).all() else None
 
 

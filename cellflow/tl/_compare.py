@@ -122,7 +122,8 @@ def compare(
         Cells without a value are left out. Replicates have equal weight.
     `low`, `high`
         Interval of the difference, by Welch's t: it holds it in 95 of 100 cases, for each row by
-        itself. NaN for a single replicate, and where no unit differs from another.
+        itself. NaN for a single replicate, and where no unit differs from another. Of `tl.fates` it
+        includes the sampling of the end cells, which probabilities of earlier cells share.
     `units`, `n`, `n_reference`
         `cells` or `replicates`, and their numbers.
 
@@ -193,7 +194,7 @@ def compare(
             adata, found, genes=genes, gene_symbols=gene_symbols, layer=layer, n_top=n_top
         )
     if of == "fates":
-        return compare_means(found, read_fates(adata, by, condition_key))
+        return compare_means(found, *read_fates(adata, by, condition_key))
     if of == "growth":
         return compare_means(found, read_growth(adata, by))
     settings = PopulationSettings(distance, n_permutations, max_cells)

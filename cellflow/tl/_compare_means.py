@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,16 @@ from cellflow._log import log_info
 from cellflow.tl._condition_pairs import ConditionPairs, Samples
 from cellflow.tl._groups import membership_of
 
+#: Squared errors that are rounding.
+_ROUNDING = 1e-24
+
 #: Probability that an interval holds the difference.
 _CONFIDENCE = 0.95
 
 
-def compare_means(found: ConditionPairs, values: pd.DataFrame) -> pd.DataFrame:
+def compare_means(
+    found: ConditionPairs, values: pd.DataFrame, end: float | None = None
+) -> pd.DataFrame:
     """Return a row for each condition, time and column of values; see `tl.compare`.
 
     Parameters
@@ -29,6 +34,9 @@ def compare_means(found: ConditionPairs, values: pd.DataFrame) -> pd.DataFrame:
         The conditions.
     values
         Values of all cells, one column for each group; cells with missing values are left out.
+    end
+        Time of the cells that values of earlier ones were estimated from, whose sampling error they
+        share; None for values that were measured.
 
     Raises
     ------
@@ -43,8 +51,11 @@ def compare_means(found: ConditionPairs, values: pd.DataFrame) -> pd.DataFrame:
             first, second = (_read_units(matrix, side, by_replicates) for side in sides)
             if not len(first) or not len(second):
                 continue
-            low, high = _welch_interval(first, second)
             means = [each.mean(axis=0) for each in (first, second)]
+            estimated_from = end if end is not None and time < end else None
+            shared = () if estimated_from is None else pair.samples.get(estimated_from, ({}, {}))
+            ends = [_read_units(matrix, side, by_replicates) for side in shared]
+            half = _half_interval([first, second, *ends])
             tables.append(
                 pd.DataFrame(
                     {
@@ -55,8 +66,8 @@ def compare_means(found: ConditionPairs, values: pd.DataFrame) -> pd.DataFrame:
                         "mean": means[1],
                         "mean_reference": means[0],
                         "difference": means[1] - means[0],
-                        "low": low,
-                        "high": high,
+                        "low": means[1] - means[0] - half,
+                        "high": means[1] - means[0] + half,
                         "units": "replicates" if by_replicates else "cells",
                         "n": len(second),
                         "n_reference": len(first),
@@ -73,8 +84,12 @@ def compare_means(found: ConditionPairs, values: pd.DataFrame) -> pd.DataFrame:
     return found.add_unit(pd.concat(tables, ignore_index=True))
 
 
-def read_fates(adata: AnnData, by: str | None, condition_key: str) -> pd.DataFrame:
-    """Return fate probabilities, or membership in groups, of all cells; NaN where unknown.
+def read_fates(
+    adata: AnnData, by: str | None, condition_key: str
+) -> tuple[pd.DataFrame, float | None]:
+    """Return fate probabilities, or membership in groups, of all cells, NaN where unknown.
+
+    Also return the time of the cells that probabilities were estimated from, None for groups.
 
     Raises
     ------
@@ -89,7 +104,7 @@ def read_fates(adata: AnnData, by: str | None, condition_key: str) -> pd.DataFra
         )
     values = membership_of(adata, key)
     if key not in adata.obsm:
-        return values.where(values.sum(axis=1) > 0)
+        return values.where(values.sum(axis=1) > 0), None
     fates, fitted = read_record(adata.uns, key), read_record(adata.uns, FIT)
     if fates and fitted and fates.get("flow_id") == fitted.get("flow_id"):
         kept = [*np.atleast_1d(fitted.get("condition_keys", ())), fitted.get("label_key")]
@@ -99,7 +114,7 @@ def read_fates(adata: AnnData, by: str | None, condition_key: str) -> pd.DataFra
                 "differences before the last time are smaller than they are: fit it with "
                 f"condition_keys={condition_key!r} (--condition-key)"
             )
-    return values
+    return values, float(fates["time"]) if fates and "time" in fates else None
 
 
 def read_growth(adata: AnnData, by: str | None) -> pd.DataFrame:
@@ -135,20 +150,21 @@ def _read_units(matrix: np.ndarray, samples: Samples, by_replicates: bool) -> np
     """Return the values of cells, or the means of replicates, shape (n, K)."""
     known = [rows[np.isfinite(matrix[rows]).all(axis=1)] for rows in samples.values()]
     if not by_replicates:
-        return matrix[np.concatenate(known)]
+        return matrix[np.concatenate([np.empty(0, dtype=np.int64), *known])]
     means = [matrix[rows].mean(axis=0) for rows in known if len(rows)]
     return np.stack(means) if means else np.empty((0, matrix.shape[1]))
 
 
-def _welch_interval(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the interval of the difference of means; NaN where neither side varies."""
-    low, high = np.full((2, first.shape[1]), np.nan)
-    varies = (np.ptp(first, axis=0) > 0) | (np.ptp(second, axis=0) > 0)
-    if min(len(first), len(second)) > 1 and varies.any():
-        with warnings.catch_warnings():
-            # scipy warns of columns that are constant on one side, which are no fault here.
-            warnings.simplefilter("ignore", RuntimeWarning)
-            test = stats.ttest_ind(second[:, varies], first[:, varies], equal_var=False)
-            found = test.confidence_interval(_CONFIDENCE)
-        low[varies], high[varies] = found.low, found.high
-    return low, high
+def _half_interval(samples: Sequence[np.ndarray]) -> np.ndarray:
+    """Return half of Welch's interval for a sum or difference of means, shape (K,).
+
+    NaN where no sample varies, or one has fewer than two units.
+    """
+    if min(map(len, samples)) < 2:
+        return np.full(samples[0].shape[1], np.nan)
+    parts = np.stack([each.var(axis=0, ddof=1) / len(each) for each in samples])
+    freedom = np.array([len(each) - 1 for each in samples])[:, None]
+    square = parts.sum(axis=0)
+    square = np.where(square > _ROUNDING, square, np.nan)
+    df = square**2 / (parts**2 / freedom).sum(axis=0)
+    return stats.t.ppf((1 + _CONFIDENCE) / 2, df) * np.sqrt(square)

@@ -124,10 +124,13 @@ def finetune(
     used = np.isin(points.elapsed, flow.axis.times)
     _check_times(points, flow)
     label_key = flow.inputs.label_key
-    x = points_of(adata, representation, used)
-    cells = SideColumns(label_key).batch(take_cells(adata, used), x, conditions_of(flow))
+    rows = None if used.all() else used
+    x = points_of(adata, representation, rows)
+    cells = SideColumns(label_key).batch(take_cells(adata, rows), x, conditions_of(flow))
     marginals = populations(cells, points.elapsed[used], flow.axis.times, flow.axis)
     data = digest_inputs(cells, points.elapsed[used])
+    # Of a million cells these are a quarter of the memory, and the marginals have their own.
+    del cells, x
     tuned = fit_flow(
         marginals,
         flow.axis,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -51,30 +51,14 @@ class PlanTransitions(ABC):
 
     course: TimeCourse
     seed: int
-    _plans: dict[float, LinearOperator] = field(default_factory=dict)
-
-    def estimate(self, rows: np.ndarray, targets: np.ndarray) -> list[csr_array | LinearOperator]:
-        """Return a matrix for each interval in between; see `TransitionEstimator`."""
-        elapsed = self.course.elapsed
-        origin, goal = (float(elapsed[each[0]]) for each in (rows, targets))
-        low, high = sorted((origin, goal))
-        stops = [time for time in self.course.times if low <= time <= high]
-        with progress_bar(len(stops) - 1, "plans", "interval") as bar:
-            plans = []
-            for ends in pairwise(stops):
-                plans.append(self._between(*ends))
-                bar.update()
-        if goal < origin:
-            plans = [plan.T for plan in reversed(plans)]
-        return [self._selection(rows, origin), *plans, self._selection(targets, goal).T]
 
     def descend(
         self, origins: Sequence[np.ndarray], targets: np.ndarray, values: np.ndarray
     ) -> Iterator[np.ndarray]:
-        """Multiply plan by plan, each once; see `TransitionEstimator`."""
-        stop = float(self.course.elapsed[targets[0]])
+        """Multiply by each plan once; see `TransitionEstimator`."""
+        stop = self._time_of(targets)
         values = self._selection(targets, stop).T @ values
-        times = [float(self.course.elapsed[rows[0]]) for rows in origins]
+        times = [self._time_of(rows) for rows in origins]
         before = [time for time in self.course.times if min(times, default=stop) <= time < stop]
         with progress_bar(len(before), "plans", "interval") as bar:
             for rows, origin in zip(origins, times, strict=True):
@@ -84,20 +68,43 @@ class PlanTransitions(ABC):
                     bar.update()
                 yield self._selection(rows, origin) @ values
 
+    def spread(
+        self, origins: Sequence[np.ndarray], targets: np.ndarray, weights: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Carry the weights of all origins to the targets; see `TransitionEstimator`."""
+        goal, times = self._time_of(targets), [self._time_of(rows) for rows in origins]
+        low, high = min([goal, *times]), max([goal, *times])
+        stops = [time for time in self.course.times if low <= time <= high]
+        # From the farthest origin to the targets; the others join on the way, in columns.
+        stops = stops if goal == high else stops[::-1]
+        carried: dict[int, slice] = {}
+        values = np.zeros((len(self.course.rows_at(stops[0])), 0))
+        with progress_bar(len(stops) - 1, "plans", "interval") as bar:
+            for here, following in pairwise(stops):
+                for k in [k for k, time in enumerate(times) if time == here]:
+                    joined = self._selection(origins[k], here).T @ weights[k]
+                    carried[k] = slice(values.shape[1], values.shape[1] + joined.shape[1])
+                    values = np.column_stack([values, joined])
+                plan = self._solve_interval(min(here, following), max(here, following))
+                values = (plan.T if following > here else plan) @ values
+                bar.update()
+        values = self._selection(targets, goal) @ values
+        return [values[:, carried[k]] for k in range(len(origins))]
+
+    def _time_of(self, rows: np.ndarray) -> float:
+        return float(self.course.elapsed[rows[0]])
+
     def _selection(self, rows: np.ndarray, time: float) -> csr_array:
         """Return the matrix that selects rows from all cells of a time, shape (len(rows), n)."""
         everyone = self.course.rows_at(time)
         entries = np.arange(len(rows)), np.searchsorted(everyone, rows)
         return csr_array((np.ones(len(rows)), entries), shape=(len(rows), len(everyone)))
 
-    def _between(self, start: float, stop: float) -> LinearOperator:
-        """Return the plan of an interval, solved once."""
-        if start not in self._plans:
-            self._plans[start] = self._solve_interval(start, stop)
-        return self._plans[start]
-
     def _solve_interval(self, start: float, stop: float) -> LinearOperator:
-        """Return the plan of an interval with columns that sum to one."""
+        """Return the plan of an interval with columns that sum to one.
+
+        It is used at once and not kept: plans of all intervals may not fit into memory.
+        """
         source, target = self._populations(start, stop)
         ends = (self.course.rows_at(time) for time in (start, stop))
         return self._solve(source, target, self.course.label_blocks(*ends))

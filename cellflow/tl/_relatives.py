@@ -12,7 +12,7 @@ from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import Cells, describe_cells
 from cellflow.tl._time_course import TimeCourse
-from cellflow.tl._transition_estimators import make_estimator, propagate_forward
+from cellflow.tl._transition_estimators import make_estimator
 
 
 def ancestors(
@@ -208,15 +208,16 @@ def _write_relatives(
     selected = course.select(cells, np.isin(course.elapsed, known), side)
     estimator = make_estimator(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
     targets = course.rows_at(goal)
+    # Weights of several origins are relative to the total mass of all cells of each origin.
+    # For a single origin the total is a constant factor, so the other cells are not moved.
+    times = np.unique(course.elapsed[selected])
+    share_of_all = later and len(times) > 1
+    origins = [course.rows_at(time, None if share_of_all else selected) for time in times]
+    weights = [
+        np.column_stack([selected[rows], np.ones(len(rows))]).astype(float) for rows in origins
+    ]
     total = np.zeros(len(targets))
-    origins = np.unique(course.elapsed[selected])
-    for origin in origins:
-        # Weights of several origins are relative to the total mass of all cells of each origin.
-        # For a single origin the total is a constant factor, so the other cells are not moved.
-        share_of_all = later and len(origins) > 1
-        rows = course.rows_at(origin, None if share_of_all else selected)
-        weights = np.column_stack([selected[rows], np.ones(len(rows))]).astype(float)
-        chosen, everyone = propagate_forward(estimator.estimate(rows, targets), weights).T
+    for chosen, everyone in (each.T for each in estimator.spread(origins, targets, weights)):
         total += chosen / ((everyone.sum() or 1.0) if later else 1.0)
     if not total.sum() > 0:
         raise InputError(

@@ -20,23 +20,17 @@ from cellflow.tl._plan_transitions import BridgeTransitions, CouplingTransitions
 from cellflow.tl._simulator import Simulator
 from cellflow.tl._time_course import TimeCourse
 
-#: Matrices whose product is the transition matrix from cells of one time, shape (n,), to cells of
-#: another, shape (m,). Entry (i, j) of the product is how much of cell j stems from cell i if j is
-#: later, and how much of cell i stems from cell j if j is earlier; in the latter case rows sum to
-#: one.
-TransitionMatrices = Sequence[csr_array | LinearOperator]
-
-
 #: Paths that are simulated at a time.
 _PATHS = 16_384
 
 
 class TransitionEstimator(Protocol):
-    """Estimates which cells of one time become which cells of another."""
+    """Estimates which cells of one time become which cells of another.
 
-    def estimate(self, rows: np.ndarray, targets: np.ndarray) -> TransitionMatrices:
-        """Return the transitions from rows of one time to rows of another, earlier or later."""
-        ...
+    Entry (i, j) of the transition matrix T is how much of cell j stems from cell i if j is later,
+    and how much of cell i stems from cell j if j is earlier; in the latter case rows sum to one.
+    The matrix is multiplied and not kept, since it has as many entries as pairs of cells.
+    """
 
     def descend(
         self, origins: Sequence[np.ndarray], targets: np.ndarray, values: np.ndarray
@@ -44,6 +38,15 @@ class TransitionEstimator(Protocol):
         """Yield sums of values of targets, shape (m, k), over descendants: `T @ values`.
 
         `origins` are rows of times before that of the targets, the latest first.
+        """
+        ...
+
+    def spread(
+        self, origins: Sequence[np.ndarray], targets: np.ndarray, weights: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Return what targets get of the weights of each origin, shape (n, k): `T.T @ weights`.
+
+        `origins` are rows of different times, all before or all after that of the targets.
         """
         ...
 
@@ -70,20 +73,6 @@ def make_estimator(
         )
     plans = BridgeTransitions if by == "bridge" else CouplingTransitions
     return plans(course, seed)
-
-
-def propagate_backward(transitions: TransitionMatrices, values: np.ndarray) -> np.ndarray:
-    """Multiply values of the targets, shape (m, k), by the transition matrix: shape (n, k)."""
-    for matrix in reversed(transitions):
-        values = matrix @ values
-    return values
-
-
-def propagate_forward(transitions: TransitionMatrices, weights: np.ndarray) -> np.ndarray:
-    """Multiply weights of the rows, shape (n, k), by the transposed matrix: shape (m, k)."""
-    for matrix in transitions:
-        weights = matrix.T @ weights
-    return weights
 
 
 def one_hot(codes: np.ndarray, n: int) -> np.ndarray:
@@ -117,18 +106,25 @@ class FlowTransitions:
     simulator: Simulator
     n_neighbors: int
 
-    def estimate(self, rows: np.ndarray, targets: np.ndarray) -> TransitionMatrices:
-        """Return one matrix; see `TransitionEstimator`."""
-        return [FlowOperator(self, rows, targets)]
-
     def descend(
         self, origins: Sequence[np.ndarray], targets: np.ndarray, values: np.ndarray
     ) -> Iterator[np.ndarray]:
         """Move the cells of each time to the targets; see `TransitionEstimator`."""
         with progress_bar(len(origins), "follow", "start time") as bar:
             for rows in origins:
-                yield propagate_backward(self.estimate(rows, targets), values)
+                yield FlowOperator(self, rows, targets) @ values
                 bar.update()
+
+    def spread(
+        self, origins: Sequence[np.ndarray], targets: np.ndarray, weights: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Move the cells of each time to the targets; see `TransitionEstimator`."""
+        found = []
+        with progress_bar(len(origins), "follow", "start time") as bar:
+            for rows, own in zip(origins, weights, strict=True):
+                found.append(FlowOperator(self, rows, targets).T @ own)
+                bar.update()
+        return found
 
 
 class FlowOperator(LinearOperator):

@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from cellflow._checks import format_list, format_number
 from cellflow._errors import InputError
-from cellflow._log import log_info
+from cellflow._log import log_info, progress_bar
 from cellflow._random import RNG, resolve_seed
 from cellflow.flow import Flow
 from cellflow.io import groups_of
@@ -20,7 +20,6 @@ from cellflow.tl._transition_estimators import (
     make_estimator,
     normalise_rows,
     one_hot,
-    propagate_backward,
 )
 
 
@@ -109,12 +108,12 @@ def transitions(
         )
     seed = resolve_seed(rng)
     estimator = make_estimator(course, by, n_neighbors=n_neighbors, n_samples=n_samples, seed=seed)
-    intervals = [
-        _tabulate_interval(estimator, labels, rows[start], rows[stop]).assign(
-            source_time=start, target_time=stop
-        )
-        for start, stop in pairwise(course.times)
-    ]
+    intervals = []
+    with progress_bar(len(course.times) - 1, "transitions", "interval") as bar:
+        for start, stop in pairwise(course.times):
+            table = _tabulate_interval(estimator, labels, rows[start], rows[stop])
+            intervals.append(table.assign(source_time=start, target_time=stop))
+            bar.update()
     columns = ["groups", "source_time", "target_time", "source", "target", "probability",
                "n_source", "mass"]  # fmt: skip
     return pd.concat(intervals, ignore_index=True).assign(groups=groups)[columns]
@@ -128,7 +127,7 @@ def _tabulate_interval(
         labels.iloc[each].cat.remove_unused_categories() for each in (sources, targets)
     )
     starts, ends = (one_hot(s.cat.codes.to_numpy(), s.cat.categories.size) for s in (before, after))
-    descent = propagate_backward(estimator.estimate(sources, targets), ends)
+    (descent,) = estimator.descend([sources], targets, ends)
     probability = normalise_rows(starts.T @ descent)
     index = pd.MultiIndex.from_product(
         [before.cat.categories, after.cat.categories], names=["source", "target"]

@@ -172,6 +172,11 @@ VERBS = {
         "benchmark",
         needs=("embed",),
     ),
+    "compare": Verb(
+        f"compare {POINTS} --condition-key group --output {{folder}}/out.csv --force",
+        "out.csv",
+        needs=("embed",),
+    ),
     "regions": Verb("", "", needs=("interpolate",), call=regions),
     "report": Verb(
         f"report {POINTS} --flow {{folder}}/flow --output {{folder}}/out.html --force",

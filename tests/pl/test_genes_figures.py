@@ -25,6 +25,17 @@ def arrows(course):
     return course
 
 
+def test_arrows_of_many_cells_are_those_of_some(arrows, monkeypatch):
+    everyone = cf.pl.velocity_grid(arrows, basis="pca", show=False).collections[-1]
+    monkeypatch.setattr("cellflow.pl._velocity._MOST", 120)
+    some = cf.pl.velocity_grid(arrows, basis="pca", show=False).collections[-1]
+    assert 0 < len(some.get_offsets()) < len(everyone.get_offsets())
+    # All arrows point along the first axis, at most three times as fast in one half.
+    assert (some.U > 0).all()
+    np.testing.assert_allclose(some.V / some.U.max(), 0, atol=1e-6)
+    assert some.U.max() / some.U.min() <= 3 * 1.001
+
+
 def test_cells_are_coloured_by_a_gene_of_a_symbol(arrows, rng):
     """The dots of the lower and the higher half have the colours of their expression."""
     counts = rng.poisson(3, (240, 4)).astype(np.float32)

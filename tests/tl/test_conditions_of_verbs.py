@@ -15,7 +15,6 @@ from cellflow.io import Conditions
 from cellflow.nets import Fields
 from cellflow.tl._plan_transitions import BridgeTransitions, CouplingTransitions
 from cellflow.tl._time_course import TimeCourse
-from cellflow.tl._transition_estimators import propagate_backward
 from tests.flows import course_of, flow_of
 
 DOSES = {"few": np.repeat([0.0, 1.0], 20), "many": np.linspace(0, 1, 40)}
@@ -53,8 +52,7 @@ def between_ends(adata, kind):
     if kind in PLANS:
         course = TimeCourse.read(adata, flow, None)
         first, last = (course.rows_at(time) for time in (0.0, 2.0))
-        matrices = PLANS[kind](course, 0).estimate(first, last)
-        matrix = propagate_backward(matrices, np.eye(len(last)))
+        (matrix,) = PLANS[kind](course, 0).descend([first], last, np.eye(len(last)))
     else:
         couplings = cf.tl.to_cellrank(adata, flow, epsilon=0)
         matrix = np.linalg.multi_dot([each.X.toarray() for each in couplings.values()])

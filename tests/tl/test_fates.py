@@ -13,7 +13,7 @@ from cellflow.couplings import exact_full_coupling
 from cellflow.marginals import Population, TimeAxis
 from cellflow.tl import _plan_transitions
 from cellflow.tl._time_course import TimeCourse
-from cellflow.tl._transition_estimators import make_estimator, propagate_backward
+from cellflow.tl._transition_estimators import FlowOperator, make_estimator
 from tests.flows import course_of, flow_of, fork, forking, known_flow, to_the_right
 
 
@@ -76,7 +76,7 @@ def test_ensembles_are_the_same_in_chunks_and_forward_as_backward(forked, monkey
         course = TimeCourse.read(forked, noisy, None)
         estimator = make_estimator(course, "flow", n_neighbors=2, n_samples=3, seed=0)
         rows, targets = (course.rows_at(time) for time in (course.times[0], course.times[-1]))
-        return estimator.estimate(rows, targets)[0]
+        return FlowOperator(estimator, rows, targets)
 
     noisy, still = (matrix(diffusion) @ np.eye(8) for diffusion in (0.5, 0.0))
     np.testing.assert_allclose(noisy.sum(axis=1), 1)
@@ -93,8 +93,26 @@ def test_plans_multiplied_one_by_one_are_those_of_the_whole_chain(ladder, by):
     first, second, last = (course.rows_at(time) for time in course.times)
     values, origins = np.eye(4), [second[::2], first[1:]]
     for rows, found in zip(origins, estimator.descend(origins, last[1:], values), strict=True):
-        chain = propagate_backward(estimator.estimate(rows, last[1:]), values)
-        np.testing.assert_allclose(found, chain)
+        (alone,) = estimator.descend([rows], last[1:], values)
+        np.testing.assert_allclose(found, alone)
+
+
+@pytest.mark.parametrize("by", ["bridge", "coupling", "flow"])
+def test_weights_spread_by_the_transposed_transitions(ladder, by):
+    flow = known_flow(ladder, to_the_right)
+    course = TimeCourse.read(ladder, flow, None)
+    estimator = make_estimator(course, by, n_neighbors=2, n_samples=None, seed=0)
+    first, second, last = (course.rows_at(time) for time in course.times)
+    origins = [first[1:], second[::2]]
+    weights = [np.arange(2.0 * len(rows)).reshape(-1, 2) for rows in origins]
+    found = estimator.spread(origins, last[1:], weights)
+    for rows, own, each in zip(origins, weights, found, strict=True):
+        (matrix,) = estimator.descend([rows], last[1:], np.eye(len(last) - 1))
+        np.testing.assert_allclose(each, matrix.T @ own)
+    if by != "flow":  # backward, plans are the same matrices
+        (backward,) = estimator.spread([last[1:]], first, [np.eye(len(last) - 1)])
+        (matrix,) = estimator.descend([first], last[1:], np.eye(len(last) - 1))
+        np.testing.assert_allclose(backward, matrix)
 
 
 def test_fates_by_coupling_are_the_product_of_exact_plans(forked, flow):

@@ -24,7 +24,7 @@ from time import perf_counter
 
 from tests.benchmarks.gpu.carried import check
 from tests.benchmarks.gpu.results import WHOLE, Results
-from tests.benchmarks.gpu.settings import LIMITS, N_STEPS, Settings
+from tests.benchmarks.gpu.settings import LIMITS, N_STEPS, Settings, add_inputs
 from tests.benchmarks.gpu.summary import state, summarise
 
 ROOT = Path(__file__).parents[3]
@@ -127,13 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=float(sum(LIMITS.values())))
     parser.add_argument("--parts", nargs="+", choices=LIMITS, default=list(LIMITS))
     parser.add_argument("--n-steps", type=int, default=N_STEPS, help="of each method on images")
-    for name, what in (
-        ("images", "CIFAR-10, as cellflow.images.read takes it, with test images"),
-        ("inception", "weights that `cellflow image weights` writes"),
-        ("cells", "folder with cite_pca100.h5ad"),
-    ):
-        path = os.environ.get("CELLFLOW_DATA" if name == "cells" else f"CELLFLOW_{name.upper()}")
-        parser.add_argument(f"--{name}", type=Path, default=path and Path(path), help=what)
+    add_inputs(parser)
     return parser
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,3 +46,14 @@ class Settings:
     def work(self) -> Path:
         """Folder of flows, potentials and features."""
         return self.folder / "work"
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what is brought along, with the environment's as defaults."""
+    for name, what in (
+        ("images", "CIFAR-10, as cellflow.images.read takes it, with test images"),
+        ("inception", "weights that `cellflow image weights` writes"),
+        ("cells", "folder with cite_pca100.h5ad"),
+    ):
+        path = os.environ.get("CELLFLOW_DATA" if name == "cells" else f"CELLFLOW_{name.upper()}")
+        parser.add_argument(f"--{name}", type=Path, default=path and Path(path), help=what)
