@@ -58,6 +58,23 @@ def test_levels_fall_from_the_largest_to_the_least_and_to_zero(n_steps, rho):
     assert float(levels[-1]) == 0
 
 
+def transported(t, x):
+    """Velocity where each noise vector n is paired with n / 2: straight paths."""
+    return -x / (2 - t[:, None])
+
+
+@pytest.mark.parametrize(
+    ("n_steps", "widened"), [(4, 2.182), (8, 0.697), (18, 0.528)], ids=["7", "15", "35"]
+)
+def test_few_steps_widen_independent_pairs_and_not_transported_ones(n_steps, widened):
+    """Why distances can rise with the number of steps: docs/aot.md. Exact would be 0.5."""
+    noise = torch.tensor([[1.0]], dtype=torch.float64)
+    assert float(heun(gaussian, noise, n_steps=n_steps).end) == pytest.approx(widened, abs=5e-4)
+    # Only the start, at 80 n instead of y + 80 n, is missed.
+    end = heun(transported, noise, n_steps=n_steps).end
+    assert float(end) == pytest.approx(40 / 80.5, rel=1e-9)
+
+
 @pytest.mark.parametrize(("n_steps", "rho"), GRIDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_coarse_steps_err_as_heun_steps_do(n_steps, rho, dtype):
