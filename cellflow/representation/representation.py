@@ -228,7 +228,7 @@ class Representation:
         if self.linear is None:
             raise InputError(
                 "the representation cannot be decoded to genes; make one that can with pp.embed, "
-                "or name genes for gene trends"
+                "or name genes for gene trends, in data that have their expression in X"
             )
         return self.linear
 

@@ -17,7 +17,7 @@ from cellflow._keys import FROM_DATA, RADIUS, UNCERTAINTY, write_record
 from cellflow._log import log_info, progress_bar
 from cellflow._neighbours import MOST, NearestCells
 from cellflow._random import RNG, resolve_seed
-from cellflow.flow import Flow
+from cellflow.flow import Flow, check_flow
 from cellflow.nets import Fields
 from cellflow.representation import from_context
 from cellflow.tl._time_course import TimeCourse
@@ -110,7 +110,8 @@ def uncertainty(
     Raises
     ------
     InputError
-        Without flows, for flows of different representations, or for a time outside their range.
+        Without flows, for the same flow twice or flows of different representations, or for a time
+        outside their range.
 
     Warns
     -----
@@ -265,6 +266,8 @@ def _weighted_radius(shares: np.ndarray, points: np.ndarray) -> np.ndarray:
 def _check_representations(flows: list[Flow]) -> None:
     if not flows:
         raise InputError("no flows; give one or more")
+    for flow in flows:
+        check_flow(flow)
     first, *others = flows
     for k, other in enumerate(others, start=1):
         if not _share_representation(first, other):
@@ -272,6 +275,11 @@ def _check_representations(flows: list[Flow]) -> None:
                 f"flow {k} has another representation than the first one "
                 f"({from_context(other.context).describe()}; "
                 f"{from_context(first.context).describe()}); fit all of them in one"
+            )
+        if other.fingerprint in {flow.fingerprint for flow in flows[:k]}:
+            raise InputError(
+                f"flow {k} is the same as one before it, which would agree with itself; fit it with "
+                "another seed (rng=1, --seed 1)"
             )
 
 

@@ -101,6 +101,10 @@ def test_what_cannot_be_done_is_named(course):
         cf.tl.uncertainty(course, [white, plain])
     with pytest.raises(cf.InputError, match="no flows"):
         cf.tl.uncertainty(course, [])
+    with pytest.raises(cf.InputError, match="flow 1 is the same as one before it"):
+        cf.tl.uncertainty(course, [plain, plain])
+    with pytest.raises(cf.InputError, match="flow"):
+        cf.tl.uncertainty(course, [plain, None])
     with pytest.raises(cf.InputError, match="time 5 is outside the range"):
         cf.tl.uncertainty(course, flow, time=5)
 
