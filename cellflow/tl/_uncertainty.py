@@ -278,8 +278,8 @@ def _check_representations(flows: list[Flow]) -> None:
             )
         if other.fingerprint in {flow.fingerprint for flow in flows[:k]}:
             raise InputError(
-                f"flow {k} is the same as one before it, which would agree with itself; fit it with "
-                "another seed (rng=1, --seed 1)"
+                f"flow {k} is the same as one before it, which would agree with itself; fit it "
+                "with another seed (rng=1, --seed 1)"
             )
 
 
