@@ -10,6 +10,7 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
+from cellflow._checks import check_finite
 from cellflow._errors import InputError
 from cellflow._log import log_info
 from cellflow.io.matrices import Matrix
@@ -120,6 +121,8 @@ def decoded_scale(adata: AnnData, x: Matrix) -> ExpressionScale:
     """
     kind = detect_kind(adata, x)
     depth = np.concatenate(list(map_chunks(x, compute_depths)))
+    # The sum of a cell is not finite if one of its values is not; Dask arrays were not checked yet.
+    check_finite(depth, "the expression matrix", adata.obs_names)
     if kind == "linear":
         log_info("expression is on a linear scale: it is normalised and log-transformed")
     if kind == "normalised" or (kind == "counts" and not depth.any()):

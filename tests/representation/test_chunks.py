@@ -87,6 +87,13 @@ def test_growth_rates_of_parts_are_those_of_all(way, semrau, tmp_path, small_par
     np.testing.assert_allclose(lazy.obs["cellflow_growth"], expected, atol=1e-6)
 
 
+def test_growth_of_expression_that_is_not_finite_is_refused(semrau):
+    semrau.X = semrau.X.toarray().astype(np.float32)
+    semrau.X[900, 3] = np.nan
+    with pytest.raises(InputError, match="the expression matrix"):
+        cf.pp.growth(as_dask(semrau), proliferation=semrau.var_names[:8], apoptosis=(), per="hour")
+
+
 @pytest.mark.parametrize("kind", ["normalised", "other"])
 def test_dense_expression_in_parts_is_scaled_as_in_memory(kind, rng):
     x = rng.normal(size=(300, 12)) @ rng.normal(size=(12, 12)) * rng.uniform(1, 9, 12) + 50
