@@ -376,10 +376,7 @@ def table(base: Path, sizes: Sequence[int], names: Sequence[str]) -> None:
             continue
         found = [read(base, name, n) or {"failed": ""} for n in sizes]
         seconds = [
-            each["failed"].split("|")[0]
-            if "failed" in each
-            else f"{each['wall']:.2g}{'*' if each['threads'] == 1 else ''}"
-            for each in found
+            each["failed"].split("|")[0] if "failed" in each else _seconds(each) for each in found
         ]
         growth = [
             f"{math.log(b['wall'] / a['wall']) / math.log(b['cells'] / a['cells']):.2f}"
@@ -392,6 +389,12 @@ def table(base: Path, sizes: Sequence[int], names: Sequence[str]) -> None:
         silence = max((each["silence"] for each in found if "silence" in each), default=math.nan)
         row = [f"`{name}`", *seconds, ", ".join(growth), memory, f"{silence:.1f}"]
         print("| " + " | ".join(row) + " |")
+
+
+def _seconds(found: dict[str, Any]) -> str:
+    """Return the seconds of a result, with a star if it had one thread."""
+    star = "*" if found["threads"] == 1 else ""
+    return (f"{found['wall']:.0f}" if found["wall"] >= 10 else f"{found['wall']:.2g}") + star
 
 
 def main() -> None:
