@@ -21,7 +21,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True)
 class PopulationSettings:
-    """How populations are compared.
+    """Settings of the comparison of populations.
 
     Attributes
     ----------

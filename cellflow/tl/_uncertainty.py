@@ -142,7 +142,7 @@ def uncertainty(
     True
     """
     flows = [flows] if isinstance(flows, Flow) else list(flows)
-    _check_representations(flows)
+    _check_flows(flows)
     courses = [TimeCourse.read(adata, flow, time_key or flows[0].time_key) for flow in flows]
     labels, time_points = courses[0].labels, courses[0].time_points
     _check_neighbors(labels, n_neighbors)
@@ -263,12 +263,13 @@ def _weighted_radius(shares: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(shares).any(axis=1), np.nan, found)
 
 
-def _check_representations(flows: list[Flow]) -> None:
+def _check_flows(flows: list[Flow]) -> None:
     if not flows:
         raise InputError("no flows; give one or more")
     for flow in flows:
         check_flow(flow)
     first, *others = flows
+    fingerprints = {first.fingerprint}
     for k, other in enumerate(others, start=1):
         if not _share_representation(first, other):
             raise InputError(
@@ -276,11 +277,12 @@ def _check_representations(flows: list[Flow]) -> None:
                 f"({from_context(other.context).describe()}; "
                 f"{from_context(first.context).describe()}); fit all of them in one"
             )
-        if other.fingerprint in {flow.fingerprint for flow in flows[:k]}:
+        if other.fingerprint in fingerprints:
             raise InputError(
                 f"flow {k} is the same as one before it, which would agree with itself; fit it "
                 "with another seed (rng=1, --seed 1)"
             )
+        fingerprints.add(other.fingerprint)
 
 
 def _share_representation(one: Flow, other: Flow) -> bool:
