@@ -99,7 +99,7 @@ def find_time_columns(adata: AnnData) -> dict[str, TimePoints]:
             points = parse_times(adata.obs[key])
         except InputError:
             continue
-        named |= points.unit not in ("", "rank")
+        named |= points.has_unit
         if len(points.times) <= adata.n_obs // 2 and named:
             found[name] = points
     return found
@@ -129,7 +129,7 @@ def spells_times(column: pd.Series, elapsed: np.ndarray) -> bool:
     read = points.elapsed[first]
     if _words_of(str(column.name)) & _TIME_WORDS:
         return bool((np.diff(read) > 0).all())
-    return points.unit not in ("", "rank") and np.allclose(read * times[-1], times * read[-1])
+    return points.has_unit and np.allclose(read * times[-1], times * read[-1])
 
 
 def _words_of(name: str) -> set[str]:

@@ -81,6 +81,11 @@ class TimePoints:
     notes: tuple[str, ...] = ()
 
     @property
+    def has_unit(self) -> bool:
+        """Whether the times have a known unit; ranks of categories and stages have none."""
+        return self.unit not in ("", "rank")
+
+    @property
     def counts(self) -> tuple[int, ...]:
         """Number of cells at each of `times`."""
         return tuple(int((self.elapsed == time).sum()) for time in self.times)

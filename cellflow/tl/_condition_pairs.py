@@ -99,8 +99,8 @@ class ConditionPairs:
 
     def add_unit(self, table: pd.DataFrame) -> pd.DataFrame:
         """Append the unit of the times to a table, if it is known."""
-        unit = self.time_points.unit
-        return table if unit in ("", "rank") else table.assign(unit=unit)
+        points = self.time_points
+        return table.assign(unit=points.unit) if points.has_unit else table
 
 
 def _read_labels(adata: AnnData, key: str) -> pd.Series:

@@ -169,7 +169,7 @@ def gene_trends(
     )
     if (colours := _group_colours(adata, by)) is not None:
         table["color"] = table["group"].map(colours)
-    if course.time_points.unit not in ("", "rank"):
+    if course.time_points.has_unit:
         table["unit"] = course.time_points.unit
     scale = _SCALES.get(course.representation.kind, "")
     if decoder is None and scale:
