@@ -59,7 +59,7 @@ def test_the_overview_and_the_menu_name_every_method():
 def test_a_page_cites_the_paper_that_the_code_names(name, bibliography):
     [number] = re.findall(r"arXiv ([\d.]+)", PRESETS[name].source)
     cited = "".join(bibliography[key] for key in citations(PAGES / f"{name}.md"))
-    assert f"arXiv:{number}" in cited
+    assert f"eprint = {{{number}}}" in cited
 
 
 def test_every_citation_has_an_entry_and_every_entry_is_cited(bibliography):
