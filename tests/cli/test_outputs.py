@@ -49,6 +49,7 @@ COMMANDS = {
     "plot fates": (["cells.h5ad"], ".png"),
     "plot landscape": (["cells.h5ad"], ".png"),
     "plot sankey": (["cells.h5ad", "--transitions", "t.csv"], ".png"),
+    "plot transitions": (["cells.h5ad", "--transitions", "t.csv"], ".png"),
     "plot velocity": (["cells.h5ad"], ".png"),
     "plot gene-trends": (["t.csv"], ".png"),
     "plot compare": (["t.csv"], ".png"),
