@@ -1,6 +1,5 @@
 """Configuration of the documentation site; `make docs` builds it without a network."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from inspect import signature
@@ -35,13 +34,8 @@ templates_path = ["_templates"]
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
-# Notebooks are kept without outputs; `make docs NOTEBOOKS=cache` runs them first, for minutes.
+# Notebooks are shown as they are kept; `make tutorials` runs them.
 nb_execution_mode = "off"
-nb_execution_in_temp = True
-nb_execution_timeout = 1800
-nb_execution_excludepatterns = [] if "CELLFLOW_DATA" in os.environ else ["**/clones.ipynb"]
-# Progress bars without widgets are no fault of a page.
-os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
 
 # `name` in a docstring is code, as in Markdown.
 default_role = "code"
@@ -60,6 +54,7 @@ autosummary_filename_map = {
 }
 numpydoc_show_class_members = False
 bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
 copybutton_exclude = ".linenos, .gp, .go"
 
