@@ -56,7 +56,7 @@ def test_the_rivals_have_the_scores_of_the_closed_form(rng, quick):
 def test_a_flow_predicts_a_dose_between_those_it_was_fitted_to(rng):
     """The last day too, and nearer than each rival that cells are copied for."""
     adata = course(rng, (0.0, 1.0, 2.0, 3.0, 4.0), spread=0.1)
-    scores = holdout(adata, cf.recipe("default", n_steps=400), values=2)
+    scores = holdout(adata, cf.recipe("default", n_steps=200, net={"width": 32}), values=2)
     assert scores["time"].tolist() == [1, 2]
     assert (scores["n_predicted"] == N).all()
     assert (scores["w1"] < 0.5 * scores[["w1_nearest", "w1_mixture"]].min(axis=1)).all()
