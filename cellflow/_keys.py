@@ -1,4 +1,4 @@
-"""Keys of all AnnData slots that cellflow reads or writes (described in docs/slots.md)."""
+"""Keys of all AnnData slots that cellflow reads or writes (described in docs/guide/slots.md)."""
 
 from __future__ import annotations
 
