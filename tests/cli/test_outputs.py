@@ -41,6 +41,7 @@ COMMANDS = {
     "holdout": (["cells.h5ad"], ".json"),
     "benchmark": (["cells.h5ad"], ""),
     "report": (WAY, ".html"),
+    "explore": (WAY, ".html"),
     "demo": ([], ""),
     "plot interpolation": (["cells.h5ad", "--predicted", "course.h5ad"], ".png"),
     "plot trajectories": (WAY, ".png"),
