@@ -17,8 +17,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from cellflow._checks import format_list, format_number
 from cellflow._log import log_info
+from cellflow.evaluation.comparison import average_folds, label_folds
 from cellflow.flow import Flow
-from cellflow.io import TimeNames, format_time, name_time_point
+from cellflow.io import TimeNames, name_time_point
 from cellflow.io.obs_summary import spells_times
 from cellflow.representation import Representation, from_context, settings_of
 
@@ -69,7 +70,12 @@ _RIVALS = {
     "next": "the cells after",
     "others": "the other replicates",
     "others_shifted": "the other replicates, shifted",
+    "nearest": "the cells of the nearer value",
+    "mixture": "the cells of both neighbouring values, mixed",
 }
+
+#: The midpoint of held-out values of a condition, in words.
+_MIDPOINT_OF_VALUES = "the midpoint of coupled cells of both neighbouring values"
 
 
 def check_fates(
@@ -310,29 +316,25 @@ def _batch_purity(
 
 
 def check_scores(scores: pd.DataFrame) -> list[str]:
-    """Return a caution if at some held-out time a prediction without a model is nearer.
+    """Return a caution if for some held-out time or value a prediction without a model is nearer.
 
     `scores` is a table of `tl.holdout`; seeds are averaged.
     """
     columns = {f"w1_{name}": text for name, text in _RIVALS.items() if f"w1_{name}" in scores}
-    means = scores.groupby("time")[["w1", *columns]].mean()
-    unit = scores.attrs.get("settings", {}).get("time_unit", "")
+    if "condition" in scores:
+        columns["w1_midpoint"] = _MIDPOINT_OF_VALUES
+    means = average_folds(scores)[["w1", *columns]]
     worse = []
-    for time, row in means.iterrows():
+    for label, (_, row) in zip(label_folds(scores, means.index), means.iterrows(), strict=True):
         best = str(row[list(columns)].astype(float).idxmin())
         if row["w1"] > row[best]:
-            worse.append(
-                (
-                    format_time(float(str(time)), unit),
-                    f"W1 {row[best]:.3f} by {columns[best]}, {row['w1']:.3f}",
-                )
-            )
+            worse.append((label, f"W1 {row[best]:.3f} by {columns[best]}, {row['w1']:.3f}"))
     if not worse:
         return []
-    detail = "; ".join(f"at {time} {text} by the flow" for time, text in worse)
+    detail = "; ".join(f"at {label} {text} by the flow" for label, text in worse)
     return [
-        f"At {format_list(time for time, _ in worse)} a prediction without any model is nearer to "
-        f"the real cells than the flow is ({detail})"
+        f"At {format_list(label for label, _ in worse)} a prediction without any model is nearer "
+        f"to the real cells than the flow is ({detail})"
     ]
 
 

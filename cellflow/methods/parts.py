@@ -373,7 +373,7 @@ class CompositionSettings(CloneCostSettings, PopulationGrowthSettings):
     summary: ClassVar[str] = (
         "states become more or less frequent in place, and what is left moves by exact transport"
     )
-    source: ClassVar[str] = "this package, docs/methods.md"
+    source: ClassVar[str] = "this package, docs/methods/default.md"
     mass: ClassVar[Literal["kept", "exponential", "geodesic"]] = "exponential"
 
     name: Literal["composition"] = "composition"

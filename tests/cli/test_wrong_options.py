@@ -197,6 +197,13 @@ MISTAKES = {
         [TIME_KEY, ("--color", "nope", "'nope'"), ("--scores", "nope.json", "nope.json"),
          ("--comparison", "nope.csv", "nope.csv")],
     ),
+    "explore": (
+        ["--flow", "flow"],
+        ".html",
+        [TIME_KEY, DEVICE, ("--groups", "nope", "'nope'"), ("--basis", "nope", "'nope'"),
+         ("--gene", "nope", "nope"), ("--scores", "nope.json", "nope.json"),
+         ("--cells", "nope=1", "nope"), ("--obs-key", "nope", "'nope'")],
+    ),
     "plot trajectories": (
         ["--flow", "flow"],
         ".png",
