@@ -474,10 +474,12 @@ def print_verdict(folder: Path, role: str) -> None:
     ):
         print(f"\n{what}: {found[rows]['set'].nunique()} sets")
         print(summarise(found[rows]).round(3).to_string(index=False))
-    few = found["rule"].isin(("a random one", "the best one", CENTRAL, CHOSEN))
-    shown = found[few & ~simulated & ~found["even"]]
-    means = shown.groupby(["set", "rule"])[["others", "all"]].mean().unstack("rule")
-    print(f"\n{means.round(3).to_string()}")
+    few = ("a random one", "the best one", CENTRAL, "middle of the longest movement", CHOSEN)
+    shown = found[found["rule"].isin(few) & ~simulated]
+    for even, part in shown.groupby("even"):
+        print("\nreal courses" + (", times that stay evenly spaced" if even else ""))
+        means = part.groupby(["set", "rule"])[["others", "all"]].mean().unstack("rule")
+        print(means.round(3).to_string())
 
 
 def compare_with_flows() -> None:
