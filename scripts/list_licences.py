@@ -20,6 +20,10 @@ cellflow is under the BSD 3-Clause License (LICENSE). It ships none of these pac
 installed beside it. `make licences` lists them, with all that they need, as they are pinned in
 constraints.txt. *Run* are those of a plain install, *optional* those of extras and of development.
 
+The package ships parts of deck.gl 9.4.0 (MIT) and of the packages that it needs (MIT), which the
+page of `cellflow explore` carries. `cellflow/report/deck` has them with their versions, licences
+and digest; `python scripts/build_deck.py --check` builds them anew and compares.
+
 | package | version | licence | for |
 |---|---|---|---|
 """

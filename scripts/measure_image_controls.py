@@ -1,4 +1,4 @@
-"""Measure controls of methods for images, with three seeds: docs/comparison.md.
+"""Measure controls of methods for images: docs/benchmarks/comparison.md.
 
     python scripts/measure_image_controls.py results/image-controls oat
     python scripts/measure_image_controls.py results/image-controls aot

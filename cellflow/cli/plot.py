@@ -37,11 +37,32 @@ _groups_at = click.option(
     help="Where the group of a path is read: at its first cell, or among the measured cells where "
     "it ends.",
 )
+_transitions = click.option(
+    "--transitions",
+    type=options.PATH,
+    metavar="TABLE",
+    required=True,
+    panel=options.DATA,
+    help="Table that cellflow transitions wrote.",
+)
+
+
+def _read_pair(
+    _context: click.Context, _option: click.Parameter, given: str | None
+) -> tuple[float, ...] | None:
+    """Return the two times of a pair."""
+    if given is None:
+        return None
+    try:
+        start, stop = map(float, given.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{given!r} is not two numbers, as 2,6") from None
+    return start, stop
 
 
 @click.group(panel=options.DRAW)
 def plot() -> None:
-    """Draw cells, paths, velocities, fates, genes, growth rates, scores and loss curves."""
+    """Draw cells, paths, velocities, fates, transitions, genes, growth, scores and loss curves."""
 
 
 @plot.command()
@@ -179,14 +200,7 @@ def landscape(file: Path, **given: Any) -> None:
 
 @plot.command()
 @options.course
-@click.option(
-    "--transitions",
-    type=options.PATH,
-    metavar="TABLE",
-    required=True,
-    panel=options.DATA,
-    help="Table that cellflow transitions wrote.",
-)
+@_transitions
 @options.figure
 @click.option(
     "--threshold",
@@ -205,6 +219,28 @@ def sankey(file: Path, transitions: Path, **given: Any) -> None:
     from cellflow.io import open_cells, read_table
 
     write_figure("sankey", partial(open_cells, file), partial(read_table, transitions), **given)
+
+
+@plot.command()
+@options.course
+@_transitions
+@options.figure
+@click.option(
+    "--pair",
+    metavar="TIME,TIME",
+    panel=options.DATA,
+    callback=_read_pair,
+    help="Earlier and later time, as in the table, such as 2,6. [default: the pair that is "
+    "farthest apart]",
+)
+@options.force
+@options.run_options
+def transitions(file: Path, transitions: Path, **given: Any) -> None:
+    """Draw transitions between groups of cells in FILE at two times as a matrix."""
+    from cellflow.io import open_cells, read_table
+
+    cells, table = partial(open_cells, file), partial(read_table, transitions)
+    write_figure("transitions", cells, table, **given)
 
 
 @plot.command()

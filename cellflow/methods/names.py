@@ -34,6 +34,17 @@ TRANSITION_ESTIMATORS = {
     "coupling": "products of exact transport plans between consecutive time points",
 }
 
+TRANSITION_DIRECTIONS = {
+    "forward": "descendants of earlier groups; rows of a source sum to one over its targets",
+    "backward": "ancestors of later groups; rows of a target sum to one over its sources",
+}
+
+#: Pairs of times that `tl.transitions` tabulates.
+TIME_PAIRS = {
+    "consecutive": "each time and the next",
+    "all": "each time and every later one",
+}
+
 RECIPES = {
     "default": "the recipe of this package",
     "torchcfm": "all settings of TorchCFM's single-cell runner",

@@ -17,6 +17,7 @@ from cellflow.pl._landscape import landscape
 from cellflow.pl._loss import loss
 from cellflow.pl._sankey import sankey
 from cellflow.pl._trajectories import trajectories
+from cellflow.pl._transitions import transitions
 from cellflow.pl._velocity import velocity_grid, velocity_quiver, velocity_stream
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "sankey",
     "save",
     "trajectories",
+    "transitions",
     "velocity_grid",
     "velocity_quiver",
     "velocity_stream",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -56,7 +57,7 @@ def sankey(
     adata
         The time course, for the colours and the order of the groups.
     transitions
-        Result of `tl.transitions`.
+        Result of `tl.transitions`. Pairs of times that have another between them are not drawn.
     threshold
         Smallest fraction of the cells of a time point that is drawn as a band.
     ax
@@ -66,7 +67,8 @@ def sankey(
 
     Returns
     -------
-    The axes. The width of a band is its `mass`, a fraction of the cells of the earlier time point.
+    The axes. The width of a band is its `mass`, a fraction of the cells of the earlier time point,
+    or of the later one in a table of ancestors (`direction="backward"`).
     The height of a group is its fraction of the cells, or the sum of the incoming bands if that is
     larger: predicted and measured fractions may differ. The mass of hidden bands is written under
     each interval.
@@ -84,6 +86,8 @@ def sankey(
         raise InputError("there are no transitions to draw")
     colours = group_colours(adata, str(table["groups"].iloc[0]))
     times = sorted({*table["source_time"], *table["target_time"]})
+    following = dict(pairwise(times))
+    table = table[table["source_time"].map(following) == table["target_time"]]
     order = {name: k for k, name in enumerate(colours)}
     columns = [_column(table, time, order) for time in times]
     margins = [max(_letters(columns[k]) / _LETTERS + 0.15, 0.42) for k in (0, -1)]

@@ -104,7 +104,7 @@ def _check_training(inputs: ReportInputs) -> Iterator[str]:
     flow = inputs.course.flow
     if (misfit := describe_misfit(flow.record, flow.recipe)) is not None:
         yield f"{misfit[0].upper()}{misfit[1:]}."
-    losses = list(inputs.course.flow.history["loss"])
+    losses = list(flow.history.get("loss", ()))
     tenth = len(losses) // 10
     if tenth < 2:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -71,13 +72,21 @@ class Section:
     tables: Sequence[Table] = ()
 
 
-def render(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
-    """Render the page as HTML without scripts or external resources."""
-    pages = Environment(
+@functools.cache
+def pages() -> Environment:
+    """Return the environment of the templates of pages, in which text is escaped."""
+    environment = Environment(
         loader=PackageLoader("cellflow.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return pages.get_template("page.html.jinja").render(title=title, facts=facts, sections=sections)
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
+    return environment
+
+
+def render(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
+    """Render the page as HTML without scripts or external resources."""
+    template = pages().get_template("page.html.jinja")
+    return template.render(title=title, facts=facts, sections=sections)

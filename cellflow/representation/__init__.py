@@ -6,7 +6,7 @@ from cellflow.representation.fitting import (
     kind_of,
     settings_of,
 )
-from cellflow.representation.more_genes import extend_to_genes
+from cellflow.representation.more_genes import extend_to_genes, read_genes
 from cellflow.representation.placement import Placement, find_basis, fit_affine
 from cellflow.representation.representation import LinearMap, Representation, check_components
 from cellflow.representation.settings import RepresentationSettings, check_available
@@ -41,6 +41,7 @@ __all__ = [
     "from_context",
     "kind_of",
     "points_of",
+    "read_genes",
     "read_slots",
     "settings_of",
     "stored_points",

@@ -65,6 +65,28 @@ def extend_to_genes(
     return replace(fitted, linear=extended), dict(zip(new, explained.tolist(), strict=True))
 
 
+def read_genes(fitted: Representation, adata: AnnData, genes: Sequence[str]) -> np.ndarray:
+    """Return the measured expression of genes, shape (n, g), on the scale that decoding returns.
+
+    Parameters
+    ----------
+    fitted
+        The representation; without a map to genes, expression is that of `X` on a logarithmic
+        scale.
+    adata
+        The cells.
+    genes
+        Names in `var_names`.
+
+    Raises
+    ------
+    InputError
+        If the cells have no expression, or genes are missing.
+    """
+    x = _read_genes(fitted, adata, tuple(genes))
+    return np.concatenate([each.astype(np.float32) for each in map_chunks(x, _to_dense)])
+
+
 def _without_genes(n_dims: int) -> LinearMap:
     """Return a map to no genes."""
     return LinearMap((), np.zeros(0), np.zeros(0), np.zeros((0, n_dims)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,7 +20,7 @@ from cellflow.couplings import (
     exact_full_coupling,
     wfr_coupling,
 )
-from cellflow.io import SideColumns, conditions_of, populations
+from cellflow.io import KnownTransitions, SideColumns, conditions_of, populations
 from cellflow.io.matrices import take_cells
 from cellflow.marginals import Population
 from cellflow.methods.parts import CompositionSettings, ExactFullSettings, WFRSettings
@@ -36,10 +36,10 @@ Blocks = list[tuple[np.ndarray, np.ndarray]]
 class PlanTransitions(ABC):
     """Multiply transport plans between consecutive times.
 
-    Costs are those that the flow was fitted with (`cost`, `cost_rep`, `lineage_key`), and cells are
-    coupled within its labels. Growth rates, where the flow uses them, weigh the cells of the
-    earlier time. Columns are scaled to one: a later cell is one cell, and its column holds the
-    shares of the cells it stems from.
+    Costs are those that the flow was fitted with (`cost`, `cost_rep`, `lineage_key`,
+    `allowed_transitions`), and cells are coupled within its labels. Growth rates, where the flow
+    uses them, weigh the cells of the earlier time. Columns are scaled to one: a later cell is one
+    cell, and its column holds the shares of the cells it stems from.
 
     Attributes
     ----------
@@ -56,40 +56,67 @@ class PlanTransitions(ABC):
         self, origins: Sequence[np.ndarray], targets: np.ndarray, values: np.ndarray
     ) -> Iterator[np.ndarray]:
         """Multiply by each plan once; see `TransitionEstimator`."""
-        stop = self._time_of(targets)
-        values = self._selection(targets, stop).T @ values
-        times = [self._time_of(rows) for rows in origins]
-        before = [time for time in self.course.times if min(times, default=stop) <= time < stop]
-        with progress_bar(len(before), "plans", "interval") as bar:
-            for rows, origin in zip(origins, times, strict=True):
-                for start in [time for time in reversed(before) if origin <= time < stop]:
-                    values = self._solve_interval(start, stop) @ values
-                    stop = start
-                    bar.update()
-                yield self._selection(rows, origin) @ values
+        goal, times = self._time_of(targets), [self._time_of(rows) for rows in origins]
+        there = self._carry(self._stops(goal, *times)[::-1], {goal: (targets, values)})
+        here, carried = goal, dict[float, np.ndarray]()
+        for rows, origin in zip(origins, times, strict=True):
+            while here > origin:
+                here, carried = next(there)
+            yield self._selection(rows, origin) @ carried[goal]
 
     def spread(
         self, origins: Sequence[np.ndarray], targets: np.ndarray, weights: Sequence[np.ndarray]
     ) -> list[np.ndarray]:
         """Carry the weights of all origins to the targets; see `TransitionEstimator`."""
         goal, times = self._time_of(targets), [self._time_of(rows) for rows in origins]
-        low, high = min([goal, *times]), max([goal, *times])
-        stops = [time for time in self.course.times if low <= time <= high]
-        # From the farthest origin to the targets; the others join on the way, in columns.
-        stops = stops if goal == high else stops[::-1]
-        carried: dict[int, slice] = {}
+        stops = self._stops(goal, *times)
+        joining = dict(zip(times, zip(origins, weights, strict=True), strict=True))
+        *_, (_, carried) = self._carry(stops if goal == stops[-1] else stops[::-1], joining)
+        return [self._selection(targets, goal) @ carried[time] for time in times]
+
+    def relate(
+        self,
+        rows: Mapping[float, np.ndarray],
+        values: Mapping[float, np.ndarray],
+        pairs: Collection[tuple[float, float]],
+        *,
+        backward: bool,  # noqa: ARG002
+    ) -> Iterator[tuple[tuple[float, float], np.ndarray]]:
+        """Multiply by each plan once, the same in both directions; see `TransitionEstimator`."""
+        joining = {later: (rows[later], values[later]) for _, later in pairs}
+        stops = self._stops(*(time for pair in pairs for time in pair))
+        for here, carried in self._carry(stops[::-1], joining):
+            selection = self._selection(rows[here], here) if here in rows else None
+            for later, descent in carried.items():
+                if (here, later) in pairs:
+                    yield (here, later), selection @ descent
+
+    def _stops(self, *times: float) -> list[float]:
+        """Return the times of the course from the first to the last of some."""
+        return [time for time in self.course.times if min(times) <= time <= max(times)]
+
+    def _carry(
+        self, stops: Sequence[float], joining: Mapping[float, tuple[np.ndarray, np.ndarray]]
+    ) -> Iterator[tuple[float, dict[float, np.ndarray]]]:
+        """Multiply values by the plans from stop to stop, forward or backward in time.
+
+        Yields each stop but the first, and there the values of all its cells by the time that they
+        come from. `joining` has rows and their values by time; they join on the way, in columns, so
+        that each plan is solved once.
+        """
+        parts: dict[float, slice] = {}
         values = np.zeros((len(self.course.rows_at(stops[0])), 0))
         with progress_bar(len(stops) - 1, "plans", "interval") as bar:
             for here, following in pairwise(stops):
-                for k in [k for k, time in enumerate(times) if time == here]:
-                    joined = self._selection(origins[k], here).T @ weights[k]
-                    carried[k] = slice(values.shape[1], values.shape[1] + joined.shape[1])
+                if here in joining:
+                    rows, own = joining[here]
+                    joined = self._selection(rows, here).T @ own
+                    parts[here] = slice(values.shape[1], values.shape[1] + joined.shape[1])
                     values = np.column_stack([values, joined])
                 plan = self._solve_interval(min(here, following), max(here, following))
                 values = (plan.T if following > here else plan) @ values
                 bar.update()
-        values = self._selection(targets, goal) @ values
-        return [values[:, carried[k]] for k in range(len(origins))]
+                yield following, {time: values[:, part] for time, part in parts.items()}
 
     def _time_of(self, rows: np.ndarray) -> float:
         return float(self.course.elapsed[rows[0]])
@@ -122,6 +149,7 @@ class PlanTransitions(ABC):
             cost_rep=inputs.cost_rep,
             growth=course.flow.method.needs_growth_rates,
             growth_key=inputs.growth_key,
+            transitions=KnownTransitions.of_flow(course.flow),
         )
         points = points_of(course.adata, course.representation, rows)
         batch = columns.batch(take_cells(course.adata, rows), points, conditions_of(course.flow))

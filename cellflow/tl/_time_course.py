@@ -315,7 +315,13 @@ class TimeCourse:
     @cached_property
     def _stored(self) -> np.ndarray | None:
         """Points of all cells, if they are in `obsm`: rows on disk cost as much as the matrix."""
-        return stored_points(self.adata, self.representation)
+        found = stored_points(self.adata, self.representation)
+        if found is None:
+            log_info(
+                "obsm has no points of the representation that the flow was fitted in, so they are "
+                "computed from expression, which takes longer; pp.embed may have run after tl.fit"
+            )
+        return found
 
     def _read(self, rows: np.ndarray | None) -> Batch:
         cells = cells_of(self.adata, self.flow.context, rows, self._stored)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,6 +47,22 @@ class TransitionEstimator(Protocol):
         """Return what targets get of the weights of each origin, shape (n, k): `T.T @ weights`.
 
         `origins` are rows of different times, all before or all after that of the targets.
+        """
+        ...
+
+    def relate(
+        self,
+        rows: Mapping[float, np.ndarray],
+        values: Mapping[float, np.ndarray],
+        pairs: Collection[tuple[float, float]],
+        *,
+        backward: bool,
+    ) -> Iterator[tuple[tuple[float, float], np.ndarray]]:
+        """Yield pairs of an earlier and a later time, with values of the later cells.
+
+        At the earlier cells they are summed over descendants, `T @ values`, or with `backward` over
+        the later cells that stem from each, `T.T @ values` of the matrix from the later cells to
+        the earlier ones. Both are the same for plans. `rows` and `values` are those of each time.
         """
         ...
 
@@ -125,6 +141,24 @@ class FlowTransitions:
                 found.append(FlowOperator(self, rows, targets).T @ own)
                 bar.update()
         return found
+
+    def relate(
+        self,
+        rows: Mapping[float, np.ndarray],
+        values: Mapping[float, np.ndarray],
+        pairs: Collection[tuple[float, float]],
+        *,
+        backward: bool,
+    ) -> Iterator[tuple[tuple[float, float], np.ndarray]]:
+        """Move the cells of one time of each pair to the other; see `TransitionEstimator`."""
+        with progress_bar(len(pairs), "follow", "pair of times") as bar:
+            for earlier, later in pairs:
+                if backward:
+                    operator = FlowOperator(self, rows[later], rows[earlier]).T
+                else:
+                    operator = FlowOperator(self, rows[earlier], rows[later])
+                yield (earlier, later), operator @ values[later]
+                bar.update()
 
 
 class FlowOperator(LinearOperator):

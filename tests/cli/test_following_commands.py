@@ -42,6 +42,10 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
          "--by", "coupling"],
         ["descendants", *WAY, "--cells", "day=0", "--time", "2", "--output", "d.h5ad"],
         ["transitions", *WAY, "--groups", "fate", "--output", "t.csv"],
+        ["transitions", *WAY, "--groups", "fate", "--output", "back.csv", "--pairs", "0,2",
+         "--pairs", "1,2", "--direction", "backward"],
+        ["plot", "transitions", "cells.h5ad", "--transitions", "back.csv", "--pair", "1,2",
+         "--output", "m.png"],
         ["plot", "fates", "fates.h5ad", "--output", "fates.png", "--fate", "up"],
         ["plot", "sankey", "cells.h5ad", "--transitions", "t.csv", "--output", "s.svg"],
         ["plot", "trajectories", "cells.h5ad", "--paths", "paths.h5ad", "--output", "p.png"],
@@ -67,6 +71,10 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
     table, expected = read_table(tmp_path / "t.csv"), cf.tl.transitions(adata, flow, "fate")
     assert table["source"].tolist() == expected["source"].tolist()
     np.testing.assert_allclose(table["probability"], expected["probability"])
+    options = {"pairs": [(0, 2), (1, 2)], "direction": "backward"}
+    expected = cf.tl.transitions(adata, flow, "fate", **options)
+    found = read_table(tmp_path / "back.csv")["source_probability"]
+    np.testing.assert_allclose(found, expected["source_probability"])
 
 
 @pytest.mark.parametrize(
@@ -93,6 +101,10 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
          "unknown table format '.h5ad'; valid: .csv, .tsv"),
         (["transitions", *WAY, "--groups", "fate", "--output", "t.xlsx"],
          "tables are written as .csv or .tsv"),
+        (["transitions", *WAY, "--groups", "fate", "--pairs", "2", "--output", "t.csv"],
+         "a pair is an earlier and a later time"),
+        (["plot", "transitions", "cells.h5ad", "--transitions", "t.csv", "--pair", "2", "--output",
+          "o.png"], "'2' is not two numbers, as 2,6"),
         (["plot", "sankey", "cells.h5ad", "--transitions", "none.csv", "--output", "o.png"],
          "none.csv does not exist"),
         (["plot", "trajectories", "cells.h5ad", "--output", "o.png"], "either --flow or --paths"),

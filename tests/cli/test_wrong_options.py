@@ -31,6 +31,8 @@ SIDES = [
     ("--label-key", "nope", "'nope'"),
     ("--lineage-key", "nope", "'nope'"),
     ("--cost-rep", "nope", "'nope'"),
+    ("--group-key", "nope", "go together"),
+    ("--group-key fate --allowed-transitions", "nope.csv", "nope.csv does not exist"),
 ]
 REPRESENTATION = [
     ("--use-rep", "nope", "'nope'"),
@@ -196,6 +198,13 @@ MISTAKES = {
         ".html",
         [TIME_KEY, ("--color", "nope", "'nope'"), ("--scores", "nope.json", "nope.json"),
          ("--comparison", "nope.csv", "nope.csv")],
+    ),
+    "explore": (
+        ["--flow", "flow"],
+        ".html",
+        [TIME_KEY, DEVICE, ("--groups", "nope", "'nope'"), ("--basis", "nope", "'nope'"),
+         ("--gene", "nope", "nope"), ("--scores", "nope.json", "nope.json"),
+         ("--cells", "nope=1", "nope"), ("--obs-key", "nope", "'nope'")],
     ),
     "plot trajectories": (
         ["--flow", "flow"],

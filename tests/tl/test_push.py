@@ -215,3 +215,14 @@ def test_mistakes_of_trajectories_are_named(cells, flow):
 def test_the_number_of_times_may_be_of_numpy(cells, flow):
     paths = cf.tl.trajectories(cells, flow, times=np.int64(3), n_cells=2)
     assert paths.n_obs == 6
+
+
+def test_points_of_another_embedding_are_computed_again_and_that_is_said(semrau, quick, caplog):
+    cf.pp.embed(semrau, n_dims=3)
+    flow = cf.tl.fit(semrau, recipe=quick, progress=False)
+    stored = cf.tl.push(semrau, flow, "time=0", 6).obsm["X_cellflow"]
+    assert "computed from expression" not in caplog.text
+    cf.pp.embed(semrau, n_dims=2)
+    computed = cf.tl.push(semrau, flow, "time=0", 6).obsm["X_cellflow"]
+    assert caplog.text.count("computed from expression") == 1
+    np.testing.assert_allclose(computed, stored, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,111 @@
+"""The figure `pl.transitions`: transitions between groups of two times as a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from matplotlib.axes import Axes
+
+from cellflow._checks import check_columns, format_list, format_number
+from cellflow._errors import InputError
+from cellflow.pl._canvas import INK, canvas, finish, wrap_name
+from cellflow.pl._colours import group_colours
+
+_NEEDED = ("groups", "source_time", "target_time", "source", "target", "mass")
+
+#: Inches of a cell of the matrix, groups up to which numbers are written, letters of a name.
+_CELL, _NUMBERED, _LETTERS = 0.5, 15, 18
+
+#: Probability from which numbers are written in white, since their cell is dark.
+_DARK = 0.6
+
+
+def transitions(
+    adata: AnnData,
+    transitions: pd.DataFrame,
+    *,
+    pair: Sequence[float] | None = None,
+    ax: Axes | None = None,
+    show: bool | None = None,
+) -> Axes:
+    """Draw transitions between the groups of two times as a matrix.
+
+    Parameters
+    ----------
+    adata
+        The time course, for the order of the groups.
+    transitions
+        Result of `tl.transitions`, forward or backward.
+    pair
+        The earlier and the later time, as in the table; None takes the pair that is farthest apart.
+    ax
+        Axes to draw on; None makes a new figure.
+    show
+        Show the figure; None shows it if the backend is interactive.
+
+    Returns
+    -------
+    The axes: rows are groups of the earlier time, columns those of the later one. The title says
+    whether rows sum to one (forward) or columns (backward). Groups without known descendants or
+    ancestors are not in the table, and their row or column is missing.
+
+    Raises
+    ------
+    InputError
+        If columns are missing, the table is empty, or the pair is not in it.
+    """
+    check_columns(transitions, _NEEDED, "cellflow.tl.transitions")
+    backward = "source_probability" in transitions
+    column = "source_probability" if backward else "probability"
+    check_columns(transitions, [column], "cellflow.tl.transitions")
+    start, stop = _find_pair(transitions, pair)
+    chosen = (transitions["source_time"] == start) & (transitions["target_time"] == stop)
+    order = {
+        name: k for k, name in enumerate(group_colours(adata, str(transitions["groups"].iloc[0])))
+    }
+    matrix = transitions[chosen].pivot(index="source", columns="target", values=column)
+    matrix = matrix.loc[
+        sorted(matrix.index, key=lambda name: order.get(name, len(order))),
+        sorted(matrix.columns, key=lambda name: order.get(name, len(order))),
+    ]
+    values = matrix.to_numpy(dtype=float)
+    ax = canvas(ax, (2.6 + _CELL * values.shape[1], 1.9 + _CELL * values.shape[0]))
+    picture = ax.imshow(values, cmap="Blues", vmin=0, vmax=1)
+    for side, names in (("x", matrix.columns), ("y", matrix.index)):
+        wrapped = [wrap_name(str(name), _LETTERS) for name in names]
+        ax.set(**{f"{side}ticks": range(len(names)), f"{side}ticklabels": wrapped})
+        ax.tick_params(axis=side, labelsize="small", length=0)  # type: ignore[arg-type]
+    ax.tick_params(axis="x", rotation=90 if max(map(len, matrix.columns)) > 3 else 0)
+    ax.spines[:].set_visible(False)
+    if max(values.shape) <= _NUMBERED:
+        for (row, place), value in np.ndenumerate(values):
+            if value >= 0.005:
+                colour = "white" if value > _DARK else INK
+                ax.text(place, row, f"{value:.2f}", ha="center", va="center", fontsize="x-small",
+                        color=colour)  # fmt: skip
+    ax.set_ylabel(f"from, at time {format_number(start)}")
+    ax.set_xlabel(f"to, at time {format_number(stop)}")
+    what = "Ancestors: columns sum to one" if backward else "Descendants: rows sum to one"
+    ax.set_title(what, fontsize="medium", loc="left")
+    bar = ax.figure.colorbar(picture, ax=ax, shrink=0.8, pad=0.02)
+    bar.set_label("probability")
+    bar.outline.set_visible(False)
+    return finish(ax, show=show)
+
+
+def _find_pair(table: pd.DataFrame, pair: Sequence[float] | None) -> tuple[float, float]:
+    """Return a pair of times of the table: the given one, or the one that is farthest apart."""
+    known = table[["source_time", "target_time"]].drop_duplicates()
+    pairs = [(float(start), float(stop)) for start, stop in known.to_numpy()]
+    if not pairs:
+        raise InputError("there are no transitions to draw")
+    if pair is None:
+        return max(pairs, key=lambda each: each[1] - each[0])
+    for each in pairs:
+        if each == tuple(pair):
+            return each
+    names = (" to ".join(map(format_number, each)) for each in pairs)
+    raise InputError(f"the table has no pair of times {tuple(pair)!r}; valid: {format_list(names)}")
