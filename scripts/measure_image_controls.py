@@ -3,12 +3,12 @@
     python scripts/measure_image_controls.py results/image-controls oat
     python scripts/measure_image_controls.py results/image-controls aot
     python scripts/measure_image_controls.py results/image-controls methods \
-        --data /usr/share/datasets/fashion-mnist --size 8 --images 10000
+        --data /usr/share/datasets/fashion-mnist --size 8 --images 4000 --quick
 
 Small nets and few steps. `oat` continues a flow of I-CFM by plain training, by OT-CFM, and by
-OAT-FM with several settings. `aot` trains EDM and AOT with several laws of the noise level, sizes
-of assignment and numbers of steps, and reads where on the path their images go wrong. `methods`
-trains the other methods from scratch. The data are digits, or the idx files of a folder (Debian:
+OAT-FM with several settings. `aot` trains EDM and AOT with two laws of the noise level, with a
+linear skip connection and longer, and reads at which noise levels their images go wrong. `methods`
+trains other methods from scratch. The data are digits, or the idx files of a folder (Debian:
 `dataset-fashion-mnist`). The numbers of each training stay in the first folder, with a picture of
 its images, and those that are there already are not measured again.
 """
