@@ -34,6 +34,7 @@ from cellflow.io import (
     time_key_of,
     time_points_of,
     time_points_to_dict,
+    unit_of_name,
 )
 from cellflow.io.matrices import take_cells
 from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
@@ -230,6 +231,7 @@ def fit(
         lineage_key=lineage_key,
         cost_rep=cost_rep,
         growth_key=growth_key,
+        time_unit=points.unit or unit_of_name(time_key) or None,
     )
     context = to_context(
         representation,
