@@ -22,6 +22,7 @@ from cellflow.flow import Flow
 from cellflow.io import TimeNames, name_time_point
 from cellflow.io.obs_summary import spells_times
 from cellflow.representation import Representation, from_context, settings_of
+from cellflow.training import TransitionConflict
 
 #: Mean of the largest fate probability from which fates count as certain.
 _CERTAIN = 0.9
@@ -34,6 +35,10 @@ _GAP = 0.8
 
 #: Drop of a group's share of the cells that is worth a caution, as a share and in standard errors.
 _DROP, _DROP_ERRORS = 0.05, 3.0
+
+#: Share of the mass that takes transitions that are not allowed, and factor by which the others
+#: cost more, that are worth a caution.
+_PAYING, _EXCESS = 0.1, 1.25
 
 #: Names of columns of batches; parts of a name between non-letters count.
 _BATCH_NAMES = {
@@ -59,6 +64,8 @@ _SCORE_SETTINGS = (
     "label_key",
     "lineage_key",
     "cost_rep",
+    "allowed_transitions",
+    "group_key",
     "growth_key",
     "time_axis",
 )
@@ -212,6 +219,42 @@ def describe_known(times: Iterable[float], shares: Iterable[float]) -> str:
     return format_list(
         f"{share:.0%} at {format_number(time)}" for time, share in zip(times, shares, strict=True)
     )
+
+
+def check_transitions(
+    conflicts: Sequence[TransitionConflict],
+    times: Sequence[float],
+    time_names: TimeNames | None = None,
+) -> list[str]:
+    """Return a caution for each interval in which known transitions and transport disagree.
+
+    Parameters
+    ----------
+    conflicts
+        Disagreement of each interval.
+    times
+        Times of the course, one more.
+    time_names
+        Names of the times; None writes numbers.
+    """
+    found = []
+    for (start, stop), conflict in zip(pairwise(times), conflicts, strict=True):
+        where = f"{name_time_point(start, time_names)} and {name_time_point(stop, time_names)}"
+        if conflict.paying > _PAYING:
+            found.append(
+                f"Between {where}, {conflict.paying:.0%} of the mass takes transitions that are "
+                "not among the allowed ones, since groups of the later time are more than those "
+                "that may become them: a transition may be missing from the table, or some groups "
+                "grew faster than others"
+            )
+        if conflict.excess > _EXCESS:
+            found.append(
+                f"Between {where}, the table of transitions decides and not the distances of the "
+                f"cells: without it {conflict.unaware:.0%} of the mass would take others, at "
+                f"{1 / conflict.excess:.0%} of the cost. A wrong table looks the same; hold a time "
+                "out with and without it (tl.holdout)"
+            )
+    return found
 
 
 def check_batches(
@@ -415,6 +458,9 @@ def _plain(value: Any) -> Any:
         value = value.tolist()
     if isinstance(value, tuple):
         value = list(value)
+    if isinstance(value, list) and value and isinstance(value[0], list | tuple):
+        # Rows of transitions are text and a number, which .h5ad files have as text.
+        value = [[*map(str, row)] for row in value]
     return None if value == [] else value
 
 

@@ -27,6 +27,7 @@ from cellflow.evaluation.replicates import Replicates, find_replicate_folds
 from cellflow.flow import Flow
 from cellflow.io import (
     DEFAULT_WEIGHT,
+    KnownTransitions,
     SideColumns,
     TimePoints,
     load_matrices,
@@ -436,7 +437,9 @@ class Evaluation:
         fitted = fit_representation(take_cells(self.adata, seen), self.representation)
         x = fitted.transform(self.adata)
         unit = x.std(axis=0) if settings.whiten else np.ones(x.shape[1])
-        side_columns = self._side_columns(growth_rates)
+        side_columns = self._side_columns(growth_rates).weigh_transitions(
+            take_cells(self.adata, training), x[training], elapsed[training], 1.0
+        )
         # Of weight one: methods have weights of their own, and share folds.
         batch, conditions = side_columns.encode(
             take_cells(self.adata, training),
@@ -522,6 +525,7 @@ class Evaluation:
             settings.cost_rep,
             growth_rates,
             settings.growth_key,
+            KnownTransitions.read(settings.allowed_transitions, settings.group_key),
         )
 
     def check_columns(
@@ -582,8 +586,10 @@ class Evaluation:
 
     def describe(self) -> dict[str, Any]:
         """Return all inputs of the folds as plain values: settings, protocol, digest of cells."""
-        # Without replicates, scores are those of versions that did not have them.
+        # Without replicates and transitions, scores are those of versions that had neither.
         left_out = {"time_key", "times", *(() if self.replicates else ("replicate_key",))}
+        if not self.settings.allowed_transitions:
+            left_out |= {"allowed_transitions", "group_key"}
         return {
             **self.settings.model_dump(mode="json", exclude=left_out),
             "protocol": asdict(self.protocol),
@@ -604,7 +610,8 @@ class Evaluation:
         for key in (settings.use_rep, settings.cost_rep, settings.lineage_key):
             if key is not None and key in adata.obsm:
                 _update(digest, read_stored(adata, key))
-        keys = [settings.label_key, settings.lineage_key, settings.growth_key, growth]
+        own = (settings.label_key, settings.lineage_key, settings.group_key, settings.growth_key)
+        keys = [*own, growth]
         if settings.replicate_key is not None:
             keys.append(settings.replicate_key)
         for key in (*settings.condition_keys, *keys):

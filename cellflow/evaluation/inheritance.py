@@ -25,7 +25,10 @@ from cellflow.representation.expression import stored_expression
 _BENCHMARK_DIMS = 5
 
 #: Inputs of a fit that are settings of held-out evaluation too.
-_INPUTS = ("time_key", "label_key", "lineage_key", "cost_rep", "growth_key", "condition_keys")
+_INPUTS = (
+    "time_key", "label_key", "lineage_key", "cost_rep", "allowed_transitions", "group_key",
+    "growth_key", "condition_keys",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

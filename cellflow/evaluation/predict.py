@@ -17,7 +17,7 @@ from cellflow.evaluation.folds import Evaluation, Fold
 from cellflow.evaluation.named_methods import ExternalMethod, NamedMethod
 from cellflow.evaluation.protocols import Protocol
 from cellflow.flow import Flow, Prediction, predict_cells
-from cellflow.io import condition_weight, populations
+from cellflow.io import condition_weight, populations, transition_penalty
 from cellflow.marginals import fit_time_axis
 from cellflow.metrics import MIXTURE, NEAREST, Baselines
 from cellflow.training import choose_sigma, fit_flow, resolve_fine_tuning
@@ -89,7 +89,9 @@ def fit_fold(evaluation: Evaluation, fold: Fold, method: NamedMethod, **options:
     clock = method.time_axis or evaluation.time_axis
     axis = fit_time_axis(clock, evaluation.points.times, fold.cells.x, fold.elapsed)
     chosen, recipe = method.method, method.recipe
-    cells = fold.cells.weigh_conditions(condition_weight(chosen))
+    cells = fold.cells.weigh_conditions(condition_weight(chosen)).weigh_penalties(
+        transition_penalty(chosen)
+    )
     marginals = populations(cells, fold.elapsed, fold.training_times, axis)
     if method.prior is None:
         return fit_flow(marginals, axis, method=chosen, recipe=recipe, **options)

@@ -106,11 +106,7 @@ class Conditions:
         """
         if all(map(_is_within, self.columns)):
             return self
-        squares = [
-            np.square(part - part.mean(axis=0)).sum()
-            for part in (points[elapsed == time].astype(np.float64) for time in np.unique(elapsed))
-        ]
-        unit = float(np.sum(squares) / len(points)) or 1.0
+        unit = variance_within_times(points, elapsed)
         return Conditions(
             tuple(
                 column if _is_within(column) else {**column, "weight": weight, "unit": unit}
@@ -143,6 +139,15 @@ class Conditions:
     def describe(self) -> list[str]:
         """Return a line for each column on how couplings keep it."""
         return [_describe_column(column) for column in self.columns]
+
+
+def variance_within_times(points: np.ndarray, elapsed: np.ndarray) -> float:
+    """Return the variance of the points of one time, a sum over dimensions; 1 if it is 0."""
+    squares = [
+        np.square(part - part.mean(axis=0)).sum()
+        for part in (points[elapsed == time].astype(np.float64) for time in np.unique(elapsed))
+    ]
+    return float(np.sum(squares) / len(points)) or 1.0
 
 
 def conditions_of(flow: Flow) -> Conditions:

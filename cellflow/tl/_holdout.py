@@ -338,9 +338,13 @@ def _columns_of_fold(evaluation: Evaluation, fold: Fold, reference: float) -> di
 def _check_side_columns(given: HeldOut, named: NamedMethod) -> None:
     """Check that the method uses the columns of the cells that are given."""
     check_growth_key(given.growth_key, reads_rates=named.needs_growth_rates)
-    clones, features = given.lineage_key is not None, given.cost_rep is not None
     for method in filter(None, (named.method, named.prior)):
-        check_side_columns(method, clones=clones, features=features)
+        check_side_columns(
+            method,
+            clones=given.lineage_key is not None,
+            features=given.cost_rep is not None,
+            transitions=bool(given.allowed_transitions),
+        )
 
 
 def _name_method(
