@@ -140,13 +140,14 @@ def settings_table(name: str) -> str:
 
 
 def parts_table(parts: Mapping[str, type[PartSettings]]) -> str:
-    """Return a table of the settings of each part, with their defaults, read from the models."""
-    rows = []
+    """Return a table of the settings of parts, with the parts that have each."""
+    found: dict[tuple[str, ...], list[str]] = {}
     for name, part in parts.items():
         defaults = {key: field.default for key, field in part.model_fields.items()}
-        shown = _setting_rows(part, defaults)
-        rows += [[f"`{name}`" if row is shown[0] else "", *row] for row in shown]
-    return _table(["name", "setting", "default", "meaning"], *rows)
+        for row in _setting_rows(part, defaults):
+            found.setdefault(tuple(row), []).append(f"`{name}`")
+    rows = [[names, ", ".join(those), value, text] for (names, value, text), those in found.items()]
+    return _table(["setting", "of", "default", "meaning"], *rows)
 
 
 def setup(_app: object) -> None:
@@ -158,4 +159,5 @@ def setup(_app: object) -> None:
     parts = {"couplings": COUPLINGS, "paths": PATHS, "objectives": OBJECTIVES}
     tables |= {f"settings-of-{kind}": parts_table(each) for kind, each in parts.items()}
     for name, table in tables.items():
-        (generated / f"{name}.md").write_text(table)
+        text = f":::{{container}} described\n\n{table}\n:::\n"
+        (generated / f"{name}.md").write_text(text)
