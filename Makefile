@@ -28,13 +28,10 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-# The site, docs/_build/html, without a network; warnings are errors. NOTEBOOKS=cache runs the tutorials
-# first; clones.ipynb needs CELLFLOW_DATA and is shown without outputs where there is none.
-NOTEBOOKS = off
+# The site, docs/_build/html, without a network; warnings are errors. Notebooks are shown as they are kept.
 docs: $(VENV)/.docs
 	rm -rf docs/api/generated
-	$(BIN)/python -m sphinx -W -n --keep-going -D nb_execution_mode=$(NOTEBOOKS) \
-		-b html docs docs/_build/html
+	$(BIN)/python -m sphinx -W -n --keep-going -b html docs docs/_build/html
 
 # Each workflow end to end, on its small test configuration.
 WORKFLOWS = images benchmark trajectory
@@ -69,9 +66,10 @@ fuzz: $(VENV)/.dev
 	CELLFLOW_FUZZ=400 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_fuzz.py \
 		tests/test_fuzz_cells.py --hypothesis-show-statistics
 
-# Both tutorials; the longer one needs CELLFLOW_DATA.
-tutorials: $(VENV)/.dev
-	CELLFLOW_LONG=1 $(BIN)/python -m pytest tests/test_tutorials.py
+# Run the notebooks of docs/tutorials and keep what they show, in ten minutes: NOTEBOOK="fates growth" names
+# some. clones.ipynb needs CELLFLOW_DATA and is run when it is named.
+tutorials: $(VENV)/.docs
+	$(BIN)/python scripts/run_notebooks.py $(NOTEBOOK)
 
 kills: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/kill_fits.py --kills 50
@@ -102,7 +100,7 @@ audit: $(BIN)/python
 	then tail -n 1 .audit.log; rm .audit.log; echo "skipped: the list of known holes cannot be asked"; \
 	else cat .audit.log; rm .audit.log; exit 1; fi
 
-# The tables of docs/benchmark.md and docs/methods.md, for hours, and docs/toys.md. The first two need
+# The tables of docs/benchmarks/accuracy.md and docs/benchmarks/methods.md, for hours, and docs/benchmarks/toys.md. The first two need
 # CELLFLOW_DATA, the first also TorchCFM; they go on where they were stopped.
 benchmark: $(VENV)/.base
 	$(BIN)/pip install --quiet --editable ".[torchcfm]"
@@ -115,13 +113,13 @@ toys: $(VENV)/.base
 	$(BIN)/python scripts/measure_toys.py results/toys docs/images
 	$(BIN)/python scripts/measure_mean_flows.py results/mean-flows
 
-# Fates of docs/trust.md; the second needs CELLFLOW_DATA. With PEERS=/path/to/python, beside moscot and
+# Fates of docs/benchmarks/trust.md; the second needs CELLFLOW_DATA. With PEERS=/path/to/python, beside moscot and
 # CellRank in an environment of benchmarks/peers/requirements-moscot.txt.
 fates: $(VENV)/.base
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fates/simulated.py results/fates $(if $(PEERS),--peers $(PEERS))
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fates/larry.py results/larry $(if $(PEERS),--peers $(PEERS))
 
-# The tables of docs/sctimebench.md, which need CELLFLOW_DATA. Everything runs in an environment of
+# The tables of docs/benchmarks/sctimebench.md, which need CELLFLOW_DATA. Everything runs in an environment of
 # benchmarks/sctimebench/requirements.txt with cellflow beside it: .venv-sctimebench, or that of
 # PEERS=/path/to/python. REFRESH=cellflow runs the methods of this folder again.
 sctimebench: $(if $(PEERS),,.venv-sctimebench/.ready)
@@ -134,12 +132,12 @@ sctimebench: $(if $(PEERS),,.venv-sctimebench/.ready)
 		--requirement benchmarks/sctimebench/requirements.txt --editable .
 	@touch $@
 
-# cellflow beside moscot, CellRank, WOT and TorchCFM on the same cells, for docs/performance.md.
+# cellflow beside moscot, CellRank, WOT and TorchCFM on the same cells, for docs/benchmarks/performance.md.
 peers: $(VENV)/.base .venv-moscot/.ready .venv-wot/.ready .venv-torchcfm/.ready
 	$(BIN)/python benchmarks/peers/compare.py results/peers --moscot .venv-moscot/bin/python \
 		--wot .venv-wot/bin/python --torchcfm .venv-torchcfm/bin/python
 
-# Semidiscrete potentials beside those of OTT-JAX, for docs/semidiscrete.md.
+# Semidiscrete potentials beside those of OTT-JAX, for docs/methods/sd-fm.md.
 semidiscrete: $(VENV)/.base .venv-moscot/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/semidiscrete/compare.py results/semidiscrete --ott .venv-moscot/bin/python
 
@@ -150,12 +148,12 @@ semidiscrete: $(VENV)/.base .venv-moscot/.ready
 		--requirement benchmarks/peers/requirements-$*.txt
 	@touch $@
 
-# The ratios of docs/performance.md; the first needs CELLFLOW_DATA.
+# The ratios of docs/benchmarks/performance.md; the first needs CELLFLOW_DATA.
 performance: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.exact_w1
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.step
 
-# What wants a GPU (docs/performance.md), within ten minutes; run again, it goes on. Installs nothing: with
+# What wants a GPU (docs/benchmarks/performance.md), within ten minutes; run again, it goes on. Installs nothing: with
 # GPU_PYTHON=/path/to/python by that one. CELLFLOW_IMAGES, CELLFLOW_INCEPTION and CELLFLOW_DATA name the data;
 # GPU="--seconds 300" or other options.
 gpu:
@@ -165,7 +163,7 @@ gpu-rehearsal: $(VENV)/.dev
 	rm -rf results/gpu-rehearsal
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.gpu results/gpu-rehearsal --rehearse
 
-# What `make gpu` takes, with its variables, in pieces for a machine without a network (docs/performance.md);
+# What `make gpu` takes, with its variables, in pieces for a machine without a network (docs/benchmarks/performance.md);
 # PACK="--python 3.12 --has torch torchvision" or other options.
 gpu-pack: $(VENV)/.uv
 	rm -rf results/gpu-pack

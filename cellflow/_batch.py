@@ -68,6 +68,11 @@ class Batch(Columns):
         Clones of each cell, shape (n, p), padded with -1.
     rate
         Growth rate of mass per unit of flow time, shape (n,).
+    group
+        Group of known transitions, shape (n,); k for none.
+    penalties
+        What is added to the costs of a transition to each of the k groups and to none, shape
+        (n, k + 1).
     """
 
     x: Points
@@ -77,6 +82,8 @@ class Batch(Columns):
     label: Int[Tensor, " n"] | None = None
     clones: Int[Tensor, "n p"] | None = None
     rate: Rows | None = None
+    group: Int[Tensor, " n"] | None = None
+    penalties: Float[Tensor, "n k"] | None = None
 
     @property
     def cost_features(self) -> Float[Tensor, "n f"]:
@@ -95,6 +102,12 @@ class Batch(Columns):
             return self
         scaled = self.condition_features * weight**0.5
         return replace(self, condition_features=scaled if weight else None)
+
+    def weigh_penalties(self, weight: float) -> Self:
+        """Return the rows with penalties of transitions multiplied."""
+        if self.penalties is None:
+            return self
+        return replace(self, penalties=self.penalties * weight)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def write_csv(table: pd.DataFrame, path: Path, *, separator: str = ",", overwrit
     if formulas:
         log_info(
             f"{path}: an apostrophe was put before texts that spreadsheets would run as formulas: "
-            f"{format_list([repr(text) for text in sorted(formulas)[:3]])} (docs/formats.md)"
+            f"{format_list([repr(text) for text in sorted(formulas)[:3]])} (docs/guide/formats.md)"
         )
 
 

@@ -1,8 +1,8 @@
-"""Keys of all AnnData slots that cellflow reads or writes (described in docs/slots.md)."""
+"""Keys of all AnnData slots that cellflow reads or writes (described in docs/guide/slots.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,15 @@ INTERPOLATE = "interpolate"
 HOLDOUT = "holdout"
 SIMULATION = "simulation"
 PUSH, PULL, TRAJECTORIES = "push", "pull", "trajectories"
+
+
+def embedding_keys(obsm: Iterable[str]) -> list[str]:
+    """Return the keys of `obsm` that may be embeddings: not fate probabilities and velocities."""
+    return [
+        key
+        for key in obsm
+        if not key.endswith(PROBABILITIES) and not key.startswith(f"{VELOCITY}_")
+    ]
 
 
 def write_record(uns: MutableMapping[str, Any], key: str, entry: object) -> None:

@@ -1,4 +1,4 @@
-"""Print the table of docs/comparison.md from the scores of workflows/images.
+"""Print the table of docs/benchmarks/comparison.md from the scores of workflows/images.
 
     python scripts/comparison_table.py results/scores.tsv
 

@@ -1,13 +1,14 @@
-"""Hold doses out of a time course, and predict them with a flow conditioned on the number.
+"""Hold doses out of time courses and score their predictions by flows of the other doses.
 
-    CELLFLOW_DATA=/folder/of/data python scripts/measure_doses.py [--method NAME]
-        [--coupling NAME] [--cells N] [--n-steps N] [--seed N] [--doses DOSE ...]
+    python scripts/measure_doses.py simulated [--seeds N ...] [--method NAME] [--n-steps N]
+    CELLFLOW_DATA=/folder/of/data python scripts/measure_doses.py yeast [--cells N]
+    CELLFLOW_DATA=/folder/of/data python scripts/measure_doses.py encodings [--cells N]
 
-On yeast_dose_time_flow.h5ad, GFP alone. Each fit sees all doses but one, and its cells of time 0
-are moved with that dose. Prints, by time, exact W1 in units of asinh(GFP / 50): of the prediction;
-of either neighbouring dose copied, and the mean of both; of a mixture of both neighbours; and of a
-half of the cells from the other. Then the mean of each dose at the last time, real and predicted by
-flows fitted to all doses with the dose as a number and as a category.
+`simulated`: courses whose cells move farther with the dose, move sooner, or respond in a larger
+share. `yeast`: GFP of yeast_dose_time_flow.h5ad, in units of asinh(GFP / 50). Both print, by dose
+and by time, W1 of the flow, of its rivals without a model, and of fresh cells, from `tl.holdout`.
+`encodings`: the mean GFP of each dose at the last time, real and predicted by flows fitted to all
+doses with the dose as a number and as a category.
 """
 
 from __future__ import annotations
@@ -22,25 +23,62 @@ from anndata import AnnData
 
 import cellflow as cf
 from cellflow.io import read_h5ad
-from cellflow.metrics import Cloud, wasserstein
 
-DOSE, TIMES = "dose_IP", (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+DOSE = "dose_IP"
+TIMES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+KINDS = ("farther", "sooner", "larger share")
+DOSES = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+SHOWN = ["w1", "w1_nearest", "w1_mixture", "w1_midpoint", "w1_reference", "energy",
+         "energy_mixture", "energy_midpoint", "mean_error", "mean_error_mixture",
+         "mean_error_midpoint"]  # fmt: skip
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the tables that are asked for."""
     given = _arguments()
-    adata = read_course(given.cells)
-    doses = np.unique(adata.obs[DOSE])
-    rows = [
-        row
-        for dose in (given.doses or doses[1:-1])
-        for row in score_held_out(adata, float(dose), given)
-    ]
-    table = pd.DataFrame(rows)
-    print(table.round(3).to_string(index=False))
-    print(table.drop(columns="dose").groupby("time").mean().round(3).to_string(), flush=True)
-    print(compare_encodings(adata, given).round(2).to_string())
+    if given.what == "encodings":
+        print(compare_encodings(read_course(given.cells), given).round(2).to_string())
+        return
+    courses = {"yeast": read_course} if given.what == "yeast" else dict.fromkeys(KINDS)
+    means = {}
+    for name, read in courses.items():
+        adata = simulate_doses(name, given.cells) if read is None else read(given.cells)
+        scores = hold_out_doses(adata, given)
+        means[name] = scores[SHOWN].mean()
+        for by in ("condition", "time", "seed"):
+            print(f"\n{name}, by {by}")
+            print(scores.groupby(by)[SHOWN].mean().round(3).to_string(), flush=True)
+        lost = scores.groupby(["condition", "time"])[SHOWN].mean()
+        for rival in ("nearest", "mixture", "midpoint"):
+            n = int((lost["w1"] < lost[f"w1_{rival}"]).sum())
+            print(f"nearer than {rival}: {n} of {len(lost)} doses and times")
+    print("\nmean over doses, times and seeds")
+    print(pd.DataFrame(means).T.round(3).to_string())
+
+
+def simulate_doses(kind: str, n: int, seed: int = 0) -> AnnData:
+    """Simulate `n` cells of each dose and time, in 5 dimensions, with a response of Hill's form.
+
+    Cells follow an arc from time 0 to 4. With the response r = d / (1 + d) of dose d they go 3 r
+    far, or by the clock t (1 + r) / 2, or a share r of them goes all the way.
+    """
+    rng = np.random.default_rng(seed)
+    grid = [(time, dose) for time in range(5) for dose in DOSES]
+    obs = pd.DataFrame(np.repeat(grid, n, axis=0), columns=["time", "dose"])
+    response = (obs["dose"] / (1 + obs["dose"])).to_numpy()
+    passed, radius = obs["time"].to_numpy() / 4, np.full(len(obs), 3.0)
+    if kind == "farther":
+        radius = 3 * response
+    elif kind == "sooner":
+        passed = passed * (1 + response) / 2
+    else:
+        radius = np.where(rng.random(len(obs)) < response, 3.0, 0.0)
+    angle = np.pi / 2 * passed
+    points = 0.4 * rng.normal(size=(len(obs), 5))
+    points[:, 0] += radius * np.sin(angle)
+    points[:, 1] += radius * (1 - np.cos(angle))
+    obs.index = obs.index.astype(str)
+    return AnnData(obs=obs, obsm={"X_sim": points})
 
 
 def read_course(n: int) -> AnnData:
@@ -52,87 +90,59 @@ def read_course(n: int) -> AnnData:
     rank = adata.obs.groupby(["time", DOSE], observed=True).cumcount().to_numpy()
     adata = adata[rank < n]
     points = np.asarray(adata.X[:, :1], dtype=np.float64)
-    obs = adata.obs[["time", DOSE]].astype(float)
-    obs["category"] = [f"dose {dose:g}" for dose in obs[DOSE]]
+    obs = adata.obs[["time", DOSE]].astype(float).rename(columns={DOSE: "dose"})
+    obs["category"] = [f"dose {dose:g}" for dose in obs["dose"]]
     return AnnData(obs=obs, obsm={"X_gfp": points})
 
 
-def score_held_out(
-    adata: AnnData, dose: float, given: argparse.Namespace
-) -> list[dict[str, float]]:
-    """Score the predictions of a dose that the fit did not see, at each time but the first."""
-    held_out = (adata.obs[DOSE] == dose).to_numpy()
-    training = adata[~held_out].copy()
-    doses = np.unique(training.obs[DOSE])
-    below, above = doses[doses < dose].max(), doses[doses > dose].min()
-    flow = fit(training, DOSE, given)
-    rows = []
-    for time in TIMES[1:]:
-        real = cloud_at(adata, dose, time)
-        moved = push(adata, flow, dose, time)
-        low, high = (cloud_at(training, other, time) for other in (below, above))
-        both = Cloud.of(np.concatenate([low.points, high.points]))
-        half = len(real) // 2
-        copies = [wasserstein(low, real), wasserstein(high, real)]
-        rows.append(
-            {
-                "dose": dose,
-                "time": time,
-                "flow": wasserstein(Cloud.of(moved), real),
-                "copy_below": copies[0],
-                "copy_above": copies[1],
-                "copy": float(np.mean(copies)),
-                "mixture": wasserstein(both, real),
-                "half": wasserstein(Cloud.of(real.points[:half]), Cloud.of(real.points[half:])),
-            }
-        )
-    return rows
-
-
-def compare_encodings(adata: AnnData, given: argparse.Namespace) -> pd.DataFrame:
-    """Return the mean of each dose at the last time, real and predicted by two encodings."""
-    last, doses = TIMES[-1], np.unique(adata.obs[DOSE])
-    columns = {"real": [float(cloud_at(adata, dose, last).mean[0]) for dose in doses]}
-    for key in (DOSE, "category"):
-        flow = fit(adata, key, given)
-        columns[key] = [float(push(adata, flow, dose, last).mean()) for dose in doses]
-    return pd.DataFrame(columns, index=pd.Index(doses, name=DOSE)).T
-
-
-def fit(adata: AnnData, key: str, given: argparse.Namespace) -> cf.Flow:
-    """Fit a flow with a condition."""
-    return cf.tl.fit(
+def hold_out_doses(adata: AnnData, given: argparse.Namespace) -> pd.DataFrame:
+    """Hold out every dose between two others."""
+    (use_rep,) = adata.obsm
+    return cf.tl.holdout(
         adata,
-        time_key="time",
-        use_rep="X_gfp",
-        condition_keys=key,
-        method=cf.method(given.method, coupling=given.coupling),
+        use_rep=use_rep,
+        whiten=False,
+        condition_keys="dose",
+        hold_out="condition",
+        values=given.doses,
+        method=given.method,
         recipe=cf.recipe("default", n_steps=given.n_steps),
-        rng=given.seed,
+        rng=given.seeds,
         progress=False,
     )
 
 
-def push(adata: AnnData, flow: cf.Flow, dose: float, time: float) -> np.ndarray:
-    """Move the cells of a dose at the first time to another."""
-    chosen = ((adata.obs[DOSE] == dose) & (adata.obs["time"] == TIMES[0])).to_numpy()
-    moved: np.ndarray = cf.tl.push(adata, flow, chosen, time).obsm["X_cellflow"]
-    return moved
-
-
-def cloud_at(adata: AnnData, dose: float, time: float) -> Cloud:
-    """Return the cells of a dose at a time."""
-    chosen = ((adata.obs[DOSE] == dose) & (adata.obs["time"] == time)).to_numpy()
-    return Cloud.of(adata.obsm["X_gfp"][chosen])
+def compare_encodings(adata: AnnData, given: argparse.Namespace) -> pd.DataFrame:
+    """Return the mean of each dose at the last time, real and predicted by two encodings."""
+    dose, last = adata.obs["dose"].to_numpy(), (adata.obs["time"] == TIMES[-1]).to_numpy()
+    doses = np.unique(dose)
+    points = adata.obsm["X_gfp"]
+    columns = {"real": [float(points[last & (dose == each)].mean()) for each in doses]}
+    for key in ("dose", "category"):
+        flow = cf.tl.fit(
+            adata,
+            use_rep="X_gfp",
+            condition_keys=key,
+            method=given.method,
+            recipe=cf.recipe("default", n_steps=given.n_steps),
+            rng=given.seeds[0],
+            progress=False,
+        )
+        columns[key] = []
+        for each in doses:
+            start = (dose == each) & (adata.obs["time"] == TIMES[0]).to_numpy()
+            moved = cf.tl.push(adata, flow, start, TIMES[-1]).obsm["X_cellflow"]
+            columns[key].append(float(moved.mean()))
+    return pd.DataFrame(columns, index=pd.Index(doses, name="dose")).T
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--method", default="ot-cfm")
-    parser.add_argument("--coupling", default="ot")
-    parser.add_argument("--cells", type=int, default=1000, help="of each dose and time")
-    parser.add_argument("--n-steps", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("what", choices=("simulated", "yeast", "encodings"))
+    parser.add_argument("--method", default="default")
+    parser.add_argument("--cells", type=int, default=300, help="of each dose and time")
+    parser.add_argument("--n-steps", type=int, default=2000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument(
         "--doses", type=float, nargs="*", help="to hold out; all inner ones if none"
     )

@@ -1,4 +1,4 @@
-"""Measure controls of OAT-FM and of AOT on digits: docs/comparison.md.
+"""Measure controls of OAT-FM and of AOT on digits: docs/benchmarks/comparison.md.
 
     python scripts/measure_image_controls.py results/image-controls oat
     python scripts/measure_image_controls.py results/image-controls aot

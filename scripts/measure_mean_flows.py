@@ -1,4 +1,4 @@
-"""Compare the tangents of mean flows in the plane: docs/toys.md.
+"""Compare the tangents of mean flows in the plane: docs/benchmarks/toys.md.
 
     python scripts/measure_mean_flows.py results/mean-flows
 

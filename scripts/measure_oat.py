@@ -1,4 +1,4 @@
-"""Measure fine-tuning by optimal acceleration transport in the plane: docs/oat.md.
+"""Measure fine-tuning by optimal acceleration transport in the plane: docs/methods/oat-fm.md.
 
     python scripts/measure_oat.py results/oat
 

@@ -1,4 +1,4 @@
-"""Measure what is known in two dimensions and for Gaussians: docs/toys.md.
+"""Measure what is known in two dimensions and for Gaussians: docs/benchmarks/toys.md.
 
     python scripts/measure_toys.py results/toys docs/images
 

@@ -60,6 +60,7 @@ ALIKE = {
     "weights": ("str | Path | None", None),
     "checkpoint": ("Checkpoint | str | Path | None", None),
     "growth_key": ("str | None", None),
+    "group_key": ("str | None", None),
     "replicate_key": ("str | None", None),
 }
 #: What a parameter may be, whatever its default.

@@ -1,7 +1,9 @@
-"""The notebooks of docs/tutorials run from top to bottom."""
+"""The notebooks of docs/tutorials run from top to bottom, and show what their code gives."""
 
+import importlib.util
 import json
-import os
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -10,61 +12,201 @@ from matplotlib import pyplot as plt
 import cellflow as cf
 from cellflow.methods import recipes
 
-FOLDER = Path(__file__).parents[1] / "docs" / "tutorials"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "tutorials"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
-#: Notebooks that take minutes on larger data; `make tutorials` runs them.
-LONG = ("clones",)
+#: Largest size of a notebook with its figures, in bytes.
+LARGEST = 200_000
+
+#: Parameters with which a notebook takes seconds.
+SMALL = {
+    "clones": {"N_STEPS": 20},
+    "compare": {"N_CELLS": 60, "N_PERMUTATIONS": 99},
+    "course": {"N_STEPS": 20},
+    "fates": {"N_STEPS": 20},
+    "growth": {"N_STEPS": 20},
+    "quick_start": {"N_STEPS": 20},
+    "your_data": {"N_STEPS": 20},
+}
 
 
-def cells_of(path):
-    return json.loads(path.read_text())["cells"]
+def run_notebooks():
+    """The script that runs notebooks and keeps what they show."""
+    spec = importlib.util.spec_from_file_location(
+        "run_notebooks", ROOT / "scripts" / "run_notebooks.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def run(path, **parameters):
+def read(path):
+    return json.loads(path.read_text())
+
+
+def run(path, shell, **parameters):
     """Run the cells of a notebook; parameters replace what its tagged cell sets."""
-    names = {"__name__": "__main__"}
-    for number, cell in enumerate(cells_of(path)):
+    names = {"__name__": "__main__", "_shell": shell}
+    for number, cell in enumerate(read(path)["cells"]):
         if cell["cell_type"] != "code":
             continue
-        exec(compile("".join(cell["source"]), f"{path.name}, cell {number}", "exec"), names)
+        source = re.sub(r"(?m)^!(.*)$", r"_shell(r'''\1''')", "".join(cell["source"]))
+        exec(compile(source, f"{path.name}, cell {number}", "exec"), names)
         if "parameters" in cell["metadata"].get("tags", ()):
             assert parameters.keys() <= names.keys()
             names |= parameters
     return names
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(monkeypatch, tmp_path):
+@pytest.fixture
+def notebook(run_cellflow, tmp_path, monkeypatch):
+    """Run a notebook by name, with a narrow net and the small parameters."""
     monkeypatch.chdir(tmp_path)
-    yield
+    narrow = cf.recipe("default", net={"width": 16})
+    monkeypatch.setitem(recipes._RECIPES, "default", narrow)
+
+    def call(name, **parameters):
+        return run(FOLDER / f"{name}.ipynb", run_cellflow, **(parameters or SMALL[name]))
+
+    yield call
     plt.close("all")
 
 
+@pytest.fixture
+def run_cellflow(request):
+    """Run a command of cellflow in this process, and return what it printed."""
+
+    def call(command):
+        program, *words = shlex.split(command)
+        assert program == "cellflow"
+        code, said, wrong = request.getfixturevalue("run")(*words)
+        # A notebook may show what is said of a file that has to be mended.
+        assert code in (0, 2), (command, wrong)
+        return said
+
+    return call
+
+
 # Flows of a few steps take cells anywhere, and verbs say so.
-@pytest.mark.filterwarnings("ignore::cellflow.CellflowWarning")
-@pytest.mark.filterwarnings("ignore:More than 20 figures:RuntimeWarning")
+few_steps = pytest.mark.filterwarnings("ignore::cellflow.CellflowWarning")
+many_figures = pytest.mark.filterwarnings("ignore:More than 20 figures:RuntimeWarning")
+
+
+@few_steps
+@many_figures
 @pytest.mark.slow
-def test_the_course_runs_from_cells_to_a_report(tmp_path, monkeypatch):
-    narrow = cf.recipe("default", net={"width": 16})
-    monkeypatch.setitem(recipes._RECIPES, "default", narrow)
-    names = run(FOLDER / "course.ipynb", N_STEPS=20)
+def test_the_course_runs_from_cells_to_a_report(notebook, tmp_path):
+    names = notebook("course")
     assert names["flow"].recipe.n_steps == 20
     page = (tmp_path / "report.html").read_text()
-    for section in ("accuracy", "velocity", "fates", "growth", "trust"):
+    for section in ("accuracy", "velocity", "fates", "trust"):
         assert f'id="{section}"' in page
 
 
-@pytest.mark.skipif("CELLFLOW_LONG" not in os.environ, reason="takes minutes: make tutorials")
-def test_fates_are_scored_against_clones(shared_data):
-    names = run(FOLDER / "clones.ipynb")
-    scores = names["scores"]
+@few_steps
+@pytest.mark.slow
+def test_the_quick_start_predicts_and_scores(notebook, tmp_path):
+    names = notebook("quick_start")
+    assert names["predicted"].uns["cellflow"]["interpolate"]["time"] == 30
+    assert names["scores"]["time"].tolist() == [12, 36, 48]
+    assert (tmp_path / "report.html").is_file()
+
+
+@few_steps
+@pytest.mark.slow
+def test_a_file_like_that_of_cellxgene_is_read_as_it_should_be(notebook, tmp_path):
+    names = notebook("your_data")
+    adata = names["adata"]
+    assert adata.n_obs == 1_200 - 6
+    assert sorted(adata.obs["cellflow_time"].unique()) == [5, 6, 8, 11]
+    assert adata.raw.X.max() == adata.raw.X.max().round()
+    assert names["drivers"]["gene"].str.startswith("GENE").all()
+    assert (tmp_path / "week7.h5ad").is_file()
+
+
+@few_steps
+@pytest.mark.slow
+def test_rates_make_fates_right_where_fates_grow_differently(notebook):
+    names = notebook("growth")
+    error = names["error"][names["time"] == 2].mean()
+    # Fates are of transport plans, which few steps of training do not change.
+    assert error["evidence: rates"] < 0.5 * error["evidence: none"]
+    assert error["evidence: none"] < error["base rate"]
+
+
+@few_steps
+@pytest.mark.slow
+def test_open_fates_are_left_open_by_plans_and_not_by_the_flow(notebook):
+    brier = notebook("fates")["brier"]
+    for day in (0.0, 2.0):
+        assert brier.loc["truth", day] < brier.loc["bridge", day] < brier.loc["base rate", day]
+        assert brier.loc["nearest cells", day] > brier.loc["base rate", day]
+
+
+@pytest.mark.slow
+def test_arms_part_at_the_true_time_and_donors_are_no_effect(notebook):
+    names = notebook("compare", N_CELLS=200, N_PERMUTATIONS=99)
+    first = names["table"].iloc[0]
+    assert (first["parted_after"], first["parted_by"]) == (2, 4)
+    assert (names["of_cells"]["p"] <= 0.05).all()
+    assert (names["of_donors"]["p"] > 0.05).all()
+
+
+@few_steps
+@pytest.mark.slow
+def test_fates_are_scored_against_clones(shared_data, notebook):
+    scores = notebook("clones")["scores"]
     assert scores.loc["shares of day 6", "AUROC"] == 0.5
-    assert scores.loc["flow", "AUROC"] > scores.loc["own state", "AUROC"]
+    assert scores.loc["bridge (default)", "AUROC"] > scores.loc["own state", "AUROC"]
+    assert scores.loc["bridge (default)", "Brier"] < scores.loc["shares of day 6", "Brier"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_are_kept_without_what_they_showed(path):
-    for cell in cells_of(path):
-        assert not cell.get("outputs")
-        assert cell.get("execution_count") is None
+def test_notebooks_show_what_their_code_gives(path):
+    script, kept = run_notebooks(), read(path)
+    assert kept["metadata"][script.DIGEST] == script.digest_of(kept), (
+        f"the code of {path.name} has changed: python scripts/run_notebooks.py {path.stem}"
+    )
+    outputs = [output for cell in kept["cells"] for output in cell.get("outputs", ())]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert not any(output["output_type"] == "error" for output in outputs)
+    assert path.stat().st_size < LARGEST
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_kept_without_what_differs_from_run_to_run(path):
+    script, kept = run_notebooks(), read(path)
+    assert all("execution" not in cell["metadata"] for cell in kept["cells"])
+    for text in script.texts_of(kept):
+        assert script.find_private(text) == []
+        assert not re.search(r"\r|\x1b|\d+%\|", text)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_numbers_in_the_text_are_those_that_are_shown(path):
+    kept = read(path)
+    shown = "\n".join(run_notebooks().texts_of(kept))
+    shown += "\n".join("".join(c["source"]) for c in kept["cells"] if c["cell_type"] == "code")
+    for cell in kept["cells"]:
+        if cell["cell_type"] == "markdown":
+            for number in re.findall(r"(?<![\w.])\d+\.\d+(?![\w.])", "".join(cell["source"])):
+                assert number in shown, (number, "".join(cell["source"]))
+
+
+def test_a_bar_and_colours_of_a_terminal_are_left_out():
+    script = run_notebooks()
+    written = "one\n\rfit: 50%|## | 1/2 [00:01<00:01]\rtwo\n\n\x1b[A\x1b[1mthree\x1b[0m\r\n"
+    output = {"output_type": "stream", "name": "stderr", "text": written}
+    assert script.clean_output(output)["text"] == "one\ntwo\nthree\n"
+    bar = {"output_type": "stream", "name": "stderr", "text": "fit: 100%|##| 2/2 [00:02<00:00]"}
+    assert script.clean_output(bar) is None
+
+
+def test_a_digest_is_of_code_and_not_of_text():
+    script = run_notebooks()
+    code = {"cell_type": "code", "source": ["a = 1"]}
+    text = {"cell_type": "markdown", "source": ["text"]}
+    assert script.digest_of({"cells": [code, text]}) == script.digest_of({"cells": [code]})
+    other = {"cell_type": "code", "source": ["a = 2"]}
+    assert script.digest_of({"cells": [other]}) != script.digest_of({"cells": [code]})

@@ -1,7 +1,8 @@
 """Score cellflow, scTimeBench's transport wrappers and trivial rivals by scTimeBench's metrics.
 
     CELLFLOW_DATA=/path/to/data PYTHON benchmarks/sctimebench/compare.py FOLDER
-        [--methods cellflow WOT ...] [--refresh cellflow ...] [--page docs/sctimebench.md]
+        [--methods cellflow WOT ...] [--refresh cellflow ...]
+        [--page docs/benchmarks/sctimebench.md]
 
 PYTHON is that of an environment of `requirements.txt` in which cellflow can be imported. Every
 score comes from the command `scTimeBench`, run once for each method and task. What is in FOLDER

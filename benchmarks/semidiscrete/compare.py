@@ -1,4 +1,4 @@
-"""Semidiscrete potentials of cellflow beside those of OTT-JAX: docs/semidiscrete.md.
+"""Semidiscrete potentials of cellflow beside those of OTT-JAX: docs/methods/sd-fm.md.
 
     python benchmarks/semidiscrete/compare.py FOLDER --ott PYTHON [--atoms 256 2000] [--dims 2 50]
 

@@ -90,10 +90,10 @@ def benchmark(
 ) -> int:
     """Compare methods on held-out times: data sets, times, methods and seeds in one table.
 
-    Give a YAML file with a plan (docs/benchmark.md), or files of cells and options for all of them.
-    FOLDER gets benchmark.csv, benchmark.md and benchmark.png, and a small file for each finished
-    fit, so that a benchmark that was stopped can be resumed, and methods, seeds and data can be
-    added. Fits that failed are reported at the end, and the exit code is then 1.
+    Give a YAML file with a plan (docs/guide/benchmarking.md), or files of cells and options for all
+    of them. FOLDER gets benchmark.csv, benchmark.md and benchmark.png, and a small file for each
+    finished fit, so that a benchmark that was stopped can be resumed, and methods, seeds and data
+    can be added. Fits that failed are reported at the end, and the exit code is then 1.
     """
     from cellflow.cli.outputs import reserve
     from cellflow.evaluation.benchmark import run_benchmark

@@ -74,7 +74,8 @@ def fit(
     options.take_checkpoint(settings, output, force=force, inputs=[file, prior])
     resolve_device(settings["device"])
     settings["prior"] = None if prior is None else Flow.load(prior)
-    columns = [settings[name] for name in ("time_key", "label_key", "lineage_key", "growth_key")]
+    keys = ("time_key", "label_key", "lineage_key", "group_key", "growth_key")
+    columns = [settings[name] for name in keys]
     adata = open_cells(file, [*columns, *settings["condition_keys"]])
     options.record_order(adata, settings["time_key"], time_order)
     # Before the embedding, which may take long.

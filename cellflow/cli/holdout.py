@@ -27,6 +27,16 @@ from cellflow.methods.presets import PRESETS
     panel=options.DATA,
     help="What a fold holds out; " + options.describe_choices(HOLD_OUT) + ".",
 )
+@click.option(
+    "--value",
+    "values",
+    type=float,
+    multiple=True,
+    metavar="VALUE",
+    panel=options.DATA,
+    help="Value of the condition to hold out, such as a dose, with --hold-out condition; "
+    "repeatable. [default: every one between two others]",
+)
 @options.fit_options
 @click.option(
     "--prior-method",
@@ -45,9 +55,10 @@ def holdout(
     seeds: tuple[int, ...],
     progress: bool,
     time_order: list[str] | None,
+    values: tuple[float, ...],
     **settings: Any,
 ) -> None:
-    """Hold times out, predict their cells, and score the prediction.
+    """Hold times, replicates or doses out, predict their cells, and score the prediction.
 
     Scored are the settings of --flow; without it those of the options, in the representation that
     cellflow embed recorded in FILE, if there is one.
@@ -69,6 +80,7 @@ def holdout(
         adata,
         rng=seeds,
         progress=progress,
+        values=values or None,
         **settings,
     )
     write_scores(adata, output, overwrite=force)

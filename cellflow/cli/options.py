@@ -343,6 +343,21 @@ side_columns = compose(
         help="The obsm key that coupling costs are computed in. [default: the representation]",
     ),
     click.option(
+        "--allowed-transitions",
+        type=PATH,
+        metavar="TABLE",
+        panel=DATA,
+        help="Table (.csv, .tsv) of the transitions between groups that are known, with columns "
+        "source, target and, optionally, weight from 0 to 1; others cost more.",
+    ),
+    click.option(
+        "--group-key",
+        metavar="COLUMN",
+        shell_complete=complete_column,
+        panel=DATA,
+        help="Column of obs with the groups that --allowed-transitions names.",
+    ),
+    click.option(
         "--growth-key",
         metavar="COLUMN",
         shell_complete=complete_column,

@@ -23,13 +23,15 @@ _COLUMNS = {
     "w1_reference": "reference",
     "w1_replicates": "replicates",
     "w1_others": "others",
+    "w1_nearest": "nearest",
+    "w1_mixture": "mixture",
 }
 
 #: Columns that are also shown in per cent of the midpoint's.
 _SHARES = {"w1": "percent", "w1_reference": "percent_reference"}
 
 _LEGEND = """\
-midpoint, previous, next  baselines without a model
+{baselines:<25} baselines without a model
 reference                 about what as many fresh cells of that time would have
 ( %)                      in per cent of the midpoint's"""
 
@@ -41,7 +43,7 @@ _OF_REPLICATES = {
 
 
 def print_scores(scores: pd.DataFrame) -> None:
-    """Print the held-out W1 of each time, mean over seeds, and the mean over times."""
+    """Print the held-out W1 of each time or value, mean over seeds, and the mean over all."""
     from cellflow.evaluation.comparison import compare_with_midpoint
 
     table = Table(
@@ -67,7 +69,12 @@ def print_scores(scores: pd.DataFrame) -> None:
         )
     console = Console()
     console.print(table)
-    console.print(_LEGEND, style="dim")
+    baselines = [
+        _COLUMNS[column]
+        for column in ("w1_midpoint", "w1_previous", "w1_next", "w1_nearest", "w1_mixture")
+        if column in columns
+    ]
+    console.print(_LEGEND.format(baselines=", ".join(baselines)), style="dim")
     for column in [name for name in _OF_REPLICATES if name in columns]:
         console.print(_OF_REPLICATES[column], style="dim")
 

@@ -317,6 +317,8 @@ def to_float64(batch: Batch) -> Batch:
 
 def _is_squared_distance(cost: Cost, source: Batch, target: Batch) -> bool:
     """Return whether the cost is the squared distance for these batches."""
+    if source.penalties is not None:
+        return False
     if isinstance(cost, LineageCost) and (source.clones is None or target.clones is None):
         return _is_squared_distance(cost.base, source, target)
     return cost is squared_euclidean

@@ -20,12 +20,18 @@ class Cost(Protocol):
 
 
 def squared_euclidean(source: Batch, target: Batch) -> Costs:
-    """Return squared Euclidean distances of the cost features, shape (n, m)."""
-    return squared_distances(source.cost_features, target.cost_features)
+    """Return squared Euclidean distances of the cost features, shape (n, m).
+
+    Penalties of transitions that are not among the known ones are added.
+    """
+    costs = squared_distances(source.cost_features, target.cost_features)
+    if source.penalties is None or target.group is None:
+        return costs
+    return costs + source.penalties[:, target.group]
 
 
 def euclidean(source: Batch, target: Batch) -> Costs:
-    """Return Euclidean distances of the cost features, shape (n, m)."""
+    """Return roots of the squared Euclidean distances, penalties included, shape (n, m)."""
     return squared_euclidean(source, target).sqrt()
 
 

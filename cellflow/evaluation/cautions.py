@@ -17,10 +17,12 @@ from sklearn.neighbors import NearestNeighbors
 
 from cellflow._checks import format_list, format_number
 from cellflow._log import log_info
+from cellflow.evaluation.comparison import average_folds, label_folds
 from cellflow.flow import Flow
-from cellflow.io import TimeNames, format_time, name_time_point
+from cellflow.io import TimeNames, name_time_point
 from cellflow.io.obs_summary import spells_times
 from cellflow.representation import Representation, from_context, settings_of
+from cellflow.training import TransitionConflict
 
 #: Mean of the largest fate probability from which fates count as certain.
 _CERTAIN = 0.9
@@ -33,6 +35,10 @@ _GAP = 0.8
 
 #: Drop of a group's share of the cells that is worth a caution, as a share and in standard errors.
 _DROP, _DROP_ERRORS = 0.05, 3.0
+
+#: Share of the mass that takes transitions that are not allowed, and factor by which the others
+#: cost more, that are worth a caution.
+_PAYING, _EXCESS = 0.1, 1.25
 
 #: Names of columns of batches; parts of a name between non-letters count.
 _BATCH_NAMES = {
@@ -58,6 +64,8 @@ _SCORE_SETTINGS = (
     "label_key",
     "lineage_key",
     "cost_rep",
+    "allowed_transitions",
+    "group_key",
     "growth_key",
     "time_axis",
 )
@@ -69,7 +77,12 @@ _RIVALS = {
     "next": "the cells after",
     "others": "the other replicates",
     "others_shifted": "the other replicates, shifted",
+    "nearest": "the cells of the nearer value",
+    "mixture": "the cells of both neighbouring values, mixed",
 }
+
+#: The midpoint of held-out values of a condition, in words.
+_MIDPOINT_OF_VALUES = "the midpoint of coupled cells of both neighbouring values"
 
 
 def check_fates(
@@ -208,6 +221,42 @@ def describe_known(times: Iterable[float], shares: Iterable[float]) -> str:
     )
 
 
+def check_transitions(
+    conflicts: Sequence[TransitionConflict],
+    times: Sequence[float],
+    time_names: TimeNames | None = None,
+) -> list[str]:
+    """Return a caution for each interval in which known transitions and transport disagree.
+
+    Parameters
+    ----------
+    conflicts
+        Disagreement of each interval.
+    times
+        Times of the course, one more.
+    time_names
+        Names of the times; None writes numbers.
+    """
+    found = []
+    for (start, stop), conflict in zip(pairwise(times), conflicts, strict=True):
+        where = f"{name_time_point(start, time_names)} and {name_time_point(stop, time_names)}"
+        if conflict.paying > _PAYING:
+            found.append(
+                f"Between {where}, {conflict.paying:.0%} of the mass takes transitions that are "
+                "not among the allowed ones, since groups of the later time are more than those "
+                "that may become them: a transition may be missing from the table, or some groups "
+                "grew faster than others"
+            )
+        if conflict.excess > _EXCESS:
+            found.append(
+                f"Between {where}, the table of transitions decides and not the distances of the "
+                f"cells: without it {conflict.unaware:.0%} of the mass would take others, at "
+                f"{1 / conflict.excess:.0%} of the cost. A wrong table looks the same; hold a time "
+                "out with and without it (tl.holdout)"
+            )
+    return found
+
+
 def check_batches(
     obs: pd.DataFrame,
     points: np.ndarray,
@@ -310,29 +359,25 @@ def _batch_purity(
 
 
 def check_scores(scores: pd.DataFrame) -> list[str]:
-    """Return a caution if at some held-out time a prediction without a model is nearer.
+    """Return a caution if for some held-out time or value a prediction without a model is nearer.
 
     `scores` is a table of `tl.holdout`; seeds are averaged.
     """
     columns = {f"w1_{name}": text for name, text in _RIVALS.items() if f"w1_{name}" in scores}
-    means = scores.groupby("time")[["w1", *columns]].mean()
-    unit = scores.attrs.get("settings", {}).get("time_unit", "")
+    if "condition" in scores:
+        columns["w1_midpoint"] = _MIDPOINT_OF_VALUES
+    means = average_folds(scores)[["w1", *columns]]
     worse = []
-    for time, row in means.iterrows():
+    for label, (_, row) in zip(label_folds(scores, means.index), means.iterrows(), strict=True):
         best = str(row[list(columns)].astype(float).idxmin())
         if row["w1"] > row[best]:
-            worse.append(
-                (
-                    format_time(float(str(time)), unit),
-                    f"W1 {row[best]:.3f} by {columns[best]}, {row['w1']:.3f}",
-                )
-            )
+            worse.append((label, f"W1 {row[best]:.3f} by {columns[best]}, {row['w1']:.3f}"))
     if not worse:
         return []
-    detail = "; ".join(f"at {time} {text} by the flow" for time, text in worse)
+    detail = "; ".join(f"at {label} {text} by the flow" for label, text in worse)
     return [
-        f"At {format_list(time for time, _ in worse)} a prediction without any model is nearer to "
-        f"the real cells than the flow is ({detail})"
+        f"At {format_list(label for label, _ in worse)} a prediction without any model is nearer "
+        f"to the real cells than the flow is ({detail})"
     ]
 
 
@@ -413,6 +458,9 @@ def _plain(value: Any) -> Any:
         value = value.tolist()
     if isinstance(value, tuple):
         value = list(value)
+    if isinstance(value, list) and value and isinstance(value[0], list | tuple):
+        # Rows of transitions are text and a number, which .h5ad files have as text.
+        value = [[*map(str, row)] for row in value]
     return None if value == [] else value
 
 

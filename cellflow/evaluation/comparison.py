@@ -8,10 +8,12 @@ of all cells. The W1 of halves of the measured cells is therefore extrapolated t
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pandas as pd
 
-from cellflow._checks import format_list
+from cellflow._checks import format_list, format_number
 from cellflow.io import format_time, name_time
 
 #: Columns that a comparison requires.
@@ -19,8 +21,6 @@ COMPARED = (
     "time",
     "w1",
     "w1_midpoint",
-    "w1_previous",
-    "w1_next",
     "w1_reference",
     "w1_reference_sd",
 )
@@ -32,7 +32,7 @@ _MEASURED = "the measured cells"
 
 
 def compare_with_midpoint(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return mean scores at each held-out time, and the per cent of the midpoint's W1.
+    """Return mean scores of each held-out time or value, and the per cent of the midpoint's W1.
 
     Parameters
     ----------
@@ -41,13 +41,13 @@ def compare_with_midpoint(scores: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    A row for each time and, of several, one of their mean, by labels such as `36 h` and `mean`.
+    A row for each held-out time, or value of a condition, and, of several, one of their mean, by
+    labels such as `36 h`, `dose 2` and `mean`.
     `percent` and `percent_reference` are W1 of the prediction and of the reference in per cent of
     the midpoint's, those of the mean being ratios of means.
     """
-    folds = _average_seeds(scores)
-    unit = time_unit_of(scores)
-    folds.index = pd.Index([format_time(time, unit) for time in folds.index])
+    folds = average_folds(scores)
+    folds.index = pd.Index(label_folds(scores, folds.index))
     if len(folds) > 1:
         folds.loc["mean"] = folds.mean()
     return folds.assign(
@@ -70,12 +70,15 @@ def describe_comparison(scores: pd.DataFrame) -> list[str]:
     midpoint; times at which no method can be shown to be nearer; how seeds differ; and whether a
     lower W1 comes with a higher energy distance.
     """
-    folds = _average_seeds(scores)
-    unit = time_unit_of(scores)
-    labels = pd.Series([name_time(time, unit) for time in folds.index], folds.index)
+    folds = average_folds(scores)
+    labels = pd.Series(label_folds(scores, folds.index, name=name_time), folds.index)
     mean, single = folds.mean(), len(folds) == 1
     room = _gain(mean["w1_reference"], mean["w1_midpoint"])
-    subject = f"The prediction of {labels.iloc[0]} is" if single else _name_times(list(labels))
+    subject = (
+        f"The prediction of {labels.iloc[0]} is"
+        if single
+        else _name_folds(list(labels), "values" if "condition" in scores else "times")
+    )
     fresh = "a second sample of its cells" if single else "second samples of their cells"
     nearness = _compare(_gain(mean["w1"], mean["w1_midpoint"]))
     sentences = [
@@ -105,16 +108,41 @@ def time_unit_of(scores: pd.DataFrame) -> str:
     return str(scores.attrs.get("settings", {}).get("time_unit", ""))
 
 
-def _average_seeds(scores: pd.DataFrame) -> pd.DataFrame:
-    return scores.groupby("time").mean(numeric_only=True)
+def average_folds(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return mean scores of each held-out time or, of a condition, of each held-out value."""
+    column = "condition" if "condition" in scores else "time"
+    return scores.groupby(column).mean(numeric_only=True)
 
 
-def _name_times(labels: list[str]) -> str:
-    """Return the subject of a sentence on the mean of several times."""
+def label_folds(
+    scores: pd.DataFrame,
+    folds: Iterable[Any],
+    *,
+    name: Callable[[float, str], str] = format_time,
+) -> list[str]:
+    """Return a label of each held-out time, or value of a condition such as `dose 2`.
+
+    Parameters
+    ----------
+    scores
+        Table of `tl.holdout`.
+    folds
+        Its held-out times or values, as in the index of `average_folds`.
+    name
+        Function from a time and its unit to the label.
+    """
+    if "condition" not in scores:
+        return [name(time, time_unit_of(scores)) for time in folds]
+    key = scores.attrs.get("settings", {}).get("held_out_condition", "condition")
+    return [f"{key} {format_number(value)}" for value in folds]
+
+
+def _name_folds(labels: list[str], what: str) -> str:
+    """Return the subject of a sentence on the mean of several times or values."""
     named = (
         f"{', '.join(labels[:-1])} and {labels[-1]}"
         if len(labels) <= 3
-        else (f"{len(labels)} held-out times")
+        else (f"{len(labels)} held-out {what}")
     )
     return f"On the mean of {named}, predictions are"
 

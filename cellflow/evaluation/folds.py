@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from cellflow._checks import format_list, format_number
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, read_record
 from cellflow._log import log_info
+from cellflow.evaluation.condition_folds import ConditionValues, HeldOutCondition
 from cellflow.evaluation.held_out import HeldOut
 from cellflow.evaluation.inheritance import resolve_held_out
 from cellflow.evaluation.protocols import PROTOCOLS
@@ -25,6 +27,7 @@ from cellflow.evaluation.replicates import Replicates, find_replicate_folds
 from cellflow.flow import Flow
 from cellflow.io import (
     DEFAULT_WEIGHT,
+    KnownTransitions,
     SideColumns,
     TimePoints,
     load_matrices,
@@ -34,6 +37,7 @@ from cellflow.io import (
     time_points_of,
     unit_of_name,
 )
+from cellflow.io.conditions import is_number, number_groups
 from cellflow.io.matrices import read_stored, take_cells
 from cellflow.marginals import TimeAxis
 from cellflow.metrics import (
@@ -42,6 +46,7 @@ from cellflow.metrics import (
     Baselines,
     Cloud,
     make_baselines,
+    make_condition_baselines,
     replicate_distance,
 )
 from cellflow.representation import Representation, check_available, fit_representation
@@ -58,17 +63,21 @@ _MIN_CELLS = 4
 class Fold:
     """One held-out time: its cells, and the training cells of all other times.
 
+    Or one held-out replicate, or value of a condition, at one time, with the training cells of all
+    others.
+
     Attributes
     ----------
     time
         The held-out time.
     training_times
-        All other times.
+        All times of the training cells.
     cells, elapsed
         The training cells, with points in the fold's representation, and their times.
     moved, moved_elapsed
         The cells that predictions and baselines start from, and their times: the training cells,
-        or those of a held-out replicate at its other times.
+        those of a held-out replicate at its other times, or those of a held-out condition at the
+        first time.
     held_out
         Points of the held-out cells, shape (m, d).
     unit
@@ -81,7 +90,9 @@ class Fold:
         Points of each replicate of the held-out cells, if there are two or more; or, if a replicate
         is held out, those of the others at that time alone.
     replicate
-        Name of the held-out replicate; None if a time is held out with all of its cells.
+        Name of the held-out replicate; None if none is.
+    condition
+        The held-out value of a condition; None if none is.
     """
 
     time: float
@@ -96,6 +107,7 @@ class Fold:
     max_cells: int | None = None
     replicates: tuple[np.ndarray, ...] = ()
     replicate: str | None = None
+    condition: HeldOutCondition | None = None
 
     @property
     def moved_times(self) -> tuple[float, ...]:
@@ -116,6 +128,11 @@ class Fold:
     def after(self) -> float:
         """First of these times after the held-out time."""
         return min(time for time in self.moved_times if time > self.time)
+
+    @property
+    def neighbours(self) -> tuple[float, float]:
+        """Time points before and after; both are the time itself if the flow was fitted to it."""
+        return (self.time, self.time) if self.condition else (self.before, self.after)
 
     def cells_at(self, time: float) -> Batch:
         """Return the cells of one time that predictions start from."""
@@ -141,9 +158,8 @@ class Fold:
         held_out = time == self.time
         return self.to_cloud(self.held_out if held_out else self.cells_at(time).x.double().numpy())
 
-    def _sample_at(self, time: float) -> Batch:
-        """Return the cells of a training time that `cloud_at` consists of, in its order."""
-        cells = self.cells_at(time)
+    def _sample(self, cells: Batch) -> Batch:
+        """Return the cells that `to_cloud` draws of some, in its order."""
         if self.max_cells is None or len(cells) <= self.max_cells:
             return cells
         cloud, rng = Cloud.of(cells.x.double().numpy()), np.random.default_rng(SCORING_SEED)
@@ -161,8 +177,11 @@ class Fold:
         """log2 of the cells of the larger side over `max_cells`; 0 if all are scored."""
         if self.max_cells is None:
             return 0.0
-        n_moved = sum(int((self.moved_elapsed == time).sum()) for time in (self.before, self.after))
-        return max(0.0, float(np.log2(max(len(self.held_out), n_moved) / self.max_cells)))
+        if self.condition:
+            n_beside = sum(map(len, self.condition.neighbours))
+        else:
+            n_beside = int(np.isin(self.moved_elapsed, self.neighbours).sum())
+        return max(0.0, float(np.log2(max(len(self.held_out), n_beside) / self.max_cells)))
 
     def fraction(self, axis: TimeAxis) -> float:
         """Return the share of the interval between its neighbours that has passed on a clock."""
@@ -172,28 +191,17 @@ class Fold:
     def score_baselines(
         self, axis: TimeAxis, *, progress: bool = False, threads: int | None = None
     ) -> Baselines:
-        """Score the baselines on a clock, and split the held-out cells for the reference.
-
-        The midpoint couples cells as flows do: within labels, and with numeric conditions in costs.
-        """
-        before, after = self._sample_at(self.before), self._sample_at(self.after)
-        clouds = [self.to_cloud(each.x.double().numpy()) for each in (before, after)]
-        labels = beside = None
-        if before.label is not None and after.label is not None:
-            labels = before.label.numpy(), after.label.numpy()
-        if before.condition_features is not None and after.condition_features is not None:
-            scale = self._condition_scale()
-            beside = (
-                before.condition_features.double().numpy() * scale,
-                after.condition_features.double().numpy() * scale,
+        """Score the baselines on a clock, and split the held-out cells for the reference."""
+        if self.condition is None:
+            predictions = self._predict_by_times(axis)
+        else:
+            below, above = map(self._sample, self.condition.neighbours)
+            predictions = make_condition_baselines(
+                self.to_cloud(below.x.double().numpy()),
+                self.to_cloud(above.x.double().numpy()),
+                self.condition.share,
+                labels=_labels_of(below, above),
             )
-        predictions = make_baselines(
-            clouds[0], clouds[1], self.fraction(axis), labels=labels, beside=beside
-        )
-        if self.replicate is not None:
-            others = np.concatenate(self.replicates)
-            predictions[OTHERS] = self.to_cloud(others)
-            predictions[OTHERS_SHIFTED] = self.to_cloud(others + self._shift_of_replicate())
         return Baselines.fit(
             self.cloud_at(self.time),
             predictions,
@@ -202,6 +210,33 @@ class Fold:
             progress=progress,
             threads=threads,
         )
+
+    def _predict_by_times(self, axis: TimeAxis) -> dict[str, Cloud]:
+        """Return the predictions without a model from the times before and after, by name.
+
+        The midpoint couples cells as flows do: within labels, and with numeric conditions in costs.
+        """
+        before, after = (self._sample(self.cells_at(each)) for each in (self.before, self.after))
+        clouds = [self.to_cloud(each.x.double().numpy()) for each in (before, after)]
+        beside = None
+        if before.condition_features is not None and after.condition_features is not None:
+            scale = self._condition_scale()
+            beside = (
+                before.condition_features.double().numpy() * scale,
+                after.condition_features.double().numpy() * scale,
+            )
+        predictions = make_baselines(
+            clouds[0],
+            clouds[1],
+            self.fraction(axis),
+            labels=_labels_of(before, after),
+            beside=beside,
+        )
+        if self.replicate is not None:
+            others = np.concatenate(self.replicates)
+            predictions[OTHERS] = self.to_cloud(others)
+            predictions[OTHERS_SHIFTED] = self.to_cloud(others + self._shift_of_replicate())
+        return predictions
 
     def _shift_of_replicate(self) -> np.ndarray:
         """Return the mean difference of the held-out replicate from the others, shape (d,).
@@ -325,15 +360,57 @@ class Evaluation:
             )
         return find_replicate_folds(self.replicates, self.points.elapsed, self.find_times())
 
+    def find_condition_folds(self, wanted: Sequence[float] | None) -> list[tuple[float, float]]:
+        """Find the folds that hold out a value of a condition, as (value, held-out time).
+
+        Parameters
+        ----------
+        wanted
+            Values to hold out; None uses every one that can be.
+
+        Raises
+        ------
+        InputError
+            Without a numeric condition; with another start than the first time; for times and
+            values that cannot be held out.
+        """
+        if self.settings.start not in (None, "first"):
+            raise InputError(
+                f"start {self.settings.start!r} has no effect with hold_out 'condition': cells of "
+                "the first time are moved; leave start (--start) out"
+            )
+        points = self.points
+        if len(points.times) < 2:
+            raise InputError(
+                "holding a condition out needs two times or more; there is one: "
+                f"{format_number(points.times[0])}"
+            )
+        times = list(points.times[1:])
+        if self.settings.times is not None:
+            times = sorted(set(points.find_all(self.settings.times)))
+            if points.times[0] in times:
+                raise InputError(
+                    f"time {format_number(points.times[0])} is the first, from which cells of a "
+                    "held-out condition are moved; times that can be predicted: "
+                    f"{format_list(map(format_number, points.times[1:]))}"
+                )
+        return self.condition_values.find_folds(points.elapsed, times, wanted)
+
+    @cached_property
+    def condition_values(self) -> ConditionValues:
+        """Values of the condition that is held out: the first that is a number."""
+        return ConditionValues.read(self.adata, self.settings.condition_keys)
+
     def make_fold(
         self,
         time: float,
         *,
         growth_rates: bool = False,
         replicate: str | None = None,
+        value: float | None = None,
         without: Collection[float] = (),
     ) -> Fold:
-        """Hold one time out, or one replicate of it.
+        """Hold one time out, or one replicate or one value of a condition at that time.
 
         The representation is fitted to the training cells, or to all cells if the protocol says so,
         and applied to all. With whitening, the unit of the score is the spread of all cells in that
@@ -348,16 +425,21 @@ class Evaluation:
         replicate
             Hold out this replicate alone: the training cells are those of the others at all times,
             and predictions start from its own cells at its other times.
+        value
+            Hold out this value of the condition alone: the training cells are those of the other
+            values at all times, and predictions start from its own cells of the first time.
         without
             Other times whose cells are not used either.
         """
         settings, elapsed = self.settings, self.points.elapsed
-        training, moved, held_out = self._split(time, replicate, without)
+        training, moved, held_out = self._split(time, replicate, value, without)
         seen = training | self.protocol.representation_sees_held_out
         fitted = fit_representation(take_cells(self.adata, seen), self.representation)
         x = fitted.transform(self.adata)
         unit = x.std(axis=0) if settings.whiten else np.ones(x.shape[1])
-        side_columns = self._side_columns(growth_rates)
+        side_columns = self._side_columns(growth_rates).weigh_transitions(
+            take_cells(self.adata, training), x[training], elapsed[training], 1.0
+        )
         # Of weight one: methods have weights of their own, and share folds.
         batch, conditions = side_columns.encode(
             take_cells(self.adata, training),
@@ -368,9 +450,10 @@ class Evaluation:
             self.points.names,
         )
         start = batch
-        if replicate is not None:
+        if replicate is not None or value is not None:
             start = side_columns.batch(take_cells(self.adata, moved), x[moved], conditions)
-        found = {} if self.replicates is None else self.replicates.find(elapsed == time)
+        here = elapsed == time if value is None else held_out
+        found = {} if self.replicates is None else self.replicates.find(here)
         return Fold(
             time,
             tuple(np.unique(elapsed[training]).tolist()),
@@ -384,14 +467,46 @@ class Evaluation:
             settings.max_cells,
             tuple(x[rows] for name, rows in found.items() if name != replicate),
             replicate,
+            None if value is None else self._hold_out_value(value, time, x),
+        )
+
+    def _hold_out_value(self, value: float, time: float, x: np.ndarray) -> HeldOutCondition:
+        """Return a held-out value with its neighbours among the points of all cells."""
+        condition, here = self.condition_values, self.points.elapsed == time
+        around = condition.around(value, here)
+        assert around is not None
+        obs, label_key = self.adata.obs, self.settings.label_key
+        within = [key for key in self.settings.condition_keys if not is_number(obs[key])]
+        within += [label_key] if label_key else []
+        cells = Batch(
+            torch.as_tensor(x),
+            label=torch.as_tensor(number_groups(obs, within)) if within else None,
+        )
+        below, above = (
+            cells[torch.as_tensor(np.flatnonzero(here & (condition.values == each)))]
+            for each in around
+        )
+        return HeldOutCondition(
+            condition.key,
+            value,
+            *around,
+            condition.share(value, *around),
+            (below, above),
         )
 
     def _split(
-        self, time: float, replicate: str | None = None, without: Collection[float] = ()
+        self,
+        time: float,
+        replicate: str | None = None,
+        value: float | None = None,
+        without: Collection[float] = (),
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return masks of the training cells, those that predictions start from, and the others."""
         elapsed = self.points.elapsed
         held_out = elapsed == time
+        if value is not None:
+            own = self.condition_values.values == value
+            return ~own, own & (elapsed == self.points.times[0]), own & held_out
         training = moved = ~held_out & ~np.isin(elapsed, list(without))
         if replicate is None:
             return training, moved, held_out
@@ -410,10 +525,16 @@ class Evaluation:
             settings.cost_rep,
             growth_rates,
             settings.growth_key,
+            KnownTransitions.read(settings.allowed_transitions, settings.group_key),
         )
 
     def check_columns(
-        self, time: float, *, growth_rates: bool = False, replicate: str | None = None
+        self,
+        time: float,
+        *,
+        growth_rates: bool = False,
+        replicate: str | None = None,
+        value: float | None = None,
     ) -> None:
         """Check columns, keys and dimensions of a fold without reading a matrix.
 
@@ -423,7 +544,7 @@ class Evaluation:
             For those that are missing or invalid.
         """
         check_available(self.adata, self.representation)
-        training, _, _ = self._split(time, replicate)
+        training, _, _ = self._split(time, replicate, value)
         self._side_columns(growth_rates).check(
             take_cells(self.adata, training),
             self.points.elapsed[training],
@@ -465,8 +586,10 @@ class Evaluation:
 
     def describe(self) -> dict[str, Any]:
         """Return all inputs of the folds as plain values: settings, protocol, digest of cells."""
-        # Without replicates, scores are those of versions that did not have them.
+        # Without replicates and transitions, scores are those of versions that had neither.
         left_out = {"time_key", "times", *(() if self.replicates else ("replicate_key",))}
+        if not self.settings.allowed_transitions:
+            left_out |= {"allowed_transitions", "group_key"}
         return {
             **self.settings.model_dump(mode="json", exclude=left_out),
             "protocol": asdict(self.protocol),
@@ -487,13 +610,21 @@ class Evaluation:
         for key in (settings.use_rep, settings.cost_rep, settings.lineage_key):
             if key is not None and key in adata.obsm:
                 _update(digest, read_stored(adata, key))
-        keys = [settings.label_key, settings.lineage_key, settings.growth_key, growth]
+        own = (settings.label_key, settings.lineage_key, settings.group_key, settings.growth_key)
+        keys = [*own, growth]
         if settings.replicate_key is not None:
             keys.append(settings.replicate_key)
         for key in (*settings.condition_keys, *keys):
             if key in adata.obs:
                 _update(digest, adata.obs[key].astype(str).tolist())
         return digest.hexdigest()[:32]
+
+
+def _labels_of(one: Batch, other: Batch) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the labels of two batches; None unless both have labels."""
+    if one.label is None or other.label is None:
+        return None
+    return one.label.numpy(), other.label.numpy()
 
 
 def find_interior_times(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
+import pandas as pd
 from pydantic import ConfigDict, Field, field_validator
 
 from cellflow._checks import check_choice
 from cellflow.evaluation.protocols import PROTOCOLS
+from cellflow.io import read_allowed_transitions
 from cellflow.methods.names import EXPRESSION_KINDS, HELD_OUT_STARTS, TIME_AXES
 from cellflow.methods.validation import StrictSettings, validate_settings
 
@@ -50,7 +53,7 @@ class HeldOut(StrictSettings):
     time_axis
         Clock of the flow, as in `tl.fit`; None uses that of `flow` or the protocol's, learned for
         `strict` and index for `paper`. If it is learned, the midpoint uses that of the protocol.
-    condition_keys, label_key, lineage_key, cost_rep, growth_key
+    condition_keys, label_key, lineage_key, cost_rep, allowed_transitions, group_key, growth_key
         As in `tl.fit`; those that are not given are the `flow`'s, if there is one. Values of the
         held-out cells are not used.
     replicate_key
@@ -80,9 +83,18 @@ class HeldOut(StrictSettings):
     label_key: str | None = None
     lineage_key: str | None = None
     cost_rep: str | None = None
+    allowed_transitions: tuple[tuple[str, str, float], ...] = ()
+    group_key: str | None = None
     growth_key: str | None = None
     replicate_key: str | None = None
     max_cells: int | None = Field(default=None, ge=4)
+
+    @field_validator("allowed_transitions", mode="before")
+    @classmethod
+    def _read_transitions(cls, value: Any) -> Any:
+        if isinstance(value, str | Path | pd.DataFrame):
+            return read_allowed_transitions(value)
+        return () if value is None else value
 
     @field_validator("times", "condition_keys", mode="before")
     @classmethod

@@ -9,7 +9,7 @@ from anndata import AnnData
 
 from cellflow._checks import format_list
 from cellflow._errors import InputError
-from cellflow._keys import REPRESENTATION
+from cellflow._keys import REPRESENTATION, embedding_keys
 from cellflow.evaluation.held_out import HeldOut
 from cellflow.flow import Flow
 from cellflow.representation import (
@@ -25,7 +25,10 @@ from cellflow.representation.expression import stored_expression
 _BENCHMARK_DIMS = 5
 
 #: Inputs of a fit that are settings of held-out evaluation too.
-_INPUTS = ("time_key", "label_key", "lineage_key", "cost_rep", "growth_key", "condition_keys")
+_INPUTS = (
+    "time_key", "label_key", "lineage_key", "cost_rep", "allowed_transitions", "group_key",
+    "growth_key", "condition_keys",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def _check_expression(adata: AnnData, layer: str | None, origin: str) -> None:
     try:
         stored_expression(adata, layer)
     except InputError as error:
-        keys = format_list(adata.obsm) or "none"
+        keys = format_list(embedding_keys(adata.obsm)) or "none"
         raise InputError(
             f"the representation of {origin} was made from expression, and each fold makes it anew "
             f"without the held-out cells, but {error}; to score in an embedding as it is, which "

@@ -17,9 +17,9 @@ from cellflow.evaluation.folds import Evaluation, Fold
 from cellflow.evaluation.named_methods import ExternalMethod, NamedMethod
 from cellflow.evaluation.protocols import Protocol
 from cellflow.flow import Flow, Prediction, predict_cells
-from cellflow.io import condition_weight, populations
+from cellflow.io import condition_weight, populations, transition_penalty
 from cellflow.marginals import fit_time_axis
-from cellflow.metrics import Baselines
+from cellflow.metrics import MIXTURE, NEAREST, Baselines
 from cellflow.training import choose_sigma, fit_flow, resolve_fine_tuning
 
 
@@ -89,7 +89,9 @@ def fit_fold(evaluation: Evaluation, fold: Fold, method: NamedMethod, **options:
     clock = method.time_axis or evaluation.time_axis
     axis = fit_time_axis(clock, evaluation.points.times, fold.cells.x, fold.elapsed)
     chosen, recipe = method.method, method.recipe
-    cells = fold.cells.weigh_conditions(condition_weight(chosen))
+    cells = fold.cells.weigh_conditions(condition_weight(chosen)).weigh_penalties(
+        transition_penalty(chosen)
+    )
     marginals = populations(cells, fold.elapsed, fold.training_times, axis)
     if method.prior is None:
         return fit_flow(marginals, axis, method=chosen, recipe=recipe, **options)
@@ -111,9 +113,9 @@ def predict_fold(
     (prediction,) = predict_cells(
         flow,
         fold.cells_at,
-        (fold.before, fold.after),
+        fold.neighbours,
         [fold.time],
-        start=protocol.start,
+        start=protocol.start if fold.condition is None else "first",
         first=fold.first,
         generator=generator,
         **solver_options,
@@ -151,9 +153,10 @@ def make_row(
 
 
 def describe_row(row: Mapping[str, Any]) -> str:
-    """Describe W1 of one held-out time beside baselines and reference, all of the same cells."""
-    named = {"W1": "w1", "midpoint": "w1_midpoint", "previous": "w1_previous", "next": "w1_next"}
-    text = ", ".join(f"{name} {row[column]:.3f}" for name, column in named.items())
+    """Describe W1 of one fold beside baselines and reference, all of the same cells."""
+    named = ("midpoint", "previous", "next", MIXTURE, NEAREST)
+    shown = {"W1": "w1", **{name: f"w1_{name}" for name in named if f"w1_{name}" in row}}
+    text = ", ".join(f"{name} {row[column]:.3f}" for name, column in shown.items())
     text = f"{text}, reference {row['w1_reference']:.3f}"
     if isnan(row["w1_error"]):
         return text

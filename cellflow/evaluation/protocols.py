@@ -60,4 +60,6 @@ HOLD_OUT = {
     "time": "all cells of a time, predicted by a flow of the other times",
     "replicate": "a replicate at all times, whose own cells of the other times are moved by a flow "
     "of the other replicates",
+    "condition": "a value of a numeric condition at all times, whose own cells of the first time "
+    "are moved by a flow of the other values",
 }

@@ -11,6 +11,7 @@ from anndata import AnnData
 from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow.evaluation.comparison import describe_comparison, time_unit_of
+from cellflow.evaluation.condition_folds import describe_rivals
 from cellflow.io import name_time
 from cellflow.io.groups import groups_of
 
@@ -132,6 +133,8 @@ def describe_scores(scores: pd.DataFrame) -> list[str]:
     """
     if "w1_others" in scores:
         return describe_replicates(scores)
+    if "condition" in scores:
+        return describe_comparison(scores) + describe_rivals(scores)
     return describe_comparison(scores) + describe_replicates(scores)
 
 

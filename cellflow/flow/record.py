@@ -25,6 +25,10 @@ class Inputs:
         Digest of the cells or images.
     time_key, use_rep, condition_keys, label_key, lineage_key, cost_rep, growth_key
         As in `tl.fit`; None for a column that was not used.
+    group_key
+        Column of `obs` with the groups of known transitions.
+    allowed_transitions
+        Pairs of source and target group with the weight of each, from 0 to 1.
     prior
         Fingerprint of the flow fitted before, where one was used.
     from_noise
@@ -39,18 +43,29 @@ class Inputs:
     lineage_key: str | None = None
     cost_rep: str | None = None
     growth_key: str | None = None
+    group_key: str | None = None
+    allowed_transitions: tuple[tuple[str, str, float], ...] = ()
     prior: str | None = None
     from_noise: bool = False
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Inputs:
         """Make inputs of plain JSON values."""
-        return cls(**{**values, "condition_keys": tuple(values["condition_keys"])})
+        allowed = values.get("allowed_transitions", ())
+        tuples = {
+            "condition_keys": tuple(values["condition_keys"]),
+            "allowed_transitions": tuple((source, target, w) for source, target, w in allowed),
+        }
+        return cls(**{**values, **tuples})
 
     @property
     def values(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**asdict(self), "condition_keys": list(self.condition_keys)}
+        lists = {
+            "condition_keys": list(self.condition_keys),
+            "allowed_transitions": [list(row) for row in self.allowed_transitions],
+        }
+        return {**asdict(self), **lists}
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,9 @@ class FitRecord:
     wfr_length_scale
         Length scale of unbalanced transport, in units of the representation; None if the coupling
         keeps mass.
+    transition_penalty
+        Cost that was added to pairs whose transition is not allowed, in squared units of the
+        coordinates of costs; None without known transitions.
     cost
         Seconds and memory of the fit.
     fine_tuning
@@ -81,6 +99,7 @@ class FitRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     diffusion: float = 0.0
     wfr_length_scale: float | None = None
+    transition_penalty: float | None = None
     cost: Mapping[str, Any] = field(default_factory=dict)
     fine_tuning: Mapping[str, Mapping[str, float]] | None = None
     relative_errors: Mapping[str, float] = field(default_factory=dict)

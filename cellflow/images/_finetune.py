@@ -82,8 +82,8 @@ def finetune(
 
     References
     ----------
-    Yue et al. 2025, arXiv 2509.24936. No code of theirs is public; docs/oat.md says which choices
-    are ours.
+    Yue et al. 2025, arXiv 2509.24936. No code of theirs is public; docs/methods/oat-fm.md says
+    which choices are ours.
 
     Examples
     --------

@@ -27,6 +27,12 @@ from cellflow.io.group_colours import (
     names_of_groups,
 )
 from cellflow.io.groups import check_groups, groups_of, is_continuous, name_group
+from cellflow.io.known_transitions import (
+    AllowedTransitions,
+    KnownTransitions,
+    read_allowed_transitions,
+    transition_penalty,
+)
 from cellflow.io.label_intervals import TimeNames, name_time_point
 from cellflow.io.populations import SideColumns, check_growth_key, populations
 from cellflow.io.scores import SCORES, read_scores, write_scores
@@ -54,9 +60,11 @@ __all__ = [
     "SAFE",
     "SCORES",
     "TABLES",
+    "AllowedTransitions",
     "Cells",
     "Conditions",
     "GeneNames",
+    "KnownTransitions",
     "SideColumns",
     "TimeNames",
     "TimePoints",
@@ -91,6 +99,7 @@ __all__ = [
     "plural_unit",
     "populations",
     "published",
+    "read_allowed_transitions",
     "read_course",
     "read_h5ad",
     "read_scores",
@@ -102,6 +111,7 @@ __all__ = [
     "time_points_for_result",
     "time_points_of",
     "time_points_to_dict",
+    "transition_penalty",
     "unit_of_name",
     "unknown_labels",
     "write_copy",

@@ -35,7 +35,8 @@ class Conditions:
     """Encoding of `obs` columns as covariates: categories one-hot, numbers as standardised ranks.
 
     Ranks resolve doses that are spaced by factors. A number between two known ones has a rank in
-    proportion between theirs, one outside the known range that of the nearest.
+    proportion between theirs, of logarithms if the known ones are spaced by factors; one outside
+    the known range that of the nearest.
 
     Couplings keep each column. Cells of different categories are not coupled, nor cells of
     different numbers if every value has 20 cells or more at every time. Otherwise the squared
@@ -45,9 +46,10 @@ class Conditions:
     ----------
     columns
         For each column its `key`, and either `categories`, or `n_values`, known `values` with their
-        `ranks` from 0 to 1, `centre` and `spread` of the ranks of cells, and whether cells are
-        coupled `within` values. If not, squared distances of ranks are in costs, multiplied by
-        `weight` and `unit`, the variance of the cost coordinates.
+        `ranks` from 0 to 1, whether the values are `spaced` by `factors` or `differences`, `centre`
+        and `spread` of the ranks of cells, and whether cells are coupled `within` values. If not,
+        squared distances of ranks are in costs, multiplied by `weight` and `unit`, the variance of
+        the cost coordinates.
     """
 
     columns: tuple[Mapping[str, Any], ...] = ()
@@ -104,11 +106,7 @@ class Conditions:
         """
         if all(map(_is_within, self.columns)):
             return self
-        squares = [
-            np.square(part - part.mean(axis=0)).sum()
-            for part in (points[elapsed == time].astype(np.float64) for time in np.unique(elapsed))
-        ]
-        unit = float(np.sum(squares) / len(points)) or 1.0
+        unit = variance_within_times(points, elapsed)
         return Conditions(
             tuple(
                 column if _is_within(column) else {**column, "weight": weight, "unit": unit}
@@ -143,6 +141,15 @@ class Conditions:
         return [_describe_column(column) for column in self.columns]
 
 
+def variance_within_times(points: np.ndarray, elapsed: np.ndarray) -> float:
+    """Return the variance of the points of one time, a sum over dimensions; 1 if it is 0."""
+    squares = [
+        np.square(part - part.mean(axis=0)).sum()
+        for part in (points[elapsed == time].astype(np.float64) for time in np.unique(elapsed))
+    ]
+    return float(np.sum(squares) / len(points)) or 1.0
+
+
 def conditions_of(flow: Flow) -> Conditions:
     """Return the encoding of conditions that a flow was fitted with."""
     return Conditions(tuple(flow.context.settings.get("conditions", ())))
@@ -162,6 +169,38 @@ def read_column(obs: pd.DataFrame, key: str) -> pd.Series:
     if column.isna().any():
         raise InputError(f"obs[{key!r}] has no value for {int(column.isna().sum())} cells")
     return column
+
+
+def is_number(column: pd.Series) -> bool:
+    """Report whether a condition is encoded as a number, and not as categories."""
+    return is_numeric_dtype(column) and not is_bool_dtype(column)
+
+
+def spaced_by_factors(known: np.ndarray) -> bool:
+    """Report whether numbers are spaced by factors rather than by differences.
+
+    They are if the steps between the logarithms of three or more positive ones vary less, in
+    proportion to their mean, than the steps between these numbers themselves.
+
+    Parameters
+    ----------
+    known
+        Distinct numbers, increasing.
+    """
+    positive = known[known > 0]
+    if len(positive) < 3:
+        return False
+    steps, log_steps = np.diff(positive), np.diff(np.log(positive))
+    return bool(log_steps.std() / log_steps.mean() < steps.std() / steps.mean())
+
+
+def to_log_scale(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return logarithms of numbers from the smallest positive known one on, and a line below it.
+
+    The line has the slope of the logarithm there, so that the scale goes through 0 and is smooth.
+    """
+    least = known[known > 0].min()
+    return np.where(values > least, 1 + np.log(np.maximum(values, least) / least), values / least)
 
 
 def number_groups(obs: pd.DataFrame, keys: Sequence[str]) -> np.ndarray:
@@ -185,7 +224,7 @@ def _has_enough_cells(finer: np.ndarray, groups: np.ndarray, elapsed: np.ndarray
 def _fit_column(column: pd.Series, key: str) -> dict[str, Any]:
     if column.nunique() < 2:
         raise InputError(f"obs[{key!r}] has a single value; a condition requires two or more")
-    if is_numeric_dtype(column) and not is_bool_dtype(column):
+    if is_number(column):
         check_finite(column.to_numpy(dtype=np.float64), f"obs[{key!r}]", list(column.index))
         return {"key": key, **_fit_ranks(column.to_numpy(dtype=np.float64))}
     return {"key": key, "categories": sorted(column.astype(str).unique().tolist())}
@@ -205,6 +244,7 @@ def _fit_ranks(values: np.ndarray) -> dict[str, Any]:
         "n_values": n_values,
         "values": known.tolist(),
         "ranks": ranks.tolist(),
+        "spaced": "factors" if spaced_by_factors(known) else "differences",
         "centre": float(ranked.mean()),
         "spread": float(ranked.std()),
     }
@@ -212,8 +252,11 @@ def _fit_ranks(values: np.ndarray) -> dict[str, Any]:
 
 def _to_ranks(column: pd.Series, encoding: Mapping[str, Any]) -> np.ndarray:
     """Return the rank of each number among those that were fitted, shape (n,)."""
-    values = column.to_numpy(dtype=np.float64)
-    return np.interp(values, encoding["values"], encoding["ranks"])
+    values, known = column.to_numpy(dtype=np.float64), np.asarray(encoding["values"])
+    # Flows of earlier versions have differences.
+    if encoding.get("spaced") == "factors":
+        values, known = (to_log_scale(each, known) for each in (values, known))
+    return np.interp(values, known, encoding["ranks"])
 
 
 def _warn_if_outside(column: pd.Series, encoding: Mapping[str, Any]) -> None:

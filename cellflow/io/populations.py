@@ -18,7 +18,8 @@ from cellflow._batch import Batch
 from cellflow._checks import check_choice, check_finite, format_number
 from cellflow._errors import InputError
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, read_record
-from cellflow.io.conditions import Conditions, number_groups
+from cellflow.io.conditions import Conditions, number_groups, variance_within_times
+from cellflow.io.known_transitions import KnownTransitions
 from cellflow.io.label_intervals import TimeNames, check_label_intervals
 from cellflow.io.matrices import read_numbers, read_stored
 from cellflow.marginals import Marginals, Population, TimeAxis
@@ -47,6 +48,8 @@ class SideColumns:
         Whether to use growth rates of cells.
     growth_key
         `obs` column with them, per unit of elapsed time; None for that of `pp.growth`.
+    transitions
+        Known transitions between groups; None for none.
     """
 
     label_key: str | None = None
@@ -54,9 +57,11 @@ class SideColumns:
     cost_rep: str | None = None
     growth: bool = False
     growth_key: str | None = None
+    transitions: KnownTransitions | None = None
 
     def batch(self, adata: AnnData, points: np.ndarray, conditions: Conditions) -> Batch:
         """Return all cells as rows of a batch, with these columns."""
+        group, penalties = self.transitions.columns(adata) if self.transitions else (None, None)
         return Batch(
             # Arrays of cells in reverse order have negative strides, which tensors do not support.
             torch.as_tensor(np.ascontiguousarray(points), dtype=torch.float32),
@@ -66,6 +71,8 @@ class SideColumns:
             label=self.labels(adata.obs, conditions),
             clones=self._clones(adata),
             rate=self._rates(adata),
+            group=group,
+            penalties=penalties,
         )
 
     def check(
@@ -89,7 +96,29 @@ class SideColumns:
         if self.lineage_key not in adata.obsm:
             self._clones(adata)
         self._rates(adata)
+        if self.transitions is not None:
+            self.transitions.check(adata)
         return conditions
+
+    def weigh_transitions(
+        self, adata: AnnData, points: np.ndarray, elapsed: np.ndarray, weight: float
+    ) -> SideColumns:
+        """Set the penalty of transitions that are not allowed.
+
+        Parameters
+        ----------
+        adata, points, elapsed
+            The cells, their coordinates, shape (n, d), and their times, shape (n,).
+        weight
+            Penalty in units of the variance of the cost coordinates at one time, a sum over
+            dimensions.
+        """
+        if self.transitions is None:
+            return self
+        features = self._features(adata)
+        costs = points if features is None else features.numpy()
+        penalty = weight * variance_within_times(costs, elapsed)
+        return replace(self, transitions=replace(self.transitions, penalty=penalty))
 
     def encode(
         self,

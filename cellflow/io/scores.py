@@ -14,7 +14,7 @@ from anndata import AnnData
 from cellflow._errors import FileError, InputError
 from cellflow._files import atomic_file, check_ending, read_json
 from cellflow._keys import HOLDOUT, read_record
-from cellflow.metrics import BASELINES, OTHERS, OTHERS_SHIFTED
+from cellflow.metrics import BASELINES, MIXTURE, NEAREST, OTHERS, OTHERS_SHIFTED
 
 #: Ending of a file of scores.
 SCORES = (".json",)
@@ -67,7 +67,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
 
 def _nest(row: Mapping[str, Any]) -> dict[str, Any]:
     fold: dict[str, Any] = {name: _or_null(value) for name, value in row.items()}
-    scores: dict[str, dict[str, float | None]] = {name: {} for name in BASELINES}
+    scores: dict[str, dict[str, float | None]] = {}
     for column in row:
         metric, name = _split(column)
         if name:
@@ -87,7 +87,7 @@ def _flatten(fold: Mapping[str, Any]) -> dict[str, Any]:
 
 def _split(column: str) -> tuple[str, str]:
     """Split a column name into metric and baseline; the baseline of the method's own is empty."""
-    for name in (*BASELINES, OTHERS, OTHERS_SHIFTED):
+    for name in (*BASELINES, OTHERS, OTHERS_SHIFTED, NEAREST, MIXTURE):
         if column.endswith(f"_{name}"):
             return column.removesuffix(f"_{name}"), name
     return column, ""

@@ -83,7 +83,8 @@ class TimeAxis:
         if not self.times[0] <= time <= self.times[-1]:
             raise InputError(
                 f"time {format_number(time)} is outside the range {format_number(self.times[0])} "
-                f"to {format_number(self.times[-1])}"
+                f"to {format_number(self.times[-1])} of the flow; choose a time within it, or fit "
+                "a flow to cells of that time too"
             )
         if self.kind == "learned" and time not in self.times:
             return self._interpolate_learned(time)

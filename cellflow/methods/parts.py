@@ -69,9 +69,10 @@ class CouplingSettings(PartSettings):
 
     Attributes
     ----------
-    sees_features, sees_clones, sees_conditions
-        Whether costs may be taken on other coordinates (`cost_rep`), be lower within a clone, and
-        grow with the distance of numeric conditions.
+    sees_features, sees_clones, sees_transitions, sees_conditions
+        Whether costs may be taken on other coordinates (`cost_rep`), be lower within a clone, be
+        higher for transitions that are not allowed (`allowed_transitions`), and grow with the
+        distance of numeric conditions.
     takes_noise
         Whether the source may be noise instead of points.
     looks_up_rows
@@ -89,6 +90,7 @@ class CouplingSettings(PartSettings):
     kind: ClassVar[str] = "coupling"
     sees_features: ClassVar[bool] = False
     sees_clones: ClassVar[bool] = False
+    sees_transitions: ClassVar[bool] = False
     sees_conditions: ClassVar[bool] = False
     takes_noise: ClassVar[bool] = False
     looks_up_rows: ClassVar[bool] = False
@@ -132,17 +134,22 @@ class FeatureCostSettings(ConditionCostSettings):
 
 
 class CloneCostSettings(FeatureCostSettings):
-    """Settings of couplings whose costs are lower between clonal relatives.
+    """Settings of couplings whose costs know of clonal relatives and of transitions of groups.
 
     Attributes
     ----------
     lineage_strength
         Share of the cost that cells of one clone are spared, where clones are given.
+    transition_penalty
+        Cost that is added to pairs of cells whose transition is not allowed, where transitions are
+        given (`allowed_transitions`), in units of the variance of the cells at one time.
     """
 
     sees_clones: ClassVar[bool] = True
+    sees_transitions: ClassVar[bool] = True
 
     lineage_strength: float = Field(default=0.5, ge=0, le=1)
+    transition_penalty: NonNegativeFloat = 16.0
 
 
 class GroundCostSettings(CloneCostSettings):
@@ -373,7 +380,7 @@ class CompositionSettings(CloneCostSettings, PopulationGrowthSettings):
     summary: ClassVar[str] = (
         "states become more or less frequent in place, and what is left moves by exact transport"
     )
-    source: ClassVar[str] = "this package, docs/methods.md"
+    source: ClassVar[str] = "this package, docs/methods/default.md"
     mass: ClassVar[Literal["kept", "exponential", "geodesic"]] = "exponential"
 
     name: Literal["composition"] = "composition"

@@ -51,7 +51,7 @@ _CFM = "Tong et al. 2024, arXiv 2302.00482"
 PRESETS = {
     "default": Preset(
         "states change in frequency, and cells that do not share one clock move: what users get",
-        "this package, docs/methods.md and docs/benchmark.md",
+        "this package, docs/methods/default.md",
         coupling={"name": "composition", "growth": "relative"},
         path={"name": "straight", "sigma": 0.0},
         objective="growth",

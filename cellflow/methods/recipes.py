@@ -100,7 +100,7 @@ _RECIPES = {
     "default": Recipe(),
     # The runner of github.com/atong01/conditional-flow-matching at commit cacd4dc, OT-CFM on
     # single cells. Its epochs depend on the data; 11,100 steps are its 300 epochs on the 29,394
-    # CITE-seq cells of docs/benchmark.md.
+    # CITE-seq cells of docs/benchmarks/accuracy.md.
     "torchcfm": Recipe(
         net=MLPSizes(width=64, depth=3, activation="selu", time_features=0),
         standardise=False,

@@ -2,11 +2,14 @@
 
 from cellflow.metrics.baselines import (
     BASELINES,
+    MIXTURE,
+    NEAREST,
     REFERENCES,
     Baselines,
     PredictionScore,
     Score,
     make_baselines,
+    make_condition_baselines,
 )
 from cellflow.metrics.cloud import Cloud
 from cellflow.metrics.distances import (
@@ -23,6 +26,8 @@ from cellflow.metrics.replicates import OTHERS, OTHERS_SHIFTED, replicate_distan
 
 __all__ = [
     "BASELINES",
+    "MIXTURE",
+    "NEAREST",
     "OTHERS",
     "OTHERS_SHIFTED",
     "REFERENCES",
@@ -33,6 +38,7 @@ __all__ = [
     "cov_error",
     "energy_distance",
     "make_baselines",
+    "make_condition_baselines",
     "mean_error",
     "midpoint",
     "mmd",

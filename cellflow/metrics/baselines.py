@@ -31,6 +31,9 @@ SHRINKAGE = (0.7, 0.8, 0.9)
 #: Names of the baselines, in the order of every table.
 BASELINES = ("previous", "next", "midpoint", *(f"midpoint_{factor}" for factor in SHRINKAGE))
 
+#: Names of the baselines of a held-out value of a condition, in the order of tables.
+NEAREST, MIXTURE = "nearest", "mixture"
+
 #: Names of the columns of the reference.
 REFERENCES = ("reference", "w1_reference", "w1_reference_sd")
 
@@ -110,6 +113,28 @@ def make_baselines(
     middle = midpoint(previous, following, fraction, **coupled)
     shrunken = {f"midpoint_{factor}": middle.shrink(factor) for factor in SHRINKAGE}
     return {"previous": previous, "next": following, "midpoint": middle, **shrunken}
+
+
+def make_condition_baselines(
+    below: Cloud, above: Cloud, share: float, *, labels: Sides | None = None
+) -> dict[str, Cloud]:
+    """Make the predictions that need no model, from the neighbours of a held-out value.
+
+    Parameters
+    ----------
+    below, above
+        Cells of the same time with the next lower and the next higher value of the condition.
+    share
+        Share of the way from the lower value to the higher one.
+    labels
+        Label of each cell of both, within which the midpoint couples them.
+    """
+    weights = np.concatenate([(1 - share) * below.weights, share * above.weights])
+    return {
+        NEAREST: below if share <= 0.5 else above,
+        MIXTURE: Cloud.of(np.concatenate([below.points, above.points]), weights),
+        "midpoint": midpoint(below, above, share, labels=labels),
+    }
 
 
 @dataclass(frozen=True)

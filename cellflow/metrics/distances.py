@@ -23,7 +23,8 @@ def wasserstein(x: Cloud, y: Cloud, *, power: int = 1) -> float:
     """Compute the exact Wasserstein distance W1 or W2 (`power`), Euclidean, in units of the points.
 
     The plan is proven optimal (`cellflow.transport.exact_plan`). Time and memory grow slightly
-    faster than n times m: 8,000 points per side take about 6 s and 1.5 GB (docs/performance.md).
+    faster than n times m: 8,000 points per side take about 6 s and 1.5 GB
+    (docs/benchmarks/performance.md).
 
     Raises
     ------

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from cellflow._checks import check_columns
 from cellflow.evaluation.cautions import check_scores
-from cellflow.evaluation.comparison import COMPARED, time_unit_of
+from cellflow.evaluation.comparison import COMPARED, average_folds, label_folds
 from cellflow.evaluation.replicates import describe_scores
-from cellflow.io import format_time
 from cellflow.pl._canvas import INK, PALE, PREDICTED, add_notes, canvas, finish
 
 #: Column of the table, label, marker, colour, and horizontal offset.
@@ -21,11 +19,13 @@ _SERIES = (
     ("w1", "cellflow", "o", PREDICTED, 0.1),
     ("w1_others", "other replicates", "D", PALE, 0.0),
     ("w1_others_shifted", "others, shifted", "D", INK, 0.0),
+    ("w1_nearest", "nearer value", "<", PALE, -0.1),
+    ("w1_mixture", "mixture of neighbours", "D", INK, -0.1),
 )
 
 
 def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None = None) -> Axes:
-    """Draw the W1 at each held-out time, with baselines and reference.
+    """Draw the W1 at each held-out time or value, with baselines and reference.
 
     Parameters
     ----------
@@ -41,7 +41,8 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     The axes, with one dot per seed. All values are of all scored cells, also the reference, drawn
     as a dash: about what as many fresh cells of the same time would have, and its spread over
     random splits as a band; with `replicate_key`, the distance between replicates is a dotted line,
-    and diamonds are the other replicates where one was held out. Below, sentences say what the
+    and diamonds are the other replicates where one was held out. Of held-out values of a condition
+    each dot is the mean over times. Below, sentences say what the
     scores mean (on a figure of its own), and cautions.
 
     Raises
@@ -51,14 +52,18 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     """
     check_columns(scores, COMPARED, "cellflow.tl.holdout")
     is_own = ax is None
-    ax = canvas(ax, (max(5.5, 1.5 + 0.8 * scores["time"].nunique()), 4.0))
-    times, place = np.unique(scores["time"], return_inverse=True)
+    table = scores
+    if "condition" in scores:
+        table = scores.groupby(["condition", "seed"], as_index=False).mean(numeric_only=True)
+    folds = average_folds(scores).index
+    ax = canvas(ax, (max(5.5, 1.5 + 0.8 * len(folds)), 4.0))
+    place = folds.get_indexer(pd.Index(table[str(folds.name)]))
     for column, label, marker, colour, aside in _SERIES:
         if column not in scores:
             continue
         ax.scatter(
             place + aside,
-            scores[column],
+            table[column],
             marker=marker,
             s=46,
             color=colour,
@@ -69,26 +74,26 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
         )
     ends = place - 0.28, place + 0.28
     ax.hlines(
-        scores["w1_reference"], *ends, color=INK, linewidth=1.6, label="reference (fresh cells)"
+        table["w1_reference"], *ends, color=INK, linewidth=1.6, label="reference (fresh cells)"
     )
     for low, high, level, spread in zip(
-        *ends, scores["w1_reference"], scores["w1_reference_sd"], strict=True
+        *ends, table["w1_reference"], table["w1_reference_sd"], strict=True
     ):
         ax.fill_between([low, high], level - spread, level + spread, color=PALE, alpha=0.4, lw=0)
-    if "w1_replicates" in scores and scores["w1_replicates"].notna().any():
+    if "w1_replicates" in table and table["w1_replicates"].notna().any():
         ax.hlines(
-            scores["w1_replicates"],
+            table["w1_replicates"],
             *ends,
             color=INK,
             linewidth=1.6,
             linestyle=":",
             label="replicates of the time",
         )
-    unit = time_unit_of(scores)
-    ax.set_xticks(range(len(times)), [format_time(time, unit) for time in times])
-    ax.set_xlim(-0.6, len(times) - 0.4)
+    labels = label_folds(scores, folds)
+    ax.set_xticks(range(len(folds)), labels)
+    ax.set_xlim(-0.6, len(folds) - 0.4)
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("held-out time")
+    ax.set_xlabel("held out" if "condition" in scores else "held-out time")
     ax.set_ylabel("W1 to the measured cells (lower is better)")
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", color="#eceef2", zorder=0)

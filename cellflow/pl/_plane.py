@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from cellflow._checks import check_finite, format_list
 from cellflow._errors import InputError
-from cellflow._keys import REPRESENTATION
+from cellflow._keys import REPRESENTATION, embedding_keys
 from cellflow.io.matrices import read_numbers
 from cellflow.pl._canvas import INK, frame
 from cellflow.representation import (
@@ -143,6 +143,6 @@ def _usual_basis(adata: AnnData) -> str:
             return key
     raise InputError(
         "there is no embedding to draw on: give one of obsm as basis (there are: "
-        f"{format_list(adata.obsm) or 'none'}), or compute one first (cellflow embed, "
-        "cellflow.pp.embed, scanpy.tl.umap)"
+        f"{format_list(embedding_keys(adata.obsm)) or 'none'}), or compute one first "
+        "(cellflow embed, cellflow.pp.embed, scanpy.tl.umap)"
     )

@@ -174,8 +174,7 @@ def growth(
     _check_limits(birth, "birth")
     _check_limits(death, "death")
     unit, days = _unit_of_time(adata, time_key, per)
-    if layer is not None:
-        stored_expression(adata, layer)
+    stored_expression(adata, layer, or_embedding=False)
     names = GeneNames.read(gene_table(adata, layer), gene_symbols)
     species = _species(names, species)
     more = describe_raw(adata, layer)

@@ -48,6 +48,8 @@ _SCORES = {
     "w1_replicates": "replicates",
     "w1_others": "other replicates",
     "w1_others_shifted": "others, shifted",
+    "w1_nearest": "nearer value",
+    "w1_mixture": "mixture of neighbours",
     "percent": "% of midpoint",
     "percent_reference": "reference, % of midpoint",
     "energy": "energy distance",
@@ -139,7 +141,7 @@ def accuracy(inputs: ReportInputs) -> Section | None:
         figures=[
             Figure.of(
                 pl.holdout(scores, show=False),
-                "W1 of each held-out time beside baselines and the reference.",
+                "W1 of what was held out beside baselines and the reference.",
             )
         ],
         tables=[Table(("held out", *shown.values()), rows)],
@@ -372,6 +374,11 @@ SECTIONS: tuple[Callable[[ReportInputs], Section | None], ...] = (
 
 def _describe_folds(settings: Mapping[str, Any]) -> str:
     """Begin the sentence on how times were held out."""
+    if key := settings.get("held_out_condition"):
+        return (
+            f"Each value of {key} in the table was left out in turn, and its cells of the first "
+            "time were moved by a flow of the other values"
+        )
     if settings.get("left_out_together"):
         return "The times of the table were left out together, each was predicted from the others"
     return "Each time in turn was held out, predicted from the others"

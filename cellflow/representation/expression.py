@@ -11,6 +11,7 @@ from scipy import sparse
 
 from cellflow._checks import check_finite, format_list
 from cellflow._errors import InputError
+from cellflow._keys import embedding_keys
 from cellflow.io.matrices import (
     Matrix,
     check_matrix,
@@ -30,8 +31,17 @@ CONSTANT = 1e-12
 RAW = "raw"
 
 
-def stored_expression(adata: AnnData, layer: str | None) -> Matrix:
+def stored_expression(adata: AnnData, layer: str | None, *, or_embedding: bool = True) -> Matrix:
     """Return `X`, a layer or `raw` as stored, (n, g): in memory, on disk, or a Dask array.
+
+    Parameters
+    ----------
+    adata
+        The cells.
+    layer
+        Layer, or `raw`; None for `X`.
+    or_embedding
+        Offer an embedding in its place in the message on a missing matrix.
 
     Raises
     ------
@@ -42,10 +52,15 @@ def stored_expression(adata: AnnData, layer: str | None) -> Matrix:
         _stored(unsliced(adata), layer)
     x = _stored(adata, layer)
     if x is None or adata.n_vars == 0:
+        problem = (
+            "X is empty, so there is no expression matrix; choose a layer (--layer), there are: "
+            f"{format_list(list_layers(adata)) or 'none'}"
+        )
+        if not or_embedding:
+            raise InputError(problem)
         raise InputError(
-            "X is empty, so there is no expression matrix; choose a layer, there are: "
-            f"{format_list(list_layers(adata)) or 'none'}, or an embedding with use_rep, there "
-            f"are: {format_list(adata.obsm) or 'none'}"
+            f"{problem}, or an embedding with use_rep (--use-rep), there "
+            f"are: {format_list(embedding_keys(adata.obsm)) or 'none'}"
         )
     return x
 

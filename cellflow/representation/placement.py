@@ -9,6 +9,7 @@ from anndata import AnnData
 
 from cellflow._checks import format_list
 from cellflow._errors import InputError
+from cellflow._keys import embedding_keys
 from cellflow._neighbours import NearestCells
 
 #: Number of measured cells that place a point.
@@ -66,7 +67,9 @@ def find_basis(adata: AnnData, basis: str) -> str:
     for key in (basis, f"X_{basis}"):
         if key in adata.obsm:
             return key
-    raise InputError(f"no obsm key {basis!r}; there are: {format_list(adata.obsm) or 'none'}")
+    raise InputError(
+        f"no obsm key {basis!r}; there are: {format_list(embedding_keys(adata.obsm)) or 'none'}"
+    )
 
 
 def fit_affine(points: np.ndarray, basis: np.ndarray) -> np.ndarray | None:

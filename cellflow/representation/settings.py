@@ -8,6 +8,7 @@ from anndata import AnnData
 
 from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
+from cellflow._keys import embedding_keys
 from cellflow.io.matrices import Matrix, check_is_matrix
 from cellflow.methods.names import EXPRESSION_KINDS
 from cellflow.representation.expression import stored_expression
@@ -63,7 +64,8 @@ def check_available(adata: AnnData, settings: RepresentationSettings) -> None:
                 "use_rep uses an embedding as it is; layer and kind do not apply, leave them out"
             )
         if key not in adata.obsm:
-            raise InputError(f"no obsm key {key!r}; there are: {format_list(adata.obsm) or 'none'}")
+            known = format_list(embedding_keys(adata.obsm)) or "none"
+            raise InputError(f"no obsm key {key!r}; there are: {known}")
         check_is_matrix(adata.obsm[key], f"obsm[{key!r}]")
         available, dimensions = adata.obsm[key].shape[1], f"dimensions of obsm[{key!r}]"
     resolve_n_dims(settings, available, available, dimensions)

@@ -148,7 +148,7 @@ def columns_of(flow: Flow, time_key: str | None) -> list[str | None]:
     """Return the columns of `obs` that a flow requires."""
     conditions = (column["key"] for column in flow.context.settings.get("conditions", ()))
     inputs = flow.inputs
-    own = (inputs.label_key, inputs.lineage_key, inputs.growth_key)
+    own = (inputs.label_key, inputs.lineage_key, inputs.group_key, inputs.growth_key)
     return [time_key or flow.time_key, *own, *conditions]
 
 

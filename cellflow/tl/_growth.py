@@ -72,8 +72,8 @@ def growth(
 
     Cells that are ahead of their time resemble the next population, and look as if they grew. On
     simulated courses the rank correlation with the true rates within a time was 0.4 where fates
-    grow at different rates, and -0.4 where only early cells divide (`docs/trust.md`): hold these
-    rates against markers of the cell cycle.
+    grow at different rates, and -0.4 where only early cells divide (`docs/benchmarks/trust.md`):
+    hold these rates against markers of the cell cycle.
 
     Examples
     --------

@@ -42,6 +42,7 @@ def holdout(
     adata: AnnData,
     *,
     hold_out: str = "time",
+    values: float | Sequence[float] | None = None,
     flow: Flow | None = None,
     method: str | Method | None = None,
     growth: str | None = None,
@@ -53,7 +54,7 @@ def holdout(
     key_added: str = HOLDOUT,
     **held_out: Any,
 ) -> pd.DataFrame:
-    """Hold out one time after the other, predict its cells, and score them.
+    """Hold out one time, replicate or dose after the other, predict its cells, and score them.
 
     Each fold fits a flow without the cells of one interior time, moves training cells to that
     time, and compares them with the real ones by exact Wasserstein distance. Predictions that need
@@ -74,6 +75,16 @@ def holdout(
         others at that time, as the midpoint does not; the rivals are `others`, their cells of that
         time, and `others_shifted`, these moved by the replicate's mean difference from them at its
         neighbouring times.
+        `condition`: one value of the first numeric column of `condition_keys`, such as a dose, at
+        all times. A flow is fitted to the other values, and moves the value's own cells of the
+        first time, which it was not fitted to, with that value to each later time (`times`), the
+        last one included. That is the question whether a flow holds for a dose that was not
+        measured. The rivals are of that time: `nearest`, the cells of the nearer of the two
+        neighbouring values; `mixture`, the cells of both, each weighted by how near it is; and
+        `midpoint`, both coupled by optimal transport. Only values between two others are held out.
+    values
+        With `hold_out="condition"`: value to hold out, or several; None uses every one that has
+        four cells or more at the first time and a later one.
     flow
         Flow whose settings are scored: its representation, method, recipe, clock, and the keys
         that it was fitted with. In each fold a flow with these settings is fitted to the training
@@ -129,6 +140,10 @@ def holdout(
     `replicate`, `{score}_others`, `{score}_others_shifted`
         With `hold_out="replicate"`: the held-out replicate, and scores of the other replicates'
         cells of that time as its prediction, as they are and shifted.
+    `condition`, `below`, `above`, `share`
+        With `hold_out="condition"`: the held-out value, the neighbouring ones, and its share of the
+        way between them, by logarithms if values are spaced by factors. `{score}_nearest` and
+        `{score}_mixture` are there instead of `previous`, `next` and the shrunken midpoints.
     `{score}_{baseline}`
         `w1`, `w1_half`, `energy`, `mean_error`, `cov_error`, `var_ratio`, `w1_error`, `w1_excess`
         of `previous`, `next`, `midpoint`, `midpoint_0.7`, `midpoint_0.8`, `midpoint_0.9`.
@@ -145,8 +160,8 @@ def holdout(
     ------
     InputError
         For a time that is not an interior one, fewer than three times, fewer than four cells at a
-        held-out time, missing keys, or unknown names; for a flow that was not fitted to cells, or
-        was fine-tuned, which does not record the fit before.
+        held-out time, a value that is not between two others, missing keys, or unknown names; for a
+        flow that was not fitted to cells, or was fine-tuned, which does not record the fit before.
 
     Notes
     -----
@@ -169,22 +184,23 @@ def holdout(
     if not seeds:
         raise InputError("rng is empty; give one seed or more")
     check_choice(hold_out, HOLD_OUT, "hold_out")
-    folds = _find_folds(evaluation, hold_out, growth_rates=named.needs_growth_rates)
+    wanted = _check_values(values, hold_out)
+    folds = _find_folds(evaluation, hold_out, wanted, growth_rates=named.needs_growth_rates)
     evaluation.read_matrices()
     rows: list[dict[str, Any]] = []
-    flows: dict[tuple[str | None, int], Flow] = {}
-    for replicate, time in folds:
+    flows: dict[tuple[str | float, int], Flow] = {}
+    for part, time in folds:
         fold = evaluation.make_fold(
-            time, growth_rates=named.needs_growth_rates, replicate=replicate
+            time, growth_rates=named.needs_growth_rates, **_left_out(hold_out, part)
         )
         if not rows:
             log_info(_describe_space(evaluation, fold))
         baselines = fold.score_baselines(evaluation.baseline_axis, progress=progress)
-        own = _replicate_columns(evaluation, fold, baselines.w1_reference)
+        own = _columns_of_fold(evaluation, fold, baselines.w1_reference)
         for seed in seeds:
-            # All times of a replicate share the training cells, and so the flow.
-            if replicate is not None and (replicate, seed) not in flows:
-                flows[replicate, seed] = fit_fold(
+            # All times of a replicate or value share the training cells, and so the flow.
+            if part is not None and (part, seed) not in flows:
+                flows[part, seed] = fit_fold(
                     evaluation, fold, named, seed=seed, device=target, progress=progress
                 )
             scores = score_method(
@@ -194,12 +210,12 @@ def holdout(
                 named,
                 seed=seed,
                 device=target,
-                flow=flows.get((replicate, seed)),
+                flow=None if part is None else flows[part, seed],
                 progress=progress,
             )
             rows.append({**make_row(time, seed, scores, baselines), **own})
             when = name_time(time, evaluation.time_unit)
-            what = when if replicate is None else f"{when} of replicate {replicate}"
+            what = f"{when}{_describe_part(fold)}"
             log_info(f"{what} held out: {describe_row(rows[-1])}")
     table = pd.DataFrame(rows)
     times = [float(time) for time in table["time"].unique()]
@@ -210,10 +226,11 @@ def holdout(
         "times": np.array(times),
         **representation_settings(fold.representation),
         "representation": fold.representation.describe(),
-        "start": evaluation.protocol.start,
+        "start": "first" if hold_out == "condition" else evaluation.protocol.start,
         "time_axis": evaluation.time_axis,
         "condition_keys": list(evaluation.settings.condition_keys),
         "hold_out": hold_out,
+        **({"held_out_condition": fold.condition.key} if fold.condition else {}),
         "flow_id": None if flow is None else flow.fingerprint,
         "method": named.method.model_dump(),
         "prior_method": None if named.prior is None else named.prior.model_dump(),
@@ -248,24 +265,62 @@ def holdout(
     return table
 
 
+def _check_values(
+    values: float | Sequence[float] | None, hold_out: str
+) -> tuple[float, ...] | None:
+    """Return the values to hold out as a tuple; None if none are given."""
+    if values is None:
+        return None
+    if hold_out != "condition":
+        raise InputError(
+            f"values has no effect with hold_out {hold_out!r}: give hold_out 'condition' "
+            "(--hold-out condition), or times (--times)"
+        )
+    given = values if isinstance(values, Sequence | np.ndarray) else [values]
+    try:
+        return tuple(float(value) for value in given)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"values {values!r} are not numbers of the condition") from error
+
+
+def _left_out(hold_out: str, part: str | float | None) -> dict[str, Any]:
+    """Return the argument of `make_fold` that leaves out a replicate or a value."""
+    return {} if part is None else {"value" if hold_out == "condition" else hold_out: part}
+
+
+def _describe_part(fold: Fold) -> str:
+    """Describe the held-out replicate or value of a fold; empty if a time is held out."""
+    if fold.condition is not None:
+        return f" of {fold.condition.key} {format_number(fold.condition.value)}"
+    return "" if fold.replicate is None else f" of replicate {fold.replicate}"
+
+
 def _find_folds(
-    evaluation: Evaluation, hold_out: str, *, growth_rates: bool
-) -> list[tuple[str | None, float]]:
-    """Return the folds as (held-out replicate or None, held-out time), and check the first."""
+    evaluation: Evaluation,
+    hold_out: str,
+    values: Sequence[float] | None,
+    *,
+    growth_rates: bool,
+) -> list[tuple[str | float | None, float]]:
+    """Return the folds as (held-out replicate, value or None, time), and check the first."""
     if evaluation.replicates is not None and (missing := evaluation.replicates.describe_missing()):
         log_info(missing)
-    folds: list[tuple[str | None, float]]
-    if hold_out == "replicate":
+    folds: list[tuple[str | float | None, float]]
+    if hold_out == "condition":
+        folds = list(evaluation.find_condition_folds(values))
+    elif hold_out == "replicate":
         folds = list(evaluation.find_replicate_folds())
     else:
         folds = [(None, time) for time in evaluation.find_times()]
-    replicate, time = folds[0]
-    evaluation.check_columns(time, growth_rates=growth_rates, replicate=replicate)
+    part, time = folds[0]
+    evaluation.check_columns(time, growth_rates=growth_rates, **_left_out(hold_out, part))
     return folds
 
 
-def _replicate_columns(evaluation: Evaluation, fold: Fold, reference: float) -> dict[str, Any]:
-    """Return the columns on replicates, and log if the held-out time has fewer than two."""
+def _columns_of_fold(evaluation: Evaluation, fold: Fold, reference: float) -> dict[str, Any]:
+    """Return the columns on what is held out, and log if replicates cannot be compared."""
+    if fold.condition is not None:
+        return fold.condition.columns()
     if fold.replicate is not None:
         return {"replicate": fold.replicate}
     if evaluation.replicates is None:
@@ -283,9 +338,13 @@ def _replicate_columns(evaluation: Evaluation, fold: Fold, reference: float) -> 
 def _check_side_columns(given: HeldOut, named: NamedMethod) -> None:
     """Check that the method uses the columns of the cells that are given."""
     check_growth_key(given.growth_key, reads_rates=named.needs_growth_rates)
-    clones, features = given.lineage_key is not None, given.cost_rep is not None
     for method in filter(None, (named.method, named.prior)):
-        check_side_columns(method, clones=clones, features=features)
+        check_side_columns(
+            method,
+            clones=given.lineage_key is not None,
+            features=given.cost_rep is not None,
+            transitions=bool(given.allowed_transitions),
+        )
 
 
 def _name_method(

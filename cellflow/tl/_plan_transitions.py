@@ -20,7 +20,7 @@ from cellflow.couplings import (
     exact_full_coupling,
     wfr_coupling,
 )
-from cellflow.io import SideColumns, conditions_of, populations
+from cellflow.io import KnownTransitions, SideColumns, conditions_of, populations
 from cellflow.io.matrices import take_cells
 from cellflow.marginals import Population
 from cellflow.methods.parts import CompositionSettings, ExactFullSettings, WFRSettings
@@ -36,10 +36,10 @@ Blocks = list[tuple[np.ndarray, np.ndarray]]
 class PlanTransitions(ABC):
     """Multiply transport plans between consecutive times.
 
-    Costs are those that the flow was fitted with (`cost`, `cost_rep`, `lineage_key`), and cells are
-    coupled within its labels. Growth rates, where the flow uses them, weigh the cells of the
-    earlier time. Columns are scaled to one: a later cell is one cell, and its column holds the
-    shares of the cells it stems from.
+    Costs are those that the flow was fitted with (`cost`, `cost_rep`, `lineage_key`,
+    `allowed_transitions`), and cells are coupled within its labels. Growth rates, where the flow
+    uses them, weigh the cells of the earlier time. Columns are scaled to one: a later cell is one
+    cell, and its column holds the shares of the cells it stems from.
 
     Attributes
     ----------
@@ -149,6 +149,7 @@ class PlanTransitions(ABC):
             cost_rep=inputs.cost_rep,
             growth=course.flow.method.needs_growth_rates,
             growth_key=inputs.growth_key,
+            transitions=KnownTransitions.of_flow(course.flow),
         )
         points = points_of(course.adata, course.representation, rows)
         batch = columns.batch(take_cells(course.adata, rows), points, conditions_of(course.flow))

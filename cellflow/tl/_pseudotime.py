@@ -104,7 +104,7 @@ def pseudotime(
     from the first and the last time by about the range of times among the neighbours. If
     populations of different times overlap completely, all cells get the mean time. Use it as an
     order of the cells of a time: as a number it is drawn inward, and on simulated courses twice as
-    far from the true progress as the time of measurement (`docs/trust.md`).
+    far from the true progress as the time of measurement (`docs/benchmarks/trust.md`).
 
     Examples
     --------

@@ -123,8 +123,9 @@ def uncertainty(
     Seeds disagree on what the fit leaves open (Lakshminarayanan et al. 2017, arXiv 1612.01474).
     They agree on errors that all of them make, such as certainty about a fate that nothing in the
     data decides; `tl.holdout` and `tl.regions` measure errors on held-out times. The radius is
-    calibrated as far as `docs/trust.md` shows: on simulated courses, that of 90 % held between 83 %
-    and 95 % of the true descendants, and at single times before fates are expressed as few as 70 %.
+    calibrated as far as `docs/benchmarks/trust.md` shows: on simulated courses, that of 90 % held
+    between 83 % and 95 % of the true descendants, and at single times before fates are expressed as
+    few as 70 %.
 
     Examples
     --------

@@ -93,7 +93,8 @@ def velocity(
     Notes
     -----
     Averages over 30 cells raised the cosine with the true velocity from 0.42 to 0.59 on five
-    simulated courses (`docs/trust.md`), where the shift of the population's mean has 0.56.
+    simulated courses (`docs/benchmarks/trust.md`), where the shift of the population's mean has
+    0.56.
     Instantaneous changes are faster than averages over an interval: true velocities were 1.5 times
     as long.
 

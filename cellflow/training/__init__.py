@@ -16,6 +16,7 @@ from cellflow.training.fit import check_prior_given, fit_flow
 from cellflow.training.parallel import ProcessGroup, launch, process_group
 from cellflow.training.time_course import check_side_columns
 from cellflow.training.trainer import Callback, Trainer
+from cellflow.training.transition_report import TransitionConflict, transition_conflicts
 
 __all__ = [
     "COUPLING_BUILDERS",
@@ -30,6 +31,7 @@ __all__ = [
     "ProgressBar",
     "Timer",
     "Trainer",
+    "TransitionConflict",
     "check_prior_given",
     "check_side_columns",
     "choose_sigma",
@@ -41,4 +43,5 @@ __all__ = [
     "report_straightness",
     "resolve_device",
     "resolve_fine_tuning",
+    "transition_conflicts",
 ]

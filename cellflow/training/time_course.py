@@ -84,7 +84,10 @@ def check_columns(fit: Fit) -> None:
             f"and a path of {paths}"
         )
     check_side_columns(
-        fit.method, clones=cells.clones is not None, features=cells.features is not None
+        fit.method,
+        clones=cells.clones is not None,
+        features=cells.features is not None,
+        transitions=cells.penalties is not None,
     )
     if cells.features is not None and coupling.epsilon_from_sigma:
         raise InputError(
@@ -94,14 +97,14 @@ def check_columns(fit: Fit) -> None:
     _check_conditions(fit)
 
 
-def check_side_columns(method: Method, *, clones: bool, features: bool) -> None:
-    """Check that a method uses clones and cost features, if there are any.
+def check_side_columns(method: Method, *, clones: bool, features: bool, transitions: bool) -> None:
+    """Check that a method uses clones, cost features and known transitions, if there are any.
 
     Parameters
     ----------
     method
         The method.
-    clones, features
+    clones, features, transitions
         Whether they are given.
 
     Raises
@@ -115,6 +118,12 @@ def check_side_columns(method: Method, *, clones: bool, features: bool) -> None:
         raise InputError(
             f"coupling {name!r} does not use clones: leave lineage_key (--lineage-key) out, or "
             f"take {others}"
+        )
+    if transitions and not method.coupling.sees_transitions:
+        others = _name_others(lambda each: each.sees_transitions)
+        raise InputError(
+            f"coupling {name!r} does not use known transitions: leave allowed_transitions "
+            f"(--allowed-transitions) out, or take {others}"
         )
     if features and not method.coupling.sees_features:
         others = _name_others(lambda each: each.sees_features and not each.epsilon_from_sigma)
@@ -254,11 +263,11 @@ def wfr_length_scale(fit: Fit) -> float:
     check_columns(fit)
     if settings.delta is not None:
         return settings.delta * fit.length_scale
-    ends = [block for pair in pairwise(fit.marginals.finite) for block in _split_ends(*pair)]
+    ends = [block for pair in pairwise(fit.marginals.finite) for block in split_ends(*pair)]
     return default_delta([pair for pair, _ in ends], fit.generator, [share for _, share in ends])
 
 
-def _split_ends(
+def split_ends(
     source: Population, target: Population
 ) -> list[tuple[tuple[Population, Population], float]]:
     """Return the ends of each label that both have, and its share of the mass of the source."""

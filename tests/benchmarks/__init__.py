@@ -1,1 +1,1 @@
-"""Measurements of docs/performance.md; no tests, and nothing that the suite runs."""
+"""Measurements of docs/benchmarks/performance.md; no tests, and nothing that the suite runs."""

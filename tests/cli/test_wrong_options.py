@@ -31,6 +31,8 @@ SIDES = [
     ("--label-key", "nope", "'nope'"),
     ("--lineage-key", "nope", "'nope'"),
     ("--cost-rep", "nope", "'nope'"),
+    ("--group-key", "nope", "go together"),
+    ("--group-key fate --allowed-transitions", "nope.csv", "nope.csv does not exist"),
 ]
 REPRESENTATION = [
     ("--use-rep", "nope", "'nope'"),

@@ -67,7 +67,7 @@ def transported(t, x):
     ("n_steps", "widened"), [(4, 2.182), (8, 0.697), (18, 0.528)], ids=["7", "15", "35"]
 )
 def test_few_steps_widen_independent_pairs_and_not_transported_ones(n_steps, widened):
-    """Why distances can rise with the number of steps: docs/aot.md. Exact would be 0.5."""
+    """Why distances can rise with the number of steps: docs/methods/aot.md. Exact would be 0.5."""
     noise = torch.tensor([[1.0]], dtype=torch.float64)
     assert float(heun(gaussian, noise, n_steps=n_steps).end) == pytest.approx(widened, abs=5e-4)
     # Only the start, at 80 n instead of y + 80 n, is missed.

@@ -53,12 +53,34 @@ def test_the_weight_is_in_units_of_the_variance_at_one_time(rng):
 def test_ranks_resolve_doses_that_are_spaced_by_factors_and_lie_between_known_ones():
     obs, elapsed = doses_of([0.01, 0.1, 1.0, 10.0])
     conditions = Conditions.fit(obs, ["dose"], elapsed)
-    asked = pd.DataFrame({"dose": [0.01, 0.1, 0.55, 1.0, 10.0, 50.0, -1.0]})
+    asked = pd.DataFrame({"dose": [0.01, 0.1, 10**-0.5, 1.0, 10.0, 50.0, -1.0]})
     with pytest.warns(CellflowWarning, match=r"2 values of obs\['dose'\] are outside.*0.01 to 10"):
         found = conditions.transform(asked)[:, 0]
     step = found[1] - found[0]
     expected = found[0] + step * torch.tensor([0, 1, 1.5, 2, 3, 3, 0])
     torch.testing.assert_close(found, expected)
+
+
+def test_numbers_between_known_ones_are_on_the_scale_that_these_are_spaced_on():
+    """Below the smallest positive number the scale is a line through zero."""
+    asked = pd.DataFrame({"dose": [0.0, 0.5, 1.0, 2.0, 4.0, 8.0]})
+
+    def steps_of(known, *, is_old=False):
+        obs, elapsed = doses_of(known)
+        (column,) = Conditions.fit(obs, ["dose"], elapsed).columns
+        if is_old:
+            column = {key: value for key, value in column.items() if key != "spaced"}
+        conditions = Conditions((column,))
+        lowest, next_one = conditions.transform(pd.DataFrame({"dose": known[:2]}))[:, 0]
+        return (conditions.transform(asked)[:, 0] - lowest) / (next_one - lowest)
+
+    for known, expected in (
+        ([0.0, 1.0, 4.0, 16.0], [0, 0.5, 1, 1.5, 2, 2.5]),
+        ([0.0, 4.0, 8.0, 12.0], [0, 0.125, 0.25, 0.5, 1, 2]),
+    ):
+        torch.testing.assert_close(steps_of(known), torch.tensor(expected).float())
+    old = steps_of([0.0, 1.0, 4.0, 16.0], is_old=True)
+    torch.testing.assert_close(old, torch.tensor([0, 0.5, 1, 4 / 3, 2, 7 / 3]))
 
 
 def test_a_number_is_coupled_within_what_other_columns_leave_of_it():

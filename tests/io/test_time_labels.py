@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cellflow.io.time_columns import label_of, resolve_minutes
 from cellflow.io.time_labels import parse_label
 
-PAGE = Path(__file__).parents[2] / "docs" / "times_and_cells.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guide" / "times_and_cells.md"
 ROW = re.compile(r"^\| `([^`]+)`[^|]*\| (-?[\d.]+) \| ([^|]*)\| ([^|]*)\|$", re.MULTILINE)
 ROWS = [[cell.strip() for cell in row] for row in ROW.findall(PAGE.read_text())]
 

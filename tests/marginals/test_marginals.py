@@ -37,7 +37,9 @@ def test_every_clock_is_increasing_from_zero_to_the_number_of_intervals(times, w
 
 
 def test_a_time_outside_the_range_is_refused():
-    with pytest.raises(InputError, match="time 8 is outside the range 2 to 7"):
+    with pytest.raises(
+        InputError, match="time 8 is outside the range 2 to 7 of the flow; choose a time within it"
+    ):
         TimeAxis("real", (2.0, 7.0)).to_flow(8)
 
 

@@ -346,7 +346,9 @@ def test_the_wrong_species_is_refused(cells):
 
 def test_a_layer_with_counts_is_as_good_as_x(cells):
     other = AnnData(obs=cells.obs, var=cells.var, layers={"counts": cells.X})
-    with pytest.raises(cf.InputError, match=r"X is empty.*choose a layer, there are: counts"):
+    with pytest.raises(
+        cf.InputError, match=r"X is empty.*choose a layer \(--layer\), there are: counts"
+    ):
         cf.pp.growth(other)
     cf.pp.growth(other, layer="counts")
     cf.pp.growth(cells)

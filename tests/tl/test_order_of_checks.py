@@ -40,6 +40,7 @@ COLUMNS = [
     ({"condition_keys": "nope"}, "'nope'"),
     ({"lineage_key": "nope"}, "'nope'"),
     ({"cost_rep": "nope"}, "'nope'"),
+    ({"group_key": "nope"}, "go together"),
     ({"growth": "rates", "growth_key": "nope"}, "'nope'"),
     ({"method": "nope"}, "'nope'"),
     ({"recipe": "nope"}, "'nope'"),

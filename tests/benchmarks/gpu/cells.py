@@ -20,7 +20,7 @@ from tests.benchmarks.gpu.settings import Settings
 
 SEEDS = (0, 1, 2)
 
-#: Steps of ours by method, see docs/performance.md.
+#: Steps of ours by method, see docs/benchmarks/performance.md.
 STEPS = {"ot-cfm": 1600, "default, one block of 1,000": 800}
 
 #: Steps of TorchCFM's notebook.
