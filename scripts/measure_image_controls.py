@@ -1,21 +1,26 @@
-"""Measure controls of OAT-FM and of AOT on digits: docs/benchmarks/comparison.md.
+"""Measure controls of methods for images: docs/benchmarks/comparison.md.
 
     python scripts/measure_image_controls.py results/image-controls oat
     python scripts/measure_image_controls.py results/image-controls aot
+    python scripts/measure_image_controls.py results/image-controls methods \
+        --data /usr/share/datasets/fashion-mnist --size 8 --images 4000 --quick
 
-Small nets and few steps, three seeds; a seed after these measures it alone. `oat` continues a flow
-of I-CFM by plain training, by OT-CFM, and by OAT-FM with several settings. `aot` trains EDM and AOT
-with two laws of the noise level, and reads the error of the denoiser at each level. The numbers of
-each training stay in the folder, and those that are there already are not measured again.
+Small nets and few steps. `oat` continues a flow of I-CFM by plain training, by OT-CFM, and by
+OAT-FM with several settings. `aot` trains EDM and AOT with two laws of the noise level, with a
+linear skip connection and longer, and reads at which noise levels their images go wrong. `methods`
+trains other methods from scratch. The data are digits, or the idx files of a folder (Debian:
+`dataset-fashion-mnist`). The numbers of each training stay in the first folder, with a picture of
+its images, and those that are there already are not measured again.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import replace
-from functools import cache, partial
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +29,34 @@ import torch
 from measure_toys import kept
 
 import cellflow as cf
+from cellflow._batch import Pairs
 from cellflow._random import torch_generator
 from cellflow.couplings import Coupling, IndependentCoupling, MinibatchCoupling, euclidean
 from cellflow.images.data import ImageSet
+from cellflow.images.pictures import write_png
 from cellflow.images.scoring.features import space_of
 from cellflow.images.scoring.frechet import frechet_distance
 from cellflow.images.scoring.statistics import Statistics
 from cellflow.images.settings import config_of
-from cellflow.images.space import ImageSpace
 from cellflow.images.training_images import TrainingImages
 from cellflow.integrate import heun
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.metrics.straightness import normalized_path_energy
-from cellflow.objectives import VelocityRegression
+from cellflow.nets import Fields
+from cellflow.nets.denoiser import SIGMA_MAX, SIGMA_MIN, Denoiser
+from cellflow.objectives import EDM, VelocityRegression
 from cellflow.paths import StraightPath
 from cellflow.training import Trainer, resolve_fine_tuning
 
-SEEDS = (0, 1, 2)
-CHANNELS, N_STEPS, N_IMAGES, NOISE = 16, 400, 256, 5
-LEVELS, _TOP = (0.2, 1.0, 5.0, 20.0, 80.0), 20.0
+CHANNELS, N_STEPS, N_IMAGES, N_SHOWN, N_PAIRS, NOISE = 16, 400, 256, 64, 8192, 5
+LEVELS, STARTS, LOWER_TOP = (0.2, 1.0, 5.0, 20.0, 80.0), (1.0, 5.0, 80.0), 20.0
+
+EULER = {f"euler {n}": {"solver": "euler", "n_steps": n} for n in (2, 4, 8, 16)}
+MANY = {"euler 64": {"solver": "euler", "n_steps": 64}}
+DOPRI5 = {"dopri5": {"solver": "dopri5", "tolerance": 1e-4}}
+HEUN = {f"heun {2 * n - 1}": {"solver": "edm-heun", "n_steps": n} for n in (8, 18)}
+EVEN = {f"euler {n}": {"solver": "euler", "n_steps": n} for n in (15, 35)}
+AVERAGE = {f"average {n}": {"solver": "average", "n_steps": n} for n in (1, 2, 4)}
 
 #: Fine-tunings by OAT-FM: changes of the method, and multiples of the default learning rate and
 #: number of steps, which are a tenth and a quarter of the prior's.
@@ -54,64 +68,244 @@ TUNINGS: dict[str, tuple[dict[str, Any], float, int]] = {
     "OAT-FM, alpha 2/3": ({"oat_alpha": 2 / 3}, 1, 1),
 }
 
-#: The first law is EDM's; the second is about that of uniform flow times.
-LAWS = {"": {}, ", wide law": {"p_mean": 0.0, "p_std": 1.8}}
+#: Methods from scratch, by name: method and changes.
+METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "OT-CFM": ("ot-cfm", {}),
+    "SD-FM": ("sd-fm", {}),
+    "mean flow, independent": ("mean-flow", {"coupling": "independent"}),
+    "mean flow, OT": ("mean-flow", {}),
+}
 
 
-@cache
-def digits() -> ImageSet:
-    """Return the training images."""
-    return cf.images.read("digits", split="train")
+@dataclass(frozen=True)
+class Denoising:
+    """A row of the table of EDM and AOT.
+
+    Attributes
+    ----------
+    method
+        `edm` or `aot`.
+    law
+        Changes of the mean and deviation of ln sigma, -1.2 and 1.2.
+    n_steps
+        Training steps.
+    linear
+        Whether the net is a `LinearDenoiser`.
+    """
+
+    method: str
+    law: Mapping[str, float] = field(default_factory=dict)
+    n_steps: int = N_STEPS
+    linear: bool = False
 
 
-@cache
-def real_statistics() -> Statistics:
-    """Return the features of the training images."""
-    return Statistics.of(space_of("random-conv")(digits().pixels, torch.device("cpu")))
+#: The wide law is about that of uniform flow times.
+WIDE = {"p_mean": 0.0, "p_std": 1.8}
+DENOISERS = {
+    "edm": Denoising("edm"),
+    "aot": Denoising("aot"),
+    "edm, wide law": Denoising("edm", WIDE),
+    "aot, wide law": Denoising("aot", WIDE),
+    "edm, linear skip": Denoising("edm", linear=True),
+    "aot, linear skip": Denoising("aot", linear=True),
+    "edm, steps x 3": Denoising("edm", n_steps=3 * N_STEPS),
+    "aot, steps x 3": Denoising("aot", n_steps=3 * N_STEPS),
+}
 
 
-def small(config: str, **changes: Any) -> Recipe:
-    """Return the recipe of a config with a smaller net and fewer steps."""
-    recipe = config_of(config, digits().shape).recipe
-    net = {**recipe.net.model_dump(), "channels": CHANNELS}
-    return recipe_of(recipe, **{"net": net, "n_steps": N_STEPS, **changes})
+class LinearDenoiser(Denoiser):
+    """Denoiser whose skip connection is the best linear denoiser of its pairs.
+
+    EDM's scalings hold for noise independent of the data, whose covariance is a multiple of the
+    identity. Here those of input, skip connection and output are computed from the second moments
+    of pairs, along the principal components of the data.
+
+    Parameters
+    ----------
+    net
+        Denoiser whose network is taken.
+    pairs
+        Pairs of noise and data.
+    """
+
+    centre: torch.Tensor
+    axes: torch.Tensor
+    variance: torch.Tensor
+    covariance: torch.Tensor
+
+    def __init__(self, net: Denoiser, pairs: Pairs) -> None:
+        super(Denoiser, self).__init__()
+        self.net, self.shape, self.condition_dim = net.net, net.shape, net.condition_dim
+        noise, data = pairs.x0.double(), pairs.x1.double()
+        centre = data.mean(dim=0)
+        variance, axes = torch.linalg.eigh((data - centre).T @ (data - centre) / len(data))
+        covariance = (((data - centre) @ axes) * (noise @ axes)).mean(dim=0)
+        self.register_buffer("centre", centre.float())
+        self.register_buffer("axes", axes.float())
+        self.register_buffer("variance", variance.clamp(min=0).float())
+        self.register_buffer("covariance", covariance.float())
+
+    def total(self, sigma: torch.Tensor) -> torch.Tensor:
+        """Return the variance of y + sigma n along each component, for levels of shape (n, 1)."""
+        return self.variance + 2 * sigma * self.covariance + sigma.square()
+
+    def residual(self, sigma: torch.Tensor) -> torch.Tensor:
+        """Return the error of the linear denoiser over sigma^2, for levels of shape (n, 1)."""
+        left = (self.variance - self.covariance.square()).clamp(min=0)
+        return (left / self.total(sigma)).mean(dim=1, keepdim=True)
+
+    def error(self, level: float) -> float:
+        """Return the error of the linear denoiser, a mean over dimensions."""
+        return float(level**2 * self.residual(torch.tensor([[level]])))
+
+    def forward(
+        self, t: torch.Tensor, x: torch.Tensor, condition: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the velocity at flow times and points, as `Denoiser` does."""
+        first, last = 1 / (1 + SIGMA_MAX), 1 / (1 + SIGMA_MIN)
+        clamped = t.clamp(first, last)
+        scale = (1 - first) / (1 - t.clamp(max=first)) / t.clamp(min=first)
+        sigma = ((1 - clamped) / clamped)[:, None]
+        total, x = self.total(sigma), scale[:, None] * x - self.centre
+        c_in = total.mean(dim=1, keepdim=True).rsqrt()
+        output = self.residual(sigma).sqrt() * self.net(sigma[:, 0].log() / 4, c_in * x, condition)
+        # D and (x - D) / sigma of the linear denoiser, computed apart to avoid cancellation.
+        components = x @ self.axes / total
+        denoised = ((self.variance + sigma * self.covariance) * components) @ self.axes.T
+        noise = ((sigma + self.covariance) * components) @ self.axes.T
+        return self.centre + denoised - noise + (1 + sigma) * output
 
 
-def score_points(flow: cf.Flow, points: torch.Tensor) -> dict[str, float]:
-    """Return the Frechet distance of generated points, and their spread relative to the data."""
-    space = ImageSpace.of(flow)
-    pixels = space.encoder.decode(points.float())
-    made = Statistics.of(space_of("random-conv")(pixels, torch.device("cpu"))).moments
-    real = real_statistics().moments
-    data = space.encoder.encode(digits().pixels)
-    ratio = float((points.double().var(dim=0).sum() / data.double().var(dim=0).sum()).sqrt())
-    return {"frechet": frechet_distance(made.mean, made.cov, real.mean, real.cov), "ratio": ratio}
+def linear_denoiser(flow: cf.Flow, coupling: Coupling) -> LinearDenoiser:
+    """Return the net of a flow with a linear skip connection for the pairs of a coupling."""
+    pairs = coupling.sample(N_PAIRS, torch_generator(NOISE))
+    return LinearDenoiser(flow.nets.nets["velocity"], pairs)
 
 
-def noise_of(flow: cf.Flow) -> torch.Tensor:
-    """Return the noise that all images of all flows start from."""
-    return torch.randn(N_IMAGES, flow.dim, generator=torch_generator(NOISE))
+@dataclass(frozen=True)
+class LinearEDM(EDM):
+    """The loss of EDM with weight 1 over the error of the linear denoiser."""
+
+    def loss(self, net: Fields, pairs: Pairs, generator: torch.Generator) -> torch.Tensor:
+        """Return the loss of one batch."""
+        sigma = self.levels(pairs.t0, generator)
+        t = 1 / (1 + sigma)
+        x = (1 - t[:, None]) * pairs.x0 + t[:, None] * pairs.x1
+        error = (net.velocity(t, x) - pairs.x1 + pairs.x0).square().mean(dim=1)
+        residual = net.nets["velocity"].residual(sigma[:, None])[:, 0]
+        return (error / (1 + sigma).square() / residual).mean()
 
 
-def score_by(flow: cf.Flow, by: Mapping[str, dict[str, Any]]) -> dict[str, float]:
-    """Return distance and spread for each solver."""
-    found = {}
-    for name, options in by.items():
-        made = flow.trajectory(noise_of(flow), (0.0, 1.0), **options)
-        scores = score_points(flow, made.x[-1])
-        found |= {f"{key} {name}": value for key, value in scores.items()}
-    return found
+@dataclass(frozen=True)
+class Bench:
+    """Training images, and how flows of them are fitted and scored.
+
+    Attributes
+    ----------
+    data
+        The images.
+    quick
+        Leave out the scores that take most of the time.
+    """
+
+    data: ImageSet
+    quick: bool = False
+
+    @cached_property
+    def images(self) -> TrainingImages:
+        """The images as points, without changes."""
+        space = cf.images.space.space_for(self.data, None, None, conditional=False, low_res=None)
+        return TrainingImages(space, self.data, None, flips=False)
+
+    @cached_property
+    def real(self) -> Statistics:
+        """Features of the images."""
+        return Statistics.of(space_of("random-conv")(self.data.pixels, torch.device("cpu")))
+
+    @cached_property
+    def noise(self) -> torch.Tensor:
+        """The noise that all images of all flows start from."""
+        dim = self.images.marginals.dim
+        return torch.randn(N_IMAGES, dim, generator=torch_generator(NOISE))
+
+    def recipe(self, config: str, **changes: Any) -> Recipe:
+        """Return the recipe of a config with a smaller net and fewer steps."""
+        recipe = config_of(config, self.data.shape).recipe
+        net = {**recipe.net.model_dump(), "channels": CHANNELS}
+        return recipe_of(recipe, **{"net": net, "n_steps": N_STEPS, **changes})
+
+    def fit(
+        self, method: cf.Method, recipe: Recipe, seed: int, prior: cf.Flow | None = None
+    ) -> cf.Flow:
+        """Fit a flow to the images."""
+        quiet: dict[str, Any] = {"checkpoint": None, "pictures": None, "progress": False}
+        return self.images.fit(method, recipe, prior, rng=seed, device="cpu", **quiet)
+
+    def score_points(self, points: torch.Tensor) -> dict[str, float]:
+        """Return the Frechet distance of generated points, and their spread over the data's."""
+        encoder = self.images.space.encoder
+        pixels = encoder.decode(points.float())
+        made = Statistics.of(space_of("random-conv")(pixels, torch.device("cpu"))).moments
+        real, data = self.real.moments, encoder.encode(self.data.pixels)
+        ratio = (points.double().var(dim=0).sum() / data.double().var(dim=0).sum()).sqrt()
+        distance = frechet_distance(made.mean, made.cov, real.mean, real.cov)
+        return {"frechet": distance, "ratio": float(ratio)}
+
+    def score_by(
+        self, flow: cf.Flow, solvers: Mapping[str, dict[str, Any]], picture: Path
+    ) -> dict[str, float]:
+        """Return distance and spread for each solver; draw images of the last."""
+        found = {}
+        for name, options in solvers.items():
+            points = flow.trajectory(self.noise, (0.0, 1.0), **options).end
+            scores = self.score_points(points)
+            found |= {f"{key} {name}": value for key, value in scores.items()}
+        shown = self.images.space.encoder.decode(points[:N_SHOWN].float())
+        write_png(shown, picture, overwrite=True)
+        return found
+
+    def score_flow(self, flow: cf.Flow, picture: Path) -> dict[str, float]:
+        """Return all scores of a flow of velocities, or of average velocities."""
+        if flow.is_mean_flow:
+            return self.score_by(flow, dict(reversed(AVERAGE.items())), picture)
+        times = torch.linspace(0, 1, 21)
+        path = flow.trajectory(self.noise, times.tolist(), solver="midpoint", n_steps=1).x
+        solvers = EULER if self.quick else {**EULER, **MANY, **DOPRI5}
+        scores = self.score_by(flow, solvers, picture)
+        scores["frechet midpoint 40"] = self.score_points(path[-1])["frechet"]
+        return {**scores, "npe": normalized_path_energy(path, times)}
+
+    def score_denoiser(self, flow: cf.Flow, coupling: Coupling, picture: Path) -> dict[str, float]:
+        """Return scores by solver, those from noisy images of each level, and the error there.
+
+        Images of a lower level have the law that the net was trained on, so that what a net does
+        wrong above that level has no part in their distance.
+        """
+        solvers = {**HEUN, **DOPRI5} if self.quick else {**HEUN, **EVEN, **DOPRI5}
+        found = self.score_by(flow, solvers, picture)
+        pairs = coupling.sample(1024, torch_generator(NOISE))
+        linear = linear_denoiser(flow, coupling)
+        for level in LEVELS:
+            t = torch.full((len(pairs),), 1 / (1 + level))
+            x = (1 - t[:, None]) * pairs.x0 + t[:, None] * pairs.x1
+            with torch.no_grad():
+                denoised = x + (1 - t[:, None]) * flow.velocity(t, x)
+            found[f"error {level:g}"] = float((denoised - pairs.x1).square().mean())
+            found[f"linear {level:g}"] = linear.error(level)
+        if self.quick:
+            return found
+        made = heun(flow.velocity, self.noise, n_steps=18, sigma_max=LOWER_TOP).end
+        scores = self.score_points(made)
+        found |= {f"{key} heun 35 from {LOWER_TOP:g}": value for key, value in scores.items()}
+        pairs = pairs[:N_IMAGES]
+        for level in STARTS:
+            made = heun(flow.velocity, pairs.x1 / level + pairs.x0, sigma_max=level).end
+            found[f"from {level:g}"] = self.score_points(made)["frechet"]
+        return found
 
 
-EULER = {f"euler {n}": {"solver": "euler", "n_steps": n} for n in (2, 4, 8, 16, 64)}
-DOPRI5 = {"dopri5": {"solver": "dopri5", "tolerance": 1e-4}}
-
-
-def score_tuned(flow: cf.Flow) -> dict[str, float]:
-    """Return all scores of a flow of the first table."""
-    times = torch.linspace(0, 1, 21)
-    path = flow.trajectory(noise_of(flow), times.tolist(), solver="midpoint", n_steps=1).x
-    return {**score_by(flow, {**EULER, **DOPRI5}), "npe": normalized_path_energy(path, times)}
+#: Measures the flow of a row, and draws a picture of its images.
+Row = Callable[[Path], dict[str, float]]
 
 
 def continue_plainly(
@@ -124,12 +318,12 @@ def continue_plainly(
     return replace(prior, nets=trainer.run())
 
 
-def tune(prior: cf.Flow, images: TrainingImages, seed: int, name: str) -> cf.Flow:
+def tune(bench: Bench, prior: cf.Flow, seed: int, name: str) -> cf.Flow:
     """Fine-tune a flow by OAT-FM; nothing stops it."""
     changes, faster, longer = TUNINGS[name]
     changes = {"oat_tolerance": 100.0, **changes}
     method, recipe = resolve_fine_tuning(prior, "oat-fm", None, changes, {})
-    return fit(images, method, scaled(recipe, faster, longer), prior, seed)
+    return bench.fit(method, scaled(recipe, faster, longer), seed, prior)
 
 
 def scaled(recipe: Recipe, faster: float, longer: int) -> Recipe:
@@ -138,102 +332,114 @@ def scaled(recipe: Recipe, faster: float, longer: int) -> Recipe:
     return recipe_of(recipe, learning_rate=recipe.learning_rate * faster, **numbers)
 
 
-def fit(
-    images: TrainingImages, method: cf.Method, recipe: Recipe, prior: cf.Flow | None, seed: int
-) -> cf.Flow:
-    """Fit a flow to the images."""
-    quiet: dict[str, Any] = {"checkpoint": None, "pictures": None, "progress": False}
-    return images.fit(method, recipe, prior, rng=seed, device="cpu", **quiet)
-
-
-def training_images() -> TrainingImages:
-    """Return the digits as points, without changes."""
-    space = cf.images.space.space_for(digits(), None, None, conditional=False, low_res=None)
-    return TrainingImages(space, digits(), None, flips=False)
-
-
-def measure_oat(seed: int) -> dict[str, Callable[[], dict[str, float]]]:
-    """Return what to measure of the first table, by name."""
-    images = training_images()
-    ends = images.marginals.populations
-    plain = partial(cf.method, sigma=0.0)
+def rows_of_oat(bench: Bench, seed: int) -> dict[str, Row]:
+    """Return the rows of I-CFM and of what continues it."""
+    ends = bench.images.marginals.populations
 
     @cache
     def prior() -> cf.Flow:
-        return fit(images, plain("i-cfm"), small("digits"), None, seed)
+        return bench.fit(cf.method("i-cfm", sigma=0.0), bench.recipe("digits"), seed)
+
+    def continued(coupling: type[Coupling], *scales: int) -> cf.Flow:
+        return continue_plainly(prior(), coupling(*ends), seed, *scales)
 
     flows: dict[str, Callable[[], cf.Flow]] = {
         "I-CFM": prior,
-        "I-CFM, continued": lambda: continue_plainly(prior(), IndependentCoupling(*ends), seed),
-        "I-CFM, continued, rate x 10, steps x 4": lambda: continue_plainly(
-            prior(), IndependentCoupling(*ends), seed, 10, 4
-        ),
-        "OT-CFM, continued": lambda: continue_plainly(prior(), MinibatchCoupling(*ends), seed),
-        **{name: partial(lambda n: tune(prior(), images, seed, n), name) for name in TUNINGS},
+        "I-CFM, continued": partial(continued, IndependentCoupling),
+        "I-CFM, continued, rate x 10, steps x 4": partial(continued, IndependentCoupling, 10, 4),
+        "OT-CFM, continued": partial(continued, MinibatchCoupling),
+        **{name: partial(lambda n: tune(bench, prior(), seed, n), name) for name in TUNINGS},
     }
-    return {name: partial(lambda make: score_tuned(make()), make) for name, make in flows.items()}
+    return {name: partial(_make_and_score, bench, make) for name, make in flows.items()}
 
 
-def score_denoised(flow: cf.Flow, coupling: Coupling) -> dict[str, float]:
-    """Return scores by solver, from lower noise levels, and the error at each noise level."""
-    steps = {f"heun {2 * n - 1}": {"solver": "edm-heun", "n_steps": n} for n in (8, 18)}
-    euler = {f"euler {n}": {"solver": "euler", "n_steps": n} for n in (15, 35)}
-    found = score_by(flow, {**steps, **euler, **DOPRI5})
-    made = heun(flow.velocity, noise_of(flow), n_steps=18, sigma_max=_TOP).end
-    found |= {f"{key} heun 35 from 20": value for key, value in score_points(flow, made).items()}
-    pairs = coupling.sample(1024, torch_generator(NOISE))
-    for level in LEVELS:
-        t = torch.full((len(pairs),), 1 / (1 + level))
-        x = (1 - t[:, None]) * pairs.x0 + t[:, None] * pairs.x1
-        with torch.no_grad():
-            denoised = x + (1 - t[:, None]) * flow.velocity(t, x)
-        found[f"error {level:g}"] = float((denoised - pairs.x1).square().mean())
-    return found
+def _make_and_score(bench: Bench, make: Callable[[], cf.Flow], picture: Path) -> dict[str, float]:
+    return bench.score_flow(make(), picture)
 
 
-def measure_aot(seed: int) -> dict[str, Callable[[], dict[str, float]]]:
-    """Return what to measure of the second table, by name."""
-    images = training_images()
-    ends = images.marginals.populations
-    couplings = {
-        "aot": MinibatchCoupling(*ends, batch_size=512, cost=euclidean),
-        "edm": IndependentCoupling(*ends),
+def rows_of_methods(bench: Bench, seed: int) -> dict[str, Row]:
+    """Return the rows of methods from scratch."""
+
+    def make(method: str, changes: dict[str, Any]) -> cf.Flow:
+        return bench.fit(cf.method(method, sigma=0.0, **changes), bench.recipe("digits"), seed)
+
+    return {
+        name: partial(_make_and_score, bench, partial(make, *which))
+        for name, which in METHODS.items()
     }
 
-    def one(method: str, law: str) -> dict[str, float]:
-        chosen = cf.method(method, **LAWS[law])
-        flow = fit(images, chosen, small("aot-digits"), None, seed)
-        return score_denoised(flow, couplings[method])
 
-    return {f"{name}{law}": partial(one, name, law) for law in LAWS for name in couplings}
+def rows_of_aot(bench: Bench, seed: int) -> dict[str, Row]:
+    """Return the rows of EDM and AOT."""
+    ends = bench.images.marginals.populations
+
+    def measure(row: Denoising, picture: Path) -> dict[str, float]:
+        recipe = bench.recipe("aot-digits", n_steps=row.n_steps)
+        coupling = (
+            IndependentCoupling(*ends)
+            if row.method == "edm"
+            else MinibatchCoupling(*ends, batch_size=recipe.coupling_batch_size, cost=euclidean)
+        )
+        method = cf.method(row.method, **row.law)
+        flow = bench.fit(method, recipe_of(recipe, n_steps=1) if row.linear else recipe, seed)
+        if row.linear:
+            flow = replace(flow, nets=train_linear(flow, coupling, recipe, seed))
+        return bench.score_denoiser(flow, coupling, picture)
+
+    return {name: partial(measure, row) for name, row in DENOISERS.items()}
 
 
-def main(folder: str, table: str, *seeds: str) -> None:
+def train_linear(flow: cf.Flow, coupling: Coupling, recipe: Recipe, seed: int) -> Fields:
+    """Train a `LinearDenoiser` from the weights of a flow that is hardly trained."""
+    nets = Fields({"velocity": linear_denoiser(flow, coupling)})
+    loss = LinearEDM(StraightPath(0.0))
+    return Trainer(nets, coupling, loss, recipe, torch_generator(seed)).run()
+
+
+TABLES = {"oat": rows_of_oat, "methods": rows_of_methods, "aot": rows_of_aot}
+
+
+def main() -> None:
     """Measure everything and print the tables."""
-    target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
-    measure = {"oat": measure_oat, "aot": measure_aot}[table]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("table", choices=TABLES)
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--images", type=int)
+    parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
+    parser.add_argument("--quick", action="store_true", help="leave out the slowest solvers")
+    parser.add_argument("--rows", nargs="+", help="names of rows; all by default")
+    asked = parser.parse_args()
+    data = cf.images.read(asked.data, split="train", size=asked.size)[: asked.images]
+    bench, label = Bench(data, asked.quick), Path(asked.data).name
+    asked.folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, list[dict[str, float]]] = {}
-    for seed in [int(seed) for seed in seeds] or SEEDS:
-        for name, scores in measure(seed).items():
-            key = f"{table}-{seed}-{name.replace(' ', '_').replace('/', '_')}"
-            found.setdefault(name, []).append(kept(target, key, scores))
+    for seed in asked.seeds:
+        for name, row in TABLES[asked.table](bench, seed).items():
+            if asked.rows and name not in asked.rows:
+                continue
+            key = f"{label}-{asked.table}-{seed}-{name.replace(' ', '_').replace('/', '_')}"
+            measure = partial(row, asked.folder / f"{key}.png")
+            found.setdefault(name, []).append(kept(asked.folder, key, measure))
             print(key, flush=True, file=sys.stderr)
-    for kind in dict.fromkeys(key.split()[0] for key in next(iter(found.values()))[0]):
-        print_table(kind, found)
+    columns = dict.fromkeys(key for runs in found.values() for key in runs[0])
+    for kind in dict.fromkeys(column.split()[0] for column in columns):
+        print_table(kind, [each for each in columns if each.split()[0] == kind], found)
 
 
-def print_table(kind: str, found: dict[str, list[dict[str, float]]]) -> None:
+def print_table(kind: str, columns: list[str], found: dict[str, list[dict[str, float]]]) -> None:
     """Print the columns of one kind: the mean over seeds, and their range."""
-    names = [name for name in next(iter(found.values()))[0] if name.split()[0] == kind]
-    print(f"| {kind} | " + " | ".join(name.removeprefix(f"{kind} ") for name in names) + " |")
-    print("|---" * (len(names) + 1) + "|")
+    print(f"| {kind} | " + " | ".join(each.removeprefix(f"{kind} ") for each in columns) + " |")
+    print("|---" * (len(columns) + 1) + "|")
     for name, runs in found.items():
-        cells = [np.array([run[each] for run in runs]) for each in names]
-        text = [f"{c.mean():.3f} ({c.min():.3f} to {c.max():.3f})" for c in cells]
+        values = [np.array([run[each] for run in runs if each in run]) for each in columns]
+        text = [
+            f"{v.mean():.3f} ({v.min():.3f} to {v.max():.3f})" if len(v) else "" for v in values
+        ]
         print(f"| {name} | " + " | ".join(text) + " |")
     print()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
