@@ -62,6 +62,19 @@ def test_a_page_cites_the_paper_that_the_code_names(name, bibliography):
     assert f"eprint = {{{number}}}" in cited
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_files_that_a_page_names_exist(name):
+    text = (PAGES / f"{name}.md").read_text(encoding="utf-8")
+    files = set(re.findall(r"`(\w+/\w+\.py)`", text))
+    root = DOCS.parent
+    assert files
+    assert {
+        file
+        for file in files
+        if not any((root / each / file).is_file() for each in ("cellflow", "tests", "."))
+    } == set()
+
+
 def test_every_citation_has_an_entry_and_every_entry_is_cited(bibliography):
     pages = [page for page in DOCS.rglob("*.md") if "generated" not in page.parts]
     cited = set().union(*map(citations, pages))
