@@ -17,7 +17,7 @@ PROLIFERATION = [f"gene_{k}" for k in range(1, 6)]
 @pytest.fixture(scope="module")
 def analysed(quick):
     """A course after every verb that writes to cells, and the columns that these wrote."""
-    adata = cf.datasets.simulate_course(n_cells=240, n_genes=40, times=[0, 2, 4], rng=0)
+    adata = cf.datasets.simulate_course(n_cells=180, n_genes=30, times=[0, 2, 4], rng=0)
     for key in list(adata.obsm):
         del adata.obsm[key]
     adata.obs = adata.obs[["time", "state"]].copy()
@@ -59,6 +59,7 @@ def test_scanpy_draws_every_column(analysed):
     assert set(columns) <= titles
 
 
+@pytest.mark.slow
 def test_scanpy_ranks_genes_by_the_fate_of_a_cell(analysed):
     adata, _ = analysed
     cells = adata.copy()
