@@ -8,7 +8,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-slow lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills signals \
-	mutants tutorials licences audit benchmark methods toys fates peers semidiscrete sctimebench performance gpu gpu-rehearsal \
+	mutants tutorials gallery licences audit benchmark methods toys fates peers semidiscrete sctimebench performance gpu gpu-rehearsal \
 	gpu-pack clean
 
 demo: $(VENV)/.base
@@ -70,6 +70,10 @@ fuzz: $(VENV)/.dev
 # some. clones.ipynb needs CELLFLOW_DATA and is run when it is named.
 tutorials: $(VENV)/.docs
 	$(BIN)/python scripts/run_notebooks.py $(NOTEBOOK)
+
+# docs/gallery.md and its figures, in four minutes.
+gallery: $(VENV)/.base
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/draw_gallery.py
 
 kills: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/kill_fits.py --kills 50

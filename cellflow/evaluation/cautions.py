@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
-from cellflow._checks import format_list, format_number
+from cellflow._checks import format_list
 from cellflow._log import log_info
 from cellflow.evaluation.comparison import average_folds, label_folds
 from cellflow.flow import Flow
-from cellflow.io import TimeNames, name_time_point
+from cellflow.io import TimeNames, format_time, name_time_point
 from cellflow.io.obs_summary import spells_times
 from cellflow.representation import Representation, from_context, settings_of
 from cellflow.training import TransitionConflict
@@ -214,10 +214,14 @@ def _direction(x: np.ndarray, is_other: np.ndarray) -> np.ndarray:
     return direction
 
 
-def describe_known(times: Iterable[float], shares: Iterable[float]) -> str:
-    """Describe how much of the fates is known at each start time, as `4% at 2, 93% at 4`."""
+def describe_known(times: Iterable[float], shares: Iterable[float], unit: str = "") -> str:
+    """Describe how much of the fates is known at each start time, as `4% at day 2, 93% at day 4`.
+
+    `unit` is that of the times; empty if it is not known.
+    """
     return format_list(
-        f"{share:.0%} at {format_number(time)}" for time, share in zip(times, shares, strict=True)
+        f"{share:.0%} at {format_time(time, unit)}"
+        for time, share in zip(times, shares, strict=True)
     )
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from cellflow._checks import check_columns, format_list
 from cellflow._errors import InputError
-from cellflow.pl._canvas import INK, PALE, PREDICTED, finish
+from cellflow.pl._canvas import INK, PALE, PREDICTED, WIDEST, finish
 
 #: Colour of a method by its role.
 _COLOURS = {"model": PREDICTED, "external": "#2b6cb0", "baseline": "#8d929c"}
@@ -85,7 +85,7 @@ def _panels(lines: list[int]) -> list[Axes]:
     _, axes = plt.subplots(
         len(rows),
         columns,
-        figsize=(0.6 + 4.2 * columns, sum(heights) + 0.35),
+        figsize=(min(0.6 + 4.2 * columns, WIDEST), sum(heights) + 0.35),
         height_ratios=heights,
         squeeze=False,
         layout="constrained",

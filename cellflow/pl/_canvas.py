@@ -38,6 +38,10 @@ _TIMES = "viridis"
 #: Letters of the smallest size per inch, and height of a line of them in inches.
 _LETTERS, _LINE = 17, 0.16
 
+#: Width in inches of the widest figure. Letters of the smallest size are 5 points high when it is
+#: printed 180 mm wide, the width of a page of a journal.
+WIDEST = 9.5
+
 #: Panels in a row.
 PANELS_ACROSS = 3
 
@@ -49,7 +53,7 @@ def canvas(ax: Axes | None, size: tuple[float, float] = (6.0, 4.6)) -> Axes:
     """Return the given axes, or new ones on a new figure."""
     if ax is not None:
         return ax
-    return plt.subplots(figsize=size, layout="constrained")[1]
+    return plt.subplots(figsize=(min(size[0], WIDEST), size[1]), layout="constrained")[1]
 
 
 def make_panels(
@@ -76,7 +80,7 @@ def make_panels(
     if ax is None:
         across = min(PANELS_ACROSS, count)
         down = -(-count // across)
-        whole = (size[0] * across + 0.8, size[1] * down)
+        whole = (min(size[0] * across + 0.8, WIDEST), size[1] * down)
         made = plt.subplots(down, across, figsize=whole, layout="constrained", squeeze=False)[1]
         for spare in made.ravel()[count:]:
             spare.set_axis_off()

@@ -14,7 +14,8 @@ from matplotlib.colors import Normalize, to_hex
 
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
-from cellflow.io import SAFE, name_group, names_of_groups
+from cellflow._keys import TIME, TIME_POINTS, read_record
+from cellflow.io import SAFE, name_group, names_of_groups, plural_unit
 from cellflow.pl._canvas import LETTERS_OF_LEGEND, PALE, dot_size, scatter, wrap_name
 from cellflow.pl._cell_values import values_of
 from cellflow.pl._stored_colours import stored_colours
@@ -52,10 +53,13 @@ def scatter_cells(
     points: np.ndarray,
     color: str | None,
     gene_symbols: str | None = None,
+    *,
+    label: str | None = None,
 ) -> None:
     """Draw cells at `points`, shape (n, 2), coloured by an `obs` column or gene, with its legend.
 
-    Cells without a value are pale.
+    Cells without a value are pale. `label` names the numbers of the colour bar; None uses the name
+    of the column or gene, with the unit of times and the scale of expression.
     """
     size = dot_size(len(points))
     if color is None:
@@ -69,14 +73,14 @@ def scatter_cells(
     if column.empty:
         raise InputError(f"obs[{color!r}] has no value for any cell")
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
-        _draw_numbers(ax, points, column, size)
+        _draw_numbers(ax, points, column, size, label or _label_numbers(adata, color, column))
         return
     colours = category_colours(adata, color)
     groups = np.array([name_group(value) for value in column], dtype=object)
     names = [name for name in colours if (groups == name).any()]
     for name in names:
-        label = wrap_name(name, LETTERS_OF_LEGEND)
-        scatter(ax, points[groups == name], s=size, color=colours[name], alpha=0.7, label=label)
+        shown = wrap_name(name, LETTERS_OF_LEGEND)
+        scatter(ax, points[groups == name], s=size, color=colours[name], alpha=0.7, label=shown)
     ax.legend(
         title=color,
         frameon=False,
@@ -88,12 +92,21 @@ def scatter_cells(
     )
 
 
-def _draw_numbers(ax: Axes, points: np.ndarray, column: pd.Series, size: float) -> None:
+def _label_numbers(adata: AnnData, color: str, column: pd.Series) -> str:
+    """Return the name of a column of times with its unit, or of a gene with its scale."""
+    if color not in adata.obs:
+        return f"{column.name}, logarithm of expression"
+    entry = read_record(adata.uns, TIME_POINTS) or {}
+    unit = plural_unit(str(entry.get("unit", "")))
+    return f"time ({unit})" if unit and color in (TIME, entry.get("time_key")) else color
+
+
+def _draw_numbers(ax: Axes, points: np.ndarray, column: pd.Series, size: float, label: str) -> None:
     values = column.to_numpy(dtype=np.float64)
     # Outliers would compress the colours of all other cells.
     low, high = np.percentile(values, (1, 99))
     scale = ScalarMappable(Normalize(low, high), cmap="viridis")
     scatter(ax, points, s=size, c=scale.to_rgba(values), alpha=0.7)
     bar = ax.figure.colorbar(scale, ax=ax, shrink=0.8, pad=0.02, extend="both")
-    bar.set_label(str(column.name))
+    bar.set_label(label)
     bar.outline.set_visible(False)

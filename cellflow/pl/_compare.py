@@ -107,11 +107,21 @@ def compare(
         panel.set_xlabel(f"time ({unit})" if unit else "time")
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel(
-        "difference of means" if of_means else _LABELS[str(comparison["statistic"].iloc[0])]
+        _label_differences(comparison)
+        if of_means
+        else _LABELS[str(comparison["statistic"].iloc[0])]
     )
     add_legend_outside(panels[min(PANELS_ACROSS, len(panels)) - 1], "")
     finish(panels[0], show=show)
     return panels
+
+
+def _label_differences(comparison: pd.DataFrame) -> str:
+    """Return the quantity of differences: fates and groups are several, rates are one column."""
+    if comparison["group"].nunique() > 1:
+        return "difference of shares or probabilities"
+    unit = str(comparison["unit"].iloc[0]) if "unit" in comparison else "unit of time"
+    return f"difference of mean rates\n(per {unit})"
 
 
 def _draw_distances(ax: Axes, part: pd.DataFrame, colour: str) -> None:

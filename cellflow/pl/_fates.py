@@ -23,7 +23,7 @@ from cellflow.pl._colours import group_colours
 from cellflow.pl._plane import embedding
 
 #: Panels per row, and their width and height in inches.
-_ABREAST, _SIZE = 4, (2.35, 2.2)
+_ABREAST, _SIZE = 4, (2.15, 2.2)
 
 #: Letters in a line of the title of a panel.
 _LETTERS = 24
@@ -122,7 +122,7 @@ def _describe_certainty(entry: Mapping[str, Any]) -> str:
     """Return the share of the fates that is known at each start time, or that it is not known."""
     if entry.get("certain_by_construction"):
         return "nearly certain by construction, also where nothing can be known"
-    known = describe_known(entry.get("start_times", ()), entry.get("known", ()))
+    known = describe_known(entry.get("start_times", ()), entry.get("known", ()), str(entry["unit"]))
     return f"known of them: {known}" if known else ""
 
 

@@ -94,7 +94,7 @@ def holdout(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | None =
     ax.set_xlim(-0.6, len(folds) - 0.4)
     ax.set_ylim(bottom=0)
     ax.set_xlabel("held out" if "condition" in scores else "held-out time")
-    ax.set_ylabel("W1 to the measured cells (lower is better)")
+    ax.set_ylabel("W1 to the measured cells, lower is better\n(units of the representation)")
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", color="#eceef2", zorder=0)
     ax.set_axisbelow(True)

@@ -56,6 +56,6 @@ def landscape(
     axes = canvas(ax)
     # Cells of high potential are few; drawn last they would hide the others.
     order = adata.obs[key].to_numpy().argsort(kind="stable")[::-1]
-    scatter_cells(axes, adata[order], cells[order], key)
+    scatter_cells(axes, adata[order], cells[order], key, label="potential (nats)")
     frame(axes, label, components)
     return finish(axes, show=show)

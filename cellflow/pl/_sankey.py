@@ -14,9 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
-from cellflow._checks import check_columns, format_number
+from cellflow._checks import check_columns
 from cellflow._errors import InputError
-from cellflow.pl._canvas import INK, canvas, finish, wrap_name
+from cellflow._keys import TIME_POINTS, read_record
+from cellflow.io import format_time
+from cellflow.pl._canvas import INK, WIDEST, canvas, finish, wrap_name
 from cellflow.pl._colours import group_colours
 
 _NEEDED = ("groups", "source_time", "target_time", "source", "target", "mass")
@@ -90,11 +92,16 @@ def sankey(
     table = table[table["source_time"].map(following) == table["target_time"]]
     order = {name: k for k, name in enumerate(colours)}
     columns = [_column(table, time, order) for time in times]
-    margins = [max(_letters(columns[k]) / _LETTERS + 0.15, 0.42) for k in (0, -1)]
-    ax = canvas(ax, (_APART * (len(times) - 1 + sum(margins)), 4.4))
+    # Of many times the columns are closer, and names have more lines.
+    closer = min(1.0, WIDEST / (_APART * (len(times) + 0.5)))
+    letters, line = _LETTERS * closer, max(8, int(_LINE_OF_NAME * closer))
+    margins = [max(_letters(columns[k], line) / letters + 0.15, 0.42) for k in (0, -1)]
+    ax = canvas(ax, (closer * _APART * (len(times) - 1 + sum(margins)), 4.4))
+    unit = str((read_record(adata.uns, TIME_POINTS) or {}).get("unit", ""))
     for k, (time, nodes) in enumerate(zip(times, columns, strict=True)):
-        _draw_nodes(ax, k, nodes, colours, last=k == len(times) - 1)
-        ax.text(k, 0.03, format_number(time), ha="center", va="bottom", fontsize="small", color=INK)
+        _draw_nodes(ax, k, nodes, colours, last=k == len(times) - 1, line=line)
+        when = format_time(time, unit)
+        ax.text(k, 0.03, when, ha="center", va="bottom", fontsize="small", color=INK)
     bottom = min(node.top - node.height for nodes in columns for node in nodes.values())
     for k, time in enumerate(times[:-1]):
         bands = table[table["source_time"] == time]
@@ -113,9 +120,9 @@ def sankey(
     return finish(ax, show=show)
 
 
-def _letters(names: Iterable[str]) -> int:
-    """Return the letters of the longest line of names."""
-    return max(len(line) for name in names for line in wrap_name(name, _LINE_OF_NAME).split("\n"))
+def _letters(names: Iterable[str], width: int) -> int:
+    """Return the letters of the longest line of names that are broken at a width."""
+    return max(len(line) for name in names for line in wrap_name(name, width).split("\n"))
 
 
 def _column(table: pd.DataFrame, time: float, order: Mapping[str, int]) -> dict[str, _Node]:
@@ -131,7 +138,13 @@ def _column(table: pd.DataFrame, time: float, order: Mapping[str, int]) -> dict[
 
 
 def _draw_nodes(
-    ax: Axes, k: int, nodes: dict[str, _Node], colours: Mapping[str, str], *, last: bool
+    ax: Axes,
+    k: int,
+    nodes: dict[str, _Node],
+    colours: Mapping[str, str],
+    *,
+    last: bool,
+    line: int,
 ) -> None:
     inside, side, lowest = k > 0 and not last, -1 if k == 0 else 1, np.inf
     for name, node in nodes.items():
@@ -149,7 +162,7 @@ def _draw_nodes(
         if inside and node.height < _NAMED:
             continue
         # Names of thin groups would lie on each other.
-        label = wrap_name(name, _LINE_OF_NAME)
+        label = wrap_name(name, line)
         half = _LINE * (1 + label.count("\n")) / 2
         middle = min(bottom + node.height / 2, lowest - half)
         lowest = middle - half

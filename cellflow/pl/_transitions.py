@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 
 from cellflow._checks import check_columns, format_list, format_number
 from cellflow._errors import InputError
+from cellflow._keys import TIME_POINTS, read_record
+from cellflow.io import name_time
 from cellflow.pl._canvas import INK, canvas, finish, wrap_name
 from cellflow.pl._colours import group_colours
 
@@ -86,8 +88,9 @@ def transitions(
                 colour = "white" if value > _DARK else INK
                 ax.text(place, row, f"{value:.2f}", ha="center", va="center", fontsize="x-small",
                         color=colour)  # fmt: skip
-    ax.set_ylabel(f"from, at time {format_number(start)}")
-    ax.set_xlabel(f"to, at time {format_number(stop)}")
+    unit = str((read_record(adata.uns, TIME_POINTS) or {}).get("unit", ""))
+    ax.set_ylabel(f"from, at {name_time(start, unit)}")
+    ax.set_xlabel(f"to, at {name_time(stop, unit)}")
     what = "Ancestors: columns sum to one" if backward else "Descendants: rows sum to one"
     ax.set_title(what, fontsize="medium", loc="left")
     bar = ax.figure.colorbar(picture, ax=ax, shrink=0.8, pad=0.02)

@@ -229,7 +229,7 @@ def _describe_certainty(entry: Mapping[str, Any]) -> str:
             f"Probabilities by {entry['by']} are those of simulated paths, and were not found to "
             "be calibrated."
         )
-    known = describe_known(entry["start_times"], entry["known"])
+    known = describe_known(entry["start_times"], entry["known"], str(entry["unit"]))
     return f"Known of the fates (0%: all cells of a time have the same): {known}"
 
 

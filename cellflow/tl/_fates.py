@@ -174,7 +174,7 @@ def fates(
     starts, known = _measure_known(course, probabilities, ends) if by == "bridge" else (None, None)
     _report_limits(labels, ends, probabilities[selected], by=by, certain=certain)
     if starts is not None and known is not None and len(known):
-        shares = describe_known(starts, known)
+        shares = describe_known(starts, known, course.time_points.unit)
         log_info(f"known of the fates (0%: all cells have the same): {shares}")
     points = points_of(adata, course.representation)
     predicted = np.where((ends.codes < 0)[:, None], probabilities, np.nan)

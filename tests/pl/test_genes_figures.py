@@ -50,7 +50,8 @@ def test_cells_are_coloured_by_a_gene_of_a_symbol(arrows, rng):
         scaled = np.clip((expected[:, column] - low) / (high - low), 0, 1)
         np.testing.assert_allclose(colours, mpl.colormaps["viridis"](scaled)[:, :3], atol=0.01)
         label = ax.figure.axes[-1].get_ylabel()
-        assert label == {"HES1": "HES1"}.get(color, f"TWICE_{color}")
+        name = {"HES1": "HES1"}.get(color, f"TWICE_{color}")
+        assert label == f"{name}, logarithm of expression"
     few = cells[:, :2].copy()
     few.raw = cells
     ax = cf.pl.velocity_quiver(few, basis="pca", color="HES1", show=False)
