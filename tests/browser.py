@@ -16,7 +16,7 @@ import time
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 #: Seconds to wait for a page or an answer.
-PATIENCE = 60
+PATIENCE = 120
 
 
 def find_browser():

@@ -1,10 +1,14 @@
 """Work that takes long shows progress on stderr."""
 
+import io
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 import cellflow as cf
-from cellflow._log import progress_bar
+from cellflow._log import log_info, progress_bar
 from cellflow.representation import chunks
 
 
@@ -50,3 +54,54 @@ def test_bars_inside_another_one_wait_less(monkeypatch):
             assert inside.delay == 0.5
     with progress_bar(1, "after", "part") as after:
         assert after.delay == alone.delay == 100
+
+
+def screen_of(text):
+    """The lines of a terminal after some text: what follows a carriage return replaces a line."""
+    lines = []
+    for line in text.split("\n"):
+        shown = ""
+        for part in line.split("\r"):
+            shown = part + shown[len(part) :]
+        lines.append(shown.rstrip())
+    return lines
+
+
+def test_lines_of_the_log_do_not_mix_with_a_bar(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress_bar(4, "work", "part", at_once=True) as bar:
+        bar.update(2)
+        log_info("a line of the log that is short")
+        *above, last = screen_of(stream.getvalue())
+        assert above == ["a line of the log that is short"]
+        assert last.startswith("work:")
+    assert screen_of(stream.getvalue()) == ["a line of the log that is short", ""]
+
+
+def test_a_bar_that_waits_is_not_drawn_by_a_line_of_the_log(monkeypatch):
+    monkeypatch.setattr("cellflow._log._DELAY", 100.0)
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress_bar(4, "work", "part") as bar:
+        bar.update(2)
+        log_info("a line")
+    assert stream.getvalue() == "a line\n"
+
+
+def test_notebooks_without_ipywidgets_are_not_asked_to_install_them():
+    """A kernel is recognised by its modules; its warning would come before the first bar."""
+    code = """
+import sys, types
+sys.modules["ipywidgets"] = None
+shell = types.ModuleType("IPython")
+shell.get_ipython = lambda: types.SimpleNamespace()
+sys.modules["IPython"] = shell
+sys.modules["ipykernel.zmqshell"] = types.ModuleType("ipykernel.zmqshell")
+from cellflow._log import progress_bar
+with progress_bar(1, "work", "part", at_once=True) as bar:
+    bar.update()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "work:" in done.stderr
+    assert "ipywidgets" not in done.stderr

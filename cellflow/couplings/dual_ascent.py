@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from cellflow._batch import FiniteMarginal, Marginal
 from cellflow._checks import check_positive
 from cellflow._errors import CellflowWarning, InputError
+from cellflow._log import progress_bar
 from cellflow._random import draw_seed, draw_weighted, torch_generator
 from cellflow._typing import Rows
 from cellflow.couplings.atoms import Atoms, Features, iter_chunks, n_points, sample_chunks
@@ -134,7 +134,7 @@ def fit_potentials(
     chi_squared = _make_check(source, len(potentials.g), threshold, generator)
     ascent = DualAscent(potentials, spread, batch_size, learning_rate)
     reached = chi_squared(potentials)
-    with tqdm(total=max_steps, disable=not progress, desc="potentials", unit="step") as bar:
+    with progress_bar(max_steps, "potentials", "step", shown=progress, at_once=True) as bar:
         while not reached <= threshold and ascent.n_steps < max_steps:
             ascent.step(source.sample(batch_size, generator).cost_features)
             bar.update()

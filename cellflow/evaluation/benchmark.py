@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm.auto import tqdm
 
 from cellflow._checks import check_positive
 from cellflow._errors import InputError
 from cellflow._files import temporary_folder
-from cellflow._log import log_info
+from cellflow._log import log_info, progress_bar
 from cellflow._random import resolve_seed
 from cellflow.evaluation.benchmark_plan import BenchmarkPlan, DataSet
 from cellflow.evaluation.external import check_installed
@@ -147,7 +146,7 @@ def _find_results(
     phases = [[run for run in runs if run.id not in found] for runs in (baselines, fits)]
     total = sum(map(len, phases))
     with (
-        tqdm(total=total, disable=not progress, desc="benchmark", unit="fit") as bar,
+        progress_bar(total, "benchmark", "fit", shown=progress, at_once=True) as bar,
         open_workers(runner, jobs) as compute,
     ):
         for runs in phases:

@@ -19,8 +19,9 @@ from cellflow._log import progress_bar
 from cellflow._tensors import add_prefix, select_prefix
 from cellflow._typing import Condition, Points, Rows, VelocityField
 from cellflow.flow.accuracy import rate_by_error
+from cellflow.flow.description import FlowDescription, describe_flow
 from cellflow.flow.reach import lengths_outside, move_within_reach
-from cellflow.flow.record import FitRecord, Inputs, describe_flow, describe_misfit
+from cellflow.flow.record import FitRecord, Inputs, describe_misfit
 from cellflow.flow.storage import (
     Stored,
     check_sizes,
@@ -103,8 +104,21 @@ class Flow:
     context: Context = Context()
 
     def __repr__(self) -> str:
+        return self._describe().to_text()
+
+    def _repr_html_(self) -> str:
+        return self._describe().to_html()
+
+    def _describe(self) -> FlowDescription:
         return describe_flow(
-            self.nets, self.axis, self.method, self.recipe, self.record, self.fingerprint
+            self.nets,
+            self.axis,
+            self.method,
+            self.recipe,
+            self.inputs,
+            self.record,
+            self.history,
+            self.fingerprint,
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Inputs and record of a fit, which are stored with its flow, and its description at a prompt."""
+"""Inputs and record of a fit, which are stored with its flow."""
 
 from __future__ import annotations
 
@@ -6,13 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from torch import nn
-
-from cellflow._checks import format_number
-from cellflow.marginals import TimeAxis
-from cellflow.methods.method import Method
 from cellflow.methods.recipes import Recipe
-from cellflow.nets import Fields
 
 
 @dataclass(frozen=True)
@@ -33,6 +27,8 @@ class Inputs:
         Fingerprint of the flow fitted before, where one was used.
     from_noise
         Whether the flow starts at time 0 from standard normal noise and ends at time 1.
+    time_unit
+        Unit of the times, such as `hour` or `rank`; None if it is not known.
     """
 
     data: str | None = None
@@ -47,6 +43,7 @@ class Inputs:
     allowed_transitions: tuple[tuple[str, str, float], ...] = ()
     prior: str | None = None
     from_noise: bool = False
+    time_unit: str | None = None
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Inputs:
@@ -92,6 +89,9 @@ class FitRecord:
     relative_errors
         Mean squared error of each field on the path over that of a field of zeros, by role, as
         measured after the last step; empty for flows of an earlier cellflow.
+    n_points
+        Number of cells or images that the flow was fitted to; None for flows of an earlier
+        cellflow.
     """
 
     seed: int = 0
@@ -103,6 +103,7 @@ class FitRecord:
     cost: Mapping[str, Any] = field(default_factory=dict)
     fine_tuning: Mapping[str, Mapping[str, float]] | None = None
     relative_errors: Mapping[str, float] = field(default_factory=dict)
+    n_points: int | None = None
 
 
 #: Relative error above which a field is worse than zeros, and number of steps from which a fit is
@@ -126,25 +127,3 @@ def describe_misfit(record: FitRecord, recipe: Recipe) -> str | None:
         "; do not use the flow, but fit again with a lower learning_rate "
         f"(it was {recipe.learning_rate:g}), clip 1, or points of another scale"
     )
-
-
-def describe_flow(
-    nets: Fields, axis: TimeAxis, method: Method, recipe: Recipe, record: FitRecord, flow_id: str
-) -> str:
-    """Return a few lines on a flow, in the manner of AnnData."""
-    first, last = format_number(axis.times[0]), format_number(axis.times[-1])
-    times = f"{len(axis.times)} times from {first} to {last}"
-    covariates = f", {nets.condition_dim} covariates" if nets.condition_dim else ""
-    lines = {
-        "method": ", ".join(f"{part.kind} {part.name}" for part in method.parts),
-        "nets": f"{', '.join(nets.roles)}; {count_weights(nets):,} weights",
-        "fitted": f"{recipe.n_steps:,} steps, seed {record.seed}, device {record.device}",
-        "id": flow_id,
-    }
-    details = "".join(f"\n    {name}: {text}" for name, text in lines.items())
-    return f"Flow of {nets.dim} dimensions, {times} ({axis.kind} clock){covariates}{details}"
-
-
-def count_weights(net: nn.Module) -> int:
-    """Return the number of weights that are trained."""
-    return sum(weight.numel() for weight in net.parameters())

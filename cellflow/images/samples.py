@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
+from cellflow._log import progress_bar
 from cellflow._numpy_files import read_member, read_names
 from cellflow._typing import Condition, Paths, Points
 from cellflow.flow import Flow
@@ -120,16 +120,20 @@ def integrate_samples(
     frames, paths, nfe, effective = [], [], 0.0, 0.0
     rows_at_once = max(1, batch_size * flow.dim // starts.shape[1])
     batches = torch.split(torch.arange(len(starts)), rows_at_once)
-    for rows in tqdm(batches, disable=not progress, desc="sample", unit="batch"):
-        condition = space.condition(labels[rows]) if low is None else low[rows]
-        solution = integrate(condition, starts[rows], rows, labels[rows], times=times, **options)
-        path = solution.x.float().cpu()
-        frames.append([space.encoder.decode(x) for x in path])
-        if keep_paths:
-            paths.append(path)
-        nfe += solution.nfe * len(rows) / len(starts)
-        if isinstance(solution, WeightedSolution):
-            effective += solution.effective_size * len(rows) / len(starts)
+    with progress_bar(len(batches), "sample", "batch", shown=progress, at_once=True) as bar:
+        for rows in batches:
+            condition = space.condition(labels[rows]) if low is None else low[rows]
+            solution = integrate(
+                condition, starts[rows], rows, labels[rows], times=times, **options
+            )
+            path = solution.x.float().cpu()
+            frames.append([space.encoder.decode(x) for x in path])
+            if keep_paths:
+                paths.append(path)
+            nfe += solution.nfe * len(rows) / len(starts)
+            if isinstance(solution, WeightedSolution):
+                effective += solution.effective_size * len(rows) / len(starts)
+            bar.update()
     films = np.concatenate([np.stack(film) for film in frames], axis=1)
     return Samples(
         ImageSet(

@@ -10,8 +10,8 @@ from itertools import combinations
 from math import nan
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from cellflow._log import progress_bar
 from cellflow.metrics.cloud import Cloud
 from cellflow.metrics.distances import (
     Sides,
@@ -296,7 +296,7 @@ class _Solvers:
         workers = max(1, min(cores, int(_memory() / needed)))
         self.real = real
         self.pool = ThreadPoolExecutor(workers)
-        self.bar = tqdm(total=0, disable=not progress, desc="score", unit="plan")
+        self.bar = progress_bar(0, "score", "plan", shown=progress)
 
     def __enter__(self) -> _Solvers:
         return self

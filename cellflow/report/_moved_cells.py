@@ -44,8 +44,8 @@ class MovedCells:
     genes
         Decoded expression at every other time, shape (m, g, k'), float32; None without genes.
     gene_error
-        Largest mean error over genes of a straight line between these times, relative to the range
-        of each gene on the paths: 95th percentile of cells.
+        Largest error of straight lines between these times, relative to the range of a gene on the
+        paths, as the mean over genes: 95th percentile of the cells.
     """
 
     rows: np.ndarray
@@ -93,7 +93,7 @@ def time_grid(course: TimeCourse, n_steps: int) -> np.ndarray:
     """Return times of the paths: about `n_steps` intervals, an even number between time points."""
     low, high = course.flow.axis.times[0], course.flow.axis.times[-1]
     inside = [time for time in course.time_points.times if low < time < high]
-    stops = sorted({low, high, *course.flow.axis.times, *inside})
+    stops = [low, *inside, high]
     each = _STRIDE * max(1, round(n_steps / (len(stops) - 1) / _STRIDE))
     parts = [np.linspace(*ends, each + 1)[:-1] for ends in pairwise(stops)]
     return np.append(np.concatenate(parts), high)
@@ -122,41 +122,37 @@ def move_cells(
     """
     simulator, n = Simulator.make(course.flow, None, seed), len(times)
     starts = np.searchsorted(times, course.elapsed[rows])
-    places = np.empty((len(rows), 2, n), dtype=np.float32)
+    points = np.empty((len(rows), n, course.flow.dim), dtype=np.float32)
     log_mass = np.zeros((len(rows), n), dtype=np.float32)
-    genes: np.ndarray | None = None
-    errors: list[np.ndarray] = []
     with progress_bar(len(rows), "paths", "cell") as bar:
         for start in np.unique(starts):
             chosen = np.flatnonzero(starts == start)
             cells = course.read_cells(rows[chosen])
-            points = np.empty((n, len(chosen), course.flow.dim), dtype=np.float32)
-            points[start] = cells.x.cpu().numpy()
-            for way in (slice(start, None), slice(start, None, -1)):
-                if len(times[way]) > 1:
+            points[chosen, start] = cells.x.cpu().numpy()
+            for way in (np.arange(start, n), np.arange(start, -1, -1)):
+                if len(way) > 1:
                     moved = simulator.run(cells, times[way].tolist())
-                    points[way] = moved.x.cpu().numpy()
-                    if way.step is None:
-                        log_mass[chosen[:, None], np.arange(start, n)] = moved.log_mass.cpu().T
-            flat = points.reshape(-1, points.shape[2])
-            places[chosen] = place(flat).reshape(n, -1, 2).transpose(1, 2, 0)
-            if decode is not None:
-                decoded = decode(flat).reshape(n, len(chosen), -1).transpose(1, 2, 0)
-                if genes is None:
-                    n_genes, n_known = decoded.shape[1], -(-n // _STRIDE)
-                    genes = np.empty((len(rows), n_genes, n_known), dtype=np.float32)
-                known = decoded[..., ::_STRIDE]
-                genes[chosen] = known
-                lines = (known[..., :-1] + known[..., 1:]) / 2
-                errors.append(np.abs(decoded[..., 1::_STRIDE] - lines).max(axis=2))
+                    points[np.ix_(chosen, way)] = moved.x.cpu().numpy().swapaxes(0, 1)
+                    if way[-1] > start:
+                        log_mass[np.ix_(chosen, way)] = moved.log_mass.cpu().numpy().T
             bar.update(len(chosen))
-    error = 0.0
-    if genes is not None:
-        span = genes.max(axis=(0, 2)) - genes.min(axis=(0, 2))
-        relative = np.concatenate(errors) / np.where(span > 0, span, 1)
-        error = float(np.percentile(relative.mean(axis=1), 95))
+    flat = points.reshape(-1, points.shape[2])
+    places = place(flat).reshape(len(rows), n, 2).swapaxes(1, 2).astype(np.float32)
+    genes, error = None, 0.0
+    if decode is not None:
+        decoded = decode(flat).astype(np.float32).reshape(len(rows), n, -1).swapaxes(1, 2)
+        genes, error = decoded[..., ::_STRIDE], _line_error(decoded)
     changes = log_mass if course.flow.changes_mass else None
     return MovedCells(rows, times, starts, places, changes, genes, error)
+
+
+def _line_error(decoded: np.ndarray) -> float:
+    """Return the error of straight lines between every other time; see `MovedCells.gene_error`."""
+    known = decoded[..., ::_STRIDE]
+    lines = (known[..., :-1] + known[..., 1:]) / 2
+    errors = np.abs(decoded[..., 1::_STRIDE] - lines).max(axis=2)
+    span = np.ptp(known, axis=(0, 2))
+    return float(np.percentile((errors / np.where(span > 0, span, 1)).mean(axis=1), 95))
 
 
 def find_ancestors(

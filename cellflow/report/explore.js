@@ -276,40 +276,54 @@
     const stage = byId("stage");
     const fit = () =>
       Math.log2((0.92 * Math.min(stage.clientWidth / (spans[0] * unit || 1), stage.clientHeight / (spans[1] * unit || 1))) || 1);
-    let zoom = fit();
-    let home = zoom;
-    const dot = (n) => Math.min(Math.max(90 / Math.sqrt(n), 0.9), 3.5);
+    let home = fit(); // zoom of the whole view
+    let current = { target: [0, 0, 0], zoom: home, minZoom: home - 2, maxZoom: home + 10 };
+    // Radius of a dot in pixels: smaller where there are many, and on a small screen.
+    const dot = (n) =>
+      Math.min(Math.max(90 / Math.sqrt(n), 0.9), 3.5) * Math.min(Math.max(stage.clientWidth / 900, 0.6), 1);
+
+    // Measured cells are on a canvas of their own, below. It is drawn anew when the view, the colours
+    // or the nearest time point change, so that moving cells cost the same whatever is behind them.
+    function nearestPoint() {
+      const far = about.points.map((point) => Math.abs(point.time - state.time));
+      return far.indexOf(Math.min(...far));
+    }
+
+    function groundLayers() {
+      const spacing = about.points.length > 1 ? (last - first) / (about.points.length - 1) || 1 : 1;
+      const [faint, more] = state.background === "coloured" ? [0.12, 0.75] : [0.35, 0.5];
+      const here = about.points[near].time;
+      return blocks.map(
+        (data, k) =>
+          new deck.ScatterplotLayer({
+            id: `measured-${k}`,
+            data,
+            visible: state.background !== "hidden",
+            opacity: faint + more * Math.max(0, 1 - Math.abs(here - about.points[k].time) / spacing),
+            radiusUnits: "pixels",
+            getRadius: 1,
+            radiusScale: dot(nCells) * magnified(),
+            parameters: { depthCompare: "always" },
+          }),
+      );
+    }
+    const magnified = () => 1.3 ** (current.zoom - home);
+    let near = 0;
 
     function layers() {
-      const scale = 1.3 ** (zoom - home);
-      const spacing = about.points.length > 1 ? (last - first) / (about.points.length - 1) || 1 : 1;
-      const found = blocks.map((data, k) => {
-        const near = Math.max(0, 1 - Math.abs(state.time - about.points[k].time) / spacing);
-        const faint = state.background === "coloured" ? [0.12, 0.75] : [0.35, 0.5];
-        return new deck.ScatterplotLayer({
-          id: `measured-${k}`,
-          data,
-          visible: state.background !== "hidden",
-          opacity: faint[0] + faint[1] * near,
-          radiusUnits: "pixels",
-          getRadius: 1,
-          radiusScale: dot(nCells) * scale,
-          parameters: { depthCompare: "always" },
-        });
-      });
-      found.push(
+      const found = [
         new deck.ScatterplotLayer({
           id: "moving",
           data: movingData(),
           radiusUnits: "pixels",
-          radiusScale: 1.35 * dot(Math.max(active.length, 1)) * scale,
+          radiusScale: 1.35 * dot(Math.max(active.length, 1)) * magnified(),
           stroked: active.length < 3000,
           lineWidthUnits: "pixels",
           getLineWidth: 0.5,
           getLineColor: [255, 255, 255, 160],
           parameters: { depthCompare: "always" },
         }),
-      );
+      ];
       if (state.selected >= 0) found.push(...selectedLayers());
       return found;
     }
@@ -367,52 +381,53 @@
 
     paintMeasured();
     chooseMoving();
-    const view = new deck.Deck({
-      parent: stage,
-      views: new deck.OrthographicView({ id: "plane", flipY: false }),
-      initialViewState: { target: [0, 0, 0], zoom, minZoom: zoom - 2, maxZoom: zoom + 10 },
+    near = nearestPoint();
+    let waiting = 2;
+    function makeDeck(parent, content, properties) {
+      return new deck.Deck({
+        parent: byId(parent),
+        views: new deck.OrthographicView({ id: "plane", flipY: false }),
+        viewState: current,
+        controller: false,
+        layers: content(),
+        onLoad: () => {
+          // The stage is reached by tab; a second stop on a canvas would have no outline.
+          byId(parent).querySelector("canvas").tabIndex = -1;
+          waiting -= 1;
+          if (!waiting) document.body.dataset.ready = "yes";
+        },
+        onError: (error) => {
+          byId("problem").hidden = false;
+          byId("problem").textContent = `The cells cannot be drawn: ${error.message}`;
+        },
+        ...properties,
+      });
+    }
+    const ground = makeDeck("ground", groundLayers, {});
+    const view = makeDeck("top", layers, {
       controller: { keyboard: false, doubleClickZoom: true, inertia: false },
-      layers: layers(),
-      onViewStateChange: ({ viewState }) => {
-        zoom = viewState.zoom;
-        draw();
-        return viewState;
-      },
-      onLoad: () => {
-        document.body.dataset.ready = "yes";
-      },
-      onError: (error) => {
-        byId("problem").hidden = false;
-        byId("problem").textContent = `The cells cannot be drawn: ${error.message}`;
-      },
+      onViewStateChange: ({ viewState }) => setView(viewState),
     });
     const draw = () => view.setProps({ layers: layers() });
+    function drawGround() {
+      near = nearestPoint();
+      ground.setProps({ layers: groundLayers() });
+    }
 
+    function setView(changes) {
+      current = { ...current, ...changes };
+      view.setProps({ viewState: current, layers: layers() });
+      ground.setProps({ viewState: current, layers: groundLayers() });
+    }
     function resetView() {
-      home = zoom = fit();
-      view.setProps({
-        initialViewState: { target: [0, 0, 0], zoom, minZoom: zoom - 2, maxZoom: zoom + 10, reset: Date.now() },
-      });
-      draw();
+      home = fit();
+      setView({ target: [0, 0, 0], zoom: home, minZoom: home - 2, maxZoom: home + 10 });
     }
     new ResizeObserver(() => {
-      if (Math.abs(zoom - home) < 1e-9) resetView();
+      if (Math.abs(current.zoom - home) < 1e-9) resetView();
     }).observe(stage);
-
-    function zoomBy(step) {
-      const [viewport] = view.getViewports();
-      zoom = Math.min(Math.max(zoom + step, home - 2), home + 10);
-      view.setProps({
-        initialViewState: {
-          target: viewport ? [...viewport.center.slice(0, 2), 0] : [0, 0, 0],
-          zoom,
-          minZoom: home - 2,
-          maxZoom: home + 10,
-          reset: Date.now(),
-        },
-      });
-      draw();
-    }
+    const zoomBy = (step) =>
+      setView({ zoom: Math.min(Math.max(current.zoom + step, current.minZoom), current.maxZoom) });
 
     // ------------------------------------------------------------ time
 
@@ -441,6 +456,7 @@
         line.setAttribute("x1", x);
         line.setAttribute("x2", x);
       }
+      if (nearestPoint() !== near) drawGround();
       draw();
     }
 
@@ -513,6 +529,7 @@
       const [from, to] = [Math.max(score.from, first), Math.min(score.to, last)];
       band.style.left = `${share(from)}%`;
       band.style.width = `${share(to) - share(from)}%`;
+      band.dataset.mark = score.mark;
       band.append(element("span", { textContent: score.mark }));
       track.append(band);
     }
@@ -532,10 +549,14 @@
         label.hidden = box.left < right + 4;
         if (!label.hidden) right = box.right;
       }
+      // Bands have as much of their text as there is room for: all, the number, or the sign alone.
       for (const band of track.querySelectorAll(".band")) {
         const text = band.firstChild;
-        text.hidden = false;
-        text.hidden = text.scrollWidth > band.clientWidth;
+        const words = band.dataset.mark.split(" ");
+        for (const n of [words.length, words.length - 1, 1]) {
+          text.textContent = words.slice(0, n).join(" ");
+          if (text.offsetWidth <= band.clientWidth - 2) break;
+        }
       }
     }
     window.addEventListener("resize", spreadLabels);
@@ -568,6 +589,7 @@
       repaint = true;
       showLegend();
       if (state.selected >= 0) showGenes();
+      drawGround();
       draw();
     }
 
@@ -591,6 +613,7 @@
             repaint = true;
             for (const [k, each] of list.querySelectorAll("button").entries())
               each.setAttribute("aria-pressed", String(state.only === k));
+            drawGround();
             draw();
           });
           list.append(element("li", {}, button));
@@ -628,7 +651,7 @@
     byId("background").addEventListener("change", (event) => {
       state.background = event.target.value;
       paintMeasured();
-      draw();
+      drawGround();
     });
     byId("reset").addEventListener("click", resetView);
 
@@ -659,7 +682,7 @@
       const box = stage.getBoundingClientRect();
       const [viewport] = view.getViewports();
       const [x, y] = viewport.unproject([event.clientX - box.left, event.clientY - box.top]);
-      const reach = ((event.pointerType === "touch" ? 2 : 1) * REACH) / 2 ** zoom;
+      const reach = ((event.pointerType === "touch" ? 2 : 1) * REACH) / 2 ** current.zoom;
       const [moving, far] = nearest(lastMoving, x, y, active.length);
       if (moving >= 0 && far <= reach) return select(cellOf[active[moving]]);
       const [cell, away] = nearest(measured, x, y, nCells);

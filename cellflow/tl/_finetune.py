@@ -147,6 +147,7 @@ def finetune(
         data=data,
         time_key=time_key or flow.time_key,
         use_rep=flow.inputs.use_rep,
+        time_unit=flow.inputs.time_unit,
         condition_keys=flow.inputs.condition_keys,
         label_key=label_key,
     )

@@ -38,6 +38,7 @@ from cellflow.io import (
     time_points_of,
     time_points_to_dict,
     transition_penalty,
+    unit_of_name,
 )
 from cellflow.io.matrices import take_cells
 from cellflow.marginals import Marginals, TimeAxis, fit_time_axis
@@ -264,6 +265,7 @@ def fit(
         growth_key=growth_key,
         group_key=group_key,
         allowed_transitions=() if known is None else known.allowed,
+        time_unit=points.unit or unit_of_name(time_key) or None,
     )
     context = to_context(
         representation,

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
+from cellflow._log import progress_bar
 from cellflow._random import torch_generator
 from cellflow._tensors import add_prefix, select_prefix
 from cellflow.couplings import Coupling
@@ -113,14 +113,16 @@ class ProgressBar(Callback):
     def running(self, trainer: Trainer[Any]) -> Iterator[None]:
         """Show the bar on the main process."""
         self.start, self.first = perf_counter(), trainer.steps
-        with tqdm(
-            total=trainer.recipe.n_steps,
-            initial=trainer.steps,
-            disable=not trainer.group.is_main,
-            desc=self.description,
-            unit="step",
+        with progress_bar(
+            trainer.recipe.n_steps,
+            self.description,
+            "step",
+            shown=trainer.group.is_main,
+            at_once=True,
+            done=trainer.steps,
         ) as self.bar:
             yield
+            self.bar.refresh()
 
     def after_reading(self, trainer: Trainer[Any]) -> bool:
         """Update the bar."""

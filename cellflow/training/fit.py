@@ -143,6 +143,7 @@ def fit_flow(
         ),
         cost=timer.cost,
         relative_errors=errors,
+        n_points=sum(map(len, marginals.finite)),
     )
     misfit = describe_misfit(record, recipe)
     if misfit is not None and trainer.group.is_main:

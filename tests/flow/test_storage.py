@@ -56,9 +56,12 @@ def test_a_flow_says_in_a_few_lines_what_it_is(flow):
     assert told[0] == "Flow of 3 dimensions, 3 times from 0 to 24 (real clock)"
     weights = sum(each.numel() for each in flow.nets.parameters())
     assert told[1:] == [
+        "    times: 0, 6, 24",
         "    method: coupling entropic, path bridge, objective velocity-score",
+        "    conditions: dose",
+        "    growth: mass is conserved",
         f"    nets: velocity, growth; {weights} weights",
-        "    fitted: 7 steps, seed 5, device cpu",
+        "    fitted: 7 steps, 1 s, seed 5, device cpu",
         f"    id: {flow.fingerprint}",
     ]
 

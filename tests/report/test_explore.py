@@ -171,7 +171,7 @@ def test_the_same_seed_gives_the_same_page_and_another_other_cells(rotating, tmp
     assert [starts.count(time) for time in (0, 1, 2, 4)] == [16, 8, 8, 8]
     said = " ".join(pages[0].text)
     assert "100 of 240 measured cells are in the page, drawn at random." in said
-    assert "40 move along the flow" in said
+    assert "40 have a path along the flow" in said
 
 
 @pytest.mark.parametrize("evil", ["</script><b>x</b>", "<!--", "a&b\"'", "\u2028", "é\nf"])
@@ -336,8 +336,8 @@ def test_scores_of_held_out_times_are_on_the_slider(fitted_course, quick, tmp_pa
     page = write(tmp_path, course, flow, "b", scores=table)
     first, second = page.about["scores"]
     assert (first["verdict"], second["verdict"]) == ("nearer", "farther")
-    assert first["mark"] == "▲ 50 % nearer"
-    assert second["mark"] == "▼ 100 % farther"
+    assert first["mark"] == "▲ 50\u202f% nearer"
+    assert second["mark"] == "▼ 100\u202f% farther"
     assert (first["from"], first["to"]) == (0.5, 1.5)
     assert (second["from"], second["to"]) == (1.5, 3.0)
     assert "50 % nearer to the measured cells than the midpoint" in first["text"]

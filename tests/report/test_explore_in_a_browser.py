@@ -201,7 +201,7 @@ def test_nothing_is_wider_than_the_window(page, width):
     page.resize(width, 900)
     page.run(f"explorer.select({cell_with_path(page, 4)})")
     assert page.run("document.documentElement.scrollWidth") <= width
-    canvas = page.run("document.querySelector('#stage canvas').getBoundingClientRect().width")
+    canvas = page.run("document.querySelector('#top canvas').getBoundingClientRect().width")
     assert canvas > 0.6 * min(width, 960)
 
 

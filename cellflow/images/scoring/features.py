@@ -10,10 +10,10 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from cellflow._checks import check_choice
 from cellflow._errors import FileError, InputError
+from cellflow._log import progress_bar
 from cellflow._tensors import compute_digest
 from cellflow.images.data import check_pixels
 from cellflow.images.scoring.feature_nets import (
@@ -101,7 +101,9 @@ class NetSpace:
         """Map uint8 (n, h, w, c) to features (n, dim), float32, on `device`."""
         self._check(pixels)
         net = self.net.to(device).eval()
-        bar = tqdm(total=len(pixels), disable=not progress, desc=f"{self.name} features")
+        bar = progress_bar(
+            len(pixels), f"{self.name} features", "image", shown=progress, at_once=True
+        )
         parts = []
         # TF32 would move features by about a thousandth, and distances from machine to machine.
         with (
