@@ -66,8 +66,8 @@ def embedding_keys(obsm: Iterable[str]) -> list[str]:
 
 
 def write_record(uns: MutableMapping[str, Any], key: str, entry: object) -> None:
-    """Write `entry` to `uns["cellflow"][key]`, without values that are None."""
-    uns[UNS] = {**_records(uns), key: _without_none(entry)}
+    """Write `entry` to `uns["cellflow"][key]`, without values that are None, tuples as lists."""
+    uns[UNS] = {**_records(uns), key: _to_storable(entry)}
 
 
 def remove_record(uns: MutableMapping[str, Any], key: str) -> None:
@@ -104,7 +104,10 @@ def _records(uns: Mapping[str, Any]) -> Mapping[str, Any]:
     return entry
 
 
-def _without_none(entry: object) -> object:
+def _to_storable(entry: object) -> object:
+    """Return what an `.h5ad` file can hold: it has neither None nor tuples."""
+    if isinstance(entry, tuple):
+        return [_to_storable(value) for value in entry]
     if not isinstance(entry, Mapping):
         return entry
-    return {key: _without_none(value) for key, value in entry.items() if value is not None}
+    return {key: _to_storable(value) for key, value in entry.items() if value is not None}

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from cellflow._typing import Condition, Points, Rows
-from cellflow.flow.record import count_weights
+from cellflow.flow.description import count_weights
 from cellflow.flow.storage import (
     Format,
     Stored,
