@@ -112,7 +112,8 @@ def fates(
     if ax is None:
         ends = map(float, entry.get("end_times", [entry["time"]]))
         when = name_times(ends, str(entry["unit"]))
-        figure = panels[0].figure
+        figure = panels[0].get_figure(root=True)
+        assert figure is not None
         known = wrap_name(_describe_certainty(entry), int(_PER_INCH * figure.get_figwidth()))
         figure.suptitle(f"Fates at {when}, by {entry['by']}\n{known}", fontsize="medium")
     note_cautions(panels[0], read_cautions(adata.uns, key + PROBABILITIES), grow=ax is None)
