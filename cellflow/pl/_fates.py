@@ -25,8 +25,8 @@ from cellflow.pl._plane import embedding
 #: Panels per row, and their width and height in inches.
 _ABREAST, _SIZE = 4, (2.15, 2.2)
 
-#: Letters in a line of the title of a panel.
-_LETTERS = 24
+#: Letters in a line of the title of a panel, and per inch in that of the figure.
+_LETTERS, _PER_INCH = 24, 11
 
 #: From light (low) to dark (high); readable in grey and for the colour-blind.
 _SCALES = {"probability": "magma_r", "entropy": "cividis_r"}
@@ -112,8 +112,10 @@ def fates(
     if ax is None:
         ends = map(float, entry.get("end_times", [entry["time"]]))
         when = name_times(ends, str(entry["unit"]))
-        title = f"Fates at {when}, by {entry['by']}\n{_describe_certainty(entry)}"
-        panels[0].figure.suptitle(title, fontsize="medium")
+        figure = panels[0].get_figure(root=True)
+        assert figure is not None
+        known = wrap_name(_describe_certainty(entry), int(_PER_INCH * figure.get_figwidth()))
+        figure.suptitle(f"Fates at {when}, by {entry['by']}\n{known}", fontsize="medium")
     note_cautions(panels[0], read_cautions(adata.uns, key + PROBABILITIES), grow=ax is None)
     return finish(panels[0], show=show)
 

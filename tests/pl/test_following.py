@@ -108,6 +108,18 @@ def test_titles_beside_a_legend_of_long_names_are_whole(long, flow):
     assert title.x1 <= figure.x1
 
 
+def test_the_known_share_at_many_times_fits_on_the_figure(cells, flow):
+    cf.tl.fates(cells, flow, "fate")
+    entry = cells.uns["cellflow"]["fate_probabilities"]
+    entry |= {"unit": "hour", "start_times": np.arange(14.0), "known": np.linspace(0, 1, 14)}
+    figure = cf.pl.fates(cells, show=False).figure
+    figure.canvas.draw()
+    title = figure._suptitle.get_window_extent()
+    assert "8% at 1 h" in figure.get_suptitle()
+    assert title.x0 >= 0
+    assert title.x1 <= figure.bbox.x1
+
+
 def test_titles_have_times_with_their_unit(cells, flow):
     cf.pp.time_points(cells, "day", unit="hour")
     cf.tl.fates(cells, flow, "fate", by="flow", n_neighbors=4)
