@@ -124,5 +124,5 @@ def test_what_cannot_be_drawn_is_named(course, flow, predicted, scores):
         cf.pl.interpolation(course, predicted, components=(0, 3))
     with pytest.raises(cf.InputError, match="n_cells must be positive"):
         cf.pl.trajectories(course, flow, n_cells=0)
-    with pytest.raises(cf.InputError, match="missing columns: w1_next"):
-        cf.pl.holdout(scores.drop(columns="w1_next"))
+    with pytest.raises(cf.InputError, match="missing columns: w1_midpoint"):
+        cf.pl.holdout(scores.drop(columns="w1_midpoint"))

@@ -310,9 +310,9 @@ def test_labels_change_nothing_about_how_mass_grows(known, generator):
         assert float((second * mass).sum() / mass.sum()) == pytest.approx(share, abs=0.03)
 
 
-@pytest.mark.parametrize("given", ["clones", "features"])
+@pytest.mark.parametrize("given", ["clones", "features", "transitions"])
 def test_methods_that_are_named_use_what_another_does_not(given):
-    refused = {"clones": False, "features": False, given: True}
+    refused = {"clones": False, "features": False, "transitions": False, given: True}
     with pytest.raises(InputError, match="'independent' does not use") as caught:
         check_side_columns(method("i-cfm"), **refused)
     methods, couplings = re.findall(r"(?:take method|or coupling) ([^()]+) \(", str(caught.value))
