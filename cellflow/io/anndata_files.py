@@ -175,7 +175,8 @@ def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) ->
         The file, or a folder `*.zarr`.
     columns
         Columns of `obs` to read, in addition to the usual columns of times and growth rates. None
-        reads all columns; so does a missing column, so that error messages can list the columns.
+        reads all columns; so do a missing column and a file without any of these, so that error
+        messages can list the columns.
 
     Raises
     ------
@@ -327,5 +328,7 @@ def _frame(group: Group, uns: dict[str, Any], columns: Iterable[str | None] | No
     own |= {(read_record(uns, TIME_POINTS) or {}).get("time_key")}
     own |= {(read_record(uns, GROWTH_SETTINGS) or {}).get("key_added")}
     wanted = [name for name in known if name in requested | own or name.lower() in USUAL_TIME_KEYS]
+    if not wanted:
+        return read_elem(group)
     index = read_elem(group[group.attrs["_index"]])
     return pd.DataFrame({name: read_elem(group[name]) for name in wanted}, index=pd.Index(index))

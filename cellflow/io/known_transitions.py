@@ -11,7 +11,7 @@ import torch
 from anndata import AnnData
 from torch import Tensor
 
-from cellflow._checks import check_columns, check_finite, format_list
+from cellflow._checks import check_columns, format_list
 from cellflow._errors import InputError
 from cellflow.flow import Flow
 from cellflow.io.groups import groups_of, name_group
@@ -171,11 +171,11 @@ def _read_weights(table: pd.DataFrame) -> np.ndarray:
     if "weight" not in table:
         return np.ones(len(table))
     weights = pd.to_numeric(table["weight"], errors="coerce").to_numpy(dtype=np.float64)
-    names = [f"row {k}" for k in range(len(weights))]
-    check_finite(weights, "column weight of the allowed transitions", names)
-    if ((weights < 0) | (weights > 1)).any():
+    # Missing values are not numbers between 0 and 1 either.
+    if wrong := np.flatnonzero(~((weights >= 0) & (weights <= 1))).tolist():
+        source, target, weight = table[[*_NEEDED, "weight"]].iloc[wrong[0]]
         raise InputError(
-            "weights of allowed transitions are between 0 (not allowed) and 1, got "
-            f"{weights.min():g} to {weights.max():g}"
+            "weights of allowed transitions are numbers from 0 (not allowed) to 1, got "
+            f"{weight!r} for {source} to {target}"
         )
     return weights

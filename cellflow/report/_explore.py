@@ -71,8 +71,9 @@ def explore(
     path
         File to write, `.html`; it is complete, or not there at all.
     scores
-        Result of `tl.holdout`, shown along the slider; None uses the scores that it recorded in
-        `adata`.
+        Result of `tl.holdout`, shown along the slider if it held out times or replicates, not
+        values of a condition, whose score is a mean over times; None uses the scores that it
+        recorded in `adata`.
     groups
         Column of `obs` with groups of cells, such as cell types, with the colours of
         `uns["<groups>_colors"]` or colour-blind safe ones. None colours by time, and the page
@@ -179,7 +180,8 @@ def explore(
     text = page.render(title, describe_cells(cells), ancestors=ancestors)
     size = len(text.encode())
     if size > max_size * _MB:
-        raise InputError(_describe_size(size, max_size, page.pack.sizes()))
+        empty = size - len(page.pack.encode())
+        raise InputError(_describe_size(size, empty, max_size, page.pack.sizes()))
     with atomic_file(path, overwrite=overwrite) as staged:
         staged.write_text(text, encoding="utf-8")
     log_info(
@@ -207,8 +209,13 @@ def _draw_measured(
     return rows[np.argsort(course.elapsed[rows], kind="stable")]
 
 
-def _describe_size(size: int, largest: float, parts: dict[str, int]) -> str:
+def _describe_size(size: int, empty: int, largest: float, parts: dict[str, int]) -> str:
     """Return the message for a page that is too large, with what to change."""
+    if empty > largest * _MB:
+        return (
+            f"a page without data has {empty / _MB:.1f} MB, more than max_size={largest:g}; give a "
+            "larger max_size (--max-size)"
+        )
     options = {
         "genes": "genes (--gene), max_cells (--max-cells)",
         "path_genes": "genes (--gene), n_paths (--n-paths)",
@@ -217,7 +224,7 @@ def _describe_size(size: int, largest: float, parts: dict[str, int]) -> str:
         "xy": "max_cells (--max-cells)",
     }
     named = sorted((name for name in parts if name in options), key=parts.__getitem__, reverse=True)
-    told = ", ".join(f"{parts[name] / _MB:.1f} MB by {options[name]}" for name in named[:2])
+    told = ", ".join(f"{parts[name] / _MB:.2f} MB by {options[name]}" for name in named[:2])
     return (
         f"the page would have {size / _MB:.1f} MB, more than max_size={largest:g}; take less "
         f"({told}), or give a larger max_size (--max-size)"

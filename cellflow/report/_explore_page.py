@@ -212,9 +212,7 @@ class ExplorePage:
                 for shade in colormaps["viridis"](np.linspace(0, 1, _SHADES))
             ],
             "scores": _describe_scores(self.inputs, self.moved.times),
-            "scores_note": "" if self.inputs.scores is not None else (
-                "How far predictions are off was not measured: cellflow holdout does."
-            ),
+            "scores_note": _note_scores(self.inputs.scores),
             "fates_note": fates_note,
             "ancestors_note": (
                 "Where cells come from was not estimated: --no-ancestors."
@@ -311,13 +309,14 @@ class ExplorePage:
 
 def _describe_scores(inputs: ReportInputs, grid: np.ndarray) -> list[dict[str, Any]]:
     """Return the score of each held-out time, and the span of the slider that it is shown on."""
-    if inputs.scores is None:
+    if inputs.scores is None or "condition" in inputs.scores:
         return []
     table = compare_with_midpoint(inputs.scores)
     times = sorted(float(time) for time in inputs.scores["time"].unique())
     known = sorted({*inputs.course.time_points.times, *times})
     found = []
-    for time, (_, row) in zip(times, table.iterrows(), strict=False):
+    # The last row of several is their mean.
+    for time, (_, row) in zip(times, table.iloc[: len(times)].iterrows(), strict=True):
         if not grid[0] <= time <= grid[-1]:
             continue
         here = inputs.scores[inputs.scores["time"] == time]
@@ -346,6 +345,18 @@ def _describe_scores(inputs: ReportInputs, grid: np.ndarray) -> list[dict[str, A
             }
         )
     return found
+
+
+def _note_scores(scores: pd.DataFrame | None) -> str:
+    """Return why no scores are shown; empty if there are scores of times."""
+    if scores is None:
+        return "How far predictions are off was not measured: cellflow holdout does."
+    if "condition" in scores:
+        return (
+            "The scores are of held-out values of a condition, each over several times, and have "
+            "no place on the slider; those of cellflow holdout without --hold-out condition have."
+        )
+    return ""
 
 
 @functools.cache

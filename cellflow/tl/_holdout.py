@@ -274,7 +274,7 @@ def _check_values(
     if hold_out != "condition":
         raise InputError(
             f"values has no effect with hold_out {hold_out!r}: give hold_out 'condition' "
-            "(--hold-out condition), or times (--times)"
+            "(--hold-out condition), or times (--time)"
         )
     given = values if isinstance(values, Sequence | np.ndarray) else [values]
     try:

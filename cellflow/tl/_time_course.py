@@ -17,6 +17,7 @@ from torch import Tensor
 from cellflow._batch import Batch
 from cellflow._checks import format_list, format_number
 from cellflow._errors import CellflowWarning, InputError
+from cellflow._keys import REPRESENTATION
 from cellflow._log import log_info, progress_bar
 from cellflow._typing import Condition, Points, Rows
 from cellflow._versions import versions
@@ -317,9 +318,14 @@ class TimeCourse:
         """Points of all cells, if they are in `obsm`: rows on disk cost as much as the matrix."""
         found = stored_points(self.adata, self.representation)
         if found is None:
+            reason = (
+                f"obsm[{REPRESENTATION!r}] has another one, since pp.embed ran after tl.fit"
+                if REPRESENTATION in self.adata.obsm
+                else "pp.embed (cellflow embed) before the fit stores them"
+            )
             log_info(
                 "obsm has no points of the representation that the flow was fitted in, so they are "
-                "computed from expression, which takes longer; pp.embed may have run after tl.fit"
+                f"computed from expression, which takes longer; {reason}"
             )
         return found
 

@@ -176,6 +176,13 @@ def test_time_column_is_the_given_the_recorded_or_a_usual_one(course):
         time_key_of(type(course)(obs=pd.DataFrame({"x": [1, 2]}, index=["a", "b"])))
 
 
+def test_without_a_usual_column_of_times_the_message_names_those_of_the_file(course, tmp_path):
+    course.obs = course.obs.rename(columns={"day": "harvested"})
+    write_h5ad(course, tmp_path / "a.h5ad")
+    with pytest.raises(InputError, match="there are: harvested"):
+        time_key_of(open_cells(tmp_path / "a.h5ad", []))
+
+
 def test_scores_as_json_and_back(tmp_path):
     row = {"time": 3.0, "n_true": 5, "w1": 0.5, "w1_half": 0.6, "reference": 0.4}
     for k, name in enumerate(BASELINES):

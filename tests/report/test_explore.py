@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import cellflow as cf
+from cellflow.report._explore import _describe_size
 from cellflow.report._packing import Pack, Scale
 from tests.flows import course_of, fork, known_flow, to_the_right
 from tests.linear_flows import linear_flow
@@ -392,7 +393,7 @@ def test_an_embedding_of_its_own_is_explained(rotating, tmp_path, rng):
         ({"max_cells": 0}, "max_cells"),
         ({"n_steps": 0}, "n_steps"),
         ({"max_size": 0}, "max_size"),
-        ({"max_size": 0.5}, r"would have \d.* MB, more than max_size=0.5.*--max-size"),
+        ({"max_size": 0.5}, r"without data has 0.* MB, more than max_size=0.5.*--max-size"),
         ({"time_key": "nope"}, "'nope'"),
         ({"obs_keys": "number"}, "240 groups"),
     ],
@@ -449,3 +450,21 @@ def test_a_course_of_two_cells_at_a_time_has_a_page(tmp_path):
     page = write(tmp_path, course, known_flow(course, to_the_right), n_paths=1)
     assert page.about["n_paths"] == 1
     assert page.about["n_drawn"] == 4
+
+
+def test_scores_of_values_of_a_condition_are_not_shown_as_those_of_times(
+    fitted_course, quick, tmp_path
+):
+    course, flow = fitted_course
+    cf.tl.holdout(course, use_rep="X_pca", times=[1, 2], recipe=quick, progress=False)
+    scores = course.uns["cellflow"]["holdout"]["scores"].assign(condition=[0.3, 0.3])
+    page = write(tmp_path, course, flow, scores=scores)
+    assert page.about["scores"] == []
+    assert "held-out values of a condition" in page.about["scores_note"]
+
+
+def test_a_page_that_is_too_large_names_its_largest_parts():
+    said = _describe_size(1_200_000, 800_000, 1.0, {"genes": 300_000, "xy": 50_000, "paths": 9_000})
+    assert "1.2 MB, more than max_size=1; take less (0.30 MB by genes" in said
+    assert "0.05 MB by max_cells" in said
+    assert "paths" not in said

@@ -225,4 +225,5 @@ def test_points_of_another_embedding_are_computed_again_and_that_is_said(semrau,
     cf.pp.embed(semrau, n_dims=2)
     computed = cf.tl.push(semrau, flow, "time=0", 6).obsm["X_cellflow"]
     assert caplog.text.count("computed from expression") == 1
+    assert "pp.embed ran after tl.fit" in caplog.text
     np.testing.assert_allclose(computed, stored, rtol=1e-4, atol=1e-4)
