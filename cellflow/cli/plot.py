@@ -49,15 +49,16 @@ _transitions = click.option(
 
 def _read_pair(
     _context: click.Context, _option: click.Parameter, given: str | None
-) -> tuple[float, ...] | None:
+) -> tuple[str, ...] | None:
     """Return the two times of a pair."""
     if given is None:
         return None
-    try:
-        start, stop = map(float, given.split(","))
-    except ValueError:
-        raise click.BadParameter(f"{given!r} is not two numbers, as 2,6") from None
-    return start, stop
+    from cellflow._quoting import split_values
+
+    pair = tuple(split_values(given))
+    if len(pair) != 2:
+        raise click.BadParameter(f"{given!r} is not an earlier and a later time, as 2,6")
+    return pair
 
 
 @click.group(panel=options.DRAW)
@@ -230,9 +231,10 @@ def sankey(file: Path, transitions: Path, **given: Any) -> None:
     metavar="TIME,TIME",
     panel=options.DATA,
     callback=_read_pair,
-    help="Earlier and later time, as in the table, such as 2,6. [default: the pair that is "
-    "farthest apart]",
+    help="Earlier and later time of the table, as 2,6 or labels (times with commas are quoted). "
+    "[default: the pair that is farthest apart]",
 )
+@options.time_key
 @options.force
 @options.run_options
 def transitions(file: Path, transitions: Path, **given: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,7 @@ from matplotlib.axes import Axes
 
 from cellflow._checks import check_columns, format_list, format_number
 from cellflow._errors import InputError
-from cellflow._keys import TIME_POINTS, read_record
-from cellflow.io import name_time
+from cellflow.io import TimePoints, detect_unit, name_time, time_points_of
 from cellflow.pl._canvas import INK, canvas, finish, wrap_name
 from cellflow.pl._colours import group_colours
 
@@ -29,7 +29,8 @@ def transitions(
     adata: AnnData,
     transitions: pd.DataFrame,
     *,
-    pair: Sequence[float] | None = None,
+    pair: Sequence[float | str] | None = None,
+    time_key: str | None = None,
     ax: Axes | None = None,
     show: bool | None = None,
 ) -> Axes:
@@ -38,11 +39,15 @@ def transitions(
     Parameters
     ----------
     adata
-        The time course, for the order of the groups.
+        The time course, for the order of the groups and the names of the times.
     transitions
         Result of `tl.transitions`, forward or backward.
     pair
-        The earlier and the later time, as in the table; None takes the pair that is farthest apart.
+        The earlier and the later time, as numbers of the table or labels of the column of times;
+        None takes the pair that is farthest apart.
+    time_key
+        Column of `obs` with the times, for their labels and unit; None uses the one that
+        `pp.time_points` recorded, or one of a usual name, if there is one.
     ax
         Axes to draw on; None makes a new figure.
     show
@@ -57,13 +62,15 @@ def transitions(
     Raises
     ------
     InputError
-        If columns are missing, the table is empty, or the pair is not in it.
+        If columns are missing, the table is empty, the pair is not in it, or `time_key` cannot be
+        read.
     """
     check_columns(transitions, _NEEDED, "cellflow.tl.transitions")
     backward = "source_probability" in transitions
     column = "source_probability" if backward else "probability"
     check_columns(transitions, [column], "cellflow.tl.transitions")
-    start, stop = _find_pair(transitions, pair)
+    points = _read_times(adata, time_key)
+    start, stop = _find_pair(transitions, pair, points)
     chosen = (transitions["source_time"] == start) & (transitions["target_time"] == stop)
     order = {
         name: k for k, name in enumerate(group_colours(adata, str(transitions["groups"].iloc[0])))
@@ -88,9 +95,8 @@ def transitions(
                 colour = "white" if value > _DARK else INK
                 ax.text(place, row, f"{value:.2f}", ha="center", va="center", fontsize="x-small",
                         color=colour)  # fmt: skip
-    unit = str((read_record(adata.uns, TIME_POINTS) or {}).get("unit", ""))
-    ax.set_ylabel(f"from, at {name_time(start, unit)}")
-    ax.set_xlabel(f"to, at {name_time(stop, unit)}")
+    ax.set_ylabel(f"from, at {_name(start, points)}")
+    ax.set_xlabel(f"to, at {_name(stop, points)}")
     what = "Ancestors: columns sum to one" if backward else "Descendants: rows sum to one"
     ax.set_title(what, fontsize="medium", loc="left")
     bar = ax.figure.colorbar(picture, ax=ax, shrink=0.8, pad=0.02)
@@ -99,7 +105,28 @@ def transitions(
     return finish(ax, show=show)
 
 
-def _find_pair(table: pd.DataFrame, pair: Sequence[float] | None) -> tuple[float, float]:
+def _read_times(adata: AnnData, time_key: str | None) -> TimePoints | None:
+    """Read the times of the cells; None if no column was named, and none is found or readable."""
+    try:
+        points = time_points_of(adata, time_key)
+    except InputError:
+        if time_key is not None:
+            raise
+        return None
+    return points if points.unit else replace(points, unit=detect_unit(adata, time_key))
+
+
+def _name(time: float, points: TimePoints | None) -> str:
+    """Name a time by its label, or by its unit if the label is a number alone."""
+    if points is None:
+        return name_time(time)
+    known = {each: name for each, name in points.names.items() if not name.startswith("time ")}
+    return known.get(time) or name_time(time, points.unit)
+
+
+def _find_pair(
+    table: pd.DataFrame, pair: Sequence[float | str] | None, points: TimePoints | None
+) -> tuple[float, float]:
     """Return a pair of times of the table: the given one, or the one that is farthest apart."""
     known = table[["source_time", "target_time"]].drop_duplicates()
     pairs = [(float(start), float(stop)) for start, stop in known.to_numpy()]
@@ -107,8 +134,29 @@ def _find_pair(table: pd.DataFrame, pair: Sequence[float] | None) -> tuple[float
         raise InputError("there are no transitions to draw")
     if pair is None:
         return max(pairs, key=lambda each: each[1] - each[0])
+    if isinstance(pair, str) or len(pair) != 2:
+        raise InputError(
+            f"a pair is an earlier and a later time, as (2, 6) (--pair 2,6), got {pair!r}"
+        )
+    start, stop = (_to_elapsed(time, points) for time in pair)
     for each in pairs:
-        if each == tuple(pair):
+        # Tables that were written as text may have lost the last digit.
+        if np.allclose(each, (start, stop), rtol=1e-12, atol=1e-12):
             return each
+    hint = "; give the earlier time first" if stop < start else ""
     names = (" to ".join(map(format_number, each)) for each in pairs)
-    raise InputError(f"the table has no pair of times {tuple(pair)!r}; valid: {format_list(names)}")
+    given = " to ".join(map(str, pair))
+    raise InputError(f"the table has no pair of times {given}{hint}; valid: {format_list(names)}")
+
+
+def _to_elapsed(time: float | str, points: TimePoints | None) -> float:
+    """Return the elapsed time for a number or a label."""
+    if points is not None:
+        return points.to_elapsed(time)
+    try:
+        return float(time)
+    except ValueError:
+        raise InputError(
+            f"{time!r} is not a number, and no column with times of this label was found; name it "
+            "with time_key (--time-key)"
+        ) from None

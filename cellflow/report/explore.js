@@ -73,9 +73,14 @@
     );
   }
 
+  // As the column of times has it, if cells were measured then and its labels are more than numbers.
   function timeText(time) {
+    const point = about.points.find((each) => Math.abs(each.time - time) <= 1e-9 * Math.abs(time));
+    if (point && Number.isNaN(Number(point.label))) return point.label;
     const shown = number(time, Math.max(3, Math.floor(Math.log10(Math.abs(time) || 1)) + 2));
-    return about.unit ? `${shown} ${about.unit}` : `time ${shown}`;
+    const unit = about.unit.replace(/s$/, "");
+    const symbol = { hour: "h", minute: "min" }[unit];
+    return symbol ? `${shown} ${symbol}` : `${unit || "time"} ${shown}`;
   }
 
   // ---------------------------------------------------------------- start
@@ -542,9 +547,15 @@
     });
     function spreadLabels() {
       let right = -Infinity;
+      const whole = track.getBoundingClientRect();
       for (const tick of ticks) {
         const label = tick.firstChild;
         label.hidden = false;
+        label.style.transform = "";
+        // Labels of the first and the last time would stand out of the track, and widen the page.
+        const middle = label.getBoundingClientRect();
+        const shift = Math.max(whole.left - middle.left, 0) + Math.min(whole.right - middle.right, 0);
+        if (shift) label.style.transform = `translateX(calc(-50% + ${shift}px))`;
         const box = label.getBoundingClientRect();
         label.hidden = box.left < right + 4;
         if (!label.hidden) right = box.right;

@@ -104,7 +104,7 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
         (["transitions", *WAY, "--groups", "fate", "--pairs", "2", "--output", "t.csv"],
          "a pair is an earlier and a later time"),
         (["plot", "transitions", "cells.h5ad", "--transitions", "t.csv", "--pair", "2", "--output",
-          "o.png"], "'2' is not two numbers, as 2,6"),
+          "o.png"], "'2' is not an earlier and a later time, as 2,6"),
         (["plot", "sankey", "cells.h5ad", "--transitions", "none.csv", "--output", "o.png"],
          "none.csv does not exist"),
         (["plot", "trajectories", "cells.h5ad", "--output", "o.png"], "either --flow or --paths"),
@@ -117,6 +117,21 @@ def test_mistakes_are_one_line(run, files, tmp_path, words, message):
     assert (code, err.count("\n")) == (2, 1)
     assert message in err
     assert not (tmp_path / words[-1]).exists()
+
+
+def test_a_pair_of_times_is_named_by_its_labels(run, files):
+    adata, _ = files
+    adata.obs["day"] = "Day " + adata.obs["day"].astype(float).map("{:g}".format)
+    adata.write_h5ad("cells.h5ad")
+    constant_flow(adata, [1.0, 0.0]).save("named")
+    way = ["cells.h5ad", "--flow", "named", "--groups", "fate", "--output", "p.csv"]
+    code, _, err = run("transitions", *way, "--pairs", "Day 0,Day 2", "--pairs", "Day 0,Day 1")
+    assert code == 0, err
+    draw = ["plot", "transitions", "cells.h5ad", "--transitions", "p.csv", "--output", "p.png"]
+    code, out, err = run(*draw, "--pair", "Day 0,Day 1")
+    assert (code, "wrote p.png" in out) == (0, True), err
+    code, _, err = run(*draw, "--pair", "2,0", "--force")
+    assert (code, "give the earlier time first; valid: 0 to 2, 0 to 1" in err) == (2, True), err
 
 
 def test_beyond_the_data_there_is_a_warning(run, files):

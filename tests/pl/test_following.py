@@ -198,6 +198,36 @@ def test_what_sankey_cannot_draw_is_named(cells, table):
         cf.pl.sankey(cells, table.assign(groups="fates"))
 
 
+def test_transitions_are_of_the_pair_that_its_labels_name(cells, flow):
+    table = cf.tl.transitions(cells, flow, "fate", by="flow", n_neighbors=4, pairs="all")
+    labels = {0: "Day 0", 1: "Day 1", 2: "Day 2"}
+    named = cells.copy()
+    named.obs["when"] = named.obs.pop("day").map(labels).astype(str)
+
+    def names(adata, **options):
+        ax = cf.pl.transitions(adata, table, show=False, **options)
+        return ax.get_ylabel(), ax.get_xlabel()
+
+    assert names(cells) == ("from, at day 0", "to, at day 2")
+    assert names(cells, pair=(1, 2)) == ("from, at day 1", "to, at day 2")
+    given = {"time_key": "when"}
+    assert names(named, **given) == ("from, at Day 0", "to, at Day 2")
+    for pair in (("Day 0", "Day 1"), (0, 1), ("0", "1"), ["day 0", 1.0]):
+        assert names(named, pair=pair, **given) == ("from, at Day 0", "to, at Day 1")
+    bare = named[:, :].copy()
+    del bare.obs["when"]
+    assert names(bare, pair=("0", 1)) == ("from, at time 0", "to, at time 1")
+    for adata, pair, message in (
+        (cells, (2, 0), "no pair of times 2 to 0; give the earlier time first; valid: 0 to 1"),
+        (cells, (0, 3), "no pair of times 0 to 3; valid: 0 to 1"),
+        (cells, "0,1", "a pair is an earlier and a later time"),
+        (bare, ("Day 0", 1), "'Day 0' is not a number, and no column"),
+    ):
+        with pytest.raises(cf.InputError, match=message):
+            cf.pl.transitions(adata, table, pair=pair, show=False)
+    plt.close("all")
+
+
 def test_paths_are_drawn_in_an_embedding_by_group(cells, paths):
     ax = cf.pl.trajectories(cells, paths, basis="umap", groups="fate", show=False)
     lines = ax.collections[1:-1]

@@ -205,6 +205,28 @@ def test_nothing_is_wider_than_the_window(page, width):
     assert canvas > 0.6 * min(width, 960)
 
 
+def test_times_have_the_labels_of_the_column_and_fit_a_narrow_window(shared, page, tmp_path):
+    course = cf.datasets.simulate_course(n_cells=80, n_genes=20)
+    when = course.obs["time"].astype(float).map("Day {:g} after induction".format)
+    course.obs["time"] = when
+    cf.pp.embed(course, n_dims=2)
+    recipe = cf.recipe("default", n_steps=3)
+    flow = cf.tl.fit(course, time_key="time", recipe=recipe, progress=False)
+    cf.report.explore(course, flow, tmp_path / "named.html", n_paths=20, n_steps=4)
+    shared.resize(400, 900)
+    shared.open(tmp_path / "named.html")
+    assert shared.run("document.documentElement.scrollWidth") <= 400
+    box = "[...document.querySelectorAll('.tick span:not([hidden])')].map(e => "
+    track = shared.run("(b => [b.left, b.right])(track.getBoundingClientRect())")
+    for left, right in shared.run(f"{box}(b => [b.left, b.right])(e.getBoundingClientRect()))"):
+        assert track[0] - 0.1 <= left < right <= track[1] + 0.1
+    assert shared.text("#now") == "Day 0 after induction"
+    assert "moving cells from Day 0 after induction;" in shared.text("#status")
+    shared.run("document.querySelector('#time').focus()")
+    shared.press("ArrowRight")
+    assert re.fullmatch(r"day 0\.\d+", shared.text("#now"))
+
+
 def test_without_webgl_the_page_says_what_to_do(path, tmp_path):
     with Browser(tmp_path, webgl=False) as page:
         page.open(path)
