@@ -1,4 +1,4 @@
-"""What a flow says of itself at a prompt and in a notebook: the same facts as text and as HTML."""
+"""Describe a flow as text and as HTML, from the same facts."""
 
 from __future__ import annotations
 

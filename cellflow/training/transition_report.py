@@ -1,4 +1,4 @@
-"""How much of the mass would take transitions that are not allowed."""
+"""The share of the mass that would take transitions that are not allowed."""
 
 from __future__ import annotations
 
