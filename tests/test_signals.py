@@ -124,7 +124,12 @@ def test_without_a_command_ctrl_c_is_the_exception_that_python_raises():
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_exit_code_of_a_command_is_128_and_the_signal(number, run, monkeypatch):
     monkeypatch.setattr("cellflow.datasets.semrau2017", lambda: signal.raise_signal(number))
-    assert run("demo") == (SIGNALS[number], "", "cellflow: stopped\n")
+    # Under nohup SIGHUP is ignored, and a command leaves it so.
+    inherited = signal.signal(number, signal.SIG_DFL)
+    try:
+        assert run("demo") == (SIGNALS[number], "", "cellflow: stopped\n")
+    finally:
+        signal.signal(number, inherited)
 
 
 def test_an_error_that_a_library_makes_of_a_signal_is_no_bug(run, monkeypatch):

@@ -171,14 +171,14 @@ def test_figures_draw_the_chosen_pair_and_the_sankey_only_neighbours(mixed):
     assert [text.get_text() for text in ax.get_yticklabels()] == ["x", "y", "z"]
     farthest = cf.pl.transitions(cells, table, show=False)
     np.testing.assert_allclose(farthest.images[0].get_array(), matrices(table)[0, 4])
-    assert farthest.get_xlabel() == "to, at time 4"
+    assert farthest.get_xlabel() == "to, at day 4"
     back = cf.tl.transitions(cells, flow, "kind", by="flow", direction="backward")
     ax = cf.pl.transitions(cells, back, pair=(0, 1), ax=ax, show=False)
     assert ax.get_title(loc="left") == "Ancestors: columns sum to one"
     ordinary = cf.tl.transitions(cells, flow, "kind", by="flow")
     few, many = (cf.pl.sankey(cells, each, show=False) for each in (ordinary, table))
     assert len(few.patches) == len(many.patches)
-    with pytest.raises(cf.InputError, match=r"no pair of times \(1, 9\); valid: 0 to 1, 0 to 2"):
+    with pytest.raises(cf.InputError, match=r"no pair of times 1 to 9; valid: 0 to 1, 0 to 2"):
         cf.pl.transitions(cells, table, pair=(1, 9))
     with pytest.raises(cf.InputError, match="missing columns: probability"):
         cf.pl.transitions(cells, table.drop(columns="probability"))
