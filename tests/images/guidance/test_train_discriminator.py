@@ -102,7 +102,7 @@ def test_a_learned_discriminator_leads_samples_towards_the_data(flow):
     """Data are images of the flow made darker; samples that are led get nearer to them."""
     made = cf.images.sample(flow, 800, solver="edm-heun", n_steps=18).images.pixels
     darker = ImageSet(np.clip(made[400:].astype(int) - 50, 0, 255).astype(np.uint8))
-    options = {"batch_size": 64, "coupling_batch_size": 256, "channels": 16, "n_steps": 100}
+    options = {"batch_size": 64, "coupling_batch_size": 256, "channels": 16, "n_steps": 200}
     found = told(
         flow,
         darker,
