@@ -127,7 +127,7 @@ def _describe_seconds(cost: Mapping[str, float | None]) -> str:
 
 
 def _draw_loss(loss: Sequence[float]) -> str:
-    """Return a curve of the loss as SVG, with its first and last value; empty if there is none."""
+    """Draw the loss as SVG, with its first and last value; empty below two finite values."""
     known = [(k, value) for k, value in enumerate(loss) if isfinite(value)]
     if len(known) < 2:
         return ""

@@ -24,12 +24,13 @@ class TransitionConflict:
     Attributes
     ----------
     unaware
-        Share of the mass that takes transitions that are not allowed if transport is not told.
+        Share of the mass that takes transitions that are not allowed, by transport without the
+        penalties.
     paying
-        Share that does although it is told, and pays the penalty: masses of groups do not match.
+        The same share by transport with the penalties, paid since masses of groups do not match.
         Transitions with a weight count in part.
     excess
-        Cost of the plan that is told, without penalties, over that of the one that is not.
+        Cost, penalties excluded, of the plan with the penalties over that of the plan without.
     """
 
     unaware: float
