@@ -35,7 +35,7 @@ from cellflow.pl._plane import embedding
 _ABREAST, _SIZE = 3, (2.05, 2.2)
 
 #: Letters in a line of the title of a panel, and per inch in that of the figure.
-_LETTERS, _PER_INCH = 22, 11
+_LETTERS, _PER_INCH = 20, 11
 
 #: From light (low) to dark (high); readable in grey and for the colour-blind.
 _SCALES = {"probability": "magma_r", "entropy": "cividis_r"}
