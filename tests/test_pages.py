@@ -16,7 +16,6 @@ from matplotlib import pyplot as plt
 import cellflow as cf
 from cellflow.cli.app import app
 from cellflow.methods import recipes
-from tests.small_images import TINY
 
 ROOT = Path(__file__).parents[1]
 TUTORIALS = ROOT / "docs" / "tutorials"
@@ -99,18 +98,6 @@ def test_the_page_on_evaluation(page, tmp_path):
     assert set(names["table"]["method"]) >= {"default", "ot-cfm", "i-cfm", "midpoint"}
     for figure in ("holdout.png", "benchmark.png", "scores.png"):
         assert (tmp_path / figure).is_file()
-
-
-@pytest.mark.filterwarnings("ignore::cellflow.CellflowWarning")
-@pytest.mark.slow
-def test_the_page_on_images(page, tmp_path, monkeypatch):
-    monkeypatch.setattr("cellflow.images.settings.read_config", lambda _path: TINY)
-    names, _ = page("images")
-    assert set(names["made"].images.labels) == {3}
-    assert names["made"].nfe == 6
-    assert list(names["table"].index) == ["generated", "test images"]
-    for picture in ("grid.png", "threes.png", "scores.png", "python.png", "ways.png"):
-        assert (tmp_path / picture).is_file()
 
 
 @pytest.mark.filterwarnings("ignore::cellflow.CellflowWarning")
