@@ -63,7 +63,7 @@ def run(path, shell, **parameters):
             continue
         source = "".join(cell["source"])
         # Names in braces are put into a command.
-        source = re.sub(r"(?m)^!((?:.*\\\n)*.*)$", r"_shell(rf'''\1''')", source)
+        source = re.sub(r"(?m)^!(.*)$", r"_shell(rf'''\1''')", source)
         exec(compile(source, f"{path.name}, cell {number}", "exec"), names)
         if "parameters" in cell["metadata"].get("tags", ()):
             assert parameters.keys() <= names.keys()
@@ -94,7 +94,7 @@ def run_cellflow(request, tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
 
     def call(command):
-        program, *words = shlex.split(command.replace("\\\n", " "))
+        program, *words = shlex.split(command)
         if program == "cellflow":
             code, said, wrong = request.getfixturevalue("run")(*words)
             # A notebook may show what is said of a file that has to be mended.
