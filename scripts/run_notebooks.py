@@ -72,6 +72,8 @@ def clean_output(output: dict[str, Any]) -> dict[str, Any] | None:
         return output if output["text"].strip() else None
     data = output.get("data", {})
     if "image/png" in data:
+        # Pictures of Pillow come in both formats.
+        data.pop("image/jpeg", None)
         data["image/png"] = shrink(data["image/png"])
         # Beside a figure the text is its class and size in pixels.
         data["text/plain"] = "figure"

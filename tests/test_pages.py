@@ -15,7 +15,6 @@ from matplotlib import pyplot as plt
 import cellflow as cf
 from cellflow.cli.app import app
 from cellflow.methods import recipes
-from tests.small_images import TINY
 
 ROOT = Path(__file__).parents[1]
 TUTORIALS = ROOT / "docs" / "tutorials"
@@ -91,6 +90,7 @@ def page(shell, few_cells):
 # Flows of a few steps take cells anywhere, and verbs say so.
 @pytest.mark.filterwarnings("ignore::cellflow.CellflowWarning")
 @pytest.mark.slow
+<<<<<<< HEAD
 def test_the_page_on_images(page, tmp_path, monkeypatch):
     monkeypatch.setattr("cellflow.images.settings.read_config", lambda _path: TINY)
     names, _ = page("images")
@@ -99,3 +99,40 @@ def test_the_page_on_images(page, tmp_path, monkeypatch):
     assert list(names["table"].index) == ["generated", "test images"]
     for picture in ("grid.png", "threes.png", "scores.png", "python.png", "ways.png"):
         assert (tmp_path / picture).is_file()
+=======
+def test_the_page_on_evaluation(page, tmp_path):
+    names, _ = page("evaluation")
+    assert names["scores"]["time"].tolist() == [36]
+    assert names["seeds"]["seed"].tolist() == [0, 1, 2]
+    assert set(names["table"]["method"]) >= {"default", "ot-cfm", "i-cfm", "midpoint"}
+    for figure in ("holdout.png", "benchmark.png", "scores.png"):
+        assert (tmp_path / figure).is_file()
+
+
+@pytest.mark.filterwarnings("ignore::cellflow.CellflowWarning")
+@pytest.mark.slow
+def test_the_page_on_clusters(page, tmp_path):
+    pytest.importorskip("snakemake")
+    _, said = page("cluster")
+    assert cf.Flow.load(tmp_path / "flow").recipe.n_steps == 10
+    assert (tmp_path / "state").is_file()
+    table = pd.read_csv(tmp_path / "compared" / "benchmark.csv")
+    assert set(table.loc[table["role"] == "model", "method"]) == {"ot-cfm", "i-cfm"}
+    assert re.search(r"^part +2$", said[-4], re.MULTILINE)
+    assert re.search(r"^report +1$", said[-1], re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["cluster"])
+def test_scripts_for_slurm_are_shell_and_call_what_there_is(name):
+    scripts = re.findall(
+        r"^```bash\n(.*?)^```", (TUTORIALS / f"{name}.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert scripts
+    for text in scripts:
+        subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+        for call in re.findall(r"^(?:srun )?cellflow (.*)$", text, re.MULTILINE):
+            verb, *words = shlex.split(call.replace('"$SLURM_ARRAY_TASK_ID/20"', "3/20"))
+            app.get_command(None, verb).make_context(verb, words)
+        for place in re.findall(r"\$CELLFLOW/([^\"]+)", text):
+            assert (ROOT / place).exists()
+>>>>>>> main

@@ -1,6 +1,8 @@
 """The notebooks of docs/tutorials run from top to bottom, and show what their code gives."""
 
+import base64
 import importlib.util
+import io
 import json
 import os
 import re
@@ -9,15 +11,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+<<<<<<< HEAD
 import click
 import numpy as np
 import pandas as pd
+=======
+import numpy as np
+>>>>>>> main
 import pytest
 from matplotlib import pyplot as plt
 
 import cellflow as cf
 from cellflow.cli.app import app
 from cellflow.methods import recipes
+from tests.small_images import TINY
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "tutorials"
@@ -36,6 +43,7 @@ SMALL = {
     "evaluation": {"N_STEPS": 6, "TIMES": [36]},
     "fates": {"N_STEPS": 20},
     "growth": {"N_STEPS": 20},
+    "images": {"N_STEPS": 6},
     "quick_start": {"N_STEPS": 20},
     "your_data": {"N_STEPS": 20},
 }
@@ -233,6 +241,24 @@ def test_fates_are_scored_against_clones(shared_data, notebook):
     assert scores.loc["bridge (default)", "Brier"] < scores.loc["shares of day 6", "Brier"]
 
 
+@few_steps
+@pytest.mark.slow
+def test_images_are_trained_sampled_scored_and_translated(notebook, tmp_path, monkeypatch):
+    monkeypatch.setattr("cellflow.images.settings.read_config", lambda _path: TINY)
+    names = notebook("images")
+    assert names["flow"].recipe.n_steps == 6
+    assert names["turn"].recipe.n_steps == 2
+    np.testing.assert_array_equal(names["made"].images.labels, np.tile(np.arange(10), 10))
+    assert set(names["threes"].images.labels) == {3}
+    assert names["turned"].frames.shape == (9, 6, 8, 8, 1)
+    scores = names["scores"]
+    assert scores.loc[scores["of"] == "generated", "by"].unique().tolist() == [
+        "euler:2", "euler:4", "euler:8", "dopri5",
+    ]  # fmt: skip
+    for written in ("grid.png", "threes.png", "scores.json", "zeros.png"):
+        assert (tmp_path / written).is_file()
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_show_what_their_code_gives(path):
     script, kept = run_notebooks(), read(path)
@@ -286,6 +312,17 @@ def test_a_bar_and_colours_of_a_terminal_are_left_out():
     assert script.clean_output(output)["text"] == "one\ntwo\nthree\n"
     bar = {"output_type": "stream", "name": "stderr", "text": "fit: 100%|##| 2/2 [00:02<00:00]"}
     assert script.clean_output(bar) is None
+
+
+def test_a_picture_is_kept_once():
+    script, written = run_notebooks(), io.BytesIO()
+    picture = cf.images.grid(np.zeros((4, 8, 8, 1), np.uint8))
+    picture.save(written, format="png")
+    png = base64.b64encode(written.getvalue()).decode()
+    data = {"image/png": png, "image/jpeg": "", "text/plain": "<PIL.Image.Image at 0x7f>"}
+    kept = script.clean_output({"output_type": "display_data", "metadata": {}, "data": data})
+    assert set(kept["data"]) == {"image/png", "text/plain"}
+    assert script.find_private(kept["data"]["text/plain"]) == []
 
 
 def test_a_digest_is_of_code_and_not_of_text():

@@ -134,7 +134,7 @@ def test_panels_of_fates_in_several_rows_have_one_pair_of_names(cells):
     names = ["up", "down"] * 3
     ax = cf.pl.fates(cells, fates=names, show=False)
     panels = [panel for panel in ax.figure.axes if panel.get_title()]
-    assert [bool(panel.get_xlabel()) for panel in panels] == [False] * 4 + [True, False]
+    assert [bool(panel.get_xlabel()) for panel in panels] == [False] * 3 + [True, False, False]
     plt.close(ax.figure)
 
 
