@@ -1,4 +1,7 @@
-"""Configuration of the documentation site; `make docs` builds it without a network."""
+"""Configuration of the documentation site; `make docs` builds it without a network.
+
+Readers load MathJax from the network, as on most sites of scverse: without it formulas are LaTeX.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
