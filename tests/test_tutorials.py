@@ -11,13 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-<<<<<<< HEAD
 import click
 import numpy as np
 import pandas as pd
-=======
-import numpy as np
->>>>>>> main
 import pytest
 from matplotlib import pyplot as plt
 
