@@ -66,9 +66,9 @@ fuzz: $(VENV)/.dev
 	CELLFLOW_FUZZ=400 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_fuzz.py \
 		tests/test_fuzz_cells.py --hypothesis-show-statistics
 
-# Run the notebooks of docs/tutorials and keep what they show, in twenty minutes: NOTEBOOK="fates growth" names
+# Run the notebooks of docs/tutorials and keep what they show, in half an hour: NOTEBOOK="fates growth" names
 # some. clones.ipynb needs CELLFLOW_DATA and is run when it is named.
-tutorials: $(VENV)/.docs
+tutorials: $(VENV)/.docs $(VENV)/.dev
 	$(BIN)/python scripts/run_notebooks.py $(NOTEBOOK)
 
 # docs/gallery.md and its figures, in four minutes.

@@ -135,6 +135,8 @@ def run(path: Path) -> None:
         # Commands are those beside this Python, and print plain text.
         settings["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         settings |= {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "96"}
+        # The workflows are in the repository, and the folder of a notebook is not.
+        settings["CELLFLOW"] = str(FOLDER.parents[1])
         client = NotebookClient(
             notebook, timeout=1800, kernel_name="python3", resources={"metadata": {"path": folder}}
         )
