@@ -25,6 +25,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file scripts/mypy.ini
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 

@@ -274,9 +274,10 @@ def write_gif(animation: FuncAnimation, path: Path) -> None:
     cf.pl.save(animation, path)
     with Image.open(path) as film:
         frames = []
-        for k in range(film.n_frames):
+        for k in range(getattr(film, "n_frames", 1)):
             film.seek(k)
-            half = film.convert("RGB").resize((film.width // 2, film.height // 2), Image.LANCZOS)
+            size = film.width // 2, film.height // 2
+            half = film.convert("RGB").resize(size, Image.Resampling.LANCZOS)
             frames.append(half.quantize(32, dither=Image.Dither.NONE))
         pause = film.info["duration"]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=2 * pause, loop=0)

@@ -166,7 +166,7 @@ def measure_bridge(dim: int, how: str, seed: int) -> dict[str, float]:
     ends = [Gaussian(torch.full((1, dim), sign * shift)) for sign in (-1.0, 1.0)]
     toy = METHODS["SB-CFM"]
     roles = ("velocity", "score") if how == "SDE" else ("velocity",)
-    net = fit(toy, *ends, dim, seed, roles)
+    net = fit(toy, ends[0], ends[1], dim, seed, roles)
     generator = torch_generator(100 + seed)
     x = ends[0].sample(N_TEST * 10, generator).x
     times = np.linspace(0, 1, 21).tolist()
