@@ -104,6 +104,9 @@ def test_virtual_data_sets_are_refused(course, tmp_path):
     write_h5ad(course, tmp_path / "a.h5ad")
     with h5py.File(tmp_path / "a.h5ad", "r+") as file:
         of_itself(file)
+        # Older versions of AnnData write an empty X.
+        if "X" in file:
+            del file["X"]
         file["X"] = h5py.SoftLink("/layers/more")
     for reader in (read_h5ad, open_cells):
         with pytest.raises(FileError, match=r"a\.h5ad cannot be read.*is made of other data sets"):
