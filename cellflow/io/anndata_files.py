@@ -282,7 +282,8 @@ def _write_into(root: Group, adata: AnnData) -> None:
     for name in ("obsm", "layers"):
         for key, value in getattr(adata, name).items():
             if isinstance(value, np.ndarray | pd.DataFrame) or issparse(value):
-                write_elem(root, f"{name}/{key}", value)
+                # A path with a slash is refused from AnnData 0.13 on.
+                write_elem(root.require_group(name), key, value)
 
 
 def _root(path: Path) -> Group | None:
