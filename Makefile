@@ -8,7 +8,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo test test-slow lint docs workflow-test test-highest test-lowest-direct cpu-torch release-check fuzz kills signals \
-	mutants tutorials gallery licences audit benchmark methods toys fates peers semidiscrete sctimebench performance gpu gpu-rehearsal \
+	mutants tutorials gallery figures licences audit benchmark methods toys fates peers semidiscrete sctimebench performance gpu gpu-rehearsal \
 	gpu-pack clean
 
 demo: $(VENV)/.base
@@ -25,6 +25,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file scripts/mypy.ini
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
@@ -66,14 +67,22 @@ fuzz: $(VENV)/.dev
 	CELLFLOW_FUZZ=400 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/test_fuzz.py \
 		tests/test_fuzz_cells.py --hypothesis-show-statistics
 
-# Run the notebooks of docs/tutorials and keep what they show, in ten minutes: NOTEBOOK="fates growth" names
+# Run the notebooks of docs/tutorials and keep what they show, in half an hour: NOTEBOOK="fates growth" names
 # some. clones.ipynb needs CELLFLOW_DATA and is run when it is named.
-tutorials: $(VENV)/.docs
+tutorials: $(VENV)/.docs $(VENV)/.dev
 	$(BIN)/python scripts/run_notebooks.py $(NOTEBOOK)
 
 # docs/gallery.md and its figures, in four minutes.
 gallery: $(VENV)/.base
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/draw_gallery.py
+
+# The other figures of the documentation that are made of data that come with the package, in ten minutes. The
+# pages with those of docs/images/benchmark.png, fates.png and comparison-*.png name the commands of these.
+figures: $(VENV)/.base
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/draw_readme_figure.py
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/draw_getting_started.py
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/measure_compare.py figure
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/measure_toys.py --figure docs/images
 
 kills: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/kill_fits.py --kills 50

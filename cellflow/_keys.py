@@ -43,7 +43,8 @@ REPRESENTATION = "X_cellflow"
 VELOCITY = "velocity"
 #: `uns` key of all records, a mapping with an entry per function.
 UNS = "cellflow"
-#: Entries of `uns["cellflow"]`; that of representations has one mapping per `obsm` key.
+#: Entries of `uns["cellflow"]`; that of representations has one mapping per `obsm` key, that of
+#: growth rates that flows learned one per `obs` key.
 TIME_POINTS = "time_points"
 GROWTH_SETTINGS = "growth"
 LEARNED_GROWTH = "learned_growth"
@@ -87,14 +88,20 @@ def read_cautions(
     records = _records(uns)
     keys = [key] if key is not None else [name for name in records if name != skip]
     entries = [entry for name in keys if isinstance(entry := records.get(name), Mapping)]
+    entries += [each for entry in entries for each in entry.values() if isinstance(each, Mapping)]
     found = [str(each) for entry in entries for each in np.atleast_1d(entry.get("cautions", ()))]
     return list(dict.fromkeys(found))
 
 
+def is_learned_growth(uns: Mapping[str, Any], key: str) -> bool:
+    """Return whether the growth rates in `obs[key]` are those that a flow learned."""
+    return key in (read_record(uns, LEARNED_GROWTH) or {})
+
+
 def is_relative_growth(uns: Mapping[str, Any], key: str) -> bool:
     """Return whether the growth rates in `obs[key]` compare cells of one time only."""
-    entry = read_record(uns, LEARNED_GROWTH) or {}
-    return entry.get("key_added") == key and entry.get("growth") == "relative"
+    entry = (read_record(uns, LEARNED_GROWTH) or {}).get(key, {})
+    return bool(entry.get("growth") == "relative")
 
 
 def _records(uns: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,4 +1,7 @@
-"""Configuration of the documentation site; `make docs` builds it without a network."""
+"""Configuration of the documentation site; `make docs` builds it without a network.
+
+Readers load MathJax from the network, as on most sites of scverse: without it formulas are LaTeX.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -154,10 +157,11 @@ def setup(_app: object) -> None:
     """Write the tables that pages include."""
     generated = Path(__file__).parent / "api" / "generated"
     generated.mkdir(exist_ok=True)
-    tables = {"slots": slot_table()}
-    tables |= {f"settings-{name}": settings_table(name) for name in PRESETS}
+    tables = {f"settings-{name}": settings_table(name) for name in PRESETS}
     parts = {"couplings": COUPLINGS, "paths": PATHS, "objectives": OBJECTIVES}
     tables |= {f"settings-of-{kind}": parts_table(each) for kind, each in parts.items()}
-    for name, table in tables.items():
-        text = f":::{{container}} described\n\n{table}\n:::\n"
+    for name, table in {"slots": slot_table(), **tables}.items():
+        # The style sheet names the columns of settings where there is no room for their head.
+        classes = "described settings" if name in tables else "described"
+        text = f":::{{container}} {classes}\n\n{table}\n:::\n"
         (generated / f"{name}.md").write_text(text)

@@ -1,9 +1,9 @@
-"""Print the table of docs/benchmarks/comparison.md from the scores of workflows/images.
+"""Print the tables of docs/benchmarks/comparison.md from the scores of workflows/images.
 
     python scripts/comparison_table.py results/scores.tsv
 
-A row a run and family of solvers, means over the seeds; columns are the distance by evaluations of
-the velocity, how straight the flow is, and what its training cost.
+A table for each kind of solver, with a row for each run: Frechet distances, means over the seeds,
+by solver and number of evaluations, and how straight the paths of the flow are.
 """
 
 from __future__ import annotations
@@ -12,45 +12,43 @@ import sys
 
 import pandas as pd
 
-COSTS = {
-    "npe": "NPE",
-    "straightness": "straightness",
-    "train_seconds": "training, s",
-    "pairing_seconds": "of it pairing",
-    "setup_seconds": "and set-up",
-    "peak_memory_mb": "peak MB",
-}
+STRAIGHTNESS = {"npe": "NPE", "straightness": "straightness"}
 
 
-def family(by: str) -> str:
-    """Return the solver without its steps: euler, edm-heun rho 30."""
+def describe_solver(by: str, nfe: pd.Series) -> str:
+    """Return the head of the column of a solver: its name, rho, and evaluations if all agree."""
     name, *numbers = by.split(":")
-    return f"{name} rho {numbers[1]}" if len(numbers) > 1 else name
+    head = f"{name}, rho {numbers[1]}" if len(numbers) > 1 else name
+    return f"{head}, {nfe.iloc[0]:.0f}" if nfe.nunique() == 1 else head
 
 
-def scores_by_nfe(rows: pd.DataFrame) -> list[str]:
-    """Format the distances of one run, a line for each family of solvers."""
-    lines = []
-    for solver, part in rows.groupby(rows["by"].map(family), sort=False):
-        means = part.groupby("nfe")["frechet"].mean()
-        cells = ", ".join(f"{nfe:.0f}: {frechet:.3f}" for nfe, frechet in means.items())
-        lines.append(f"{solver} {cells}")
-    return lines
+def make_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of the runs that have the same kind of solver."""
+    heads = rows.groupby("by", sort=False)["nfe"].agg(list)
+    names = {by: describe_solver(by, pd.Series(each)) for by, each in heads.items()}
+    means = rows.pivot_table(index="name", columns="by", values="frechet", sort=False)
+    means = means[list(names)].rename(columns=names)
+    straight = rows.groupby("name", sort=False)[list(STRAIGHTNESS)].mean()
+    shown = {each: means[each].map("{:.3f}".format, na_action="ignore") for each in means}
+    shown |= {head: straight[key].map("{:.3g}".format) for key, head in STRAIGHTNESS.items()}
+    return pd.DataFrame(shown).fillna("")
 
 
 def main(path: str) -> None:
-    """Print the rows of all runs at the largest number of images."""
+    """Print the tables of all runs, at the largest number of images."""
     table = pd.read_csv(path, sep="\t")
     test = table[table["of"] == "test images"]
     made = table[table["of"] == "generated"]
     made = made[made["n"] == made["n"].max()]
-    heads = ["run", f"{made['measure'].iloc[0]} by evaluations", *COSTS.values()]
-    print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
-    for name, rows in made.groupby("name", sort=False):
-        means = rows[list(COSTS)].mean()
-        costs = [f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in means]
-        print("| " + " | ".join([f"`{name}`", "; ".join(scores_by_nfe(rows)), *costs]) + " |")
-    print(f"| test images | {test['measure'].iloc[0]} {test['frechet'].iloc[0]:.3f} |" + " |" * 6)
+    kind = made.groupby("name")["by"].transform("first").str.partition(":")[0]
+    for _, rows in made.groupby(kind, sort=False):
+        shown = make_table(rows)
+        heads = [f"{rows['measure'].iloc[0]}", *shown]
+        print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
+        for name, cells in shown.iterrows():
+            print("| " + " | ".join([f"`{name}`", *cells]) + " |")
+        print()
+    print(f"Test images: {test['measure'].iloc[0]} {test['frechet'].iloc[0]:.3f}")
 
 
 if __name__ == "__main__":

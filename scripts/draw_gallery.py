@@ -9,6 +9,8 @@ were run.
 from __future__ import annotations
 
 import io
+import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +29,9 @@ N_STEPS = 1_000
 
 #: Dots per inch and number of colours of the figures on the page.
 _DPI, _N_COLOURS = 110, 128
+
+#: Letters in a line of the text of the page.
+_LINE = 100
 
 SETUP = """\
 import numpy as np
@@ -202,23 +207,37 @@ def draw(n_steps: int = N_STEPS) -> Iterator[tuple[str, Axes | FuncAnimation]]:
             yield entry.name, made[0] if isinstance(made, list) else made
 
 
+def wrap(text: str) -> str:
+    """Return text in lines of at most `_LINE` letters, without breaks within code and roles."""
+    held = re.sub(r"`[^`]*`", lambda found: found.group().replace(" ", "\0"), text)
+    lines = textwrap.wrap(held, _LINE, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace("\0", " ")
+
+
 def page() -> str:
     """Return the text of docs/gallery.md."""
     lines = [
         "# Gallery",
         "",
-        "One figure of each function of [`cf.pl`](api/index.md), with the calls that made it. "
-        "`make gallery` draws them anew and writes this page.",
+        wrap(
+            "One figure of each function of [`cf.pl`](api/index.md), with the calls that made it. "
+            "`make gallery` draws them anew and writes this page. None is wider than a page of a "
+            "journal, 180 mm."
+        ),
         "",
-        "All but the last are of one simulated course, in which cells advance from day 0 to 7 and "
-        "take one of two fates:",
+        wrap(
+            "All but the last are of one simulated course, in which cells advance from day 0 to 7 "
+            "and take one of two fates:"
+        ),
         "",
         "```python",
         SETUP.replace("N_STEPS", f"{N_STEPS:_}").rstrip(),
         "```",
         "",
-        "Every function returns its axes and takes `ax=` and `show=`; "
-        "{func}`cf.pl.save <cellflow.pl.save>` writes PNG, PDF, SVG or an animation.",
+        wrap(
+            "Every function returns its axes and takes `ax=` and `show=`; "
+            "{func}`cf.pl.save <cellflow.pl.save>` writes PNG, PDF, SVG or an animation."
+        ),
     ]
     for section in SECTIONS:
         lines += ["", f"## {section.title}"]
@@ -228,7 +247,7 @@ def page() -> str:
                 "",
                 f"### {entry.name}",
                 "",
-                f"{entry.shows} {{func}}`cf.pl.{entry.name} <cellflow.pl.{entry.name}>`",
+                wrap(f"{entry.shows} {{func}}`cf.pl.{entry.name} <cellflow.pl.{entry.name}>`"),
                 "",
                 f"![Figure of cf.pl.{entry.name}](images/gallery/{entry.name}.{ending})",
                 "",
@@ -255,9 +274,10 @@ def write_gif(animation: FuncAnimation, path: Path) -> None:
     cf.pl.save(animation, path)
     with Image.open(path) as film:
         frames = []
-        for k in range(film.n_frames):
+        for k in range(getattr(film, "n_frames", 1)):
             film.seek(k)
-            half = film.convert("RGB").resize((film.width // 2, film.height // 2), Image.LANCZOS)
+            size = film.width // 2, film.height // 2
+            half = film.convert("RGB").resize(size, Image.Resampling.LANCZOS)
             frames.append(half.quantize(32, dither=Image.Dither.NONE))
         pause = film.info["duration"]
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=2 * pause, loop=0)

@@ -24,11 +24,11 @@ def main() -> None:
     cf.pp.embed(adata, n_dims=5, whiten=True)
     flow = cf.tl.fit(adata)
     predicted = cf.tl.interpolate(adata, flow, 30)
-    # On a page of 180 mm, 7.1 inches, the smallest letters are 6 points high.
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    # The width of a page of a journal, 180 mm.
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.08, 3.3), layout="constrained")
     cf.pl.interpolation(adata, predicted, ax=left)
     cf.pl.trajectories(adata, flow, ax=right)
-    figure.savefig(TARGET, dpi=120)
+    figure.savefig(TARGET, dpi=150)
 
 
 if __name__ == "__main__":

@@ -57,20 +57,21 @@ def draw_plane(ax: Axes, stage: Stage, time: float, depth: float) -> None:
         sides + np.array([left, 0]),
         facecolor=(1, 1, 1, 0.6),
         edgecolor=PREDICTED if held else FRAME,
-        linewidth=1.6 if held else 0.8,
+        linewidth=1.0 if held else 0.5,
         zorder=depth,
     )
     ax.add_patch(frame)
-    ax.text(left, -0.1, f"{time:g} h", va="top", color=PREDICTED if held else "black")
+    label = f"{time:g} h"
+    ax.text(left, -0.1, label, va="top", fontsize=8, color=PREDICTED if held else "black")
 
 
 def draw_legend(ax: Axes, left: float, ring: dict) -> None:
     """Name the two kinds of points on the planes of left-out times."""
-    small = {"va": "center", "fontsize": 8.5}
-    ax.scatter(left + 0.53, -0.175, s=14, **ring)
-    ax.text(left + 0.6, -0.175, "left out", color=REAL, **small)
-    ax.scatter(left + 0.53, -0.335, s=12, color=PREDICTED, linewidths=0)
-    ax.text(left + 0.6, -0.335, "predicted", color=PREDICTED, **small)
+    small = {"va": "center", "fontsize": 6}
+    ax.scatter(left + 0.5, -0.2, s=8, **ring)
+    ax.text(left + 0.56, -0.2, "left out", color=REAL, **small)
+    ax.scatter(left + 0.5, -0.4, s=7, color=PREDICTED, linewidths=0)
+    ax.text(left + 0.56, -0.4, "predicted", color=PREDICTED, **small)
 
 
 def draw_paths(
@@ -82,7 +83,7 @@ def draw_paths(
         here = stage.place(times[inside], points[inside])
         colours = stage.colour(times[inside])[1:]
         lines = LineCollection(np.stack([here[:-1], here[1:]], axis=1), colors=colours)
-        lines.set(linewidth=0.8, alpha=0.55, zorder=depth)
+        lines.set(linewidth=0.5, alpha=0.55, zorder=depth)
         ax.add_collection(lines)
 
 
@@ -107,27 +108,30 @@ def main() -> None:
     cells = points_of(course, from_context(flow.context))
     stage = Stage(times, cells)
 
-    fig, ax = plt.subplots(figsize=(11.5, 3.15))
+    # The width of a page of a journal, 180 mm.
+    fig, ax = plt.subplots(figsize=(7.08, 1.94))
     for k, time in enumerate(times):
         here = stage.place(time, cells[course.obs["time"] == time])
         draw_plane(ax, stage, time, 10 * k)
         if time in LEFT_OUT:
             there = stage.place(time, predicted[time])
-            ring = {"facecolors": "none", "edgecolors": REAL, "linewidths": 0.45}
-            ax.scatter(*here.T, s=10, **ring, zorder=10 * k + 1)
-            ax.scatter(*there.T, s=5, color=PREDICTED, linewidths=0, alpha=0.85, zorder=10 * k + 2)
+            ring = {"facecolors": "none", "edgecolors": REAL, "linewidths": 0.35}
+            ax.scatter(*here.T, s=5, **ring, zorder=10 * k + 1)
+            ax.scatter(
+                *there.T, s=2.5, color=PREDICTED, linewidths=0, alpha=0.85, zorder=10 * k + 2
+            )
             if time == LEFT_OUT[0]:
                 draw_legend(ax, STEP * k, ring)
         else:
             filled = {"color": stage.colour(time), "linewidths": 0, "alpha": 0.85}
-            ax.scatter(*here.T, s=6, **filled, zorder=10 * k + 1)
+            ax.scatter(*here.T, s=3, **filled, zorder=10 * k + 1)
         if k + 1 < len(times):
             draw_paths(ax, stage, paths, (time, times[k + 1]), 10 * k + 5)
     ax.set(xlim=(-0.05, STEP * (len(times) - 1) + WIDTH + 0.05), ylim=(-0.46, HEIGHT + SKEW + 0.05))
     ax.set_axis_off()
     ax.set_aspect("equal")
     fig.subplots_adjust(0, 0, 1, 1)
-    fig.savefig(TARGET, dpi=150)
+    fig.savefig(TARGET, dpi=240)
 
 
 if __name__ == "__main__":

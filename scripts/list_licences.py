@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 import sys
+from email.message import Message
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from typing import cast
 
 _ROOT = "cellflow-snapshots"
 _HEAD = """# Licences
@@ -74,7 +76,7 @@ def closure(names: set[str]) -> dict[str, Distribution]:
 
 def licence(package: Distribution) -> str:
     """What a package says of its licence: an expression, a classifier, or a line of text."""
-    data = package.metadata
+    data = cast("Message", package.metadata)
     if expression := data.get("License-Expression"):
         return str(expression)
     classes = [each.split("::")[-1].strip() for each in data.get_all("Classifier") or ()

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,8 +40,7 @@ from cellflow.datasets._branching_process import BranchingProcess, Latents
 from cellflow.datasets._course_settings import make_process
 from cellflow.datasets._measurement import evaluate_programs
 from cellflow.tl._time_course import TimeCourse
-from cellflow.tl._transition_estimators import make_estimator, propagate_backward
-from cellflow.tl._uncertainty import _move_to
+from cellflow.tl._transition_estimators import make_estimator
 
 Array = NDArray[np.float64]
 
@@ -55,6 +55,8 @@ KINDS: dict[str, dict[str, object]] = {
 
 #: Step of the numerical derivative, in units of the duration.
 _STEP = 1e-3
+#: What of a latent state moves.
+_SHIFTED = ("progress", "branch", "propensity", "nuisance")
 #: Continuations of each cell, and the level of coverage.
 _CONTINUATIONS, _LEVEL = 40, 0.9
 
@@ -105,7 +107,8 @@ class Truth:
         if course_only:
             step = step._replace(propensity=0 * step.propensity, nuisance=0 * step.nuisance)
             turn = 0 * turn
-        moved = Latents(*(a + b for a, b in zip(self.cells[:4], step[:4], strict=True)), step.fate)
+        shifted = {name: getattr(self.cells, name) + getattr(step, name) for name in _SHIFTED}
+        moved = step._replace(**shifted)
         ahead = self.to_points(moved, self.orbit + turn)
         return (ahead - self.to_points(self.cells, self.orbit)) / dt
 
@@ -330,18 +333,21 @@ def mean_descendants(adata: AnnData, flow: cf.Flow) -> Array:
     estimator = make_estimator(course, by, n_neighbors=20, n_samples=None, seed=0)
     found = np.array(adata.obsm["X_cellflow"], dtype=float)
     there = course.rows_at(course.times[-1])
-    for at in course.times[:-1]:
-        rows = course.rows_at(at)
-        transitions = estimator.estimate(rows, there)
-        ones = np.ones((len(there), 1))
-        values = propagate_backward(transitions, np.hstack([found[there], ones]))
+    origins = [course.rows_at(at) for at in reversed(course.times[:-1])]
+    ends = np.hstack([found[there], np.ones((len(there), 1))])
+    for rows, values in zip(origins, estimator.descend(origins, there, ends), strict=True):
         found[rows] = values[:, :-1] / values[:, -1:]
     return found
 
 
 def move_to_end(adata: AnnData, flow: cf.Flow) -> Array:
     """Return where the flow takes each cell by the last time."""
-    return np.asarray(_move_to(TimeCourse.read(adata, flow, "time"), adata.obs["time"].max()))
+    course = TimeCourse.read(adata, flow, "time")
+    found = np.empty_like(adata.obsm["X_cellflow"], dtype=float)
+    for at in course.times:
+        rows = course.rows_at(at)
+        found[rows] = flow.push(course.read_cells(rows).x, at, course.times[-1]).numpy()
+    return found
 
 
 def score_sure_fates(adata: AnnData, flows: list[cf.Flow]) -> dict[str, float]:
@@ -382,7 +388,7 @@ def within_times(found: Array, true: Array, times: Array) -> float:
     return float(np.nanmean(parts))
 
 
-def read_process(record: dict[str, object]) -> BranchingProcess:
+def read_process(record: dict[str, Any]) -> BranchingProcess:
     """Return the process that a course was sampled from."""
     names = [str(name) for name in record["fates"]]
     opens_at = np.asarray(record["opens_at"])

@@ -2,6 +2,7 @@
 
     python scripts/measure_compare.py alarms | parting | shares | genes [--draws N]
     CELLFLOW_DATA=/folder/of/data python scripts/measure_compare.py yeast | larry
+    python scripts/measure_compare.py figure
 
 `alarms`: share of draws with any p of 0.05 or less where conditions do not differ: one course split
 at random into two and into four arms; donors with a batch effect, by permutation of cells and of
@@ -9,7 +10,8 @@ donors. `parting`: share of draws whose interval of parting is the true one (tim
 drawn at 3), by the difference in fates and the number of cells. `shares`: share of 95 % intervals
 that hold the true difference of fates, of cells and of replicates with shares of their own, beside
 a bootstrap over replicates. `genes`: discoveries at q of 0.05 among genes that do not differ, and
-among those that do. The rival is the distance of means.
+among those that do. The rival is the distance of means. `figure`: draw docs/images/compare.png, in
+seconds.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anndata
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -35,6 +38,7 @@ COURSE = {
     "n_genes": 60, "times": TIMES, "commitment": 3.0, "asynchrony": 0.03, "n_continuations": 1,
 }  # fmt: skip
 DISTANCES = ("energy", "means")
+FIGURE = Path(__file__).parents[1] / "docs" / "images" / "compare.png"
 N_PERMUTATIONS = 199
 
 
@@ -264,6 +268,13 @@ def compare_sorted() -> pd.DataFrame:
     return pd.concat(tables).drop(columns=["reference", "permuted"])
 
 
+def draw() -> None:
+    """Draw the distance of two arms over time."""
+    mpl.use("agg")
+    cells = _two_courses(0.35, 0.65, 200, 0)
+    cf.pl.save(cf.pl.compare(_compare(cells, "true_latent", "energy", 0), unit="days")[0], FIGURE)
+
+
 def _compare(
     cells: AnnData, use_rep: str | None, distance: str, seed: int, **more: object
 ) -> pd.DataFrame:
@@ -339,7 +350,7 @@ def _data(name: str) -> Path:
 
 
 def main() -> None:
-    """Print one table."""
+    """Print one table, or draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     simulated = {
         "alarms": measure_alarms,
@@ -348,9 +359,12 @@ def main() -> None:
         "genes": measure_genes,
     }
     real = {"yeast": compare_doses, "larry": compare_sorted}
-    parser.add_argument("what", choices=[*simulated, *real])
+    parser.add_argument("what", choices=[*simulated, *real, "figure"])
     parser.add_argument("--draws", type=int, default=200)
     given = parser.parse_args()
+    if given.what == "figure":
+        draw()
+        return
     if given.what in simulated:
         logging.getLogger("cellflow").setLevel(logging.WARNING)
         table = simulated[given.what](given.draws)

@@ -24,11 +24,7 @@ from sklearn.neighbors import NearestNeighbors
 import cellflow as cf
 from cellflow.io import read_h5ad
 from cellflow.tl._time_course import TimeCourse
-from cellflow.tl._transition_estimators import (
-    make_estimator,
-    normalise_rows,
-    propagate_backward,
-)
+from cellflow.tl._transition_estimators import make_estimator, normalise_rows
 
 STATE, CLONE, TIME = "state_info", "clone_id", "time"
 LAST = 6.0
@@ -127,9 +123,8 @@ def smoothed(adata: AnnData, flow: cf.Flow, states: list[str], k: int) -> pd.Dat
     estimator = make_estimator(course, "coupling", n_neighbors=k, n_samples=None, seed=0)
     votes, near = _votes(adata, k, states), course.rows_at(LAST)
     found = np.full((adata.n_obs, len(states)), np.nan)
-    for day in DAYS:
-        rows = course.rows_at(day)
-        descent = propagate_backward(estimator.estimate(rows, near), votes[near])
+    origins = [course.rows_at(day) for day in reversed(DAYS)]
+    for rows, descent in zip(origins, estimator.descend(origins, near, votes[near]), strict=True):
         found[rows] = normalise_rows(descent)
     return pd.DataFrame(found, adata.obs_names, states)
 

@@ -23,8 +23,10 @@ import torch
 
 from cellflow.couplings import composition_coupling
 from cellflow.couplings.wfr_coupling import wfr_cost
-from cellflow.evaluation.folds import Evaluation, Fold
+from cellflow.evaluation.evaluation import Evaluation
+from cellflow.evaluation.fold import Fold
 from cellflow.evaluation.held_out import make_held_out
+from cellflow.evaluation.held_out_parts import HeldOutPart
 from cellflow.marginals import Population, TimeAxis, fit_time_axis
 from cellflow.metrics import Cloud, energy_distance, wasserstein
 from cellflow.transport import distances, exact_plan
@@ -136,7 +138,7 @@ def measure(name: str) -> np.ndarray:
     evaluation = Evaluation(adata, make_held_out(settings))
     folds = []
     for time in evaluation.find_times():
-        fold = evaluation.make_fold(time)
+        fold = evaluation.make_fold(HeldOutPart(time))
         real = fold.cloud_at(time)
         clouds = predictions(fold, evaluation.baseline_axis)
         if not folds and name == next(iter(DATA)):

@@ -149,7 +149,7 @@ def _make_table(
         for part in (slice(None, half), slice(half, None)):
             match = assign(cdist(x[i][part], x[j][part], "sqeuclidean"))
             middles.append((x[i][part] + x[j][part][match]) / 2)
-        split[i, j] = _w(*middles, 1)
+        split[i, j] = _w(middles[0], middles[1], 1)
         for m in range(i + 1, j):
             share = (times[m] - times[i]) / (times[j] - times[i])
             error[i, j, m] = _w((1 - share) * x[i] + share * y, x[m], 1)

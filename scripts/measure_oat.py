@@ -21,7 +21,8 @@ from measure_toys import LAWS, N_TRAIN, SEEDS, kept, score_plane, spread
 
 from cellflow.flow import Flow
 from cellflow.marginals import Marginals, Population, TimeAxis
-from cellflow.methods.method import Method, method_of
+from cellflow.methods.method import method_of
+from cellflow.methods.parts import OATSettings
 from cellflow.methods.recipes import recipe_of
 from cellflow.training import fit_flow, resolve_fine_tuning
 from cellflow.training.target_net import patience_of, stays_away
@@ -37,11 +38,13 @@ PAIRS = (("moons", "8gauss"), ("N", "gauss"))
 CHANGES = {
     "alpha 2/3": {"oat_alpha": 2 / 3},
     "alpha 4/5": {"oat_alpha": 4 / 5},
+    "alpha 4/5, rate and steps of the prior": {"oat_alpha": 4 / 5},
     "alpha 12/13": {"oat_alpha": 12 / 13},
     "Hermite": {"oat_target": "hermite"},
 }
+AS_PRIOR = "rate and steps of the prior"
 NET = {"width": 64, "depth": 3, "activation": "selu", "time_features": 0}
-TOLERANCE = Method().oat_tolerance
+TOLERANCE = OATSettings().oat_tolerance
 AXIS, CPU = TimeAxis("index", (0.0, 1.0)), torch.device("cpu")
 
 
@@ -62,7 +65,8 @@ def fit_prior(start: str, stop: str, seed: int) -> Flow:
 def score_finetuned(prior: Flow, start: str, stop: str, seed: int, name: str) -> dict[str, float]:
     """Return the scores of a fine-tuning of default length, and the readings of its monitor."""
     changes = {"oat_tolerance": 100.0, **CHANGES[name]}
-    method, recipe = resolve_fine_tuning(prior, "oat-fm", None, changes, {})
+    given = prior.recipe if name.endswith(AS_PRIOR) else None
+    method, recipe = resolve_fine_tuning(prior, "oat-fm", given, changes, {})
     options = {"method": method, "recipe": recipe, "seed": seed, "device": CPU}
     flow = fit_flow(course(start, stop, seed), AXIS, prior=prior, **options)
     ratios = flow.history["ratio"]

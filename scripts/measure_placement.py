@@ -59,10 +59,15 @@ def errors(points: np.ndarray, places: np.ndarray, left_out: np.ndarray) -> list
     return [float(each) for far in away for each in (np.median(far), far.mean())]
 
 
-for name in sys.argv[1:] or DATA:
-    points, places, times = read(*DATA[name])
-    folds = [errors(points, places, times == time) for time in np.unique(times)[1:-1]]
-    ours, our_mean, copy, copy_mean = np.mean(folds, axis=0)
-    print(
-        f"{name}: {ours:.3f}, {our_mean:.3f}; nearest cell {copy:.3f}, {copy_mean:.3f}", flush=True
-    )
+def main(names: list[str]) -> None:
+    """Print the errors of each data set."""
+    for name in names or DATA:
+        points, places, times = read(*DATA[name])
+        folds = [errors(points, places, times == time) for time in np.unique(times)[1:-1]]
+        ours, our_mean, copy, copy_mean = np.mean(folds, axis=0)
+        copied = f"nearest cell {copy:.3f}, {copy_mean:.3f}"
+        print(f"{name}: {ours:.3f}, {our_mean:.3f}; {copied}", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,11 +1,13 @@
 """Measure what is known in two dimensions and for Gaussians: docs/benchmarks/toys.md.
 
     python scripts/measure_toys.py results/toys docs/images
+    python scripts/measure_toys.py --figure docs/images
 
 The first table has, for pairs of planar laws, W2^2 between carried and true test points and the
 normalised path energy; the second the Kullback-Leibler divergence of a learned Schrödinger bridge
 between Gaussians from the closed form. Each fit's numbers stay in the first folder, and fits that
-are there already are not made again. The figure goes to the second.
+are there already are not made again. The figure goes to the second; with `--figure` nothing else is
+made, in two minutes.
 """
 
 from __future__ import annotations
@@ -164,7 +166,7 @@ def measure_bridge(dim: int, how: str, seed: int) -> dict[str, float]:
     ends = [Gaussian(torch.full((1, dim), sign * shift)) for sign in (-1.0, 1.0)]
     toy = METHODS["SB-CFM"]
     roles = ("velocity", "score") if how == "SDE" else ("velocity",)
-    net = fit(toy, *ends, dim, seed, roles)
+    net = fit(toy, ends[0], ends[1], dim, seed, roles)
     generator = torch_generator(100 + seed)
     x = ends[0].sample(N_TEST * 10, generator).x
     times = np.linspace(0, 1, 21).tolist()
@@ -256,12 +258,15 @@ def main(folder: str, images: str) -> None:
 
 
 def draw(images: Path) -> None:
-    """Paths of each method from moons, or noise, to the eight Gaussians."""
+    """Draw paths of each method from moons, or noise, to the eight Gaussians."""
     mpl.use("agg")
     from matplotlib import pyplot as plt
 
-    figure, panels = plt.subplots(1, 4, figsize=(13, 3.6), layout="constrained")
-    for panel, (name, toy) in zip(panels, METHODS.items(), strict=True):
+    # A page of a journal is 180 mm wide, 7.08 inches.
+    figure, panels = plt.subplots(
+        2, 2, figsize=(7.08, 7.0), layout="constrained", sharex=True, sharey=True
+    )
+    for panel, (name, toy) in zip(panels.flat, METHODS.items(), strict=True):
         start = "N" if name == "FM" else "moons"
         data = torch.as_tensor(LAWS["8gauss"](N_TRAIN, 0), dtype=torch.float32)
         origin = torch.as_tensor(LAWS[start](N_TRAIN, 50), dtype=torch.float32)
@@ -270,13 +275,22 @@ def draw(images: Path) -> None:
         x = origin[:400]
         paths = solve(net.velocity, x, np.linspace(0, 1, 51).tolist(), n_steps=2).x.numpy()
         panel.plot(paths[:, :, 0], paths[:, :, 1], color="olive", linewidth=0.3, alpha=0.5)
-        panel.scatter(*data[:1000].T, s=2, color="0.8", zorder=0)
-        panel.scatter(*paths[0].T, s=4, color="black", label="start")
-        panel.scatter(*paths[-1].T, s=4, color="tab:blue", label="end")
-        panel.set(title=name, aspect="equal", xticks=[], yticks=[])
-    panels[0].legend(frameon=False, fontsize="small", loc="upper left")
-    figure.savefig(images / "toys.png", dpi=110)
+        panel.scatter(*data[:1000].T, s=1, color="0.75", zorder=0, label="true end")
+        panel.scatter(*paths[0].T, s=2, color="black", label="start")
+        panel.scatter(*paths[-1].T, s=2, color="tab:blue", label="end")
+        panel.set_title(name, fontsize="medium")
+        panel.set_aspect("equal")
+    for panel in panels[-1]:
+        panel.set_xlabel("first coordinate (no unit)")
+    for panel in panels[:, 0]:
+        panel.set_ylabel("second coordinate (no unit)")
+    names = panels[0, 0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside lower center", ncols=3, frameon=False, fontsize="small")
+    figure.savefig(images / "toys.png", dpi=120)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1] == "--figure":
+        draw(Path(sys.argv[2]))
+    else:
+        main(*sys.argv[1:])

@@ -72,6 +72,8 @@ def clean_output(output: dict[str, Any]) -> dict[str, Any] | None:
         return output if output["text"].strip() else None
     data = output.get("data", {})
     if "image/png" in data:
+        # Pictures of Pillow come in both formats.
+        data.pop("image/jpeg", None)
         data["image/png"] = shrink(data["image/png"])
         # Beside a figure the text is its class and size in pixels.
         data["text/plain"] = "figure"
@@ -133,6 +135,8 @@ def run(path: Path) -> None:
         # Commands are those beside this Python, and print plain text.
         settings["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         settings |= {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "96"}
+        # The workflows are in the repository, and the folder of a notebook is not.
+        settings["CELLFLOW"] = str(FOLDER.parents[1])
         client = NotebookClient(
             notebook, timeout=1800, kernel_name="python3", resources={"metadata": {"path": folder}}
         )

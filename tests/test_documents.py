@@ -87,6 +87,20 @@ def test_links_to_other_places_are_well_formed(page):
         assert re.fullmatch(r"[\w-]+(\.[\w-]+)+", parts.netloc)
 
 
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_lines_of_prose_are_short(page):
+    formula = re.sub(r"^\$\$.*?^\$\$", "", prose(page), flags=re.DOTALL | re.MULTILINE)
+    # Tables and pictures cannot be broken.
+    lines = [line for line in formula.splitlines() if not line.startswith(("|", "!["))]
+    assert [line for line in lines if len(line) > 100] == []
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_no_line_begins_as_a_comment_does(page):
+    # MyST leaves out such a line; "96 %" broken between two lines makes one.
+    assert re.findall(r"^ *%.*$", prose(page), re.MULTILINE) == []
+
+
 def test_a_link_to_nowhere_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(

@@ -95,6 +95,17 @@ def test_the_table_of_settings_has_the_defaults_of_the_method(name, conf):
     assert shown == settings | {"asynchrony": str(method.asynchrony)}
 
 
+def test_the_style_sheet_names_the_columns_of_settings_on_a_telephone(conf):
+    """The head of the tables is not shown there."""
+    style = (DOCS / "_static" / "cellflow.css").read_text(encoding="utf-8")
+    names = re.findall(
+        r"\.settings td:nth-child\((\d)\)::before \{\n    content: \"(.*) \";", style
+    )
+    for table in (conf.settings_table("ot-cfm"), conf.parts_table(PATHS)):
+        columns = [cell.strip() for cell in table.splitlines()[0].strip("|").split(" | ")]
+        assert names == [(str(k + 1), columns[k]) for k in (1, 2)]
+
+
 @pytest.mark.parametrize("parts", [COUPLINGS, PATHS, OBJECTIVES])
 def test_the_table_of_parts_has_every_setting_of_each(parts, conf):
     rows = [row.strip("|").split(" | ") for row in conf.parts_table(parts).splitlines()[2:]]

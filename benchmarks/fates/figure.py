@@ -21,6 +21,9 @@ METHODS = ["cellflow, bridge", "cellflow, flow", "cellflow, coupling", "moscot 0
 COLORS = ["#0072b2", "#d55e00", "#e69f00", "#009e73", "#cc79a7"]
 FEW = 100
 
+#: Width in inches of a page of a journal, 180 mm, and height of a row of two panels.
+WIDTH, HEIGHT = 7.08, 2.9
+
 
 def main() -> None:
     """Write the figure."""
@@ -29,17 +32,21 @@ def main() -> None:
     scores = pd.read_csv(folder / "scores.csv")
     curves = pd.read_csv(folder / "reliability.csv")
     colors = dict(zip(options.methods, COLORS, strict=False))
-    figure, axes = plt.subplots(
-        1, 1 + len(options.kinds), figsize=(3.4 * (1 + len(options.kinds)), 3.5)
+    rows = -(-(1 + len(options.kinds)) // 2)
+    figure, grid = plt.subplots(
+        rows, 2, figsize=(WIDTH, 0.6 + HEIGHT * rows), layout="constrained", squeeze=False
     )
+    axes = list(grid.flat)
     draw_reliability(axes[0], curves, colors)
-    for ax, kind in zip(axes[1:], options.kinds, strict=True):
+    for ax, kind in zip(axes[1:], options.kinds, strict=False):
         draw_times(ax, scores[scores["kind"] == kind], colors)
-        ax.set_title(kind)
-    axes[1].set_ylabel("Brier score of fates")
+        ax.set_title(kind, fontsize="medium")
+    for spare in axes[1 + len(options.kinds) :]:
+        spare.remove()
     handles, labels = axes[1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
-    figure.set_layout_engine("constrained")
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize="small"
+    )
     figure.savefig(options.figure, dpi=150)
 
 
@@ -54,8 +61,8 @@ def draw_reliability(ax: Axes, curves: pd.DataFrame, colors: dict[str, str]) -> 
         sums = sums[sums["entries"] >= FEW]
         x, y = (sums[each] / sums["entries"] for each in ("predicted", "true"))
         ax.plot(x, y, "o-", color=color, markersize=4)
-    ax.set(xlabel="predicted probability", ylabel="mean true probability", title="all courses")
-    ax.set_aspect("equal")
+    ax.set(xlabel="predicted probability of a fate", ylabel="mean true probability")
+    ax.set_title("all courses", fontsize="medium")
 
 
 def draw_times(ax: Axes, scores: pd.DataFrame, colors: dict[str, str]) -> None:
@@ -66,7 +73,7 @@ def draw_times(ax: Axes, scores: pd.DataFrame, colors: dict[str, str]) -> None:
     for method, color in colors.items():
         if method in means.index:
             ax.plot(means[method], "o-", color=color, markersize=4, label=method)
-    ax.set(xlabel="time", ylim=(0, None))
+    ax.set(xlabel="start time (days)", ylabel="Brier score of fates (no unit)", ylim=(0, None))
 
 
 def _arguments() -> argparse.Namespace:

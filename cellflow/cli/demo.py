@@ -9,7 +9,7 @@ import rich_click as click
 from cellflow.cli import options
 
 #: Times in hours that are left out side by side; their neighbours are 36 and 72 h. Of the six such
-#: pairs a flow gains most here (docs/tutorials/evaluation.md).
+#: pairs a flow gains most here (docs/benchmarks/accuracy.md).
 _LEFT_OUT = (48.0, 60.0)
 
 #: A quarter of the default: the score is as good, and a first look takes seconds.

@@ -17,8 +17,14 @@ def _read_pairs(
     """Return the name of the pairs, or the pairs, as `tl.transitions` takes them."""
     from cellflow._quoting import split_values
 
-    if len(given) == 1 and given[0] in TIME_PAIRS:
-        return given[0]
+    named = [text for text in given if text in TIME_PAIRS]
+    if named and len(given) > 1:
+        raise click.BadParameter(
+            f"{named[0]} stands for several pairs and is given alone, without "
+            f"{' or '.join(text for text in given if text != named[0]) or 'a second name'}"
+        )
+    if named:
+        return named[0]
     return [tuple(split_values(text)) for text in given]
 
 

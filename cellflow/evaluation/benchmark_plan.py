@@ -13,7 +13,7 @@ from anndata import AnnData
 
 from cellflow._checks import check_choice
 from cellflow._errors import InputError
-from cellflow.evaluation.folds import Evaluation
+from cellflow.evaluation.evaluation import Evaluation
 from cellflow.evaluation.held_out import HeldOut, make_held_out
 from cellflow.evaluation.named_methods import ExternalMethod, NamedMethod, name_methods
 from cellflow.io.courses import NPZ_REP, published

@@ -13,6 +13,7 @@ from cellflow._batch import Batch
 from cellflow._checks import format_list, format_number
 from cellflow._errors import InputError
 from cellflow._log import log_info
+from cellflow.evaluation.held_out_parts import HeldOutPart
 from cellflow.io.conditions import is_number, read_column, spaced_by_factors, to_log_scale
 
 #: Cells of a value that a fold needs at the first time and at the held-out one.
@@ -111,10 +112,10 @@ class ConditionValues:
         # Rounding would decide which neighbour is nearer where both are equally near.
         return round(float((ends[1] - ends[0]) / (ends[2] - ends[0])), 9)
 
-    def find_folds(
+    def find_parts(
         self, elapsed: np.ndarray, times: Sequence[float], wanted: Sequence[float] | None
-    ) -> list[tuple[float, float]]:
-        """Find the folds that hold out a value, as (value, time) in order.
+    ) -> list[HeldOutPart]:
+        """Find each value with the times at which it can be held out, in order.
 
         A value between two others can be held out at a time at which it and values on both sides
         have four cells or more, if it has as many at the first time.
@@ -135,14 +136,14 @@ class ConditionValues:
         """
         first = elapsed.min()
         known, counts = np.unique(self.values[elapsed == first], return_counts=True)
-        folds = [
-            (float(value), time)
+        parts = [
+            HeldOutPart(time, value=float(value))
             for value in known[counts >= MIN_CONDITION_CELLS]
             for time in times
             if (self.values[elapsed == time] == value).sum() >= MIN_CONDITION_CELLS
             and self.around(float(value), elapsed == time)
         ]
-        usable = sorted({value for value, _ in folds})
+        usable = sorted({part.value for part in parts if part.value is not None})
         if not usable:
             raise InputError(
                 f"no value of obs[{self.key!r}] ({_name_values(np.unique(self.values))}) can be "
@@ -156,7 +157,7 @@ class ConditionValues:
                     f"value {value:g} of obs[{self.key!r}] cannot be held out; those between two "
                     f"others, with cells at the first time: {_name_values(usable)}"
                 )
-        return [fold for fold in folds if wanted is None or fold[0] in wanted]
+        return [part for part in parts if wanted is None or part.value in wanted]
 
 
 def describe_rivals(scores: pd.DataFrame) -> list[str]:

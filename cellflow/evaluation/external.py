@@ -25,7 +25,7 @@ from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow._log import log_info
 from cellflow._random import torch_generator
-from cellflow.evaluation.folds import Fold
+from cellflow.evaluation.fold import Fold
 from cellflow.evaluation.named_methods import ExternalMethod
 from cellflow.flow import Prediction
 from cellflow.marginals import TimeAxis

@@ -13,8 +13,9 @@ from cellflow._log import log_info
 from cellflow._versions import versions
 from cellflow.evaluation.cautions import check_scores, flow_settings, record_cautions
 from cellflow.evaluation.comparison import describe_comparison
-from cellflow.evaluation.folds import Evaluation
+from cellflow.evaluation.evaluation import Evaluation
 from cellflow.evaluation.held_out import make_held_out
+from cellflow.evaluation.held_out_parts import HeldOutPart
 from cellflow.evaluation.predict import describe_row, make_row, score_prediction
 from cellflow.flow import Flow
 from cellflow.io import name_time, time_key_of
@@ -46,7 +47,7 @@ def score_left_out(
     evaluation = Evaluation(adata, make_held_out({}), flow)
     rows = []
     for time, cells in predicted.items():
-        fold = evaluation.make_fold(time, without=predicted.keys() - {time})
+        fold = evaluation.make_fold(HeldOutPart(time), without=predicted.keys() - {time})
         baselines = fold.score_baselines(evaluation.baseline_axis)
         points, weights = cells.obsm[REPRESENTATION], cells.obs[WEIGHT].to_numpy()
         scores = score_prediction(fold, baselines, points, weights)

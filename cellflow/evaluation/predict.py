@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from cellflow._random import torch_generator
+from cellflow.evaluation.evaluation import Evaluation
 from cellflow.evaluation.external import predict_external
-from cellflow.evaluation.folds import Evaluation, Fold
+from cellflow.evaluation.fold import Fold
 from cellflow.evaluation.named_methods import ExternalMethod, NamedMethod
 from cellflow.evaluation.protocols import Protocol
 from cellflow.flow import Flow, Prediction, predict_cells

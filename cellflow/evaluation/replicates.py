@@ -12,6 +12,7 @@ from cellflow._checks import format_list
 from cellflow._errors import InputError
 from cellflow.evaluation.comparison import describe_comparison, time_unit_of
 from cellflow.evaluation.condition_folds import describe_rivals
+from cellflow.evaluation.held_out_parts import HeldOutPart
 from cellflow.io import name_time
 from cellflow.io.groups import groups_of
 
@@ -81,43 +82,47 @@ class Replicates:
             and name in self.find(elapsed == time)
         ]
 
+    def find_parts(self, elapsed: np.ndarray, times: list[float]) -> list[HeldOutPart]:
+        """Find each replicate with the times at which it can be held out, in order.
+
+        That needs a time at which it and the others have enough cells, and enough of its own at a
+        time before and at a time after, within the times of the others.
+
+        Parameters
+        ----------
+        elapsed
+            Time of each cell, shape (n,).
+        times
+            Times that can be held out.
+
+        Raises
+        ------
+        InputError
+            If no replicate can be held out.
+        """
+        parts = []
+        for name in self.names:
+            own = self.start_times(name, elapsed)
+            parts += [
+                HeldOutPart(time, replicate=name)
+                for time in times
+                if len(found := self.find(elapsed == time)) > 1
+                and name in found
+                and own[0] < time < own[-1]
+            ]
+        if not parts:
+            raise InputError(
+                f"no replicate in obs[{self.key!r}] ({format_list(self.names[:8])}) can be held "
+                f"out: one needs {MIN_REPLICATE_CELLS} cells or more at a held-out time, at one "
+                "before and at one after, at which others were measured too; for the distance "
+                "between replicates of a time leave hold_out (--hold-out) out"
+            )
+        return parts
+
     def describe_missing(self) -> str:
         """Describe cells without a replicate; empty if there are none."""
         n = int((self.codes < 0).sum())
         return f"{n} of {len(self.codes)} cells have no value in obs[{self.key!r}]" if n else ""
-
-
-def find_replicate_folds(
-    replicates: Replicates, elapsed: np.ndarray, times: list[float]
-) -> list[tuple[str, float]]:
-    """Find the folds that hold out a replicate, as (replicate, held-out time) in order.
-
-    A replicate can be held out at a time at which it and the others have enough cells, if it has
-    enough at a time before and at a time after, within the times of the others.
-
-    Raises
-    ------
-    InputError
-        If no replicate can be held out.
-    """
-    folds = []
-    for name in replicates.names:
-        own = replicates.start_times(name, elapsed)
-        folds += [
-            (name, time)
-            for time in times
-            if len(found := replicates.find(elapsed == time)) > 1
-            and name in found
-            and own[0] < time < own[-1]
-        ]
-    if not folds:
-        raise InputError(
-            f"no replicate in obs[{replicates.key!r}] ({format_list(replicates.names[:8])}) can be "
-            f"held out: one needs {MIN_REPLICATE_CELLS} cells or more at a held-out time, at one "
-            "before and at one after, at which others were measured too; for the distance between "
-            "replicates of a time leave hold_out (--hold-out) out"
-        )
-    return folds
 
 
 def describe_scores(scores: pd.DataFrame) -> list[str]:

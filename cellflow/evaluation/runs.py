@@ -22,7 +22,9 @@ from cellflow._files import end_process
 from cellflow._signals import block_ctrl_c, end_with_parent
 from cellflow._versions import versions
 from cellflow.evaluation.benchmark_plan import DataSet
-from cellflow.evaluation.folds import SCORING_SEED, Evaluation, Fold
+from cellflow.evaluation.evaluation import Evaluation
+from cellflow.evaluation.fold import SCORING_SEED, Fold
+from cellflow.evaluation.held_out_parts import HeldOutPart
 from cellflow.evaluation.named_methods import ExternalMethod, NamedMethod
 from cellflow.evaluation.predict import score_method
 from cellflow.evaluation.results import BASELINES, FITS, ResultsFolder
@@ -137,7 +139,7 @@ class Runner:
         with _name_data(name):
             cells = data.source if isinstance(data.source, AnnData) else open_course(data.source)
             evaluation = data.make_evaluation(cells)
-            first, *_ = evaluation.find_times()
+            first, *_ = evaluation.find_parts()
             evaluation.check_columns(first, growth_rates=growth_rates)
 
     def baseline_runs(self, name: str) -> list[Run]:
@@ -218,7 +220,7 @@ class Runner:
         return data.make_evaluation(cells)
 
     def _make_fold(self, name: str, time: float, *, growth_rates: bool) -> Fold:
-        return self.evaluation(name).make_fold(time, growth_rates=growth_rates)
+        return self.evaluation(name).make_fold(HeldOutPart(time), growth_rates=growth_rates)
 
 
 @contextmanager

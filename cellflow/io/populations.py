@@ -17,7 +17,7 @@ from torch import Tensor
 from cellflow._batch import Batch
 from cellflow._checks import check_choice, check_finite, format_number
 from cellflow._errors import InputError
-from cellflow._keys import GROWTH, GROWTH_SETTINGS, LEARNED_GROWTH, read_record
+from cellflow._keys import GROWTH, GROWTH_SETTINGS, is_learned_growth, read_record
 from cellflow.io.conditions import Conditions, number_groups, variance_within_times
 from cellflow.io.known_transitions import KnownTransitions
 from cellflow.io.label_intervals import TimeNames, check_label_intervals
@@ -194,7 +194,7 @@ class SideColumns:
         key = self.growth_key
         if key is None:
             key = (read_record(adata.uns, GROWTH_SETTINGS) or {}).get("key_added", GROWTH)
-        if key == (read_record(adata.uns, LEARNED_GROWTH) or {}).get("key_added"):
+        if is_learned_growth(adata.uns, key):
             raise InputError(
                 f"obs[{key!r}] holds growth rates that a flow learned, which are no evidence for "
                 "another flow; run pp.growth (cellflow growth) again, or name a column of your own "

@@ -91,12 +91,16 @@ class TimePoints:
         return tuple(int((self.elapsed == time).sum()) for time in self.times)
 
     @property
+    def labels_in_words(self) -> dict[float, str]:
+        """Label of each of `times` that is more than a number, such as `E8.5` or `day 3`."""
+        labels = zip(self.times, self.labels, strict=True)
+        return {time: label for time, label in labels if not re.fullmatch(r"[-+.\de]+", label)}
+
+    @property
     def names(self) -> dict[float, str]:
         """Name of each of `times` in a sentence: its label, or `time 3` for a number alone."""
-        return {
-            time: f"time {format_number(time)}" if re.fullmatch(r"[-+.\de]+", label) else label
-            for time, label in zip(self.times, self.labels, strict=True)
-        }
+        labels = self.labels_in_words
+        return {time: labels.get(time) or f"time {format_number(time)}" for time in self.times}
 
     def among(self, others: Iterable[float]) -> tuple[float, ...]:
         """Return the times that are also among others, such as those of a flow."""

@@ -19,9 +19,9 @@ _LABELS = {"model": "cellflow", "external": "other package", "baseline": "baseli
 _NEEDED = ("data", "time", "method", "role", "w1", "w1_reference", "protocol", "n_dims")
 
 #: Height in inches per method, and of title and labels of a panel.
-_LINE, _AROUND = 0.23, 1.0
-#: Panels per row.
-_ABREAST = 3
+_LINE, _AROUND = 0.22, 1.05
+#: Largest number of panels per row, width in inches of one without names, and of a letter of these.
+_ABREAST, _WIDTH, _LETTER = 3, 1.45, 0.075
 
 
 def benchmark(table: pd.DataFrame, *, ax: Axes | None = None, show: bool | None = None) -> Axes:
@@ -60,7 +60,7 @@ def benchmark(table: pd.DataFrame, *, ax: Axes | None = None, show: bool | None 
             f"one ax can show one data set, got {format_list(name for name, _ in parts)}; "
             "leave ax out"
         )
-    panels = _panels([part["method"].nunique() for _, part in parts]) if ax is None else [ax]
+    panels = _panels([part["method"].unique() for _, part in parts]) if ax is None else [ax]
     for panel, (name, part) in zip(panels, parts, strict=True):
         _draw(panel, name, part)
     _legend(panels[0], scored, outside=ax is None)
@@ -77,9 +77,11 @@ def _relative(part: pd.DataFrame) -> pd.DataFrame:
     return means.assign(w1=means["w1"] / base, reference=means["w1_reference"] / base)
 
 
-def _panels(lines: list[int]) -> list[Axes]:
-    """Make panels in rows, each row high enough for its longest panel."""
-    columns = min(_ABREAST, len(lines))
+def _panels(methods: list[np.ndarray]) -> list[Axes]:
+    """Make panels in rows, as many in a row as the names of methods leave room for."""
+    names = _LETTER * max(len(str(name)) for each in methods for name in each)
+    columns = int(np.clip(WIDEST // (_WIDTH + names), 1, min(_ABREAST, len(methods))))
+    lines = [len(each) for each in methods]
     rows = [lines[k : k + columns] for k in range(0, len(lines), columns)]
     heights = [_AROUND + _LINE * max(row) for row in rows]
     _, axes = plt.subplots(
@@ -127,7 +129,7 @@ def _draw(ax: Axes, name: str, part: pd.DataFrame) -> None:
     first = part.iloc[0]
     dims = "" if pd.isna(first["n_dims"]) else f", {first['n_dims']}-D"
     ax.set_title(f"{name}\n{first['protocol']}{dims}", fontsize="medium", loc="left")
-    ax.set_xlabel("W1 relative to the midpoint baseline", fontsize="small")
+    ax.set_xlabel("W1 relative to\nthe midpoint baseline", fontsize="small")
 
 
 def _legend(ax: Axes, table: pd.DataFrame, *, outside: bool) -> None:

@@ -38,9 +38,9 @@ _TIMES = "viridis"
 #: Letters of the smallest size per inch, and height of a line of them in inches.
 _LETTERS, _LINE = 17, 0.16
 
-#: Width in inches of the widest figure. Letters of the smallest size are 5 points high when it is
-#: printed 180 mm wide, the width of a page of a journal.
-WIDEST = 9.5
+#: Width in inches of the widest figure: 180 mm, the width of a page of a journal, where letters are
+#: printed in the size that they are drawn in.
+WIDEST = 7.08
 
 #: Panels in a row.
 PANELS_ACROSS = 3

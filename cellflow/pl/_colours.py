@@ -36,6 +36,11 @@ def default_colours(names: Sequence[str]) -> dict[str, str]:
     return {name: to_hex(scale(k)) for k, name in enumerate(names)}
 
 
+def sequential_colours(n: int) -> list[str]:
+    """Return n colours from dark to light; the lightest would be hard to see on white."""
+    return [to_hex(colour) for colour in colormaps["viridis"](np.linspace(0.0, 0.95, n))]
+
+
 def category_colours(adata: AnnData, column: str) -> Mapping[str, str]:
     """Return colours of groups; ordered categories without colours get a sequential scale."""
     check_choice(column, [str(name) for name in adata.obs], "obs column")
@@ -43,8 +48,7 @@ def category_colours(adata: AnnData, column: str) -> Mapping[str, str]:
     ordered = isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered
     if not ordered or f"{column}_colors" in adata.uns:
         return group_colours(adata, column)
-    spread = colormaps["viridis"](np.linspace(0.0, 0.95, len(names)))
-    return {name: to_hex(colour) for name, colour in zip(names, spread, strict=True)}
+    return dict(zip(names, sequential_colours(len(names)), strict=True))
 
 
 def scatter_cells(

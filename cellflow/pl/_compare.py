@@ -11,7 +11,15 @@ from matplotlib.axes import Axes
 from cellflow._checks import check_choice, check_columns
 from cellflow._errors import InputError
 from cellflow.io import plural_unit
-from cellflow.pl._canvas import INK, PALE, PANELS_ACROSS, add_legend_outside, finish, make_panels
+from cellflow.pl._canvas import (
+    INK,
+    PALE,
+    PANELS_ACROSS,
+    add_legend_outside,
+    finish,
+    make_panels,
+    wrap_name,
+)
 from cellflow.pl._colours import default_colours
 
 #: Columns of a comparison, and of one of populations or of means.
@@ -30,6 +38,8 @@ _SPREAD = 0.3
 
 #: Size of a panel in inches.
 _PANEL = (4.2, 3.2)
+#: Letters in a line of the titles of all panels of a row.
+_LETTERS_OF_TITLE = 60
 
 _LABELS = {
     "energy": "energy distance\n(units of the representation)",
@@ -103,7 +113,9 @@ def compare(
             _draw_differences(panel, part, colours)
         else:
             _draw_distances(panel, part, colours["distance"])
-        panel.set_title(f"{name} against {part['reference'].iloc[0]}", fontsize="medium")
+        title = f"{name} against {part['reference'].iloc[0]}"
+        letters = int(_LETTERS_OF_TITLE / min(len(names), PANELS_ACROSS))
+        panel.set_title(wrap_name(title, letters), fontsize="medium")
         panel.set_xlabel(f"time ({unit})" if unit else "time")
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel(

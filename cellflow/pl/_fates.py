@@ -18,15 +18,24 @@ from cellflow._keys import ENTROPY, FATE, PROBABILITIES, read_cautions, read_rec
 from cellflow.evaluation.cautions import describe_known
 from cellflow.io import name_times
 from cellflow.io.matrices import read_numbers
-from cellflow.pl._canvas import PALE, dot_size, finish, frame, note_cautions, scatter, wrap_name
+from cellflow.pl._canvas import (
+    PALE,
+    WIDEST,
+    dot_size,
+    finish,
+    frame,
+    note_cautions,
+    scatter,
+    wrap_name,
+)
 from cellflow.pl._colours import group_colours
 from cellflow.pl._plane import embedding
 
 #: Panels per row, and their width and height in inches.
-_ABREAST, _SIZE = 4, (2.15, 2.2)
+_ABREAST, _SIZE = 3, (2.05, 2.2)
 
 #: Letters in a line of the title of a panel, and per inch in that of the figure.
-_LETTERS, _PER_INCH = 24, 11
+_LETTERS, _PER_INCH = 20, 11
 
 #: From light (low) to dark (high); readable in grey and for the colour-blind.
 _SCALES = {"probability": "magma_r", "entropy": "cividis_r"}
@@ -134,7 +143,7 @@ def _panels(n: int) -> list[Axes]:
     figure, axes = plt.subplots(
         rows,
         columns,
-        figsize=(0.9 + _SIZE[0] * columns, 0.3 + _SIZE[1] * rows),
+        figsize=(min(0.9 + _SIZE[0] * columns, WIDEST), 0.3 + _SIZE[1] * rows),
         squeeze=False,
         layout="constrained",
     )

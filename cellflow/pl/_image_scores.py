@@ -18,6 +18,9 @@ _INSIDE = 7
 #: Line styles of the solvers of a flow.
 _DASHES = ("-", "--", ":", "-.")
 
+#: Number of colours, and markers of fixed steps and of adaptive solvers for flows that share them.
+_N_COLOURS, _MARKERS = 10, (("o", "x"), ("s", "+"), ("^", "1"))
+
 #: Value of the column `of` for generated images.
 _GENERATED = "generated"
 
@@ -58,15 +61,16 @@ def image_scores(scores: pd.DataFrame, *, ax: Axes | None = None, show: bool | N
     )
     ax = canvas(ax, (5.2, 3.6))
     for k, (name, rows) in enumerate(_flows(made)):
-        colour = f"C{k}"
+        colour = f"C{k % _N_COLOURS}"
+        fixed, cross = _MARKERS[k // _N_COLOURS % len(_MARKERS)]
         lines, adaptive = _lines(rows)
         for dash, (solver, line) in zip(cycle(_DASHES), lines, strict=False):
             label = name if len(lines) == 1 else f"{name}, {solver}"
-            ax.plot(line["nfe"], line["frechet"], "o" + dash, markersize=4,
+            ax.plot(line["nfe"], line["frechet"], fixed + dash, markersize=4,
                     color=colour, label=label)  # fmt: skip
         # Legends leave out labels that begin with an underscore.
-        cross = f"_{name}" if lines else name
-        ax.plot(adaptive["nfe"], adaptive["frechet"], "x", color=colour, label=cross)
+        label = f"_{name}" if lines else name
+        ax.plot(adaptive["nfe"], adaptive["frechet"], cross, color=colour, label=label)
     if len(real):
         ax.axhline(
             real["frechet"].iloc[0], color=INK, linestyle="--", linewidth=1, label="test images"

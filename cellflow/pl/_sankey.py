@@ -17,18 +17,20 @@ from matplotlib.path import Path
 from cellflow._checks import check_columns
 from cellflow._errors import InputError
 from cellflow._keys import TIME_POINTS, read_record
-from cellflow.io import format_time
+from cellflow.io import name_time
 from cellflow.pl._canvas import INK, WIDEST, canvas, finish, wrap_name
 from cellflow.pl._colours import group_colours
 
 _NEEDED = ("groups", "source_time", "target_time", "source", "target", "mass")
 
 #: Width of a column relative to their distance, gap between groups, smallest height of a group
-#: with a label, height of a label.
+#: inside with a label, height of a label.
 _WIDTH, _GAP, _NAMED, _LINE = 0.06, 0.025, 0.025, 0.035
 
-#: Distance of columns in inches, letters that fit into it, and those of a line of a name.
+#: Distance of columns in inches, letters that fit into it, and those of a line of a name; inches
+#: of the cells of a time point, and smallest height.
 _APART, _LETTERS, _LINE_OF_NAME = 1.9, 24, 18
+_TALL, _SHORTEST = 3.3, 4.4
 
 #: Smallest hidden fraction that is reported.
 _REPORTED = 0.0005
@@ -61,7 +63,8 @@ def sankey(
     transitions
         Result of `tl.transitions`. Pairs of times that have another between them are not drawn.
     threshold
-        Smallest fraction of the cells of a time point that is drawn as a band.
+        Smallest fraction of the cells of a time point that is drawn as a band, and that a group
+        needs to be named.
     ax
         Axes to draw on; None makes a new figure.
     show
@@ -96,13 +99,17 @@ def sankey(
     closer = min(1.0, WIDEST / (_APART * (len(times) + 0.5)))
     letters, line = _LETTERS * closer, max(8, int(_LINE_OF_NAME * closer))
     margins = [max(_letters(columns[k], line) / letters + 0.15, 0.42) for k in (0, -1)]
-    ax = canvas(ax, (closer * _APART * (len(times) - 1 + sum(margins)), 4.4))
+    bottom = min(node.top - node.height for nodes in columns for node in nodes.values())
+    # Gaps between many groups would leave no room for their names.
+    height = max(_SHORTEST, _TALL * (0.19 - bottom))
+    ax = canvas(ax, (closer * _APART * (len(times) - 1 + sum(margins)), height))
     unit = str((read_record(adata.uns, TIME_POINTS) or {}).get("unit", ""))
     for k, (time, nodes) in enumerate(zip(times, columns, strict=True)):
-        _draw_nodes(ax, k, nodes, colours, last=k == len(times) - 1, line=line)
-        when = format_time(time, unit)
+        inside = 0 < k < len(times) - 1
+        least = max(threshold, _NAMED) if inside else threshold
+        _draw_nodes(ax, k, nodes, colours, named=least, left=k == 0, line=line)
+        when = name_time(time, unit)
         ax.text(k, 0.03, when, ha="center", va="bottom", fontsize="small", color=INK)
-    bottom = min(node.top - node.height for nodes in columns for node in nodes.values())
     for k, time in enumerate(times[:-1]):
         bands = table[table["source_time"] == time]
         _draw_bands(ax, k, bands[bands["mass"] >= threshold], columns[k : k + 2], colours, order)
@@ -143,10 +150,11 @@ def _draw_nodes(
     nodes: dict[str, _Node],
     colours: Mapping[str, str],
     *,
-    last: bool,
+    named: float,
+    left: bool,
     line: int,
 ) -> None:
-    inside, side, lowest = k > 0 and not last, -1 if k == 0 else 1, np.inf
+    side, lowest = -1 if left else 1, np.inf
     for name, node in nodes.items():
         bottom = node.top - node.height
         ax.add_patch(
@@ -159,7 +167,7 @@ def _draw_nodes(
                 zorder=3,
             )
         )
-        if inside and node.height < _NAMED:
+        if node.height < named:
             continue
         # Names of thin groups would lie on each other.
         label = wrap_name(name, line)

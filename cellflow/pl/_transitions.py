@@ -120,8 +120,7 @@ def _name(time: float, points: TimePoints | None) -> str:
     """Name a time by its label, or by its unit if the label is a number alone."""
     if points is None:
         return name_time(time)
-    known = {each: name for each, name in points.names.items() if not name.startswith("time ")}
-    return known.get(time) or name_time(time, points.unit)
+    return points.labels_in_words.get(time) or name_time(time, points.unit)
 
 
 def _find_pair(

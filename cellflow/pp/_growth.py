@@ -203,8 +203,11 @@ def growth(
         "apoptosis": dying.entry(names),
     }
     write_record(adata.uns, GROWTH_SETTINGS, entry)
-    if (read_record(adata.uns, LEARNED_GROWTH) or {}).get("key_added") == key_added:
+    learned = dict(read_record(adata.uns, LEARNED_GROWTH) or {})
+    if learned.pop(key_added, None) is not None:
         remove_record(adata.uns, LEARNED_GROWTH)
+        if learned:
+            write_record(adata.uns, LEARNED_GROWTH, learned)
     log_info(f"growth per {unit}: {dividing} proliferation and {dying} apoptosis genes ({species})")
     return adata if copy else None
 

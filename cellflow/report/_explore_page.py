@@ -19,7 +19,7 @@ from cellflow._keys import FATE, PROBABILITIES
 from cellflow._versions import versions
 from cellflow.evaluation.comparison import compare_with_midpoint, describe_comparison
 from cellflow.io import name_time, plural_unit
-from cellflow.pl._colours import category_colours, default_colours
+from cellflow.pl._colours import category_colours, default_colours, sequential_colours
 from cellflow.pl._plane import Plane
 from cellflow.report._cautions import cautions
 from cellflow.report._cell_columns import Column
@@ -91,16 +91,13 @@ class ExplorePage:
         self.pack.add("time", position.astype("<u1" if len(present) < 256 else "<u2"))
         self.pack.add("moves", np.isin(drawn, self.rows).astype("<u1"))
         self.pack.add_text("names", [str(name) for name in course.adata.obs_names[drawn]])
-        labels = {
-            time: format_number(time) if name.startswith("time ") else name
-            for time, name in course.time_points.names.items()
-        }
+        labels = course.time_points.labels_in_words
         bounds = np.searchsorted(position, np.arange(len(present) + 1)).tolist()
         everyone = course.elapsed[self.selected]
         self.about["points"] = [
             {
                 "time": time,
-                "label": labels[time],
+                "label": labels.get(time) or format_number(time),
                 "name": name_time(time, course.time_points.unit),
                 "n": int((everyone == time).sum()),
                 "from": start,
@@ -108,10 +105,7 @@ class ExplorePage:
             }
             for time, (start, stop) in zip(present, pairwise(bounds), strict=True)
         ]
-        shades = colormaps["viridis"](np.linspace(0, 0.97, len(present)))
-        colours = [
-            "#" + "".join(f"{round(255 * part):02x}" for part in each[:3]) for each in shades
-        ]
+        colours = sequential_colours(len(present))
         time = {"name": "time", "about": "", "key": "time", "fate": False, "size": 2}
         names = [point["name"] for point in self.about["points"]]
         described = [{**time, "groups": names, "colours": colours}]

@@ -6,7 +6,7 @@ import numpy as np
 from anndata import AnnData
 
 from cellflow._errors import InputError
-from cellflow._keys import GROWTH, LEARNED_GROWTH, write_record
+from cellflow._keys import GROWTH, LEARNED_GROWTH, read_record, write_record
 from cellflow.evaluation.cautions import record_cautions
 from cellflow.flow import Flow
 from cellflow.tl._time_course import TimeCourse
@@ -52,8 +52,8 @@ def growth(
         Growth rate of each cell, births minus deaths per unit of elapsed time, float64. At a
         time point between two intervals it is the growth rate per flow time multiplied by the mean
         of `d flow time / d elapsed time` of both.
-    `uns["cellflow"]["learned_growth"]`
-        `key_added`, `growth` (evidence of growth: `relative`, `counts`, ...), `cautions` unless
+    `uns["cellflow"]["learned_growth"][key_added]`
+        `growth` (evidence of growth: `relative`, `counts`, ...), `cautions` unless
         rates were given, and the provenance: `flow_id`, `data`, `seed`, `device`, `versions`,
         `time_key`, `unit`.
 
@@ -99,9 +99,9 @@ def growth(
     evidence = flow.method.growth_evidence
     entry = {
         **course.provenance(),
-        "key_added": key_added,
         "growth": evidence,
         "cautions": record_cautions([] if evidence == "rates" else [_CAUTION]),
     }
-    write_record(adata.uns, LEARNED_GROWTH, entry)
+    known = read_record(adata.uns, LEARNED_GROWTH) or {}
+    write_record(adata.uns, LEARNED_GROWTH, {**known, key_added: entry})
     return adata if copy else None

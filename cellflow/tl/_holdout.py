@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from cellflow._checks import check_choice, check_keywords, format_number
+from cellflow._checks import check_keywords, format_number
 from cellflow._errors import InputError
 from cellflow._keys import FIT, HOLDOUT, read_record, write_record
 from cellflow._log import log_info
@@ -23,11 +23,11 @@ from cellflow.evaluation.cautions import (
     recorded_settings,
     representation_settings,
 )
-from cellflow.evaluation.folds import Evaluation, Fold
+from cellflow.evaluation.evaluation import Evaluation
+from cellflow.evaluation.fold import Fold
 from cellflow.evaluation.held_out import HeldOut, make_held_out, show_held_out
 from cellflow.evaluation.named_methods import NamedMethod, name_method
 from cellflow.evaluation.predict import describe_row, fit_fold, make_row, score_method
-from cellflow.evaluation.protocols import HOLD_OUT
 from cellflow.evaluation.replicates import MIN_REPLICATE_CELLS, describe_scores
 from cellflow.flow import Flow, check_flow
 from cellflow.io import check_growth_key, name_time, time_key_of
@@ -183,24 +183,22 @@ def holdout(
     seeds = [resolve_seed(one) for one in (rng if isinstance(rng, Sequence) else [rng])]
     if not seeds:
         raise InputError("rng is empty; give one seed or more")
-    check_choice(hold_out, HOLD_OUT, "hold_out")
-    wanted = _check_values(values, hold_out)
-    folds = _find_folds(evaluation, hold_out, wanted, growth_rates=named.needs_growth_rates)
+    parts = evaluation.find_parts(hold_out, values)
+    evaluation.check_columns(parts[0], growth_rates=named.needs_growth_rates)
     evaluation.read_matrices()
     rows: list[dict[str, Any]] = []
-    flows: dict[tuple[str | float, int], Flow] = {}
-    for part, time in folds:
-        fold = evaluation.make_fold(
-            time, growth_rates=named.needs_growth_rates, **_left_out(hold_out, part)
-        )
+    flows: dict[tuple[str | float | None, int], Flow] = {}
+    for part in parts:
+        fold = evaluation.make_fold(part, growth_rates=named.needs_growth_rates)
         if not rows:
             log_info(_describe_space(evaluation, fold))
         baselines = fold.score_baselines(evaluation.baseline_axis, progress=progress)
         own = _columns_of_fold(evaluation, fold, baselines.w1_reference)
         for seed in seeds:
             # All times of a replicate or value share the training cells, and so the flow.
-            if part is not None and (part, seed) not in flows:
-                flows[part, seed] = fit_fold(
+            key = part.value if part.replicate is None else part.replicate, seed
+            if not part.is_time and key not in flows:
+                flows[key] = fit_fold(
                     evaluation, fold, named, seed=seed, device=target, progress=progress
                 )
             scores = score_method(
@@ -210,13 +208,12 @@ def holdout(
                 named,
                 seed=seed,
                 device=target,
-                flow=None if part is None else flows[part, seed],
+                flow=flows.get(key),
                 progress=progress,
             )
-            rows.append({**make_row(time, seed, scores, baselines), **own})
-            when = name_time(time, evaluation.time_unit)
-            what = f"{when}{_describe_part(fold)}"
-            log_info(f"{what} held out: {describe_row(rows[-1])}")
+            rows.append({**make_row(part.time, seed, scores, baselines), **own})
+            when = name_time(part.time, evaluation.time_unit)
+            log_info(f"{when}{_describe_part(fold)} held out: {describe_row(rows[-1])}")
     table = pd.DataFrame(rows)
     times = [float(time) for time in table["time"].unique()]
     settings = {
@@ -265,64 +262,19 @@ def holdout(
     return table
 
 
-def _check_values(
-    values: float | Sequence[float] | None, hold_out: str
-) -> tuple[float, ...] | None:
-    """Return the values to hold out as a tuple; None if none are given."""
-    if values is None:
-        return None
-    if hold_out != "condition":
-        raise InputError(
-            f"values has no effect with hold_out {hold_out!r}: give hold_out 'condition' "
-            "(--hold-out condition), or times (--time)"
-        )
-    given = values if isinstance(values, Sequence | np.ndarray) else [values]
-    try:
-        return tuple(float(value) for value in given)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"values {values!r} are not numbers of the condition") from error
-
-
-def _left_out(hold_out: str, part: str | float | None) -> dict[str, Any]:
-    """Return the argument of `make_fold` that leaves out a replicate or a value."""
-    return {} if part is None else {"value" if hold_out == "condition" else hold_out: part}
-
-
 def _describe_part(fold: Fold) -> str:
     """Describe the held-out replicate or value of a fold; empty if a time is held out."""
     if fold.condition is not None:
         return f" of {fold.condition.key} {format_number(fold.condition.value)}"
-    return "" if fold.replicate is None else f" of replicate {fold.replicate}"
-
-
-def _find_folds(
-    evaluation: Evaluation,
-    hold_out: str,
-    values: Sequence[float] | None,
-    *,
-    growth_rates: bool,
-) -> list[tuple[str | float | None, float]]:
-    """Return the folds as (held-out replicate, value or None, time), and check the first."""
-    if evaluation.replicates is not None and (missing := evaluation.replicates.describe_missing()):
-        log_info(missing)
-    folds: list[tuple[str | float | None, float]]
-    if hold_out == "condition":
-        folds = list(evaluation.find_condition_folds(values))
-    elif hold_out == "replicate":
-        folds = list(evaluation.find_replicate_folds())
-    else:
-        folds = [(None, time) for time in evaluation.find_times()]
-    part, time = folds[0]
-    evaluation.check_columns(time, growth_rates=growth_rates, **_left_out(hold_out, part))
-    return folds
+    return "" if fold.part.replicate is None else f" of replicate {fold.part.replicate}"
 
 
 def _columns_of_fold(evaluation: Evaluation, fold: Fold, reference: float) -> dict[str, Any]:
     """Return the columns on what is held out, and log if replicates cannot be compared."""
     if fold.condition is not None:
         return fold.condition.columns()
-    if fold.replicate is not None:
-        return {"replicate": fold.replicate}
+    if fold.part.replicate is not None:
+        return {"replicate": fold.part.replicate}
     if evaluation.replicates is None:
         return {}
     columns = fold.score_replicates(reference)

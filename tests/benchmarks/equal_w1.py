@@ -31,9 +31,10 @@ import torch
 
 import cellflow as cf
 from cellflow._random import torch_generator
+from cellflow.evaluation.evaluation import Evaluation
 from cellflow.evaluation.external import _global_seed
-from cellflow.evaluation.folds import Evaluation
 from cellflow.evaluation.held_out import make_held_out
+from cellflow.evaluation.held_out_parts import HeldOutPart
 from cellflow.evaluation.named_methods import name_methods
 from cellflow.evaluation.predict import fit_fold, predict_fold
 from cellflow.metrics.distances import energy_distance, wasserstein
@@ -72,7 +73,7 @@ def main() -> None:
     for dims in asked.dims:
         evaluation = make_evaluation(dims)
         for day in asked.days:
-            fold = evaluation.make_fold(day)
+            fold = evaluation.make_fold(HeldOutPart(day))
             steps = {name: _choose_steps(evaluation, day, name) for name in asked.methods}
             print(f"{dims}-D, day {day:g}, steps {steps}", flush=True)
             for seed in asked.seeds:
@@ -107,7 +108,7 @@ def make_evaluation(dims, cells=None, folder=None):
 def _choose_steps(evaluation, day, name):
     """Return the smallest number of steps with the least W1 on the other inner day."""
     (inner,) = set(evaluation.find_times()) - {day}
-    fold, found = evaluation.make_fold(inner, without={day}), {}
+    fold, found = evaluation.make_fold(HeldOutPart(inner), without={day}), {}
     for n_steps in STEPS:
         _, found[n_steps], _ = fit_ours(evaluation, fold, name, n_steps, 0)
     return min(n for n, w1 in found.items() if w1 <= EQUAL * min(found.values()))

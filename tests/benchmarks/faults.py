@@ -213,7 +213,9 @@ def _scopes(tree: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[tuple
                 yield ast.unparse(target), node
 
 
-def _nodes(scope: ast.AST) -> Iterator[tuple[ast.AST, list[ast.AST]]]:
+def _nodes(
+    scope: ast.FunctionDef | ast.Assign | ast.AnnAssign,
+) -> Iterator[tuple[ast.AST, list[ast.AST]]]:
     """Yield the nodes in which numbers are made, each with its parents, the nearest last."""
     starts = scope.body if isinstance(scope, ast.FunctionDef) else [scope.value]
     stack = [(node, [scope]) for node in reversed(starts)]
@@ -252,7 +254,7 @@ def _children(node: ast.AST) -> list[ast.AST]:
     return list(ast.iter_child_nodes(node))
 
 
-def _lines(node: ast.AST, parents: list[ast.AST]) -> range:
+def _lines(node: ast.expr | ast.stmt, parents: list[ast.AST]) -> range:
     """Return the lines of which one is run where the node is, from the start of its statement."""
     statements = [parent for parent in [*parents, node] if isinstance(parent, ast.stmt)]
     last = node.test if isinstance(node, ast.If) else node

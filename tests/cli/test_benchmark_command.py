@@ -99,7 +99,7 @@ def test_baselines_that_fail_leave_a_summary_without_scores(run, file, tmp_path,
     def failing(*args, **options):
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr("cellflow.evaluation.folds.Fold.score_baselines", failing)
+    monkeypatch.setattr("cellflow.evaluation.fold.Fold.score_baselines", failing)
     code, _, err = run("benchmark", file, *SHORT, "--output", "o", "--jobs", 1, "--quiet")
     assert (code, err.count("\n")) == (1, 1)
     assert "Nothing was scored" in (tmp_path / "o" / "benchmark.md").read_text()

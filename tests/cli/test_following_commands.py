@@ -103,6 +103,8 @@ def test_commands_do_what_the_verbs_do(run, files, tmp_path):
          "tables are written as .csv or .tsv"),
         (["transitions", *WAY, "--groups", "fate", "--pairs", "2", "--output", "t.csv"],
          "a pair is an earlier and a later time"),
+        (["transitions", *WAY, "--groups", "fate", "--pairs", "0,2", "--pairs", "all", "--output",
+          "t.csv"], "all stands for several pairs and is given alone, without 0,2"),
         (["plot", "transitions", "cells.h5ad", "--transitions", "t.csv", "--pair", "2", "--output",
           "o.png"], "'2' is not an earlier and a later time, as 2,6"),
         (["plot", "sankey", "cells.h5ad", "--transitions", "none.csv", "--output", "o.png"],

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from cellflow._batch import Batch
-from cellflow.evaluation.folds import Fold
+from cellflow.evaluation.fold import Fold
+from cellflow.evaluation.held_out_parts import HeldOutPart
 from cellflow.marginals import TimeAxis
 
 AXIS = TimeAxis("real", (0.0, 1.0, 1.5, 3.0, 4.0))
@@ -25,7 +26,8 @@ def fold_of(points, elapsed, real, *, own=None, columns=None, **options):
     times, held_out = tuple(sorted(set(elapsed))), column(*real).numpy()
     elapsed, moved_elapsed = np.array(elapsed), np.array(moved_elapsed)
     unit = np.array([2.0])
-    return Fold(1.5, times, cells, elapsed, moved, moved_elapsed, held_out, unit, None, **options)
+    part = HeldOutPart(1.5, options.pop("replicate", None))
+    return Fold(part, times, cells, elapsed, moved, moved_elapsed, held_out, unit, None, **options)
 
 
 def w1_of(fold):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import cellflow as cf
-from cellflow.evaluation.folds import Evaluation
+from cellflow.evaluation.evaluation import Evaluation
 from cellflow.evaluation.held_out import make_held_out
+from cellflow.evaluation.held_out_parts import HeldOutPart
 from cellflow.evaluation.left_out import score_left_out
 
 
@@ -21,7 +22,7 @@ def left_out(semrau, quick):
 
 def test_folds_can_leave_several_times_out(left_out):
     adata, kept, *_ = left_out
-    fold = Evaluation(adata, make_held_out({})).make_fold(24.0, without=[36.0])
+    fold = Evaluation(adata, make_held_out({})).make_fold(HeldOutPart(24.0), without=[36.0])
     assert (fold.before, fold.after) == (12, 48)
     assert len(fold.held_out) == (adata.obs["time"] == 24).sum()
     np.testing.assert_allclose(fold.cells.x.numpy(), kept.obsm["X_cellflow"], atol=1e-5)

@@ -3,11 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from cellflow.evaluation.replicates import (
-    Replicates,
-    describe_replicates,
-    find_replicate_folds,
-)
+from cellflow.evaluation.held_out_parts import HeldOutPart
+from cellflow.evaluation.replicates import Replicates, describe_replicates
 
 
 def test_enough_are_twenty_cells_and_a_quarter_of_the_largest_replicate():
@@ -20,8 +17,8 @@ def test_two_replicates_are_held_out_between_their_first_and_last_times():
     replicates = Replicates("donor", ("a", "b"), np.tile(np.repeat([0, 1], 20), 3))
     elapsed = np.repeat([0.0, 1.0, 2.0], 40)
     assert replicates.start_times("b", elapsed) == [0, 1, 2]
-    folds = find_replicate_folds(replicates, elapsed, [0.0, 1.0, 2.0])
-    assert folds == [("a", 1), ("b", 1)]
+    parts = replicates.find_parts(elapsed, [0.0, 1.0, 2.0])
+    assert parts == [HeldOutPart(1.0, "a"), HeldOutPart(1.0, "b")]
 
 
 def test_scores_are_averaged_where_replicates_were_measured():

@@ -75,7 +75,7 @@ def test_rates_are_those_of_a_column_if_it_is_named(cells):
     assert batch(cells, growth=True, growth_key="net").rate.tolist() == [1, 2, 3, 4]
     with pytest.raises(InputError, match="unknown obs column of growth rates 'nett'"):
         batch(cells, growth=True, growth_key="nett")
-    cells.uns["cellflow"] = {"learned_growth": {"key_added": "net"}}
+    cells.uns["cellflow"] = {"learned_growth": {"net": {}, "other": {}}}
     with pytest.raises(InputError, match="rates that a flow learned, which are no evidence"):
         batch(cells, growth=True, growth_key="net")
 

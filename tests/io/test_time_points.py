@@ -281,6 +281,15 @@ def test_columns_that_can_be_read_as_times_are_named(course):
         time_key_of(course)
 
 
+def test_times_are_named_by_labels_that_are_more_than_a_number():
+    points = parse_times(pd.Series(["E8.5", "E9.5"] * 2))
+    assert points.labels_in_words == points.names == {8.5: "E8.5", 9.5: "E9.5"}
+    numbers = parse_times(pd.Series(["time 2", "3.5"] * 2))
+    # A label may begin as the name of a number does.
+    assert numbers.labels_in_words == {2.0: "time 2"}
+    assert numbers.names == {2.0: "time 2", 3.5: "time 3.5"}
+
+
 def test_usual_names_are_found_in_upper_case(course):
     course.obs = course.obs.rename(columns={"day": "Day"})
     assert time_key_of(course) == "Day"

@@ -1,7 +1,10 @@
 """Figures of cells that are followed: fates, transitions, paths, motion."""
 
+import itertools
+
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.animation import writers
@@ -131,7 +134,7 @@ def test_panels_of_fates_in_several_rows_have_one_pair_of_names(cells):
     names = ["up", "down"] * 3
     ax = cf.pl.fates(cells, fates=names, show=False)
     panels = [panel for panel in ax.figure.axes if panel.get_title()]
-    assert [bool(panel.get_xlabel()) for panel in panels] == [False] * 4 + [True, False]
+    assert [bool(panel.get_xlabel()) for panel in panels] == [False] * 3 + [True, False, False]
     plt.close(ax.figure)
 
 
@@ -185,6 +188,20 @@ def test_sankey_says_how_much_it_hides(cells, table):
     assert len(bands(cf.pl.sankey(cells, rare, threshold=0, show=False))) == 3
     ax = plt.figure().add_subplot()
     assert cf.pl.sankey(cells, table, ax=ax, show=False) is ax
+
+
+def test_names_of_many_thin_groups_do_not_lie_on_each_other(cells):
+    names = [f"type {k}" for k in range(30)]
+    mass = np.where(np.arange(30) % 3 == 0, 1 / 15, 1 / 60)
+    rows = pd.DataFrame({"groups": "fate", "source_time": 2.0, "target_time": 4.0,
+                         "source": names, "target": names, "mass": mass})  # fmt: skip
+    ax = cf.pl.sankey(cells, rows, show=False)
+    boxes = [text.get_window_extent() for text in ax.texts if text.get_text().startswith("type")]
+    assert len(boxes) == 60
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    # Groups below the threshold are drawn without names.
+    rare = cf.pl.sankey(cells, rows, threshold=0.02, show=False)
+    assert sum(text.get_text().startswith("type") for text in rare.texts) == 20
 
 
 def test_what_sankey_cannot_draw_is_named(cells, table):

@@ -1,6 +1,7 @@
 """The gallery: its page is that of its script, and its figures can be read in a journal."""
 
 import importlib.util
+import re
 from itertools import combinations
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from cellflow.pl._canvas import WIDEST, canvas, make_panels
 ROOT = Path(__file__).parents[2]
 
 #: Width of a page of a journal in inches, and smallest size of letters on it in points.
-PAGE, SMALLEST = 180 / 25.4, 5.0
+PAGE, SMALLEST = 180 / 25.4, 6.0
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,11 @@ def shown_ticks(axis):
 
 
 def test_the_page_is_that_of_the_script(gallery):
-    assert (ROOT / "docs" / "gallery.md").read_text() == gallery.page()
+    page = gallery.page()
+    assert (ROOT / "docs" / "gallery.md").read_text() == page
+    prose = re.sub(r"```python.*?```", "", page, flags=re.DOTALL)
+    assert max(map(len, prose.splitlines())) <= 100
+    assert all(line.count("`") % 2 == 0 for line in prose.splitlines())
 
 
 def test_every_figure_is_in_the_gallery(gallery):

@@ -55,6 +55,13 @@ def test_several_flows_have_a_line_each(scores):
     assert texts == ["a", "b", "test images"]
 
 
+def test_flows_that_share_a_colour_differ_in_their_markers(scores):
+    many = pd.concat([scores.assign(name=f"flow {k}") for k in range(12)])
+    *lines, _level = drawn(many).lines
+    looks = {(line.get_color(), line.get_marker()) for line in lines}
+    assert len(looks) == len(lines) == 24
+
+
 def test_images_of_other_numbers_are_left_out_where_flows_have_one_in_common(scores):
     """Rows at the number of the test images are those that compare with them."""
     more = scores[:3].assign(measure="Frechet-900", frechet=0.01)

@@ -11,7 +11,8 @@ import torch
 
 import cellflow as cf
 from cellflow import FileError, InputError
-from cellflow.evaluation import external, folds, predict, runs
+from cellflow.evaluation import external, predict, runs
+from cellflow.evaluation.fold import Fold
 from cellflow.evaluation.named_methods import ExternalMethod
 from cellflow.evaluation.summary import format_summary
 from cellflow.metrics import BASELINES
@@ -32,7 +33,7 @@ def same(one, other):
 def fits(monkeypatch):
     """Fits and baselines that were really computed."""
     made = {"fit": [], "baselines": []}
-    score_method, score_baselines = runs.score_method, folds.Fold.score_baselines
+    score_method, score_baselines = runs.score_method, Fold.score_baselines
 
     def seen_fit(evaluation, fold, baselines, method, **options):
         made["fit"].append((fold.time, method.name, options["seed"]))
@@ -43,7 +44,7 @@ def fits(monkeypatch):
         return score_baselines(fold, *args, **options)
 
     monkeypatch.setattr(runs, "score_method", seen_fit)
-    monkeypatch.setattr(folds.Fold, "score_baselines", seen_baselines)
+    monkeypatch.setattr(Fold, "score_baselines", seen_baselines)
     return made
 
 

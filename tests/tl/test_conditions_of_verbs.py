@@ -8,8 +8,9 @@ import torch
 
 import cellflow as cf
 from cellflow.evaluation import external
-from cellflow.evaluation.folds import Evaluation
+from cellflow.evaluation.evaluation import Evaluation
 from cellflow.evaluation.held_out import make_held_out
+from cellflow.evaluation.held_out_parts import HeldOutPart
 from cellflow.evaluation.named_methods import ExternalMethod
 from cellflow.io import Conditions
 from cellflow.nets import Fields
@@ -87,7 +88,7 @@ def test_the_midpoint_pairs_cells_of_a_dose(doses, keys, max_cells, rng):
     def score(**options):
         settings = {"use_rep": "X_pca", "whiten": False, "max_cells": max_cells, **options}
         evaluation = Evaluation(adata, make_held_out(settings))
-        fold = evaluation.make_fold(1.0)
+        fold = evaluation.make_fold(HeldOutPart(1.0))
         return fold.score_baselines(evaluation.baseline_axis).scores["midpoint"].w1
 
     assert score(**keys) < 0.25
@@ -101,6 +102,6 @@ def test_peers_that_pair_without_conditions_say_so(monkeypatch, caplog, rng):
     monkeypatch.setattr(external, "check_installed", lambda method: None)
     monkeypatch.setattr(external, "_train", lambda *each: lambda t, x: torch.zeros_like(x))
     with caplog.at_level("INFO", "cellflow"):
-        fold, axis = evaluation.make_fold(1.0), evaluation.baseline_axis
+        fold, axis = evaluation.make_fold(HeldOutPart(1.0)), evaluation.baseline_axis
         external.predict_external(ExternalMethod("peer", "torchcfm:ot-cfm"), fold, axis, 0)
     assert "torchcfm:ot-cfm pairs cells without their condition, label" in caplog.text

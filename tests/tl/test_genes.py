@@ -52,7 +52,7 @@ def test_growth_is_that_of_the_flow_per_unit_of_elapsed_time(course, tmp_path):
     np.testing.assert_allclose(course.obs["cellflow_growth"], 0.8 * 3 / 4, rtol=1e-4)
     course.write_h5ad(tmp_path / "g.h5ad")
     again = anndata.read_h5ad(tmp_path / "g.h5ad")
-    assert again.uns["cellflow"]["learned_growth"]["flow_id"] == flow.fingerprint
+    assert again.uns["cellflow"]["learned_growth"]["cellflow_growth"]["flow_id"] == flow.fingerprint
     assert cf.tl.growth(course, flow, key_added="other", copy=True).obs["other"].notna().all()
     assert "other" not in course.obs
     with pytest.raises(cf.InputError, match="this flow keeps mass"):

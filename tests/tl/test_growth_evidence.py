@@ -117,7 +117,10 @@ def test_commands_take_evidence_of_growth(grown, run, tmp_path):
 )
 def test_the_figure_says_what_rates_are_relative_to(growth, label, grown, quick):
     cf.tl.growth(grown, fit(grown, quick, growth=growth))
-    record = grown.uns["cellflow"]["learned_growth"]
+    # Rates of another flow in another column have a record of their own.
+    other = "counts" if growth == "relative" else "relative"
+    cf.tl.growth(grown, fit(grown, quick, growth=other), key_added="other")
+    record = grown.uns["cellflow"]["learned_growth"]["cellflow_growth"]
     assert record["growth"] == growth
     assert "ahead of their time" in record["cautions"][0]
     ax = cf.pl.growth(grown, show=False)

@@ -11,8 +11,9 @@ import cellflow as cf
 from cellflow import InputError
 from cellflow.evaluation import predict
 from cellflow.evaluation.condition_folds import ConditionValues
-from cellflow.evaluation.folds import Evaluation
+from cellflow.evaluation.evaluation import Evaluation
 from cellflow.evaluation.held_out import make_held_out
+from cellflow.evaluation.held_out_parts import HeldOutPart
 from cellflow.evaluation.replicates import describe_scores
 from cellflow.io import read_scores
 
@@ -102,7 +103,7 @@ def test_a_held_out_dose_does_not_reach_its_flow(rng, monkeypatch, quick):
 def test_a_fold_starts_from_the_dose_and_is_fitted_to_the_others(rng):
     adata = course(rng)
     given = make_held_out({"use_rep": "X_pca", "condition_keys": "dose", "label_key": "kind"})
-    fold = Evaluation(adata, given).make_fold(2.0, value=1.0)
+    fold = Evaluation(adata, given).make_fold(HeldOutPart(2.0, value=1.0))
     assert len(fold.cells) == 2 * 3 * N
     assert (len(fold.moved), fold.moved_times, fold.first) == (N, (0.0,), 0.0)
     assert fold.neighbours == (2.0, 2.0)

@@ -10,7 +10,7 @@ import cellflow as cf
 from cellflow import InputError
 from cellflow.evaluation import predict
 from cellflow.evaluation.cautions import check_score_settings, flow_settings
-from cellflow.evaluation.folds import Evaluation
+from cellflow.evaluation.evaluation import Evaluation
 from cellflow.evaluation.held_out import make_held_out
 
 SPACE = ("use_rep", "layer", "kind", "n_dims", "whiten")

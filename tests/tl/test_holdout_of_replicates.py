@@ -10,8 +10,9 @@ from anndata import AnnData
 import cellflow as cf
 from cellflow import InputError
 from cellflow.evaluation import predict
-from cellflow.evaluation.folds import Evaluation
+from cellflow.evaluation.evaluation import Evaluation
 from cellflow.evaluation.held_out import make_held_out
+from cellflow.evaluation.held_out_parts import HeldOutPart
 from cellflow.evaluation.replicates import Replicates, describe_scores
 from cellflow.io import read_scores
 
@@ -131,7 +132,7 @@ def test_cells_without_a_replicate_are_not_used_when_one_is_held_out(donors):
     own.iloc[np.flatnonzero(own == "a")[:5]] = None
     donors.obs["donor"] = own
     given = {"use_rep": "X_pca", "replicate_key": "donor"}
-    fold = Evaluation(donors, make_held_out(given)).make_fold(1.0, replicate="c")
+    fold = Evaluation(donors, make_held_out(given)).make_fold(HeldOutPart(1.0, replicate="c"))
     assert len(fold.cells) == 2 * 3 * N - 5
     assert len(fold.moved) == 2 * N
     assert (fold.before, fold.after, fold.first) == (0, 2, 0)
@@ -143,10 +144,10 @@ def test_a_replicate_starts_from_times_at_which_it_has_enough_cells(rng):
     both = donors[~few | (np.cumsum(few) <= 5)].copy()
     given = {"use_rep": "X_pca", "replicate_key": "donor"}
     evaluation = Evaluation(both, make_held_out(given))
-    folds = evaluation.find_replicate_folds()
-    assert ("c", 2.0) in folds
-    assert ("c", 1.0) not in folds
-    assert evaluation.make_fold(2.0, replicate="c").before == 0
+    parts = evaluation.find_parts("replicate")
+    assert HeldOutPart(2.0, replicate="c") in parts
+    assert HeldOutPart(1.0, replicate="c") not in parts
+    assert evaluation.make_fold(HeldOutPart(2.0, replicate="c")).before == 0
 
 
 BAD = {

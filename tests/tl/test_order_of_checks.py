@@ -18,7 +18,7 @@ def idle(monkeypatch):
 
     for name in (
         "cellflow.representation.slots.fit_representation",
-        "cellflow.evaluation.folds.fit_representation",
+        "cellflow.evaluation.evaluation.fit_representation",
         "cellflow.pp._embed.fit_representation",
         "cellflow.training.fit.Trainer",
     ):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from anndata import AnnData
 
+from cellflow.evaluation.held_out_parts import HeldOutPart
 from tests.benchmarks import equal_w1
 from tests.benchmarks.gpu.carried import has
 from tests.benchmarks.gpu.results import Results, Row
@@ -56,7 +57,7 @@ class Study:
     def fit(self, name: str, seed: int) -> Row:
         """Fit ours."""
         steps = 2 if self.settings.rehearse else STEPS[name]
-        fold = self.evaluation.make_fold(3.0)
+        fold = self.evaluation.make_fold(HeldOutPart(3.0))
         fit = partial(equal_w1.fit_ours, self.evaluation, fold, name)
         if self.device.type == "cuda" and name not in self.loaded:
             # The first kernels are loaded before the clock starts.
@@ -68,7 +69,7 @@ class Study:
     def fit_torchcfm(self, seed: int) -> Row:
         """Fit theirs."""
         steps = 2 if self.settings.rehearse else THEIRS
-        fold = self.evaluation.make_fold(3.0)
+        fold = self.evaluation.make_fold(HeldOutPart(3.0))
         found = equal_w1.fit_torchcfm(self.evaluation, fold, steps, seed, self.device)
         return {"name": "TorchCFM", "seed": seed, "n_steps": steps} | _row(found)
 
