@@ -4,8 +4,8 @@
     python scripts/build_deck.py --check   # builds anew and compares
 
 Needs Node.js and npm, and the packages of scripts/deck/package-lock.json, whose digests npm checks.
-Written are the bundle `deck.min.js`, the licences of all packages in it, `LICENSE`, and
-`deck.json` with their versions and the digest of the bundle.
+Written are the bundle `deck.min.js`; `LICENSE`, the licences of all packages in it and the notices
+of single files; and `deck.json` with versions, licences and the digest of the bundle.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,9 @@ BUNDLE, LICENCES, RECORD = "deck.min.js", "LICENSE", "deck.json"
 
 #: Licences that code in the package may be under.
 ALLOWED = {"MIT", "ISC", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0"}
+
+#: Packages with code adapted from another package whose notice they lack, and that package.
+ADAPTED = {"mjolnir.js": "hammerjs"}
 
 
 def build(folder: Path) -> dict[str, str]:
@@ -43,16 +47,27 @@ def build(folder: Path) -> dict[str, str]:
     subprocess.run([*command, *aliases, *options, *results], cwd=folder, check=True)
     bundle = (folder / BUNDLE).read_text(encoding="utf-8")
     inputs = json.loads((folder / "meta.json").read_text())["outputs"][BUNDLE]["inputs"]
-    packages = sorted({_package(name) for name in inputs if name.startswith("node_modules/")})
+    # Files whose code is all dropped stay in the list, with no bytes.
+    used = sorted(name for name, each in inputs.items() if each["bytesInOutput"])
     record: dict[str, dict] = {"packages": {}, "sha256": {}}
     texts: dict[str, list[str]] = {}
-    for name in packages:
+    for name in sorted({_package(name) for name in inputs if name.startswith("node_modules/")}):
         place = folder / "node_modules" / name
+        files = [folder / file for file in used if _package(file) == name]
         about = json.loads((place / "package.json").read_text())
-        if about["license"] not in ALLOWED:
-            sys.exit(f"{name} is under {about['license']}")
-        record["packages"][name] = {"version": about["version"], "licence": about["license"]}
+        licences = _licences(about["license"], files)
+        if not licences <= ALLOWED:
+            sys.exit(f"{name} is under {', '.join(sorted(licences - ALLOWED))}")
+        record["packages"][name] = {
+            "version": about["version"], "licence": " AND ".join(sorted(licences, reverse=True))
+        }  # fmt: skip
         texts.setdefault(_licence(place), []).append(f"{name} {about['version']}")
+        for file in files:
+            for notice in _notices(file):
+                texts.setdefault(notice, []).append(f"{name}, {file.name}")
+        if name in ADAPTED:
+            text = _licence(place.parent / ADAPTED[name])
+            texts.setdefault(text, []).append(f"{name}, code adapted from {ADAPTED[name]}")
     record["sha256"][BUNDLE] = hashlib.sha256(bundle.encode()).hexdigest()
     licences = "\n\n".join(f"{', '.join(names)}\n\n{text}" for text, names in texts.items())
     return {
@@ -66,6 +81,28 @@ def _package(path: str) -> str:
     """Name of the package that a file belongs to."""
     words = path.rpartition("node_modules/")[2].split("/")
     return "/".join(words[: 2 if words[0].startswith("@") else 1])
+
+
+def _licences(package: str, files: list[Path]) -> set[str]:
+    """SPDX identifiers of a package and of single files of it."""
+    found = {package}
+    for file in files:
+        for line in re.findall(r"SPDX-License-Identifier: *(.+)", file.read_text(encoding="utf-8")):
+            found |= set(re.split(r" and ", line.strip(), flags=re.IGNORECASE))
+    return found
+
+
+def _notices(file: Path) -> list[str]:
+    """Comments of a file that are a licence of their own, without their marks."""
+    text = file.read_text(encoding="utf-8")
+    comments = re.findall(r"/\*.*?\*/|(?:^[ \t]*//[^\n]*\n)+", text, re.DOTALL | re.MULTILINE)
+    return [
+        "\n".join(
+            re.sub(r"^\s*(//|/?\*+/?)?\s*", "", line) for line in comment.splitlines()
+        ).strip()
+        for comment in comments
+        if "copyright" in comment.lower() and "permission" in comment.lower()
+    ]
 
 
 def _licence(place: Path) -> str:

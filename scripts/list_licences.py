@@ -16,15 +16,28 @@ from pathlib import Path
 from typing import cast
 
 _ROOT = "cellflow-snapshots"
-_HEAD = """# Licences of dependencies
+_HEAD = """# Licences
 
-cellflow is under the BSD 3-Clause License (LICENSE). It ships none of these packages; they are
-installed beside it. `make licences` lists them, with all that they need, as they are pinned in
-constraints.txt. *Run* are those of a plain install, *optional* those of extras and of development.
+cellflow is under the BSD 3-Clause License (`LICENSE`). The sdist and the wheel contain work of
+others as well, so their metadata says `BSD-3-Clause AND MIT AND ISC`:
 
-The package ships parts of deck.gl 9.4.0 (MIT) and of the packages that it needs (MIT), which the
-page of `cellflow explore` carries. `cellflow/report/deck` has them with their versions, licences
-and digest; `python scripts/build_deck.py --check` builds them anew and compares.
+- BSD-3-Clause: the counts of `cellflow/datasets/data/semrau2017.h5ad`, as distributed with cardamom
+  0.0.3. The notice is `semrau2017.LICENSE` beside them.
+- MIT: `cellflow/report/deck/deck.min.js`, parts of deck.gl 9.4.0 and of packages that it needs. The
+  notices are `LICENSE` beside it.
+- ISC: 0.4 kB of that file, from `lineclip` by Mapbox as adapted in @math.gl/polygon. The notice is
+  in the same `LICENSE`.
+
+Pages written by `cellflow explore` include `deck.min.js` and these notices. The notices of math.gl
+also name files of Cesium under Apache-2.0; they belong to a module that is not part of
+`deck.min.js`. `deck.json` has the version and licence of each package and the digest of the bundle;
+`python scripts/build_deck.py --check` builds it again and compares.
+
+## Dependencies
+
+The packages below are installed beside cellflow and are not part of its files. `make licences`
+lists them, with all that they need, as they are pinned in `constraints.txt`. *Run* are those of a
+plain install, *optional* those of extras and of development.
 
 | package | version | licence | for |
 |---|---|---|---|

@@ -56,8 +56,13 @@ def try_cells() -> None:
         "interpolate", "embedded.h5ad", "--flow", "flow", "--time", "30", "--output", "30h.h5ad"
     )
     command("report", "embedded.h5ad", "--flow", "flow", "--output", "report.html", "--quiet")
+    command("explore", "embedded.h5ad", "--flow", "flow", "--output", "explore.html", "--quiet")
     assert anndata.read_h5ad("30h.h5ad").n_vars == 41
     assert cf.__version__ in Path("report.html").read_text(encoding="utf-8")
+    # The library of the page and its notices are files of the package.
+    page = Path("explore.html").read_text(encoding="utf-8")
+    assert "deck.gl" in page
+    assert "ISC License" in page
 
 
 def try_images() -> None:

@@ -62,6 +62,14 @@ def _log_as_imported():
 
 
 @pytest.fixture
+def caplog(caplog):
+    """Capture the messages of cellflow also by older pytests, which see the root logger only."""
+    _log.logger.addHandler(caplog.handler)
+    yield caplog
+    _log.logger.removeHandler(caplog.handler)
+
+
+@pytest.fixture
 def generator() -> torch.Generator:
     """A fresh generator with a fixed seed."""
     return torch.Generator().manual_seed(0)

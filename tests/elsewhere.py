@@ -14,7 +14,8 @@ from cellflow._errors import CellflowError
 #: Seconds that a file of some kilobytes may take, on a machine that has much else to do.
 LIMIT = 60
 
-#: Bytes of memory that it may ask for: a length that was changed may say 4 GB.
+#: Bytes of memory that it may ask for once its libraries are loaded: a length that was changed may
+#: say 4 GB, and the libraries of torch with CUDA take 3 GB of addresses themselves.
 MEMORY = 3 * 2**30
 
 #: Begins the answer for an error that is none of ours.
@@ -114,11 +115,15 @@ def _serve():
 
     import torch
 
-    import cellflow  # noqa: F401
+    import cellflow.io
+    import cellflow.pp
+    import cellflow.tl  # noqa: F401
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + int(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     tasks = {"read": _read, "use": _use}
     for line in sys.stdin:
         task, path = line.rstrip("\n").split(" ", 1)

@@ -10,7 +10,6 @@ from unittest import mock
 from urllib.parse import urlsplit
 
 import pytest
-import yaml
 from matplotlib import pyplot as plt
 
 import cellflow as cf
@@ -210,8 +209,3 @@ def test_names_on_the_page_of_the_design_are_those_of_the_code():
     assert {name for name in files if not (ROOT / "cellflow" / name).is_file()} == set()
     names = {name.split(".")[-1] for name in re.findall(r"`([A-Za-z_][\w.]*)`", text)} - {"py"}
     assert {name for name in names if not re.search(rf"\b{name}\b", source)} == set()
-
-
-def test_the_citation_is_of_this_licence():
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    assert f'license = "{citation["license"]}"' in (ROOT / "pyproject.toml").read_text()

@@ -1,5 +1,6 @@
 """What a release needs: one version, a kept change log, workflows that call what is there."""
 
+import json
 import re
 import runpy
 import tomllib
@@ -84,11 +85,31 @@ def test_files_too_few_and_too_many_are_found(check):
 
 def test_the_metadata_has_what_an_index_and_the_listing_show():
     shown = metadata("cellflow-snapshots")
-    assert shown["License-Expression"] == PROJECT["license"] == "BSD-3-Clause"
+    assert shown["License-Expression"] == PROJECT["license"]
     assert shown["Summary"] == PROJECT["description"]
     assert shown["Description-Content-Type"] == "text/markdown"
     assert (ROOT / PROJECT["readme"]).is_file()
     assert PROJECT["keywords"]
+
+
+def test_the_licence_covers_what_others_wrote_and_every_notice_is_packaged():
+    """Our own licence comes first, and is the one that citation and listing name."""
+    deck = ROOT / "cellflow" / "report" / "deck"
+    packages = json.loads((deck / "deck.json").read_text())["packages"].values()
+    vendored = {each for package in packages for each in package["licence"].split(" AND ")}
+    ours, *others = PROJECT["license"].split(" AND ")
+    assert ours == CITATION["license"]
+    assert set(others) == vendored
+    notices = {"LICENSE"} | {
+        str(path.relative_to(ROOT)) for path in (ROOT / "cellflow").rglob("*LICENSE*")
+    }
+    assert {
+        str(path.relative_to(ROOT))
+        for pattern in PROJECT["license-files"]
+        for path in ROOT.glob(pattern)
+    } == notices
+    text = (deck / "LICENSE").read_text()
+    assert all(f"{name} License" in text for name in ("MIT", "ISC") if name in vendored)
 
 
 def test_the_versions_of_python_that_are_promised_are_tested():
@@ -106,7 +127,7 @@ def test_the_listing_of_scverse_lacks_only_what_no_one_can_know_yet():
     assert set(LISTING) == required
     assert {name for name, value in LISTING.items() if value is None} <= TO_FILL_IN
     assert LISTING["install"] == {"pypi": PROJECT["name"]}
-    assert LISTING["license"] == PROJECT["license"]
+    assert LISTING["license"] == CITATION["license"]
     assert len(set(LISTING["tags"])) == len(LISTING["tags"]) > 0
     assert ".[test]" in LISTING["test_command"]
     guide = (ROOT / "docs" / "releasing.md").read_text()

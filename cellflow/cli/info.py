@@ -53,6 +53,7 @@ def info(path: Path, time_key: str | None) -> None:
 def _describe_matrices(adata: AnnData) -> dict[str, str]:
     from cellflow._checks import format_list
     from cellflow._keys import UNS
+    from cellflow.io.matrices import layer_names
     from cellflow.representation import kind_of
 
     pairs = {
@@ -63,7 +64,8 @@ def _describe_matrices(adata: AnnData) -> dict[str, str]:
     if adata.raw is not None:
         kind = kind_of(adata, "raw") if adata.n_vars and adata.raw.n_vars else "none"
         pairs["raw"] = f"{kind}, {adata.raw.n_vars:,} genes (--layer raw)"
-    kinds = [f"{name} ({kind_of(adata, name)})" for name in adata.layers] if adata.n_vars else []
+    layers = layer_names(adata) if adata.n_vars else []
+    kinds = [f"{name} ({kind_of(adata, name)})" for name in layers]
     pairs["layers"] = format_list(kinds) or "none"
     sizes = [
         f"{key} ({' x '.join(map(str, value.shape[1:])) or 1})" for key, value in adata.obsm.items()

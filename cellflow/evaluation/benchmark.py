@@ -207,7 +207,7 @@ def make_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     for column in _WHOLE:
         table[column] = table[column].astype("Int64")
     for column in _TEXT:
-        table[column] = table[column].fillna("").astype(str)
+        table[column] = table[column].astype(object).fillna("").astype(str)
     parts = [_add_rival(part.copy()) for _, part in table.groupby("data", sort=False)]
     return pd.concat(parts, ignore_index=True)
 

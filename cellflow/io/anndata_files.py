@@ -35,7 +35,7 @@ from cellflow._files import (
 from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, read_record
 from cellflow.io.foreign_files import refuse_by_content, refuse_by_name, refuse_folder
 from cellflow.io.hdf5 import Sink, check_structure
-from cellflow.io.matrices import check_matrices
+from cellflow.io.matrices import check_matrices, layer_names
 from cellflow.io.time_points import USUAL_TIME_KEYS
 from cellflow.io.zarr_stores import (
     Group,
@@ -279,10 +279,12 @@ def _write_into(root: Group, adata: AnnData) -> None:
     for name in ("obs", "var"):
         write_elem(root, name, getattr(adata, name))
     write_elem(root, "uns", dict(adata.uns))
-    for name in ("obsm", "layers"):
-        for key, value in getattr(adata, name).items():
+    for name, keys in (("obsm", list(adata.obsm)), ("layers", layer_names(adata))):
+        for key in keys:
+            value = getattr(adata, name)[key]
             if isinstance(value, np.ndarray | pd.DataFrame) or issparse(value):
-                write_elem(root, f"{name}/{key}", value)
+                # A path with a slash is refused from AnnData 0.13 on.
+                write_elem(root.require_group(name), key, value)
 
 
 def _root(path: Path) -> Group | None:

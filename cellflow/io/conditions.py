@@ -208,7 +208,8 @@ def number_groups(obs: pd.DataFrame, keys: Sequence[str]) -> np.ndarray:
     if not keys:
         return np.zeros(len(obs), dtype=np.int64)
     groups = pd.DataFrame({key: read_column(obs, key).astype(str) for key in keys})
-    return groups.groupby(list(groups)).ngroup().to_numpy()
+    # pandas 3 returns a read-only view, which PyTorch warns of.
+    return groups.groupby(list(groups)).ngroup().to_numpy(copy=True)
 
 
 def _has_enough_cells(finer: np.ndarray, groups: np.ndarray, elapsed: np.ndarray) -> bool:

@@ -126,6 +126,11 @@ def check_is_matrix(values: Matrix, name: str) -> None:
         )
 
 
+def layer_names(adata: AnnData) -> list[str]:
+    """Return the names of the layers, without X, which AnnData 0.13 lists as the layer None."""
+    return [key for key in adata.layers if key is not None]
+
+
 def take_cells(adata: AnnData, rows: np.ndarray | None) -> AnnData:
     """Return a view of some cells, by a mask or row numbers; None returns all of them.
 
@@ -171,8 +176,8 @@ def read_rows(matrix: Matrix, name: str, rows: slice = ALL) -> Matrix:
 def _iter_expression(adata: AnnData) -> Iterator[tuple[str, Matrix]]:
     if adata.X is not None:
         yield "X", adata.X
-    for key, layer in adata.layers.items():
-        yield f"layer {key!r}", layer
+    for key in layer_names(adata):
+        yield f"layer {key!r}", adata.layers[key]
     if adata.raw is not None:
         yield "raw", adata.raw.X
 

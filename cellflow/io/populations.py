@@ -208,7 +208,7 @@ class SideColumns:
                 "(cellflow growth) first, or name a column of your own with growth_key "
                 "(--growth-key)"
             )
-        rates = pd.to_numeric(adata.obs[key], errors="coerce").to_numpy(dtype=np.float64)
+        rates = pd.to_numeric(adata.obs[key], errors="coerce").to_numpy(np.float64, copy=True)
         check_finite(rates, f"obs[{key!r}]", list(adata.obs_names))
         return torch.as_tensor(rates, dtype=torch.float32)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any, Literal
@@ -56,7 +57,11 @@ def new_zarr(folder: Path) -> Group:
     """Make the root group of a new store in a folder, in the zarr format that anndata writes."""
     import zarr
 
-    return zarr.open_group(str(folder), mode="w", zarr_format=settings.zarr_write_format)
+    with warnings.catch_warnings():
+        # The setting is deprecated in AnnData 0.13 and removed in 0.14, which writes format 3.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        form = getattr(settings, "zarr_write_format", 3)
+    return zarr.open_group(str(folder), mode="w", zarr_format=form)
 
 
 def holds_zarr(folder: Path) -> bool:

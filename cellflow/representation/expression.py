@@ -15,6 +15,7 @@ from cellflow._keys import embedding_keys
 from cellflow.io.matrices import (
     Matrix,
     check_matrix,
+    layer_names,
     read_numbers,
     read_rows,
     unsliced,
@@ -131,7 +132,7 @@ def _source_of(adata: AnnData, layer: str | None) -> AnnData | Raw:
 
 def list_layers(adata: AnnData) -> list[str]:
     """Return the names of the layers, `raw` among them if there is one."""
-    return [*adata.layers, *([RAW] if adata.raw is not None else [])]
+    return [*layer_names(adata), *([RAW] if adata.raw is not None else [])]
 
 
 def read_expression(adata: AnnData, layer: str | None) -> Matrix:

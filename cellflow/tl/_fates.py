@@ -250,7 +250,7 @@ def _check_shares(course: TimeCourse, labels: pd.Series, ends: TerminalCells) ->
     """Return cautions on terminal groups whose share falls; none where growth is given."""
     if course.flow.method.needs_growth_rates:
         return []
-    codes = pd.Categorical(labels, categories=list(ends.names)).codes.astype(int)
+    codes = labels.cat.set_categories(list(ends.names)).cat.codes.to_numpy(dtype=int)
     here = np.isin(course.elapsed, [time for time in course.times if time <= ends.times[-1]])
     return check_group_shares(
         codes[here], course.elapsed[here], ends.names, course.time_points.names

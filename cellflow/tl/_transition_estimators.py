@@ -196,6 +196,10 @@ class FlowOperator(LinearOperator):
             result += matrix.T @ values[before]
         return result
 
+    # Older versions of SciPy do not derive it from the product with a matrix.
+    def _rmatvec(self, values: np.ndarray) -> np.ndarray:
+        return self._rmatmat(values.reshape(-1, 1))
+
     def _chunks(self) -> Iterator[tuple[np.ndarray, csr_array]]:
         """Yield positions of rows, and these rows of the matrix."""
         simulator = self.simulator.reseed(self.seed)

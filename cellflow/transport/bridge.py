@@ -113,6 +113,10 @@ class RowAverages(LinearOperator):
                 result[block.sample] += _weights(block, chunk).T @ values[block.rows[chunk]]
         return result
 
+    # Older versions of SciPy do not derive it from the product with a matrix.
+    def _rmatvec(self, values: np.ndarray) -> np.ndarray:
+        return self._rmatmat(values.reshape(-1, 1))
+
 
 def _weights(block: NearRows, chunk: slice) -> csr_array:
     """Return equal weights of the rows near to some, shape (chunk, s)."""
@@ -171,6 +175,9 @@ class EntropicOperator(LinearOperator):
             for chunk in _chunks(len(block.rows)):
                 result[block.columns] += self._entries(block, chunk).T @ weights[block.rows[chunk]]
         return self._column_scale * result
+
+    def _rmatvec(self, values: np.ndarray) -> np.ndarray:
+        return self._rmatmat(values.reshape(-1, 1))
 
     def _multiply(self, values: np.ndarray) -> np.ndarray:
         """Multiply by the normalised rows, before they are smoothed."""

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from scipy.integrate import trapezoid
 from scipy.special import softmax
 from scipy.stats import norm
 
@@ -120,7 +121,7 @@ def test_growth_of_fates_weights_their_shares():
     rate = process.growth_progenitor + process.opening(numeric) * (
         process.growth - process.growth_progenitor
     )
-    integral = np.trapezoid(rate, numeric, axis=0)
+    integral = trapezoid(rate, numeric, axis=0)
     integral += (2.45 + process.lead) * process.growth_progenitor
     np.testing.assert_allclose(opened, integral, rtol=1e-6)
 

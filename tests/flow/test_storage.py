@@ -93,7 +93,10 @@ def flip_a_bit(folder):
 def sign(folder, dtype=torch.float32, without=None):
     """Change the type of all tensors, or leave out a value, and sign the flow again."""
     blob = (folder / "tensors.safetensors").read_bytes()
-    blob = save({name: tensor.to(dtype) for name, tensor in load(blob).items()})
+    try:
+        blob = save({name: tensor.to(dtype) for name, tensor in load(blob).items()})
+    except KeyError:
+        pytest.skip(f"this version of safetensors does not write {dtype}")
     (folder / "tensors.safetensors").write_bytes(blob)
     description = json.loads((folder / "flow.json").read_text())
     description["tensors_sha256"] = hashlib.sha256(blob).hexdigest()

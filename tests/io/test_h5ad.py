@@ -104,6 +104,9 @@ def test_virtual_data_sets_are_refused(course, tmp_path):
     write_h5ad(course, tmp_path / "a.h5ad")
     with h5py.File(tmp_path / "a.h5ad", "r+") as file:
         of_itself(file)
+        # Older versions of AnnData write an empty X.
+        if "X" in file:
+            del file["X"]
         file["X"] = h5py.SoftLink("/layers/more")
     for reader in (read_h5ad, open_cells):
         with pytest.raises(FileError, match=r"a\.h5ad cannot be read.*is made of other data sets"):
@@ -114,7 +117,7 @@ def test_columns_that_hold_no_values_are_named(course, tmp_path):
     course.obs["note"] = "x"
     write_h5ad(course, tmp_path / "a.h5ad")
     with h5py.File(tmp_path / "a.h5ad", "r+") as file:
-        write_elem(file, "obs/note", AnnData(np.ones((240, 1))))
+        write_elem(file["obs"], "note", AnnData(np.ones((240, 1))))
     for reader in (read_h5ad, open_cells):
         with pytest.raises(FileError, match=r"obs\['note'\] holds neither numbers nor text"):
             reader(tmp_path / "a.h5ad")

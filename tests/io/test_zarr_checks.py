@@ -31,7 +31,10 @@ def whole(tmp_path_factory):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for number in FORMATS:
-            with anndata.settings.override(zarr_write_format=number):
+            # Newer versions of AnnData store names as a group of two arrays, unless told not to.
+            with anndata.settings.override(
+                zarr_write_format=number, allow_write_nullable_strings=False
+            ):
                 adata.write_zarr(folder / f"{number}.zarr")
     return folder
 
@@ -89,9 +92,11 @@ def test_a_pickle_behind_text_is_never_opened(old_store, tmp_path, monkeypatch):
     for path in (old_store, zipped(old_store)):
         refused(path, "not read: array obs/_index is encoded by 'pickle', which may run code")
     assert not mark.exists()
-    with pytest.raises(TypeError):
+    # AnnData opens it, and it runs, unless zarr is new enough to refuse it as well.
+    refusal = getattr(zarr.errors, "PickleCodecDisabledError", None)
+    with pytest.raises(refusal or TypeError):
         anndata.io.read_zarr(old_store)
-    assert mark.exists()
+    assert mark.exists() == (refusal is None)
 
 
 FOREIGN = [
@@ -136,6 +141,8 @@ def test_an_index_inside_a_group_is_checked_too(old_store):
     refused(old_store, "array obs/_index/.zattrs is encoded by 'pickle'")
 
 
+# Older versions of zarr say so of every text.
+@pytest.mark.filterwarnings("ignore:The codec `vlen-utf8` is currently not part")
 def test_attributes_may_have_names_of_codecs(store):
     document = metadata(store)
     attributes = document.with_name(".zattrs") if document.name == ".zarray" else document

@@ -211,7 +211,6 @@ def test_the_library_is_the_one_that_is_recorded():
     licences = (folder / "LICENSE").read_text()
     for name, each in record["packages"].items():
         assert f"{name} {each['version']}" in licences
-        assert each["licence"] == "MIT"
 
 
 def test_columns_of_the_cells_are_in_the_page(rotating, tmp_path, rng):

@@ -76,7 +76,7 @@ def test_few_cells_missing_values_and_small_shares_are_no_replicates(donors):
     here = (donors.obs["day"] == 1).to_numpy()
     assert list(evaluation.replicates.find(here)) == ["a", "b", "c"]
     own = donors.obs["donor"].astype(object)
-    own[np.flatnonzero(here & (own == "b"))[19:]] = np.nan
+    own.iloc[np.flatnonzero(here & (own == "b"))[19:]] = np.nan
     donors.obs["donor"] = own
     evaluation = Evaluation(donors, make_held_out({"use_rep": "X_pca", "replicate_key": "donor"}))
     assert list(evaluation.replicates.find(here)) == ["a", "c"]
@@ -129,7 +129,7 @@ def test_a_held_out_replicate_does_not_reach_its_flow(rng, quick, monkeypatch):
 
 def test_cells_without_a_replicate_are_not_used_when_one_is_held_out(donors):
     own = donors.obs["donor"].astype(object)
-    own[np.flatnonzero(own == "a")[:5]] = None
+    own.iloc[np.flatnonzero(own == "a")[:5]] = None
     donors.obs["donor"] = own
     given = {"use_rep": "X_pca", "replicate_key": "donor"}
     fold = Evaluation(donors, make_held_out(given)).make_fold(HeldOutPart(1.0, replicate="c"))
