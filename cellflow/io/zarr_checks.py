@@ -128,12 +128,21 @@ def _check_size(document: Any, name: str, n_stored: int) -> None:
         n_values = math.prod(int(size) for size in document["shape"])
     except (TypeError, ValueError) as error:
         raise FileError(f"{name} cannot be read: {error}") from error
+    kind = document.get("dtype", document.get("data_type"))
+    check_declared_size(name, n_values, _itemsize(kind), n_stored)
+
+
+def _itemsize(kind: Any) -> int | None:
+    """Return the bytes of a value by the data type in metadata of zarr 2 or 3; None for text."""
+    if isinstance(kind, dict):  # zarr 3, for example text of a fixed length
+        configuration = kind.get("configuration")
+        n_bytes = configuration.get("length_bytes") if isinstance(configuration, dict) else None
+        return n_bytes if isinstance(n_bytes, int) and n_bytes > 0 else None
     try:
-        dtype = np.dtype(document.get("dtype", document.get("data_type")))
-        itemsize = None if dtype.hasobject else dtype.itemsize
+        dtype = np.dtype(kind)
     except TypeError:  # text, which NumPy has no name for
-        itemsize = None
-    check_declared_size(name, n_values, itemsize, n_stored)
+        return None
+    return None if dtype.hasobject else dtype.itemsize
 
 
 def _as_list(value: Any) -> list[Any]:

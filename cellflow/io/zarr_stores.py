@@ -84,7 +84,10 @@ def index_store(folder: Path, *, new: bool) -> None:
     import zarr
 
     if new or zarr.open_group(str(folder), mode="r").metadata.consolidated_metadata is not None:
-        zarr.consolidate_metadata(str(folder))
+        with warnings.catch_warnings():
+            # zarr says of its format 3 that other programs may not know the index.
+            warnings.filterwarnings("ignore", message="Consolidated metadata")
+            zarr.consolidate_metadata(str(folder))
 
 
 def copy_group(source: Group, target: Group) -> None:

@@ -9,7 +9,7 @@ from anndata import AnnData
 from cellflow._checks import check_choice, check_positive, format_list
 from cellflow._errors import InputError
 from cellflow._keys import embedding_keys
-from cellflow.io.matrices import Matrix, check_is_matrix
+from cellflow.io.matrices import Matrix, check_is_matrix, unsliced
 from cellflow.methods.names import EXPRESSION_KINDS
 from cellflow.representation.expression import stored_expression
 
@@ -66,8 +66,10 @@ def check_available(adata: AnnData, settings: RepresentationSettings) -> None:
         if key not in adata.obsm:
             known = format_list(embedding_keys(adata.obsm)) or "none"
             raise InputError(f"no obsm key {key!r}; there are: {known}")
-        check_is_matrix(adata.obsm[key], f"obsm[{key!r}]")
-        available, dimensions = adata.obsm[key].shape[1], f"dimensions of obsm[{key!r}]"
+        # A view would take rows of a matrix that is not checked yet.
+        whole = unsliced(adata).obsm[key]
+        check_is_matrix(whole, f"obsm[{key!r}]")
+        available, dimensions = whole.shape[1], f"dimensions of obsm[{key!r}]"
     resolve_n_dims(settings, available, available, dimensions)
 
 
