@@ -120,7 +120,7 @@ class Study:
         return self._store(flow, name)
 
     def tune(self, name: str) -> Row:
-        """Fine-tune the flow of I-CFM for a quarter of its steps."""
+        """Fine-tune the flow of I-CFM."""
         prior, device = self._load(PRIOR), self.settings.device
         flow = cf.images.finetune(prior, self.real, device=device, progress=False)
         return {**self._store(flow, name), **flow.record.fine_tuning}
