@@ -6,7 +6,6 @@ A verb computes its cautions once and stores them in its record in `uns["cellflo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
 from typing import Any
@@ -16,6 +15,7 @@ import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from cellflow._checks import format_list
+from cellflow._keys import names_batches
 from cellflow._log import log_info
 from cellflow.evaluation.comparison import average_folds, label_folds
 from cellflow.flow import Flow
@@ -39,12 +39,6 @@ _DROP, _DROP_ERRORS = 0.05, 3.0
 #: Share of the mass that takes transitions that are not allowed, and factor by which the others
 #: cost more, that are worth a caution.
 _PAYING, _EXCESS = 0.1, 1.25
-
-#: Names of columns of batches; parts of a name between non-letters count.
-_BATCH_NAMES = {
-    "batch", "donor", "sample", "replicate", "rep", "library", "plate", "chip", "lane", "channel",
-    "patient", "experiment", "tube", "run", "pool",
-}  # fmt: skip
 
 #: Most values of a column of batches.
 _MAX_BATCHES = 50
@@ -325,7 +319,7 @@ def _batch_columns(obs: pd.DataFrame) -> list[str]:
     return [
         key
         for key in map(str, obs)
-        if _BATCH_NAMES & set(re.split("[^a-z]+", key.lower()))
+        if names_batches(key)
         and not pd.api.types.is_float_dtype(obs[key])
         and 2 <= obs[key].nunique() <= _MAX_BATCHES
     ]

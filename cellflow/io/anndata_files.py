@@ -32,7 +32,7 @@ from cellflow._files import (
     check_is_file,
     check_target,
 )
-from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, read_record
+from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, names_batches, read_record
 from cellflow.io.foreign_files import refuse_by_content, refuse_by_name, refuse_folder
 from cellflow.io.hdf5 import Sink, check_structure
 from cellflow.io.matrices import check_matrices, layer_names
@@ -174,9 +174,9 @@ def open_cells(path: str | Path, columns: Iterable[str | None] | None = None) ->
     path
         The file, or a folder `*.zarr`.
     columns
-        Columns of `obs` to read, in addition to the usual columns of times and growth rates. None
-        reads all columns; so do a missing column and a file without any of these, so that error
-        messages can list the columns.
+        Columns of `obs` to read, in addition to those of usual names of times, growth rates and
+        batches. None reads all columns; so do a missing column and a file without any of these, so
+        that error messages can list the columns.
 
     Raises
     ------
@@ -321,7 +321,7 @@ def _on_disk(element: Any, *, dense_only: bool = False) -> Any:
 
 
 def _frame(group: Group, uns: dict[str, Any], columns: Iterable[str | None] | None) -> pd.DataFrame:
-    """Read the requested columns of `obs`, and those that hold times and growth rates."""
+    """Read the requested columns of `obs`, and those of times, growth rates and batches."""
     known = list(group.attrs["column-order"])
     requested = None if columns is None else {name for name in columns if name is not None}
     if requested is None or not requested <= set(known):
@@ -329,7 +329,11 @@ def _frame(group: Group, uns: dict[str, Any], columns: Iterable[str | None] | No
     own: set[str | None] = {GROWTH, *USUAL_TIME_KEYS}
     own |= {(read_record(uns, TIME_POINTS) or {}).get("time_key")}
     own |= {(read_record(uns, GROWTH_SETTINGS) or {}).get("key_added")}
-    wanted = [name for name in known if name in requested | own or name.lower() in USUAL_TIME_KEYS]
+    wanted = [
+        name
+        for name in known
+        if name in requested | own or name.lower() in USUAL_TIME_KEYS or names_batches(name)
+    ]
     if not wanted:
         return read_elem(group)
     index = read_elem(group[group.attrs["_index"]])

@@ -312,7 +312,10 @@ def log_times(points: TimePoints, time_key: str) -> None:
     for note in points.notes:
         log_info(f"obs[{time_key!r}]: {note}")
     if points.unit == "rank":
-        log_info("the time categories have no numbers: their ranks are used as elapsed times")
+        ranks = (
+            f"{time:g} for {label}" for time, label in zip(points.times, points.labels, strict=True)
+        )
+        log_info(f"ranks of the time categories are used as elapsed times: {format_list(ranks)}")
 
 
 def rank_labels(order: Sequence[str]) -> dict[str, float]:

@@ -99,7 +99,8 @@ def scatter_cells(
 def _label_numbers(adata: AnnData, color: str, column: pd.Series) -> str:
     """Return the name of a column of times with its unit, or of a gene with its scale."""
     if color not in adata.obs:
-        return f"{column.name}, logarithm of expression"
+        scale = "scaled expression" if (column < 0).any() else "logarithm of expression"
+        return f"{column.name}, {scale}"
     entry = read_record(adata.uns, TIME_POINTS) or {}
     unit = plural_unit(str(entry.get("unit", "")))
     return f"time ({unit})" if unit and color in (TIME, entry.get("time_key")) else color

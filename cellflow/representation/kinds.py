@@ -8,7 +8,7 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from cellflow._errors import CellflowWarning
+from cellflow._errors import CellflowWarning, InputError
 from cellflow._log import log_info
 from cellflow.io.matrices import Matrix, read_rows
 from cellflow.representation.chunks import map_chunks, moments
@@ -34,6 +34,9 @@ _MAX_COUNT = 1e6
 
 #: Smallest number of positive values to recognise counts from.
 _MIN_VALUES = 100
+
+#: Share of negative values under which whole numbers are taken for damaged counts.
+_FEW_NEGATIVE = 0.01
 
 #: Smallest number of cells with a gene to compare its noise with its mean.
 _MIN_CELLS = 10
@@ -78,6 +81,8 @@ def resolve_kind(adata: AnnData, x: Matrix, kind: str, *, whole: bool | None = N
     if kind != "auto":
         return kind
     kind = detect_kind(adata, x, whole=whole)
+    if kind in ("linear", "other"):
+        _check_negative_counts(x)
     if kind == "linear":
         warnings.warn(
             "expression is not whole numbers and not on a logarithmic scale (values up to "
@@ -93,6 +98,19 @@ def resolve_kind(adata: AnnData, x: Matrix, kind: str, *, whole: bool | None = N
             "log-normalised, say so with kind='counts' or 'normalised' (--kind)"
         )
     return kind
+
+
+def _check_negative_counts(x: Matrix) -> None:
+    """Raise `InputError` for whole numbers of which a few are negative."""
+    part = sample_cells(x)
+    values = part.data if sparse.issparse(part) else part[part != 0]
+    few = len(values) >= _MIN_VALUES and (values < 0).mean() < _FEW_NEGATIVE
+    if few and (values == np.round(values)).all() and any(map_chunks(x, has_negative)):
+        raise InputError(
+            "expression consists of whole numbers, as counts do, but a few are negative "
+            f"({min(map_chunks(x, lambda rows: float(rows.min()))):g}): correct them, leave these "
+            "cells out, or use all values as they are with kind='other' (--kind other)"
+        )
 
 
 def has_counts(x: Matrix) -> bool:

@@ -19,11 +19,15 @@ from cellflow.representation.expression import (
     read_embedding,
     take_columns,
 )
-from cellflow.representation.kinds import detect_kind
+from cellflow.representation.kinds import detect_kind, has_negative
 from cellflow.representation.scales import change_unit, fit_scale, log_normalise
 
 #: Positions of genes.
 Columns = np.ndarray | slice
+
+
+#: Share of the genes with a negative mean from which values were centred.
+_CENTRED = 0.1
 
 
 @dataclass(frozen=True)
@@ -181,8 +185,7 @@ class Representation:
         """Return the stored expression, and the function that makes `log_expression` of cells."""
         x = open_expression(adata, self.layer)
         columns = find_genes(adata, self.layer, genes)
-        if self.target_sum or self.log_base:
-            self._check_scale(adata, x)
+        self._check_scale(adata, x)
         if not self.target_sum:
             return x, functools.partial(take_columns, columns=columns)
         units = self._units_of(genes, x, columns)
@@ -206,10 +209,18 @@ class Representation:
     def _check_scale(self, adata: AnnData, x: Matrix) -> None:
         """Raise an error unless the expression is on the scale fitted to, over as many genes."""
         kind = detect_kind(adata, x)
-        if (kind == "normalised") != bool(self.log_base):
+        if self.kind == "other":
+            # Any values may be used as they are, but centred ones are on no other scale.
+            centred = (self.require_linear().mean < 0).mean() > _CENTRED
+            differs = kind != "other" and bool(centred)
+        else:
+            differs = kind == "other" and bool(any(map_chunks(x, has_negative)))
+            differs |= (kind == "normalised") != bool(self.log_base)
+        if differs:
             raise InputError(
                 f"the representation was fitted to expression of kind {self.kind!r}, and this is "
-                f"of kind {kind!r}; run pp.embed again, or use the layer of kind {self.kind!r}"
+                f"of kind {kind!r}: embed and fit again (pp.embed, tl.fit), or use cells whose "
+                f"expression is of kind {self.kind!r}"
             )
         if self.n_genes and x.shape[1] != self.n_genes:
             raise InputError(

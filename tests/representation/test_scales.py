@@ -197,6 +197,27 @@ def test_expression_on_another_scale_than_fitted_to_is_refused(counts):
         fit_representation(deep, RepresentationSettings(n_dims=3)).transform(AnnData(counts))
 
 
+def test_z_scores_and_counts_are_not_taken_for_each_other(counts):
+    z_scores = AnnData(scaled(counts))
+    settings = RepresentationSettings(n_dims=3)
+    with pytest.raises(InputError, match=r"fitted to .*other.* is of kind .counts.: embed and fit"):
+        fit_representation(z_scores, settings).transform(AnnData(counts))
+    with pytest.raises(InputError, match=r"fitted to .*counts.* is of kind .other"):
+        fit_representation(AnnData(counts), settings).transform(z_scores)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_counts_with_a_negative_value_are_refused(counts, form):
+    # The first cell is among those that are looked at, the second is not in large data.
+    for cell in (0, 1):
+        damaged = np.array(counts.todense() if sparse.issparse(counts) else counts, dtype=float)
+        damaged[cell, 3] = -2
+        adata = AnnData(form(damaged))
+        with pytest.raises(InputError, match=r"a few are negative \(-2\): correct them"):
+            cf.pp.embed(adata, n_dims=3)
+        cf.pp.embed(adata, n_dims=3, kind="other")
+
+
 def test_raw_is_a_layer_with_genes_of_its_own(counts, capsys):
     genes = [f"gene{k}" for k in range(N_GENES)]
     whole = AnnData(counts, var=pd.DataFrame(index=genes))
