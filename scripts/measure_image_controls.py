@@ -58,14 +58,16 @@ HEUN = {f"heun {2 * n - 1}": {"solver": "edm-heun", "n_steps": n} for n in (8, 1
 EVEN = {f"euler {n}": {"solver": "euler", "n_steps": n} for n in (15, 35)}
 AVERAGE = {f"average {n}": {"solver": "average", "n_steps": n} for n in (1, 2, 4)}
 
-#: Fine-tunings by OAT-FM: changes of the method, and multiples of the default learning rate and
-#: number of steps, which are a tenth and a quarter of the prior's.
-TUNINGS: dict[str, tuple[dict[str, Any], float, int]] = {
+#: A short training: multiples of the learning rate and of the number of steps of the prior.
+SHORT = (1 / 10, 1 / 4)
+
+#: Fine-tunings by OAT-FM: changes of the method, and such multiples.
+TUNINGS: dict[str, tuple[dict[str, Any], float, float]] = {
     "OAT-FM": ({}, 1, 1),
-    "OAT-FM, rate x 10, steps x 4": ({}, 10, 4),
-    "OAT-FM, rate / 3": ({}, 1 / 3, 1),
-    "OAT-FM, no average": ({"oat_copy_every": 1}, 1, 1),
-    "OAT-FM, alpha 2/3": ({"oat_alpha": 2 / 3}, 1, 1),
+    "OAT-FM, short": ({}, *SHORT),
+    "OAT-FM, short, rate / 30": ({}, 1 / 30, 1 / 4),
+    "OAT-FM, short, no average": ({"oat_copy_every": 1}, *SHORT),
+    "OAT-FM, short, alpha 2/3": ({"oat_alpha": 2 / 3}, *SHORT),
 }
 
 #: Methods from scratch, by name: method and changes.
@@ -309,10 +311,10 @@ Row = Callable[[Path], dict[str, float]]
 
 
 def continue_plainly(
-    prior: cf.Flow, coupling: Coupling, seed: int, faster: float = 1, longer: int = 1
+    prior: cf.Flow, coupling: Coupling, seed: int, faster: float = 1, longer: float = 1
 ) -> cf.Flow:
-    """Train the net of a flow further by flow matching, with the recipe of a fine-tuning."""
-    recipe = scaled(resolve_fine_tuning(prior, "oat-fm", None, {}, {})[1], faster, longer)
+    """Train the net of a flow further by flow matching."""
+    recipe = scaled(prior.recipe, faster, longer)
     loss = VelocityRegression(StraightPath(0.0))
     trainer = Trainer(deepcopy(prior.nets), coupling, loss, recipe, torch_generator(seed))
     return replace(prior, nets=trainer.run())
@@ -326,9 +328,9 @@ def tune(bench: Bench, prior: cf.Flow, seed: int, name: str) -> cf.Flow:
     return bench.fit(method, scaled(recipe, faster, longer), seed, prior)
 
 
-def scaled(recipe: Recipe, faster: float, longer: int) -> Recipe:
+def scaled(recipe: Recipe, faster: float, longer: float) -> Recipe:
     """Return the recipe with multiples of its learning rate and number of steps."""
-    numbers = {"n_steps": recipe.n_steps * longer}
+    numbers = {"n_steps": round(recipe.n_steps * longer), "warmup": round(recipe.warmup * longer)}
     return recipe_of(recipe, learning_rate=recipe.learning_rate * faster, **numbers)
 
 
@@ -340,14 +342,14 @@ def rows_of_oat(bench: Bench, seed: int) -> dict[str, Row]:
     def prior() -> cf.Flow:
         return bench.fit(cf.method("i-cfm", sigma=0.0), bench.recipe("digits"), seed)
 
-    def continued(coupling: type[Coupling], *scales: int) -> cf.Flow:
+    def continued(coupling: type[Coupling], *scales: float) -> cf.Flow:
         return continue_plainly(prior(), coupling(*ends), seed, *scales)
 
     flows: dict[str, Callable[[], cf.Flow]] = {
         "I-CFM": prior,
         "I-CFM, continued": partial(continued, IndependentCoupling),
-        "I-CFM, continued, rate x 10, steps x 4": partial(continued, IndependentCoupling, 10, 4),
-        "OT-CFM, continued": partial(continued, MinibatchCoupling),
+        "I-CFM, continued, short": partial(continued, IndependentCoupling, *SHORT),
+        "OT-CFM, continued, short": partial(continued, MinibatchCoupling, *SHORT),
         **{name: partial(lambda n: tune(bench, prior(), seed, n), name) for name in TUNINGS},
     }
     return {name: partial(_make_and_score, bench, make) for name, make in flows.items()}

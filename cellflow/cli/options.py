@@ -283,14 +283,14 @@ tuning = compose(
         type=click.IntRange(min=1),
         metavar="N",
         panel=FIT,
-        help="Number of training steps. [default: a quarter of the flow's]",
+        help="Number of training steps. [default: those of the flow]",
     ),
     click.option(
         "--learning-rate",
         type=click.FloatRange(min=0, min_open=True),
         metavar="RATE",
         panel=FIT,
-        help="Learning rate. [default: a tenth of the flow's]",
+        help="Learning rate. [default: that of the flow]",
     ),
 )
 

@@ -99,7 +99,7 @@ def fit_fold(evaluation: Evaluation, fold: Fold, method: NamedMethod, **options:
     prior = fit_flow(marginals, axis, method=method.prior, recipe=recipe, **options)
     if chosen.objective.fine_tunes:
         changes = {"sigma": choose_sigma(prior)} if method.sigma_of_prior else {}
-        chosen, recipe = resolve_fine_tuning(prior, chosen, None, changes, {})
+        chosen, recipe = resolve_fine_tuning(prior, chosen, recipe, changes, {})
     return fit_flow(marginals, axis, method=chosen, recipe=recipe, prior=prior, **options)
 
 

@@ -54,8 +54,8 @@ def finetune(
         `oat-fm`, or a `Method` with objective `oat`. By name, the noise of the path is that of the
         flow if its path is straight, else 0.
     recipe
-        A name, or a recipe of `cellflow.recipe`; the net is that of the flow. None uses the recipe
-        of the flow with a tenth of the learning rate and a quarter of the steps.
+        A name, or a recipe of `cellflow.recipe`; the net is that of the flow. None uses that of
+        the flow; a shorter one can end before the ends of the paths have recovered.
     n_steps, learning_rate
         Replaces the value of the recipe.
     encoder

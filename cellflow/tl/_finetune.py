@@ -71,8 +71,7 @@ def finetune(
         method with its own noise and settings, such as
         `cellflow.method("oat-fm", oat_alpha=2 / 3, sigma=0)`.
     recipe
-        As in `tl.fit`; the net is that of the flow. None uses the recipe of the flow with a tenth
-        of the learning rate and a quarter of the steps.
+        As in `tl.fit`; the net is that of the flow. None uses that of the flow.
     n_steps, learning_rate
         Replace the values of the recipe.
     rng

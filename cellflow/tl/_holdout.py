@@ -95,8 +95,7 @@ def holdout(
     prior_method
         Method of the flow that coupling `acceleration` needs and `oat-fm` fine-tunes; in each fold
         it is fitted first, to the same cells and with the same recipe. None uses `ot-cfm`. A
-        fine-tuning by name takes the noise of its path, and a recipe slower and shorter, as in
-        `tl.finetune`.
+        fine-tuning by name takes the noise of its path.
     rng
         Seed of the fits, or a numpy generator that one is drawn from; several seeds give several
         fits a fold, measured with the same splits and baselines.

@@ -12,9 +12,6 @@ from cellflow.methods.method import Method, method_of
 from cellflow.methods.recipes import Recipe, recipe_of
 from cellflow.methods.sizes import MLPSizes
 
-#: Divisors of the learning rate, and of the steps and the warm-up, of the prior.
-_SLOWER, _SHORTER = 10, 4
-
 
 def check_tunable(prior: Flow, marginals: Marginals) -> None:
     """Check that a flow can be fine-tuned: it has only a velocity, and the same source.
@@ -52,7 +49,7 @@ def resolve_fine_tuning(
     """Return the method and the recipe to fine-tune a flow with.
 
     A method by name takes sigma from the prior if its path is straight, else 0. Recipe None is
-    that of the prior, slower and shorter. Changes of both that are None have no effect.
+    that of the prior. Changes of both that are None have no effect.
 
     Raises
     ------
@@ -71,26 +68,13 @@ def resolve_fine_tuning(
             f"{chosen.objective.name!r}; fits take others"
         )
     given = {name: value for name, value in numbers.items() if value is not None}
-    return chosen, recipe_of(_shorter(prior) if recipe is None else recipe, **given)
+    return chosen, recipe_of(prior.recipe if recipe is None else recipe, **given)
 
 
 def choose_sigma(prior: Flow) -> float:
     """Return the noise of the path to fine-tune a flow with: its own if it is straight, else 0."""
     path = prior.method.path
     return path.sigma if path.is_straight else 0.0
-
-
-def _shorter(prior: Flow) -> Recipe:
-    """Return the prior's recipe, slower and shorter; that of a fine-tuning as it is."""
-    recipe = prior.recipe
-    if prior.method.objective.fine_tunes:
-        return recipe
-    changes = {
-        "learning_rate": recipe.learning_rate / _SLOWER,
-        "n_steps": -(-recipe.n_steps // _SHORTER),
-        "warmup": recipe.warmup // _SHORTER,
-    }
-    return recipe.model_copy(update=changes)
 
 
 def tuning_recipe(recipe: Recipe, prior: Flow) -> Recipe:

@@ -25,8 +25,8 @@ def tuned(flow, data=None, **options):
 
 def test_a_flow_of_digits_is_fine_tuned_and_samples(first, tmp_path):
     flow = cf.images.finetune(first, digits(), progress=False)
-    assert flow.recipe.n_steps == 3
-    assert flow.recipe.learning_rate == pytest.approx(TINY.recipe.learning_rate / 10)
+    assert flow.recipe.n_steps == first.recipe.n_steps
+    assert flow.recipe.learning_rate == first.recipe.learning_rate
     assert flow.recipe.net == first.recipe.net
     assert flow.inputs.prior == first.fingerprint != flow.fingerprint
     assert flow.method.path.sigma == 0
@@ -77,7 +77,7 @@ def test_a_resumed_fine_tuning_ends_with_the_weights_of_one_that_was_not(
 
 
 def test_training_with_the_method_and_a_prior_is_the_same(first):
-    numbers = cf.recipe(TINY.recipe, n_steps=3, learning_rate=first.recipe.learning_rate / 10)
+    numbers = cf.recipe(TINY.recipe, n_steps=3)
     same = trained(method="oat-fm", prior=first, recipe=numbers)
     assert same.fingerprint == tuned(first).fingerprint
 

@@ -26,7 +26,7 @@ def test_a_flow_of_embedded_cells_is_fine_tuned_and_predicts(semrau, quick, tmp_
     tuned = cf.tl.finetune(semrau, flow, progress=False)
     assert tuned.axis == flow.axis
     assert tuned.inputs.prior == flow.fingerprint != tuned.fingerprint
-    assert tuned.recipe.n_steps == 15
+    assert tuned.recipe.n_steps == flow.recipe.n_steps
     numbers = tuned.record.fine_tuning
     assert set(numbers["before"]) == set(numbers["after"]) == {"path_energy", "npe", "w2"}
     entry = semrau.uns["cellflow"]["finetune"]

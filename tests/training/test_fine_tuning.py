@@ -84,15 +84,11 @@ def test_a_fine_tuning_that_moves_nothing_gives_the_flow_that_it_starts_from(pri
     assert all(torch.equal(value, before[name]) for name, value in prior.nets.state_dict().items())
 
 
-def test_the_recipe_is_that_of_the_prior_slower_and_shorter(prior):
-    numbers = resolve_fine_tuning(prior, "oat-fm", None, {}, {})[1]
-    first = SHORT.learning_rate
-    assert (numbers.n_steps, numbers.learning_rate) == (38, pytest.approx(first / 10))
-    assert numbers.net == SHORT.net
-    again = resolve_fine_tuning(tuned(prior), "oat-fm", None, {}, {})[1]
-    assert (again.n_steps, again.learning_rate) == (38, pytest.approx(first / 10))
-    asked = resolve_fine_tuning(prior, "oat-fm", SHORT, {}, {"n_steps": 7})[1]
-    assert (asked.n_steps, asked.learning_rate) == (7, first)
+def test_the_recipe_is_that_of_the_prior_unless_another_is_given(prior):
+    assert resolve_fine_tuning(prior, "oat-fm", None, {}, {})[1] == prior.recipe
+    other = recipe(SHORT, learning_rate=2e-4)
+    given = resolve_fine_tuning(prior, "oat-fm", other, {}, {"n_steps": 7})[1]
+    assert (given.n_steps, given.learning_rate) == (7, 2e-4)
 
 
 def test_noise_is_that_of_a_straight_prior_and_else_none(prior):
