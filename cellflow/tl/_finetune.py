@@ -87,7 +87,7 @@ def finetune(
 
     Returns
     -------
-    The flow; its settings have the measures before and after under `fine_tuning`. Written is:
+    The flow; its `record.fine_tuning` has the measures before and after. Written is:
 
     `uns["cellflow"][key_added]`
         As by `tl.fit`; the history has the `ratio` of spreads as well.
