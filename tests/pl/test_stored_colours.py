@@ -76,8 +76,11 @@ def test_too_few_colours_give_default_ones():
 
 
 def test_r_colours_are_those_of_scanpy():
-    from scanpy.plotting._utils import additional_colors as known
+    from scanpy.plotting import _utils
 
+    known = getattr(_utils, "additional_colors", None)
+    if known is None:
+        pytest.skip("scanpy from 1.12 on has no table of the colours of R")
     for names in (list(known)[k : k + 2] for k in range(0, len(known), 2)):
         found = group_colours(_cells(names, "ababab"), "kind")
         assert list(found.values()) == [to_hex(known[name]) for name in names]
