@@ -111,7 +111,7 @@ def finetune(
     >>> short = cf.recipe("default", n_steps=10, net={"width": 16})
     >>> flow = cf.tl.fit(adata, method="i-cfm", time_key="time", recipe=short, progress=False)
     >>> cf.tl.finetune(adata, flow, progress=False).recipe.n_steps
-    3
+    10
     """
     target = resolve_device(device)
     checkpoint = make_checkpoint(checkpoint)
