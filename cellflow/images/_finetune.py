@@ -71,8 +71,8 @@ def finetune(
 
     Returns
     -------
-    The flow, with the numbers before and after in its settings under `fine_tuning`, and the `ratio`
-    of spreads in its history.
+    The flow, with the numbers before and after in its `record.fine_tuning`, and the `ratio` of
+    spreads in its history.
 
     Raises
     ------

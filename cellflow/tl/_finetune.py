@@ -87,7 +87,7 @@ def finetune(
 
     Returns
     -------
-    The flow; its settings have the measures before and after under `fine_tuning`. Written is:
+    The flow; its `record.fine_tuning` has the measures before and after. Written is:
 
     `uns["cellflow"][key_added]`
         As by `tl.fit`; the history has the `ratio` of spreads as well.
@@ -111,7 +111,7 @@ def finetune(
     >>> short = cf.recipe("default", n_steps=10, net={"width": 16})
     >>> flow = cf.tl.fit(adata, method="i-cfm", time_key="time", recipe=short, progress=False)
     >>> cf.tl.finetune(adata, flow, progress=False).recipe.n_steps
-    3
+    10
     """
     target = resolve_device(device)
     checkpoint = make_checkpoint(checkpoint)
