@@ -214,13 +214,16 @@ class Representation:
             centred = (self.require_linear().mean < 0).mean() > _CENTRED
             differs = kind != "other" and bool(centred)
         else:
-            differs = kind == "other" and bool(any(map_chunks(x, has_negative)))
-            differs |= (kind == "normalised") != bool(self.log_base)
+            # A logarithm is taken of counts, which negative values do not have.
+            differs = bool(self.target_sum) and kind == "other" and any(map_chunks(x, has_negative))
+            differs |= bool(self.target_sum or self.log_base) and (
+                (kind == "normalised") != bool(self.log_base)
+            )
         if differs:
             raise InputError(
                 f"the representation was fitted to expression of kind {self.kind!r}, and this is "
-                f"of kind {kind!r}: embed and fit again (pp.embed, tl.fit), or use cells whose "
-                f"expression is of kind {self.kind!r}"
+                f"of kind {kind!r}; run pp.embed and tl.fit again, or use cells whose expression "
+                f"is of kind {self.kind!r}"
             )
         if self.n_genes and x.shape[1] != self.n_genes:
             raise InputError(

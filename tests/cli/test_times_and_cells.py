@@ -158,3 +158,14 @@ def test_unix_times_can_be_told_apart(run, cells, tmp_path):
         assert str(time) in "".join(out.split())
     _, _, err = run("fit", "unix.h5ad", "--output", "f", *FAST, "seconds", "--leave-out", "5")
     assert "1700000000, 1700003600, 1700007200, 1700014400" in err
+
+
+def test_a_fit_warns_of_batches_that_lie_apart(run, course, tmp_path):
+    second = np.arange(course.n_obs) % 2 == 1
+    course.obs["rep"] = np.where(second, "two", "one")
+    course.obsm["X_pca"][second] += 9
+    course.write_h5ad(tmp_path / "cells.h5ad")
+    words = ["fit", "cells.h5ad", "--use-rep", "X_pca", "--n-steps", "2", "--output", "flow"]
+    code, out, err = run(*words)
+    assert code == 0, err
+    assert "have the same obs['rep'], by chance" in out

@@ -200,7 +200,7 @@ def test_expression_on_another_scale_than_fitted_to_is_refused(counts):
 def test_z_scores_and_counts_are_not_taken_for_each_other(counts):
     z_scores = AnnData(scaled(counts))
     settings = RepresentationSettings(n_dims=3)
-    with pytest.raises(InputError, match=r"fitted to .*other.* is of kind .counts.: embed and fit"):
+    with pytest.raises(InputError, match=r"fitted to .*other.* is of kind .counts.; run pp.embed"):
         fit_representation(z_scores, settings).transform(AnnData(counts))
     with pytest.raises(InputError, match=r"fitted to .*counts.* is of kind .other"):
         fit_representation(AnnData(counts), settings).transform(z_scores)
