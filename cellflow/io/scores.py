@@ -62,7 +62,9 @@ def read_scores(path: str | Path) -> pd.DataFrame:
         table.attrs["settings"] = dict(document["settings"])
         return table
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileError(f"{path} does not hold held-out scores") from error
+        raise FileError(
+            f"{path} does not hold held-out scores, which cellflow holdout writes as .json"
+        ) from error
 
 
 def _nest(row: Mapping[str, Any]) -> dict[str, Any]:

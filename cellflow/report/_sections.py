@@ -27,7 +27,7 @@ from cellflow._keys import (
 from cellflow.evaluation.cautions import describe_known
 from cellflow.evaluation.comparison import compare_with_midpoint
 from cellflow.evaluation.replicates import describe_scores
-from cellflow.io import count_growth, per_unit
+from cellflow.io import count_growth, name_time, per_unit
 from cellflow.io.matrices import read_numbers
 from cellflow.pl._plane import USUAL_BASES
 from cellflow.report._cautions import cautions, compare_settings, describe_use_of_counts
@@ -129,7 +129,8 @@ def accuracy(inputs: ReportInputs) -> Section | None:
         paragraphs=[
             f"{_describe_folds(inputs.score_settings)}, and compared with its real cells. "
             "W1 is the mean distance that predicted cells have to move to become the real "
-            "ones, lower is better; all of it is of all scored cells. 'Midpoint' needs no model. "
+            "ones, lower is better. It is computed with all scored cells. 'Midpoint' needs no "
+            "model. "
             "'Reference' is about what as many fresh cells of the same time would have, what "
             "sampling alone costs: the distance of one half of the real cells from the other, "
             "extrapolated to all.",
@@ -165,8 +166,8 @@ def paths(inputs: ReportInputs) -> Section:
             ),
             Figure.of(
                 pl.interpolation(adata, predicted, time_key=key, show=False),
-                f"Cells predicted at {format_number(middle)}, in the longest interval, among "
-                "those observed.",
+                f"Cells predicted at {name_time(middle, course.time_points.unit)}, in the longest "
+                "interval, among those observed.",
             ),
         ],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import reduce
+from functools import partial, reduce
 from importlib.util import find_spec
 from typing import Any
 
@@ -183,15 +183,17 @@ def _combine_moments(one: Moments, other: Moments) -> Moments:
 def principal_axes(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) -> np.ndarray:
     """Return loadings (g, d) of (x - mean) / scale, the largest entry of each column positive.
 
-    They are eigenvectors of the covariance. In memory, it is multiplied by as many vectors as
-    ARPACK asks for; that of chunks is summed over them, since each pass reads the file.
+    They are eigenvectors of the covariance. Of sparse values in memory it is multiplied by as many
+    vectors as ARPACK asks for. That of chunks, where each pass reads the file, and of dense values,
+    where a product costs as much as a pass, is summed over the rows.
     """
-    axes = (_axes_of_chunks if is_dask(x) else _axes_in_memory)(x, mean, scale, n_dims)
+    by_vectors = not is_dask(x) and (sparse.issparse(x) or x.shape[0] < x.shape[1])
+    axes = (_axes_by_vectors if by_vectors else _axes_by_sums)(x, mean, scale, n_dims)
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(n_dims)]
     return np.ascontiguousarray(axes * np.sign(largest))
 
 
-def _axes_in_memory(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) -> np.ndarray:
+def _axes_by_vectors(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) -> np.ndarray:
     from scipy.sparse.linalg import LinearOperator, eigsh
 
     centre = mean / scale
@@ -209,19 +211,13 @@ def _axes_in_memory(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int)
     return np.asarray(axes[:, ::-1])
 
 
-def _axes_of_chunks(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) -> np.ndarray:
+def _axes_by_sums(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int) -> np.ndarray:
     from scipy.linalg import eigh
 
     products = np.zeros((x.shape[1], x.shape[1]))
-    for chunk in map_chunks(x, _products):
+    for chunk in map_chunks(x, partial(_products, mean=mean, scale=scale)):
         products += chunk
         del chunk  # frees it before the next chunks are computed
-    products /= x.shape[0]
-    # Row by row: the outer product would be as large as the matrix itself.
-    for k, middle in enumerate(mean):
-        products[k] -= middle * mean
-    products /= scale
-    products /= scale[:, None]
     last = len(products) - 1
     wanted = (last - n_dims + 1, last)
     # The transpose of the symmetric matrix is in the memory order of LAPACK.
@@ -229,9 +225,11 @@ def _axes_of_chunks(x: Matrix, mean: np.ndarray, scale: np.ndarray, n_dims: int)
     return np.asarray(axes[:, ::-1])
 
 
-def _products(x: Matrix) -> np.ndarray:
+def _products(x: Matrix, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return the products of the genes over some rows, shape (g, g), centred and scaled."""
     dense = x.toarray() if sparse.issparse(x) else np.asarray(x)
-    dense = dense.astype(np.float64, copy=False)
+    # Centred before they are multiplied: means may be far larger than spreads.
+    dense = (dense.astype(np.float64, copy=False) - mean) / scale
     return dense.T @ dense
 
 

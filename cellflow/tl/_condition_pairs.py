@@ -158,7 +158,8 @@ def _pair(
         (name, reference, [time for time in second if time not in first]),
     ):
         if times:
-            log_info(f"not compared, since {other} lacks them: {one} at {name_times(times, unit)}")
+            where = name_times(times, unit)
+            log_info(f"{one} at {where} is not compared: {other} has no cells there, or too few")
     if not shared:
         raise InputError(
             f"obs[{key!r}]: {name!r} and the reference {reference!r} have no time at which both "

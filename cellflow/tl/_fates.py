@@ -31,6 +31,9 @@ from cellflow.tl._transition_estimators import (
     normalise_rows,
 )
 
+#: Terminal cells of a fate under which its probabilities depend on single cells.
+_FEW_CELLS = 5
+
 
 def fates(
     adata: AnnData,
@@ -181,6 +184,7 @@ def fates(
     cautions = [
         *check_fates(points, predicted, course.elapsed, ends.names, course.time_points.names),
         *_check_shares(course, labels, ends),
+        *_check_sizes(ends),
     ]
     result = adata.copy() if copy else adata
     _remove_columns(result, key_added)
@@ -244,6 +248,22 @@ def _measure_known(
             open_part = float((found * (1 - found)).sum(axis=1).mean())
             shares[time] = max(0.0, 1 - open_part / total)
     return np.array(list(shares)), np.array(list(shares.values()))
+
+
+def _check_sizes(ends: TerminalCells) -> list[str]:
+    """Return a caution on fates that a few cells stand for."""
+    counts = np.bincount(ends.codes[ends.codes >= 0], minlength=len(ends.names))
+    few = [
+        f"{name} ({n} cell{'' if n == 1 else 's'})"
+        for name, n in zip(ends.names, counts, strict=True)
+        if n < _FEW_CELLS
+    ]
+    if not few:
+        return []
+    return [
+        f"Few terminal cells stand for the fates {format_list(few)}, so their probabilities depend "
+        "on single cells: combine groups, or set these cells to NaN"
+    ]
 
 
 def _check_shares(course: TimeCourse, labels: pd.Series, ends: TerminalCells) -> list[str]:

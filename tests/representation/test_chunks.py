@@ -161,6 +161,15 @@ def test_axes_are_those_of_the_singular_values(rng, store, n):
     np.testing.assert_allclose(axes, expected, atol=1e-10)
 
 
+def test_axes_are_exact_where_means_are_far_larger_than_spreads(rng):
+    x = rng.normal(size=(60, 6)) * [6, 5, 4, 3, 2, 1]
+    expected = principal_axes(x, x.mean(axis=0), np.ones(6), 3)
+    for store in (np.asarray, lambda far: da.from_array(far, chunks=(25, 6))):
+        far = x + 1e7
+        axes = principal_axes(store(far), far.mean(axis=0), np.ones(6), 3)
+        np.testing.assert_allclose(axes, expected, atol=1e-6)
+
+
 def test_values_are_replaced_in_parts(rng, monkeypatch):
     x = rng.poisson(1.0, size=(50, 4)).astype(np.float32)
     monkeypatch.setattr(chunks, "_ROWS", 17)

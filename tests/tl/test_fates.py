@@ -426,6 +426,16 @@ def test_terminal_cells_get_no_caution_about_their_own_group(arms):
     assert arms.obs["fate_ctrl"][:24].between(0.3, 0.7).all()
 
 
+def test_a_fate_of_a_single_cell_gets_a_caution(arms):
+    last = np.flatnonzero(arms.obs["day"] == arms.obs["day"].max())
+    arm = arms.obs["arm"].astype(object)
+    arm.iloc[last[0]] = "rare"
+    arms.obs["arm"] = arm
+    cf.tl.fates(arms, known_flow(arms, to_the_right), "arm")
+    (caution,) = arms.uns["cellflow"]["fate_probabilities"]["cautions"]
+    assert caution.startswith("Few terminal cells stand for the fates rare (1 cell), so")
+
+
 def test_terminal_groups_are_proposed(forked, flow):
     cf.tl.fates(forked, flow, by="flow", n_neighbors=4)
     proposed = forked.obs["cellflow_terminal"]
