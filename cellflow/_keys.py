@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
@@ -56,18 +55,6 @@ INTERPOLATE = "interpolate"
 HOLDOUT = "holdout"
 SIMULATION = "simulation"
 PUSH, PULL, TRAJECTORIES = "push", "pull", "trajectories"
-
-
-#: Words of names of columns with batches.
-_BATCH_NAMES = {
-    "batch", "donor", "sample", "replicate", "rep", "library", "plate", "chip", "lane", "channel",
-    "patient", "experiment", "tube", "run", "pool",
-}  # fmt: skip
-
-
-def names_batches(column: str) -> bool:
-    """Return whether a column of `obs` has a usual name of batches, such as `donor_id`."""
-    return not _BATCH_NAMES.isdisjoint(re.split("[^a-z]+", column.lower()))
 
 
 def embedding_keys(obsm: Iterable[str]) -> list[str]:

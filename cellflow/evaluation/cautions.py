@@ -15,11 +15,11 @@ import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
 from cellflow._checks import format_list
-from cellflow._keys import names_batches
 from cellflow._log import log_info
 from cellflow.evaluation.comparison import average_folds, label_folds
 from cellflow.flow import Flow
 from cellflow.io import TimeNames, format_time, name_time_point
+from cellflow.io.batches import names_batches
 from cellflow.io.obs_summary import spells_times
 from cellflow.representation import Representation, from_context, settings_of
 from cellflow.training import TransitionConflict

@@ -32,7 +32,8 @@ from cellflow._files import (
     check_is_file,
     check_target,
 )
-from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, names_batches, read_record
+from cellflow._keys import GROWTH, GROWTH_SETTINGS, TIME_POINTS, read_record
+from cellflow.io.batches import names_batches
 from cellflow.io.foreign_files import refuse_by_content, refuse_by_name, refuse_folder
 from cellflow.io.hdf5 import Sink, check_structure
 from cellflow.io.matrices import check_matrices, layer_names

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,7 +141,7 @@ def log_normalise(
     columns: np.ndarray | None = None,
     gene_units: np.ndarray | None = None,
 ) -> Matrix:
-    """Scale each cell to `target_sum`, divide genes by their unit, then log(1 + x), by scanpy.
+    """Scale each cell to `target_sum`, divide genes by their unit, then log(1 + x), as scanpy does.
 
     Cells without expression stay zero.
 
@@ -159,12 +158,8 @@ def log_normalise(
     """
     import scanpy as sc
 
-    work = AnnData(x.astype(np.float64))
-    with warnings.catch_warnings():
-        # Fitting already warns about empty cells.
-        warnings.filterwarnings("ignore", message="Some cells have zero counts")
-        sc.pp.normalize_total(work, target_sum=target_sum)
-    x = work.X if columns is None else take_columns(work.X, columns)
+    x = _scale_cells(x.astype(np.float64), target_sum)
+    x = x if columns is None else take_columns(x, columns)
     work = AnnData(x if gene_units is None else _divide_genes(x, gene_units))
     sc.pp.log1p(work)
     return work.X
@@ -177,6 +172,21 @@ def change_unit(x: Matrix, base: float, unit: float) -> Matrix:
         return x.map_blocks(change, dtype=np.float64)
     linear = unlog(x, base) / unit
     return linear.log1p() if sparse.issparse(linear) else np.log1p(linear)
+
+
+def _scale_cells(x: Matrix, target_sum: float) -> Matrix:
+    """Scale each cell to a sum.
+
+    scanpy.pp.normalize_total warns of empty cells, of which fitting has warned already; a filter of
+    warnings would hold for all threads that work on chunks.
+    """
+    if is_dask(x):
+        return x.map_blocks(functools.partial(_scale_cells, target_sum=target_sum), dtype=x.dtype)
+    depth = compute_depths(x)
+    factors = np.divide(target_sum, depth, out=np.ones_like(depth), where=depth > 0)
+    if sparse.issparse(x):
+        return sparse.csr_matrix(sparse.diags(factors) @ x)
+    return x * factors[:, None]
 
 
 def _divide_genes(x: Matrix, units: np.ndarray) -> Matrix:
