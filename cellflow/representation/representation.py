@@ -208,23 +208,19 @@ class Representation:
 
     def _check_scale(self, adata: AnnData, x: Matrix) -> None:
         """Raise an error unless the expression is on the scale fitted to, over as many genes."""
-        kind = detect_kind(adata, x)
-        if self.kind == "other":
-            # Any values may be used as they are, but centred ones are on no other scale.
-            centred = (self.require_linear().mean < 0).mean() > _CENTRED
-            differs = kind != "other" and bool(centred)
-        else:
+        # Any values may be used as they are, but centred ones are on no other scale.
+        centred = self.kind == "other" and (self.require_linear().mean < 0).mean() > _CENTRED
+        if centred or self.target_sum or self.log_base:
+            kind = detect_kind(adata, x)
+            differs = kind != "other" if centred else (kind == "normalised") != bool(self.log_base)
             # A logarithm is taken of counts, which negative values do not have.
-            differs = bool(self.target_sum) and kind == "other" and any(map_chunks(x, has_negative))
-            differs |= bool(self.target_sum or self.log_base) and (
-                (kind == "normalised") != bool(self.log_base)
-            )
-        if differs:
-            raise InputError(
-                f"the representation was fitted to expression of kind {self.kind!r}, and this is "
-                f"of kind {kind!r}; run pp.embed and tl.fit again, or use cells whose expression "
-                f"is of kind {self.kind!r}"
-            )
+            negative = self.target_sum and kind == "other" and any(map_chunks(x, has_negative))
+            if differs or negative:
+                raise InputError(
+                    f"the representation was fitted to expression of kind {self.kind!r}, and this "
+                    f"is of kind {kind!r}; run pp.embed and tl.fit again, or use cells whose "
+                    f"expression is of kind {self.kind!r}"
+                )
         if self.n_genes and x.shape[1] != self.n_genes:
             raise InputError(
                 f"the representation normalises cells over {self.n_genes} genes, and the data "
