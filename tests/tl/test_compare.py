@@ -164,7 +164,10 @@ def test_times_that_a_condition_lacks_are_left_out_and_named(rng, caplog):
     table = cf.tl.compare(cells[here & few].copy(), "arm", **QUICK)
     assert table["time"].tolist() == [0, 3]
     assert "treated at time 2 (12)" in caplog.text
-    assert "control at time 1, 2 is not compared: treated has no cells there, or too few" in caplog.text
+    assert (
+        "control at time 1, 2 is not compared: treated has no cells there, or too few"
+        in caplog.text
+    )
 
 
 def test_intervals_of_shares_hold_the_shift_of_fates():
