@@ -1,8 +1,8 @@
 """Methods on CIFAR-10 at one small budget: FID by the number of evaluations.
 
 Nets and optimisation are those of `workflows/images/config`: `cifar10-minutes.yaml`, and for EDM
-and AOT `edm-minutes.yaml`. All take the same number of steps of 128 images; OAT-FM takes a quarter
-more, from the flow of I-CFM. All flows start from the same noise.
+and AOT `edm-minutes.yaml`. All take the same number of steps of 128 images; OAT-FM takes as many
+again, from the flow of I-CFM. All flows start from the same noise.
 """
 
 from __future__ import annotations
