@@ -24,8 +24,8 @@ def describe_solver(by: str, nfe: pd.Series) -> str:
 
 def make_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the table of the runs that have the same kind of solver."""
-    heads = rows.groupby("by", sort=False)["nfe"].agg(list)
-    names = {by: describe_solver(by, pd.Series(each)) for by, each in heads.items()}
+    solvers = rows.groupby("by", sort=False)["nfe"]
+    names = {str(by): describe_solver(str(by), nfe) for by, nfe in solvers}
     means = rows.pivot_table(index="name", columns="by", values="frechet", sort=False)
     means = means[list(names)].rename(columns=names)
     straight = rows.groupby("name", sort=False)[list(STRAIGHTNESS)].mean()

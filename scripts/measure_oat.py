@@ -43,7 +43,7 @@ CHANGES = {
     "alpha 12/13, short": {"oat_alpha": 12 / 13},
     "Hermite, short": {"oat_target": "hermite"},
 }
-#: Divisors of the learning rate and of the steps of a short fine-tuning.
+#: Divisors of the learning rate, and of the steps and the warm-up, of a short fine-tuning.
 SLOWER, SHORTER = 10, 4
 NET = {"width": 64, "depth": 3, "activation": "selu", "time_features": 0}
 TOLERANCE = OATSettings().oat_tolerance
@@ -68,7 +68,11 @@ def score_finetuned(prior: Flow, start: str, stop: str, seed: int, name: str) ->
     """Return the scores of a fine-tuning, and the readings of its monitor."""
     changes = {"oat_tolerance": 100.0, **CHANGES[name]}
     first = prior.recipe
-    short = {"learning_rate": first.learning_rate / SLOWER, "n_steps": first.n_steps // SHORTER}
+    short = {
+        "learning_rate": first.learning_rate / SLOWER,
+        "n_steps": first.n_steps // SHORTER,
+        "warmup": first.warmup // SHORTER,
+    }
     numbers = short if name.endswith("short") else {}
     method, recipe = resolve_fine_tuning(prior, "oat-fm", None, changes, numbers)
     options = {"method": method, "recipe": recipe, "seed": seed, "device": CPU}

@@ -1,4 +1,4 @@
-"""What folds hold out: a time, or a replicate or a value of a condition at one time."""
+"""Parts of the data that folds hold out: times, and replicates or doses at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MIN_CELLS = 4
 
 @dataclass(frozen=True)
 class HeldOutPart:
-    """What one fold holds out: all cells of a time, or those of one replicate or value at it.
+    """The cells that one fold holds out: those of a time, all or of one replicate or value.
 
     Attributes
     ----------

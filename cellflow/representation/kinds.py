@@ -105,11 +105,14 @@ def _check_negative_counts(x: Matrix) -> None:
     part = sample_cells(x)
     values = part.data if sparse.issparse(part) else part[part != 0]
     few = len(values) >= _MIN_VALUES and (values < 0).mean() < _FEW_NEGATIVE
-    if few and (values == np.round(values)).all() and any(map_chunks(x, has_negative)):
+    if not (few and (values == np.round(values)).all()):
+        return
+    lowest = min(map_chunks(x, lambda rows: float(rows.min())))
+    if lowest < 0:
         raise InputError(
             "expression consists of whole numbers, as counts do, but a few are negative "
-            f"({min(map_chunks(x, lambda rows: float(rows.min()))):g}): correct them, leave these "
-            "cells out, or use all values as they are with kind='other' (--kind other)"
+            f"({lowest:g}): correct them, leave these cells out, or use all values as they are "
+            "with kind='other' (--kind other)"
         )
 
 

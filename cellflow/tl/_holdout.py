@@ -186,7 +186,7 @@ def holdout(
     evaluation.check_columns(parts[0], growth_rates=named.needs_growth_rates)
     evaluation.read_matrices()
     rows: list[dict[str, Any]] = []
-    flows: dict[tuple[str | float | None, int], Flow] = {}
+    flows: dict[tuple[str | None, float | None, int], Flow] = {}
     for part in parts:
         fold = evaluation.make_fold(part, growth_rates=named.needs_growth_rates)
         if not rows:
@@ -195,7 +195,7 @@ def holdout(
         own = _columns_of_fold(evaluation, fold, baselines.w1_reference)
         for seed in seeds:
             # All times of a replicate or value share the training cells, and so the flow.
-            key = part.value if part.replicate is None else part.replicate, seed
+            key = part.replicate, part.value, seed
             if not part.is_time and key not in flows:
                 flows[key] = fit_fold(
                     evaluation, fold, named, seed=seed, device=target, progress=progress
